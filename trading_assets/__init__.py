@@ -1,0 +1,1 @@
+"""A trading desk as a Dagster project: assets for market data, signals, gated orders and positions."""

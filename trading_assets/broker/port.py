@@ -1,0 +1,248 @@
+"""The broker as the engine sees it: typed answers, typed failures, no HTTP and no vendor's names.
+
+Quantities and money are Decimal as the broker states them; times are UTC nanoseconds. A failed
+read raises; it never returns "empty". `trading_assets.broker.alpaca` is the only implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol
+
+from trading_assets.errors import TradingAssetsError
+
+
+class BrokerError(TradingAssetsError):
+    """Root of what a broker call raises."""
+
+
+class Rejected(BrokerError):
+    """The broker refused the request for good: HTTP 400, 401, 403, 404 or 422."""
+
+    def __init__(self, status: int, code: int | None, message: str) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        super().__init__(f"the broker refused it: HTTP {status}, code {code}: {message}")
+
+
+class Unauthorized(Rejected):
+    """HTTP 401: the key pair is wrong or missing."""
+
+
+class NotFound(Rejected):
+    """HTTP 404: no such order, symbol or position."""
+
+
+class DuplicateClientOrderId(Rejected):
+    """HTTP 422 "client_order_id must be unique": an order with this id exists already."""
+
+
+class RateLimited(BrokerError):
+    """HTTP 429: nothing happened; may be sent again after `reset_epoch_s`."""
+
+    def __init__(self, reset_epoch_s: float | None) -> None:
+        self.reset_epoch_s = reset_epoch_s
+        super().__init__(f"rate limited until epoch second {reset_epoch_s}")
+
+
+class OutcomeUnknown(BrokerError):
+    """A write was sent and no usable answer came: it may or may not have happened."""
+
+
+class Unreachable(BrokerError):
+    """A read got no usable answer. It says nothing about the state at the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    account_number: str
+    status: str
+    equity: Decimal
+    last_equity: Decimal
+    cash: Decimal
+    buying_power: Decimal
+    trading_blocked: bool
+    settled_cash: Decimal  # cash, where the broker does not state it apart
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    now_ns: int
+    is_open: bool
+    next_open_ns: int
+    next_close_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    symbol: str
+    tradable: bool
+    fractionable: bool
+    halted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteState:
+    """Latest quote and trade. A side or trade that the broker does not have is None."""
+
+    symbol: str
+    bid: Decimal | None
+    ask: Decimal | None
+    quote_ns: int | None
+    last_trade: Decimal | None
+    trade_ns: int | None
+    previous_close: Decimal | None  # raw close of the previous session's daily bar
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    symbol: str
+    qty: Decimal  # signed
+    avg_entry_price: Decimal
+    available: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """One order at the broker; `status` is the broker's word, mapped by `core.orders`."""
+
+    id: str
+    client_order_id: str
+    symbol: str
+    side: int  # core.words.Side
+    qty: Decimal
+    limit_price: Decimal | None
+    status: str
+    filled_qty: Decimal
+    filled_avg_price: Decimal | None
+    submitted_ns: int
+    updated_ns: int
+    replaced_by: str | None
+    type: str
+    time_in_force: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """A DAY limit order to be sent, quantised."""
+
+    client_order_id: str
+    symbol: str
+    side: int
+    qty: Decimal
+    limit_price: Decimal
+    extended_hours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountActivity:
+    """One line of the account's history. For FILL the order fields are set, else `net_amount`."""
+
+    id: str
+    type: str  # FILL, DIV, SPLIT, FEE, INT, CSD, CSW, JNLC, …
+    at_ns: int
+    symbol: str | None
+    side: int | None
+    qty: Decimal | None  # FILL: this fill's quantity; SPLIT: change of the position
+    price: Decimal | None
+    cum_qty: Decimal | None
+    order_id: str | None
+    order_status: str | None
+    net_amount: Decimal | None  # cash effect of what is not a fill
+
+
+@dataclass(frozen=True, slots=True)
+class BarState:
+    """One bar as received: raw prices, stamped with its start."""
+
+    symbol: str
+    start_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateActionState:
+    symbol: str
+    ex_date: date
+    split_ratio: float
+    cash_usd: float
+
+
+class Broker(Protocol):
+    """Reads raise Unreachable, RateLimited or Rejected. `submit` and `cancel` raise Rejected,
+    RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout."""
+
+    def account(self) -> AccountState: ...
+
+    def clock(self) -> ClockState: ...
+
+    def calendar(self, first: date, last: date) -> Mapping[date, tuple[int, int]]:
+        """Session → (open_ns, close_ns), both ends included."""
+        ...
+
+    def asset(self, symbol: str) -> AssetState: ...
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]: ...
+
+    def positions(self) -> Sequence[PositionState]: ...
+
+    def open_orders(self) -> Sequence[OrderState]: ...
+
+    def orders_since(self, since_ns: int) -> Sequence[OrderState]:
+        """Every order submitted at or after `since_ns`, whatever its status, ascending."""
+        ...
+
+    def order(self, order_id: str) -> OrderState: ...
+
+    def order_by_client_id(self, client_order_id: str) -> OrderState | None:
+        """None only when the broker says that it does not exist."""
+        ...
+
+    def submit(self, order: NewOrder) -> OrderState: ...
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for a cancel. Returning proves that it was asked, not that it happened."""
+        ...
+
+    def activities(self, since_ns: int) -> Sequence[AccountActivity]:
+        """Every type, ascending by time, all pages, from `since_ns` on."""
+        ...
+
+    def bars(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int
+    ) -> Sequence[BarState]:
+        """Raw bars with start_ns ≤ start < end_ns, all pages, ascending by symbol and start."""
+        ...
+
+    def corporate_actions(
+        self, symbols: Sequence[str], first: date, last: date
+    ) -> Sequence[CorporateActionState]: ...
+
+    def close(self) -> None:
+        """Release connections. The object is of no use afterwards."""
+        ...
+
+
+def as_jsonable(value: Any) -> Any:
+    """A port dataclass as plain JSON values: Decimal as text, dates as ISO text."""
+    from dataclasses import asdict, is_dataclass
+
+    if is_dataclass(value) and not isinstance(value, type):
+        return {k: as_jsonable(v) for k, v in asdict(value).items()}
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(k): as_jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_jsonable(v) for v in value]
+    return value

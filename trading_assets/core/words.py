@@ -1,0 +1,137 @@
+"""The glossary as types: what the gate and the sizer take, all scalars, so that numba can compile them.
+
+Prices and amounts are float64 USD, quantities float64 shares, times int64 nanoseconds since the
+epoch in UTC. A missing number is NaN, never zero: the gate fails closed on NaN. What a word does
+not know (a symbol's name, an order's id) is not needed to decide and is kept by the engine.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Side(IntEnum):
+    """+1 buys, −1 sells, so that side × quantity is a signed quantity."""
+
+    SELL = -1
+    BUY = 1
+
+
+class HaltState(IntEnum):
+    """Ordered by tightness: by itself the state only rises."""
+
+    ACTIVE = 0
+    REDUCE_ONLY = 1
+    HALTED = 2
+
+
+class Order(NamedTuple):
+    """A proposed limit order."""
+
+    side: int  # a Side
+    qty: float  # shares, > 0
+    limit_price: float
+    flatten: bool  # proposed by the operator's flatten: the only order that a kill lets through
+
+
+class Signal(NamedTuple):
+    """What the order was decided on; waived for reducing orders."""
+
+    as_of_ns: int  # the producer's stamp
+    reference_price: float  # the price that the producer saw
+
+
+class Account(NamedTuple):
+    """The broker's account as last read."""
+
+    equity_usd: float
+    buying_power_usd: float
+    settled_cash_usd: float
+    as_of_ns: int
+
+
+class Position(NamedTuple):
+    """One symbol's position at the broker, with what our open orders already claim of it."""
+
+    qty: float  # signed shares
+    reserved_qty: float  # shares that open exits have reserved, ≥ 0
+    exposure_usd: float  # |qty| × mark + Σ open entries' remaining qty × limit price
+
+
+class Quote(NamedTuple):
+    """Top of book with the two fallbacks of the mark. A side that is absent is NaN or 0."""
+
+    bid: float
+    ask: float
+    last_trade: float
+    previous_close: float  # adjusted for today's split and dividend
+    as_of_ns: int
+
+
+class Session(NamedTuple):
+    """The trading session and the asset's standing in it."""
+
+    open_ns: int
+    close_ns: int
+    calendar_open: bool  # our calendar has a session now (regular, or extended where that is allowed)
+    broker_open: bool  # the broker's clock says open
+    tradable: bool
+    symbol_halted: bool
+
+
+class Activity(NamedTuple):
+    """What was sent before: counts of this session and of this execution, and our open orders."""
+
+    decision_sent: bool  # this decision, side, slice and attempt was already sent
+    in_flight: int  # unresolved orders of ours in the symbol, slices of the same exit left out
+    opposite_limit: float  # the nearest limit of an opposite open order of ours, NaN: none
+    gross_exposure_usd: float  # Σ exposure over all symbols
+    symbol_orders_today: int
+    orders_today: int
+    execution_orders: int
+    exit_orders_today: int
+    reject_streak: int
+
+
+class Halt(NamedTuple):
+    """The halt state in force, the symbol's lock, and the loss breakers that are latched."""
+
+    state: int  # a HaltState
+    symbol_locked: bool
+    reconciling: bool  # the book is not yet reconciled since start
+    daily_loss: bool
+    max_drawdown: bool
+    session_drawdown: bool
+
+
+class Limits(NamedTuple):
+    """Every limit in force; names and defaults are those of config/execution.yaml."""
+
+    limit_offset: float
+    max_slip_pct: float
+    exit_collar_pct: float
+    max_spread_bps: float
+    max_symbol_move: float
+    stale_signal_seconds: float
+    stale_quote_seconds: float
+    stale_account_seconds: float
+    no_entry_seconds_after_open: float
+    no_entry_minutes_before_close: float
+    min_order_notional: float
+    max_order_notional: float
+    max_position_pct: float
+    max_gross_exposure: float
+    threshold: float
+    max_orders_per_symbol_per_day: float
+    max_orders_per_day: float
+    max_orders_per_execution: float
+    max_reject_streak: float
+    max_exit_orders_per_day: float
+    session_drawdown: float
+    max_daily_loss: float
+    max_drawdown: float
+    stop_loss: float
+    volatility_target: float  # annualised; NaN: off
+    use_margin: bool
+    fractional: bool

@@ -1,0 +1,1 @@
+"""What a tick does: protect, decide, submit, follow, reconcile, recover. Knows no Dagster."""

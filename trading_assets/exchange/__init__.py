@@ -1,0 +1,1 @@
+"""The embedded exchange: an Alpaca-speaking venue on loopback with a virtual clock."""

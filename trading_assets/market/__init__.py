@@ -1,0 +1,1 @@
+"""Sessions, clocks, bars and corporate actions: what the market is, before anyone decides."""

@@ -1,0 +1,1 @@
+"""The two stores: the journal (SQLite, what protects money) and the history (DuckDB)."""
