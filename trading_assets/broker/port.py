@@ -53,6 +53,10 @@ class OutcomeUnknown(BrokerError):
     """A write was sent and no usable answer came: it may or may not have happened."""
 
 
+class WriteRefused(BrokerError):
+    """This connection may not send orders; nothing was sent."""
+
+
 class Unreachable(BrokerError):
     """A read got no usable answer. It says nothing about the state at the broker."""
 
@@ -216,9 +220,7 @@ class Broker(Protocol):
         """Every type, ascending by time, all pages, from `since_ns` on."""
         ...
 
-    def bars(
-        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int
-    ) -> Sequence[BarState]:
+    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
         """Raw bars with start_ns ≤ start < end_ns, all pages, ascending by symbol and start."""
         ...
 

@@ -35,7 +35,7 @@ class Bars(NamedTuple):
     def until(self, now_ns: int) -> Bars:
         """The bars that are available at `now_ns` (end ≤ now)."""
         count = int(np.searchsorted(self.end_ns, now_ns, side="right"))
-        return Bars(*(column[:count] for column in self))
+        return Bars._make(column[:count] for column in self)
 
 
 class CorporateAction(NamedTuple):

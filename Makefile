@@ -1,0 +1,53 @@
+# make demo   one day of trading, end to end        make test   every test, from nothing
+# make check  what must be clean before a commit    make lint   formatting, style, types, layers
+# make setup  the environment alone                 make clean  removes it and what a demo left
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.requirements-installed
+EDITABLE := $(VENV)/.project-installed
+
+export DAGSTER_HOME := $(CURDIR)/dagster_home
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup: $(EDITABLE)
+	@$(BIN)/python -m compileall -q trading_assets
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit("trading_assets needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: say make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	# without --no-deps an old pip asks for a hash of gql[requests] beside the one of gql
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --compile -r requirements.txt
+	$(BIN)/python -m pip check
+	@touch $@
+
+$(EDITABLE): $(INSTALLED) pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/trading-assets demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: lint
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
+	find trading_assets tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,188 @@
+"""Alpaca's rows as the port's types: what is tolerated, what is not, and times to the nanosecond."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
+
+from trading_assets.broker import parsing
+from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.port import CorporateActionState
+from trading_assets.core.words import Side
+
+T0 = 1_341_322_500_000_000_000  # 2012-07-03T13:35:00Z
+
+
+def without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("2012-07-03T13:35:00Z", T0),
+        ("2012-07-03T13:35:00.1Z", T0 + 100_000_000),
+        ("2012-07-03T13:35:00.000000001Z", T0 + 1),
+        ("2012-07-03T13:35:00.0000000019Z", T0 + 1),
+        ("2012-07-03T09:35:00.123456789-04:00", T0 + 123_456_789),
+        ("1969-12-31T23:59:59.5Z", -500_000_000),
+    ],
+)
+def test_times_are_exact_to_the_nanosecond_in_any_zone(text: str, ns: int) -> None:
+    assert parsing.order({**ORDER, "submitted_at": text}).submitted_ns == ns
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2012-07-03", "2012-07-03T13:35:00", "2012-13-03T13:35:00Z", 1341322500]
+)
+def test_what_is_no_time_is_malformed(text: object) -> None:
+    with pytest.raises(Malformed, match="`submitted_at` is no time"):
+        parsing.order({**ORDER, "submitted_at": text})
+
+
+def test_stamps_read_back_as_the_same_time() -> None:
+    for ns in (0, 1, T0, T0 + 999_999_999, 4_102_444_800_000_000_123):
+        assert parsing.order({**ORDER, "submitted_at": parsing.stamp(ns)}).submitted_ns == ns
+    assert parsing.stamp(-1) == "1970-01-01T00:00:00.000000000Z"
+
+
+def test_an_order_is_read_with_its_quantities_exact() -> None:
+    order = parsing.order(ORDER)
+    assert (order.qty, order.filled_qty, order.limit_price) == (Decimal(3), Decimal(1), Decimal("594.12"))
+    assert (order.side, order.status, order.replaced_by) == (Side.BUY, "partially_filled", None)
+    assert parsing.order({**ORDER, "side": "sell", "replaced_by": "o2"}).replaced_by == "o2"
+
+
+def test_an_order_sent_by_notional_has_the_quantity_that_it_filled() -> None:
+    order = parsing.order(
+        {**ORDER, "qty": None, "notional": "500", "limit_price": None, "filled_qty": "0.84"}
+    )
+    assert (order.qty, order.limit_price) == (Decimal("0.84"), None)
+
+
+def test_a_held_order_without_a_submission_time_has_that_of_its_creation() -> None:
+    order = parsing.order({**ORDER, "submitted_at": None, "updated_at": None})
+    assert order.submitted_ns == order.updated_ns == T0 + 123_400_000
+
+
+@pytest.mark.parametrize("name", ["id", "client_order_id", "symbol", "side", "status", "created_at"])
+def test_an_order_without_what_identifies_it_is_malformed(name: str) -> None:
+    with pytest.raises(Malformed, match=f"`{name}`"):
+        parsing.order(without({**ORDER, "submitted_at": None}, name))
+
+
+@pytest.mark.parametrize("value", ["abc", "NaN", "Infinity", True, float("nan"), [], ""])
+def test_a_quantity_that_is_no_finite_number_is_malformed(value: object) -> None:
+    with pytest.raises(Malformed, match="`qty` is no number"):
+        parsing.order({**ORDER, "qty": value})
+
+
+def test_numbers_may_come_as_text_or_as_json_numbers() -> None:
+    assert parsing.order({**ORDER, "qty": 0.3}).qty == Decimal("0.3")
+    assert parsing.order({**ORDER, "qty": 3}).qty == Decimal(3)
+
+
+@pytest.mark.parametrize(
+    "name", ["account_number", "equity", "last_equity", "cash", "buying_power", "trading_blocked"]
+)
+def test_an_account_without_a_needed_figure_is_malformed(name: str) -> None:
+    with pytest.raises(Malformed, match=f"`{name}`"):
+        parsing.account(without(ACCOUNT, name))
+
+
+@pytest.mark.parametrize("name", ["trading_blocked", "account_blocked", "trade_suspended_by_user"])
+def test_any_block_blocks_trading(name: str) -> None:
+    assert not parsing.account(ACCOUNT).trading_blocked
+    assert parsing.account({**ACCOUNT, name: True}).trading_blocked
+
+
+def test_settled_cash_is_taken_where_it_is_stated() -> None:
+    assert parsing.account({**ACCOUNT, "settled_cash": "20000"}).settled_cash == Decimal(20000)
+
+
+def test_a_short_position_is_negative_and_its_availability_is_not() -> None:
+    for qty in ("5", "-5"):
+        short = parsing.position({**POSITION, "side": "short", "qty": qty, "qty_available": qty})
+        assert (short.qty, short.available) == (Decimal(-5), Decimal(5))
+    assert parsing.position(without(POSITION, "qty_available")).available == Decimal(5)
+    with pytest.raises(Malformed, match="neither long nor short"):
+        parsing.position({**POSITION, "side": "sideways"})
+
+
+@pytest.mark.parametrize(("field", "attribute"), [("bp", "bid"), ("ap", "ask")])
+@pytest.mark.parametrize("value", [0, 0.0, None, -1])
+def test_a_side_of_zero_is_no_side(field: str, attribute: str, value: object) -> None:
+    quote = parsing.quote("AAPL", {**SNAPSHOT, "latestQuote": {**SNAPSHOT["latestQuote"], field: value}})
+    assert getattr(quote, attribute) is None
+
+
+def test_parts_that_a_snapshot_lacks_are_none() -> None:
+    quote = parsing.quote("AAPL", {"latestQuote": None, "latestTrade": {"t": "0001-01-01T00:00:00Z", "p": 0}})
+    assert (quote.quote_ns, quote.trade_ns, quote.last_trade, quote.previous_close) == (
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def test_before_todays_first_trade_the_last_daily_bar_is_the_previous_close() -> None:
+    thursday = {**SNAPSHOT["latestQuote"], "t": "2012-07-05T13:31:00Z"}
+    assert parsing.quote("AAPL", {**SNAPSHOT, "latestQuote": thursday}).previous_close == Decimal("594.11")
+    assert parsing.quote("AAPL", SNAPSHOT).previous_close == Decimal("592.52")
+
+
+def test_a_fill_carries_its_order_and_cumulative_quantity() -> None:
+    fill = parsing.activity({**FILL, "side": "sell_short"})
+    assert (fill.side, fill.qty, fill.cum_qty, fill.order_id) == (
+        Side.SELL,
+        Decimal(1),
+        Decimal(1),
+        ORDER["id"],
+    )
+    assert fill.at_ns == T0 + 500_000_000
+    for name in ("id", "order_id", "cum_qty", "price", "side"):
+        with pytest.raises(Malformed, match=f"`{name}`"):
+            parsing.activity(without(FILL, name))
+
+
+def test_an_activity_is_stamped_when_it_was_made_or_else_at_its_date_in_new_york() -> None:
+    assert parsing.activity(DIVIDEND).at_ns == 1_345_111_264_650_275_000
+    assert parsing.activity(without(DIVIDEND, "created_at")).at_ns == 1_345_089_600_000_000_000
+    with pytest.raises(Malformed, match="`date`"):
+        parsing.activity(without(without(DIVIDEND, "created_at"), "date"))
+
+
+def test_actions_of_one_ex_date_are_merged_and_a_reverse_split_shrinks() -> None:
+    day = "2012-08-09"
+    groups: dict[str, list[dict[str, Any]]] = {
+        "reverse_splits": [{"symbol": "IBM", "ex_date": day, "new_rate": 1, "old_rate": 10}],
+        "stock_dividends": [{"symbol": "AAPL", "ex_date": day, "rate": 0.05}],
+        "cash_dividends": [
+            {"symbol": "AAPL", "ex_date": day, "rate": 2.0, "special": True},
+            {"symbol": "AAPL", "ex_date": day, "rate": 0.5, "currency": "USD"},
+        ],
+    }
+    assert parsing.corporate_actions(groups) == [
+        CorporateActionState("AAPL", date(2012, 8, 9), 1.05, 2.5),
+        CorporateActionState("IBM", date(2012, 8, 9), 0.1, 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": 1, "currency": "EUR"}),
+        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": -1}),
+        ("forward_splits", {"symbol": "X", "ex_date": "2012-08-09", "new_rate": 2, "old_rate": 0}),
+        ("forward_splits", {"symbol": "X", "ex_date": "soon", "new_rate": 2, "old_rate": 1}),
+        ("stock_dividends", {"ex_date": "2012-08-09", "rate": 1}),
+    ],
+)
+def test_an_action_that_cannot_be_applied_is_malformed(kind: str, row: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        parsing.corporate_actions({kind: [row]})

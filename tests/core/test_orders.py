@@ -1,0 +1,151 @@
+"""The state table against the definitions' own table, statuses, and ids."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading_assets.core.orders import (
+    OPEN_STATES,
+    PREFIX,
+    TERMINAL_STATES,
+    TRANSITIONS,
+    IllegalTransition,
+    Kind,
+    State,
+    client_order_id,
+    decision_id,
+    is_ours,
+    next_state,
+    state_of_status,
+)
+
+# The table of the definitions, word for word.
+DEFINED = """
+INTENT | SUBMITTING, DROPPED
+SUBMITTING | ACCEPTED, REJECTED, UNKNOWN, PARTIALLY_FILLED, FILLED
+UNKNOWN | ACCEPTED, REJECTED, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, ABANDONED, SUBMITTING
+ACCEPTED | PARTIALLY_FILLED, FILLED, PENDING_CANCEL, CANCELED, EXPIRED, REJECTED
+PARTIALLY_FILLED | PARTIALLY_FILLED, FILLED, PENDING_CANCEL, CANCELED, EXPIRED
+PENDING_CANCEL | CANCELED, PARTIALLY_FILLED, FILLED, EXPIRED, ACCEPTED
+CANCELED, EXPIRED, ABANDONED | PARTIALLY_FILLED, FILLED
+FILLED, REJECTED, DROPPED |
+"""
+
+
+def defined_edges() -> set[tuple[str, str]]:
+    edges = set()
+    for line in DEFINED.strip().splitlines():
+        before, after = line.split("|")
+        edges |= {(b.strip(), a.strip()) for b in before.split(",") for a in after.split(",") if a.strip()}
+    return edges
+
+
+def test_the_edges_are_those_of_the_definitions() -> None:
+    assert {(str(b), str(a)) for b, after in TRANSITIONS.items() for a in after} == defined_edges()
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize("current", State)
+@pytest.mark.parametrize("new", State)
+def test_only_an_edge_or_the_same_state_is_followed(current: State, new: State) -> None:
+    if current == new or (current, new) in defined_edges():
+        assert next_state(current, new) is new
+    else:
+        with pytest.raises(IllegalTransition, match=f"{current} cannot become {new}"):
+            next_state(current, new)
+
+
+def test_every_state_is_open_or_terminal_and_only_late_fills_revive() -> None:
+    assert set(State) == OPEN_STATES | TERMINAL_STATES
+    assert not OPEN_STATES & TERMINAL_STATES
+    assert {State.INTENT, State.SUBMITTING, State.UNKNOWN} < OPEN_STATES
+    for state in TERMINAL_STATES:
+        assert TRANSITIONS[state] <= {State.PARTIALLY_FILLED, State.FILLED}
+
+
+ACCEPTED_CLASS = [
+    "new",
+    "accepted",
+    "pending_new",
+    "accepted_for_bidding",
+    "held",
+    "pending_replace",
+    "calculated",
+    "stopped",
+    "suspended",
+]
+
+
+@pytest.mark.parametrize("status", ACCEPTED_CLASS)
+def test_a_working_status_is_accepted_until_something_fills(status: str) -> None:
+    assert state_of_status(status, Decimal(0), Decimal(10)) == (State.ACCEPTED, False)
+    assert state_of_status(status, Decimal(3), Decimal(10)) == (State.PARTIALLY_FILLED, False)
+    assert state_of_status(status, Decimal(10), Decimal(10)) == (State.FILLED, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("partially_filled", State.PARTIALLY_FILLED),
+        ("pending_cancel", State.PENDING_CANCEL),
+        ("filled", State.FILLED),
+        ("canceled", State.CANCELED),
+        ("done_for_day", State.EXPIRED),
+        ("expired", State.EXPIRED),
+        ("rejected", State.REJECTED),
+    ],
+)
+def test_the_other_statuses_say_it_themselves(status: str, state: State) -> None:
+    assert state_of_status(status, 3.0, 10.0) == (state, False)
+
+
+@pytest.mark.parametrize("status", ["replaced", "a_status_of_next_year", "", "NEW"])
+def test_what_is_not_known_counts_as_working_and_needs_attention(status: str) -> None:
+    assert state_of_status(status, 0, 10) == (State.ACCEPTED, True)
+    assert state_of_status(status, 1, 10) == (State.PARTIALLY_FILLED, True)
+    assert state_of_status(status, 0, 0) == (State.ACCEPTED, True)
+
+
+def test_ids_are_the_same_for_good() -> None:
+    """A change here would let an order be sent a second time after an upgrade."""
+    decision = decision_id("embedded:PA0001:paper", Kind.MODEL, "AAPL", 1_337_351_700_000_000_000)
+    assert decision == "37cbe55d137828f773389b906f1f693c"
+    assert client_order_id(decision, 1, 0, 1) == "ta-b2c1195905e78fd8d94399e2395f44f18e6c292e"
+
+
+def test_a_kind_or_side_that_does_not_exist_has_no_id() -> None:
+    with pytest.raises(ValueError, match="hunch"):
+        decision_id("b", "hunch", "AAPL", 1)
+    with pytest.raises(ValueError, match="0"):
+        client_order_id("d", 0, 0, 0)
+
+
+keys = st.one_of(st.integers(min_value=0), st.text())
+decisions = st.tuples(st.text(), st.sampled_from(Kind), st.text(), keys)
+
+
+@given(decisions, decisions)
+def test_different_decisions_have_different_ids(one: tuple, other: tuple) -> None:
+    assert (decision_id(*one) == decision_id(*other)) == (one == other)
+
+
+attempts = st.tuples(st.text(), st.sampled_from((-1, 1)), st.integers(0, 99), st.integers(0, 99))
+
+
+@given(attempts, attempts)
+def test_each_side_slice_and_attempt_has_an_id_of_its_own(one: tuple, other: tuple) -> None:
+    assert (client_order_id(*one) == client_order_id(*other)) == (one == other)
+
+
+@given(attempts)
+def test_an_id_of_ours_is_short_plain_and_known_as_ours(attempt: tuple) -> None:
+    order = client_order_id(*attempt)
+    assert order.startswith(PREFIX)
+    assert is_ours(order)
+    assert len(order) <= 48
+    assert order.isascii()
+    assert not is_ours(order.removeprefix(PREFIX))

@@ -1,0 +1,100 @@
+"""What Dagster loads: complete, quick, and without what a tick does not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from trading_assets.definitions import defs
+from trading_assets.defs import assets_desk
+from trading_assets.engine.checks import BLOCKING, CHECKS
+
+ROOT = Path(__file__).parents[2]
+GRAPH = defs.resolve_asset_graph()
+LIVE = [asset.key for asset in assets_desk.CHAIN]
+
+
+def test_every_definition_can_be_loaded() -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_the_live_chain_depends_in_its_order() -> None:
+    for before, after in pairwise(LIVE):
+        assert GRAPH.get(after).parent_keys == {before}
+
+
+@pytest.mark.parametrize("key", GRAPH.get_all_asset_keys(), ids=lambda key: key.to_user_string())
+def test_an_asset_says_what_and_whose_it_is(key: dg.AssetKey) -> None:
+    spec = defs.get_assets_def(key).specs_by_key[key]
+    assert spec.description
+    assert spec.owners
+    assert spec.kinds
+    assert spec.code_version
+    assert spec.group_name in {"desk", "training"}
+
+
+@pytest.mark.parametrize("key", LIVE, ids=lambda key: key.to_user_string())
+def test_nothing_launches_a_live_asset_by_itself(key: dg.AssetKey) -> None:
+    spec = defs.get_assets_def(key).specs_by_key[key]
+    assert spec.automation_condition is None
+    assert spec.freshness_policy is None
+    assert spec.partitions_def is not None
+
+
+def test_every_check_of_the_table_is_dagsters_with_the_same_severity_to_block() -> None:
+    known = {(key.asset_key.to_user_string(), key.name): GRAPH.get(key) for key in GRAPH.asset_check_keys}
+    assert known.keys() == {(check.asset, check.name) for check in CHECKS}
+    for check in CHECKS:
+        assert known[check.asset, check.name].blocking is check.blocking
+        assert known[check.asset, check.name].description == check.description
+
+
+def test_checks_block_before_the_orders_and_never_after() -> None:
+    assert {key.partition(".")[0] for key in BLOCKING} == {"bars", "features", "signals"}
+
+
+def test_a_tick_runs_the_chain_in_one_process_in_the_live_lane() -> None:
+    job = defs.resolve_job_def("trading_tick")
+    assert job.asset_layer.executable_asset_keys == set(LIVE)
+    assert job.executor_def.name == "in_process"
+    assert job.tags["trading_assets/lane"] == "live"
+
+
+def test_no_job_that_sends_orders_is_retried() -> None:
+    settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    assert settings["run_retries"] == {"enabled": False}
+    for name in ("trading_tick", "reconcile"):
+        assert "dagster/max_retries" not in defs.resolve_job_def(name).tags
+
+
+def test_telemetry_is_off() -> None:
+    assert yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())["telemetry"] == {
+        "enabled": False
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["dg"]["cli"]["telemetry"]["enabled"] is False
+
+
+def test_both_ways_to_the_code_location_name_it_alike() -> None:
+    module = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert module["location_name"] == project["code_location_name"]
+    assert module["module_name"] == project["code_location_target_module"]
+
+
+def test_loading_the_definitions_imports_no_library_that_only_a_step_needs() -> None:
+    code = (
+        "import sys, trading_assets.definitions;"
+        "print(*sorted({'alpaca', 'matplotlib', 'numba', 'sklearn', 'scipy', 'xgboost'} & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.split() == []

@@ -1,0 +1,240 @@
+"""The live chain through real Dagster runs against the embedded exchange in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from trading_floor import TradingFloor, trading_floor
+
+from trading_assets.core.orders import State
+from trading_assets.definitions import build_definitions
+from trading_assets.defs import assets_desk
+from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.resources import RANGE_TAGS, ConfigurationResource, DeskResource
+from trading_assets.engine.checks import CHECKS
+from trading_assets.engine.reconcile import reconcile
+from trading_assets.engine.signalling import receive
+from trading_assets.market.sessions import MINUTE_NS
+from trading_assets.store.bar_history import StoredBar
+
+pytestmark = pytest.mark.slow  # the tests build on each other: the venue's clock only moves forward
+SESSION = date(2012, 7, 3)  # a half day: it closes at 13:00
+KEY = SESSION.isoformat()
+CHAIN = [asset.key.to_user_string() for asset in assets_desk.CHAIN]
+INSTANCE = yaml.safe_load((Path(__file__).parents[2] / "dagster_home" / "dagster.yaml").read_text())
+
+
+@dataclass(frozen=True)
+class Live:
+    floor: TradingFloor
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(
+        self,
+        partition: str | None = KEY,
+        *,
+        tags: dict[str, str] | None = None,
+        assets: list[str] | None = None,
+        job: str = "trading_tick",
+    ) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=partition,
+            tags=tags,
+            asset_selection=None if assets is None else [dg.AssetKey(name) for name in assets],
+            raise_on_error=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    root = tmp_path_factory.mktemp("live")
+    with (
+        trading_floor(root, SESSION) as floor,
+        dg.DagsterInstance.local_temp(str(root), overrides=INSTANCE) as instance,
+    ):
+        path = str(floor.config_path)
+        definitions = build_definitions(
+            {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
+        )
+        yield Live(floor, definitions, instance)
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> list[str]:
+    return [event.step_key or "" for event in result.get_asset_materialization_events()]
+
+
+def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
+    event = next(event for event in result.get_step_failure_events() if event.step_key == step)
+    return event.step_failure_data.error_display_string
+
+
+def journal_size(live: Live) -> tuple[int, int]:
+    with live.floor.open_desk() as desk:
+        verdicts = desk.journal.verdicts(desk.book)
+        return len(verdicts), len(desk.broker.orders_since(0))
+
+
+def test_before_the_first_tick_nothing_is_due(live: Live) -> None:
+    result = live.run()
+    assert not result.success
+    assert "No tick of 2012-07-03 is due yet" in failure_of(result, "bars")
+
+
+def test_a_tick_materializes_the_chain_and_every_check_passes(live: Live) -> None:
+    tick_ns = live.floor.tick(SESSION, 0)
+    with live.floor.open_desk() as desk:
+        reconcile(desk)
+        receive(desk, "AAPL", 0.15)
+    result = live.run(tags=tick_tags(tick_ns))
+    assert result.success
+    assert materialized(result) == [
+        "bars",
+        "features",
+        "signals",
+        "gated_orders",
+        "fills",
+        "reconciled_positions",
+    ]
+    evaluations = result.get_asset_check_evaluations()
+    assert len(evaluations) == len(CHECKS)
+    assert [found.check_name for found in evaluations if not found.passed] == []
+    with live.floor.open_desk() as desk:
+        (order,) = desk.journal.orders(desk.book, session=KEY)
+        assert order.intent.symbol == "AAPL"
+        assert order.state == State.FILLED
+        assert [(position.symbol, position.qty) for position in desk.broker.positions()] == [
+            ("AAPL", order.intent.qty)
+        ]
+        sql = 'SELECT asset, "check", passed FROM checks WHERE tick_ns = ?'
+        stored = desk.history.query(sql, (tick_ns,)).to_pylist()
+        assert {(row["asset"], row["check"]) for row in stored} == {(c.asset, c.name) for c in CHECKS}
+        assert all(row["passed"] for row in stored)
+
+
+def test_the_same_tick_again_sends_nothing_more(live: Live) -> None:
+    _, orders = journal_size(live)
+    assert live.run().success
+    assert journal_size(live)[1] == orders
+
+
+def test_the_metadata_shows_verdicts_and_an_equity_curve(live: Live) -> None:
+    orders = live.instance.fetch_materializations(dg.AssetKey("gated_orders"), limit=10).records[-1]
+    positions = live.instance.fetch_materializations(dg.AssetKey("reconciled_positions"), limit=1).records[0]
+    assert orders.asset_materialization is not None
+    assert positions.asset_materialization is not None
+    verdicts = str(orders.asset_materialization.metadata["verdicts"].value)
+    assert "| AAPL | BUY | 1 |" in verdicts
+    assert "PASS" in verdicts
+    assert "data:image/png;base64," in str(positions.asset_materialization.metadata["equity"].value)
+
+
+@pytest.mark.parametrize("tag", RANGE_TAGS)
+def test_a_run_of_a_backfill_or_a_range_is_refused_before_anything_is_opened(live: Live, tag: str) -> None:
+    before = journal_size(live)
+    result = live.run(tags={tag: KEY})
+    assert not result.success
+    assert materialized(result) == []
+    assert "a backfill or a range of partitions cannot reach a broker" in failure_of(result, "bars")
+    assert journal_size(live) == before
+
+
+def test_a_range_of_partitions_is_refused(live: Live) -> None:
+    result = live.run(
+        None,
+        tags={
+            "dagster/asset_partition_range_start": "2012-07-02",
+            "dagster/asset_partition_range_end": KEY,
+        },
+        assets=["gated_orders"],
+    )
+    assert "a backfill or a range of partitions cannot reach a broker" in failure_of(result, "gated_orders")
+
+
+@pytest.mark.parametrize("asset", CHAIN)
+def test_every_live_asset_refuses_another_partition(live: Live, asset: str) -> None:
+    result = live.run("2012-07-02", assets=[asset])
+    assert "no partition but the current session 2012-07-03" in failure_of(result, asset)
+
+
+def test_a_tick_still_to_come_is_refused(live: Live) -> None:
+    future = live.floor.sessions.ticks(SESSION, 30)[3]
+    result = live.run(tags=tick_tags(future), assets=["gated_orders"])
+    assert "still to come" in failure_of(result, "gated_orders")
+
+
+def test_a_tag_that_is_no_time_is_refused(live: Live) -> None:
+    result = live.run(tags={"trading_assets/tick_ns": "soon"}, assets=["gated_orders"])
+    assert "no time in nanoseconds" in failure_of(result, "gated_orders")
+
+
+def test_a_partial_launch_sends_no_entry_without_the_ticks_checks(live: Live) -> None:
+    tick_ns = live.floor.tick(SESSION, 1)
+    with live.floor.open_desk() as desk:
+        receive(desk, "MSFT", 0.5)
+    _, orders = journal_size(live)
+    assert live.run(tags=tick_tags(tick_ns), assets=["signals"]).success
+    result = live.run(tags=tick_tags(tick_ns), assets=["gated_orders"])
+    assert "gated_orders" in materialized(result)
+    with live.floor.open_desk() as desk:
+        (verdict,) = desk.journal.verdicts(desk.book, session=KEY, tick_ns=tick_ns)
+        assert verdict.symbol == "MSFT"
+        assert verdict.failed
+        assert verdict.cause == "CHECKS_FAILED"
+    assert journal_size(live)[1] == orders
+
+
+def test_a_bar_that_cannot_be_right_stops_the_run_before_any_order(live: Live) -> None:
+    tick_ns = live.floor.tick(SESSION, 2)
+    start_ns = live.floor.sessions.open_ns(SESSION) + 5 * MINUTE_NS  # older than what is asked for again
+    wrong = StoredBar(
+        symbol="IBM",
+        interval="1m",
+        session=SESSION,
+        start_ns=start_ns,
+        available_at_ns=start_ns + MINUTE_NS,
+        received_at_ns=tick_ns,
+        open=195.0,
+        high=190.0,
+        low=194.0,
+        close=195.0,
+        volume=10.0,
+        source="planted",
+        derived=True,
+        version=9,
+    )
+    with live.floor.open_desk() as desk:
+        desk.history.append("bars", [wrong.row()])
+        receive(desk, "AAPL", 0.9)
+    before = journal_size(live)
+    result = live.run(tags=tick_tags(tick_ns))
+    assert not result.success
+    assert materialized(result) == ["bars"]
+    failed = [found for found in result.get_asset_check_evaluations() if not found.passed]
+    assert [(found.check_name, found.blocking) for found in failed] == [("sane", True)]
+    assert journal_size(live) == before
+
+
+def test_reconcile_protects_without_bars_features_or_history(live: Live) -> None:
+    result = live.run(None, job="reconcile")
+    assert result.success
+
+
+def test_a_missed_tick_is_refused(live: Live) -> None:
+    missed = live.floor.sessions.ticks(SESSION, 30)[2]
+    live.floor.tick(SESSION, 4)
+    result = live.run(tags=tick_tags(missed), assets=["gated_orders"])
+    assert "late" in failure_of(result, "gated_orders")
+
+
+def test_on_a_holiday_nothing_runs(live: Live) -> None:
+    live.floor.move_clock(live.floor.sessions.close_ns(SESSION) + 22 * 3_600 * 10**9)
+    result = live.run("2012-07-05", assets=["gated_orders"])
+    assert "2012-07-04 is not an XNYS session" in failure_of(result, "gated_orders")

@@ -1,0 +1,372 @@
+"""The Broker port on alpaca-py: which endpoint answers which question, and the guard before it.
+
+The client is the unmodified one of alpaca-py, in raw form: its models raise on an enum member that
+they do not know and lose the whole list. Parsing is in `broker.parsing`, timeouts and errors in
+`broker.transport`. Nothing is retried here, and nothing is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote as url_quote
+from urllib.parse import urlsplit
+
+from alpaca.common.enums import BaseURL
+from alpaca.data.historical.corporate_actions import CorporateActionsClient
+from alpaca.data.historical.stock import StockHistoricalDataClient
+from alpaca.trading.client import TradingClient
+
+from trading_assets.broker import order_entry, parsing
+from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.port import (
+    AccountActivity,
+    AccountState,
+    AssetState,
+    BarState,
+    BrokerError,
+    ClockState,
+    CorporateActionState,
+    NewOrder,
+    NotFound,
+    OrderState,
+    PositionState,
+    QuoteState,
+    Unreachable,
+    WriteRefused,
+)
+from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
+from trading_assets.config import Settings, keys
+from trading_assets.errors import InvalidInput
+from trading_assets.log import get_logger, hide
+
+log = get_logger(__name__)
+
+ORDERS_PAGE = 500
+ACTIVITIES_PAGE = 100
+BARS_PAGE = 10_000
+CORPORATE_ACTIONS_PAGE = 1_000
+TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
+CORPORATE_ACTION_TYPES = "forward_split,reverse_split,stock_dividend,cash_dividend"
+# Alpaca selects corporate actions by process date: a dividend's is its payable date, weeks after the ex-date
+PROCESSED_BEFORE_EX = timedelta(days=14)
+PROCESSED_AFTER_EX = timedelta(days=120)
+ORDER_NOT_FOUND = 40410000
+TRADING_HOSTS = {
+    "paper": urlsplit(BaseURL.TRADING_PAPER.value).hostname,
+    "live": urlsplit(BaseURL.TRADING_LIVE.value).hostname,
+}
+
+
+class Origins(NamedTuple):
+    """Where the trading API and the data APIs are, without path and trailing slash."""
+
+    trading: str
+    data: str
+
+
+def origins(settings: Settings) -> Origins:
+    """The origins that venue and mode name. The embedded exchange has both at one."""
+    if settings.venue == "embedded":
+        return Origins(settings.embedded.url, settings.embedded.url)
+    trading = BaseURL.TRADING_LIVE if settings.mode == "live" else BaseURL.TRADING_PAPER
+    return Origins(trading.value, BaseURL.DATA.value)
+
+
+def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> AlpacaBroker:
+    """A broker for the configured venue, with its key pair from `environ` (embedded: the public one).
+
+    Where `account_number` is set (live demands it) the broker's own answer is compared with it.
+    While the broker does not answer, the connection is returned and refuses to write until a later
+    `account()` has confirmed it. Raises InvalidInput for missing keys and for the wrong account.
+    """
+    key_id, secret = keys(settings, environ)
+    if settings.venue == "alpaca":
+        hide(key_id, secret)
+    broker = AlpacaBroker(
+        origins(settings),
+        key_id,
+        secret,
+        mode=settings.mode,
+        feed=settings.feed,
+        account_number=settings.account_number,
+        read_only=read_only,
+    )
+    if settings.account_number is not None:
+        try:
+            broker.account()
+        except BrokerError as error:
+            log.warning("account not confirmed, no order leaves until it is", error=str(error))
+        except BaseException:
+            broker.close()
+            raise
+    return broker
+
+
+class AlpacaBroker:
+    """`broker.port.Broker` over REST. For one thread; not to be carried across a fork.
+
+    mode:           must fit the trading host: live to the live one only, paper to paper and loopback
+    account_number: the only account that is written to; None: whichever the keys open (not for live)
+    read_only:      refuse every write
+    """
+
+    def __init__(
+        self,
+        at: Origins,
+        key_id: str,
+        secret: str,
+        *,
+        mode: Literal["paper", "live"] = "paper",
+        feed: Literal["iex", "sip"] = "iex",
+        account_number: str | None = None,
+        read_only: bool = False,
+        timeouts: Timeouts = TIMEOUTS,
+    ) -> None:
+        _host_fits(at.trading, mode)
+        if mode == "live" and account_number is None:
+            raise InvalidInput(
+                "a live account must be pinned",
+                where="config `account_number`",
+                remedy="Write the number of the account that orders may go to",
+            )
+        self._account_number = account_number
+        self._confirmed = account_number is None
+        self._read_only = read_only
+        self._feed = feed
+        self._trading = TradingClient(
+            key_id, secret, paper=mode == "paper", raw_data=True, url_override=at.trading
+        )
+        self._data = StockHistoricalDataClient(key_id, secret, raw_data=True, url_override=at.data)
+        self._actions = CorporateActionsClient(key_id, secret, raw_data=True, url_override=at.data)
+        for client in (self._trading, self._data, self._actions):
+            harden(client, timeouts)
+
+    def account(self) -> AccountState:
+        """The account. Raises InvalidInput when it is not the pinned one."""
+        state = asked("account", lambda: parsing.account(self._trading.get("/account")))
+        if self._account_number is not None and state.account_number != self._account_number:
+            self._confirmed = False
+            raise InvalidInput(
+                f"the keys open account {state.account_number}, not the pinned {self._account_number}",
+                where="config `account_number`",
+                remedy="Use the keys of the pinned account, or pin the account that is meant",
+            )
+        self._confirmed = True
+        return state
+
+    def clock(self) -> ClockState:
+        return asked("clock", lambda: parsing.clock(self._trading.get("/clock")))
+
+    def calendar(self, first: date, last: date) -> Mapping[date, tuple[int, int]]:
+        span = {"start": first.isoformat(), "end": last.isoformat()}
+        return asked(
+            "calendar",
+            lambda: {
+                day: hours
+                for day, hours in parsing.rows(self._trading.get("/calendar", span), parsing.session)
+                if first <= day <= last
+            },
+        )
+
+    def asset(self, symbol: str) -> AssetState:
+        return asked(
+            f"asset {symbol}",
+            lambda: parsing.asset(self._trading.get(f"/assets/{url_quote(symbol, safe='')}")),
+        )
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
+        """One quote for each symbol asked for; a symbol that the answer lacks has all fields None."""
+        if not symbols:
+            return {}
+        wanted = {"symbols": ",".join(symbols), "feed": self._feed}
+
+        def read() -> dict[str, QuoteState]:
+            snapshots = _object(self._data.get("/stocks/snapshots", wanted))
+            return {symbol: parsing.quote(symbol, snapshots.get(symbol)) for symbol in symbols}
+
+        return asked("quotes", read)
+
+    def positions(self) -> Sequence[PositionState]:
+        return asked("positions", lambda: parsing.rows(self._trading.get("/positions"), parsing.position))
+
+    def open_orders(self) -> Sequence[OrderState]:
+        return asked("open orders", lambda: self._orders("open", None))
+
+    def orders_since(self, since_ns: int) -> Sequence[OrderState]:
+        return asked("orders", lambda: self._orders("all", since_ns))
+
+    def order(self, order_id: str) -> OrderState:
+        path = f"/orders/{url_quote(order_id, safe='')}"
+        return asked(f"order {order_id}", lambda: parsing.order(self._trading.get(path)))
+
+    def order_by_client_id(self, client_order_id: str) -> OrderState | None:
+        """The order, or None for Alpaca's own "not found"; another 404 (a proxy's) is Unreachable."""
+        wanted = {"client_order_id": client_order_id}
+        try:
+            return asked(
+                f"order {client_order_id}",
+                lambda: parsing.order(self._trading.get("/orders:by_client_order_id", wanted)),
+            )
+        except NotFound as error:
+            if error.code == ORDER_NOT_FOUND:
+                return None
+            raise Unreachable(f"order {client_order_id}: {error}") from error
+
+    def submit(self, order: NewOrder) -> OrderState:
+        """Send the order once, quantised. Raises WriteRefused and InvalidInput before anything is sent."""
+        self._may_write()
+        fields = order_entry.order_fields(order_entry.quantised(order))
+
+        def send() -> OrderState:
+            placed = parsing.order(self._trading.post("/orders", fields))
+            if placed.client_order_id != order.client_order_id:
+                raise Malformed(f"the answer is about another order, {placed.client_order_id}")
+            return placed
+
+        return asked(f"submit {order.client_order_id}", send, write=True)
+
+    def cancel(self, order_id: str) -> None:
+        self._may_write()
+        path = f"/orders/{url_quote(order_id, safe='')}"
+        asked(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
+
+    def activities(self, since_ns: int) -> Sequence[AccountActivity]:
+        """As the port says. Lines without a time of their own are stamped with their date, which may
+        lie before `since_ns`."""
+        query = {"after": parsing.stamp(since_ns - 1), "direction": "asc", "page_size": ACTIVITIES_PAGE}
+
+        def read() -> list[AccountActivity]:
+            found: dict[str, AccountActivity] = {}
+            while True:
+                page = parsing.rows(self._trading.get("/account/activities", query), parsing.activity)
+                fresh = {one.id: one for one in page if one.id not in found}
+                found |= fresh
+                if len(page) < ACTIVITIES_PAGE:
+                    return sorted(found.values(), key=lambda one: one.at_ns)
+                if not fresh:
+                    raise Malformed(f"page_token {page[-1].id} leads to the same page again")
+                query["page_token"] = page[-1].id
+
+        return asked("activities", read)
+
+    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
+        """As the port says; interval is a value of market.bars.Interval. Daily bars carry Alpaca's own
+        start, midnight in New York."""
+        if not symbols or start_ns >= end_ns:
+            return []
+        query = {
+            "symbols": ",".join(symbols),
+            "timeframe": TIMEFRAMES[interval],
+            "start": parsing.stamp(start_ns),
+            "end": parsing.stamp(end_ns - 1),  # Alpaca's end is inclusive
+            "adjustment": "raw",
+            "feed": self._feed,
+            "sort": "asc",
+            "limit": BARS_PAGE,
+        }
+
+        def read() -> list[BarState]:
+            found = [
+                bar
+                for page in _pages(lambda token: self._data.get("/stocks/bars", {**query, **token}))
+                for symbol, listed in _object(page.get("bars") or {}).items()
+                for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
+            ]
+            inside = (bar for bar in found if start_ns <= bar.start_ns < end_ns)
+            return sorted(inside, key=lambda bar: (bar.symbol, bar.start_ns))
+
+        return asked("bars", read)
+
+    def corporate_actions(
+        self, symbols: Sequence[str], first: date, last: date
+    ) -> Sequence[CorporateActionState]:
+        """Splits and dividends with first ≤ ex-date ≤ last, merged to one row a symbol and ex-date."""
+        if not symbols or first > last:
+            return []
+        query = {
+            "symbols": ",".join(symbols),
+            "types": CORPORATE_ACTION_TYPES,
+            "start": (first - PROCESSED_BEFORE_EX).isoformat(),
+            "end": (last + PROCESSED_AFTER_EX).isoformat(),
+            "sort": "asc",
+            "limit": CORPORATE_ACTIONS_PAGE,
+        }
+
+        def read() -> list[CorporateActionState]:
+            groups: dict[str, list[Any]] = {}
+            for page in _pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
+                for kind, listed in _object(page.get("corporate_actions") or {}).items():
+                    groups.setdefault(kind, []).extend(parsing.rows(listed or [], dict))
+            return [one for one in parsing.corporate_actions(groups) if first <= one.ex_date <= last]
+
+        return asked("corporate actions", read)
+
+    def close(self) -> None:
+        for client in (self._trading, self._data, self._actions):
+            client._session.close()  # noqa: SLF001 - alpaca-py has no close of its own
+
+    def _may_write(self) -> None:
+        if self._read_only:
+            raise WriteRefused("this connection is read-only; nothing was sent")
+        if not self._confirmed:
+            raise WriteRefused(
+                f"account {self._account_number} has not been confirmed by the broker; nothing was sent"
+            )
+
+    def _orders(self, status: str, since_ns: int | None) -> list[OrderState]:
+        """All pages, ascending. `after` is exclusive and the page's last order may share its time with
+        the next page's first: each page begins just before the last one's end, and ids deduplicate."""
+        query: dict[str, Any] = {
+            "status": status,
+            "limit": ORDERS_PAGE,
+            "direction": "asc",
+            "nested": "false",
+        }
+        found: dict[str, OrderState] = {}
+        after_ns = since_ns
+        while True:
+            if after_ns is not None:
+                query["after"] = parsing.stamp(after_ns - 1)
+            page = parsing.rows(self._trading.get("/orders", query), parsing.order)
+            fresh = {one.id: one for one in page if one.id not in found}
+            found |= fresh
+            if len(page) < ORDERS_PAGE:
+                return sorted(found.values(), key=lambda one: one.submitted_ns)
+            if not fresh:
+                raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {page[-1].submitted_ns}")
+            after_ns = max(one.submitted_ns for one in page)
+
+
+def _host_fits(url: str, mode: str) -> None:
+    host = urlsplit(url).hostname
+    if host != TRADING_HOSTS[mode] and not (mode == "paper" and is_loopback(url)):
+        raise InvalidInput(
+            f"{mode} orders do not go to {host}",
+            where="config `mode`",
+            remedy=f"In {mode} mode the trading host is {TRADING_HOSTS[mode]}",
+        )
+
+
+def _object(answer: Any) -> Mapping[str, Any]:
+    if not isinstance(answer, Mapping):
+        raise Malformed(f"expected an object, got {str(answer)[:300]}")
+    return answer
+
+
+def _pages(fetch: Callable[[dict[str, str]], Any]) -> Iterator[Mapping[str, Any]]:
+    """Every page of a data answer. Raises Malformed when a page token comes a second time."""
+    seen: set[str] = set()
+    token: dict[str, str] = {}
+    while True:
+        page = _object(fetch(token))
+        yield page
+        following = str(page.get("next_page_token") or "")
+        if not following:
+            return
+        if following in seen:
+            raise Malformed(f"next_page_token {following} came twice")
+        seen.add(following)
+        token = {"page_token": following}

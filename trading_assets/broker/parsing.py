@@ -1,0 +1,324 @@
+"""Alpaca's JSON as the port's types. Values in, values out; what goes out is in `broker.order_entry`.
+
+What the desk does not depend on is tolerated: unknown fields, statuses, types and activities. What it
+does depend on (an id, a side, a quantity) raises `Malformed` with the row named, for the whole
+answer: a list that silently lost a row would say that an order or a position does not exist.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from trading_assets.broker.port import (
+    AccountActivity,
+    AccountState,
+    AssetState,
+    BarState,
+    ClockState,
+    CorporateActionState,
+    OrderState,
+    PositionState,
+    QuoteState,
+)
+from trading_assets.core.words import Side
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+NEW_YORK = ZoneInfo("America/New_York")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
+_SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
+
+
+class Malformed(ValueError):
+    """An answer lacks what the desk depends on; the text names the row and the field."""
+
+
+def rows(answer: Any, parse: Callable[[Row], T]) -> list[T]:
+    """Each row of a list parsed. Raises Malformed, naming the row, when one cannot be."""
+    if not isinstance(answer, list):
+        raise Malformed(f"expected a list, got {_shown(answer)}")
+    return [parse(_mapping(row)) for row in answer]
+
+
+def account(answer: Any) -> AccountState:
+    row = _mapping(answer)
+    cash = _decimal(row, "cash")
+    blocked = _flag(row, "trading_blocked") or any(
+        row.get(name) is True for name in ("account_blocked", "trade_suspended_by_user")
+    )
+    return AccountState(
+        account_number=_text(row, "account_number"),
+        status=_text(row, "status"),
+        equity=_decimal(row, "equity"),
+        last_equity=_decimal(row, "last_equity"),
+        cash=cash,
+        buying_power=_decimal(row, "buying_power"),
+        trading_blocked=blocked,
+        settled_cash=cash if row.get("settled_cash") is None else _decimal(row, "settled_cash"),
+    )
+
+
+def clock(answer: Any) -> ClockState:
+    row = _mapping(answer)
+    return ClockState(
+        now_ns=_ns(row, "timestamp"),
+        is_open=_flag(row, "is_open"),
+        next_open_ns=_ns(row, "next_open"),
+        next_close_ns=_ns(row, "next_close"),
+    )
+
+
+def session(row: Row) -> tuple[date, tuple[int, int]]:
+    """One calendar day: its date with open and close, which Alpaca states in New York time."""
+    day = _date(row, "date")
+    try:
+        open_, close = (time.fromisoformat(_text(row, name)) for name in ("open", "close"))
+    except ValueError as error:
+        raise Malformed(f"{error} in {_shown(row)}") from error
+    return day, (_local_ns(day, open_), _local_ns(day, close))
+
+
+def asset(answer: Any) -> AssetState:
+    row = _mapping(answer)
+    return AssetState(
+        symbol=_text(row, "symbol"),
+        tradable=_flag(row, "tradable") and row.get("status") == "active",
+        fractionable=row.get("fractionable") is True,
+        halted=row.get("halted") is True,
+    )
+
+
+def quote(symbol: str, snapshot: Any) -> QuoteState:
+    """A snapshot's latest quote and trade; what is absent, null or zero is None.
+
+    The previous close is prevDailyBar's, unless dailyBar itself is still that of an earlier day than
+    the quote: a symbol that has not traded today has no bar of today.
+    """
+    parts = _mapping({} if snapshot is None else snapshot)
+    top, trade, today, before = (
+        _mapping(parts.get(name) or {}) for name in ("latestQuote", "latestTrade", "dailyBar", "prevDailyBar")
+    )
+    quote_ns = _ns_or_none(top, "t")
+    if quote_ns is not None and today and _new_york_date(_ns(today, "t")) < _new_york_date(quote_ns):
+        before = today
+    return QuoteState(
+        symbol=symbol,
+        bid=_price_or_none(top, "bp"),
+        ask=_price_or_none(top, "ap"),
+        quote_ns=quote_ns,
+        last_trade=_price_or_none(trade, "p"),
+        trade_ns=_ns_or_none(trade, "t"),
+        previous_close=_price_or_none(before, "c"),
+    )
+
+
+def position(row: Row) -> PositionState:
+    qty = abs(_decimal(row, "qty"))
+    available = qty if row.get("qty_available") is None else abs(_decimal(row, "qty_available"))
+    side = _text(row, "side")
+    if side not in ("long", "short"):
+        raise Malformed(f"`side` is neither long nor short in {_shown(row)}")
+    return PositionState(
+        symbol=_text(row, "symbol"),
+        qty=qty if side == "long" else -qty,
+        avg_entry_price=_decimal(row, "avg_entry_price"),
+        available=available,
+    )
+
+
+def order(answer: Any) -> OrderState:
+    """An order. One that was sent by notional has no quantity: its filled quantity stands for it."""
+    row = _mapping(answer)
+    filled = Decimal(0) if row.get("filled_qty") is None else _decimal(row, "filled_qty")
+    submitted_ns = _ns(row, "created_at" if row.get("submitted_at") is None else "submitted_at")
+    return OrderState(
+        id=_text(row, "id"),
+        client_order_id=_text(row, "client_order_id"),
+        symbol=_text(row, "symbol"),
+        side=_side(row),
+        qty=filled if row.get("qty") is None else _decimal(row, "qty"),
+        limit_price=None if row.get("limit_price") is None else _decimal(row, "limit_price"),
+        status=_text(row, "status"),
+        filled_qty=filled,
+        filled_avg_price=None if row.get("filled_avg_price") is None else _decimal(row, "filled_avg_price"),
+        submitted_ns=submitted_ns,
+        updated_ns=submitted_ns if row.get("updated_at") is None else _ns(row, "updated_at"),
+        replaced_by=None if row.get("replaced_by") is None else _text(row, "replaced_by"),
+        type=str(row.get("type") or row.get("order_type") or ""),
+        time_in_force=str(row.get("time_in_force") or ""),
+    )
+
+
+def activity(row: Row) -> AccountActivity:
+    """A line of the account's history. What is no trade is stamped when it was made, else at its date."""
+    kind = _text(row, "activity_type")
+    if kind == "FILL":
+        return AccountActivity(
+            id=_text(row, "id"),
+            type=kind,
+            at_ns=_ns(row, "transaction_time"),
+            symbol=_text(row, "symbol"),
+            side=_side(row),
+            qty=_decimal(row, "qty"),
+            price=_decimal(row, "price"),
+            cum_qty=_decimal(row, "cum_qty"),
+            order_id=_text(row, "order_id"),
+            order_status=None if row.get("order_status") is None else _text(row, "order_status"),
+            net_amount=None,
+        )
+    made = next((name for name in ("transaction_time", "created_at") if row.get(name) is not None), None)
+    return AccountActivity(
+        id=_text(row, "id"),
+        type=kind,
+        at_ns=_local_ns(_date(row, "date"), time()) if made is None else _ns(row, made),
+        symbol=str(row["symbol"]) if row.get("symbol") else None,
+        side=None,
+        qty=None if row.get("qty") is None else _decimal(row, "qty"),
+        price=None if row.get("price") is None else _decimal(row, "price"),
+        cum_qty=None,
+        order_id=None,
+        order_status=None,
+        net_amount=None if row.get("net_amount") is None else _decimal(row, "net_amount"),
+    )
+
+
+def bar(symbol: str, row: Row) -> BarState:
+    o, h, low, c, v = (float(_decimal(row, name)) for name in "ohlcv")
+    return BarState(symbol=symbol, start_ns=_ns(row, "t"), open=o, high=h, low=low, close=c, volume=v)
+
+
+def corporate_actions(groups: Mapping[str, Sequence[Row]]) -> list[CorporateActionState]:
+    """Splits, stock dividends and cash dividends, one row for each symbol and ex-date, ascending.
+
+    groups: Alpaca's lists by kind; other kinds are passed over. The ratio of a split is new_rate ÷
+    old_rate, that of a stock dividend 1 + rate.
+    """
+    merged: dict[tuple[str, date], tuple[float, float]] = {}
+    for kind, items in groups.items():
+        for item in items:
+            row = _mapping(item)
+            ratio, cash = 1.0, 0.0
+            if kind in ("forward_splits", "reverse_splits"):
+                ratio = _positive(row, "new_rate") / _positive(row, "old_rate")
+            elif kind == "stock_dividends":
+                ratio = 1.0 + _positive(row, "rate")
+            elif kind == "cash_dividends":
+                if row.get("currency") not in (None, "", "USD"):
+                    raise Malformed(f"the dividend is not in USD: {_shown(row)}")
+                cash = _positive(row, "rate")
+            else:
+                continue
+            key = (_text(row, "symbol"), _date(row, "ex_date"))
+            before = merged.get(key, (1.0, 0.0))
+            merged[key] = (before[0] * ratio, before[1] + cash)
+    return [CorporateActionState(*key, *merged[key]) for key in sorted(merged)]
+
+
+def stamp(ns: int) -> str:
+    """A time as RFC 3339 text with all nine decimals; times before 1970 as 1970."""
+    seconds, fraction = divmod(max(ns, 0), 1_000_000_000)
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+def _mapping(row: Any) -> Row:
+    if not isinstance(row, Mapping):
+        raise Malformed(f"expected an object, got {_shown(row)}")
+    return row
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str) or not value:
+        raise Malformed(f"no `{name}` in {_shown(row)}")
+    return value
+
+
+def _flag(row: Row, name: str) -> bool:
+    value = row.get(name)
+    if not isinstance(value, bool):
+        raise Malformed(f"no `{name}` in {_shown(row)}")
+    return value
+
+
+def _decimal(row: Row, name: str) -> Decimal:
+    """A number that came as text or as a JSON number; a float is taken at its shortest text."""
+    value = row.get(name)
+    try:
+        number = Decimal(str(value)) if isinstance(value, str | int | float) else None
+    except InvalidOperation:
+        number = None
+    if number is None or isinstance(value, bool) or not number.is_finite():
+        raise Malformed(f"`{name}` is no number in {_shown(row)}")
+    return number
+
+
+def _positive(row: Row, name: str) -> float:
+    number = float(_decimal(row, name))
+    if number <= 0:
+        raise Malformed(f"`{name}` is not positive in {_shown(row)}")
+    return number
+
+
+def _price_or_none(row: Row, name: str) -> Decimal | None:
+    if row.get(name) is None:
+        return None
+    price = _decimal(row, name)
+    return price if price > 0 else None
+
+
+def _side(row: Row) -> Side:
+    side = _SIDES.get(str(row.get("side")))
+    if side is None:
+        raise Malformed(f"`side` is neither buy nor sell in {_shown(row)}")
+    return side
+
+
+def _ns(row: Row, name: str) -> int:
+    """RFC 3339 text as UTC nanoseconds, exact to the ninth decimal."""
+    match = _STAMP.fullmatch(str(row.get(name)))
+    if match is None:
+        raise Malformed(f"`{name}` is no time in {_shown(row)}")
+    day, clock_time, fraction, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock_time}{'+00:00' if zone in 'Zz' else zone}")
+    except ValueError as error:
+        raise Malformed(f"`{name}` is no time in {_shown(row)}") from error
+    return (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def _ns_or_none(row: Row, name: str) -> int | None:
+    """As `_ns`; Alpaca's zero time (year 1) and an absent one are None."""
+    if row.get(name) is None:
+        return None
+    ns = _ns(row, name)
+    return ns if ns > 0 else None
+
+
+def _date(row: Row, name: str) -> date:
+    try:
+        return date.fromisoformat(_text(row, name)[:10])
+    except ValueError as error:
+        raise Malformed(f"`{name}` is no date in {_shown(row)}") from error
+
+
+def _local_ns(day: date, at: time) -> int:
+    moment = datetime.combine(day, at, tzinfo=NEW_YORK)
+    return (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000_000
+
+
+def _new_york_date(ns: int) -> date:
+    return (_EPOCH + timedelta(seconds=ns // 1_000_000_000)).astimezone(NEW_YORK).date()
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:300]}…"

@@ -1,0 +1,159 @@
+"""How requests leave and how their failures are told apart. No endpoint and no payload here.
+
+alpaca-py has no timeout, re-sends orders by itself on 429 and 504, and follows the proxy settings of
+the environment even to loopback. `harden` takes all that from a client; `asked` turns what is left
+into the typed errors of the port: for a read anything unusable is `Unreachable`, for a write it is
+`OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from alpaca.common.exceptions import APIError
+from alpaca.common.rest import RESTClient
+from requests.adapters import HTTPAdapter
+
+from trading_assets.broker.port import (
+    BrokerError,
+    DuplicateClientOrderId,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unreachable,
+)
+from trading_assets.config.settings import LOOPBACK_HOSTS
+from trading_assets.market.clock import monotonic_ns
+
+T = TypeVar("T")
+
+_REFUSALS = (400, 401, 403, 404, 422)
+_NO_USABLE_ANSWER = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,  # truncated JSON, and a payload that `broker.parsing` refuses
+)
+
+
+class Timeouts(NamedTuple):
+    """Seconds to connect, between two reads of the socket, and for the whole answer."""
+
+    connect_s: float = 3.05
+    read_s: float = 10.0
+    answer_s: float = 20.0
+
+
+TIMEOUTS = Timeouts()
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Requests that end in finite time, are sent once, and are not redirected."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        super().__init__(max_retries=0)
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
+        verify: bool | str = True,
+        cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send and read the whole answer. Raises requests.Timeout when a server trickles it too slowly."""
+        deadline_ns = monotonic_ns() + int(self._timeouts.answer_s * 1e9)
+        timeout = timeout or (self._timeouts.connect_s, self._timeouts.read_s)
+        response = super().send(
+            request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+        )
+        body = bytearray()
+        while chunk := response.raw.read1(decode_content=True):
+            body += chunk
+            if monotonic_ns() > deadline_ns:
+                response.close()
+                raise requests.Timeout(f"no complete answer within {self._timeouts.answer_s} s")
+        response._content = bytes(body)  # noqa: SLF001 - what Response.content would have read
+        if 300 <= response.status_code < 400:
+            raise requests.TooManyRedirects(
+                f"HTTP {response.status_code} to {response.headers.get('Location')}"
+            )
+        return response
+
+
+def harden(client: RESTClient, timeouts: Timeouts) -> None:
+    """Finite timeouts, one request for each call, and no proxy on the way to loopback."""
+    session: requests.Session = client._session  # noqa: SLF001 - alpaca-py has no setting for these
+    adapter = BoundedAdapter(timeouts)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.trust_env = not is_loopback(str(client._base_url))  # noqa: SLF001
+    client._retry = 0  # noqa: SLF001
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine."""
+    return urlsplit(url).hostname in LOOPBACK_HOSTS
+
+
+def asked(what: str, call: Callable[[], T], *, write: bool = False) -> T:
+    """The result of one request, parsing included; `what` names it in errors.
+
+    Raises Rejected and its kinds, RateLimited, and for everything else that is no usable answer
+    OutcomeUnknown (write) or Unreachable (read).
+    """
+    try:
+        return call()
+    except APIError as error:
+        raise _of_status(what, error, write=write) from error
+    except _NO_USABLE_ANSWER as error:
+        raise _unusable(f"{what}: {type(error).__name__}: {error}", write=write) from error
+
+
+def _unusable(text: str, *, write: bool) -> BrokerError:
+    return OutcomeUnknown(text) if write else Unreachable(text)
+
+
+def _of_status(what: str, error: APIError, *, write: bool) -> BrokerError:
+    status = error.status_code
+    text = str(error)
+    code, message = _code_and_message(text)
+    if status == 429:
+        headers = {} if error.response is None else error.response.headers
+        return RateLimited(_seconds(headers.get("X-RateLimit-Reset")))
+    if status not in _REFUSALS:
+        return _unusable(f"{what}: HTTP {status}: {text[:200]}", write=write)
+    if status == 422 and "client_order_id must be unique" in message:
+        return DuplicateClientOrderId(status, code, message)
+    kind = {401: Unauthorized, 404: NotFound}.get(status, Rejected)
+    return kind(status, code, message)
+
+
+def _code_and_message(text: str) -> tuple[int | None, str]:
+    """Alpaca's error body, which may as well be HTML, a list, or without a code."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None, text[:200]
+    if not isinstance(body, dict):
+        return None, text[:200]
+    code = body.get("code")
+    return code if type(code) is int else None, str(body.get("message", text[:200]))
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        return None

@@ -1,0 +1,27 @@
+"""What a person edits: `load` config/execution.yaml into `Settings`, and what others take from them.
+
+Here are only the names that the rest of the package uses. Fields live in `config.settings`, reading
+in `config.file`, limits and their direction in `config.tightness`, the key pair in `config.credentials`.
+"""
+
+from trading_assets.config.credentials import EMBEDDED_KEYS, KEY_VARIABLES, keys
+from trading_assets.config.file import load
+from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSettings, Settings, config_rows
+from trading_assets.config.tightness import LOOSER_WHEN, Looser, limits, looser_limits, tightened
+
+__all__ = [
+    "EMBEDDED_KEYS",
+    "KEY_VARIABLES",
+    "LOOSER_WHEN",
+    "ConfigRow",
+    "EmbeddedSettings",
+    "Looser",
+    "ModelSettings",
+    "Settings",
+    "config_rows",
+    "keys",
+    "limits",
+    "load",
+    "looser_limits",
+    "tightened",
+]

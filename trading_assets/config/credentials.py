@@ -1,0 +1,33 @@
+"""The key pair for the venue: from the environment for Alpaca, a public constant for the embedded exchange.
+
+Nothing else reads a credential, and none is ever read from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trading_assets.config.settings import Settings
+from trading_assets.errors import InvalidInput
+
+KEY_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+EMBEDDED_KEYS = ("EMBEDDED-PAPER", "loopback-only")  # public: the embedded exchange listens on loopback only
+
+
+def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The (key id, secret) pair for the venue. Alpaca's come from the environment and nowhere else.
+
+    Raises InvalidInput that names the variables which are missing.
+    """
+    if settings.venue == "embedded":
+        return EMBEDDED_KEYS
+    key_id, secret = (environ.get(name, "").strip() for name in KEY_VARIABLES)
+    if not key_id or not secret:
+        missing = [name for name, value in zip(KEY_VARIABLES, (key_id, secret), strict=True) if not value]
+        raise InvalidInput(
+            f"{' and '.join(missing)} not set",
+            where="environment",
+            remedy=f"Export {' and '.join(KEY_VARIABLES)} with the key pair of the {settings.mode} account, "
+            "or set `venue: embedded`.",
+        )
+    return key_id, secret

@@ -1,0 +1,173 @@
+"""Reading config/execution.yaml: strict YAML, line numbers, and errors that say what to write instead.
+
+The YAML is the core schema of version 1.2: `true` and `false` are the only booleans (the ticker ON
+is text), numbers have no octal, sexagesimal or underscored forms, dates are text. A key given twice,
+an alias and a tag are refused. What the keys may hold is stated in `config.settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from trading_assets.config.settings import Settings
+from trading_assets.errors import InvalidInput
+
+Location = tuple[str | int, ...]
+
+_PATHS = ("data_dir", "model_path", "features_path")
+
+
+def load(path: Path | str) -> Settings:
+    """The settings in a YAML file. Keys that it leaves out have their defaults.
+
+    Relative paths in the file start at the project's root, which is the directory above the file's
+    own: in /desk/config/execution.yaml, `data_dir: var` is /desk/var.
+
+    Raises InvalidInput that names the file, every wrong key with its line, and what to write instead.
+    """
+    path = Path(path)
+    values, lines = _read(path)
+    try:
+        # through JSON: pydantic is then strict about numbers and booleans, and takes text for a path
+        settings = Settings.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        first, *others = sorted((_fault(detail, lines) for detail in error.errors()), key=lambda f: f.line)
+        also = "".join(f". Also: {fault.what}. {fault.remedy}" for fault in others)
+        raise InvalidInput(first.what, where=str(path), remedy=first.remedy + also) from None
+    root = path.resolve().parent.parent
+    return settings.model_copy(
+        update={name: root / value for name in _PATHS if (value := getattr(settings, name)) is not None}
+    )
+
+
+class _Fault(NamedTuple):
+    line: int  # 1-based; 0: of the file as a whole
+    what: str
+    remedy: str
+
+
+def _fault(detail: ErrorDetails, lines: dict[Location, int]) -> _Fault:
+    location = detail["loc"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    line = next((lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), 0)
+    at = f" at line {line}" if line else ""
+    if detail["type"] == "extra_forbidden":
+        section = _section(location[:-1])
+        nearest = difflib.get_close_matches(str(location[-1]), section.model_fields, n=1, cutoff=0.0)[0]
+        prefix = key[: len(key) - len(str(location[-1]))]
+        return _Fault(line, f"unknown key `{key}`{at}", f"Nearest valid key: `{prefix}{nearest}`")
+    reason = detail["msg"].removeprefix("Value error, ")
+    if not location:
+        return _Fault(line, reason, "Change one of the two")
+    given = json.dumps(detail["input"], ensure_ascii=False, default=str)
+    given = given if len(given) <= 80 else f"{given[:80]}…"
+    name = next(part for part in reversed(location) if isinstance(part, str))
+    field = _section(location[: location.index(name)]).model_fields[name]
+    default = json.dumps(field.get_default(), default=_plain)
+    return _Fault(
+        line,
+        f"`{key}` is {given}{at}: {reason[:1].lower()}{reason[1:]}",
+        f"{field.description} Default: {default}",
+    )
+
+
+def _plain(value: object) -> object:
+    return value.model_dump() if isinstance(value, BaseModel) else str(value)
+
+
+def _section(location: Location) -> type[BaseModel]:
+    section: type[BaseModel] = Settings
+    for part in location:
+        section = type(section.model_fields[str(part)].get_default())
+    return section
+
+
+class _CoreSchema(yaml.SafeLoader):
+    """SafeLoader with the implicit types of YAML 1.2's core schema, and without aliases."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own declaration
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias is not allowed here", problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
+    ("bool", r"^(?:true|false)$", list("tf")),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
+    (
+        "float",
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.inf|\.nan)$",
+        list("-+.0123456789"),
+    ),
+):
+    _CoreSchema.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+    """The file's values, and the line of each key and list item."""
+    try:
+        loader = _CoreSchema(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(
+            "there is no such file", where=str(path), remedy="Give the path of an execution.yaml"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(
+            f"cannot be read: {error}", where=str(path), remedy="It must be readable UTF-8 text"
+        ) from error
+    lines: dict[Location, int] = {}
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise InvalidInput(
+                "holds no keys", where=str(path), remedy="Write at least `mode: paper`; the rest has defaults"
+            )
+        _note_lines(node, (), lines, path)
+        values: dict[str, Any] = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InvalidInput(
+            f"not valid YAML{line}: {error.problem}", where=str(path), remedy="Write `key: value`, one a line"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(
+            f"not valid YAML: {error}", where=str(path), remedy="Write `key: value`, one a line"
+        ) from error
+    finally:
+        loader.dispose()
+    return values, lines
+
+
+def _note_lines(node: yaml.Node, at: Location, lines: dict[Location, int], path: Path) -> None:
+    """Note where each key stands; refuse a key given twice and a tag that is not plain data."""
+    if node.tag not in _TAGS:
+        raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} is not allowed", problem_mark=node.start_mark)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, str(key.value))
+            line = key.start_mark.line + 1
+            if here in lines:
+                raise InvalidInput(
+                    f"`{'.'.join(map(str, here))}` is given twice, at lines {lines[here]} and {line}",
+                    where=str(path),
+                    remedy="Keep one of them",
+                )
+            lines[here] = line
+            _note_lines(value, here, lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            lines[*at, position] = item.start_mark.line + 1
+            _note_lines(item, (*at, position), lines, path)

@@ -1,0 +1,278 @@
+"""Every field of config/execution.yaml: type, default, constraint and one sentence about it.
+
+Here is what may be written, and the table of it for the docs. Reading the file belongs to
+`config.file`; what a limit means is defined in `core.gate`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _ticker(symbol: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9]{0,5}(\.[A-Z]{1,2})?", symbol):
+        raise ValueError("must be a ticker in capitals, such as AAPL or BRK.B")
+    return symbol
+
+
+Ticker = Annotated[str, AfterValidator(_ticker)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+class ModelSettings(_Section):
+    enabled: bool = Field(
+        default=False, description="Trade the signals of the model at `model_path`; needs both model paths."
+    )
+
+
+class EmbeddedSettings(_Section):
+    url: str = Field(
+        default="http://127.0.0.1:8765",
+        description="Origin of the embedded exchange's Alpaca API, on loopback.",
+    )
+    control_url: str = Field(
+        default="http://127.0.0.1:8766",
+        description="Origin of the embedded exchange's control plane, on loopback.",
+    )
+
+    @field_validator("url", "control_url")
+    @classmethod
+    def _is_a_loopback_origin(cls, url: str) -> str:
+        parts = urlsplit(url)
+        origin = f"http://{parts.netloc}"
+        if url != origin or parts.hostname not in LOOPBACK_HOSTS or not parts.port or parts.username:
+            raise ValueError("must be a loopback origin such as http://127.0.0.1:8765, without a path")
+        return url
+
+
+class Settings(_Section):
+    """Every field of config/execution.yaml. Build it with `load`; without a file, defaults hold."""
+
+    mode: Literal["paper", "live"] = Field(
+        default="paper", description="Whether orders risk real money: `paper` or `live`."
+    )
+    venue: Literal["embedded", "alpaca"] = Field(
+        default="embedded",
+        description="Where orders go: the `embedded` exchange on this machine, or `alpaca`.",
+    )
+    account_number: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="The only account that orders may go to, as the broker states it; required for live.",
+    )
+    feed: Literal["iex", "sip"] = Field(default="iex", description="Market data feed: `iex` or `sip`.")
+    symbols: tuple[Ticker, ...] = Field(
+        default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), description="Tickers that are traded."
+    )
+    tick_minutes: int = Field(
+        default=5, ge=1, le=390, description="Minutes between two decision times of a session."
+    )
+    data_dir: Path = Field(
+        default=Path("var"),
+        description="Directory of journal, history and logs; a relative path starts at the project's root.",
+    )
+
+    embedded: EmbeddedSettings = Field(
+        default=EmbeddedSettings(), description="Where the embedded exchange listens."
+    )
+    model: ModelSettings = Field(default=ModelSettings(), description="The model's part in trading.")
+    model_path: Path | None = Field(
+        default=None,
+        description="The champion model (model.ubj); a relative path starts at the project's root.",
+    )
+    features_path: Path | None = Field(
+        default=None,
+        description="The model's feature list (features.json); a relative path starts at the project's root.",
+    )
+
+    limit_offset: float = Field(
+        default=0.001,
+        ge=0,
+        le=1,
+        description="How far an entry's limit reaches beyond the far side, fraction.",
+    )
+    max_slip_pct: Fraction = Field(
+        default=0.005,
+        description="Most that an entry's limit, or the mid since the signal, may be off, fraction of price.",
+    )
+    exit_collar_pct: Fraction = Field(
+        default=0.05, description="Most that an exit's limit may be off the mid, fraction of the mid."
+    )
+    max_spread_bps: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        default=50.0, description="Widest spread that is entered on, basis points of the mid."
+    )
+    max_symbol_move: Fraction = Field(
+        default=0.10, description="Most that a symbol may have moved since the previous close, fraction."
+    )
+    quote_spread_bps: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        default=2.0,
+        description="Spread assumed around bars that come without quotes, basis points of the price.",
+    )
+
+    stale_signal_seconds: Positive = Field(
+        default=120.0, description="Oldest signal that is entered on, seconds."
+    )
+    stale_quote_seconds: Positive | None = Field(
+        default=None, description="Oldest quote that is entered on, seconds; null: 15 for sip, 120 for iex."
+    )
+    stale_account_seconds: Positive = Field(
+        default=60.0, description="Oldest account reading that is entered on, seconds."
+    )
+
+    extended_hours: bool = Field(default=False, description="Allow orders outside regular trading hours.")
+    no_entry_seconds_after_open: Annotated[float, Field(ge=0, le=23_400)] = Field(
+        default=70.0, description="Seconds after the open without entries."
+    )
+    no_entry_minutes_before_close: Annotated[float, Field(ge=0, le=390)] = Field(
+        default=5.0, description="Minutes before the close without entries."
+    )
+
+    min_order_notional: Positive = Field(default=50.0, description="Smallest entry, USD.")
+    max_order_notional: Positive = Field(
+        default=10_000.0, description="Largest order, USD; a larger exit is cut into slices."
+    )
+    max_position_pct: Fraction = Field(
+        default=0.05, description="Largest exposure in one symbol, fraction of equity."
+    )
+    max_gross_exposure: Fraction = Field(
+        default=0.60, description="Largest exposure in all symbols together, fraction of equity."
+    )
+    use_margin: bool = Field(
+        default=False, description="Spend the broker's buying power beyond settled cash."
+    )
+    fractional: bool = Field(
+        default=False, description="Trade fractions of shares where the asset allows it."
+    )
+    allow_shorts: bool = Field(
+        default=False, description="Allow short positions; refused at start until short selling is built."
+    )
+
+    threshold: Fraction = Field(default=0.1, description="Weakest signal that is acted on, absolute value.")
+    volatility_target: Positive | None = Field(
+        default=None,
+        description="Annualised volatility that a position is scaled down to, fraction; null: off.",
+    )
+
+    max_orders_per_symbol_per_day: Count = Field(
+        default=5, description="Entries sent for one symbol in a session."
+    )
+    max_orders_per_day: Count = Field(default=200, description="Entries sent in a session.")
+    max_orders_per_execution: Count = Field(default=10, description="Entries sent in one execution.")
+    max_reject_streak: Count = Field(
+        default=5, description="Broker rejections without an acceptance between, after which entries stop."
+    )
+    max_exit_orders_per_day: Count = Field(default=400, description="Exits sent in a session.")
+
+    session_drawdown: Fraction = Field(
+        default=0.01, description="Loss from the session's peak that stops entries for the session, fraction."
+    )
+    max_daily_loss: Fraction = Field(
+        default=0.02, description="Loss since the previous close that stops entries until a rearm, fraction."
+    )
+    max_drawdown: Fraction = Field(
+        default=0.10, description="Drawdown from the peak that stops entries until a rearm, fraction."
+    )
+    stop_loss: Fraction = Field(
+        default=0.05, description="Loss on a position's average cost at which it is sold, fraction."
+    )
+    flatten_on_kill: bool = Field(
+        default=False, description="Sell everything when the kill switch is seen, instead of only stopping."
+    )
+
+    timeout_seconds: Positive = Field(
+        default=30.0, description="Seconds after which what still works of an execution is cancelled."
+    )
+    reconciliation_interval_seconds: Positive = Field(
+        default=60.0, description="Seconds between two reconciliations of ledger and broker."
+    )
+
+    @field_validator("symbols")
+    @classmethod
+    def _are_some_and_unique(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        if not symbols:
+            raise ValueError("must name at least one ticker")
+        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        if twice:
+            raise ValueError(f"lists {', '.join(twice)} more than once")
+        return symbols
+
+    @field_validator("allow_shorts")
+    @classmethod
+    def _is_not_built(cls, allowed: bool) -> bool:
+        if allowed:
+            raise ValueError("must be false: short selling is not built yet")
+        return allowed
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if self.mode == "live" and self.venue != "alpaca":
+            raise ValueError("`mode: live` needs `venue: alpaca`")
+        if self.mode == "live" and self.account_number is None:
+            raise ValueError("`mode: live` needs `account_number`, the account that orders may go to")
+        if self.model.enabled and (self.model_path is None or self.features_path is None):
+            raise ValueError("`model.enabled: true` needs `model_path` and `features_path`")
+        if self.min_order_notional > self.max_order_notional:
+            raise ValueError("`min_order_notional` is above `max_order_notional`")
+        return self
+
+
+class ConfigRow(NamedTuple):
+    """One field for the table in the docs."""
+
+    key: str
+    type: str
+    default: str
+    description: str
+
+
+def config_rows() -> list[ConfigRow]:
+    """Every field of the file in its order, those of a section as `section.field`."""
+    return _rows(Settings, "")
+
+
+def _rows(section: type[BaseModel], prefix: str) -> list[ConfigRow]:
+    rows: list[ConfigRow] = []
+    for name, field in section.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            rows += _rows(type(field.default), f"{prefix}{name}.")
+            continue
+        default = json.dumps(section.model_construct().model_dump(mode="json")[name])
+        kind = _type_text(field.annotation)
+        rows.append(ConfigRow(f"{prefix}{name}", kind, default, field.description or ""))
+    return rows
+
+
+def _type_text(annotation: Any) -> str:
+    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _type_text(inside[0])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inside)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type_text(one) for one in inside)
+    if origin is tuple:
+        return f"list of {_type_text(inside[0])}"
+    names = {float: "number", int: "integer", bool: "true or false", str: "text", Path: "path"}
+    return names.get(annotation, "null")

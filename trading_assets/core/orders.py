@@ -1,0 +1,186 @@
+"""The life of an order: its states, the edges between them, and the ids that survive a crash.
+
+Pure values only: what an order is now is the journal's to say, when to move it is the engine's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+
+from trading_assets.core.words import Side
+from trading_assets.errors import TradingAssetsError
+
+
+class State(StrEnum):
+    """Where an order of ours stands. Its exposure is reserved in every open state."""
+
+    INTENT = "INTENT"  # approved and durable, not sent
+    SUBMITTING = "SUBMITTING"  # may be on the wire
+    UNKNOWN = "UNKNOWN"  # was sent, the outcome is not known
+    ACCEPTED = "ACCEPTED"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"  # by the broker, never by the gate
+    DROPPED = "DROPPED"  # an intent that was never sent
+    ABANDONED = "ABANDONED"  # was UNKNOWN until the session was over and two sweeps were clean
+
+
+class Kind(StrEnum):
+    """What an order was decided on."""
+
+    MODEL = "model"
+    EXTERNAL = "external"
+    STOP = "stop"
+    FLATTEN = "flatten"
+
+
+def _edges() -> Mapping[State, frozenset[State]]:
+    s = State
+    late_fills = frozenset({s.PARTIALLY_FILLED, s.FILLED})
+    return MappingProxyType(
+        {
+            s.INTENT: frozenset({s.SUBMITTING, s.DROPPED}),
+            s.SUBMITTING: frozenset({s.ACCEPTED, s.REJECTED, s.UNKNOWN, s.PARTIALLY_FILLED, s.FILLED}),
+            s.UNKNOWN: frozenset(
+                {
+                    s.ACCEPTED,
+                    s.REJECTED,
+                    s.PARTIALLY_FILLED,
+                    s.FILLED,
+                    s.CANCELED,
+                    s.EXPIRED,
+                    s.ABANDONED,
+                    s.SUBMITTING,
+                }
+            ),
+            s.ACCEPTED: frozenset(
+                {s.PARTIALLY_FILLED, s.FILLED, s.PENDING_CANCEL, s.CANCELED, s.EXPIRED, s.REJECTED}
+            ),
+            s.PARTIALLY_FILLED: frozenset(
+                {s.PARTIALLY_FILLED, s.FILLED, s.PENDING_CANCEL, s.CANCELED, s.EXPIRED}
+            ),
+            s.PENDING_CANCEL: frozenset({s.CANCELED, s.PARTIALLY_FILLED, s.FILLED, s.EXPIRED, s.ACCEPTED}),
+            s.CANCELED: late_fills,
+            s.EXPIRED: late_fills,
+            s.ABANDONED: late_fills,
+            s.FILLED: frozenset(),
+            s.REJECTED: frozenset(),
+            s.DROPPED: frozenset(),
+        }
+    )
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = _edges()
+
+OPEN_STATES = frozenset(
+    {
+        State.INTENT,
+        State.SUBMITTING,
+        State.UNKNOWN,
+        State.ACCEPTED,
+        State.PARTIALLY_FILLED,
+        State.PENDING_CANCEL,
+    }
+)
+TERMINAL_STATES = frozenset(State) - OPEN_STATES
+
+
+class IllegalTransition(TradingAssetsError):
+    """An order is said to have moved along an edge that the table does not have."""
+
+    def __init__(self, current: State, new: State) -> None:
+        self.current = current
+        self.new = new
+        super().__init__(current, new)
+
+    def __str__(self) -> str:
+        return (
+            f"an order in {self.current} cannot become {self.new}; "
+            "lock the symbol and compare the order with the broker's"
+        )
+
+
+def next_state(current: State, new: State) -> State:
+    """The state after `current` when the evidence says `new`.
+
+    The same state again is no edge and returns it. Raises IllegalTransition for an edge that is
+    not in `TRANSITIONS`.
+    """
+    if new == current or new in TRANSITIONS[current]:
+        return new
+    raise IllegalTransition(current, new)
+
+
+_STATE_OF_STATUS: Mapping[str, State] = {
+    "new": State.ACCEPTED,
+    "accepted": State.ACCEPTED,
+    "pending_new": State.ACCEPTED,
+    "accepted_for_bidding": State.ACCEPTED,
+    "held": State.ACCEPTED,
+    "pending_replace": State.ACCEPTED,
+    "calculated": State.ACCEPTED,
+    "stopped": State.ACCEPTED,
+    "suspended": State.ACCEPTED,
+    "partially_filled": State.PARTIALLY_FILLED,
+    "pending_cancel": State.PENDING_CANCEL,
+    "filled": State.FILLED,
+    "canceled": State.CANCELED,
+    "done_for_day": State.EXPIRED,
+    "expired": State.EXPIRED,
+    "rejected": State.REJECTED,
+}
+
+
+def state_of_status(status: str, filled_qty: float | Decimal, qty: float | Decimal) -> tuple[State, bool]:
+    """The state that the broker's `status` means, and whether a person should look at it.
+
+    filled_qty: the order's cumulative quantity in shares; qty: its quantity, 0 when not known.
+    A working order with something filled is PARTIALLY_FILLED, with all of it filled FILLED.
+    `replaced` and a status that is not known count as working and need attention.
+    """
+    state = _STATE_OF_STATUS.get(status)
+    needs_attention = state is None
+    if state is None or state in (State.ACCEPTED, State.PARTIALLY_FILLED):
+        if 0 < qty <= filled_qty:
+            state = State.FILLED
+        elif filled_qty > 0:
+            state = State.PARTIALLY_FILLED
+        else:
+            state = state or State.ACCEPTED
+    return state, needs_attention
+
+
+PREFIX = "ta-"
+"""Every client order id of ours begins with it, and no other program's may."""
+
+
+def decision_id(book: str, kind: Kind | str, symbol: str, key: str | int) -> str:
+    """32 hex digits that name one decision; the same inputs give the same id for good.
+
+    key: the tick in nanoseconds for a model's decision, the producer's id for an external one
+    (else its source and `as_of`). The text "1" and the number 1 are different keys.
+    """
+    return _digest(book, Kind(kind).value, symbol, key)[:32]
+
+
+def client_order_id(decision_id: str, side: int, slice: int, attempt: int) -> str:  # noqa: A002
+    """The 43 characters under which the broker knows one attempt to send one slice."""
+    return PREFIX + _digest(decision_id, Side(side).name, int(slice), int(attempt))[:40]
+
+
+def is_ours(client_order_id: str) -> bool:
+    """True for an id that bears our prefix, whether or not an intent of ours has it."""
+    return client_order_id.startswith(PREFIX)
+
+
+def _digest(*parts: str | int) -> str:
+    # JSON keeps the parts apart: ("a", "bc") and ("ab", "c") are different texts.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,292 @@
+"""The live chain of one tick: bars → features → signals → gated_orders → fills → reconciled_positions.
+
+Each asset calls one step of the engine, which reads what the step before it stored; nothing travels
+in memory from one to the next, so there is no IO manager. They take the current session and no other
+partition (`defs.resources`), and no automation launches them: a tick is a run of `trading_tick`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from trading_assets.core.codes import failed_codes
+from trading_assets.core.orders import State
+from trading_assets.core.words import Side
+from trading_assets.defs.code_version import code_version
+from trading_assets.defs.partitions import SESSIONS
+from trading_assets.defs.presentation import line_plot, new_york_time, table, tick_metadata
+from trading_assets.defs.resources import DeskAt, DeskResource
+from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
+
+GROUP = "desk"
+OWNERS = ["team:desk"]
+LANE_TAG = "trading_assets/lane"
+LIVE = {LANE_TAG: "live"}
+BOOK_POOL = "book"  # one run at a time acts on the book
+
+_POSITIONS = """
+SELECT symbol, qty AS ledger, broker_qty AS broker, avg_cost AS "average cost", mark, market_value AS value
+FROM positions WHERE book = ? AND session = ? AND tick_ns = ? ORDER BY symbol
+"""
+_EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER BY at_ns"
+
+
+@dg.asset(
+    group_name=GROUP,
+    partitions_def=SESSIONS,
+    kinds={"alpaca", "duckdb"},
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+    code_version=code_version("market", "engine/ingest.py"),
+)
+def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
+    """Bars that closed since the last stored one, and corporate actions, as received from the venue."""
+    from trading_assets.engine.ingest import store_bars
+
+    at = desk.at(context)
+    report = store_bars(at.desk, at.session, at.tick_ns)
+    held = [
+        {"symbol": symbol, "minute bars": count, "last close": report.last_close.get(symbol)}
+        for symbol, count in report.minutes_held.items()
+    ]
+    return _result(
+        at,
+        {
+            "new_minute_bars": report.new_minutes,
+            "new_daily_bars": report.new_days,
+            "revised": report.revised,
+            "not_closed_yet": report.not_closed,
+            "held": table(held),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=[bars],
+    partitions_def=SESSIONS,
+    kinds={"numba", "duckdb"},
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+    code_version=code_version("features", "core", "engine/featurise.py"),
+)
+def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
+    """One feature row for each symbol, from what was available at the tick and nothing later."""
+    from trading_assets.engine.featurise import store_features
+
+    at = desk.at(context)
+    report = store_features(at.desk, at.session, at.tick_ns)
+    rows = [
+        {"feature": name} | {symbol: row[index] for symbol, row in report.rows.items()}
+        for index, name in enumerate(report.names)
+    ]
+    return _result(
+        at,
+        {
+            "rows": len(report.rows),
+            "feature_set": report.feature_set,
+            "without_enough_bars": ", ".join(report.incomplete) or "none",
+            "features": table(rows),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=[features],
+    partitions_def=SESSIONS,
+    kinds={"xgboost", "duckdb"},
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+    code_version=code_version("model/signal.py", "model/registry.py", "engine/signalling.py"),
+)
+def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
+    """Values in [−1, 1] from the champion model, or from the inbox of external signals."""
+    from trading_assets.engine.signalling import store_signals
+
+    at = desk.at(context)
+    report = store_signals(at.desk, at.session, at.tick_ns)
+    rows = [
+        {
+            "symbol": signal.symbol,
+            "signal": signal.value,
+            "score": report.scores.get(signal.symbol),
+            "as of": new_york_time(signal.as_of_ns),
+            "reference price": signal.reference_price,
+            "kind": signal.kind,
+        }
+        for signal in report.signals
+    ]
+    return _result(
+        at,
+        {
+            "source": report.source,
+            "model_version": report.model_version or "none",
+            "count": len(rows),
+            "signals": table(rows),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=[signals],
+    partitions_def=SESSIONS,
+    kinds={"alpaca", "sqlite"},
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+    code_version=code_version("core", "engine"),
+)
+def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
+    """Protection first, then exits, then entries: each through the gate, journaled, sent and followed.
+
+    No entry leaves unless the tick's blocking data checks are stored as passed.
+    """
+    from trading_assets.engine.tick import execute
+
+    at = desk.at(context)
+    report = execute(at.desk, at.session, at.tick_ns, context.run.run_id)
+    halts = at.desk.halts()
+    return _result(
+        at,
+        {
+            "execution_id": report.execution_id,
+            "passed": sum(not verdict.failed for verdict in report.verdicts),
+            "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
+            "filled": sum(order.state == State.FILLED for order in report.orders),
+            "halt_state": halts.state.name,
+            "halt_causes": ", ".join(halts.causes) or "none",
+            "no_entries_because": ", ".join((*report.vetoed, *report.protection.transient)) or "nothing",
+            "stops_in_force": ", ".join(report.protection.stopped) or "none",
+            "recovered": len(report.protection.recovered),
+            "cancelled": len(report.protection.cancelled),
+            "verdicts": table([_verdict_row(verdict) for verdict in report.verdicts]),
+            "orders": table([_order_row(order) for order in report.orders]),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=[gated_orders],
+    partitions_def=SESSIONS,
+    kinds={"alpaca", "duckdb"},
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+    code_version=code_version("core", "store", "engine"),
+)
+def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
+    """The venue's activities of the session in the journal, and orders, verdicts and fills in history."""
+    from trading_assets.engine.settle import settle_fills
+
+    at = desk.at(context)
+    report = settle_fills(at.desk, at.session, at.tick_ns)
+    return _result(
+        at,
+        {
+            "fills_of_the_session": len(report.fills),
+            "orders_of_the_session": report.orders,
+            "verdicts_of_the_tick": report.verdicts,
+            "fills": table([_fill_row(fill) for fill in report.fills]),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    deps=[fills],
+    partitions_def=SESSIONS,
+    kinds={"alpaca", "duckdb"},
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+    code_version=code_version(
+        "core/ledger.py", "engine/reconcile.py", "engine/settle.py", "engine/projection.py"
+    ),
+)
+def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
+    """The ledger folded and compared with the broker: positions, breaks, locks, equity and risk figures."""
+    from trading_assets.engine.settle import settle_positions
+
+    at = desk.at(context)
+    report = settle_positions(at.desk, at.session, at.tick_ns)
+    positions = at.desk.history.query(_POSITIONS, (at.desk.book, at.session, at.tick_ns))
+    equity = at.desk.history.query(_EQUITY, (at.desk.book, at.session))
+    return _result(
+        at,
+        {
+            "equity_usd": float(report.equity),
+            "cash_usd": float(report.cash),
+            "agree": report.clean,
+            "breaks": table([_break_row(found) for found in report.breaks]),
+            "positions": table(positions.to_pylist()),
+            "equity": line_plot(
+                f"Equity in USD, {at.session}", equity["at_ns"].to_pylist(), equity["equity"].to_pylist()
+            ),
+        },
+    )
+
+
+CHAIN: Sequence[dg.AssetsDefinition] = (bars, features, signals, gated_orders, fills, reconciled_positions)
+
+
+def _result(at: DeskAt, metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+    return dg.MaterializeResult(metadata={**tick_metadata(at.session, at.tick_ns), **metadata})
+
+
+def _verdict_row(verdict: VerdictRecord) -> dict[str, Any]:
+    """One verdict; what was measured and its limit are those of the first failed code."""
+    from trading_assets.core.gate import reason
+
+    first = next(iter(failed_codes(verdict.failed)), None)
+    return {
+        "symbol": verdict.symbol,
+        "side": Side(verdict.side).name,
+        "qty": verdict.qty,
+        "limit price": verdict.limit_price,
+        "kind": verdict.kind,
+        "reducing": verdict.reducing,
+        "verdict": reason(verdict.failed, verdict.cause),
+        "measured": "" if first is None else verdict.measured[first],
+        "limit": "" if first is None else verdict.limits[first],
+    }
+
+
+def _order_row(order: OrderRecord) -> dict[str, Any]:
+    intent = order.intent
+    return {
+        "symbol": intent.symbol,
+        "side": Side(intent.side).name,
+        "qty": intent.qty,
+        "limit price": intent.limit_price,
+        "state": order.state,
+        "filled": order.filled_qty,
+        "client order id": intent.client_order_id,
+    }
+
+
+def _fill_row(fill: FillRecord) -> dict[str, Any]:
+    return {
+        "at": new_york_time(fill.at_ns),
+        "symbol": fill.symbol,
+        "side": Side(fill.side).name,
+        "qty": fill.qty,
+        "price": fill.price,
+        "client order id": fill.client_order_id or "not ours",
+    }
+
+
+def _break_row(found: BreakRecord) -> dict[str, Any]:
+    return {
+        "kind": found.kind,
+        "subject": found.subject,
+        "ours": found.ours,
+        "theirs": found.theirs,
+        "sightings": found.sightings,
+    }

@@ -1,0 +1,91 @@
+"""The engine's checks as Dagster's: one step for each asset, made from the table in `engine.checks`.
+
+A step evaluates all checks of its asset, stores their outcomes and reports those that were asked
+for. Without a check's result nothing downstream of a blocking one is certain, so what cannot be
+evaluated raises.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from trading_assets.defs.assets_desk import BOOK_POOL, CHAIN
+from trading_assets.defs.resources import DeskAt, DeskResource
+from trading_assets.engine.checks import Check, CheckOutcome, Severity, checks_of, record
+
+_SEVERITY = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
+
+
+def _evaluate(asset: str, at: DeskAt) -> list[CheckOutcome]:
+    """Every check of the asset. Imports what it needs: a run of one asset does not pay for the others."""
+    match asset:
+        case "bars":
+            from trading_assets.engine.data_checks import bar_checks
+
+            return bar_checks(at.desk, at.session, at.tick_ns)
+        case "features":
+            from trading_assets.engine.data_checks import feature_checks
+
+            return feature_checks(at.desk, at.session, at.tick_ns)
+        case "signals":
+            from trading_assets.engine.data_checks import signal_checks
+
+            return signal_checks(at.desk, at.session, at.tick_ns)
+        case "gated_orders":
+            from trading_assets.engine.order_checks import order_checks
+
+            return order_checks(at.desk, at.session)
+        case "fills":
+            from trading_assets.engine.order_checks import fill_checks
+
+            return fill_checks(at.desk, at.session)
+        case "reconciled_positions":
+            from trading_assets.engine.limit_checks import limit_checks
+
+            return limit_checks(at.desk)
+    raise LookupError(f"no checks of {asset}")
+
+
+def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name=f"check_{asset}",
+        specs=[
+            dg.AssetCheckSpec(check.name, asset=asset, description=check.description, blocking=check.blocking)
+            for check in checks
+        ],
+        can_subset=True,
+        pool=BOOK_POOL,
+    )
+    def evaluated(
+        context: dg.AssetCheckExecutionContext, desk: DeskResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        at = desk.at(context)
+        outcomes = _evaluate(asset, at)
+        record(at.desk, at.session, at.tick_ns, outcomes)
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        for outcome in outcomes:
+            if outcome.check.name in wanted:
+                yield _result(outcome)
+
+    return evaluated
+
+
+def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
+    metadata = {
+        name: dg.MetadataValue.text(f"{value:.6g}")
+        for name, value in (("measured", outcome.measured), ("limit", outcome.limit))
+        if value is not None
+    }
+    return dg.AssetCheckResult(
+        asset_key=outcome.check.asset,
+        check_name=outcome.check.name,
+        passed=outcome.passed,
+        severity=_SEVERITY[outcome.check.severity],
+        description=outcome.detail or None,
+        metadata=metadata,
+    )
+
+
+CHECK_STEPS: Sequence[dg.AssetChecksDefinition] = tuple(
+    _step(key, checks_of(key)) for key in (asset.key.to_user_string() for asset in CHAIN)
+)

@@ -1,0 +1,57 @@
+"""The jobs: what is run together, in which lane, in one process. When is a schedule's or a sensor's."""
+
+import dagster as dg
+
+from trading_assets.defs import assets_desk, assets_training
+from trading_assets.defs.assets_desk import BOOK_POOL, LIVE
+from trading_assets.defs.assets_training import TRAIN
+from trading_assets.defs.resources import TICK_TAG, DeskResource
+
+trading_tick = dg.define_asset_job(
+    "trading_tick",
+    selection=dg.AssetSelection.assets(*assets_desk.CHAIN),
+    executor_def=dg.in_process_executor,
+    tags=LIVE,
+    description="One tick: bars to reconciled positions with every check, for the session that is under way.",
+)
+
+train = dg.define_asset_job(
+    "train",
+    selection=dg.AssetSelection.assets(*assets_training.CHAIN),
+    executor_def=dg.in_process_executor,
+    tags=TRAIN,
+    description="Bundled bars, features and labels, and a model with its figures out of sample.",
+)
+
+
+@dg.op(pool=BOOK_POOL)
+def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
+    """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease."""
+    from trading_assets.engine.protect import new_execution_id, protect
+
+    opened = desk.open(context)
+    with opened.journal.lease(opened.book, f"run {context.run.run_id}") as lease:
+        report = protect(opened, lease, tick_ns=opened.now_ns(), execution_id=new_execution_id())
+    found = report.reconciliation
+    context.log.info(
+        f"ledger and broker agree: {found.clean}; {len(found.breaks)} breaks, "
+        f"{len(report.recovered)} orders recovered, {len(report.cancelled)} cancelled, "
+        f"stops in force: {', '.join(report.stopped) or 'none'}"
+    )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags=LIVE,
+    description="Protection and reconciliation between ticks: an exit waits for no bar, model or history.",
+)
+def reconcile() -> None:
+    protect_book()
+
+
+JOBS = (trading_tick, train, reconcile)
+
+
+def tick_tags(tick_ns: int) -> dict[str, str]:
+    """The run tags of one tick of `trading_tick`, for whoever launches it for the session's partition."""
+    return {TICK_TAG: str(tick_ns), **LIVE}

@@ -1,0 +1,64 @@
+"""What a person sees of a step in Dagster: counts, tables and one picture. Nothing is decided here."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from trading_assets.market.sessions import NEW_YORK
+
+Metadata = dict[str, dg.MetadataValue]
+
+
+def tick_metadata(session: date, tick_ns: int) -> Metadata:
+    return {
+        "session": dg.MetadataValue.text(session.isoformat()),
+        "tick": dg.MetadataValue.text(new_york_time(tick_ns)),
+        "tick_ns": dg.MetadataValue.int(tick_ns),
+    }
+
+
+def new_york_time(ns: int) -> str:
+    """e.g. 2012-07-03 10:00:00 EDT"""
+    return datetime.fromtimestamp(ns // 10**9, UTC).astimezone(NEW_YORK).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> dg.MetadataValue:
+    """A markdown table; the columns are the first row's where none are given."""
+    if not rows:
+        return dg.MetadataValue.md("none")
+    names = list(columns) if columns is not None else list(rows[0])
+    lines = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in rows)]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def line_plot(title: str, times_ns: Sequence[int], values: Sequence[float]) -> dg.MetadataValue:
+    """A small picture of a series over the session, inline."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 2.2), dpi=80, layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(np.array(times_ns, dtype="datetime64[ns]"), list(values), marker=".")
+    axes.set_title(title, fontsize="medium")
+    axes.xaxis_date(tz=NEW_YORK)
+    axes.grid(alpha=0.3)
+    axes.tick_params(labelsize="small")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return dg.MetadataValue.md(
+        f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")

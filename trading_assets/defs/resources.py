@@ -1,0 +1,160 @@
+"""What a run is given: the configuration, and the desk at one tick of the session that is under way.
+
+Here is the rule that keeps every backfill away from the broker: `DeskResource.at` looks at the run
+before it opens anything, and then holds its partition against the calendar and the venue's clock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from trading_assets import config
+from trading_assets.config import Settings
+from trading_assets.engine.desk import Desk
+from trading_assets.market.sessions import Sessions
+from trading_assets.store.history import History
+
+CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
+DEFAULT_CONFIG = "config/execution.yaml"
+
+TICK_TAG = "trading_assets/tick_ns"
+PARTITION_TAG = "dagster/partition"
+# every tag by which Dagster marks a run that a backfill, or a range of partitions, launched
+RANGE_TAGS = (
+    "dagster/backfill",
+    "dagster/parent_backfill",
+    "dagster/root_backfill",
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+
+RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
+
+
+class DeskAt(NamedTuple):
+    """The desk at one tick of the current session."""
+
+    desk: Desk
+    session: date
+    tick_ns: int
+
+
+class ConfigurationResource(dg.ConfigurableResource[Any]):
+    """The configuration file, for what needs no broker.
+
+    config_path: the file; without one the environment's TRADING_ASSETS_CONFIG, else
+                 config/execution.yaml. A relative path starts at the working directory.
+    """
+
+    config_path: str | None = None
+
+    def settings(self) -> Settings:
+        """Read the file again. Raises InvalidInput when it cannot be used."""
+        return read_settings(self.config_path)
+
+    def history(self) -> History:
+        return History(Path(self.settings().data_dir) / "history.duckdb")
+
+
+class DeskResource(dg.ConfigurableResource[Any]):
+    """The desk, opened at the first step of a run that may have it and closed with the run.
+
+    config_path: as in ConfigurationResource
+
+    Which tick a run is for is its tag `trading_assets/tick_ns`, beside the partition that Dagster keeps
+    as a tag too. A run without it, as a person starts one, is for the latest tick that is due.
+    """
+
+    config_path: str | None = None
+
+    _desk: Desk | None = PrivateAttr(default=None)
+    _tick_ns: int | None = PrivateAttr(default=None)
+
+    def at(self, context: RunContext) -> DeskAt:
+        """The desk at the run's tick.
+
+        Raises dagster.Failure for a run of a backfill or a range and for a partition that is not the
+        current session, NotThisTick for a tick that is still to come or was missed.
+        """
+        from trading_assets.engine.tick import refuse_other_times
+
+        desk = self.open(context)
+        session = current_session(desk.sessions, desk.now_ns(), context.run.tags.get(PARTITION_TAG))
+        if self._tick_ns is None:  # once for a run: every step of it is at the same tick
+            tag = context.run.tags.get(TICK_TAG)
+            self._tick_ns = (
+                latest_tick(desk.sessions, session, desk.now_ns(), desk.settings.tick_minutes)
+                if tag is None
+                else tick_of(tag)
+            )
+        refuse_other_times(desk, session, self._tick_ns)
+        return DeskAt(desk, session, self._tick_ns)
+
+    def open(self, context: RunContext) -> Desk:
+        """The desk at no particular tick. Raises dagster.Failure for a run of a backfill or a range."""
+        refuse_range(context.run.tags)
+        if self._desk is None:
+            self._desk = Desk.open(read_settings(self.config_path))
+        return self._desk
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        if self._desk is not None:
+            self._desk.close()
+            self._desk = None
+
+
+def read_settings(config_path: str | None) -> Settings:
+    return config.load(Path(config_path or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
+
+
+def refuse_range(tags: Mapping[str, str]) -> None:
+    """Raises dagster.Failure when a backfill or a range of partitions launched the run."""
+    found = [tag for tag in RANGE_TAGS if tag in tags]
+    if found:
+        raise dg.Failure(
+            description="This is a live asset: a backfill or a range of partitions cannot reach a broker "
+            f"({', '.join(found)}). Replay a past range with the assets of the replay.",
+            allow_retries=False,
+        )
+
+
+def current_session(sessions: Sessions, now_ns: int, partition: str | None) -> date:
+    """The session under way at `now_ns`, which must be the run's partition where it has one.
+
+    Raises dagster.Failure on a day without session and for every other partition.
+    """
+    session = sessions.session_at(now_ns)
+    if session is None:
+        raise dg.Failure(
+            description=f"{sessions.new_york_date(now_ns)} is not an XNYS session: nothing trades today.",
+            allow_retries=False,
+        )
+    if partition is not None and partition != session.isoformat():
+        raise dg.Failure(
+            description=f"A live asset takes no partition but the current session {session}; "
+            f"this run is for {partition}.",
+            allow_retries=False,
+        )
+    return session
+
+
+def tick_of(tag: str) -> int:
+    """The nanoseconds that the tag names. Raises dagster.Failure for anything else."""
+    if not tag.isascii() or not tag.isdigit():
+        raise dg.Failure(description=f"{TICK_TAG}: {tag!r} is no time in nanoseconds.", allow_retries=False)
+    return int(tag)
+
+
+def latest_tick(sessions: Sessions, session: date, now_ns: int, tick_minutes: int) -> int:
+    """The session's latest tick at or before `now_ns`. Raises dagster.Failure before the first."""
+    due = [tick for tick in sessions.ticks(session, tick_minutes) if tick <= now_ns]
+    if not due:
+        raise dg.Failure(description=f"No tick of {session} is due yet.", allow_retries=False)
+    return due[-1]

@@ -1,0 +1,162 @@
+"""What the demonstration plays: training, the gate at work, and two whole sessions of the model.
+
+Each step is a Dagster run or an act of the operator through the engine, never a shortcut past them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+
+from trading_assets.core.gate import reason
+from trading_assets.demo.stage import Stage
+from trading_assets.engine import operator, signalling
+from trading_assets.engine.desk import Desk
+from trading_assets.errors import TradingAssetsError
+from trading_assets.store.records import OrderRecord, VerdictRecord
+
+CONTROLS_SESSION = date(2012, 9, 11)
+MODEL_SESSIONS = (date(2012, 9, 12), date(2012, 9, 13))
+SECOND_NS = 1_000_000_000
+AFTER_CLOSE_NS = 600 * SECOND_NS
+STALE_SECONDS = 130
+RESTING_DISCOUNT = Decimal("0.996")  # inside the price collar, far enough from the market to rest
+
+
+class DemoFailed(TradingAssetsError):
+    """Something of the demonstration did not go as it must."""
+
+
+def train(stage: Stage, console: Console) -> None:
+    """Load the bundled bars, build the training set of 2000–2010 and train, as Dagster assets."""
+    with console.status("training on the bundled daily bars of 2000–2010 …"):
+        result = stage.run(
+            "train",
+            ops={"model": {"config": {"promote_because": "trained by the demonstration"}}},
+        )
+    _require(result.success, "the training run failed; its log is in the Dagster instance")
+    for event in result.get_asset_materialization_events():
+        console.print(f"  materialized [bold]{'/'.join(event.asset_key.path)}[/]" if event.asset_key else "")
+
+
+def controls(stage: Stage, console: Console) -> None:
+    """A signal passes, a stale one is refused, a kill cancels what rests and refuses what follows."""
+    session = CONTROLS_SESSION
+    ticks = stage.sessions.ticks(session, 30)
+    _at(stage, ticks[0])
+    with _desk(stage) as desk:
+        signalling.receive(desk, "AAPL", 0.15, source="demo")
+    verdict = _one_verdict(_tick(stage, console, session, ticks[0], stage.outside_config))
+    _require(not verdict.failed, f"AAPL=0.15 was refused: {reason(verdict.failed, verdict.cause)}")
+    with _desk(stage) as desk:
+        order = desk.journal.order(verdict.client_order_id)
+        _require(order.state == "FILLED", f"AAPL=0.15 was not filled: {order.state}")
+        console.print(f"  signal AAPL=0.15: passed, accepted, filled {order.filled_qty} share(s), reconciled")
+
+    _at(stage, ticks[1])
+    with _desk(stage) as desk:
+        signalling.receive(
+            desk, "IBM", 0.15, as_of_ns=desk.now_ns() - STALE_SECONDS * SECOND_NS, source="demo"
+        )
+    verdict = _one_verdict(_tick(stage, console, session, ticks[1], stage.outside_config))
+    _must_be(verdict, "STALE_SIGNAL")
+    console.print(f"  the same, {STALE_SECONDS} s old: PRETRADE_GATE_REJECT: {reason(verdict.failed)}")
+
+    _at(stage, ticks[2])
+    with _desk(stage) as desk:
+        quote = desk.broker.quotes(["MSFT"])["MSFT"]
+        assert quote.bid is not None
+        signalling.receive(desk, "MSFT", 0.5, limit_price=quote.bid * RESTING_DISCOUNT, source="demo")
+    verdict = _one_verdict(_tick(stage, console, session, ticks[2], stage.outside_config))
+    with _desk(stage) as desk:
+        resting = desk.journal.order(verdict.client_order_id)
+        _require(resting.state == "ACCEPTED", f"the MSFT order does not rest: {resting.state}")
+        console.print(
+            f"  an order for {resting.intent.qty} MSFT rests at {resting.intent.limit_price}; kill …"
+        )
+        cancelled = operator.kill(desk, reason="shown by the demonstration", author="demo")
+        _require(_states(cancelled) == {"CANCELED"}, f"the kill left {_states(cancelled)}")
+        console.print("  killed: the resting order is cancelled")
+
+    _at(stage, ticks[3])
+    with _desk(stage) as desk:
+        signalling.receive(desk, "GOOG", 0.5, source="demo")
+    verdict = _one_verdict(_tick(stage, console, session, ticks[3], stage.outside_config))
+    _must_be(verdict, "KILL_SWITCH_ACTIVE")
+    console.print(f"  a later signal: PRETRADE_GATE_REJECT: {reason(verdict.failed, verdict.cause)}")
+    with _desk(stage) as desk:
+        cleared = operator.rearm(desk, reason="the demonstration goes on", author="demo")
+        console.print(f"  rearmed by a person, with a reason: {', '.join(cleared)} cleared")
+    close(stage, console, session)
+
+
+def trade(stage: Stage, console: Console, session: date) -> None:
+    """One whole session of the model, a Dagster run at every tick, and the reconciliation after it."""
+    for tick_ns in stage.sessions.ticks(session, stage.settings(stage.model_config).tick_minutes):
+        _at(stage, tick_ns)
+        _tick(stage, console, session, tick_ns, stage.model_config)
+    close(stage, console, session)
+
+
+def close(stage: Stage, console: Console, session: date) -> None:
+    """Reconcile after the close."""
+    _at(stage, stage.sessions.close_ns(session) + AFTER_CLOSE_NS)
+    result = stage.run("reconcile")
+    _require(result.success, f"the reconciliation after {session} failed")
+    console.print(f"  {session} closed and reconciled")
+
+
+def _tick(
+    stage: Stage, console: Console, session: date, tick_ns: int, config_path: Path
+) -> list[VerdictRecord]:
+    result = stage.run("trading_tick", session=session, tick_ns=tick_ns, config_path=config_path)
+    _require(result.success, f"the run {result.run_id} of {session} failed; see it in the Dagster UI")
+    evaluations = result.get_asset_check_evaluations()
+    failed = [evaluation.check_name for evaluation in evaluations if not evaluation.passed]
+    with _desk(stage) as desk:
+        verdicts = desk.journal.verdicts(desk.book, session=session.isoformat(), tick_ns=tick_ns)
+        minutes = (tick_ns - stage.sessions.open_ns(session)) // (60 * SECOND_NS)
+        shown = ", ".join(
+            f"{'buy' if verdict.side > 0 else 'sell'} {verdict.qty:f} {verdict.symbol} "
+            f"{reason(verdict.failed, verdict.cause)}"
+            for verdict in verdicts
+        )
+        console.print(
+            f"  {session} open+{minutes:3d} min  checks {len(evaluations) - len(failed)}/{len(evaluations)}"
+            f"  {shown or 'no order'}"
+        )
+    return verdicts
+
+
+@contextmanager
+def _desk(stage: Stage) -> Iterator[Desk]:
+    with Desk.open(stage.settings(stage.outside_config)) as desk:
+        yield desk
+
+
+def _at(stage: Stage, now_ns: int) -> None:
+    stage.keeper.move_to(now_ns)
+
+
+def _one_verdict(verdicts: list[VerdictRecord]) -> VerdictRecord:
+    _require(len(verdicts) == 1, f"one order was to be judged, not {len(verdicts)}")
+    return verdicts[0]
+
+
+def _must_be(verdict: VerdictRecord, code: str) -> None:
+    first = reason(verdict.failed).split()[0]
+    _require(first == code, f"{verdict.symbol}: {code} was to be the reason, not {first}")
+
+
+def _states(records: list[OrderRecord]) -> set[str]:
+    return {str(record.state) for record in records}
+
+
+def _require(held: bool, otherwise: str) -> None:
+    if not held:
+        raise DemoFailed(otherwise)

@@ -1,0 +1,137 @@
+"""What the demonstration left in the stores, read back and judged. Prints; changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from trading_assets.core.gate import reason
+from trading_assets.core.orders import Kind, State
+from trading_assets.demo.stage import Stage
+from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.desk import Desk
+
+MINIMUM_MODEL_FILLS = 10
+
+
+def model_figures(stage: Stage, console: Console) -> None:
+    """The champion's out-of-sample figures beside what needs no model."""
+    manifest = json.loads((stage.home / "models" / "champion" / "manifest.json").read_text())
+    figures = manifest["figures"]
+    table = Table(title="The model, out of sample (walk-forward, purged)")
+    for column in ("figure", "model", "each symbol's own past share", "no skill"):
+        table.add_column(column, justify="left" if column == "figure" else "right")
+    rows = (
+        ("rank IC", "rank_ic", "prior_rank_ic", 0.0),
+        ("its t-statistic", "rank_ic_t", "prior_rank_ic_t", 0.0),
+        ("AUC", "auc", "prior_auc", 0.5),
+        ("hit rate", "hit_rate", None, figures["base_rate"]),
+    )
+    for name, key, prior, none in rows:
+        theirs = f"{figures[prior]:.3f}" if prior else "–"
+        table.add_row(name, f"{figures[key]:.3f}", theirs, f"{none:.3f}")
+    console.print(table)
+    console.print(
+        "Weak, as such figures are: five large stocks chosen in hindsight. "
+        "They show that the way works, not that it earns."
+    )
+
+
+def summarise(stage: Stage, console: Console) -> bool:
+    """Print the summary. True when ledger and broker agree, no break is open, every check that must
+    pass passed and at least ten orders of the model's were filled."""
+    with Desk.open(stage.settings(stage.model_config)) as desk:
+        orders = desk.journal.orders(desk.book)
+        verdicts = desk.journal.verdicts(desk.book)
+        fills = desk.journal.fills(desk.book)
+        breaks = desk.journal.open_breaks(desk.book)
+        ledger = ledger_of(desk.journal, desk.book)
+        positions = {position.symbol: position for position in desk.broker.positions()}
+        account = desk.broker.account()
+        ticks = desk.history.query(
+            "SELECT count(DISTINCT tick_ns) AS ticks, count(DISTINCT session) AS sessions FROM features"
+        ).to_pylist()[0]
+    model_filled = sum(o.intent.kind == Kind.MODEL and State(o.state) is State.FILLED for o in orders)
+
+    judged = Table(title="Orders by verdict")
+    judged.add_column("verdict")
+    judged.add_column("orders", justify="right")
+    counts: dict[str, int] = {}
+    for verdict in verdicts:
+        name = reason(verdict.failed, verdict.cause)
+        counts[name] = counts.get(name, 0) + 1
+    for name, count in sorted(counts.items(), key=lambda item: (item[0] != "PASS", item[0])):
+        judged.add_row(name, str(count))
+    console.print(judged)
+
+    held = Table(title="Positions")
+    for column in ("symbol", "ledger", "broker", "average cost"):
+        held.add_column(column, justify="left" if column == "symbol" else "right")
+    agree = abs(ledger.cash_usd - float(account.cash)) <= 1.0
+    symbols = {symbol for symbol, holding in ledger.holdings.items() if holding.qty} | positions.keys()
+    for symbol in sorted(symbols):
+        ours = ledger.holdings[symbol].qty if symbol in ledger.holdings else 0.0
+        theirs = float(positions[symbol].qty) if symbol in positions else 0.0
+        cost = f"{ledger.holdings[symbol].avg_cost:.2f}" if symbol in ledger.holdings else ""
+        held.add_row(symbol, f"{ours:g}", f"{theirs:g}", cost)
+        agree = agree and abs(ours - theirs) <= 1e-6
+    held.add_row("cash", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}", "")
+    console.print(held)
+
+    passed, failed = _checks(stage.instance)
+    rows = (
+        ("sessions traded", str(ticks["sessions"])),
+        ("ticks", str(ticks["ticks"])),
+        ("orders sent", str(sum(order.submitted_ns is not None for order in orders))),
+        ("orders of the model filled", f"{model_filled} (at least {MINIMUM_MODEL_FILLS})"),
+        ("fills", str(len(fills))),
+        ("breaks", str(len(breaks))),
+        ("ledger and broker", "agree" if agree else "DIFFER"),
+        ("equity", f"${account.equity:.2f} of derived minute bars: no performance figure"),
+        ("checks passed / failed", f"{passed} / {len(failed)}"),
+    )
+    for name, value in rows:
+        console.print(f"{name:28s} {value}")
+    for line in failed:
+        console.print(f"  failed: {line}", style="red")
+    _where(stage, console)
+    return agree and not breaks and not failed and model_filled >= MINIMUM_MODEL_FILLS
+
+
+def _checks(instance: dg.DagsterInstance) -> tuple[int, list[str]]:
+    """Evaluations in the instance: how many passed, and those of severity ERROR that did not."""
+    passed, failed = 0, []
+    for run in instance.get_runs():
+        records = instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ).records
+        for record in records:
+            event = record.event_log_entry.dagster_event
+            assert event is not None
+            evaluation = event.asset_check_evaluation_data
+            if evaluation.passed:
+                passed += 1
+            elif evaluation.severity is dg.AssetCheckSeverity.ERROR:
+                failed.append(
+                    f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name} ({run.run_id})"
+                )
+    return passed, failed
+
+
+def _where(stage: Stage, console: Console) -> None:
+    home = _relative(stage.home)
+    console.print(
+        f"\nEverything is below {home}: journal.sqlite, history.duckdb, log.jsonl, models, exchange."
+    )
+    console.print("See the runs, assets and checks in the Dagster UI:")
+    console.print(
+        f"  DAGSTER_HOME={stage.home / 'dagster_home'} .venv/bin/dagster-webserver -w workspace.yaml"
+    )
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,207 @@
+"""What the broker says of an order or an account, taken into the journal.
+
+The broker is the truth of what happened: its statuses move our orders along the state table and
+its activities become fills and adjustments. Nothing is sent from here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+
+from trading_assets.broker.port import AccountActivity, OrderState, Unreachable
+from trading_assets.core.orders import TRANSITIONS, IllegalTransition, State, is_ours, state_of_status
+from trading_assets.engine.desk import Desk
+from trading_assets.log import get_logger
+from trading_assets.store.records import (
+    AdjustmentRecord,
+    FillRecord,
+    LockRecord,
+    OrderRecord,
+    OutboxRecord,
+)
+
+log = get_logger(__name__)
+
+OPENING_IDS_MARK = "opening_activity_ids"
+_OUTCOME_OPEN = frozenset({State.SUBMITTING, State.UNKNOWN})
+_ADJUSTMENT_OF = {
+    "DIV": "DIVIDEND",
+    "DIVCGL": "DIVIDEND",
+    "DIVCGS": "DIVIDEND",
+    "DIVNRA": "DIVIDEND",
+    "DIVROC": "DIVIDEND",
+    "DIVTXEX": "DIVIDEND",
+    "SPLIT": "SPLIT",
+    "FEE": "FEE",
+    "CFEE": "FEE",
+    "INT": "INTEREST",
+    "INTNRA": "INTEREST",
+    "CSD": "TRANSFER",
+    "CSW": "TRANSFER",
+    "JNLC": "TRANSFER",
+    "TRANS": "TRANSFER",
+}
+
+
+def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRecord:
+    """Move our order to where the broker says it is. An edge that the table does not have locks the
+    symbol and alerts, and leaves the order as it was."""
+    new, attention = state_of_status(state.status, state.filled_qty, state.qty)
+    now = desk.now_ns()
+    if attention:
+        alert(
+            desk,
+            f"status:{state.id}:{state.status}",
+            "Unexpected order status",
+            f"{record.intent.symbol}: order {state.id} is {state.status!r} at the broker",
+        )
+    more = state.filled_qty > record.filled_qty
+    if State(record.state) is new and not more and record.broker_order_id == state.id:
+        return record
+    path = [new]
+    if State(record.state) in _OUTCOME_OPEN and new not in TRANSITIONS[State(record.state)]:
+        path = [State.ACCEPTED, new]  # what is being or was cancelled or expired had been accepted
+    try:
+        for step in path:
+            moved = desk.journal.transition(
+                record.intent.client_order_id,
+                step,
+                at_ns=now,
+                broker_order_id=state.id,
+                filled_qty=state.filled_qty,
+                detail=state.status,
+            )
+    except IllegalTransition as error:
+        lock(desk, record.intent.symbol, "ORDER_STATE", str(error))
+        return record
+    _log_progress(record, moved, state)
+    return moved
+
+
+def _log_progress(before: OrderRecord, after: OrderRecord, state: OrderState) -> None:
+    known = {State.INTENT, State.SUBMITTING, State.UNKNOWN}
+    intent = after.intent
+    words = {"symbol": intent.symbol, "side": intent.side, "client_order_id": intent.client_order_id}
+    if State(before.state) in known and State(after.state) not in (State.REJECTED, *known):
+        log.info(
+            "order accepted", **words, qty=str(intent.qty), limit=str(intent.limit_price), order_id=state.id
+        )
+    if State(after.state) is State.FILLED and State(before.state) is not State.FILLED:
+        log.info("order filled", **words, qty=str(after.filled_qty), price=str(state.filled_avg_price))
+    elif State(after.state) is not State(before.state):
+        log.info("order state", **words, state=after.state, filled=str(after.filled_qty))
+
+
+def absorb_activities(
+    desk: Desk, activities: Iterable[AccountActivity]
+) -> tuple[list[FillRecord], list[AdjustmentRecord]]:
+    """Journal fills and every other activity once; returns those that were new.
+
+    What the account did before the book's opening entry belongs to that entry and is left out.
+    """
+    opening = desk.journal.opening(desk.book)
+    since = min((record.at_ns for record in opening), default=0)
+    before = frozenset(json.loads(desk.journal.mark(desk.book, OPENING_IDS_MARK) or "[]"))
+    activities = list(activities)
+    client_ids = desk.journal.client_ids(
+        desk.book, {activity.order_id for activity in activities if activity.order_id}
+    )
+    received = desk.now_ns()
+    fills: list[FillRecord] = []
+    adjustments: list[AdjustmentRecord] = []
+    for activity in activities:
+        if activity.at_ns < since or activity.id in before:
+            continue
+        if activity.type == "FILL":
+            fills.append(_fill(desk, activity, client_ids, received))
+        else:
+            adjustments.append(_adjustment(desk, activity))
+    fills.sort(key=lambda fill: (fill.at_ns, fill.broker_order_id, fill.cum_qty))
+    return desk.journal.record_fills(fills), desk.journal.record_adjustments(adjustments)
+
+
+def _fill(desk: Desk, activity: AccountActivity, client_ids: dict[str, str], received_ns: int) -> FillRecord:
+    order_id, symbol, side = activity.order_id, activity.symbol, activity.side
+    qty, price = activity.qty, activity.price
+    if order_id is None or symbol is None or side is None or qty is None or price is None:
+        raise Unreachable(f"the broker's FILL activity {activity.id} lacks a field; nothing follows from it")
+    return FillRecord(
+        book=desk.book,
+        session=desk.sessions.new_york_date(activity.at_ns).isoformat(),
+        broker_order_id=order_id,
+        client_order_id=client_ids.get(order_id),
+        symbol=symbol,
+        side=side,
+        qty=qty,
+        price=price,
+        cum_qty=activity.cum_qty if activity.cum_qty is not None else qty,
+        at_ns=activity.at_ns,
+        activity_id=activity.id,
+        received_ns=received_ns,
+    )
+
+
+def _adjustment(desk: Desk, activity: AccountActivity) -> AdjustmentRecord:
+    kind = _ADJUSTMENT_OF.get(activity.type, "OTHER")
+    if kind == "OTHER":
+        alert(
+            desk,
+            f"activity:{activity.id}",
+            f"Account activity of an unknown type: {activity.type}",
+            f"journaled with its cash effect {activity.net_amount} and quantity {activity.qty}",
+        )
+    return AdjustmentRecord(
+        book=desk.book,
+        adjustment_id=activity.id,
+        kind=kind,
+        symbol=activity.symbol or "",
+        qty_delta=(activity.qty or Decimal(0)) if kind in ("SPLIT", "OTHER") else Decimal(0),
+        cash_delta=activity.net_amount or Decimal(0),
+        at_ns=activity.at_ns,
+        author="broker",
+        reason=activity.type,
+    )
+
+
+def foreign_orders(orders: Iterable[OrderState], known: dict[str, OrderRecord]) -> list[str]:
+    """The Knight rule: what bears our id without an approved intent, or differs from its intent, or
+    filled more than it. One sentence each."""
+    found = []
+    for order in orders:
+        if not is_ours(order.client_order_id):
+            continue
+        record = known.get(order.client_order_id)
+        if record is None:
+            found.append(f"order {order.client_order_id} at the broker has no approved intent")
+        elif not same_order(record, order):
+            found.append(f"order {order.client_order_id} at the broker differs from its intent")
+        elif order.filled_qty > record.intent.qty:
+            found.append(f"order {order.client_order_id} filled {order.filled_qty} of {record.intent.qty}")
+    return found
+
+
+def same_order(record: OrderRecord, order: OrderState) -> bool:
+    """Symbol, side, quantity and limit are those of the intent."""
+    intent = record.intent
+    return (
+        order.symbol == intent.symbol
+        and order.side == intent.side
+        and order.qty == intent.qty
+        and order.limit_price == intent.limit_price
+    )
+
+
+def lock(desk: Desk, symbol: str, cause: str, reason: str) -> None:
+    """Hold the symbol to reducing orders and alert."""
+    now = desk.now_ns()
+    desk.journal.lock(LockRecord(desk.book, symbol, cause, now, reason))
+    alert(desk, f"lock:{symbol}:{cause}:{now}", f"{symbol} locked: {cause}", reason)
+
+
+def alert(desk: Desk, key: str, title: str, body: str, severity: str = "ERROR") -> None:
+    """Put an alert into the outbox, once per key, and log it."""
+    key = f"{desk.book}:{key}"
+    if desk.journal.enqueue_alert(OutboxRecord(key, desk.book, desk.now_ns(), severity, title, body)):
+        log.warning("alert", title=title, body=body, severity=severity)

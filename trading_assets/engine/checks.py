@@ -1,0 +1,272 @@
+"""The table of asset checks, their outcomes, and where outcomes are kept. No check is evaluated here.
+
+`CHECKS` is the one list: Dagster's checks, the gate's list of blocking checks and the table in the
+documentation are made from it. What a check looks at is `engine.data_checks`, `engine.order_checks`
+and `engine.limit_checks`; what a failed one does to entries is `engine.tick`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from trading_assets.engine.desk import Desk
+from trading_assets.log import get_logger
+from trading_assets.store.records import GateCheckRecord
+
+log = get_logger(__name__)
+
+
+class Severity(StrEnum):
+    """ERROR: something is wrong. WARN: a person should know."""
+
+    ERROR = "ERROR"
+    WARN = "WARN"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One asset check. A blocking one vetoes the tick's entries until it is stored as passed."""
+
+    asset: str
+    name: str
+    severity: Severity
+    blocking: bool
+    description: str
+
+    @property
+    def key(self) -> str:
+        """Its name in the journal."""
+        return f"{self.asset}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """What a check found. `measured` is held against `limit`; both None where nothing is counted."""
+
+    check: Check
+    passed: bool
+    measured: float | None
+    limit: float | None
+    detail: str  # what is wrong and where, or what was looked at
+
+
+def _blocking(asset: str, name: str, description: str) -> Check:
+    return Check(asset, name, Severity.ERROR, True, description)
+
+
+def _error(asset: str, name: str, description: str) -> Check:
+    return Check(asset, name, Severity.ERROR, False, description)
+
+
+def _warn(asset: str, name: str, description: str) -> Check:
+    return Check(asset, name, Severity.WARN, False, description)
+
+
+CHECKS: tuple[Check, ...] = (
+    _blocking(
+        "bars",
+        "complete",
+        "Every symbol has a daily bar for each session of the features' look-back, and today's minute bars "
+        "from the open to the tick without a gap of more than 15 minutes.",
+    ),
+    _blocking(
+        "bars",
+        "sane",
+        "Prices are finite and positive, low ≤ open, close ≤ high, volumes are not negative, and no bar "
+        "stands twice in one version.",
+    ),
+    _blocking("bars", "fresh", "The newest minute bar ended at most `stale_signal_seconds` before the tick."),
+    _blocking(
+        "bars", "not_from_the_future", "No bar was received before its end or lies beyond the venue's now."
+    ),
+    _blocking(
+        "features",
+        "complete",
+        "Every configured symbol has one row of the current feature set, in full length.",
+    ),
+    _blocking(
+        "features",
+        "finite",
+        "Every value of the tick's rows is a finite number; only a symbol without the bars of a look-back "
+        "has none, and no signal comes of it.",
+    ),
+    _blocking(
+        "features",
+        "point_in_time",
+        "Rows computed again from what had been received and was available at the tick are the same, "
+        "bit for bit.",
+    ),
+    _blocking("signals", "in_range", "Every signal is a finite value in [−1, 1] of a configured symbol."),
+    _warn(
+        "signals",
+        "fresh",
+        "No signal is stamped after the tick or more than `stale_signal_seconds` before it. The gate refuses "
+        "a stale one; this says that its producer lags.",
+    ),
+    _error(
+        "gated_orders",
+        "each_has_a_verdict",
+        "Every order of the session has a stored verdict that passed, for the same symbol, side, quantity "
+        "and limit price, with what every code measured.",
+    ),
+    _error(
+        "gated_orders",
+        "no_foreign_order",
+        "Every order at the broker with our id prefix has its intent, equals it, and is not filled "
+        "beyond it.",
+    ),
+    _error(
+        "gated_orders",
+        "order_notional",
+        "Entries sent today lie between `min_order_notional` and `max_order_notional`, exits at most at "
+        "the latter.",
+    ),
+    _error(
+        "gated_orders",
+        "orders_per_symbol",
+        "Entries sent today in one symbol ≤ `max_orders_per_symbol_per_day`.",
+    ),
+    _error("gated_orders", "orders_per_day", "Entries sent today ≤ `max_orders_per_day`."),
+    _error("gated_orders", "orders_per_execution", "Entries of one execution ≤ `max_orders_per_execution`."),
+    _error("gated_orders", "exit_orders_per_day", "Exits sent today ≤ `max_exit_orders_per_day`."),
+    _warn(
+        "gated_orders",
+        "reject_streak",
+        "Broker rejections without an acceptance between < `max_reject_streak`.",
+    ),
+    _error(
+        "fills", "each_belongs_to_an_order", "Every fill of the session belongs to an order of the journal."
+    ),
+    _error(
+        "fills",
+        "within_order_quantity",
+        "An order's fills add up to its filled quantity, at most to its quantity.",
+    ),
+    _error("fills", "within_limit_price", "No fill is worse than its order's limit price."),
+    _error(
+        "fills",
+        "all_received",
+        "Every fill that the broker's activities name since the session began is journaled.",
+    ),
+    _error(
+        "reconciled_positions",
+        "ledger_equals_broker",
+        "The ledger's quantities are the broker's (1e-6 for fractions).",
+    ),
+    _error("reconciled_positions", "cash_agrees", "The ledger's cash is the broker's within $1."),
+    _error("reconciled_positions", "no_open_break", "No break was seen in two reconciliations in a row."),
+    _error("reconciled_positions", "no_short", "No position is negative, at the broker or in the ledger."),
+    _error(
+        "reconciled_positions", "buying_power", "Buying power ≥ 0, and cash ≥ 0 unless `use_margin: true`."
+    ),
+    _error(
+        "reconciled_positions",
+        "position_limit",
+        "exposure/E ≤ `max_position_pct` in every symbol. What only the market carried above it is "
+        "position_drift's: valued at its last entry's price, within `max_slip_pct`, it was inside.",
+    ),
+    _error(
+        "reconciled_positions",
+        "gross_exposure",
+        "Σ exposure/E ≤ `max_gross_exposure`. What only the market carried above it is exposure_drift's.",
+    ),
+    _warn(
+        "reconciled_positions", "position_drift", "No exposure/E above `max_position_pct` at today's marks."
+    ),
+    _warn(
+        "reconciled_positions",
+        "exposure_drift",
+        "Σ exposure/E not above `max_gross_exposure` at today's marks.",
+    ),
+    _error("reconciled_positions", "daily_loss", "(E0 − E)/E0, transfers taken out, < `max_daily_loss`."),
+    _error("reconciled_positions", "session_drawdown", "(session peak − E)/peak < `session_drawdown`."),
+    _error(
+        "reconciled_positions",
+        "max_drawdown",
+        "Drawdown of the unitised equity from its peak < `max_drawdown`.",
+    ),
+)
+
+_BY_KEY = {check.key: check for check in CHECKS}
+BLOCKING = frozenset(check.key for check in CHECKS if check.blocking)
+
+
+def checks_of(asset: str) -> tuple[Check, ...]:
+    """The asset's checks, in the table's order."""
+    return tuple(check for check in CHECKS if check.asset == asset)
+
+
+def outcome(
+    key: str,
+    problems: Sequence[str] | None = None,
+    *,
+    passed: bool | None = None,
+    measured: float | None = None,
+    limit: float | None = None,
+    detail: str = "",
+) -> CheckOutcome:
+    """The outcome of the check `key` ("asset.name"): passed when there are no `problems`, or as said.
+
+    detail: what to say when it passes, and in front of the problems
+    """
+    found = list(problems or ())
+    if passed is None:
+        passed = not found
+    return CheckOutcome(
+        _BY_KEY[key], passed, measured, limit, "; ".join([*([detail] if detail else []), *found])
+    )
+
+
+def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutcome]) -> None:
+    """Keep outcomes: blocking ones in the journal first, where the tick looks, then all in history.
+
+    Recording a tick's check again replaces it. Raises what the stores raise.
+    """
+    outcomes = list(outcomes)
+    now = desk.now_ns()
+    desk.journal.record_gate_checks(
+        [
+            GateCheckRecord(desk.book, tick_ns, found.check.key, found.passed, now, found.detail)
+            for found in outcomes
+            if found.check.blocking
+        ]
+    )
+    for asset in dict.fromkeys(found.check.asset for found in outcomes):
+        rows = [_row(desk, session, tick_ns, found) for found in outcomes if found.check.asset == asset]
+        desk.history.replace(
+            "checks", {"book": desk.book, "session": session, "tick_ns": tick_ns, "asset": asset}, rows
+        )
+    for found in outcomes:
+        if not found.passed:
+            log.warning(
+                "check failed",
+                check=found.check.key,
+                severity=str(found.check.severity),
+                measured=found.measured,
+                limit=found.limit,
+                detail=found.detail,
+            )
+
+
+def missing_or_failed(desk: Desk, tick_ns: int) -> tuple[str, ...]:
+    """The blocking checks that are not stored as passed for the tick: while there are any, no entry."""
+    passed = {stored.check for stored in desk.journal.gate_checks(desk.book, tick_ns) if stored.passed}
+    return tuple(sorted(BLOCKING - passed))
+
+
+def _row(desk: Desk, session: date, tick_ns: int, found: CheckOutcome) -> dict[str, object]:
+    measured = "" if found.measured is None else f"measured {found.measured:g}, limit {found.limit:g}. "
+    return {
+        "book": desk.book,
+        "session": session,
+        "tick_ns": tick_ns,
+        "asset": found.check.asset,
+        "check": found.check.name,
+        "severity": str(found.check.severity),
+        "blocking": found.check.blocking,
+        "passed": found.passed,
+        "detail": measured + found.detail,
+    }

@@ -1,0 +1,178 @@
+"""The desk: one book with everything that a step of a tick needs, opened for the step and closed after.
+
+Opening reads the configuration again, so a tighter limit holds from the next tick on and a looser
+one waits for a person's rearm. Nothing here decides; nothing here sends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+
+from trading_assets import config
+from trading_assets.broker.port import Broker, BrokerError
+from trading_assets.config import Settings
+from trading_assets.core.words import Limits
+from trading_assets.engine.halts import HaltView, in_force, kill_switch_seen
+from trading_assets.errors import TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.market.clock import VenueClock
+from trading_assets.market.sessions import Sessions
+from trading_assets.store.history import History
+from trading_assets.store.journal import Journal
+
+log = get_logger(__name__)
+
+LIMITS_MARK = "limits_in_force"
+Connect = Callable[[Settings, Mapping[str, str]], Broker]
+
+
+class BookUnknown(TradingAssetsError):
+    """The broker does not answer and the journal does not know the account from before."""
+
+
+@dataclass(slots=True)
+class Desk:
+    settings: Settings
+    book: str
+    broker: Broker
+    clock: VenueClock
+    sessions: Sessions
+    journal: Journal
+    history: History
+    limits: Limits
+    looser_waiting: tuple[str, ...]  # limits in the file that wait for a rearm
+    environ: Mapping[str, str]
+    reconciled: bool = field(default=False)  # set by a reconciliation of this process
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        environ: Mapping[str, str] | None = None,
+        *,
+        connect: Connect | None = None,
+    ) -> Desk:
+        """Open journal, history and broker for the configured account.
+
+        Raises InvalidInput (keys, mode), BookUnknown (the broker was never reached), and what the
+        journal raises when its file cannot be used. A broker out of reach is no error once the
+        book is known: kill and status must work without it.
+        """
+        environ = os.environ if environ is None else environ
+        data_dir = Path(settings.data_dir)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        journal = Journal.open(data_dir / "journal.sqlite")
+        try:
+            broker = (connect or _alpaca())(settings, environ)
+            book = _book(settings, broker, journal)
+            clock = VenueClock(lambda: broker.clock().now_ns, stands=settings.venue == "embedded")
+            clock.sync()
+            limits, waiting = _limits_in_force(settings, journal, book, clock)
+        except BaseException:
+            journal.close()
+            raise
+        return cls(
+            settings=settings,
+            book=book,
+            broker=broker,
+            clock=clock,
+            sessions=Sessions(),
+            journal=journal,
+            history=History(data_dir / "history.duckdb"),
+            limits=limits,
+            looser_waiting=waiting,
+            environ=environ,
+        )
+
+    def close(self) -> None:
+        """Close journal and broker. History has no connection of its own to close."""
+        self.broker.close()
+        self.journal.close()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def kill_file(self) -> Path:
+        """Creating this file kills the book at the next look."""
+        return Path(self.settings.data_dir) / "KILL"
+
+    def now_ns(self) -> int:
+        """The venue's time."""
+        return self.clock.now_ns()
+
+    def today(self) -> date:
+        """The New York date of the venue's time: a session or not."""
+        return self.sessions.new_york_date(self.now_ns())
+
+    def session_text(self) -> str:
+        return self.today().isoformat()
+
+    def halts(self) -> HaltView:
+        """The latched halt state, read from the journal at each call."""
+        return in_force(self.journal, self.book)
+
+    def kill_switch(self) -> str | None:
+        """Where a kill is set (environment or file), or None."""
+        return kill_switch_seen(self.environ, self.kill_file)
+
+
+def _alpaca() -> Connect:
+    from trading_assets.broker.alpaca import connect  # alpaca-py costs 0.7 s to import
+
+    return connect
+
+
+def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
+    """The book's key: venue, account, mode. The last known one when the broker does not answer."""
+    place = f"{settings.venue}:{settings.mode}"
+    try:
+        number = broker.account().account_number
+    except BrokerError as error:
+        known = journal.mark(place, "book")
+        if known is None:
+            raise BookUnknown(
+                f"{settings.venue} does not answer and this journal has never seen its account: {error}. "
+                "Start the exchange, or check the network and the keys, then try again."
+            ) from error
+        log.warning("broker unreachable, book taken from the journal", book=known, error=str(error))
+        return known
+    book = f"{settings.venue}:{number}:{settings.mode}"
+    if journal.mark(place, "book") != book:
+        journal.set_mark(place, "book", book, 0)
+    return book
+
+
+def _limits_in_force(
+    settings: Settings, journal: Journal, book: str, clock: VenueClock
+) -> tuple[Limits, tuple[str, ...]]:
+    """The file's limits, held to what was in force wherever the file is looser."""
+    wanted = config.limits(settings)
+    stored = journal.mark(book, LIMITS_MARK)
+    held = Limits(**json.loads(stored)) if stored is not None else wanted
+    waiting = config.looser_limits(held, wanted)
+    limits = config.tightened(held, wanted)
+    if waiting:
+        log.warning("looser limits wait for rearm", book=book, limits=list(waiting))
+    store_limits(journal, book, limits, at_ns=clock.now_ns() if clock.synced else 0, stored=stored)
+    return limits, waiting
+
+
+def store_limits(
+    journal: Journal, book: str, limits: Limits, *, at_ns: int, stored: str | None = None
+) -> None:
+    """Make `limits` the ones in force; unchanged ones are not written again."""
+    text = json.dumps(limits._asdict())
+    if text != stored:
+        journal.set_mark(book, LIMITS_MARK, text, at_ns)

@@ -1,0 +1,105 @@
+"""Following sent orders to a terminal state, and cancelling what outlives the execution timeout.
+
+A timeout never means "failed": what still works is cancelled and followed until the broker says
+what it became. A cancel is a request; an order that will not die stays PENDING_CANCEL for protect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from trading_assets.broker.port import BrokerError, Rejected
+from trading_assets.core.orders import TERMINAL_STATES, State
+from trading_assets.engine.absorb import absorb_order
+from trading_assets.engine.desk import Desk
+from trading_assets.log import get_logger
+from trading_assets.store.records import OrderRecord
+
+log = get_logger(__name__)
+
+POLL_SECONDS = 0.05
+POLL_GROWTH = 1.6
+POLL_MAX_SECONDS = 1.0
+CANCEL_PATIENCE_SECONDS = 10.0
+POLLS_WHILE_TIME_STANDS = 3
+_WORKING = frozenset({State.ACCEPTED, State.PARTIALLY_FILLED, State.PENDING_CANCEL})
+
+
+def follow(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
+    """Poll until all are terminal or `timeout_seconds` have passed, then cancel what still works.
+
+    On a venue whose time stands during the run nothing more can happen after a few unchanged looks:
+    what rests there is left working, and protect applies the timeout once time has moved.
+    """
+    orders, timed_out = _poll(desk, records, desk.settings.timeout_seconds)
+    if not timed_out:
+        return orders
+    for record in orders:
+        if State(record.state) in _WORKING:
+            log.warning(
+                "execution timeout",
+                symbol=record.intent.symbol,
+                client_order_id=record.intent.client_order_id,
+            )
+    return cancel(desk, orders)
+
+
+def cancel(desk: Desk, records: Iterable[OrderRecord]) -> list[OrderRecord]:
+    """Ask for a cancel of every working order and follow them for a bounded time."""
+    asked = [_ask(desk, record) for record in records]
+    followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
+    return followed
+
+
+def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:
+    if State(record.state) not in _WORKING or record.broker_order_id is None:
+        return record
+    try:
+        desk.broker.cancel(record.broker_order_id)
+    except Rejected as error:
+        # It is terminal already, or gone: the next look says which.
+        log.info("cancel refused", client_order_id=record.intent.client_order_id, why=str(error))
+        return _look(desk, record)
+    except BrokerError as error:
+        log.warning("cancel not confirmed", client_order_id=record.intent.client_order_id, why=str(error))
+        return record
+    if State(record.state) is State.PENDING_CANCEL:
+        return record
+    return desk.journal.transition(
+        record.intent.client_order_id, State.PENDING_CANCEL, at_ns=desk.now_ns(), detail="cancel asked"
+    )
+
+
+def _poll(desk: Desk, records: Iterable[OrderRecord], seconds: float) -> tuple[list[OrderRecord], bool]:
+    """Look at the working ones until none works. The second value: time ran out with some working."""
+    orders = {record.intent.client_order_id: record for record in records}
+    deadline = time.monotonic() + seconds
+    pause = POLL_SECONDS
+    unchanged = 0
+    while working := [record for record in orders.values() if State(record.state) in _WORKING]:
+        before = [record.state for record in working]
+        for record in working:
+            orders[record.intent.client_order_id] = _look(desk, record)
+        after = [orders[record.intent.client_order_id].state for record in working]
+        unchanged = unchanged + 1 if before == after else 0
+        if all(State(state) in TERMINAL_STATES for state in after):
+            break
+        if desk.clock.stands and unchanged >= POLLS_WHILE_TIME_STANDS:
+            return list(orders.values()), False
+        if time.monotonic() >= deadline:
+            return list(orders.values()), True
+        time.sleep(pause)
+        pause = min(pause * POLL_GROWTH, POLL_MAX_SECONDS)
+    return list(orders.values()), False
+
+
+def _look(desk: Desk, record: OrderRecord) -> OrderRecord:
+    """The order as the broker has it now. A failed look changes nothing."""
+    assert record.broker_order_id is not None  # only working orders are looked at
+    try:
+        state = desk.broker.order(record.broker_order_id)
+    except BrokerError as error:
+        log.warning("order not readable", client_order_id=record.intent.client_order_id, why=str(error))
+        return record
+    return absorb_order(desk, record, state)

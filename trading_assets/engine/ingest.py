@@ -1,0 +1,175 @@
+"""Bars and corporate actions from the broker, or from a tape, into the history: closed bars only.
+
+What is asked for is what is missing since the last stored bar, plus a short overlap in which a
+revision would show. No feature is computed here; the tables are `store.bar_history`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from trading_assets.broker.port import BarState
+from trading_assets.engine.desk import Desk
+from trading_assets.log import get_logger
+from trading_assets.market.bars import CorporateAction, Interval, Tape
+from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
+from trading_assets.store.bar_history import (
+    StoredBar,
+    append_versions,
+    minutes_held,
+    oldest_newest_start,
+    replace_actions,
+    replace_source,
+)
+from trading_assets.store.history import History
+
+log = get_logger(__name__)
+
+REVISION_OVERLAP = 5  # bars asked again beside the missing ones
+LOOKBACK_SESSIONS = 130  # first fetch of daily bars: the longest feature look-back and some room
+
+
+@dataclass(frozen=True, slots=True)
+class BarsReport:
+    """What one ingestion stored, and what the session holds by now."""
+
+    session: str
+    tick_ns: int
+    new_minutes: int
+    new_days: int
+    revised: int
+    not_closed: int  # came from the broker before their end and were left out
+    minutes_held: dict[str, int]
+    last_close: dict[str, float]
+
+
+def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
+    """Fetch and append the bars that closed by the tick. Doing it again appends nothing.
+
+    Raises broker.port.BrokerError (nothing is stored then) and store.history.HistoryLocked.
+    """
+    symbols, sessions, history = desk.settings.symbols, desk.sessions, desk.history
+    open_ns = sessions.open_ns(session)
+    first_day = _first_day(desk, session)
+    received = desk.now_ns()
+    fetched = [
+        _stored(desk, bar, interval, received)
+        for interval, start_ns, end_ns in (
+            (Interval.MINUTE, _first_minute(desk, open_ns), tick_ns),
+            (Interval.DAY, new_york_midnight_ns(first_day), open_ns),
+        )
+        for bar in desk.broker.bars(symbols, interval, start_ns, end_ns)
+    ]
+    actions = desk.broker.corporate_actions(symbols, first_day, session)
+    closed = [bar for bar in fetched if bar.available_at_ns <= tick_ns]
+    fresh, revised = append_versions(history, closed)
+    replace_actions(
+        history,
+        [
+            CorporateAction(action.symbol, action.ex_date, action.split_ratio, action.cash_usd)
+            for action in actions
+        ],
+        received_ns=received,
+        source=desk.settings.venue,
+    )
+    held = minutes_held(history, open_ns, tick_ns)
+    report = BarsReport(
+        session=session.isoformat(),
+        tick_ns=tick_ns,
+        new_minutes=sum(bar.interval == Interval.MINUTE for bar in fresh),
+        new_days=sum(bar.interval == Interval.DAY for bar in fresh),
+        revised=revised,
+        not_closed=len(fetched) - len(closed),
+        minutes_held={symbol: held[symbol][0] if symbol in held else 0 for symbol in symbols},
+        last_close={symbol: close for symbol, (_, close) in held.items()},
+    )
+    log.info("bars stored", session=report.session, minutes=report.new_minutes, days=report.new_days)
+    return report
+
+
+def import_tape(
+    history: History, tape: Tape, symbols: Sequence[str], *, until: date, received_ns: int, source: str
+) -> int:
+    """Daily bars and corporate actions of a tape with sessions before `until`, as raw history.
+
+    received_ns: when the desk is taken to have had them; a decision before that does not see them.
+    Returns the number of bars. Replaces what the same source stored before.
+    """
+    sessions = Sessions()
+    bars: list[StoredBar] = []
+    actions: list[dict[str, object]] = []
+    for symbol in symbols:
+        daily = tape.daily(symbol)
+        for index in range(len(daily.start_ns)):
+            day = sessions.new_york_date(int(daily.start_ns[index]))
+            if day >= until:
+                break
+            bars.append(
+                StoredBar(
+                    symbol=symbol,
+                    interval=Interval.DAY,
+                    session=day,
+                    start_ns=int(daily.start_ns[index]),
+                    available_at_ns=int(daily.end_ns[index]),
+                    received_at_ns=received_ns,
+                    open=float(daily.open[index]),
+                    high=float(daily.high[index]),
+                    low=float(daily.low[index]),
+                    close=float(daily.close[index]),
+                    volume=float(daily.volume[index]),
+                    source=source,
+                    derived=False,
+                )
+            )
+        actions += [
+            {**action._asdict(), "received_at_ns": received_ns, "source": source}
+            for action in tape.actions(symbol)
+            if action.ex_date < until
+        ]
+    replace_source(history, source, bars, actions)
+    return len(bars)
+
+
+def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> StoredBar:
+    """A broker stamps a daily bar at New York midnight; ours starts and ends with the session."""
+    day = desk.sessions.new_york_date(bar.start_ns)
+    daily = interval is Interval.DAY
+    return StoredBar(
+        symbol=bar.symbol,
+        interval=interval,
+        session=day,
+        start_ns=desk.sessions.open_ns(day) if daily else bar.start_ns,
+        available_at_ns=desk.sessions.close_ns(day) if daily else bar.start_ns + MINUTE_NS,
+        received_at_ns=received_ns,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+        source=f"{desk.settings.venue}:{desk.settings.feed}",
+        derived=desk.settings.venue == "embedded" and not daily,
+    )
+
+
+def _first_minute(desk: Desk, open_ns: int) -> int:
+    newest = oldest_newest_start(desk.history, desk.settings.symbols, Interval.MINUTE, open_ns)
+    return open_ns if newest is None else max(open_ns, newest - (REVISION_OVERLAP - 1) * MINUTE_NS)
+
+
+def _first_day(desk: Desk, session: date) -> date:
+    """The first session whose daily bar is asked for: the look-back, or the last stored and an overlap."""
+    lookback = _sessions_back(desk.sessions, session, LOOKBACK_SESSIONS)
+    newest = oldest_newest_start(
+        desk.history, desk.settings.symbols, Interval.DAY, desk.sessions.open_ns(lookback)
+    )
+    if newest is None:
+        return lookback
+    return max(lookback, _sessions_back(desk.sessions, desk.sessions.new_york_date(newest), REVISION_OVERLAP))
+
+
+def _sessions_back(sessions: Sessions, day: date, count: int) -> date:
+    for _ in range(count):
+        day = sessions.previous(day)
+    return day

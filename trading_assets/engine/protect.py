@@ -1,0 +1,248 @@
+"""Protect: the first thing in every tick and in every reconciliation, on journal and broker alone.
+
+It owns halts, recovery, breakers, stops, execution timeouts and repricing. Nothing here touches the
+history, a feature or a model, so none of them can keep a position from being protected.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from trading_assets.broker.port import QuoteState
+from trading_assets.core.breakers import stop_hit
+from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
+from trading_assets.core.words import HaltState
+from trading_assets.engine.absorb import alert, lock
+from trading_assets.engine.accounting import ExDividend, stop_costs
+from trading_assets.engine.decide import decide
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.follow import cancel, follow
+from trading_assets.engine.halts import Cause, end_session_drawdown, latch
+from trading_assets.engine.inputs import ForcedExit, Phase
+from trading_assets.engine.reconcile import ReconcileReport, reconcile
+from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
+from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.snapshot import take_snapshot
+from trading_assets.engine.submit import NS, recover
+from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_midnight_ns
+from trading_assets.store.journal import Lease
+from trading_assets.store.records import LockRecord, OrderRecord, VerdictRecord
+
+log = get_logger(__name__)
+
+STOP_LOCK = "STOP"
+ATTEMPTS_BEFORE_ALERT = 3
+DIVIDEND_LOOKBACK_SESSIONS = 260
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectReport:
+    reconciliation: ReconcileReport
+    transient: tuple[Cause, ...]  # what forbids entries as long as it lasts
+    recovered: tuple[OrderRecord, ...]
+    cancelled: tuple[OrderRecord, ...]
+    stopped: tuple[str, ...]  # symbols whose stop is in force
+    verdicts: tuple[VerdictRecord, ...]
+    orders: tuple[OrderRecord, ...]
+
+
+def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> ProtectReport:
+    """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops: in this order.
+
+    Raises broker.port.BrokerError when the broker cannot be read; a kill that is set has been latched
+    by then.
+    """
+    see_kill_switch(desk)
+    desk.clock.sync()
+    recovered = tuple(recover(desk))
+    report = reconcile(desk)
+    end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
+    account = desk.broker.account()
+    observe(desk, account)
+    keep_close_equity(desk, account)
+    transient = transient_causes(desk, account, desk.broker.clock())
+    cancelled = (*cancel_for_halts(desk), *_cancel_overdue(desk))
+    stopped: tuple[str, ...] = ()
+    verdicts: tuple[VerdictRecord, ...] = ()
+    orders: tuple[OrderRecord, ...] = ()
+    if report.opened:
+        stopped = _stops_in_force(desk, report)
+        exits = _stop_exits(desk, stopped, report)
+        if exits:
+            verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
+    return ProtectReport(report, transient, recovered, cancelled, stopped, verdicts, orders)
+
+
+def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> ProtectReport:
+    """Protect and reconcile between ticks, under the book's lease. Raises LeaseHeld and BrokerError."""
+    see_kill_switch(desk)
+    with desk.journal.lease(desk.book, holder) as lease:
+        return protect(desk, lease, tick_ns=desk.now_ns(), execution_id=execution_id)
+
+
+def see_kill_switch(desk: Desk) -> None:
+    """Latch a kill that the environment or the kill file sets."""
+    seen = desk.kill_switch()
+    if seen is not None:
+        latch(
+            desk.journal,
+            desk.book,
+            Cause.KILL,
+            at_ns=desk.now_ns(),
+            session=desk.session_text(),
+            reason=f"kill seen in {seen}",
+        )
+
+
+def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
+    """HALTED cancels every working order, a daily loss every working entry."""
+    halts = desk.halts()
+    working = desk.journal.open_orders(desk.book)
+    if halts.state is HaltState.HALTED:
+        flattening = [record for record in working if record.intent.kind == Kind.FLATTEN]
+        return cancel(desk, [record for record in working if record not in flattening])
+    if Cause.DAILY_LOSS in halts.causes:
+        return cancel(desk, [record for record in working if not record.intent.reducing])
+    return []
+
+
+def force_exits(
+    desk: Desk, lease: Lease, exits: Sequence[ForcedExit], *, tick_ns: int, execution_id: str
+) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
+    """Gate, journal, send and follow the sale of whole positions: a stop, or the operator's flatten."""
+    session = desk.today()
+    snapshot = take_snapshot(desk, session, tick_ns, execution_id, Phase.PROTECT, forced_exits=exits)
+    store_input(desk, snapshot)
+    decision = decide(snapshot)
+    records = follow(desk, send_approved(desk, lease, decision))
+    return decision.verdicts, tuple(records)
+
+
+def _cancel_overdue(desk: Desk) -> list[OrderRecord]:
+    """What has worked longer than the execution timeout, and what is stuck being cancelled."""
+    now = desk.now_ns()
+    patience = int(desk.settings.timeout_seconds * NS)
+    overdue = [
+        record
+        for record in desk.journal.open_orders(desk.book)
+        if record.submitted_ns is not None and now - record.submitted_ns >= patience
+    ]
+    if not overdue:
+        return []
+    for record in overdue:
+        log.warning(
+            "execution timeout",
+            symbol=record.intent.symbol,
+            client_order_id=record.intent.client_order_id,
+            state=record.state,
+        )
+    return cancel(desk, overdue)
+
+
+def _stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
+    """Latch new stops, release those of an earlier session that are flat; the symbols still held by one."""
+    held = {symbol for symbol, position in report.positions.items() if position.qty}
+    today = desk.today()
+    locked = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
+    for symbol, record in locked.items():
+        if symbol not in held and desk.sessions.new_york_date(record.at_ns) < today:
+            desk.journal.unlock(
+                desk.book,
+                symbol,
+                STOP_LOCK,
+                at_ns=desk.now_ns(),
+                author="system",
+                reason="flat, and the stop's session is over",
+            )
+    candidates = sorted(held - locked.keys())
+    if candidates and desk.sessions.is_open(desk.now_ns()):
+        costs = stop_costs(desk.journal, desk.book, _dividends(desk, candidates, today))
+        quotes = desk.broker.quotes(candidates)
+        for symbol in candidates:
+            if symbol in costs and symbol in quotes and _hit(desk, quotes[symbol], costs[symbol]):
+                quote = quotes[symbol]
+                share = 1 - desk.limits.stop_loss
+                reason = f"bid {quote.bid} at or below {share:g} of the cost {costs[symbol]:.4f}"
+                log.warning("stop loss", symbol=symbol, reason=reason)
+                lock(desk, symbol, STOP_LOCK, reason)
+                locked[symbol] = LockRecord(desk.book, symbol, STOP_LOCK, desk.now_ns(), reason)
+    return tuple(sorted(locked.keys() & held))
+
+
+def _hit(desk: Desk, quote: QuoteState, cost: float) -> bool:
+    return bool(
+        stop_hit(
+            float(quote.bid or 0),
+            float(quote.ask or 0),
+            quote.quote_ns or 0,
+            float(quote.last_trade or 0),
+            quote.trade_ns or 0,
+            cost,
+            desk.now_ns(),
+            desk.limits,
+        )
+    )
+
+
+def _dividends(desk: Desk, symbols: Sequence[str], today: date) -> list[ExDividend]:
+    first = today
+    for _ in range(DIVIDEND_LOOKBACK_SESSIONS):
+        first = desk.sessions.previous(first)
+    return [
+        ExDividend(new_york_midnight_ns(action.ex_date), action.symbol, action.cash_usd)
+        for action in desk.broker.corporate_actions(symbols, first, today)
+        if action.cash_usd
+    ]
+
+
+def _stop_exits(desk: Desk, stopped: Sequence[str], report: ReconcileReport) -> list[ForcedExit]:
+    """The next attempt for every stopped position that has no order of ours at work."""
+    if not stopped:
+        return []
+    if desk.halts().state is HaltState.HALTED:
+        log.error("HALTED: stops do not fire", symbols=list(stopped), book=desk.book)
+        alert(
+            desk,
+            f"stops_held:{desk.session_text()}:{','.join(stopped)}",
+            "Stops do not fire while the book is HALTED",
+            f"{', '.join(stopped)} would be sold now; flatten or rearm",
+        )
+        return []
+    if not desk.sessions.is_open(desk.now_ns()):
+        return []
+    exits = []
+    locks = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
+    open_orders = desk.journal.open_orders(desk.book)
+    for symbol in stopped:
+        # An entry at work would hold the exit back (ORDER_IN_FLIGHT), and buy what is being sold.
+        cancel(desk, [o for o in open_orders if o.intent.symbol == symbol and not o.intent.reducing])
+        identity = decision_id(desk.book, Kind.STOP, symbol, locks[symbol].at_ns)
+        if attempt := next_attempt(desk, identity):
+            exits.append(ForcedExit(symbol, Kind.STOP, identity, attempt))
+    return exits
+
+
+def next_attempt(desk: Desk, identity: str) -> int:
+    """The attempt that may be sent now for a decision, 0 while an earlier one is not terminal."""
+    earlier = desk.journal.orders(desk.book, decision_id=identity)
+    if any(State(record.state) in OPEN_STATES for record in earlier):
+        return 0
+    attempt = 1 + max((record.intent.attempt for record in earlier), default=0)
+    if attempt > ATTEMPTS_BEFORE_ALERT:
+        symbol = earlier[0].intent.symbol
+        alert(
+            desk,
+            f"attempts:{identity}:{attempt}",
+            f"{symbol}: exit attempt {attempt}",
+            "earlier attempts did not fill",
+        )
+    return attempt
+
+
+def new_execution_id() -> str:
+    """Names one execution in verdicts and inputs; nothing is decided on it."""
+    return uuid.uuid4().hex[:16]

@@ -1,0 +1,70 @@
+"""A decision's verdicts, taken to the journal and the approved ones to the broker, in their order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trading_assets.core.gate import pass_line, reject_line
+from trading_assets.core.words import Order
+from trading_assets.engine.decide import Decision
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.inputs import DecisionInput
+from trading_assets.engine.submit import submit
+from trading_assets.log import get_logger
+from trading_assets.store.journal import Lease
+from trading_assets.store.records import IntentRecord, OrderRecord, TickInputRecord, VerdictRecord
+
+log = get_logger(__name__)
+
+
+def store_input(desk: Desk, given: DecisionInput) -> None:
+    """Journal what is about to be decided on."""
+    desk.journal.record_tick_input(
+        TickInputRecord(
+            book=given.book,
+            session=given.session,
+            tick_ns=given.tick_ns,
+            execution_id=given.execution_id,
+            phase=given.phase,
+            at_ns=given.now_ns,
+            payload=given.as_json(),
+        )
+    )
+
+
+def send_approved(desk: Desk, lease: Lease, decision: Decision) -> list[OrderRecord]:
+    """Keep every verdict; submit the approved ones one after the other. Returns the sent orders."""
+    sent = []
+    for verdict in decision.verdicts:
+        order = Order(**verdict.gate_input["order"])
+        if verdict.failed:
+            measured, limits = np.array(verdict.measured), np.array(verdict.limits)
+            log.warning(reject_line(verdict.symbol, order, verdict.failed, verdict.cause, measured, limits))
+            desk.journal.record_refusal(verdict)
+            continue
+        log.info(pass_line(verdict.symbol, order))
+        sent.append(submit(desk, lease, verdict, _intent(desk, verdict)))
+    return sent
+
+
+def _intent(desk: Desk, verdict: VerdictRecord) -> IntentRecord:
+    as_of_ns = int(verdict.gate_input["signal"]["as_of_ns"])
+    return IntentRecord(
+        client_order_id=verdict.client_order_id,
+        verdict_id=verdict.verdict_id,
+        book=verdict.book,
+        session=verdict.session,
+        tick_ns=verdict.tick_ns,
+        decision_id=verdict.decision_id,
+        kind=verdict.kind,
+        symbol=verdict.symbol,
+        side=verdict.side,
+        slice=verdict.slice,
+        attempt=verdict.attempt,
+        qty=verdict.qty,
+        limit_price=verdict.limit_price,
+        reducing=verdict.reducing,
+        extended_hours=desk.settings.extended_hours,
+        signal_as_of_ns=as_of_ns or None,
+        created_ns=desk.now_ns(),
+    )

@@ -1,0 +1,48 @@
+"""After the orders: fills taken in, the ledger reconciled, and both projected into the history."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from trading_assets.core.prices import mark
+from trading_assets.engine.absorb import absorb_activities
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.projection import ProjectionReport, project_orders, project_positions
+from trading_assets.engine.reconcile import OVERLAP_NS, WATERMARK, ReconcileReport, reconcile
+
+
+def settle_fills(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
+    """Journal the broker's activities, then project the tick. Raises BrokerError and HistoryLocked."""
+    desk.clock.sync()
+    since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
+    if desk.journal.opening(desk.book):
+        absorb_activities(desk, desk.broker.activities(since))
+    return project_orders(desk, session, tick_ns)
+
+
+def settle_positions(desk: Desk, session: date, tick_ns: int) -> ReconcileReport:
+    """Reconcile, then project orders, positions, equity and breaks as they stand. Raises as above."""
+    report = reconcile(desk)
+    project_orders(desk, session, tick_ns)
+    project_positions(desk, session, tick_ns, report, _marks(desk, report))
+    return report
+
+
+def _marks(desk: Desk, report: ReconcileReport) -> dict[str, float]:
+    symbols = sorted(
+        report.positions.keys() | {symbol for symbol, held in report.ledger.holdings.items() if held.qty}
+    )
+    if not symbols:
+        return {}
+    marks = {
+        symbol: float(
+            mark(
+                float(quote.bid or 0),
+                float(quote.ask or 0),
+                float(quote.last_trade or 0),
+                float(quote.previous_close or 0),
+            )
+        )
+        for symbol, quote in desk.broker.quotes(symbols).items()
+    }
+    return {symbol: value for symbol, value in marks.items() if value == value}

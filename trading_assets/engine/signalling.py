@@ -1,0 +1,220 @@
+"""The signals of one tick: from the champion model where it is enabled, else from the inbox.
+
+A signal from outside arrives in the journal at any time (`receive`), is taken by the next tick, and
+is stored with that tick in the history whatever becomes of it. No order is sized here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from math import isfinite, isnan, nan, sqrt
+from typing import Any
+
+import numpy as np
+
+from trading_assets.core.orders import Kind, decision_id
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.inputs import SignalInput
+from trading_assets.errors import InvalidInput
+from trading_assets.features.daily import DAILY
+from trading_assets.log import get_logger
+from trading_assets.store.bar_history import minutes_held
+from trading_assets.store.records import SignalRecord
+from trading_assets.store.tick_history import features_at, signals_at
+
+log = get_logger(__name__)
+
+VOLATILITY_FEATURE = "volatility_20"
+SESSIONS_PER_YEAR = 252
+
+
+@dataclass(frozen=True, slots=True)
+class SignalsReport:
+    session: str
+    tick_ns: int
+    source: str  # "model" or "external"
+    model_version: str
+    signals: tuple[SignalInput, ...]
+    scores: dict[str, float]
+
+
+def receive(
+    desk: Desk,
+    symbol: str,
+    value: float,
+    *,
+    as_of_ns: int | None = None,
+    reference_price: Decimal | None = None,
+    limit_price: Decimal | None = None,
+    source: str = "person",
+    producer_id: str | None = None,
+) -> SignalRecord:
+    """Take one signal from outside into the inbox; the same decision again changes nothing.
+
+    value in [−1, 1]; as_of_ns defaults to now. Raises InvalidInput for a value out of range, a symbol
+    that is not traded, or a price that is not above zero.
+    """
+    where = f"signal {symbol}"
+    if symbol not in desk.settings.symbols:
+        raise InvalidInput(
+            f"{symbol!r} is not among the traded symbols {', '.join(desk.settings.symbols)}",
+            where=where,
+            remedy="Add it to `symbols` in the configuration, or correct the name.",
+        )
+    if not (isfinite(value) and -1.0 <= value <= 1.0):
+        raise InvalidInput(f"{value} is outside [-1, 1]", where=where, remedy="Scale the signal to [-1, 1].")
+    for name, price in (("reference price", reference_price), ("limit price", limit_price)):
+        if price is not None and not (price.is_finite() and price > 0):
+            raise InvalidInput(f"{name} {price} is no price", where=where, remedy="Give USD above zero.")
+    now = desk.now_ns()
+    as_of = now if as_of_ns is None else as_of_ns
+    record = SignalRecord(
+        book=desk.book,
+        decision_id=decision_id(desk.book, Kind.EXTERNAL, symbol, producer_id or f"{source}:{as_of}"),
+        symbol=symbol,
+        value=value,
+        as_of_ns=as_of,
+        reference_price=reference_price,
+        limit_price=limit_price,
+        source=source,
+        received_ns=now,
+    )
+    if desk.journal.record_signals([record]):
+        log.info("signal received", symbol=symbol, value=value, as_of_ns=as_of, source=source)
+    return record
+
+
+def store_signals(desk: Desk, session: date, tick_ns: int) -> SignalsReport:
+    """Make the tick's signals and store them; doing it again changes nothing.
+
+    Raises InvalidInput when the enabled model is missing or does not fit the features.
+    """
+    closes = {
+        symbol: close
+        for symbol, (_, close) in minutes_held(desk.history, desk.sessions.open_ns(session), tick_ns).items()
+    }
+    if desk.settings.model.enabled:
+        report = _from_model(desk, session, tick_ns, closes)
+    else:
+        report = _from_inbox(desk, session, tick_ns, closes)
+    desk.history.replace(
+        "signals",
+        {"book": desk.book, "session": session, "tick_ns": tick_ns},
+        [_row(desk, session, tick_ns, signal, report) for signal in report.signals],
+    )
+    log.info("signals stored", session=report.session, source=report.source, signals=len(report.signals))
+    return report
+
+
+def stored_signals(desk: Desk, session: date, tick_ns: int) -> tuple[SignalInput, ...]:
+    """What `store_signals` stored for the tick. Raises store.history.HistoryLocked."""
+    lines = signals_at(desk.history, desk.book, session, tick_ns)
+    column = DAILY.names.index(VOLATILITY_FEATURE)
+    volatility = {
+        symbol: values[column] * sqrt(SESSIONS_PER_YEAR)
+        for symbol, values in features_at(desk.history, desk.book, session, tick_ns, DAILY.identity)
+    }
+    return tuple(
+        SignalInput(
+            symbol=line["symbol"],
+            value=line["value"],
+            as_of_ns=line["as_of_ns"],
+            reference_price=_or_nan(line["reference_price"]),
+            limit_price=_or_nan(line["limit_price"]),
+            volatility=volatility.get(line["symbol"], nan),
+            kind=line["kind"],
+            decision_id=line["decision_id"],
+        )
+        for line in lines
+    )
+
+
+def _from_model(desk: Desk, session: date, tick_ns: int, closes: dict[str, float]) -> SignalsReport:
+    from trading_assets.model.registry import load
+
+    settings = desk.settings
+    if settings.model_path is None or settings.features_path is None:
+        raise InvalidInput(
+            "model.enabled without both model_path and features_path",
+            where="configuration",
+            remedy="Set both paths, or disable the model.",
+        )
+    model = load(settings.model_path, settings.features_path)
+    stored = features_at(desk.history, desk.book, session, tick_ns, DAILY.identity)
+    rows = [(symbol, values) for symbol, values in stored if all(map(isfinite, values))]
+    if not rows:
+        return SignalsReport(session.isoformat(), tick_ns, "model", model.version, (), {})
+    scores = model.score(np.array([values for _, values in rows], dtype=np.float64))
+    values = model.signal(scores)
+    signals = tuple(
+        SignalInput(
+            symbol=symbol,
+            value=float(values[index]),
+            as_of_ns=tick_ns,
+            reference_price=closes.get(symbol, nan),
+            limit_price=nan,
+            volatility=nan,
+            kind=Kind.MODEL,
+            decision_id=decision_id(desk.book, Kind.MODEL, symbol, tick_ns),
+        )
+        for index, (symbol, _) in enumerate(rows)
+    )
+    named = {symbol: float(scores[index]) for index, (symbol, _) in enumerate(rows)}
+    return SignalsReport(session.isoformat(), tick_ns, "model", model.version, signals, named)
+
+
+def _from_inbox(desk: Desk, session: date, tick_ns: int, closes: dict[str, float]) -> SignalsReport:
+    """What waits in the inbox, and what this tick took before (a step done again)."""
+    waiting: Sequence[SignalRecord] = [
+        record
+        for record in desk.journal.signals_for_tick(desk.book, tick_ns)
+        if record.symbol in desk.settings.symbols
+    ]
+    signals = tuple(
+        SignalInput(
+            symbol=record.symbol,
+            value=record.value,
+            as_of_ns=record.as_of_ns,
+            reference_price=float(record.reference_price)
+            if record.reference_price is not None
+            else closes.get(record.symbol, nan),
+            limit_price=nan if record.limit_price is None else float(record.limit_price),
+            volatility=nan,
+            kind=Kind.EXTERNAL,
+            decision_id=record.decision_id,
+        )
+        for record in waiting
+    )
+    return SignalsReport(session.isoformat(), tick_ns, "external", "", signals, {})
+
+
+def _row(
+    desk: Desk, session: date, tick_ns: int, signal: SignalInput, report: SignalsReport
+) -> dict[str, Any]:
+    return {
+        "book": desk.book,
+        "session": session,
+        "tick_ns": tick_ns,
+        "symbol": signal.symbol,
+        "value": signal.value,
+        "as_of_ns": signal.as_of_ns,
+        "reference_price": _or_none(signal.reference_price),
+        "limit_price": _or_none(signal.limit_price),
+        "source": report.source,
+        "decision_id": signal.decision_id,
+        "kind": str(signal.kind),
+        "model_version": report.model_version,
+        "score": report.scores.get(signal.symbol),
+        "outcome": None,
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return None if isnan(value) else value
+
+
+def _or_nan(value: float | None) -> float:
+    return nan if value is None else value

@@ -1,0 +1,202 @@
+"""Reading the broker and the journal once, into the full input of one decision.
+
+A failed read raises: "unknown" is never "flat". What is read here and only that reaches
+`engine.decide`; the caller stores it before deciding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from math import nan
+
+from trading_assets.broker.port import AssetState, OrderState, QuoteState
+from trading_assets.core.orders import is_ours
+from trading_assets.core.words import Side
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import REARMED_MARK, Cause
+from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.submit import remaining
+from trading_assets.store.records import OrderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An open order as exposure sees it, ours or a person's."""
+
+    symbol: str
+    side: int
+    leaves: Decimal
+    limit_price: Decimal | None
+    reducing: bool
+    ours: bool
+
+
+def take_snapshot(
+    desk: Desk,
+    session: date,
+    tick_ns: int,
+    execution_id: str,
+    phase: Phase,
+    *,
+    signals: Sequence[SignalInput] = (),
+    forced_exits: Sequence[ForcedExit] = (),
+    transient: tuple[Cause, ...] = (),
+    execution_orders: int = 0,
+) -> DecisionInput:
+    """Account, positions, open orders and quotes from the broker, activity and halts from the journal.
+
+    Raises broker.port.BrokerError when any part of it cannot be read.
+    """
+    desk.clock.sync()
+    clock = desk.broker.clock()
+    account = desk.broker.account()
+    account_ns = desk.now_ns()
+    positions = {position.symbol: position for position in desk.broker.positions()}
+    ours = desk.journal.open_orders(desk.book)
+    opened = _open_orders(ours, desk.broker.open_orders())
+    symbols = tuple(
+        sorted(
+            {signal.symbol for signal in signals}
+            | {forced.symbol for forced in forced_exits}
+            | positions.keys()
+            | {order.symbol for order in opened}
+        )
+    )
+    quotes = desk.broker.quotes(symbols) if symbols else {}
+    previous = _previous_closes(desk, session, quotes)
+    counts = desk.journal.sent_counts(desk.book, session.isoformat())
+    locks = {record.symbol for record in desk.journal.locks(desk.book)}
+    halts = desk.halts().with_transient(transient)
+    now_ns = desk.now_ns()
+    views = tuple(
+        _symbol_input(
+            symbol,
+            qty=positions[symbol].qty if symbol in positions else Decimal(0),
+            asset=desk.broker.asset(symbol),
+            quote=quotes.get(symbol),
+            previous_close=previous.get(symbol, nan),
+            opened=[order for order in opened if order.symbol == symbol],
+            locked=symbol in locks,
+            orders_today=sum(counts.get(symbol, (0, 0))),
+        )
+        for symbol in symbols
+    )
+    return DecisionInput(
+        book=desk.book,
+        session=session.isoformat(),
+        tick_ns=tick_ns,
+        execution_id=execution_id,
+        phase=phase,
+        now_ns=now_ns,
+        equity_usd=float(account.equity),
+        buying_power_usd=float(account.buying_power),
+        settled_cash_usd=float(account.settled_cash) - sum(view.open_entry_usd for view in views),
+        account_ns=account_ns,
+        open_ns=desk.sessions.open_ns(session),
+        close_ns=desk.sessions.close_ns(session),
+        calendar_open=desk.sessions.is_open(now_ns),
+        broker_open=clock.is_open,
+        halt_state=int(halts.state),
+        halt_causes=tuple(str(cause) for cause in halts.causes),
+        reconciling=not desk.reconciled,
+        orders_today=sum(sum(count) for count in counts.values()),
+        execution_orders=execution_orders,
+        exit_orders_today=sum(count.exits for count in counts.values()),
+        reject_streak=desk.journal.reject_streak(
+            desk.book, since_ns=int(desk.journal.mark(desk.book, REARMED_MARK) or 0)
+        ),
+        symbols=views,
+        signals=tuple(signals),
+        forced_exits=tuple(forced_exits),
+        sent_ids=tuple(
+            record.intent.client_order_id
+            for record in desk.journal.orders(desk.book, session=session.isoformat())
+            if record.submitted_ns is not None
+        ),
+        limits=desk.limits,
+    )
+
+
+def _open_orders(ours: Iterable[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
+    """Ours by the journal (INTENT, SUBMITTING and UNKNOWN count as open), a person's by the broker."""
+    opened = [
+        OpenOrder(
+            record.intent.symbol,
+            record.intent.side,
+            remaining(record),
+            record.intent.limit_price,
+            record.intent.reducing,
+            ours=True,
+        )
+        for record in ours
+    ]
+    return opened + [
+        OpenOrder(
+            order.symbol,
+            order.side,
+            order.qty - order.filled_qty,
+            order.limit_price,
+            reducing=order.side == Side.SELL,
+            ours=False,
+        )
+        for order in at_broker
+        if not is_ours(order.client_order_id)
+    ]
+
+
+def _symbol_input(
+    symbol: str,
+    *,
+    qty: Decimal,
+    asset: AssetState,
+    quote: QuoteState | None,
+    previous_close: float,
+    opened: list[OpenOrder],
+    locked: bool,
+    orders_today: int,
+) -> SymbolInput:
+    entries = [order for order in opened if not order.reducing]
+    own = [order for order in opened if order.ours]
+    sells = [float(order.limit_price) for order in own if order.side == Side.SELL and order.limit_price]
+    buys = [float(order.limit_price) for order in own if order.side == Side.BUY and order.limit_price]
+    last = _number(quote.last_trade if quote else None)
+    return SymbolInput(
+        symbol=symbol,
+        qty=float(qty),
+        reserved_qty=float(sum((order.leaves for order in opened if order.reducing), Decimal(0))),
+        open_entry_usd=sum(float(order.leaves) * _price(order, last) for order in entries),
+        bid=_number(quote.bid if quote else None),
+        ask=_number(quote.ask if quote else None),
+        quote_ns=quote.quote_ns if quote and quote.quote_ns is not None else 0,
+        last_trade=last,
+        previous_close=previous_close,
+        tradable=asset.tradable,
+        fractionable=asset.fractionable,
+        halted=asset.halted,
+        locked=locked,
+        in_flight=len(own),
+        lowest_sell_limit=min(sells, default=nan),
+        highest_buy_limit=max(buys, default=nan),
+        orders_today=orders_today,
+    )
+
+
+def _price(order: OpenOrder, last_trade: float) -> float:
+    """The limit, or for a person's market order the last trade (NaN fails closed at the gate)."""
+    return float(order.limit_price) if order.limit_price is not None else last_trade
+
+
+def _previous_closes(desk: Desk, session: date, quotes: Mapping[str, QuoteState]) -> dict[str, float]:
+    """Yesterday's raw closes, adjusted for today's split and dividend."""
+    closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
+    if closes:
+        for action in desk.broker.corporate_actions(tuple(closes), session, session):
+            closes[action.symbol] = (closes[action.symbol] - action.cash_usd) / action.split_ratio
+    return closes
+
+
+def _number(value: Decimal | None) -> float:
+    return nan if value is None else float(value)

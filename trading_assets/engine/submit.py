@@ -1,0 +1,236 @@
+"""Sending one approved order so that a crash at any point loses nothing and sends nothing twice.
+
+The intent with its verdict is durable before the order leaves, SUBMITTING is durable before the
+bytes do, and an answer that does not come leaves UNKNOWN, which only evidence resolves
+(`resolve`). Nothing here decides whether an order is right: that was the gate.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+from trading_assets.broker.port import (
+    BrokerError,
+    DuplicateClientOrderId,
+    NewOrder,
+    OrderState,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    WriteRefused,
+)
+from trading_assets.core.orders import Kind, State
+from trading_assets.core.words import HaltState
+from trading_assets.engine.absorb import absorb_order, lock, same_order
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause, latch
+from trading_assets.errors import InvalidInput
+from trading_assets.log import get_logger
+from trading_assets.store.journal import Lease
+from trading_assets.store.records import IntentRecord, OrderRecord, VerdictRecord
+
+log = get_logger(__name__)
+
+NS = 1_000_000_000
+UNRESOLVED_LOCK = "UNRESOLVED_ORDER"
+CLEAN_SWEEPS_TO_ABANDON = 2
+
+
+def submit(desk: Desk, lease: Lease, verdict: VerdictRecord, intent: IntentRecord) -> OrderRecord:
+    """Journal the intent, look at the halt state and the signal's age once more, send.
+
+    Returns where the order stands after the broker's answer: ACCEPTED and further, REJECTED,
+    UNKNOWN, or DROPPED when it was not sent. Needs the book's lease.
+    """
+    desk.journal.renew_lease(lease)
+    desk.journal.record_intent(verdict, intent)
+    obstacle = _obstacle(desk, intent)
+    if obstacle:
+        log.warning(
+            "order dropped", symbol=intent.symbol, client_order_id=intent.client_order_id, why=obstacle
+        )
+        return _move(desk, intent.client_order_id, State.DROPPED, obstacle)
+    record = _post(desk, intent, "")
+    return resolve(desk, record) if State(record.state) is State.UNKNOWN else record
+
+
+def _obstacle(desk: Desk, intent: IntentRecord) -> str:
+    """What has changed between the gate and the wire that forbids sending, or an empty text."""
+    seen = desk.kill_switch()
+    if seen is not None:
+        latch(
+            desk.journal,
+            desk.book,
+            Cause.KILL,
+            at_ns=desk.now_ns(),
+            session=desk.session_text(),
+            reason=f"kill seen in {seen} before sending {intent.client_order_id}",
+        )
+    halts = desk.halts()
+    if halts.state is HaltState.HALTED and intent.kind != Kind.FLATTEN:
+        return f"halted between gate and wire: {halts.cause}"
+    if halts.state is HaltState.REDUCE_ONLY and not intent.reducing:
+        return f"reduce only between gate and wire: {halts.cause}"
+    if not intent.reducing and _stale(desk, intent):
+        return "the signal went stale between gate and wire"
+    return ""
+
+
+def _stale(desk: Desk, intent: IntentRecord) -> bool:
+    desk.clock.sync()
+    if not desk.clock.synced or intent.signal_as_of_ns is None:
+        return True
+    return desk.now_ns() - intent.signal_as_of_ns > desk.limits.stale_signal_seconds * NS
+
+
+def _post(desk: Desk, intent: IntentRecord, detail: str) -> OrderRecord:
+    """One POST and no other: SUBMITTING is durable before it leaves, and what has no answer is UNKNOWN."""
+    client_id = intent.client_order_id
+    record = _move(desk, client_id, State.SUBMITTING, detail)
+    order = NewOrder(
+        client_id, intent.symbol, intent.side, intent.qty, intent.limit_price, intent.extended_hours
+    )
+    try:
+        answer = desk.broker.submit(order)
+    except DuplicateClientOrderId:
+        return _move(desk, client_id, State.UNKNOWN, "the broker has this id already")
+    except (Rejected, WriteRefused, InvalidInput) as error:  # the last two: it did not leave
+        log.warning("order rejected", symbol=intent.symbol, client_order_id=client_id, why=str(error))
+        return _move(desk, client_id, State.REJECTED, str(error))
+    except (RateLimited, OutcomeUnknown) as error:
+        log.warning("order outcome unknown", symbol=intent.symbol, client_order_id=client_id, why=str(error))
+        return _move(desk, client_id, State.UNKNOWN, str(error))
+    return _adopt(desk, record, answer)
+
+
+def resolve(desk: Desk, record: OrderRecord) -> OrderRecord:
+    """Find out what became of an order whose outcome is not known.
+
+    Found at the broker: adopted. Not found, fresh and not halted: the same id is sent again (ids
+    are unique for good). Otherwise it stays UNKNOWN with its exposure reserved and its symbol
+    locked until its session is over and two lookups in a row found nothing: ABANDONED.
+    """
+    intent = record.intent
+    try:
+        found = desk.broker.order_by_client_id(intent.client_order_id)
+    except BrokerError as error:
+        log.warning("lookup failed", client_order_id=intent.client_order_id, why=str(error))
+        _hold(desk, intent)
+        return record
+    if found is not None:
+        return _adopt(desk, record, found)
+    if not _obstacle(desk, intent) and _in_session(desk, intent):
+        log.info("order sent again", symbol=intent.symbol, client_order_id=intent.client_order_id)
+        again = _post(desk, intent, "same id again")
+        if State(again.state) is State.UNKNOWN:
+            _hold(desk, intent)
+        return again
+    _hold(desk, intent)
+    return _abandon_after_two_sweeps(desk, record)
+
+
+def recover(desk: Desk) -> list[OrderRecord]:
+    """The start-up path: an INTENT was never sent and is dropped; SUBMITTING and UNKNOWN are looked up.
+
+    Needs the book's lease: nobody else may be between SUBMITTING and the wire.
+    """
+    recovered = []
+    for record in desk.journal.open_orders(desk.book):
+        state = State(record.state)
+        if state is State.INTENT:
+            recovered.append(
+                _move(desk, record.intent.client_order_id, State.DROPPED, "found unsent at start")
+            )
+        elif state is State.SUBMITTING:
+            unknown = _move(desk, record.intent.client_order_id, State.UNKNOWN, "found submitting at start")
+            recovered.append(resolve(desk, unknown))
+        elif state is State.UNKNOWN:
+            recovered.append(resolve(desk, record))
+    for record in recovered:
+        log.info(
+            "order recovered",
+            symbol=record.intent.symbol,
+            client_order_id=record.intent.client_order_id,
+            state=record.state,
+        )
+    return recovered
+
+
+def _adopt(desk: Desk, record: OrderRecord, answer: OrderState) -> OrderRecord:
+    """Take the broker's order as ours when it is what we meant; otherwise halt (the Knight rule)."""
+    if not same_order(record, answer):
+        latch(
+            desk.journal,
+            desk.book,
+            Cause.FOREIGN_ORDER,
+            at_ns=desk.now_ns(),
+            session=desk.session_text(),
+            reason=f"order {record.intent.client_order_id} at the broker differs from its intent: "
+            f"{answer.symbol} {answer.side} {answer.qty} @ {answer.limit_price}",
+        )
+        return record
+    adopted = absorb_order(desk, desk.journal.order(record.intent.client_order_id), answer)
+    desk.journal.unlock(
+        desk.book,
+        record.intent.symbol,
+        UNRESOLVED_LOCK,
+        at_ns=desk.now_ns(),
+        author="system",
+        reason="found at the broker",
+    )
+    return adopted
+
+
+def _hold(desk: Desk, intent: IntentRecord) -> None:
+    if not any(
+        held.symbol == intent.symbol and held.cause == UNRESOLVED_LOCK
+        for held in desk.journal.locks(desk.book)
+    ):
+        lock(
+            desk,
+            intent.symbol,
+            UNRESOLVED_LOCK,
+            f"the outcome of order {intent.client_order_id} is unknown; its exposure stays reserved",
+        )
+
+
+def _abandon_after_two_sweeps(desk: Desk, record: OrderRecord) -> OrderRecord:
+    intent = record.intent
+    if _in_session(desk, intent):
+        return record
+    mark = f"clean_sweeps:{intent.client_order_id}"
+    sweeps = int(json.loads(desk.journal.mark(desk.book, mark) or "0")) + 1
+    desk.journal.set_mark(desk.book, mark, json.dumps(sweeps), desk.now_ns())
+    if sweeps < CLEAN_SWEEPS_TO_ABANDON:
+        return record
+    abandoned = _move(
+        desk, intent.client_order_id, State.ABANDONED, "not at the broker after its session, two lookups"
+    )
+    desk.journal.unlock(
+        desk.book,
+        intent.symbol,
+        UNRESOLVED_LOCK,
+        at_ns=desk.now_ns(),
+        author="system",
+        reason="abandoned after its session",
+    )
+    return abandoned
+
+
+def _in_session(desk: Desk, intent: IntentRecord) -> bool:
+    today = desk.today()
+    return (
+        intent.session == today.isoformat()
+        and desk.sessions.is_session(today)
+        and desk.now_ns() < desk.sessions.close_ns(today)
+    )
+
+
+def _move(desk: Desk, client_order_id: str, to: State, detail: str) -> OrderRecord:
+    return desk.journal.transition(client_order_id, to, at_ns=desk.now_ns(), detail=detail)
+
+
+def remaining(record: OrderRecord) -> Decimal:
+    """Leaves quantity: what may still fill."""
+    return record.intent.qty - record.filled_qty

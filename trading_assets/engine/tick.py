@@ -1,0 +1,159 @@
+"""One execution: protect, then exits, then entries with confirmed buying power.
+
+The signals come from the history that the step before wrote; when that cannot be read, or the
+tick's blocking checks are not stored as passed, entries are vetoed and protection goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from trading_assets.core.orders import State
+from trading_assets.engine.absorb import alert
+from trading_assets.engine.checks import missing_or_failed
+from trading_assets.engine.decide import Decision, decide
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.follow import follow
+from trading_assets.engine.halts import Cause
+from trading_assets.engine.inputs import Phase, SignalInput
+from trading_assets.engine.protect import ProtectReport, protect
+from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.signalling import stored_signals
+from trading_assets.engine.snapshot import take_snapshot
+from trading_assets.errors import TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.store.history import HistoryLocked
+from trading_assets.store.journal import Lease
+from trading_assets.store.records import OrderRecord, VerdictRecord
+
+log = get_logger(__name__)
+
+
+class NotThisTick(TradingAssetsError):
+    """The venue's time is not in the tick's session, or has left the tick behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReport:
+    execution_id: str
+    session: str
+    tick_ns: int
+    protection: ProtectReport
+    vetoed: tuple[str, ...]  # blocking checks that are not stored as passed
+    verdicts: tuple[VerdictRecord, ...]
+    orders: tuple[OrderRecord, ...]
+    outcomes: dict[str, str]  # decision id → what became of the signal
+
+
+def execute(
+    desk: Desk, session: date, tick_ns: int, execution_id: str, *, holder: str = "tick"
+) -> ExecutionReport:
+    """Run the tick's decisions under the book's lease.
+
+    Raises NotThisTick for a session that is not today's or a tick that is still to come or more than
+    one interval ago, LeaseHeld when another process has the book, BrokerError when the broker cannot
+    be read: nothing new is sent then.
+    """
+    desk.clock.sync()
+    refuse_other_times(desk, session, tick_ns)
+    with desk.journal.lease(desk.book, holder) as lease:
+        protection = protect(desk, lease, tick_ns=tick_ns, execution_id=execution_id)
+        signals, vetoed = _signals(desk, session, tick_ns)
+        transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
+        verdicts = list(protection.verdicts)
+        orders = list(protection.orders)
+        outcomes: dict[str, str] = {}
+        for phase in (Phase.EXITS, Phase.ENTRIES):
+            decision, sent = _phase(
+                desk, lease, session, tick_ns, execution_id, phase, signals, transient, len(orders)
+            )
+            verdicts += decision.verdicts
+            orders += sent
+            # What an exit ordered or refused is not undone by the entries' pass holding.
+            outcomes |= {
+                key: value for key, value in decision.outcomes.items() if outcomes.get(key, "HELD") == "HELD"
+            }
+        for signal in signals:
+            desk.journal.consume_signal(desk.book, signal.decision_id, signal.symbol, tick_ns)
+    log.info(
+        "tick executed",
+        session=session.isoformat(),
+        execution_id=execution_id,
+        approved=sum(not verdict.failed for verdict in verdicts),
+        refused=sum(bool(verdict.failed) for verdict in verdicts),
+        filled=sum(State(order.state) is State.FILLED for order in orders),
+    )
+    return ExecutionReport(
+        execution_id,
+        session.isoformat(),
+        tick_ns,
+        protection,
+        vetoed,
+        tuple(verdicts),
+        tuple(orders),
+        outcomes,
+    )
+
+
+def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
+    """A live step works on the current session and the tick that is due; anything else is replay's."""
+    now = desk.now_ns()
+    if desk.today() != session:
+        raise NotThisTick(
+            f"session {session} is not the venue's current one ({desk.today()}): "
+            "live assets trade the current session only; use a replay for the past"
+        )
+    if tick_ns > now:
+        raise NotThisTick(f"the tick at {tick_ns} is still to come: the venue's time is {now}")
+    if now - tick_ns > desk.settings.tick_minutes * 60_000_000_000:
+        raise NotThisTick(f"the tick at {tick_ns} is late: the venue's time is {now}; wait for the next one")
+
+
+def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput, ...], tuple[str, ...]]:
+    """The tick's signals, and what vetoes its entries."""
+    vetoed = missing_or_failed(desk, tick_ns)
+    if vetoed:
+        log.warning("entries vetoed", checks=list(vetoed), session=session.isoformat())
+    try:
+        signals = stored_signals(desk, session, tick_ns)
+    except HistoryLocked as error:
+        alert(desk, f"history_locked:{tick_ns}", "History locked: no signals, no entries", str(error))
+        return (), (*vetoed, "history.readable")
+    return tuple(replace(signal, attempt=_attempt(desk, signal.decision_id)) for signal in signals), vetoed
+
+
+def _attempt(desk: Desk, decision: str) -> int:
+    """1, unless everything that this decision ever sent was dropped before the wire."""
+    earlier = desk.journal.orders(desk.book, decision_id=decision)
+    if earlier and all(State(record.state) is State.DROPPED for record in earlier):
+        return 1 + max(record.intent.attempt for record in earlier)
+    return 1
+
+
+def _phase(
+    desk: Desk,
+    lease: Lease,
+    session: date,
+    tick_ns: int,
+    execution_id: str,
+    phase: Phase,
+    signals: tuple[SignalInput, ...],
+    transient: tuple[Cause, ...],
+    sent_before: int,
+) -> tuple[Decision, list[OrderRecord]]:
+    if not signals:
+        return Decision((), {}), []
+    snapshot = take_snapshot(
+        desk,
+        session,
+        tick_ns,
+        execution_id,
+        phase,
+        signals=signals,
+        transient=transient,
+        execution_orders=sent_before,
+    )
+    store_input(desk, snapshot)
+    decision = decide(snapshot)
+    return decision, follow(desk, send_approved(desk, lease, decision))

@@ -1,0 +1,91 @@
+"""`python -m trading_assets.exchange`: the embedded exchange over the bundled tape, in this process.
+
+Prints one line of JSON with its two origins once it takes connections. The control plane's token
+comes from the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.exchange.app import Urls, serve
+from trading_assets.exchange.credentials import control_token
+from trading_assets.exchange.events import Opened
+from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
+from trading_assets.exchange.store import EventStore
+from trading_assets.exchange.venue import Venue, VenueSettings
+from trading_assets.market.bundle import BundledTape
+from trading_assets.market.sessions import Sessions
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    if not value.is_finite() or value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number of 0 or more")
+    return value
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trading_assets.exchange", description=__doc__)
+    add = parser.add_argument
+    add("--state-dir", type=Path, required=True, help="where its journal is kept; private to its user")
+    add("--port", type=int, default=8765, help="of the Alpaca API; 0: any free one (8765)")
+    add("--control-port", type=int, default=8766, help="of the control plane; 0: any free one (8766)")
+    add("--start-ns", type=int, help="where the clock stands at the first start, UTC nanoseconds")
+    add("--cash", type=_amount, default=Decimal(100_000), help="of the account at the first start (100000)")
+    add("--seed", type=int, default=7, help="of ids and derived minute bars at the first start (7)")
+    add("--spread-bps", type=_amount, default=Decimal(2), help="width of the quotes in basis points (2)")
+    add("--requests-per-minute", type=int, default=REQUESTS_PER_MINUTE, help="before 429 (200)")
+    add("--not-fractionable", nargs="*", default=[], metavar="SYMBOL", help="symbols in whole shares only")
+    return parser.parse_args()
+
+
+def _print_ready(urls: Urls) -> None:
+    sys.stdout.write(json.dumps(urls._asdict()) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Raises TradingAssetsError for settings that cannot be used."""
+    arguments = _arguments()
+    token = control_token()
+    store = EventStore(arguments.state_dir)
+    opened = next(store.events(), None)
+    seed = opened.seed if isinstance(opened, Opened) else arguments.seed
+    if opened is None and arguments.start_ns is None:
+        raise InvalidInput("is missing", where="--start-ns", remedy="Give a new exchange a time to start at.")
+    venue = Venue(
+        BundledTape(seed),
+        Sessions(),
+        store,
+        VenueSettings(
+            start_ns=arguments.start_ns or 0,
+            cash=arguments.cash,
+            seed=seed,
+            spread_bps=arguments.spread_bps,
+            not_fractionable=frozenset(arguments.not_fractionable),
+        ),
+    )
+    serve(
+        venue,
+        token=token,
+        port=arguments.port,
+        control_port=arguments.control_port,
+        requests_per_minute=arguments.requests_per_minute,
+        ready=_print_ready,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (TradingAssetsError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,141 @@
+"""One account: cash, holdings, orders, and what orders reserve. It is changed by events only.
+
+A cash account: buying power is cash less what open buys reserve; sells release it when they trade;
+nothing is sold short. Marks come from outside, so equity takes a price function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from trading_assets.core.words import Side
+from trading_assets.exchange.amounts import ZERO, shares
+from trading_assets.exchange.orders import Order, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Shares held and what they cost. Selling takes cost away in proportion (average cost)."""
+
+    qty: Decimal
+    cost: Decimal
+
+    @property
+    def avg_entry_price(self) -> Decimal:
+        return self.cost / self.qty
+
+    def bought(self, qty: Decimal, price: Decimal) -> Holding:
+        return Holding(self.qty + qty, self.cost + qty * price)
+
+    def sold(self, qty: Decimal) -> Holding:
+        return Holding(self.qty - qty, self.cost * (self.qty - qty) / self.qty)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One line of the account's history: a FILL (order fields set) or a movement of cash or shares."""
+
+    id: str
+    type: str  # FILL, DIV, SPLIT, CSD, CSW
+    at_ns: int
+    symbol: str | None = None
+    order: Order | None = None  # as it was right after this fill
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    per_share: Decimal | None = None
+    net_amount: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Account:
+    number: str
+    id: str
+    opened_ns: int
+    cash: Decimal
+    last_equity: Decimal
+    last_equity_ns: int
+    closing_equity: Decimal
+    closing_ns: int
+    holdings: dict[str, Holding] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    order_ids: list[str] = field(default_factory=list)  # by sequence, so ascending by submission
+    by_client_id: dict[str, str] = field(default_factory=dict)
+    open_ids: dict[str, None] = field(default_factory=dict)  # in order of acceptance
+    activities: list[Activity] = field(default_factory=list)  # ascending by time
+    activity_rows: dict[str, int] = field(default_factory=dict)  # id → place in `activities`
+
+    def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
+        """Working and waiting orders, first accepted first. Safe while orders end."""
+        for order_id in tuple(self.open_ids):
+            order = self.orders[order_id]
+            if symbol is None or order.symbol == symbol:
+                yield order
+
+    @property
+    def reserved_cash(self) -> Decimal:
+        return sum((order.reserved_cash for order in self.open_orders()), ZERO)
+
+    @property
+    def buying_power(self) -> Decimal:
+        return max(ZERO, self.cash - self.reserved_cash)
+
+    def held_for_orders(self, symbol: str) -> Decimal:
+        """Shares that open sells keep."""
+        return sum((o.leaves_qty for o in self.open_orders(symbol) if o.side is Side.SELL), ZERO)
+
+    def position_qty(self, symbol: str) -> Decimal:
+        holding = self.holdings.get(symbol)
+        return ZERO if holding is None else holding.qty
+
+    def long_market_value(self, price: Callable[[str], Decimal]) -> Decimal:
+        return sum((holding.qty * price(symbol) for symbol, holding in self.holdings.items()), ZERO)
+
+    def accept(self, order: Order) -> None:
+        self.put(order)
+        self.order_ids.append(order.id)
+        self.by_client_id[order.client_order_id] = order.id
+
+    def put(self, order: Order) -> None:
+        """Store the order's newest version."""
+        self.orders[order.id] = order
+        if order.is_open:
+            self.open_ids[order.id] = None
+        else:
+            self.open_ids.pop(order.id, None)
+
+    def note(self, activity: Activity) -> None:
+        """Write a line of the account's history."""
+        self.activity_rows[activity.id] = len(self.activities)
+        self.activities.append(activity)
+
+    def fill(self, order_id: str, qty: Decimal, price: Decimal, at_ns: int) -> Order:
+        """Apply a fill to order, holding and cash; returns the order after it."""
+        order = self.orders[order_id]
+        filled = order.filled_qty + qty
+        done = order.qty is None or filled >= order.qty
+        order = replace(
+            order,
+            filled_qty=filled,
+            filled_value=order.filled_value + qty * price,
+            status=Status.FILLED if done else Status.PARTIALLY_FILLED,
+            updated_ns=at_ns,
+            ended_ns=at_ns if done else None,
+        )
+        self.put(order)
+        holding = self.holdings.get(order.symbol, Holding(ZERO, ZERO))
+        self.cash -= order.side * qty * price
+        self._hold(order.symbol, holding.bought(qty, price) if order.side is Side.BUY else holding.sold(qty))
+        return order
+
+    def split(self, symbol: str, qty_change: Decimal) -> None:
+        """Shares are multiplied, their cost stays."""
+        holding = self.holdings[symbol]
+        self._hold(symbol, Holding(shares(holding.qty + qty_change), holding.cost))
+
+    def _hold(self, symbol: str, holding: Holding) -> None:
+        if holding.qty:
+            self.holdings[symbol] = holding
+        else:
+            del self.holdings[symbol]

@@ -1,0 +1,91 @@
+"""Admission: may this account place this order now? The 403 row of Alpaca's table, and what is reserved.
+
+The request is well-formed and keeps the rules of order entry already; here it meets the account, its
+other orders and the quote.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trading_assets.core.words import Side
+from trading_assets.exchange.account import Account
+from trading_assets.exchange.amounts import ZERO, ceil_to, text, tick_at
+from trading_assets.exchange.order_entry import OrderRequest
+from trading_assets.exchange.quotes import Quote
+from trading_assets.exchange.refusals import Refusal, forbidden
+
+SMALLEST_COST_BASIS = Decimal(1)  # USD
+WAITING_MARKET_COLLAR = Decimal("1.05")  # a market buy that waits for the open reserves 5 % more
+
+
+def reserve_price(request: OrderRequest, quote: Quote, *, market_open: bool) -> Decimal:
+    """What the order is expected to trade at, per share: its limit, else the quote's far side.
+
+    Raises Refusal where a market order has no far side.
+    """
+    if request.limit_price is not None:
+        return request.limit_price
+    side = quote.ask if request.side is Side.BUY else quote.bid
+    if not side:
+        raise forbidden(f"no available quote for {request.symbol}")
+    if request.side is Side.BUY and not market_open:
+        return ceil_to(side * WAITING_MARKET_COLLAR, tick_at(side))
+    return side
+
+
+def admit(request: OrderRequest, price: Decimal, account: Account, *, fractionable: bool) -> None:
+    """Raises Refusal 403 where the account may not place the order at its reserve price."""
+    if request.is_fractional and not fractionable:
+        raise forbidden(f'asset "{request.symbol}" is not fractionable')
+    held = account.position_qty(request.symbol)
+    closes = request.side is Side.SELL and request.qty == held
+    cost_basis = request.notional if request.notional is not None else (request.qty or ZERO) * price
+    if cost_basis < SMALLEST_COST_BASIS and not closes:
+        raise forbidden("cost basis must be >= minimal amount of order 1", cost_basis=text(cost_basis))
+    _refuse_wash_trade(request, account)
+    if request.side is Side.BUY:
+        if cost_basis > account.buying_power:
+            raise forbidden(
+                "insufficient buying power",
+                buying_power=text(account.buying_power),
+                cost_basis=text(cost_basis),
+            )
+    else:
+        _refuse_uncovered(request, price, held, account)
+
+
+def _refuse_uncovered(request: OrderRequest, price: Decimal, held: Decimal, account: Account) -> None:
+    reserved = account.held_for_orders(request.symbol)
+    wanted = request.qty if request.qty is not None else (request.notional or ZERO) / price
+    if wanted <= held - reserved:
+        return
+    message = "account is not allowed to short"
+    if held:
+        free = text(held - reserved)
+        message = f"insufficient qty available for order (requested: {text(wanted)}, available: {free})"
+    raise forbidden(
+        message,
+        symbol=request.symbol,
+        available=text(held - reserved),
+        existing_qty=text(held),
+        held_for_orders=text(reserved),
+    )
+
+
+def _refuse_wash_trade(request: OrderRequest, account: Account) -> None:
+    """An opposite open order with a market order among the two, or two limits that could cross."""
+    for order in account.open_orders(request.symbol):
+        if order.side is request.side:
+            continue
+        mine, theirs = request.limit_price, order.limit_price
+        if mine is None or theirs is None:
+            raise _wash_trade("opposite side market/stop order exists", order.id)
+        if (mine - theirs) * request.side >= 0:
+            raise _wash_trade("opposite side limit order exists", order.id)
+
+
+def _wash_trade(reason: str, order_id: str) -> Refusal:
+    return forbidden(
+        "potential wash trade detected. use complex orders", reject_reason=reason, existing_order_id=order_id
+    )

@@ -1,0 +1,136 @@
+"""The control plane: what only the exchange's keeper may do. A port of its own, behind a bearer token.
+
+Every POST takes a JSON object; every answer is one, and carries `now_ns`.
+
+    GET  /clock                                  now_ns, is_open
+    POST /clock          {set_ns | step_ns}      play the tape up to there; only forward
+    POST /account/reset  {cash}                  a new, empty account replaces the present one
+    POST /transfer       {amount}                deposit (> 0) or withdraw (< 0) cash
+    POST /halt           {symbol, halted}        halt or resume a symbol
+    POST /quote          {symbol, bid, ask}      quote by hand, 0: no such side; or
+                         {symbol, spread_bps}    another spread; or {symbol}: back to the tape
+    GET  /journal                                the event journal as text
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from trading_assets.exchange.amounts import parse
+from trading_assets.exchange.order_entry import read_json
+from trading_assets.exchange.refusals import malformed, unauthorized
+from trading_assets.exchange.venue import Venue
+
+
+class ControlApi:
+    def __init__(self, venue: Venue, token: str) -> None:
+        self._venue = venue
+        self._authorization = f"Bearer {token}".encode()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/clock", self.clock, methods=["GET"]),
+            Route("/clock", self.move_clock, methods=["POST"]),
+            Route("/account/reset", self.reset, methods=["POST"]),
+            Route("/transfer", self.transfer, methods=["POST"]),
+            Route("/halt", self.halt, methods=["POST"]),
+            Route("/quote", self.quote, methods=["POST"]),
+            Route("/journal", self.journal, methods=["GET"]),
+        ]
+
+    def _authorize(self, request: Request) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, self._authorization):
+            raise unauthorized()
+
+    async def _members(self, request: Request) -> Mapping[str, Any]:
+        self._authorize(request)
+        return read_json(await request.body())
+
+    def _answer(self, **members: object) -> Response:
+        return JSONResponse({"now_ns": self._venue.now_ns, **members})
+
+    async def clock(self, request: Request) -> Response:
+        self._authorize(request)
+        return self._answer(is_open=self._venue.is_open)
+
+    async def move_clock(self, request: Request) -> Response:
+        members = await self._members(request)
+        if ("set_ns" in members) == ("step_ns" in members):
+            raise malformed("one of set_ns and step_ns is required, and not both")
+        if "set_ns" in members:
+            to_ns = _nanoseconds(members, "set_ns")
+        else:
+            to_ns = self._venue.now_ns + _nanoseconds(members, "step_ns")
+        self._venue.move_clock(to_ns)
+        return self._answer(is_open=self._venue.is_open)
+
+    async def reset(self, request: Request) -> Response:
+        cash = _decimal(await self._members(request), "cash")
+        if cash < 0:
+            raise malformed("cash must not be negative")
+        self._venue.open_account(cash)
+        return self._answer(account_number=self._venue.state.account.number)
+
+    async def transfer(self, request: Request) -> Response:
+        amount = _decimal(await self._members(request), "amount")
+        if not amount:
+            raise malformed("amount must not be 0")
+        self._venue.transfer(amount)
+        return self._answer()
+
+    async def halt(self, request: Request) -> Response:
+        members = await self._members(request)
+        symbol, halted = _symbol(members), members.get("halted")
+        if not isinstance(halted, bool):
+            raise malformed("halted must be a boolean")
+        if halted:
+            self._venue.halt(symbol)
+        else:
+            self._venue.resume(symbol)
+        return self._answer()
+
+    async def quote(self, request: Request) -> Response:
+        members = await self._members(request)
+        bid, ask, spread_bps = (
+            _decimal(members, name) if members.get(name) is not None else None
+            for name in ("bid", "ask", "spread_bps")
+        )
+        if (bid is None) != (ask is None) or (bid is not None and spread_bps is not None):
+            raise malformed("give bid and ask, or spread_bps alone, or none of them")
+        if any(value is not None and value < 0 for value in (bid, ask, spread_bps)):
+            raise malformed("bid, ask and spread_bps must not be negative")
+        self._venue.override_quote(_symbol(members), bid=bid, ask=ask, spread_bps=spread_bps)
+        return self._answer()
+
+    async def journal(self, request: Request) -> Response:
+        self._authorize(request)
+        return Response(self._venue.journal_bytes(), media_type="text/plain")
+
+
+def _nanoseconds(members: Mapping[str, Any], name: str) -> int:
+    """A whole JSON number; text is no time."""
+    value = members[name]
+    if not isinstance(value, Decimal) or value != value.to_integral_value() or abs(value) >= 2**63:
+        raise malformed(f"{name} must be a whole number of nanoseconds")
+    return int(value)
+
+
+def _decimal(members: Mapping[str, Any], name: str) -> Decimal:
+    if members.get(name) is None:
+        raise malformed(f"{name} is required")
+    return parse(name, members[name])
+
+
+def _symbol(members: Mapping[str, Any]) -> str:
+    symbol = members.get("symbol")
+    if not isinstance(symbol, str) or not symbol:
+        raise malformed("symbol is required")
+    return symbol

@@ -1,0 +1,28 @@
+"""The key pair that the embedded exchange accepts. Nothing else lives here.
+
+The pair is public and worthless by intention: the exchange listens on loopback only, and a program
+that needs *some* pair to run without keys finds it here. Real keys are never sent to this exchange.
+"""
+
+from __future__ import annotations
+
+import os
+
+from trading_assets.errors import InvalidInput
+
+KEY_ID = "EMBEDDED-PAPER"
+SECRET = "loopback-only"
+
+CONTROL_TOKEN_VARIABLE = "TRADING_ASSETS_EXCHANGE_TOKEN"
+
+
+def control_token() -> str:
+    """The control plane's bearer token, from the environment. Raises InvalidInput where it is not set."""
+    token = os.environ.get(CONTROL_TOKEN_VARIABLE, "")
+    if not token:
+        raise InvalidInput(
+            "the control plane has no token",
+            where=f"environment variable {CONTROL_TOKEN_VARIABLE}",
+            remedy="Set it to a secret of your own for the exchange and for whoever moves its clock.",
+        )
+    return token

@@ -1,0 +1,117 @@
+"""The exchange as a process of its own: started, waited for, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+
+from trading_assets.errors import TradingAssetsError
+from trading_assets.exchange.app import HOST, Urls
+from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+
+LOG_NAME = "exchange.log"
+
+
+class ExchangeDidNotStart(TradingAssetsError):
+    """The process ended, or was silent for too long; the message shows the end of its log."""
+
+
+class ExchangeProcess:
+    """A running exchange. As a context manager it is terminated at the end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], urls: Urls) -> None:
+        self._process = process
+        self.url, self.control_url = urls
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def terminate(self, timeout_seconds: float = 10.0) -> None:
+        """End it in an orderly way, by force after the timeout. What it answered is stored either way."""
+        if self.is_running:
+            self._process.terminate()
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> ExchangeProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.terminate()
+
+
+def start_process(
+    *,
+    state_dir: Path,
+    token: str,
+    start_ns: int | None = None,
+    cash: Decimal | None = None,
+    port: int = 0,
+    control_port: int = 0,
+    spread_bps: Decimal | None = None,
+    requests_per_minute: int | None = None,
+    seed: int | None = None,
+    timeout_seconds: float = 60.0,
+) -> ExchangeProcess:
+    """Start `python -m trading_assets.exchange` over the bundled tape and wait until it takes connections.
+
+    What is None keeps the command's default; `start_ns` is needed at the first start in a state
+    directory and without effect afterwards, as are `cash` and `seed`. Its log is `exchange.log` in
+    the state directory. Raises ExchangeDidNotStart.
+    """
+    options = {
+        "--start-ns": start_ns,
+        "--cash": cash,
+        "--port": port,
+        "--control-port": control_port,
+        "--spread-bps": spread_bps,
+        "--requests-per-minute": requests_per_minute,
+        "--seed": seed,
+    }
+    command = [sys.executable, "-m", "trading_assets.exchange", "--state-dir", str(state_dir)]
+    command += [part for name, value in options.items() if value is not None for part in (name, str(value))]
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_path = state_dir / LOG_NAME
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=os.environ | {CONTROL_TOKEN_VARIABLE: token},
+        )
+    assert process.stdout is not None
+    with process.stdout as output, selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        line = output.readline() if selector.select(timeout_seconds) else b""
+    if not line:
+        process.kill()
+        process.wait()
+        raise ExchangeDidNotStart(
+            f"the exchange on {HOST}:{port} did not start; the end of {log_path}:\n{_tail(log_path)}"
+        )
+    return ExchangeProcess(process, Urls(**json.loads(line)))
+
+
+def _tail(path: Path, lines: int = 20) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,204 @@
+"""The journal's database: how it is opened, what a transaction is, and how records become rows.
+
+What is stored in which table is said by the parts of the journal that inherit from `Database`.
+SQLite runs in WAL mode with synchronous=FULL: what a write transaction stored survives a crash of
+the process and of the machine. Writes begin with BEGIN IMMEDIATE, so that what a transaction reads
+cannot change before it writes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, Row, Select, Table, create_engine, event, insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DatabaseError
+
+from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.market.clock import monotonic_ns
+from trading_assets.store import schema
+from trading_assets.store.errors import CrossedFork
+
+BUSY_TIMEOUT_SECONDS = 10.0
+
+R = TypeVar("R")
+
+
+class JournalBusy(TradingAssetsError):
+    """Another process kept the journal's write lock for longer than the busy timeout."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(where)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} stayed locked by another process for {BUSY_TIMEOUT_SECONDS:.0f} s. "
+            "Find who has it open (fuser, lsof) and end a transaction that hangs."
+        )
+
+
+class Database:
+    """One open journal database. Threads may share it; a forked child may not."""
+
+    def __init__(self, engine: Engine, where: str) -> None:
+        self._engine = engine
+        self._write_engine = engine.execution_options(immediate=True)
+        self._where = where
+        self._pid = os.getpid()
+
+    @classmethod
+    def open(cls, url_or_path: str | Path) -> Self:
+        """Open the journal at a path (SQLite) or a database URL; create or migrate its schema.
+
+        A new file has mode 0600, as has its directory 0700 when that is new too. Raises
+        SchemaTooNew, JournalBusy, or InvalidInput for a database that cannot keep a journal.
+        """
+        url = _url(url_or_path)
+        where = url.render_as_string(hide_password=True)
+        if url.get_backend_name() == "sqlite":
+            _make_private(url, where)
+            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        else:
+            engine = create_engine(url, isolation_level="SERIALIZABLE")
+        database = cls(engine, where)
+        try:
+            with database._reading() as connection:
+                current = schema.version_of(connection) == schema.VERSION
+            if not current:
+                with database._writing() as connection:
+                    schema.migrate(connection, where)
+        except BaseException:
+            engine.dispose()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close every connection. Use after it opens new ones."""
+        self._refuse_after_fork()
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """One consistent view."""
+        with self._transaction(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One durable transaction, alone among the writers. Raises JournalBusy."""
+        with self._transaction(self._write_engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        self._refuse_after_fork()
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the low byte: the primary code
+            if code == sqlite3.SQLITE_BUSY:
+                raise JournalBusy(self._where) from error
+            if code == sqlite3.SQLITE_NOTADB:
+                raise InvalidInput(
+                    str(error.orig),
+                    where=self._where,
+                    remedy="Configure another path, or move the file away.",
+                ) from error
+            raise
+
+    def _refuse_after_fork(self) -> None:
+        if os.getpid() != self._pid:
+            raise CrossedFork(self._where)
+
+
+def as_row(record: Any) -> dict[str, Any]:
+    """A record's fields by column name."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def as_record(kind: type[R], row: Row[Any], **others: Any) -> R:
+    """The record of `kind` in a row; columns that it does not have are left out."""
+    values = cast("Mapping[str, Any]", row._mapping)  # noqa: SLF001 (its documented name)
+    names = [field.name for field in fields(kind) if field.name not in others]  # type: ignore[arg-type]
+    return kind(**{name: values[name] for name in names}, **others)
+
+
+def narrowed(query: Select[Any], wanted: Mapping[Any, Any]) -> Select[Any]:
+    """The query held to `column == value` for each value that is not None."""
+    return query.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def insert_all(connection: Connection, table: Table, records: Iterable[Any]) -> None:
+    """Insert records whose fields are the table's columns."""
+    rows = [as_row(record) for record in records]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _url(url_or_path: str | Path) -> URL:
+    if isinstance(url_or_path, str) and "://" in url_or_path:
+        return make_url(url_or_path)
+    return URL.create("sqlite", database=str(url_or_path))
+
+
+def _make_private(url: URL, where: str) -> None:
+    if url.database in (None, "", ":memory:") or url.query:
+        raise InvalidInput(
+            "a journal needs a file of its own",
+            where=where,
+            remedy="Give a path, or a sqlite:/// URL with a file and no options.",
+        )
+    path = Path(str(url.database))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # SQLite gives -wal and -shm the mode of the database file. A file that exists is never opened
+    # here: closing any descriptor of it would drop the locks that this process holds on it.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # the driver leaves BEGIN to _begin_sqlite
+    mode = _write_ahead(connection)
+    if mode != "wal":
+        raise InvalidInput(
+            f"SQLite stays in {mode!r} mode where WAL is needed",
+            where="the journal's file system",
+            remedy="Put the journal on a local disk; WAL does not work over a network share.",
+        )
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> str:
+    # SQLite does not apply its busy timeout to this switch, which a new file needs once.
+    deadline_ns = monotonic_ns() + int(BUSY_TIMEOUT_SECONDS * 1e9)
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic_ns() >= deadline_ns:
+                raise
+        time.sleep(0.01)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

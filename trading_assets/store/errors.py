@@ -1,0 +1,35 @@
+"""What both stores refuse. Errors of one store only are defined beside it."""
+
+from __future__ import annotations
+
+import os
+
+from trading_assets.errors import TradingAssetsError
+
+
+class SchemaTooNew(TradingAssetsError):
+    """The file was written by a later release."""
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        self.where, self.found, self.known = where, found, known
+        super().__init__(where, found, known)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} has schema version {self.found}, this release knows up to {self.known}. "
+            "Run the release that wrote it, or a later one; nothing was changed."
+        )
+
+
+class CrossedFork(TradingAssetsError):
+    """A store that a process had open when it forked is used in the child."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(where)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where} was open when process {os.getpid()} was forked; a connection must not cross "
+            "a fork. Open the store in the child, or fork when it is closed."
+        )

@@ -1,0 +1,99 @@
+"""What holds the book or a symbol back: halts and locks, each act with its author and reason.
+
+Which state follows from the latched causes is said by the engine and enforced by the gate.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from trading_assets.store.database import Database, as_record, as_row
+from trading_assets.store.records import HaltRecord, LockRecord
+from trading_assets.store.schema import halts, locks
+
+LATCH = "latch"
+CLEAR = "clear"
+
+
+class HaltJournal(Database):
+    """The journal's halts and locks."""
+
+    def record_halt(self, act: HaltRecord) -> bool:
+        """Store an act on the halt state. False, and no row, when it changes nothing: a cause latched
+        already at this tightness, or cleared while not latched."""
+        with self._writing() as connection:
+            latched = {record.cause: record for record in _latched(connection, act.book)}
+            current = latched.get(act.cause)
+            if act.action == LATCH:
+                changes = current is None or act.state > current.state
+            elif act.action == CLEAR:
+                changes = current is not None
+            else:
+                raise ValueError(f"an act on the halt state is {LATCH!r} or {CLEAR!r}, not {act.action!r}")
+            if changes:
+                row = as_row(act)
+                del row["sequence"]
+                connection.execute(insert(halts).values(row))
+        return changes
+
+    def halts(self, book: str) -> list[HaltRecord]:
+        """Every act, in the order in which they were stored."""
+        query = select(halts).where(halts.c.book == book).order_by(halts.c.sequence)
+        with self._reading() as connection:
+            return [as_record(HaltRecord, row) for row in connection.execute(query)]
+
+    def latched(self, book: str) -> list[HaltRecord]:
+        """The causes latched and not cleared since, each as it was latched last."""
+        with self._reading() as connection:
+            return _latched(connection, book)
+
+    def lock(self, record: LockRecord) -> bool:
+        """Hold a symbol. False when this cause holds it already; then the first record stays."""
+        with self._writing() as connection:
+            query = select(locks.c.sequence).where(
+                locks.c.book == record.book,
+                locks.c.symbol == record.symbol,
+                locks.c.cause == record.cause,
+                locks.c.released_ns.is_(None),
+            )
+            if connection.execute(query).first() is not None:
+                return False
+            connection.execute(insert(locks).values(as_row(record)))
+        return True
+
+    def unlock(self, book: str, symbol: str, cause: str, at_ns: int, author: str, reason: str) -> bool:
+        """Release one cause's hold on a symbol. False when it does not hold it."""
+        with self._writing() as connection:
+            released = connection.execute(
+                update(locks)
+                .where(
+                    locks.c.book == book,
+                    locks.c.symbol == symbol,
+                    locks.c.cause == cause,
+                    locks.c.released_ns.is_(None),
+                )
+                .values(released_ns=at_ns, released_by=author, release_reason=reason)
+            )
+            return released.rowcount > 0
+
+    def locks(self, book: str) -> list[LockRecord]:
+        """Locks in force, oldest first."""
+        query = (
+            select(locks)
+            .where(locks.c.book == book, locks.c.released_ns.is_(None))
+            .order_by(locks.c.sequence)
+        )
+        with self._reading() as connection:
+            return [as_record(LockRecord, row) for row in connection.execute(query)]
+
+
+def _latched(connection: Connection, book: str) -> list[HaltRecord]:
+    last_of_each_cause = (
+        select(func.max(halts.c.sequence)).where(halts.c.book == book).group_by(halts.c.cause)
+    )
+    query = (
+        select(halts)
+        .where(halts.c.sequence.in_(last_of_each_cause), halts.c.action == LATCH)
+        .order_by(halts.c.sequence)
+    )
+    return [as_record(HaltRecord, row) for row in connection.execute(query)]

@@ -1,0 +1,309 @@
+"""The history: what is analysed, in one DuckDB file. Nothing that protects money waits for it.
+
+How connections and transactions go is here, which tables there are in `history.sql`, what a row
+may be in `history_rows`. DuckDB locks its file
+against every other process, readers included, and refuses read-only beside read-write in one
+process; so connections are short, a process has many readers or one writer of a file at a time,
+and who comes too late waits for a few seconds and is then told who holds the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.market.clock import monotonic_ns
+from trading_assets.store.errors import CrossedFork, SchemaTooNew
+from trading_assets.store.history_rows import Rows, as_table, converter, place, refuse_unknown
+
+VERSION = 1
+"""The schema that history.sql makes."""
+
+MIGRATIONS: Mapping[int, str] = {}
+"""SQL from version n to n + 1."""
+
+_SCHEMA = Path(__file__).with_name("history.sql")
+_RETRY_PAUSE_SECONDS = 0.05
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
+    "wal_autocheckpoint": "0KB",  # a commit goes into the file: no .wal that a copy could miss
+}
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+
+
+class HistoryLocked(TradingAssetsError):
+    """Somebody else had the file open for longer than we wait."""
+
+    def __init__(self, path: Path, holder: int | None, seconds: float) -> None:
+        self.path = path
+        self.holder = holder  # process id; None: not known
+        self.seconds = seconds
+        super().__init__(path, holder, seconds)
+
+    def __str__(self) -> str:
+        holder = "another process" if self.holder is None else f"process {self.holder}"
+        if self.holder == os.getpid():
+            holder = f"this process ({self.holder}) itself"
+        return (
+            f"{self.path} is held open by {holder} and was not free within {self.seconds:g} s. "
+            "Close that connection; notebooks read a snapshot (History.snapshot) instead."
+        )
+
+
+class History:
+    """One history file, created on first use, private to its user. Holds no connection between calls.
+
+    retry_seconds: how long a connection is waited for before HistoryLocked
+    """
+
+    def __init__(self, path: str | Path, *, retry_seconds: float = 5.0) -> None:
+        self.path = Path(path)
+        self.retry_seconds = retry_seconds
+        self._schemas: dict[str, pa.Schema] = {}
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection, closed at the end, also on error."""
+        self._prepare()
+        with self._connection(read_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in one transaction: committed at the end, dropped and closed on error."""
+        self._prepare()
+        with self._connection(read_only=False) as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+
+    def query(self, sql: str, params: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
+        """The result of one SELECT."""
+        with self.reading() as connection:
+            return connection.execute(sql, params).to_arrow_table()
+
+    def replace(self, table: str, keys: Mapping[str, object], rows: Rows) -> None:
+        """Put `rows` in place of the rows whose columns equal `keys`, in one transaction.
+
+        Columns that a row does not have take the key's value, else NULL. Raises InvalidInput for an
+        unknown table or column, a value of the wrong type, no keys, or a row with another key: it
+        would not be replaced the next time.
+        """
+        self.replace_many([(table, keys, rows)])
+
+    def replace_many(self, replacements: Sequence[tuple[str, Mapping[str, object], Rows]]) -> None:
+        """Several `replace` of (table, keys, rows) in one transaction: all of them or none."""
+        self._prepare()
+        converted = []
+        for table, keys, rows in replacements:
+            schema = self._schema(table)
+            if not keys:
+                raise InvalidInput(
+                    "no keys", where=place(table), remedy="Say which rows the new ones take the place of."
+                )
+            refuse_unknown(table, schema, keys)
+            typed = {name: converter(schema.field(name).type)(value) for name, value in keys.items()}
+            converted.append((table, typed, as_table(table, schema, typed, rows)))
+        with self.writing() as connection:
+            for table, typed, incoming in converted:
+                where = " AND ".join(f"{_quoted(name)} IS NOT DISTINCT FROM ?" for name in typed)
+                connection.execute(f"DELETE FROM {_quoted(table)} WHERE {where}", list(typed.values()))
+                _insert(connection, table, incoming)
+
+    def append(self, table: str, rows: Rows) -> None:
+        """Add rows in one transaction. Columns that a row does not have are NULL. Raises InvalidInput."""
+        self._prepare()
+        incoming = as_table(table, self._schema(table), {}, rows)
+        with self.writing() as connection:
+            _insert(connection, table, incoming)
+
+    def snapshot(self, to_path: str | Path) -> None:
+        """Put a private, read-only copy of everything committed at `to_path`, replaced atomically."""
+        self._prepare()
+        target = Path(to_path)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+        copy = Path(name)
+        log = self.path.with_name(f"{self.path.name}.wal")
+        try:
+            while True:
+                # Takes in the log that a writer left behind when it was killed.
+                with self._connection(read_only=False) as connection:
+                    connection.execute("CHECKPOINT")
+                # The read-only connection keeps writers out while the file is copied. No other reader
+                # of this process may be there: closing the copied file drops the process's locks on it.
+                with self._connection(read_only=True, alone=True):
+                    if not log.exists():
+                        shutil.copyfile(self.path, copy)
+                        break
+            os.fsync(descriptor)
+            copy.chmod(0o400)
+            copy.replace(target)
+        finally:
+            os.close(descriptor)
+            copy.unlink(missing_ok=True)
+
+    @contextmanager
+    def _connection(self, *, read_only: bool, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        deadline_ns = monotonic_ns() + int(self.retry_seconds * 1e9)
+        turn = _turn_at(self.path.resolve())
+        if not turn.take(shared=read_only and not alone, seconds=self.retry_seconds):
+            raise HistoryLocked(self.path, os.getpid(), self.retry_seconds)
+        try:
+            with closing(self._connect(read_only, deadline_ns)) as connection:
+                yield connection
+        finally:
+            turn.give_back()
+
+    def _connect(self, read_only: bool, deadline_ns: int) -> duckdb.DuckDBPyConnection:
+        while True:
+            try:
+                return duckdb.connect(self.path, read_only=read_only, config=_CONFIG)
+            except duckdb.IOException as error:
+                if "not a valid DuckDB database" in str(error):
+                    raise self._refused(str(error)) from error
+                if "Could not set lock on file" not in str(error):
+                    raise
+                if monotonic_ns() >= deadline_ns:
+                    holder = _HOLDER.search(str(error))
+                    pid = int(holder.group(1)) if holder else None
+                    raise HistoryLocked(self.path, pid, self.retry_seconds) from error
+            time.sleep(_RETRY_PAUSE_SECONDS)
+
+    def _prepare(self) -> None:
+        """Have the file with the schema of this release, and know its columns."""
+        if self._schemas and self.path.exists():
+            return
+        if not self.path.exists():
+            self._create()
+        with self._connection(read_only=True) as connection:
+            found = self._version(connection)
+        if found > VERSION:
+            raise SchemaTooNew(str(self.path), found, VERSION)
+        if found < VERSION:
+            self._migrate()
+        with self._connection(read_only=True) as connection:
+            self._schemas = {
+                name: connection.execute(f"SELECT * FROM {_quoted(name)} LIMIT 0").to_arrow_table().schema
+                for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+            }
+
+    def _create(self) -> None:
+        # Made complete in a private place, then linked: nobody sees half a schema, and of two
+        # processes that create it one wins.
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".history-") as private:
+            made = Path(private) / self.path.name
+            with closing(duckdb.connect(made, config=_CONFIG)) as connection:
+                connection.execute(_SCHEMA.read_text(encoding="utf-8"))
+                connection.execute("CREATE TABLE schema_version (version INTEGER)")
+                connection.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
+            made.chmod(0o600)
+            with suppress(FileExistsError):
+                os.link(made, self.path)
+
+    def _migrate(self) -> None:
+        with self._connection(read_only=False) as connection:
+            connection.execute("BEGIN")
+            for version in range(self._version(connection), VERSION):
+                connection.execute(MIGRATIONS[version])
+            connection.execute("UPDATE schema_version SET version = ?", [VERSION])
+            connection.execute("COMMIT")
+
+    def _version(self, connection: duckdb.DuckDBPyConnection) -> int:
+        try:
+            ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
+        except duckdb.CatalogException as error:
+            raise self._refused("a DuckDB file that is no history of ours") from error
+        return int(version)
+
+    def _refused(self, what: str) -> InvalidInput:
+        return InvalidInput(
+            what, where=str(self.path), remedy="Configure another path, or move the file away."
+        )
+
+    def _schema(self, table: str) -> pa.Schema:
+        if table not in self._schemas:
+            raise InvalidInput(
+                f"there is no table {table!r}",
+                where=str(self.path),
+                remedy=f"The tables are {', '.join(sorted(self._schemas))}.",
+            )
+        return self._schemas[table]
+
+
+class _Turn:
+    """The connections of this process to one file: any number of readers, or one that is alone."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._readers = 0
+        self._alone = False
+
+    @property
+    def taken(self) -> bool:
+        return self._alone or self._readers > 0
+
+    def take(self, *, shared: bool, seconds: float) -> bool:
+        """False when it did not become free in time."""
+        with self._changed:
+            free = self._changed.wait_for(
+                lambda: not self._alone and (shared or self._readers == 0), timeout=seconds
+            )
+            if free and shared:
+                self._readers += 1
+            elif free:
+                self._alone = True
+            return free
+
+    def give_back(self) -> None:
+        with self._changed:
+            if self._alone:
+                self._alone = False
+            else:
+                self._readers -= 1
+            self._changed.notify_all()
+
+
+_turns: dict[Path, _Turn] = {}
+_crossed: set[Path] = set()
+_registry = threading.Lock()
+
+
+def _turn_at(path: Path) -> _Turn:
+    if path in _crossed:
+        raise CrossedFork(str(path))
+    with _registry:
+        return _turns.setdefault(path, _Turn())
+
+
+def _after_fork() -> None:
+    """In the child: the parent's threads are gone with their turns; what they had open is unusable."""
+    global _registry
+    _registry = threading.Lock()
+    _crossed.update(path for path, turn in _turns.items() if turn.taken)
+    _turns.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, incoming: pa.Table) -> None:
+    if incoming.num_rows:
+        connection.register("incoming", incoming)
+        connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM incoming")
+        connection.unregister("incoming")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

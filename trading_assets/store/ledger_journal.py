@@ -1,0 +1,209 @@
+"""What happened to the account: opening positions, fills, adjustments, equity and breaks.
+
+Fills and adjustments are append-only; folding them into positions is `core.ledger`, comparing the
+result with the broker is the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, insert, select, update
+
+from trading_assets.log import get_logger
+from trading_assets.store.database import Database, as_record, as_row, insert_all, narrowed
+from trading_assets.store.records import (
+    AdjustmentRecord,
+    BreakRecord,
+    EquityRecord,
+    FillRecord,
+    OpeningPositionRecord,
+)
+from trading_assets.store.schema import adjustments, breaks, equity, fills, opening_positions
+
+log = get_logger(__name__)
+
+
+class LedgerJournal(Database):
+    """The journal's account of the account."""
+
+    def record_opening(self, opening: Sequence[OpeningPositionRecord]) -> list[OpeningPositionRecord]:
+        """Store what the account held when its book began; returns those that were new.
+
+        A book's opening entries are never changed: one that is stored already stays.
+        """
+        with self._writing() as connection:
+            new = []
+            for record in opening:
+                known = select(opening_positions.c.symbol).where(
+                    opening_positions.c.book == record.book, opening_positions.c.symbol == record.symbol
+                )
+                if connection.execute(known).first() is None:
+                    connection.execute(insert(opening_positions).values(as_row(record)))
+                    new.append(record)
+        return new
+
+    def opening(self, book: str) -> list[OpeningPositionRecord]:
+        """Opening positions by symbol, cash ("") first; empty: the book has not begun."""
+        query = (
+            select(opening_positions)
+            .where(opening_positions.c.book == book)
+            .order_by(opening_positions.c.symbol)
+        )
+        with self._reading() as connection:
+            return [as_record(OpeningPositionRecord, row) for row in connection.execute(query)]
+
+    def record_fills(self, received: Sequence[FillRecord]) -> list[FillRecord]:
+        """Store fills once each; returns the newly stored, in the order of their order's quantity.
+
+        A fill is known by (book, broker order id, cumulative quantity). One that says otherwise than
+        the stored fill of that key is logged as an error and the stored one stays.
+        """
+        new = []
+        with self._writing() as connection:
+            for fill in sorted(received, key=_fill_order):
+                stored = _stored_fill(connection, fill)
+                if stored is None:
+                    connection.execute(insert(fills).values(as_row(fill)))
+                    new.append(fill)
+                elif _facts(stored) != _facts(fill):
+                    log.error("fill contradicts the stored one", stored=stored, received=fill)
+        return new
+
+    def fills(
+        self,
+        book: str,
+        *,
+        session: str | None = None,
+        since_ns: int | None = None,
+        client_order_id: str | None = None,
+        broker_order_id: str | None = None,
+    ) -> list[FillRecord]:
+        """Fills in the order in which they happened, however late they were received."""
+        query = narrowed(
+            select(fills).where(fills.c.book == book),
+            {
+                fills.c.session: session,
+                fills.c.client_order_id: client_order_id,
+                fills.c.broker_order_id: broker_order_id,
+            },
+        )
+        if since_ns is not None:
+            query = query.where(fills.c.at_ns >= since_ns)
+        with self._reading() as connection:
+            return sorted((as_record(FillRecord, row) for row in connection.execute(query)), key=_fill_order)
+
+    def record_adjustments(self, entries: Sequence[AdjustmentRecord]) -> list[AdjustmentRecord]:
+        """Store adjustments once each, known by (book, adjustment id); returns the newly stored."""
+        new = []
+        with self._writing() as connection:
+            for entry in entries:
+                known = select(adjustments.c.sequence).where(
+                    adjustments.c.book == entry.book, adjustments.c.adjustment_id == entry.adjustment_id
+                )
+                if connection.execute(known).first() is None:
+                    connection.execute(insert(adjustments).values(as_row(entry)))
+                    new.append(entry)
+        return new
+
+    def adjustments(self, book: str) -> list[AdjustmentRecord]:
+        """Adjustments by time, then in the order of writing."""
+        query = (
+            select(adjustments)
+            .where(adjustments.c.book == book)
+            .order_by(adjustments.c.at_ns, adjustments.c.sequence)
+        )
+        with self._reading() as connection:
+            return [as_record(AdjustmentRecord, row) for row in connection.execute(query)]
+
+    def record_equity(self, record: EquityRecord) -> None:
+        """Store the figures of one moment, in place of those that the moment had."""
+        with self._writing() as connection:
+            connection.execute(
+                delete(equity).where(equity.c.book == record.book, equity.c.at_ns == record.at_ns)
+            )
+            connection.execute(insert(equity).values(as_row(record)))
+
+    def latest_equity(self, book: str) -> EquityRecord | None:
+        """The latest figures of any session."""
+        query = select(equity).where(equity.c.book == book).order_by(equity.c.at_ns.desc()).limit(1)
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else as_record(EquityRecord, row)
+
+    def equity(self, book: str, session: str | None = None) -> list[EquityRecord]:
+        """Figures, ascending by time."""
+        query = select(equity).where(equity.c.book == book).order_by(equity.c.at_ns)
+        query = narrowed(query, {equity.c.session: session})
+        with self._reading() as connection:
+            return [as_record(EquityRecord, row) for row in connection.execute(query)]
+
+    def record_sightings(
+        self,
+        book: str,
+        at_ns: int,
+        sightings: Sequence[tuple[str, str, str, str]],
+        *,
+        not_looked_at: Collection[str] = (),
+    ) -> list[BreakRecord]:
+        """Take in the breaks that one reconciliation saw; returns all that are open then.
+
+        sightings:     (kind, subject, ours, theirs)
+        not_looked_at: subjects left out this time, whose open breaks stay as they are
+        A break seen again counts one sighting more (once per `at_ns`); one not seen is resolved.
+        """
+        seen = {(kind, subject): (ours, theirs) for kind, subject, ours, theirs in sightings}
+        with self._writing() as connection:
+            for row in connection.execute(_open_breaks(book)).all():
+                this = update(breaks).where(breaks.c.sequence == row.sequence)
+                values = seen.pop((row.kind, row.subject), None)
+                if values is not None:
+                    again = row.sightings + (1 if at_ns > row.last_ns else 0)
+                    ours, theirs = values
+                    this = this.values(ours=ours, theirs=theirs, last_ns=at_ns, sightings=again)
+                elif row.subject in not_looked_at:
+                    continue
+                else:
+                    this = this.values(resolved_ns=at_ns)
+                connection.execute(this)
+            insert_all(
+                connection,
+                breaks,
+                (
+                    BreakRecord(book, kind, subject, ours, theirs, at_ns, at_ns, 1, None)
+                    for (kind, subject), (ours, theirs) in seen.items()
+                ),
+            )
+            return [as_record(BreakRecord, row) for row in connection.execute(_open_breaks(book))]
+
+    def open_breaks(self, book: str) -> list[BreakRecord]:
+        """Breaks not resolved, in the order in which they were first seen."""
+        with self._reading() as connection:
+            return [as_record(BreakRecord, row) for row in connection.execute(_open_breaks(book))]
+
+
+def _fill_order(fill: FillRecord) -> tuple[object, ...]:
+    return fill.at_ns, fill.broker_order_id, fill.cum_qty
+
+
+def _facts(fill: FillRecord) -> tuple[object, ...]:
+    return fill.symbol, fill.side, fill.qty, fill.price
+
+
+def _stored_fill(connection: Connection, fill: FillRecord) -> FillRecord | None:
+    query = select(fills).where(
+        fills.c.book == fill.book,
+        fills.c.broker_order_id == fill.broker_order_id,
+        fills.c.cum_qty == fill.cum_qty,
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else as_record(FillRecord, row)
+
+
+def _open_breaks(book: str) -> Select[Any]:
+    return (
+        select(breaks)
+        .where(breaks.c.book == book, breaks.c.resolved_ns.is_(None))
+        .order_by(breaks.c.sequence)
+    )

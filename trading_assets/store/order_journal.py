@@ -1,0 +1,315 @@
+"""Verdicts, intents, orders and their events: what we meant, written before it is sent.
+
+Which edge an order may take is `core.orders`; what was filled is the ledger's part of the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, case, func, insert, select, update
+
+from trading_assets.core.orders import OPEN_STATES, State, next_state
+from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.store.database import Database, as_record, as_row, narrowed
+from trading_assets.store.records import IntentRecord, OrderEventRecord, OrderRecord, VerdictRecord
+from trading_assets.store.schema import intents, order_events, orders, verdicts
+
+_ON_THE_WIRE = (State.SUBMITTING, State.UNKNOWN)
+_TAKEN_BY_THE_BROKER = (
+    State.ACCEPTED,
+    State.PARTIALLY_FILLED,
+    State.FILLED,
+    State.CANCELED,
+    State.EXPIRED,
+)
+
+
+class DuplicateIntent(TradingAssetsError):
+    """The client order id or the verdict of an intent is in the journal already."""
+
+    def __init__(self, client_order_id: str, verdict_id: str) -> None:
+        self.client_order_id = client_order_id
+        self.verdict_id = verdict_id
+        super().__init__(client_order_id, verdict_id)
+
+    def __str__(self) -> str:
+        return (
+            f"order {self.client_order_id} or verdict {self.verdict_id} is journaled already; "
+            "look the order up and follow it, or send the next attempt once it is terminal"
+        )
+
+
+class UnknownOrder(TradingAssetsError):
+    """No intent has this client order id."""
+
+    def __init__(self, client_order_id: str) -> None:
+        self.client_order_id = client_order_id
+        super().__init__(client_order_id)
+
+    def __str__(self) -> str:
+        return f"the journal has no intent {self.client_order_id}; an order bearing it is foreign"
+
+
+class SentCount(NamedTuple):
+    """Orders of one symbol that were sent in a session, later-rejected ones included."""
+
+    entries: int
+    exits: int
+
+
+class OrderJournal(Database):
+    """The journal's orders."""
+
+    def record_refusal(self, verdict: VerdictRecord) -> bool:
+        """Keep a verdict that refused. False when this verdict is stored already; the first stays."""
+        with self._writing() as connection:
+            if _has_verdict(connection, verdict.verdict_id):
+                return False
+            connection.execute(insert(verdicts).values(as_row(verdict)))
+        return True
+
+    def record_intent(self, verdict: VerdictRecord, intent: IntentRecord) -> None:
+        """Store an approved order before it is sent: verdict, intent, order and event in one durable
+        transaction.
+
+        Raises DuplicateIntent, and InvalidInput when the verdict refused or is another order's.
+        """
+        about_it = (verdict.verdict_id, verdict.client_order_id, verdict.book) == (
+            intent.verdict_id,
+            intent.client_order_id,
+            intent.book,
+        )
+        if verdict.failed or not about_it:
+            raise InvalidInput(
+                f"verdict {verdict.verdict_id} (failed codes {verdict.failed:#x}) does not approve it",
+                where=f"intent {intent.client_order_id}",
+                remedy="Only an order that passed the gate may become an intent.",
+            )
+        with self._writing() as connection:
+            known = select(orders.c.book).where(orders.c.client_order_id == intent.client_order_id)
+            if _has_verdict(connection, verdict.verdict_id) or connection.execute(known).first():
+                raise DuplicateIntent(intent.client_order_id, verdict.verdict_id)
+            connection.execute(insert(verdicts).values(as_row(verdict)))
+            connection.execute(insert(intents).values(as_row(intent)))
+            connection.execute(
+                insert(orders).values(
+                    client_order_id=intent.client_order_id,
+                    book=intent.book,
+                    state=State.INTENT.value,
+                    filled_qty=Decimal(0),
+                    updated_ns=intent.created_ns,
+                    detail="",
+                )
+            )
+            _insert_event(connection, intent, intent.created_ns, None, State.INTENT, None, "")
+
+    def verdicts(
+        self,
+        book: str,
+        *,
+        session: str | None = None,
+        tick_ns: int | None = None,
+        client_order_id: str | None = None,
+    ) -> list[VerdictRecord]:
+        """Verdicts in the order in which the gate gave them."""
+        query = select(verdicts).where(verdicts.c.book == book).order_by(verdicts.c.sequence)
+        query = narrowed(
+            query,
+            {
+                verdicts.c.session: session,
+                verdicts.c.tick_ns: tick_ns,
+                verdicts.c.client_order_id: client_order_id,
+            },
+        )
+        with self._reading() as connection:
+            return [as_record(VerdictRecord, row) for row in connection.execute(query)]
+
+    def transition(
+        self,
+        client_order_id: str,
+        to: State,
+        *,
+        at_ns: int,
+        broker_order_id: str | None = None,
+        filled_qty: Decimal | None = None,
+        detail: str = "",
+    ) -> OrderRecord:
+        """Move an order to `to` and return it as it is then.
+
+        The same state again is no event; it may raise the filled quantity, name the broker's id and
+        renew the time of SUBMITTING. A filled quantity never falls: an older answer came late. A
+        further partial fill is an event. Raises IllegalTransition and UnknownOrder; nothing changes.
+        """
+        with self._writing() as connection:
+            before = _order(connection, client_order_id)
+            current = State(before.state)
+            state = next_state(current, to)
+            filled = max(before.filled_qty, filled_qty if filled_qty is not None else before.filled_qty)
+            moved = state is not current or (state is State.PARTIALLY_FILLED and filled > before.filled_qty)
+            after = OrderRecord(
+                intent=before.intent,
+                state=state.value,
+                broker_order_id=broker_order_id or before.broker_order_id,
+                filled_qty=filled,
+                submitted_ns=at_ns if state is State.SUBMITTING else before.submitted_ns,
+                updated_ns=before.updated_ns,
+                detail=detail if moved else detail or before.detail,
+            )
+            if after == before:
+                return before
+            after = replace(after, updated_ns=at_ns)
+            connection.execute(
+                update(orders)
+                .where(orders.c.client_order_id == client_order_id)
+                .values(
+                    state=after.state,
+                    broker_order_id=after.broker_order_id,
+                    filled_qty=after.filled_qty,
+                    submitted_ns=after.submitted_ns,
+                    updated_ns=after.updated_ns,
+                    detail=after.detail,
+                )
+            )
+            if moved:
+                broker_id = after.broker_order_id
+                _insert_event(connection, before.intent, at_ns, current, state, broker_id, detail)
+            return after
+
+    def order(self, client_order_id: str) -> OrderRecord:
+        """Raises UnknownOrder."""
+        with self._reading() as connection:
+            return _order(connection, client_order_id)
+
+    def client_ids(self, book: str, broker_order_ids: Collection[str]) -> dict[str, str]:
+        """The broker's order id → ours, for those of these that are ours."""
+        query = (
+            select(orders.c.broker_order_id, orders.c.client_order_id)
+            .join(intents, intents.c.client_order_id == orders.c.client_order_id)
+            .where(intents.c.book == book, orders.c.broker_order_id.in_(sorted(broker_order_ids)))
+        )
+        with self._reading() as connection:
+            return {row.broker_order_id: row.client_order_id for row in connection.execute(query)}
+
+    def open_orders(self, book: str) -> list[OrderRecord]:
+        """Orders whose exposure is reserved, INTENT, SUBMITTING and UNKNOWN included; oldest first."""
+        return self._orders(_ORDER.where(orders.c.book == book, orders.c.state.in_(sorted(OPEN_STATES))))
+
+    def orders(
+        self,
+        book: str,
+        *,
+        session: str | None = None,
+        symbol: str | None = None,
+        decision_id: str | None = None,
+    ) -> list[OrderRecord]:
+        """Orders in any state, oldest first."""
+        query = narrowed(
+            _ORDER.where(intents.c.book == book),
+            {intents.c.session: session, intents.c.symbol: symbol, intents.c.decision_id: decision_id},
+        )
+        return self._orders(query)
+
+    def _orders(self, query: Select[Any]) -> list[OrderRecord]:
+        with self._reading() as connection:
+            return [_order_record(row) for row in connection.execute(query.order_by(orders.c.sequence))]
+
+    def events(self, client_order_id: str) -> list[OrderEventRecord]:
+        """Everything that happened to an order, ascending by sequence."""
+        query = (
+            select(order_events)
+            .where(order_events.c.client_order_id == client_order_id)
+            .order_by(order_events.c.sequence)
+        )
+        with self._reading() as connection:
+            return [as_record(OrderEventRecord, row) for row in connection.execute(query)]
+
+    def was_sent(self, client_order_id: str) -> bool:
+        """Whether the order ever reached SUBMITTING: it may have been on the wire."""
+        query = select(orders.c.submitted_ns).where(orders.c.client_order_id == client_order_id)
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one_or_none() is not None
+
+    def sent_counts(self, book: str, session: str) -> dict[str, SentCount]:
+        """By symbol, the session's orders that ever reached SUBMITTING."""
+        query = (
+            select(
+                intents.c.symbol,
+                func.sum(case((intents.c.reducing, 0), else_=1)),
+                func.sum(case((intents.c.reducing, 1), else_=0)),
+            )
+            .join(orders, orders.c.client_order_id == intents.c.client_order_id)
+            .where(intents.c.book == book, intents.c.session == session, orders.c.submitted_ns.is_not(None))
+            .group_by(intents.c.symbol)
+        )
+        with self._reading() as connection:
+            return {
+                symbol: SentCount(int(entries), int(exits))
+                for symbol, entries, exits in connection.execute(query)
+            }
+
+    def reject_streak(self, book: str, *, since_ns: int = 0) -> int:
+        """The broker's rejections since it last took an order, and since `since_ns`.
+
+        Only the answer to a submission takes an order: a late cancel or fill of an older one ends no
+        streak.
+        """
+        e = order_events.c
+        last_taken = (
+            select(func.coalesce(func.max(e.sequence), 0))
+            .where(e.book == book, e.to_state.in_(_TAKEN_BY_THE_BROKER), e.from_state.in_(_ON_THE_WIRE))
+            .scalar_subquery()
+        )
+        query = select(func.count()).where(
+            e.book == book, e.to_state == State.REJECTED, e.sequence > last_taken, e.at_ns >= since_ns
+        )
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one()
+
+
+_ORDER = select(
+    intents,
+    *(orders.c[name] for name in ("state", "broker_order_id", "filled_qty", "submitted_ns", "updated_ns")),
+    orders.c.detail,
+).join(orders, orders.c.client_order_id == intents.c.client_order_id)
+
+
+def _order(connection: Connection, client_order_id: str) -> OrderRecord:
+    row = connection.execute(_ORDER.where(intents.c.client_order_id == client_order_id)).one_or_none()
+    if row is None:
+        raise UnknownOrder(client_order_id)
+    return _order_record(row)
+
+
+def _order_record(row: Row[Any]) -> OrderRecord:
+    return as_record(OrderRecord, row, intent=as_record(IntentRecord, row))
+
+
+def _has_verdict(connection: Connection, verdict_id: str) -> bool:
+    query = select(verdicts.c.sequence).where(verdicts.c.verdict_id == verdict_id)
+    return connection.execute(query).first() is not None
+
+
+def _insert_event(
+    connection: Connection,
+    intent: IntentRecord,
+    at_ns: int,
+    before: State | None,
+    after: State,
+    broker_order_id: str | None,
+    detail: str,
+) -> None:
+    connection.execute(
+        insert(order_events).values(
+            book=intent.book,
+            client_order_id=intent.client_order_id,
+            at_ns=at_ns,
+            from_state=before,
+            to_state=after,
+            broker_order_id=broker_order_id,
+            detail=detail,
+        )
+    )
