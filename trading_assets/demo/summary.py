@@ -83,6 +83,7 @@ def summarise(stage: Stage, console: Console) -> bool:
     console.print(held)
 
     passed, failed = _checks(stage.instance)
+    clients = stage.keeper.clients()
     rows = (
         ("sessions traded", str(ticks["sessions"])),
         ("ticks", str(ticks["ticks"])),
@@ -93,6 +94,7 @@ def summarise(stage: Stage, console: Console) -> bool:
         ("ledger and broker", "agree" if agree else "DIFFER"),
         ("equity", f"${account.equity:.2f} of derived minute bars: no performance figure"),
         ("checks passed / failed", f"{passed} / {len(failed)}"),
+        ("requests to the exchange", ", ".join(f"{n} by {agent}" for agent, n in clients.items())),
     )
     for name, value in rows:
         console.print(f"{name:28s} {value}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import math
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -78,10 +79,13 @@ class AlpacaFace:
             for _ in range(2)
         )
         self._requests = 0
+        self.clients: Counter[str] = Counter()  # requests by User-Agent, since the start of this process
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._data if scope["path"].startswith(_DATA_PATHS) else self._trading
-        authorized = _is_authorized(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        authorized = _is_authorized(headers)
+        self.clients[headers.get("user-agent", "")] += 1
         allowance = limit.take() if authorized else limit.look()
         self._requests += 1
         seed, events = self._venue.state.seed, self._venue.state.event_count
@@ -89,11 +93,11 @@ class AlpacaFace:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["X-RateLimit-Limit"] = str(allowance.limit)
-                headers["X-RateLimit-Remaining"] = str(allowance.remaining)
-                headers["X-RateLimit-Reset"] = str(allowance.reset_epoch_s)
+                added = MutableHeaders(scope=message)
+                added["X-Request-ID"] = request_id
+                added["X-RateLimit-Limit"] = str(allowance.limit)
+                added["X-RateLimit-Remaining"] = str(allowance.remaining)
+                added["X-RateLimit-Reset"] = str(allowance.reset_epoch_s)
             await send(message)
 
         app: ASGIApp = self._app
@@ -133,7 +137,7 @@ def serve(
     venue.sessions.is_open(venue.now_ns)
 
     face = AlpacaFace(venue, requests_per_minute)
-    control = Starlette(routes=ControlApi(venue, token).routes(), exception_handlers=_ERRORS)
+    control = Starlette(routes=ControlApi(venue, token, face.clients).routes(), exception_handlers=_ERRORS)
     with socket.create_server((HOST, port)) as public, socket.create_server((HOST, control_port)) as private:
         private_port = private.getsockname()[1]
 

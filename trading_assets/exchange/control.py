@@ -10,6 +10,7 @@ Every POST takes a JSON object; every answer is one, and carries `now_ns`.
     POST /quote          {symbol, bid, ask}      quote by hand, 0: no such side; or
                          {symbol, spread_bps}    another spread; or {symbol}: back to the tape
     GET  /journal                                the event journal as text
+    GET  /clients                                requests to the public APIs by User-Agent, since the start
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from trading_assets.exchange.venue import Venue
 
 
 class ControlApi:
-    def __init__(self, venue: Venue, token: str) -> None:
+    def __init__(self, venue: Venue, token: str, clients: Mapping[str, int]) -> None:
         self._venue = venue
+        self._clients = clients
         self._authorization = f"Bearer {token}".encode()
 
     def routes(self) -> list[Route]:
@@ -43,6 +45,7 @@ class ControlApi:
             Route("/halt", self.halt, methods=["POST"]),
             Route("/quote", self.quote, methods=["POST"]),
             Route("/journal", self.journal, methods=["GET"]),
+            Route("/clients", self.clients, methods=["GET"]),
         ]
 
     def _authorize(self, request: Request) -> None:
@@ -60,6 +63,10 @@ class ControlApi:
     async def clock(self, request: Request) -> Response:
         self._authorize(request)
         return self._answer(is_open=self._venue.is_open)
+
+    async def clients(self, request: Request) -> Response:
+        self._authorize(request)
+        return self._answer(clients=dict(self._clients))
 
     async def move_clock(self, request: Request) -> Response:
         members = await self._members(request)

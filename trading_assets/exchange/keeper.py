@@ -54,6 +54,10 @@ class Keeper:
         """Back to the quotes that the tape gives."""
         self._call("POST", "/quote", {"symbol": symbol})
 
+    def clients(self) -> dict[str, int]:
+        """Requests to the public APIs by User-Agent, since the exchange started."""
+        return dict(self._call("GET", "/clients")["clients"])
+
     def journal(self) -> str:
         """The exchange's own event journal."""
         return str(self._call("GET", "/journal", as_text=True))
