@@ -15,21 +15,22 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 .PHONY: help setup demo test check lint clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 setup: $(EDITABLE)
 	@$(BIN)/python -m compileall -q trading_assets
 
+# Without --no-deps an old pip asks for a hash of gql[requests] beside the one of gql; pip check makes up for it.
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit("trading_assets needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: say make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
-	# without --no-deps an old pip asks for a hash of gql[requests] beside the one of gql
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --compile -r requirements.txt
-	$(BIN)/python -m pip check
+	@echo "Installing the packages of requirements.txt: a minute or two"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --compile -r requirements.txt
+	@$(BIN)/python -m pip check
 	@touch $@
 
 $(EDITABLE): $(INSTALLED) pyproject.toml
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
+import requests
 import yaml
 
 from trading_assets import config
@@ -31,13 +30,14 @@ class TradingFloor:
 
     def control(self, path: str, **members: object) -> Any:
         """POST to the exchange's control plane; its answer."""
-        request = Request(
+        answer = requests.post(
             self.exchange.control_url + path,
-            data=json.dumps(members).encode(),
-            headers={"authorization": f"Bearer {TOKEN}", "content-type": "application/json"},
+            json=members,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=30,
         )
-        with urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        answer.raise_for_status()
+        return answer.json()
 
     def move_clock(self, to_ns: int) -> None:
         self.control("/clock", set_ns=to_ns)

@@ -48,15 +48,15 @@ def test_nothing_launches_a_live_asset_by_itself(key: dg.AssetKey) -> None:
     assert spec.partitions_def is not None
 
 
-def test_every_check_of_the_table_is_dagsters_with_the_same_severity_to_block() -> None:
+def test_every_check_of_the_table_is_dagsters_and_none_stops_the_run() -> None:
     known = {(key.asset_key.to_user_string(), key.name): GRAPH.get(key) for key in GRAPH.asset_check_keys}
     assert known.keys() == {(check.asset, check.name) for check in CHECKS}
     for check in CHECKS:
-        assert known[check.asset, check.name].blocking is check.blocking
+        assert not known[check.asset, check.name].blocking
         assert known[check.asset, check.name].description == check.description
 
 
-def test_checks_block_before_the_orders_and_never_after() -> None:
+def test_checks_veto_entries_before_the_orders_and_never_after() -> None:
     assert {key.partition(".")[0] for key in BLOCKING} == {"bars", "features", "signals"}
 
 

@@ -1,11 +1,12 @@
 """The engine's checks as Dagster's: one step for each asset, made from the table in `engine.checks`.
 
 A step evaluates all checks of its asset, stores their outcomes and reports those that were asked
-for. Without a check's result nothing downstream of a blocking one is certain, so what cannot be
-evaluated raises.
+for. None is blocking to Dagster: a failed data check vetoes the tick's entries at the gate, which reads
+its stored outcome, while protection and exits of the same run go on. What cannot be evaluated raises.
 """
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 import dagster as dg
 
@@ -49,10 +50,7 @@ def _evaluate(asset: str, at: DeskAt) -> list[CheckOutcome]:
 def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"check_{asset}",
-        specs=[
-            dg.AssetCheckSpec(check.name, asset=asset, description=check.description, blocking=check.blocking)
-            for check in checks
-        ],
+        specs=[dg.AssetCheckSpec(check.name, asset=asset, description=check.description) for check in checks],
         can_subset=True,
         pool=BOOK_POOL,
     )
@@ -72,7 +70,8 @@ def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
 
 def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
     metadata = {
-        name: dg.MetadataValue.text(f"{value:.6g}")
+        # a number is plotted over time; infinity and NaN are no JSON
+        name: dg.MetadataValue.float(value) if isfinite(value) else dg.MetadataValue.text(f"{value:g}")
         for name, value in (("measured", outcome.measured), ("limit", outcome.limit))
         if value is not None
     }
