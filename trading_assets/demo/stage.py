@@ -87,14 +87,18 @@ def staged(project: Path, home: Path, first: date) -> Iterator[Stage]:
     dagster_home.mkdir(mode=0o700)
     shutil.copy(project / "dagster_home" / "dagster.yaml", dagster_home)
     os.environ["DAGSTER_HOME"] = str(dagster_home)
+    base = yaml.safe_load((project / "config" / "demo.yaml").read_text())
     with (
         start_process(
-            state_dir=home / "exchange", token=token, start_ns=sessions.open_ns(first), cash=CASH
+            state_dir=home / "exchange",
+            token=token,
+            start_ns=sessions.open_ns(first),
+            cash=CASH,
+            spread_bps=Decimal(str(base["quote_spread_bps"])),
         ) as exchange,
         dg.DagsterInstance.from_config(str(dagster_home)) as instance,
     ):
         keeper = Keeper(exchange.control_url, token)
-        base = yaml.safe_load((project / "config" / "demo.yaml").read_text())
         base["data_dir"] = str(home)
         base["model_path"] = str(home / "models" / "champion" / "model.ubj")
         base["features_path"] = str(home / "models" / "champion" / "features.json")
