@@ -1,4 +1,5 @@
-# make demo   one day of trading, end to end        make test   every test, from nothing
+# make up     the desk: exchange, Dagster, daemon    make demo   one day of trading, end to end
+# make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
 # make setup  the environment alone                 make clean  removes it and what a demo left
 
@@ -12,7 +13,7 @@ export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint clean
+.PHONY: help setup up demo test check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -33,6 +34,9 @@ $(EDITABLE): $(INSTALLED) pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+up: setup
+	@$(BIN)/python -m trading_assets.up
+
 demo: setup
 	$(BIN)/trading-assets demo
 
@@ -40,7 +44,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 check: lint
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -m "not slow and not exchange and not browser"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -33,7 +33,8 @@ def asset(number: int) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
         pass
 
     @dg.multi_asset_check(
-        name=f"checks_{number}", specs=[dg.AssetCheckSpec(f"check_{n}", asset=key) for n in range(CHECKS_EACH)]
+        name=f"checks_{number}",
+        specs=[dg.AssetCheckSpec(f"check_{n}", asset=key) for n in range(CHECKS_EACH)],
     )
     def checked() -> Iterator[dg.AssetCheckResult]:
         for n in range(CHECKS_EACH):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
@@ -15,6 +16,17 @@ for _name in (
     "TRADING_ASSETS_CONFIG",
 ):
     os.environ.pop(_name, None)
+
+# fixtures that start an exchange process; a test that starts one without them is marked where it stands
+EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "shared", "traded"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what meets a real exchange: `make check` leaves it to `make test`."""
+    for item in items:
+        if EXCHANGE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.exchange)
+
 
 # the first example of a compiled function pays for its compilation
 settings.register_profile("trading_assets", deadline=None)

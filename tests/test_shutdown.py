@@ -8,8 +8,10 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import pytest
 from trading_floor import trading_floor
 
+pytestmark = pytest.mark.exchange
 SESSION = date(2012, 9, 11)
 TICK = """
 import sys, threading

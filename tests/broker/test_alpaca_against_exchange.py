@@ -28,6 +28,7 @@ from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.sessions import Sessions
 
 TOKEN = "control"
+pytestmark = pytest.mark.exchange
 SESSION = date(2012, 7, 3)
 MINUTE_NS = 60_000_000_000
 

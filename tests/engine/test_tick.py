@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Ground, execute, prepare, run_tick
+from ground import Ground, execute, prepare, run_tick
 
 from trading_assets.core.gate import reason
 from trading_assets.engine import signalling

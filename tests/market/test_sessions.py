@@ -152,3 +152,20 @@ def test_importing_and_constructing_does_not_load_the_calendar() -> None:
         "sys.exit('exchange_calendars' in sys.modules or 'pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("moment", "extended"),
+    [
+        ("2012-09-11T03:59", False),
+        ("2012-09-11T04:00", True),
+        ("2012-09-11T19:59", True),
+        ("2012-09-11T20:00", False),
+        ("2012-07-03T16:59", True),  # a half day
+        ("2012-07-03T17:00", False),
+        ("2012-07-04T12:00", False),  # a holiday
+    ],
+)
+def test_extended_hours_surround_a_session(moment: str, extended: bool) -> None:
+    at = datetime.fromisoformat(moment).replace(tzinfo=NEW_YORK)
+    assert Sessions().is_extended(int(at.timestamp()) * 10**9) is extended

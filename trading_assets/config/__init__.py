@@ -5,11 +5,12 @@ in `config.file`, limits and their direction in `config.tightness`, the key pair
 """
 
 from trading_assets.config.credentials import EMBEDDED_KEYS, KEY_VARIABLES, keys
-from trading_assets.config.file import load
+from trading_assets.config.file import CONFIG_VARIABLE, load, path_in_use
 from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSettings, Settings, config_rows
 from trading_assets.config.tightness import LOOSER_WHEN, Looser, limits, looser_limits, tightened
 
 __all__ = [
+    "CONFIG_VARIABLE",
     "EMBEDDED_KEYS",
     "KEY_VARIABLES",
     "LOOSER_WHEN",
@@ -23,5 +24,6 @@ __all__ = [
     "limits",
     "load",
     "looser_limits",
+    "path_in_use",
     "tightened",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,15 @@ from trading_assets.errors import InvalidInput
 
 Location = tuple[str | int, ...]
 
+CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
+DEFAULT_CONFIG = "config/execution.yaml"
 _PATHS = ("data_dir", "model_path", "features_path")
+
+
+def path_in_use(given: Path | str | None, environ: Mapping[str, str]) -> Path:
+    """The file to read: the one given, else the environment's TRADING_ASSETS_CONFIG, else
+    config/execution.yaml. A relative path starts at the working directory."""
+    return Path(given or environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
 
 
 def load(path: Path | str) -> Settings:

@@ -178,8 +178,12 @@ class Settings(_Section):
     max_orders_per_symbol_per_day: Count = Field(
         default=5, description="Orders sent for one symbol in a session, exits counted; then no entry."
     )
-    max_orders_per_day: Count = Field(default=200, description="Orders sent in a session, exits counted; then no entry.")
-    max_orders_per_execution: Count = Field(default=10, description="Orders sent in one execution, exits counted; then no entry.")
+    max_orders_per_day: Count = Field(
+        default=200, description="Orders sent in a session, exits counted; then no entry."
+    )
+    max_orders_per_execution: Count = Field(
+        default=10, description="Orders sent in one execution, exits counted; then no entry."
+    )
     max_reject_streak: Count = Field(
         default=5, description="Broker rejections without an acceptance between, after which entries stop."
     )

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 
-from trading_assets.broker.port import AccountActivity, OrderState, Unreachable
+from trading_assets.broker.port import AccountActivity, BrokerError, OrderState, Unreachable
 from trading_assets.core.orders import TRANSITIONS, IllegalTransition, State, is_ours, state_of_status
 from trading_assets.engine.desk import Desk
 from trading_assets.log import get_logger
@@ -46,8 +46,17 @@ _ADJUSTMENT_OF = {
 
 
 def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRecord:
-    """Move our order to where the broker says it is. An edge that the table does not have locks the
-    symbol and alerts, and leaves the order as it was."""
+    """Move our order to where the broker says it is, or says that the order is that replaced it.
+
+    An edge that the table does not have locks the symbol and alerts, and leaves the order as it was.
+    Evidence that another process has overtaken meanwhile changes nothing.
+    """
+    if state.replaced_by is not None:
+        try:
+            state = _replacement(desk, record, state)
+        except BrokerError as error:
+            log.warning("replacement not readable", symbol=record.intent.symbol, why=str(error))
+            return record
     new, attention = state_of_status(state.status, state.filled_qty, state.qty)
     now = desk.now_ns()
     if attention:
@@ -74,10 +83,26 @@ def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRec
                 detail=state.status,
             )
     except IllegalTransition as error:
+        current = desk.journal.order(record.intent.client_order_id)
+        if current != record:
+            return current
         lock(desk, record.intent.symbol, "ORDER_STATE", str(error))
         return record
     _log_progress(record, moved, state)
     return moved
+
+
+def _replacement(desk: Desk, record: OrderRecord, state: OrderState) -> OrderState:
+    """The last order of the chain that a replacement began. We never replace: a person did, and is told."""
+    alert(
+        desk,
+        f"replaced:{state.id}",
+        "Order replaced at the broker",
+        f"{record.intent.symbol}: order {state.id} was replaced by {state.replaced_by}; following that one",
+    )
+    while state.replaced_by is not None:
+        state = desk.broker.order(state.replaced_by)
+    return state
 
 
 def _log_progress(before: OrderRecord, after: OrderRecord, state: OrderState) -> None:
@@ -194,10 +219,10 @@ def same_order(record: OrderRecord, order: OrderState) -> bool:
 
 
 def lock(desk: Desk, symbol: str, cause: str, reason: str) -> None:
-    """Hold the symbol to reducing orders and alert."""
+    """Hold the symbol to reducing orders, and alert when this cause did not hold it before."""
     now = desk.now_ns()
-    desk.journal.lock(LockRecord(desk.book, symbol, cause, now, reason))
-    alert(desk, f"lock:{symbol}:{cause}:{now}", f"{symbol} locked: {cause}", reason)
+    if desk.journal.lock(LockRecord(desk.book, symbol, cause, now, reason)):
+        alert(desk, f"lock:{symbol}:{cause}:{now}", f"{symbol} locked: {cause}", reason)
 
 
 def alert(desk: Desk, key: str, title: str, body: str, severity: str = "ERROR") -> None:

@@ -7,9 +7,11 @@ compares it with what the broker says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from trading_assets.broker.port import CorporateActionState
 from trading_assets.core.ledger import (
     CashEntry,
     Entry,
@@ -20,18 +22,22 @@ from trading_assets.core.ledger import (
     SplitEntry,
     fold,
 )
+from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import AdjustmentRecord, FillRecord, OpeningPositionRecord
 
 CASH = ""
+SPLIT_BOOKED_WITHIN_DAYS = 5
 
 
-class ExDividend(NamedTuple):
-    """A cash dividend on the morning of its ex-date: it lowers the cost that a stop is measured from."""
+class ExDate(NamedTuple):
+    """The morning of an ex-date, as far as the account's activities do not say it: a dividend lowers the
+    cost that a stop is measured from, a split may not be booked yet."""
 
     at_ns: int
     symbol: str
-    cash_usd: float  # a share
+    split_ratio: float
+    cash_usd: float  # for each old share
 
 
 def ledger_of(journal: Journal, book: str) -> Ledger:
@@ -39,9 +45,24 @@ def ledger_of(journal: Journal, book: str) -> Ledger:
     return fold_records(journal.opening(book), journal.fills(book), journal.adjustments(book))
 
 
-def stop_costs(journal: Journal, book: str, dividends: Sequence[ExDividend]) -> dict[str, float]:
-    """Average cost of each held symbol, USD a share, adjusted for splits and dividends."""
-    ledger = fold_records(journal.opening(book), journal.fills(book), journal.adjustments(book), dividends)
+def stop_costs(journal: Journal, book: str, actions: Sequence[CorporateActionState]) -> dict[str, float]:
+    """Average cost of each held symbol, USD a share, adjusted for splits and dividends.
+
+    actions: those since the book began count; a split that the broker has booked counts once
+    """
+    opening, adjustments = journal.opening(book), journal.adjustments(book)
+    began_ns = min((record.at_ns for record in opening), default=0)
+    day_of = Sessions().new_york_date
+    booked = {(entry.symbol, day_of(entry.at_ns)) for entry in adjustments if entry.kind == "SPLIT"}
+    ex_dates = []
+    for action in actions:
+        at_ns = new_york_midnight_ns(action.ex_date)
+        window = (action.ex_date + timedelta(days=days) for days in range(SPLIT_BOOKED_WITHIN_DAYS))
+        is_booked = any((action.symbol, day) in booked for day in window)
+        if at_ns > began_ns:
+            ratio = 1.0 if is_booked else action.split_ratio
+            ex_dates.append(ExDate(at_ns, action.symbol, ratio, action.cash_usd))
+    ledger = fold_records(opening, journal.fills(book), adjustments, ex_dates)
     return {symbol: held.avg_cost for symbol, held in ledger.holdings.items() if held.qty}
 
 
@@ -49,7 +70,7 @@ def fold_records(
     opening: Iterable[OpeningPositionRecord],
     fills: Iterable[FillRecord],
     adjustments: Iterable[AdjustmentRecord],
-    dividends: Iterable[ExDividend] = (),
+    ex_dates: Iterable[ExDate] = (),
 ) -> Ledger:
     """Opening entry first, then all else by time; a split before what else bears its stamp."""
     cash = 0.0
@@ -59,10 +80,10 @@ def fold_records(
             cash += float(start.qty)
         else:
             holdings[start.symbol] = Holding(float(start.qty), float(start.avg_cost), 0.0)
-    timeline: list[tuple[int, int, str, FillRecord | AdjustmentRecord | ExDividend]] = []
+    timeline: list[tuple[int, int, str, FillRecord | AdjustmentRecord | ExDate]] = []
     timeline += [(fill.at_ns, 2, fill.activity_id, fill) for fill in fills]
     timeline += [(a.at_ns, 0 if a.kind == "SPLIT" else 2, a.adjustment_id, a) for a in adjustments]
-    timeline += [(dividend.at_ns, 1, dividend.symbol, dividend) for dividend in dividends]
+    timeline += [(ex_date.at_ns, 1, ex_date.symbol, ex_date) for ex_date in ex_dates]
     timeline.sort(key=lambda line: line[:3])
     ledger = Ledger(cash, holdings)
     ready: list[Entry] = []
@@ -73,12 +94,17 @@ def fold_records(
         # What these entries say depends on what is held by then.
         ledger = fold(ledger, ready)
         held = ledger.holdings.get(record.symbol, Holding())
-        ready = _ex_dividend(held, record) if isinstance(record, ExDividend) else _adjustment(held, record)
+        ready = _ex_date(held, record) if isinstance(record, ExDate) else _adjustment(held, record)
     return fold(ledger, ready)
 
 
-def _ex_dividend(held: Holding, dividend: ExDividend) -> list[Entry]:
-    return [QuantityEntry(dividend.symbol, 0.0, -dividend.cash_usd * held.qty)]
+def _ex_date(held: Holding, ex: ExDate) -> list[Entry]:
+    if not held.qty:
+        return []
+    entries: list[Entry] = [QuantityEntry(ex.symbol, 0.0, -ex.cash_usd * held.qty)]
+    if ex.split_ratio != 1.0:
+        entries.append(SplitEntry(ex.symbol, ex.split_ratio))
+    return entries
 
 
 def _adjustment(held: Holding, record: AdjustmentRecord) -> list[Entry]:
@@ -92,13 +118,13 @@ def _adjustment(held: Holding, record: AdjustmentRecord) -> list[Entry]:
     return entries
 
 
-def transfers_on(journal: Journal, book: str, first_ns: int) -> Decimal:
-    """Net cash transferred in since `first_ns`, USD."""
+def transfers_since(journal: Journal, book: str, since_ns: int) -> Decimal:
+    """Net cash transferred in at or after `since_ns`, USD."""
     return sum(
         (
             record.cash_delta
             for record in journal.adjustments(book)
-            if record.kind == "TRANSFER" and record.at_ns >= first_ns
+            if record.kind == "TRANSFER" and record.at_ns >= since_ns
         ),
         Decimal(0),
     )

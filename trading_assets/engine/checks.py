@@ -190,6 +190,7 @@ CHECKS: tuple[Check, ...] = (
     ),
 )
 
+PROBLEMS_SHOWN = 10
 _BY_KEY = {check.key: check for check in CHECKS}
 BLOCKING = frozenset(check.key for check in CHECKS if check.blocking)
 
@@ -215,6 +216,8 @@ def outcome(
     found = list(problems or ())
     if passed is None:
         passed = not found
+    if len(found) > PROBLEMS_SHOWN:
+        found[PROBLEMS_SHOWN:] = [f"and {len(found) - PROBLEMS_SHOWN} more"]
     return CheckOutcome(
         _BY_KEY[key], passed, measured, limit, "; ".join([*([detail] if detail else []), *found])
     )

@@ -55,17 +55,11 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     now_ns = desk.now_ns()
     expected = _lookback(desk, session)
     first_ns, open_ns = desk.sessions.open_ns(expected[0]), desk.sessions.open_ns(session)
-    daily, minutes = (
-        {
-            symbol: newest_bars(desk.history, symbol, interval, since_ns=since, as_of_ns=now_ns).until(
-                tick_ns
-            )
-            for symbol in desk.settings.symbols
-        }
-        for interval, since in ((Interval.DAY, first_ns), (Interval.MINUTE, open_ns))
-    )
-    twice = desk.history.query(_TWICE, (first_ns,)).to_pylist()
-    future = desk.history.query(_FROM_THE_FUTURE, (first_ns, now_ns)).to_pylist()
+    with desk.history.reading():  # one opening of the file for the four queries
+        daily = _bars_at(desk, Interval.DAY, first_ns, tick_ns, now_ns)
+        minutes = _bars_at(desk, Interval.MINUTE, open_ns, tick_ns, now_ns)
+        twice = desk.history.query(_TWICE, (first_ns,)).to_pylist()
+        future = desk.history.query(_FROM_THE_FUTURE, (first_ns, now_ns)).to_pylist()
     limit_s = desk.limits.stale_signal_seconds
     newest_ns = max((int(bars.end_ns[-1]) for bars in minutes.values() if len(bars.end_ns)), default=0)
     age_s = (tick_ns - newest_ns) / 1e9
@@ -103,12 +97,11 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
 
 def feature_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     """The tick's stored feature rows, against rows computed again from the stored bars."""
-    lines = desk.history.query(_FEATURES, (desk.book, session, tick_ns)).to_pylist()
+    with desk.history.reading():
+        lines = desk.history.query(_FEATURES, (desk.book, session, tick_ns)).to_pylist()
+        as_of_ns = max((line["computed_at_ns"] for line in lines), default=desk.now_ns())
+        windows = _windows_at(desk, session, tick_ns, as_of_ns)
     rows = {line["symbol"]: np.array(line["row"], dtype=np.float64) for line in lines}
-    as_of_ns = max((line["computed_at_ns"] for line in lines), default=desk.now_ns())
-    windows = {
-        symbol: _window_at(desk, symbol, session, tick_ns, as_of_ns) for symbol in desk.settings.symbols
-    }
     again = {symbol: DAILY.compute_last(*window) for symbol, window in windows.items()}
     young = sorted(symbol for symbol, window in windows.items() if len(window.bars.end_ns) < DAILY.lookback)
     return [
@@ -219,16 +212,22 @@ def _insane(of_symbol: Mapping[str, Bars]) -> Iterable[tuple[str, str]]:
             yield symbol, f"bar at {int(bars.start_ns[index])} cannot be right"
 
 
-def _window_at(desk: Desk, symbol: str, session: date, tick_ns: int, as_of_ns: int) -> Window:
-    """A row's bars: received by `as_of_ns` and available at the tick."""
-    history, open_ns = desk.history, desk.sessions.open_ns(session)
-    first_ns = desk.sessions.open_ns(_lookback(desk, session)[0])
-    daily = newest_bars(history, symbol, Interval.DAY, since_ns=first_ns, as_of_ns=as_of_ns).until(tick_ns)
-    minutes = newest_bars(history, symbol, Interval.MINUTE, since_ns=open_ns, as_of_ns=as_of_ns).until(
-        tick_ns
-    )
-    actions = actions_until(history, symbol, session, as_of_ns=as_of_ns)
-    return window_from_bars(daily, minutes, actions, tick_ns, DAILY.lookback)
+def _bars_at(desk: Desk, interval: Interval, since_ns: int, tick_ns: int, as_of_ns: int) -> dict[str, Bars]:
+    """Each symbol's bars since then: received by `as_of_ns` and available at the tick."""
+    found = newest_bars(desk.history, desk.settings.symbols, interval, since_ns=since_ns, as_of_ns=as_of_ns)
+    return {symbol: bars.until(tick_ns) for symbol, bars in found.items()}
+
+
+def _windows_at(desk: Desk, session: date, tick_ns: int, as_of_ns: int) -> dict[str, Window]:
+    """Each symbol's bars of a row, put together apart from `engine.featurise`."""
+    first_ns, open_ns = desk.sessions.open_ns(_lookback(desk, session)[0]), desk.sessions.open_ns(session)
+    daily = _bars_at(desk, Interval.DAY, first_ns, tick_ns, as_of_ns)
+    minutes = _bars_at(desk, Interval.MINUTE, open_ns, tick_ns, as_of_ns)
+    actions = actions_until(desk.history, desk.settings.symbols, session, as_of_ns=as_of_ns)
+    return {
+        symbol: window_from_bars(daily[symbol], minutes[symbol], actions[symbol], tick_ns, DAILY.lookback)
+        for symbol in desk.settings.symbols
+    }
 
 
 def _not_finite(row: NDArray[np.float64]) -> list[str]:

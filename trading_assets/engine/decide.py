@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
-from math import isnan, nan
+from math import copysign, isnan, nan
 
 import numpy as np
 
@@ -191,6 +191,7 @@ def _forced(given: DecisionInput) -> Iterator[_Proposal]:
             given.limits,
             view.fractionable,
         )
+        quantity = copysign(min(abs(quantity), forced.qty), quantity)
         slices = slice_quantities(quantity, price, given.limits.max_order_notional, view.fractionable)
         for number, qty in enumerate(slices, start=1):
             yield _Proposal(

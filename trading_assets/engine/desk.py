@@ -21,7 +21,7 @@ from trading_assets.core.words import Limits
 from trading_assets.engine.halts import HaltView, in_force, kill_switch_seen
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
-from trading_assets.market.clock import VenueClock
+from trading_assets.market.clock import ClockUnread, VenueClock, system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -67,7 +67,7 @@ class Desk:
         environ = os.environ if environ is None else environ
         data_dir = Path(settings.data_dir)
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        journal = Journal.open(data_dir / "journal.sqlite")
+        journal = Journal.open(journal_file(settings))
         try:
             broker = (connect or _alpaca())(settings, environ)
             book = _book(settings, broker, journal)
@@ -106,11 +106,16 @@ class Desk:
     @property
     def kill_file(self) -> Path:
         """Creating this file kills the book at the next look."""
-        return Path(self.settings.data_dir) / "KILL"
+        return kill_file(self.settings)
 
     def now_ns(self) -> int:
-        """The venue's time."""
-        return self.clock.now_ns()
+        """The venue's time. While the venue has not answered this process at all: that of the journal's
+        last figures, so that a kill can be latched without it."""
+        try:
+            return self.clock.now_ns()
+        except ClockUnread:
+            latest = self.journal.latest_equity(self.book)
+            return latest.at_ns if latest is not None else system_now_ns()
 
     def today(self) -> date:
         """The New York date of the venue's time: a session or not."""
@@ -128,29 +133,47 @@ class Desk:
         return kill_switch_seen(self.environ, self.kill_file)
 
 
+def journal_file(settings: Settings) -> Path:
+    """Where the configuration's journal is, for who opens it without a desk."""
+    return Path(settings.data_dir) / "journal.sqlite"
+
+
+def _place(settings: Settings) -> str:
+    return f"{settings.venue}:{settings.mode}"
+
+
+def kill_file(settings: Settings) -> Path:
+    """The kill file of a configuration, for who cannot open its desk."""
+    return Path(settings.data_dir) / "KILL"
+
+
 def _alpaca() -> Connect:
     from trading_assets.broker.alpaca import connect  # alpaca-py costs 0.7 s to import
 
     return connect
 
 
+def known_book(settings: Settings, journal: Journal) -> str | None:
+    """The configured account's book, for who does not ask the broker; None before the first opening."""
+    return journal.mark(_place(settings), "book")
+
+
 def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
     """The book's key: venue, account, mode. The last known one when the broker does not answer."""
-    place = f"{settings.venue}:{settings.mode}"
     try:
         number = broker.account().account_number
     except BrokerError as error:
-        known = journal.mark(place, "book")
+        known = known_book(settings, journal)
         if known is None:
             raise BookUnknown(
-                f"{settings.venue} does not answer and this journal has never seen its account: {error}. "
+                f"{settings.venue} does not give its account, and this journal has never seen it: {error}. "
                 "Start the exchange, or check the network and the keys, then try again."
             ) from error
         log.warning("broker unreachable, book taken from the journal", book=known, error=str(error))
         return known
     book = f"{settings.venue}:{number}:{settings.mode}"
-    if journal.mark(place, "book") != book:
-        journal.set_mark(place, "book", book, 0)
+    if known_book(settings, journal) != book:
+        journal.set_mark(_place(settings), "book", book, 0)
     return book
 
 

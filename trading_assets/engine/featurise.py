@@ -5,6 +5,7 @@ Which bars a tick sees is `features.window`'s, the arithmetic `features.daily`'s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from trading_assets.engine.desk import Desk
 from trading_assets.features.daily import DAILY
-from trading_assets.features.window import window_from_bars
+from trading_assets.features.window import Window, window_from_bars
 from trading_assets.log import get_logger
 from trading_assets.market.bars import Interval
+from trading_assets.market.sessions import Sessions
 from trading_assets.store.bar_history import actions_until, newest_bars
+from trading_assets.store.history import History
 
 log = get_logger(__name__)
 
@@ -37,31 +40,39 @@ class FeaturesReport:
     incomplete: tuple[str, ...]
 
 
-def feature_row(desk: Desk, symbol: str, session: date, tick_ns: int) -> tuple[NDArray[np.float64], int]:
-    """One symbol's feature row at the tick, shape (k,), and when its newest bar became available."""
-    since = desk.sessions.open_ns(session) - int(DAILY.lookback * CALENDAR_DAYS_PER_SESSION + 10) * DAY_NS
-    as_of = max(tick_ns, desk.now_ns())
-    daily = newest_bars(desk.history, symbol, Interval.DAY, since_ns=since, as_of_ns=as_of)
-    minutes = newest_bars(
-        desk.history,
-        symbol,
-        Interval.MINUTE,
-        since_ns=desk.sessions.open_ns(session),
-        as_of_ns=as_of,
-    )
-    actions = actions_until(desk.history, symbol, session, as_of_ns=as_of)
-    window = window_from_bars(daily, minutes, actions, tick_ns, DAILY.lookback)
-    newest = int(window.bars.end_ns[-1]) if len(window.bars.end_ns) else 0
-    return DAILY.compute_last(*window), newest
+def windows_at(
+    history: History, symbols: Sequence[str], session: date, tick_ns: int, as_of_ns: int
+) -> dict[str, Window]:
+    """Each symbol's bars of a row at the tick, as they had been received by `as_of_ns`."""
+    open_ns = Sessions().open_ns(session)
+    since_ns = open_ns - int(DAILY.lookback * CALENDAR_DAYS_PER_SESSION + 10) * DAY_NS
+    with history.reading():  # one opening of the file for the three queries
+        daily = newest_bars(history, symbols, Interval.DAY, since_ns=since_ns, as_of_ns=as_of_ns)
+        minutes = newest_bars(history, symbols, Interval.MINUTE, since_ns=open_ns, as_of_ns=as_of_ns)
+        actions = actions_until(history, symbols, session, as_of_ns=as_of_ns)
+    return {
+        symbol: window_from_bars(daily[symbol], minutes[symbol], actions[symbol], tick_ns, DAILY.lookback)
+        for symbol in symbols
+    }
+
+
+def feature_rows(desk: Desk, session: date, tick_ns: int) -> dict[str, tuple[NDArray[np.float64], int]]:
+    """Each symbol's feature row at the tick, shape (k,), and when its newest bar became available."""
+    as_of_ns = max(tick_ns, desk.now_ns())
+    windows = windows_at(desk.history, desk.settings.symbols, session, tick_ns, as_of_ns)
+    return {
+        symbol: (
+            DAILY.compute_last(*window),
+            int(window.bars.end_ns[-1]) if len(window.bars.end_ns) else 0,
+        )
+        for symbol, window in windows.items()
+    }
 
 
 def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
     """Compute and store the rows of all symbols at the tick; doing it again changes nothing."""
-    rows: dict[str, tuple[float, ...]] = {}
-    newest: dict[str, int] = {}
-    for symbol in desk.settings.symbols:
-        row, newest[symbol] = feature_row(desk, symbol, session, tick_ns)
-        rows[symbol] = tuple(float(value) for value in row)
+    found = feature_rows(desk, session, tick_ns)
+    rows = {symbol: tuple(row.tolist()) for symbol, (row, _) in found.items()}
     computed = desk.now_ns()
     desk.history.replace_many(
         [
@@ -96,6 +107,6 @@ def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
         feature_set=DAILY.identity,
         names=DAILY.names,
         rows=rows,
-        newest_bar_ns=newest,
+        newest_bar_ns={symbol: newest_ns for symbol, (_, newest_ns) in found.items()},
         incomplete=incomplete,
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from trading_assets.broker.port import BrokerError, Rejected
-from trading_assets.core.orders import TERMINAL_STATES, State
+from trading_assets.core.orders import TERMINAL_STATES, IllegalTransition, State
 from trading_assets.engine.absorb import absorb_order
 from trading_assets.engine.desk import Desk
 from trading_assets.log import get_logger
@@ -66,9 +66,12 @@ def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:
         return record
     if State(record.state) is State.PENDING_CANCEL:
         return record
-    return desk.journal.transition(
-        record.intent.client_order_id, State.PENDING_CANCEL, at_ns=desk.now_ns(), detail="cancel asked"
-    )
+    try:
+        return desk.journal.transition(
+            record.intent.client_order_id, State.PENDING_CANCEL, at_ns=desk.now_ns(), detail="cancel asked"
+        )
+    except IllegalTransition:  # another process, a tick beside a kill, has seen its end already
+        return desk.journal.order(record.intent.client_order_id)
 
 
 def _poll(desk: Desk, records: Iterable[OrderRecord], seconds: float) -> tuple[list[OrderRecord], bool]:

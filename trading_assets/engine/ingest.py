@@ -10,23 +10,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+import pyarrow as pa
+
 from trading_assets.broker.port import BarState
 from trading_assets.engine.desk import Desk
 from trading_assets.log import get_logger
+from trading_assets.market.bar_files import BarFile
 from trading_assets.market.bars import CorporateAction, Interval, Tape
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
+    VALUES,
     StoredBar,
+    append_actions,
+    append_file,
     append_versions,
     minutes_held,
     oldest_newest_start,
-    replace_actions,
     replace_source,
 )
 from trading_assets.store.history import History
 
 log = get_logger(__name__)
 
+_ACTIONS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("ex_date", pa.date32()),
+        ("split_ratio", pa.float64()),
+        ("cash_usd", pa.float64()),
+        ("received_at_ns", pa.int64()),
+        ("source", pa.string()),
+    ]
+)
 REVISION_OVERLAP = 5  # bars asked again beside the missing ones
 LOOKBACK_SESSIONS = 130  # first fetch of daily bars: the longest feature look-back and some room
 
@@ -65,7 +81,7 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     actions = desk.broker.corporate_actions(symbols, first_day, session)
     closed = [bar for bar in fetched if bar.available_at_ns <= tick_ns]
     fresh, revised = append_versions(history, closed)
-    replace_actions(
+    append_actions(
         history,
         [
             CorporateAction(action.symbol, action.ex_date, action.split_ratio, action.cash_usd)
@@ -130,6 +146,47 @@ def import_tape(
         ]
     replace_source(history, source, bars, actions)
     return len(bars)
+
+
+def import_file(history: History, file: BarFile, *, source: str, received_ns: int | None) -> int:
+    """Store a file's bars and corporate actions, all or nothing; returns how many bars were new or differ
+    from what was stored.
+
+    received_ns: when the desk has them; None: as each became available, for a venue whose time is virtual
+    """
+    columns: dict[str, list[pa.Array]] = {}
+    for symbol, bars in file.bars.items():
+        stamps = bars.end_ns if received_ns is None else np.full(len(bars.end_ns), received_ns)
+        days = [Sessions().new_york_date(int(start)) for start in bars.start_ns]
+        of_symbol = {
+            "symbol": pa.array([symbol] * len(days), pa.string()),
+            "interval": pa.array([str(file.interval)] * len(days), pa.string()),
+            "session": pa.array(days, pa.date32()),
+            "start_ns": pa.array(bars.start_ns),
+            "available_at_ns": pa.array(bars.end_ns),
+            "received_at_ns": pa.array(stamps, pa.int64()),
+            **{name: pa.array(getattr(bars, name)) for name in VALUES},
+            "source": pa.array([source] * len(days), pa.string()),
+            "derived": pa.array([False] * len(days)),
+        }
+        for name, column in of_symbol.items():
+            columns.setdefault(name, []).append(column)
+    actions = [
+        {
+            **action._asdict(),
+            "received_at_ns": new_york_midnight_ns(action.ex_date) if received_ns is None else received_ns,
+            "source": source,
+        }
+        for of_symbol_actions in file.actions.values()
+        for action in of_symbol_actions
+    ]
+    appended = append_file(
+        history,
+        pa.table({name: pa.chunked_array(column) for name, column in columns.items()}),
+        pa.Table.from_pylist(actions, schema=_ACTIONS),
+    )
+    log.info("bars imported", source=source, bars=file.count, appended=appended, actions=len(actions))
+    return appended
 
 
 def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> StoredBar:

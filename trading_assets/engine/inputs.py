@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from math import inf
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -66,12 +67,14 @@ class SignalInput:
 
 @dataclass(frozen=True, slots=True)
 class ForcedExit:
-    """A position that must be sold whatever the signal says: a stop, or the operator's flatten."""
+    """A position that must be sold whatever the signal says: a stop, the operator's flatten, or what an
+    exit before it did not fill."""
 
     symbol: str
     kind: str  # core.orders.Kind
     decision_id: str
     attempt: int
+    qty: float = inf  # shares at most; the whole free position where there are fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class DecisionInput:
     symbols: tuple[SymbolInput, ...]
     signals: tuple[SignalInput, ...]
     forced_exits: tuple[ForcedExit, ...]
-    sent_ids: tuple[str, ...]  # client order ids of this session that were sent
+    sent_ids: tuple[str, ...]  # client order ids of this session's intents, sent or dropped
     limits: Limits
 
     def as_json(self) -> dict[str, Any]:

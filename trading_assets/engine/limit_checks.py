@@ -14,11 +14,10 @@ from trading_assets.broker.port import AccountState, PositionState, QuoteState
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import at_least, at_most
-from trading_assets.engine.accounting import ledger_of, transfers_on
+from trading_assets.engine.accounting import ledger_of, transfers_since
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reconcile import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE, SIGHTINGS
-from trading_assets.market.sessions import new_york_midnight_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,8 @@ def _exposure_limits(desk: Desk, state: State) -> list[CheckOutcome]:
 def _loss_limits(desk: Desk, state: State) -> list[CheckOutcome]:
     limits, equity, e0 = desk.limits, float(state.account.equity), float(state.account.last_equity)
     today = desk.session_text()
-    transfers = float(transfers_on(desk.journal, desk.book, new_york_midnight_ns(desk.today())))
+    struck_ns = desk.sessions.close_ns(desk.sessions.previous(desk.today()))
+    transfers = float(transfers_since(desk.journal, desk.book, struck_ns))
     seen = [
         float(record.equity - record.transfers_today) + transfers
         for record in desk.journal.equity(desk.book, session=today)

@@ -6,23 +6,32 @@ A kill needs no lease and takes precedence over a running tick; loosening is alw
 from __future__ import annotations
 
 import os
+import uuid
 from decimal import Decimal
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
-from trading_assets.core.orders import Kind, decision_id
+from trading_assets.config import Settings
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.desk import Desk, store_limits
+from trading_assets.engine.desk import Desk, journal_file, kill_file, known_book, store_limits
 from trading_assets.engine.follow import cancel
 from trading_assets.engine.halts import Cause, clear_all, latch
-from trading_assets.engine.inputs import ForcedExit
-from trading_assets.engine.protect import force_exits, new_execution_id, next_attempt
+from trading_assets.engine.protect import (
+    cancel_at_broker,
+    flatten_exits,
+    force_exits,
+    killed_ns,
+    new_execution_id,
+)
 from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
-from trading_assets.engine.risk import new_drawdown_base
+from trading_assets.engine.risk import new_loss_bases
 from trading_assets.engine.submit import recover
-from trading_assets.errors import InvalidInput
+from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
-from trading_assets.store.records import OrderRecord, VerdictRecord
+from trading_assets.market.clock import system_now_ns
+from trading_assets.market.sessions import Sessions
+from trading_assets.store.journal import Journal, LeaseHeld
+from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
@@ -44,47 +53,73 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
         author=author,
     )
     cancelled = cancel(desk, desk.journal.open_orders(desk.book))
-    try:
-        for order in desk.broker.open_orders():
-            desk.broker.cancel(order.id)
-    except BrokerError as error:
-        alert(desk, f"kill_cancel:{desk.now_ns()}", "Kill: not every cancel could be asked", str(error))
+    cancel_at_broker(desk, lambda _: True)
     log.warning("killed", book=desk.book, cancelled=len(cancelled), reason=reason, author=author)
     if desk.settings.flatten_on_kill:
-        flatten(desk, reason=f"flatten_on_kill: {reason}", author=author)
+        try:
+            flatten(desk, reason=f"flatten_on_kill: {reason}", author=author, decided_ns=killed_ns(desk))
+        except (BrokerError, LeaseHeld) as error:  # whoever holds the book protects it next
+            alert(desk, f"kill_flatten:{desk.now_ns()}", "Kill: flatten waits for protect", str(error))
     return cancelled
 
 
+def kill_at_once(settings: Settings, *, reason: str, author: str) -> str:
+    """Latch a kill without asking any broker: on the journal, or where that does not know a book yet or
+    cannot be had, by the kill file. Every process of the book sees either before it sends an order and at
+    its next look. Returns where it is kept; cancelling is `kill`'s."""
+    file = journal_file(settings)
+    if file.exists():
+        try:
+            with Journal.open(file) as journal:
+                book = known_book(settings, journal)
+                if book is not None:
+                    now = _machine_or_last_ns(settings, journal, book)
+                    session = Sessions().new_york_date(now).isoformat()
+                    latch(journal, book, Cause.KILL, at_ns=now, session=session, reason=reason, author=author)
+                    return f"the journal {file}"
+        except TradingAssetsError as error:
+            log.error("journal out of reach, killing by file", why=str(error))
+    path = kill_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)  # an empty file kills: a full disk has no room for words
+    log.warning("kill file set", path=str(path), reason=reason, author=author)
+    return f"the kill file {path}"
+
+
+def _machine_or_last_ns(settings: Settings, journal: Journal, book: str) -> int:
+    """The machine's time; where the venue's is virtual, that of the journal's last figures."""
+    latest = journal.latest_equity(book) if settings.venue == "embedded" else None
+    return system_now_ns() if latest is None else latest.at_ns
+
+
 def flatten(
-    desk: Desk, *, reason: str, author: str
+    desk: Desk, *, reason: str, author: str, decided_ns: int | None = None
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
-    """Sell (or buy back) every position by the broker's quantities; all that a kill lets through."""
+    """Sell (or buy back) every position by the broker's quantities; all that a kill lets through. What does
+    not fill is repriced by protect, within the session.
+
+    decided_ns: a time that names the decision, now unless it is an earlier one's next attempt
+    """
+    _need_reason("flatten", reason)
     with desk.journal.lease(desk.book, f"flatten:{author}") as lease:
         recover(desk)
         cancel(desk, desk.journal.open_orders(desk.book))
         report = reconcile(desk)
         now = desk.now_ns()
         desk.journal.set_mark(desk.book, f"flatten:{now}", f"{author}: {reason}", now)
-        exits = []
-        for symbol, position in sorted(report.positions.items()):
-            identity = decision_id(desk.book, Kind.FLATTEN, symbol, now)
-            attempt = next_attempt(desk, identity)
-            if position.qty != Decimal(0) and attempt:
-                exits.append(ForcedExit(symbol, Kind.FLATTEN, identity, attempt))
-        log.warning("flatten", book=desk.book, positions=len(exits), reason=reason, author=author)
-        if not exits:
-            return (), ()
+        log.warning("flatten", book=desk.book, reason=reason, author=author)
+        exits = flatten_exits(desk, report, now if decided_ns is None else decided_ns)
         return force_exits(desk, lease, exits, tick_ns=now, execution_id=new_execution_id())
 
 
 def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     """Clear every latched cause and break lock, take up looser limits, and say which causes those were.
 
+    Losses that were latched are measured anew from here on; a break that still is there locks again.
     Raises InvalidInput without a reason, and while the kill switch is still set in the environment or
     as a file: it would latch again at once.
     """
-    if not reason.strip():
-        raise InvalidInput("a rearm needs a reason", where="rearm", remedy="Say why it is safe: --reason.")
+    _need_reason("rearm", reason)
     seen = desk.kill_switch()
     if seen is not None:
         raise InvalidInput(f"the kill is still set in {seen}", where="rearm", remedy="Remove it first.")
@@ -97,14 +132,57 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
             desk.journal.unlock(
                 desk.book, record.symbol, record.cause, at_ns=now, author=author, reason=reason
             )
-    if Cause.MAX_DRAWDOWN in cleared:
-        new_drawdown_base(desk)
+    new_loss_bases(desk, cleared)
     wanted = config.limits(desk.settings)
     if wanted != desk.limits:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)
         log.warning("limits in force changed by rearm", book=desk.book, looser=list(desk.looser_waiting))
         desk.limits, desk.looser_waiting = wanted, ()
     return cleared
+
+
+def adjust(
+    desk: Desk,
+    *,
+    symbol: str = "",
+    qty_delta: Decimal = Decimal(0),
+    cash_delta: Decimal = Decimal(0),
+    reason: str,
+    author: str,
+) -> AdjustmentRecord:
+    """Correct the ledger where the broker has no activity to say what happened: a journaled entry with
+    its author, never an overwritten position.
+
+    symbol: "" for cash alone; qty_delta: signed shares; cash_delta: USD. Raises InvalidInput without a
+    reason, for an entry that changes nothing and for shares of no symbol.
+    """
+    _need_reason("adjust", reason)
+    if not (qty_delta or cash_delta) or (qty_delta and not symbol):
+        raise InvalidInput(
+            f"symbol {symbol!r}, {qty_delta} shares, {cash_delta} USD",
+            where="adjust",
+            remedy="Give a change of cash, or a symbol and its change of shares.",
+        )
+    now = desk.now_ns()
+    entry = AdjustmentRecord(
+        book=desk.book,
+        adjustment_id=f"person:{uuid.uuid4().hex}",
+        kind="CORRECTION",
+        symbol=symbol,
+        qty_delta=qty_delta,
+        cash_delta=cash_delta,
+        at_ns=now,
+        author=author,
+        reason=reason,
+    )
+    desk.journal.record_adjustments([entry])
+    log.warning("ledger adjusted", book=desk.book, symbol=symbol, qty=str(qty_delta), cash=str(cash_delta))
+    return entry
+
+
+def _need_reason(act: str, reason: str) -> None:
+    if not reason.strip():
+        raise InvalidInput("it needs a reason", where=act, remedy="Say why: --reason.")
 
 
 def person() -> str:

@@ -7,16 +7,17 @@ history, a feature or a model, so none of them can keep a position from being pr
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
-from trading_assets.broker.port import QuoteState
+from trading_assets.broker.port import BrokerError, CorporateActionState, OrderState, QuoteState
 from trading_assets.core.breakers import stop_hit
-from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
+from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert, lock
-from trading_assets.engine.accounting import ExDividend, stop_costs
+from trading_assets.engine.accounting import stop_costs
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel, follow
@@ -26,9 +27,8 @@ from trading_assets.engine.reconcile import ReconcileReport, reconcile
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.submit import NS, recover
+from trading_assets.engine.submit import NS, recover, remaining
 from trading_assets.log import get_logger
-from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import LockRecord, OrderRecord, VerdictRecord
 
@@ -36,7 +36,8 @@ log = get_logger(__name__)
 
 STOP_LOCK = "STOP"
 ATTEMPTS_BEFORE_ALERT = 3
-DIVIDEND_LOOKBACK_SESSIONS = 260
+ACTIONS_LOOKBACK_SESSIONS = 260
+_UNFILLED = frozenset({State.CANCELED, State.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,15 @@ class ProtectReport:
 
 
 def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> ProtectReport:
-    """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops: in this order.
+    """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops, unfilled exits: in this order.
 
     Raises broker.port.BrokerError when the broker cannot be read; a kill that is set has been latched
     by then.
     """
     see_kill_switch(desk)
     desk.clock.sync()
+    # Before anything that a failing read could keep from happening.
+    cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
     report = reconcile(desk)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
@@ -65,21 +68,21 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     observe(desk, account)
     keep_close_equity(desk, account)
     transient = transient_causes(desk, account, desk.broker.clock())
-    cancelled = (*cancel_for_halts(desk), *_cancel_overdue(desk))
-    stopped: tuple[str, ...] = ()
-    verdicts: tuple[VerdictRecord, ...] = ()
-    orders: tuple[OrderRecord, ...] = ()
-    if report.opened:
-        stopped = _stops_in_force(desk, report)
-        exits = _stop_exits(desk, stopped, report)
-        if exits:
-            verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
-    return ProtectReport(report, transient, recovered, cancelled, stopped, verdicts, orders)
+    cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
+    stopped = _stops_in_force(desk, report) if report.opened else ()
+    exits = _stop_exits(desk, stopped)
+    killed = killed_ns(desk)
+    if killed is not None and desk.settings.flatten_on_kill:
+        exits += flatten_exits(desk, report, killed)
+    exits += _unfilled_exits(desk, report, {forced.symbol for forced in exits} | set(stopped))
+    verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
+    return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 
 
 def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> ProtectReport:
     """Protect and reconcile between ticks, under the book's lease. Raises LeaseHeld and BrokerError."""
     see_kill_switch(desk)
+    desk.clock.sync()
     with desk.journal.lease(desk.book, holder) as lease:
         return protect(desk, lease, tick_ns=desk.now_ns(), execution_id=execution_id)
 
@@ -99,21 +102,58 @@ def see_kill_switch(desk: Desk) -> None:
 
 
 def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
-    """HALTED cancels every working order, a daily loss every working entry."""
+    """HALTED cancels every working order of ours, foreign ones with our prefix included; a daily loss
+    every working entry."""
     halts = desk.halts()
     working = desk.journal.open_orders(desk.book)
     if halts.state is HaltState.HALTED:
-        flattening = [record for record in working if record.intent.kind == Kind.FLATTEN]
-        return cancel(desk, [record for record in working if record not in flattening])
+        known = {record.intent.client_order_id for record in working}
+        cancel_at_broker(
+            desk, lambda order: is_ours(order.client_order_id) and order.client_order_id not in known
+        )
+        return cancel(desk, [record for record in working if record.intent.kind != Kind.FLATTEN])
     if Cause.DAILY_LOSS in halts.causes:
         return cancel(desk, [record for record in working if not record.intent.reducing])
     return []
 
 
+def cancel_at_broker(desk: Desk, which: Callable[[OrderState], bool]) -> None:
+    """Ask for a cancel of open orders by the broker's list; what cannot be asked is told to a person."""
+    try:
+        orders = [order for order in desk.broker.open_orders() if which(order)]
+    except BrokerError as error:
+        alert(desk, f"cancel_all:{desk.now_ns()}", "Open orders could not be read to cancel them", str(error))
+        return
+    for order in orders:
+        try:
+            desk.broker.cancel(order.id)
+        except BrokerError as error:
+            alert(desk, f"cancel:{order.id}", f"{order.symbol}: cancel could not be asked", str(error))
+
+
+def killed_ns(desk: Desk) -> int | None:
+    """When the kill in force was latched."""
+    return next((act.at_ns for act in desk.journal.latched(desk.book) if act.cause == Cause.KILL), None)
+
+
+def flatten_exits(desk: Desk, report: ReconcileReport, decided_ns: int) -> list[ForcedExit]:
+    """The next attempt to close each position at the broker, where none is at work."""
+    if not desk.sessions.is_open(desk.now_ns()):
+        return []
+    exits = []
+    for symbol in sorted(symbol for symbol, position in report.positions.items() if position.qty):
+        identity = decision_id(desk.book, Kind.FLATTEN, symbol, decided_ns)
+        if attempt := next_attempt(desk, identity):
+            exits.append(ForcedExit(symbol, Kind.FLATTEN, identity, attempt))
+    return exits
+
+
 def force_exits(
     desk: Desk, lease: Lease, exits: Sequence[ForcedExit], *, tick_ns: int, execution_id: str
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
-    """Gate, journal, send and follow the sale of whole positions: a stop, or the operator's flatten."""
+    """Gate, journal, send and follow the sale of positions whatever the signals say."""
+    if not exits:
+        return (), ()
     session = desk.today()
     snapshot = take_snapshot(desk, session, tick_ns, execution_id, Phase.PROTECT, forced_exits=exits)
     store_input(desk, snapshot)
@@ -145,11 +185,12 @@ def _cancel_overdue(desk: Desk) -> list[OrderRecord]:
 
 def _stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     """Latch new stops, release those of an earlier session that are flat; the symbols still held by one."""
-    held = {symbol for symbol, position in report.positions.items() if position.qty}
+    held = {symbol for symbol, position in report.positions.items() if position.qty > 0}
     today = desk.today()
+    traded = {fill.symbol for fill in desk.journal.fills(desk.book, session=today.isoformat())}
     locked = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
     for symbol, record in locked.items():
-        if symbol not in held and desk.sessions.new_york_date(record.at_ns) < today:
+        if symbol not in held | traded and desk.sessions.new_york_date(record.at_ns) < today:
             desk.journal.unlock(
                 desk.book,
                 symbol,
@@ -160,7 +201,7 @@ def _stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
             )
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
-        costs = stop_costs(desk.journal, desk.book, _dividends(desk, candidates, today))
+        costs = stop_costs(desk.journal, desk.book, _actions(desk, candidates, today))
         quotes = desk.broker.quotes(candidates)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and _hit(desk, quotes[symbol], costs[symbol]):
@@ -188,18 +229,14 @@ def _hit(desk: Desk, quote: QuoteState, cost: float) -> bool:
     )
 
 
-def _dividends(desk: Desk, symbols: Sequence[str], today: date) -> list[ExDividend]:
+def _actions(desk: Desk, symbols: Sequence[str], today: date) -> Sequence[CorporateActionState]:
     first = today
-    for _ in range(DIVIDEND_LOOKBACK_SESSIONS):
+    for _ in range(ACTIONS_LOOKBACK_SESSIONS):
         first = desk.sessions.previous(first)
-    return [
-        ExDividend(new_york_midnight_ns(action.ex_date), action.symbol, action.cash_usd)
-        for action in desk.broker.corporate_actions(symbols, first, today)
-        if action.cash_usd
-    ]
+    return desk.broker.corporate_actions(symbols, first, today)
 
 
-def _stop_exits(desk: Desk, stopped: Sequence[str], report: ReconcileReport) -> list[ForcedExit]:
+def _stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
     """The next attempt for every stopped position that has no order of ours at work."""
     if not stopped:
         return []
@@ -223,6 +260,39 @@ def _stop_exits(desk: Desk, stopped: Sequence[str], report: ReconcileReport) -> 
         identity = decision_id(desk.book, Kind.STOP, symbol, locks[symbol].at_ns)
         if attempt := next_attempt(desk, identity):
             exits.append(ForcedExit(symbol, Kind.STOP, identity, attempt))
+    return exits
+
+
+def _unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list[ForcedExit]:
+    """The next attempt for the shares that a symbol's last decision of the session was to sell, and did not.
+
+    taken: symbols that a stop or a flatten sells already
+    """
+    today = desk.session_text()
+    if not desk.sessions.is_open(desk.now_ns()):
+        return []
+    halted = desk.halts().state is HaltState.HALTED
+    orders = desk.journal.orders(desk.book, session=today)
+    last = {record.intent.symbol: record.intent for record in orders}
+    exits = []
+    for symbol, intent in sorted(last.items()):
+        position = report.positions.get(symbol)
+        if position is None or symbol in taken or not intent.reducing:
+            continue
+        if intent.kind == Kind.STOP or (halted and intent.kind != Kind.FLATTEN):
+            continue
+        leaves = sum(
+            (
+                remaining(record)
+                for record in orders
+                if record.intent.decision_id == intent.decision_id
+                and record.intent.attempt == intent.attempt
+                and State(record.state) in _UNFILLED
+            ),
+            Decimal(0),
+        )
+        if leaves and (attempt := next_attempt(desk, intent.decision_id)):
+            exits.append(ForcedExit(symbol, intent.kind, intent.decision_id, attempt, qty=float(leaves)))
     return exits
 
 

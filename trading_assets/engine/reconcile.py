@@ -26,7 +26,8 @@ from trading_assets.engine.absorb import (
 )
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.halts import REARMED_MARK, Cause, latch
+from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.store.order_journal import UnknownOrder
 from trading_assets.store.records import BreakRecord, FillRecord, OpeningPositionRecord, OrderRecord
@@ -36,6 +37,7 @@ log = get_logger(__name__)
 NS = 1_000_000_000
 WATERMARK = "reconciled_ns"
 OVERLAP_NS = 15 * 60 * NS
+LATE_NS = 10 * 24 * 3600 * NS  # how far back an activity may be dated that a broker books late
 SETTLE_NS = 5 * NS
 SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
@@ -55,6 +57,12 @@ class BreakKind(StrEnum):
     UNEXPECTED_POSITION = "UNEXPECTED_POSITION"
     CASH = "CASH"
     CORPORATE_ACTION = "CORPORATE_ACTION"
+
+
+_BOOKED_LATE = frozenset(
+    {BreakKind.MISSING_FILL, BreakKind.QUANTITY, BreakKind.UNEXPECTED_POSITION, BreakKind.CASH}
+)
+_WORKING = frozenset({State.ACCEPTED, State.PARTIALLY_FILLED, State.PENDING_CANCEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +131,16 @@ def reconcile(desk: Desk) -> ReconcileReport:
     breaks: tuple[BreakRecord, ...] = ()
     if opened:
         settling = _settling(desk, now)
+        differences = _differences(desk, ledger, account, positions, orders, ours)
+        if any(difference.kind in _BOOKED_LATE for difference in differences):
+            late_fills, late_adjustments = absorb_activities(desk, desk.broker.activities(now - LATE_NS))
+            if late_fills or late_adjustments:
+                fills, adjustments = fills + late_fills, adjustments + late_adjustments
+                ledger = ledger_of(desk.journal, desk.book)
+                differences = _differences(desk, ledger, account, positions, orders, ours)
         found = [
             difference
-            for difference in _differences(desk, ledger, account, positions, orders, ours)
+            for difference in differences
             if difference.symbol not in settling and not (settling and difference.kind is BreakKind.CASH)
         ]
         waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if settling}
@@ -166,7 +181,12 @@ def reconcile(desk: Desk) -> ReconcileReport:
 
 def adopt(desk: Desk, *, author: str, reason: str) -> int:
     """A person takes over an account that was not empty: its positions and cash become the opening
-    entry. Returns the number of positions. Does nothing when the book is open already (returns 0)."""
+    entry. Returns the number of positions. Does nothing when the book is open already (returns 0).
+
+    Raises InvalidInput without a reason.
+    """
+    if not reason.strip():
+        raise InvalidInput("it needs a reason", where="adopt", remedy="Say why: --reason.")
     if desk.journal.opening(desk.book):
         return 0
     account = desk.broker.account()
@@ -207,10 +227,15 @@ def _record_opening(
 
 
 def _orders(desk: Desk, since_ns: int) -> list[OrderState]:
-    """Every order submitted since, and every open one however old."""
+    """Every order submitted since, every open one, and what became of ours however old they are."""
     orders = {order.id: order for order in desk.broker.orders_since(since_ns)}
     for order in desk.broker.open_orders():
         orders.setdefault(order.id, order)
+    for record in desk.journal.open_orders(desk.book):
+        if State(record.state) in _WORKING and record.broker_order_id not in orders:
+            ended = desk.broker.order_by_client_id(record.intent.client_order_id)
+            if ended is not None:
+                orders[ended.id] = ended
     return list(orders.values())
 
 
@@ -260,11 +285,16 @@ def _order_differences(
             fills = desk.journal.fills(desk.book, broker_order_id=order.id)
             filled[order.id] = sum((fill.qty for fill in fills), Decimal(0))
     opening_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
+    known_ns = max(opening_ns, int(desk.journal.mark(desk.book, REARMED_MARK) or 0))
+    continued = {record.broker_order_id for record in ours.values()}
     for order in orders:
         record = ours.get(order.client_order_id)
         state, _ = state_of_status(order.status, order.filled_qty, order.qty)
+        if order.replaced_by is not None or (record is None and order.id in continued):
+            continue  # a person replaced our order: what stands for it was taken in above
         if record is None:
-            if state in OPEN_STATES:
+            # Somebody else trades here, even where the fill explains the position; a rearm takes note.
+            if state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
                 found.append(
                     Difference(
                         BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status
@@ -277,7 +307,7 @@ def _order_differences(
                 )
             )
         counted = filled.get(order.id, Decimal(0))
-        if counted != order.filled_qty and order.submitted_ns >= opening_ns:
+        if counted != order.filled_qty and order.submitted_ns > opening_ns:
             found.append(
                 Difference(
                     BreakKind.MISSING_FILL,
@@ -288,9 +318,8 @@ def _order_differences(
                 )
             )
     seen = {order.client_order_id for order in orders}
-    working = {State.ACCEPTED, State.PARTIALLY_FILLED, State.PENDING_CANCEL}
     for client_id, record in ours.items():
-        if client_id not in seen and State(record.state) in working:
+        if client_id not in seen and State(record.state) in _WORKING:
             found.append(
                 Difference(
                     BreakKind.MISSING_ORDER,

@@ -6,6 +6,10 @@ what trips is latched. What a latched breaker does to working orders is `engine.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from math import isnan, nan
 
@@ -18,18 +22,18 @@ from trading_assets.core.breakers import (
     is_tripped,
     unit_value,
 )
-from trading_assets.engine.accounting import transfers_on
+from trading_assets.engine.accounting import transfers_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
-from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import EquityRecord
 
 log = get_logger(__name__)
 
 MAX_CLOCK_SKEW_NS = 2_000_000_000
 CLOSE_EQUITY_MARK = "close_equity"
+LOSS_BASE_MARK = "loss_base"
 
 
 def observe(desk: Desk, account: AccountState) -> EquityRecord:
@@ -38,18 +42,19 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
     today = desk.today()
     equity = float(account.equity)
     e0 = float(account.last_equity)
-    transfers = transfers_on(desk.journal, desk.book, new_york_midnight_ns(today))
+    transfers = transfers_of(desk, today)
     before = desk.journal.latest_equity(desk.book)
-    if before is not None and before.session == today.isoformat():
-        moved = float(transfers - before.transfers_today)
-        peak = higher_peak(float(before.session_peak) + moved, equity)
-    else:
-        moved = float(transfers)
-        peak = higher_peak(e0 + float(transfers), equity)
-    unit = unit_value(before.unit_value, float(before.equity), equity, moved) if before else 1.0
-    if isnan(unit):
-        unit = before.unit_value if before else 1.0
-    unit_peak = higher_peak(before.unit_peak if before else nan, unit)
+    unit, unit_peak = 1.0, nan
+    peak = higher_peak(e0 + float(transfers), equity)
+    if before is not None:
+        moved = float(transfers_of(desk, date.fromisoformat(before.session)) - before.transfers_today)
+        unit = unit_value(before.unit_value, float(before.equity), equity, moved)
+        if isnan(unit):
+            unit = before.unit_value
+        unit_peak = before.unit_peak
+        if before.session == today.isoformat():
+            peak = higher_peak(float(before.session_peak) + moved, equity)
+    unit_peak = higher_peak(unit_peak, unit)
     record = EquityRecord(
         book=desk.book,
         at_ns=now,
@@ -66,7 +71,7 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
     limits = desk.limits
     for cause, measured, limit in (
         (Cause.SESSION_DRAWDOWN, drawdown(peak, equity), limits.session_drawdown),
-        (Cause.DAILY_LOSS, daily_loss(e0, equity, float(transfers)), limits.max_daily_loss),
+        (Cause.DAILY_LOSS, _daily_loss(desk, record), limits.max_daily_loss),
         (Cause.MAX_DRAWDOWN, drawdown(unit_peak, unit), limits.max_drawdown),
     ):
         if is_tripped(measured, limit):
@@ -79,6 +84,22 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
                 reason=f"measured {measured:.6f}, limit {limit:g}; equity {equity:.2f}, E0 {e0:.2f}",
             )
     return record
+
+
+def transfers_of(desk: Desk, session: date) -> Decimal:
+    """Net cash transferred in since the close before `session`, where its E0 was struck."""
+    struck_ns = desk.sessions.close_ns(desk.sessions.previous(session))
+    return transfers_since(desk.journal, desk.book, struck_ns)
+
+
+def _daily_loss(desk: Desk, record: EquityRecord) -> float:
+    """Since E0, or since the rearm of this session by which a person took the loss before it."""
+    e0, transfers = float(record.e0), float(record.transfers_today)
+    rearmed = desk.journal.mark(desk.book, f"{LOSS_BASE_MARK}:{record.session}")
+    if rearmed is not None:
+        base = json.loads(rearmed)
+        e0, transfers = float(base["equity"]), transfers - float(base["transfers"])
+    return float(daily_loss(e0, float(record.equity), transfers))
 
 
 def transient_causes(desk: Desk, account: AccountState, clock: ClockState) -> tuple[Cause, ...]:
@@ -96,8 +117,9 @@ def transient_causes(desk: Desk, account: AccountState, clock: ClockState) -> tu
     previous = desk.sessions.previous(today).isoformat()
     stored = desk.journal.mark(desk.book, f"{CLOSE_EQUITY_MARK}:{previous}")
     if stored is not None:
-        transfers = transfers_on(desk.journal, desk.book, new_york_midnight_ns(today))
-        if not e0_agrees(float(account.last_equity), float(stored), float(transfers)):
+        e0, transfers = float(account.last_equity), float(transfers_of(desk, today))
+        # Brokers differ in whether what was transferred since the close is in their figure.
+        if not any(e0_agrees(e0, float(stored), moved) for moved in (0.0, transfers)):
             causes.append(Cause.EQUITY_MISMATCH)
     for cause in causes:
         log.warning("no entries", cause=str(cause), book=desk.book)
@@ -105,26 +127,42 @@ def transient_causes(desk: Desk, account: AccountState, clock: ClockState) -> tu
 
 
 def keep_close_equity(desk: Desk, account: AccountState) -> None:
-    """After the close, keep the equity that the broker's next `last_equity` is checked against."""
-    today = desk.today()
-    if desk.sessions.is_session(today) and desk.now_ns() >= desk.sessions.close_ns(today):
-        desk.journal.set_mark(
-            desk.book, f"{CLOSE_EQUITY_MARK}:{today.isoformat()}", str(account.equity), desk.now_ns()
-        )
+    """At the first look after the close, keep the equity that the broker's next `last_equity` is checked
+    against. Later ones hold the marks of the evening."""
+    today, now = desk.today(), desk.now_ns()
+    if not desk.sessions.is_session(today) or now < desk.sessions.close_ns(today):
+        return
+    name = f"{CLOSE_EQUITY_MARK}:{today.isoformat()}"
+    if desk.journal.mark(desk.book, name) is None:
+        moved = transfers_since(desk.journal, desk.book, desk.sessions.close_ns(today))
+        desk.journal.set_mark(desk.book, name, str(account.equity - moved), now)
 
 
-def new_drawdown_base(desk: Desk) -> None:
-    """A rearm after a maximum drawdown: the peak starts again at the next reading."""
-    now = desk.now_ns()
+def new_loss_bases(desk: Desk, cleared: Collection[Cause]) -> None:
+    """A rearm takes the losses that were latched: what is measured from now on begins at the last reading.
+
+    Else the next reading would latch the same loss again.
+    """
     before = desk.journal.latest_equity(desk.book)
-    if before is not None:
-        desk.journal.record_equity(
-            EquityRecord(
-                **{
-                    **{name: getattr(before, name) for name in EquityRecord.__slots__},
-                    "at_ns": max(now, before.at_ns + 1),
-                    "unit_peak": before.unit_value,
-                }
-            )
+    lost = {Cause.MAX_DRAWDOWN, Cause.SESSION_DRAWDOWN, Cause.DAILY_LOSS} & set(cleared)
+    if before is None or not lost:
+        return
+    now = desk.now_ns()
+    desk.journal.record_equity(
+        replace(
+            before,
+            at_ns=max(now, before.at_ns),  # in place of the figures of this moment
+            unit_peak=before.unit_value if Cause.MAX_DRAWDOWN in lost else before.unit_peak,
+            session_peak=before.equity if Cause.SESSION_DRAWDOWN in lost else before.session_peak,
         )
-        log.warning("new drawdown base", book=desk.book, unit_value=before.unit_value)
+    )
+    if Cause.DAILY_LOSS in lost:
+        base = {"equity": str(before.equity), "transfers": str(before.transfers_today)}
+        desk.journal.set_mark(desk.book, f"{LOSS_BASE_MARK}:{before.session}", json.dumps(base), now)
+    log.warning(
+        "losses are measured anew",
+        book=desk.book,
+        causes=sorted(lost),
+        equity=str(before.equity),
+        unit_value=before.unit_value,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from math import isnan
 
 from trading_assets.core.prices import mark
 from trading_assets.engine.absorb import absorb_activities
@@ -29,12 +31,13 @@ def settle_positions(desk: Desk, session: date, tick_ns: int) -> ReconcileReport
 
 
 def _marks(desk: Desk, report: ReconcileReport) -> dict[str, float]:
-    symbols = sorted(
-        report.positions.keys() | {symbol for symbol, held in report.ledger.holdings.items() if held.qty}
-    )
-    if not symbols:
-        return {}
-    marks = {
+    held = {symbol for symbol, holding in report.ledger.holdings.items() if holding.qty}
+    return marks(desk, sorted(report.positions.keys() | held))
+
+
+def marks(desk: Desk, symbols: Sequence[str]) -> dict[str, float]:
+    """USD a share at which a position is valued now; a symbol without any price is left out."""
+    found = {
         symbol: float(
             mark(
                 float(quote.bid or 0),
@@ -43,6 +46,6 @@ def _marks(desk: Desk, report: ReconcileReport) -> dict[str, float]:
                 float(quote.previous_close or 0),
             )
         )
-        for symbol, quote in desk.broker.quotes(symbols).items()
+        for symbol, quote in (desk.broker.quotes(symbols) if symbols else {}).items()
     }
-    return {symbol: value for symbol, value in marks.items() if value == value}
+    return {symbol: value for symbol, value in found.items() if not isnan(value)}

@@ -11,19 +11,25 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from math import isfinite, isnan, nan, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trading_assets.config import Settings
 from trading_assets.core.orders import Kind, decision_id
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.inbox import refuse_other_words, signal_record
 from trading_assets.engine.inputs import SignalInput
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.log import get_logger
 from trading_assets.store.bar_history import minutes_held
+from trading_assets.store.history import History
 from trading_assets.store.records import SignalRecord
 from trading_assets.store.tick_history import features_at, signals_at
+
+if TYPE_CHECKING:
+    from trading_assets.model.registry import LoadedModel
 
 log = get_logger(__name__)
 
@@ -41,6 +47,36 @@ class SignalsReport:
     scores: dict[str, float]
 
 
+def external_signal(
+    desk: Desk,
+    symbol: str,
+    value: float,
+    *,
+    as_of_ns: int | None = None,
+    reference_price: Decimal | None = None,
+    limit_price: Decimal | None = None,
+    source: str = "person",
+    producer_id: str | None = None,
+) -> SignalRecord:
+    """One signal from outside as it goes into the inbox. Nothing is stored.
+
+    value in [−1, 1]; as_of_ns defaults to now. Raises InvalidInput for a value out of range, a symbol
+    that is not traded, or a price that is not above zero.
+    """
+    return signal_record(
+        desk.book,
+        desk.settings.symbols,
+        symbol,
+        value,
+        now_ns=desk.now_ns(),
+        as_of_ns=as_of_ns,
+        reference_price=reference_price,
+        limit_price=limit_price,
+        source=source,
+        producer_id=producer_id,
+    )
+
+
 def receive(
     desk: Desk,
     symbol: str,
@@ -52,39 +88,40 @@ def receive(
     source: str = "person",
     producer_id: str | None = None,
 ) -> SignalRecord:
-    """Take one signal from outside into the inbox; the same decision again changes nothing.
-
-    value in [−1, 1]; as_of_ns defaults to now. Raises InvalidInput for a value out of range, a symbol
-    that is not traded, or a price that is not above zero.
-    """
-    where = f"signal {symbol}"
-    if symbol not in desk.settings.symbols:
-        raise InvalidInput(
-            f"{symbol!r} is not among the traded symbols {', '.join(desk.settings.symbols)}",
-            where=where,
-            remedy="Add it to `symbols` in the configuration, or correct the name.",
-        )
-    if not (isfinite(value) and -1.0 <= value <= 1.0):
-        raise InvalidInput(f"{value} is outside [-1, 1]", where=where, remedy="Scale the signal to [-1, 1].")
-    for name, price in (("reference price", reference_price), ("limit price", limit_price)):
-        if price is not None and not (price.is_finite() and price > 0):
-            raise InvalidInput(f"{name} {price} is no price", where=where, remedy="Give USD above zero.")
-    now = desk.now_ns()
-    as_of = now if as_of_ns is None else as_of_ns
-    record = SignalRecord(
-        book=desk.book,
-        decision_id=decision_id(desk.book, Kind.EXTERNAL, symbol, producer_id or f"{source}:{as_of}"),
-        symbol=symbol,
-        value=value,
-        as_of_ns=as_of,
+    """Take one signal from outside into the inbox. Raises InvalidInput as `external_signal` and
+    `receive_all` do."""
+    record = external_signal(
+        desk,
+        symbol,
+        value,
+        as_of_ns=as_of_ns,
         reference_price=reference_price,
         limit_price=limit_price,
         source=source,
-        received_ns=now,
+        producer_id=producer_id,
     )
-    if desk.journal.record_signals([record]):
-        log.info("signal received", symbol=symbol, value=value, as_of_ns=as_of, source=source)
+    receive_all(desk, [record])
     return record
+
+
+def receive_all(desk: Desk, records: Sequence[SignalRecord]) -> list[SignalRecord]:
+    """Take signals into the inbox, all in one transaction; returns the newly stored.
+
+    The same decision again changes nothing. Raises InvalidInput, and nothing is stored, where it now says
+    something else: a decision is taken once.
+    """
+    for record in records:
+        refuse_other_words(desk.journal, record)
+    new = desk.journal.record_signals(records)
+    for record in new:
+        log.info(
+            "signal received",
+            symbol=record.symbol,
+            value=record.value,
+            as_of_ns=record.as_of_ns,
+            source=record.source,
+        )
+    return new
 
 
 def store_signals(desk: Desk, session: date, tick_ns: int) -> SignalsReport:
@@ -111,11 +148,22 @@ def store_signals(desk: Desk, session: date, tick_ns: int) -> SignalsReport:
 
 def stored_signals(desk: Desk, session: date, tick_ns: int) -> tuple[SignalInput, ...]:
     """What `store_signals` stored for the tick. Raises store.history.HistoryLocked."""
-    lines = signals_at(desk.history, desk.book, session, tick_ns)
+    return signals_in(desk.history, desk.book, session, tick_ns)
+
+
+def waiting_signals(desk: Desk, session: date, tick_ns: int) -> tuple[SignalInput, ...]:
+    """What the tick would take from the inbox, without the history: no reference price but the producer's."""
+    return () if desk.settings.model.enabled else _from_inbox(desk, session, tick_ns, {}).signals
+
+
+def signals_in(history: History, book: str, session: date, tick_ns: int) -> tuple[SignalInput, ...]:
+    """The signals that the history has for a book's tick, as a decision takes them: attempt 1.
+    Raises store.history.HistoryLocked."""
+    lines = signals_at(history, book, session, tick_ns)
     column = DAILY.names.index(VOLATILITY_FEATURE)
     volatility = {
         symbol: values[column] * sqrt(SESSIONS_PER_YEAR)
-        for symbol, values in features_at(desk.history, desk.book, session, tick_ns, DAILY.identity)
+        for symbol, values in features_at(history, book, session, tick_ns, DAILY.identity)
     }
     return tuple(
         SignalInput(
@@ -132,17 +180,21 @@ def stored_signals(desk: Desk, session: date, tick_ns: int) -> tuple[SignalInput
     )
 
 
-def _from_model(desk: Desk, session: date, tick_ns: int, closes: dict[str, float]) -> SignalsReport:
+def champion(settings: Settings) -> LoadedModel:
+    """The configured model. Raises InvalidInput when it is missing, altered, or does not fit the features."""
     from trading_assets.model.registry import load
 
-    settings = desk.settings
     if settings.model_path is None or settings.features_path is None:
         raise InvalidInput(
             "model.enabled without both model_path and features_path",
             where="configuration",
             remedy="Set both paths, or disable the model.",
         )
-    model = load(settings.model_path, settings.features_path)
+    return load(settings.model_path, settings.features_path)
+
+
+def _from_model(desk: Desk, session: date, tick_ns: int, closes: dict[str, float]) -> SignalsReport:
+    model = champion(desk.settings)
     stored = features_at(desk.history, desk.book, session, tick_ns, DAILY.identity)
     rows = [(symbol, values) for symbol, values in stored if all(map(isfinite, values))]
     if not rows:

@@ -12,14 +12,17 @@ from datetime import date
 from decimal import Decimal
 from math import nan
 
-from trading_assets.broker.port import AssetState, OrderState, QuoteState
+from trading_assets.broker.port import AssetState, NotFound, OrderState, QuoteState
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
 from trading_assets.engine.submit import remaining
+from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,12 @@ def take_snapshot(
     locks = {record.symbol for record in desk.journal.locks(desk.book)}
     halts = desk.halts().with_transient(transient)
     now_ns = desk.now_ns()
+    extended = desk.settings.extended_hours and desk.sessions.is_extended(now_ns)
     views = tuple(
         _symbol_input(
             symbol,
             qty=positions[symbol].qty if symbol in positions else Decimal(0),
-            asset=desk.broker.asset(symbol),
+            asset=_asset(desk, symbol),
             quote=quotes.get(symbol),
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
@@ -92,13 +96,13 @@ def take_snapshot(
         phase=phase,
         now_ns=now_ns,
         equity_usd=float(account.equity),
-        buying_power_usd=float(account.buying_power),
+        buying_power_usd=float(account.buying_power) - float(_unconfirmed_usd(ours)),
         settled_cash_usd=float(account.settled_cash) - sum(view.open_entry_usd for view in views),
         account_ns=account_ns,
         open_ns=desk.sessions.open_ns(session),
         close_ns=desk.sessions.close_ns(session),
-        calendar_open=desk.sessions.is_open(now_ns),
-        broker_open=clock.is_open,
+        calendar_open=extended or desk.sessions.is_open(now_ns),
+        broker_open=extended or clock.is_open,  # the broker's clock knows regular hours only
         halt_state=int(halts.state),
         halt_causes=tuple(str(cause) for cause in halts.causes),
         reconciling=not desk.reconciled,
@@ -114,13 +118,12 @@ def take_snapshot(
         sent_ids=tuple(
             record.intent.client_order_id
             for record in desk.journal.orders(desk.book, session=session.isoformat())
-            if record.submitted_ns is not None
         ),
         limits=desk.limits,
     )
 
 
-def _open_orders(ours: Iterable[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
+def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
     """Ours by the journal (INTENT, SUBMITTING and UNKNOWN count as open), a person's by the broker."""
     opened = [
         OpenOrder(
@@ -133,6 +136,7 @@ def _open_orders(ours: Iterable[OrderRecord], at_broker: Iterable[OrderState]) -
         )
         for record in ours
     ]
+    continued = {record.broker_order_id for record in ours}  # what replaced an order of ours is ours
     return opened + [
         OpenOrder(
             order.symbol,
@@ -143,8 +147,20 @@ def _open_orders(ours: Iterable[OrderRecord], at_broker: Iterable[OrderState]) -
             ours=False,
         )
         for order in at_broker
-        if not is_ours(order.client_order_id)
+        if not is_ours(order.client_order_id) and order.id not in continued
     ]
+
+
+def _unconfirmed_usd(ours: Sequence[OrderRecord]) -> Decimal:
+    """What our entries may take that the broker has not confirmed, and may not have reserved."""
+    return sum(
+        (
+            remaining(record) * record.intent.limit_price
+            for record in ours
+            if record.broker_order_id is None and not record.intent.reducing
+        ),
+        Decimal(0),
+    )
 
 
 def _symbol_input(
@@ -182,6 +198,15 @@ def _symbol_input(
         highest_buy_limit=max(buys, default=nan),
         orders_today=orders_today,
     )
+
+
+def _asset(desk: Desk, symbol: str) -> AssetState:
+    """The asset. One that the broker does not know cannot be traded, and holds no other back."""
+    try:
+        return desk.broker.asset(symbol)
+    except NotFound as error:
+        log.warning("asset unknown at the broker", symbol=symbol, why=str(error))
+        return AssetState(symbol, tradable=False, fractionable=False, halted=False)
 
 
 def _price(order: OpenOrder, last_trade: float) -> float:

@@ -8,6 +8,8 @@ bytes do, and an answer that does not come leaves UNKNOWN, which only evidence r
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_assets.broker.port import (
@@ -23,6 +25,7 @@ from trading_assets.broker.port import (
 from trading_assets.core.orders import Kind, State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import absorb_order, lock, same_order
+from trading_assets.engine.arming import is_armed
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.errors import InvalidInput
@@ -35,6 +38,7 @@ log = get_logger(__name__)
 NS = 1_000_000_000
 UNRESOLVED_LOCK = "UNRESOLVED_ORDER"
 CLEAN_SWEEPS_TO_ABANDON = 2
+LOOKUP_PAUSES_SECONDS = (0.0, 0.25, 1.0)  # before each look after an answer that did not come
 
 
 def submit(desk: Desk, lease: Lease, verdict: VerdictRecord, intent: IntentRecord) -> OrderRecord:
@@ -52,7 +56,7 @@ def submit(desk: Desk, lease: Lease, verdict: VerdictRecord, intent: IntentRecor
         )
         return _move(desk, intent.client_order_id, State.DROPPED, obstacle)
     record = _post(desk, intent, "")
-    return resolve(desk, record) if State(record.state) is State.UNKNOWN else record
+    return resolve(desk, record, LOOKUP_PAUSES_SECONDS) if State(record.state) is State.UNKNOWN else record
 
 
 def _obstacle(desk: Desk, intent: IntentRecord) -> str:
@@ -72,6 +76,8 @@ def _obstacle(desk: Desk, intent: IntentRecord) -> str:
         return f"halted between gate and wire: {halts.cause}"
     if halts.state is HaltState.REDUCE_ONLY and not intent.reducing:
         return f"reduce only between gate and wire: {halts.cause}"
+    if not is_armed(desk):
+        return "live trading is not armed: a person arms it, with a reason"
     if not intent.reducing and _stale(desk, intent):
         return "the signal went stale between gate and wire"
     return ""
@@ -104,30 +110,44 @@ def _post(desk: Desk, intent: IntentRecord, detail: str) -> OrderRecord:
     return _adopt(desk, record, answer)
 
 
-def resolve(desk: Desk, record: OrderRecord) -> OrderRecord:
-    """Find out what became of an order whose outcome is not known.
+def resolve(desk: Desk, record: OrderRecord, pauses_seconds: Sequence[float] = (0.0,)) -> OrderRecord:
+    """Find out what became of an order whose outcome is not known, with one look after each pause.
 
     Found at the broker: adopted. Not found, fresh and not halted: the same id is sent again (ids
     are unique for good). Otherwise it stays UNKNOWN with its exposure reserved and its symbol
-    locked until its session is over and two lookups in a row found nothing: ABANDONED.
+    locked until its session is over and two lookups found nothing: ABANDONED.
     """
+    missing = False
+    for pause in pauses_seconds:
+        time.sleep(pause)
+        record, missing = _look_up(desk, record)
+        if State(record.state) is not State.UNKNOWN:
+            _release_resolved(desk)
+            return record
+    lock(
+        desk,
+        record.intent.symbol,
+        UNRESOLVED_LOCK,
+        f"the outcome of order {record.intent.client_order_id} is unknown; its exposure stays reserved",
+    )
+    return _abandon_after_two_sweeps(desk, record) if missing else record
+
+
+def _look_up(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, bool]:
+    """One look, and the same id again where that is allowed. True: the broker says that it has no such
+    order, and it was not sent."""
     intent = record.intent
     try:
         found = desk.broker.order_by_client_id(intent.client_order_id)
     except BrokerError as error:
         log.warning("lookup failed", client_order_id=intent.client_order_id, why=str(error))
-        _hold(desk, intent)
-        return record
+        return record, False
     if found is not None:
-        return _adopt(desk, record, found)
-    if not _obstacle(desk, intent) and _in_session(desk, intent):
-        log.info("order sent again", symbol=intent.symbol, client_order_id=intent.client_order_id)
-        again = _post(desk, intent, "same id again")
-        if State(again.state) is State.UNKNOWN:
-            _hold(desk, intent)
-        return again
-    _hold(desk, intent)
-    return _abandon_after_two_sweeps(desk, record)
+        return _adopt(desk, record, found), False
+    if _obstacle(desk, intent) or not _in_session(desk, intent):
+        return record, True
+    log.info("order sent again", symbol=intent.symbol, client_order_id=intent.client_order_id)
+    return _post(desk, intent, "same id again"), False
 
 
 def recover(desk: Desk) -> list[OrderRecord]:
@@ -147,6 +167,7 @@ def recover(desk: Desk) -> list[OrderRecord]:
             recovered.append(resolve(desk, unknown))
         elif state is State.UNKNOWN:
             recovered.append(resolve(desk, record))
+    _release_resolved(desk)  # a reconciliation may have found one in between
     for record in recovered:
         log.info(
             "order recovered",
@@ -158,7 +179,8 @@ def recover(desk: Desk) -> list[OrderRecord]:
 
 
 def _adopt(desk: Desk, record: OrderRecord, answer: OrderState) -> OrderRecord:
-    """Take the broker's order as ours when it is what we meant; otherwise halt (the Knight rule)."""
+    """Take the broker's order as ours. One that is not what we meant halts the book (the Knight rule);
+    its state is taken all the same, so that the halt can cancel it."""
     if not same_order(record, answer):
         latch(
             desk.journal,
@@ -169,30 +191,26 @@ def _adopt(desk: Desk, record: OrderRecord, answer: OrderState) -> OrderRecord:
             reason=f"order {record.intent.client_order_id} at the broker differs from its intent: "
             f"{answer.symbol} {answer.side} {answer.qty} @ {answer.limit_price}",
         )
-        return record
-    adopted = absorb_order(desk, desk.journal.order(record.intent.client_order_id), answer)
-    desk.journal.unlock(
-        desk.book,
-        record.intent.symbol,
-        UNRESOLVED_LOCK,
-        at_ns=desk.now_ns(),
-        author="system",
-        reason="found at the broker",
-    )
-    return adopted
+    return absorb_order(desk, record, answer)
 
 
-def _hold(desk: Desk, intent: IntentRecord) -> None:
-    if not any(
-        held.symbol == intent.symbol and held.cause == UNRESOLVED_LOCK
-        for held in desk.journal.locks(desk.book)
-    ):
-        lock(
-            desk,
-            intent.symbol,
-            UNRESOLVED_LOCK,
-            f"the outcome of order {intent.client_order_id} is unknown; its exposure stays reserved",
-        )
+def _release_resolved(desk: Desk) -> None:
+    """Unlock the symbols of which every order's outcome is known by now."""
+    unresolved = {
+        record.intent.symbol
+        for record in desk.journal.open_orders(desk.book)
+        if State(record.state) in (State.SUBMITTING, State.UNKNOWN)
+    }
+    for held in desk.journal.locks(desk.book):
+        if held.cause == UNRESOLVED_LOCK and held.symbol not in unresolved:
+            desk.journal.unlock(
+                desk.book,
+                held.symbol,
+                UNRESOLVED_LOCK,
+                at_ns=desk.now_ns(),
+                author="system",
+                reason="every order's outcome is known",
+            )
 
 
 def _abandon_after_two_sweeps(desk: Desk, record: OrderRecord) -> OrderRecord:
@@ -207,14 +225,7 @@ def _abandon_after_two_sweeps(desk: Desk, record: OrderRecord) -> OrderRecord:
     abandoned = _move(
         desk, intent.client_order_id, State.ABANDONED, "not at the broker after its session, two lookups"
     )
-    desk.journal.unlock(
-        desk.book,
-        intent.symbol,
-        UNRESOLVED_LOCK,
-        at_ns=desk.now_ns(),
-        author="system",
-        reason="abandoned after its session",
-    )
+    _release_resolved(desk)
     return abandoned
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from trading_assets.core.orders import State
+from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.decide import Decision, decide
@@ -19,15 +19,17 @@ from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase, SignalInput
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.send import send_approved, store_input
-from trading_assets.engine.signalling import stored_signals
+from trading_assets.engine.signalling import stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
-from trading_assets.store.history import HistoryLocked
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
+
+
+SIGNALS_STORED = "signals.in_range"  # the check that follows the storing of a tick's signals
 
 
 class NotThisTick(TradingAssetsError):
@@ -117,18 +119,23 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
         log.warning("entries vetoed", checks=list(vetoed), session=session.isoformat())
     try:
         signals = stored_signals(desk, session, tick_ns)
-    except HistoryLocked as error:
-        alert(desk, f"history_locked:{tick_ns}", "History locked: no signals, no entries", str(error))
-        return (), (*vetoed, "history.readable")
+    except TradingAssetsError as error:
+        alert(desk, f"history_locked:{tick_ns}", "History not readable: no entries", str(error))
+        signals, vetoed = (), tuple(sorted({*vetoed, "history.readable", SIGNALS_STORED}))
+    if not signals and SIGNALS_STORED in vetoed:
+        # An exit that somebody asked for does not wait for a history; entries are vetoed.
+        signals = waiting_signals(desk, session, tick_ns)
     return tuple(replace(signal, attempt=_attempt(desk, signal.decision_id)) for signal in signals), vetoed
 
 
 def _attempt(desk: Desk, decision: str) -> int:
-    """1, unless everything that this decision ever sent was dropped before the wire."""
+    """The decision's latest attempt, or the next one when that is over and was dropped before the wire,
+    in whole or in some of its slices."""
     earlier = desk.journal.orders(desk.book, decision_id=decision)
-    if earlier and all(State(record.state) is State.DROPPED for record in earlier):
-        return 1 + max(record.intent.attempt for record in earlier)
-    return 1
+    latest = max((record.intent.attempt for record in earlier), default=1)
+    states = [State(record.state) for record in earlier if record.intent.attempt == latest]
+    over = State.DROPPED in states and TERMINAL_STATES.issuperset(states)
+    return latest + 1 if over else latest
 
 
 def _phase(

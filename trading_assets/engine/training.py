@@ -17,14 +17,10 @@ from trading_assets.model.dataset import training_set_from_history
 from trading_assets.model.training import Parameters, TrainedModel, train
 from trading_assets.model.training_file import read_training_set, write_training_set
 from trading_assets.model.training_set import TrainingSet
+from trading_assets.store.bar_history import recorded_symbols
 from trading_assets.store.history import History
 
 log = get_logger(__name__)
-
-_SYMBOLS = """
-SELECT DISTINCT symbol FROM bars
-WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY symbol
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ def store_training_set(
 
     as_of_ns: what had been received by then is used. Raises InvalidInput when no row comes of it.
     """
-    symbols = history.query(_SYMBOLS, (first, last))["symbol"].to_pylist()
+    symbols = recorded_symbols(history, first, last)
     built = training_set_from_history(history, symbols, first, last, as_of_ns=as_of_ns)
     write_training_set(built, training_set_path(settings))
     log.info("training set stored", rows=len(built), symbols=list(built.symbols), last=last.isoformat())

@@ -109,6 +109,17 @@ class Sessions:
         day = self.session_at(now_ns)
         return day is not None and self.open_ns(day) <= now_ns < self.close_ns(day)
 
+    def is_extended(self, now_ns: int) -> bool:
+        """Pre-market, regular or after-hours: from 04:00 to 20:00 New York time of a session, to 17:00 on a
+        half day (the hours in which Alpaca takes orders marked `extended_hours`)."""
+        day = self.session_at(now_ns)
+        if day is None:
+            return False
+        hour_ns = 60 * MINUTE_NS
+        midnight_ns = new_york_midnight_ns(day)
+        last_hour = 17 if self.is_half_day(day) else 20
+        return midnight_ns + 4 * hour_ns <= now_ns < midnight_ns + last_hour * hour_ns
+
     def previous(self, day: date) -> date:
         """The last session before `day`, which need not be a session."""
         index = self._first_at_or_after(day) - 1
@@ -160,6 +171,11 @@ class Sessions:
                 remedy=f"Use a trading day, e.g. {date.fromordinal(int(_timetable().day[index]))}.",
             )
         return index
+
+
+def new_york_time(ns: int) -> str:
+    """What a person reads: 2012-07-03 10:00:00 EDT."""
+    return f"{datetime.fromtimestamp(ns // _SECOND_NS, UTC).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def new_york_midnight_ns(day: date) -> int:

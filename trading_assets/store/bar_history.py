@@ -6,13 +6,14 @@ then. What is fetched from a broker, and when, is the engine's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
 from trading_assets.store.history import History
@@ -20,11 +21,25 @@ from trading_assets.store.history import History
 VALUES = ("open", "high", "low", "close", "volume")
 
 _NEWEST = """
-SELECT start_ns, available_at_ns, open, high, low, close, volume
+SELECT symbol, start_ns, available_at_ns, open, high, low, close, volume
 FROM bars
-WHERE symbol = ? AND "interval" = ? AND start_ns >= ? AND available_at_ns <= ? AND received_at_ns <= ?
-QUALIFY row_number() OVER (PARTITION BY start_ns ORDER BY version DESC, received_at_ns DESC) = 1
-ORDER BY start_ns
+WHERE list_contains(?, symbol) AND "interval" = ?
+  AND start_ns >= ? AND available_at_ns <= ? AND received_at_ns <= ?
+QUALIFY row_number() OVER (PARTITION BY symbol, start_ns ORDER BY version DESC, received_at_ns DESC) = 1
+ORDER BY symbol, start_ns
+"""
+# Derived bars know their future: they are never trained on.
+_RECORDED = """
+SELECT symbol, start_ns, available_at_ns, open, high, low, close, volume, source
+FROM bars
+WHERE list_contains(?, symbol) AND "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ?
+  AND available_at_ns <= ? AND received_at_ns <= ?
+QUALIFY row_number() OVER (PARTITION BY symbol, session ORDER BY version DESC, received_at_ns DESC) = 1
+ORDER BY symbol, session
+"""
+_RECORDED_SYMBOLS = """
+SELECT DISTINCT symbol FROM bars
+WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY symbol
 """
 _STORED = """
 SELECT symbol, "interval", start_ns, max(version) AS version,
@@ -38,11 +53,40 @@ _HELD = """
 SELECT symbol, count(DISTINCT start_ns) AS bars, arg_max(close, start_ns) AS last_close
 FROM bars WHERE "interval" = '1m' AND start_ns >= ? AND available_at_ns <= ? GROUP BY symbol
 """
+# What had been received last of each ex-date, which may be a split and a dividend.
 _ACTIONS = """
 SELECT symbol, ex_date, split_ratio, cash_usd FROM corporate_actions
-WHERE symbol = ? AND ex_date <= ? AND received_at_ns <= ?
-QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY ex_date)
-ORDER BY ex_date, split_ratio DESC, cash_usd
+WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
+QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date)
+ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
+"""
+_OF_SOURCE = """
+SELECT symbol, ex_date, split_ratio, cash_usd FROM corporate_actions WHERE source = ?
+QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date)
+"""
+
+
+_APPEND_BARS = """
+INSERT INTO bars BY NAME
+SELECT incoming.*, coalesce(stored.version, 0) + 1 AS version
+FROM incoming LEFT JOIN (
+    SELECT symbol, "interval", start_ns, max(version) AS version,
+           arg_max([open, high, low, close, volume], version) AS held
+    FROM bars GROUP BY symbol, "interval", start_ns
+) AS stored USING (symbol, "interval", start_ns)
+WHERE stored.held IS DISTINCT FROM
+      [incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume]
+"""
+# Of one moment only the last word counts.
+_DROP_ACTIONS = """
+DELETE FROM corporate_actions AS held USING incoming
+WHERE held.symbol = incoming.symbol AND held.ex_date = incoming.ex_date
+  AND held.source = incoming.source AND held.received_at_ns = incoming.received_at_ns
+"""
+_APPEND_ACTIONS = """
+INSERT INTO corporate_actions BY NAME
+SELECT incoming.*
+FROM incoming ANTI JOIN corporate_actions USING (symbol, ex_date, split_ratio, cash_usd, source)
 """
 
 
@@ -94,6 +138,23 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     return fresh, revised
 
 
+def append_file(history: History, bars: pa.Table, actions: pa.Table) -> int:
+    """Append a file's bars and its corporate actions in one transaction; returns the number of bars that
+    were new or differed from the newest version stored. Doing it again appends nothing.
+
+    bars: every column of the table but version; actions: every column
+    """
+    with history.writing() as connection:
+        connection.register("incoming", bars)
+        appended = int(connection.execute(_APPEND_BARS).fetchall()[0][0])
+        connection.unregister("incoming")
+        connection.register("incoming", actions)
+        connection.execute(_DROP_ACTIONS)
+        connection.execute(_APPEND_ACTIONS)
+        connection.unregister("incoming")
+    return appended
+
+
 def replace_source(
     history: History, source: str, bars: Iterable[StoredBar], actions: Iterable[dict[str, Any]]
 ) -> None:
@@ -106,38 +167,86 @@ def replace_source(
     )
 
 
-def replace_actions(
+def append_actions(
     history: History, actions: Iterable[CorporateAction], *, received_ns: int, source: str
 ) -> None:
-    """Each (symbol, ex-date) in place of what the same source gave for it before."""
-    ordered = sorted(actions, key=lambda action: (action.symbol, action.ex_date))
-    history.replace_many(
-        [
-            (
-                "corporate_actions",
-                {"symbol": symbol, "ex_date": ex_date, "source": source},
-                [{**action._asdict(), "received_at_ns": received_ns, "source": source} for action in group],
-            )
-            for (symbol, ex_date), group in groupby(
-                ordered, key=lambda action: (action.symbol, action.ex_date)
-            )
-        ]
-    )
+    """Append each (symbol, ex-date) that differs from what the source gave for it before.
+
+    What was received keeps its stamp, so that an earlier tick sees what it saw then.
+    """
+    ordered = sorted(actions)
+    if not ordered:
+        return
+    stored = sorted(CorporateAction(**line) for line in history.query(_OF_SOURCE, [source]).to_pylist())
+    known = {key: list(group) for key, group in groupby(stored, key=_ex_date)}
+    fresh = {key: list(group) for key, group in groupby(ordered, key=_ex_date)}
+    changed = [
+        (
+            "corporate_actions",
+            {"symbol": symbol, "ex_date": ex_date, "source": source, "received_at_ns": received_ns},
+            [action._asdict() for action in group],
+        )
+        for (symbol, ex_date), group in fresh.items()
+        if known.get((symbol, ex_date)) != group
+    ]
+    if changed:
+        history.replace_many(changed)
 
 
-def newest_bars(history: History, symbol: str, interval: Interval, *, since_ns: int, as_of_ns: int) -> Bars:
-    """The bars with start ≥ `since_ns` that were available and received at `as_of_ns`, newest version."""
-    table = history.query(_NEWEST, [symbol, str(interval), since_ns, as_of_ns, as_of_ns])
+def _ex_date(action: CorporateAction) -> tuple[str, date]:
+    return action.symbol, action.ex_date
+
+
+def newest_bars(
+    history: History, symbols: Sequence[str], interval: Interval, *, since_ns: int, as_of_ns: int
+) -> dict[str, Bars]:
+    """Each symbol's bars with start ≥ `since_ns` that were available and received at `as_of_ns`, newest
+    version; without a row where it has none."""
+    table = history.query(_NEWEST, [list(symbols), str(interval), since_ns, as_of_ns, as_of_ns])
+    return {symbol: _bars(rows) for symbol, rows in _by_symbol(table, symbols)}
+
+
+def recorded_daily(
+    history: History, symbols: Sequence[str], first: date, last: date, *, as_of_ns: int
+) -> dict[str, tuple[Bars, str]]:
+    """Each symbol's daily bars of first ≤ session ≤ last that are no derived ones, as last received by
+    `as_of_ns`, and the names of their sources."""
+    table = history.query(_RECORDED, [list(symbols), first, last, as_of_ns, as_of_ns])
+    return {
+        symbol: (_bars(rows), ", ".join(sorted(set(rows["source"].to_pylist()))))
+        for symbol, rows in _by_symbol(table, symbols)
+    }
+
+
+def recorded_symbols(history: History, first: date, last: date) -> list[str]:
+    """The symbols with a daily bar in the range that is no derived one, ascending."""
+    return list(history.query(_RECORDED_SYMBOLS, [first, last])["symbol"].to_pylist())
+
+
+def actions_until(
+    history: History, symbols: Sequence[str], last: date, *, as_of_ns: int
+) -> dict[str, tuple[CorporateAction, ...]]:
+    """Each symbol's splits and cash dividends with ex-date ≤ `last`, as last received by `as_of_ns`."""
+    lines = history.query(_ACTIONS, [list(symbols), last, as_of_ns]).to_pylist()
+    return {
+        symbol: tuple(CorporateAction(**line) for line in lines if line["symbol"] == symbol)
+        for symbol in symbols
+    }
+
+
+def _by_symbol(table: pa.Table, symbols: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Each symbol's rows of a table that is ordered by symbol."""
+    column = np.array(table["symbol"].to_pylist(), dtype=np.str_)
+    for symbol in symbols:
+        first, end = np.searchsorted(column, symbol), np.searchsorted(column, symbol, side="right")
+        yield symbol, table.slice(int(first), int(end - first))
+
+
+def _bars(rows: pa.Table) -> Bars:
     return Bars(
-        *(table[column].to_numpy().astype(np.int64) for column in ("start_ns", "available_at_ns")),
-        *(table[column].to_numpy().astype(np.float64) for column in VALUES),
+        *(rows[column].to_numpy().astype(np.int64) for column in ("start_ns", "available_at_ns")),
+        *(rows[column].to_numpy().astype(np.float64) for column in VALUES),
     )
-
-
-def actions_until(history: History, symbol: str, last: date, *, as_of_ns: int) -> tuple[CorporateAction, ...]:
-    """Splits and cash dividends with ex-date ≤ `last`, as last received by `as_of_ns`."""
-    lines = history.query(_ACTIONS, [symbol, last, as_of_ns]).to_pylist()
-    return tuple(CorporateAction(**line) for line in lines)
 
 
 def oldest_newest_start(

@@ -24,9 +24,15 @@ from sqlalchemy.exc import DatabaseError
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store import schema
-from trading_assets.store.errors import CrossedFork
+from trading_assets.store.errors import CrossedFork, StoreUnusable
 
 BUSY_TIMEOUT_SECONDS = 10.0
+_UNUSABLE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+)
 
 R = TypeVar("R")
 
@@ -59,7 +65,7 @@ class Database:
         """Open the journal at a path (SQLite) or a database URL; create or migrate its schema.
 
         A new file has mode 0600, as has its directory 0700 when that is new too. Raises
-        SchemaTooNew, JournalBusy, or InvalidInput for a database that cannot keep a journal.
+        SchemaTooNew, JournalBusy, StoreUnusable, or InvalidInput for a database that cannot keep a journal.
         """
         url = _url(url_or_path)
         where = url.render_as_string(hide_password=True)
@@ -101,7 +107,7 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """One durable transaction, alone among the writers. Raises JournalBusy."""
+        """One durable transaction, alone among the writers. Raises JournalBusy and StoreUnusable."""
         with self._transaction(self._write_engine) as connection:
             yield connection
 
@@ -121,6 +127,8 @@ class Database:
                     where=self._where,
                     remedy="Configure another path, or move the file away.",
                 ) from error
+            if code in _UNUSABLE:
+                raise StoreUnusable(self._where, str(error.orig)) from error
             raise
 
     def _refuse_after_fork(self) -> None:

@@ -21,6 +21,20 @@ class SchemaTooNew(TradingAssetsError):
         )
 
 
+class StoreUnusable(TradingAssetsError):
+    """The operating system does not let the file be read or written: a full disk, mostly."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(where, why)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}: {self.why}. Look for a full disk, a limit on file sizes or missing permissions; "
+            "then do it again: a transaction is stored whole or not at all, and what was stored before stays."
+        )
+
+
 class CrossedFork(TradingAssetsError):
     """A store that a process had open when it forked is used in the child."""
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
-from trading_assets.store.errors import CrossedFork, SchemaTooNew
+from trading_assets.store.errors import CrossedFork, SchemaTooNew, StoreUnusable
 from trading_assets.store.history_rows import Rows, as_table, converter, place, refuse_unknown
 
 VERSION = 1
@@ -160,7 +160,7 @@ class History:
         if not turn.take(shared=read_only and not alone, seconds=self.retry_seconds):
             raise HistoryLocked(self.path, os.getpid(), self.retry_seconds)
         try:
-            with closing(self._connect(read_only, deadline_ns)) as connection:
+            with self._typed(), closing(self._connect(read_only, deadline_ns)) as connection:
                 yield connection
         finally:
             turn.give_back()
@@ -204,7 +204,7 @@ class History:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".history-") as private:
             made = Path(private) / self.path.name
-            with closing(duckdb.connect(made, config=_CONFIG)) as connection:
+            with self._typed(), closing(duckdb.connect(made, config=_CONFIG)) as connection:
                 connection.execute(_SCHEMA.read_text(encoding="utf-8"))
                 connection.execute("CREATE TABLE schema_version (version INTEGER)")
                 connection.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
@@ -226,6 +226,14 @@ class History:
         except duckdb.CatalogException as error:
             raise self._refused("a DuckDB file that is no history of ours") from error
         return int(version)
+
+    @contextmanager
+    def _typed(self) -> Iterator[None]:
+        """A full disk under our own name. A commit that outgrows it only in its checkpoint is kept."""
+        try:
+            yield
+        except (duckdb.IOException, duckdb.FatalException) as error:
+            raise StoreUnusable(str(self.path), str(error)) from error
 
     def _refused(self, what: str) -> InvalidInput:
         return InvalidInput(

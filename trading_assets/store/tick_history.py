@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from trading_assets.store.history import History
 
@@ -22,6 +22,42 @@ FROM signals WHERE book = ? AND session = ? AND tick_ns = ? ORDER BY symbol, dec
 _SET_OUTCOME = """
 UPDATE signals SET outcome = ? WHERE book = ? AND session = ? AND tick_ns = ? AND decision_id = ?
 """
+_FEATURE_LINES = """
+SELECT tick_ns, symbol, "values", computed_at_ns FROM features
+WHERE book = ? AND session = ? AND feature_set = ? ORDER BY tick_ns, symbol
+"""
+_VERDICT_LINES = (
+    "SELECT * FROM verdicts WHERE book = ? AND session = ? ORDER BY tick_ns, client_order_id, code"
+)
+_VERDICTS = """
+SELECT tick_ns, count(DISTINCT (execution_id, client_order_id)) AS verdicts
+FROM verdicts WHERE book = ? AND session = ? GROUP BY tick_ns
+"""
+_TICKS = {
+    "signals": "SELECT DISTINCT tick_ns FROM signals WHERE book = ? AND session = ?",
+    "equity": "SELECT DISTINCT tick_ns FROM equity WHERE book = ? AND session = ?",
+}
+
+
+def ticks_held(history: History, table: Literal["signals", "equity"], book: str, session: date) -> set[int]:
+    """The ticks of the session that the table has rows of."""
+    return set(history.query(_TICKS[table], [book, session])["tick_ns"].to_pylist())
+
+
+def verdicts_held(history: History, book: str, session: date) -> dict[int, int]:
+    """Tick → number of its verdicts in the history."""
+    lines = history.query(_VERDICTS, [book, session]).to_pylist()
+    return {line["tick_ns"]: line["verdicts"] for line in lines}
+
+
+def projected_verdicts(history: History, book: str, session: date) -> list[dict[str, Any]]:
+    """Every line of the session's verdicts."""
+    return list(history.query(_VERDICT_LINES, [book, session]).to_pylist())
+
+
+def feature_lines(history: History, book: str, session: date, feature_set: str) -> list[dict[str, Any]]:
+    """Every row of the session: tick_ns, symbol, values, computed_at_ns."""
+    return list(history.query(_FEATURE_LINES, [book, session, feature_set]).to_pylist())
 
 
 def set_outcomes(

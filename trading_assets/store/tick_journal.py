@@ -40,6 +40,13 @@ class TickJournal(Database):
         with self._reading() as connection:
             return [as_record(SignalRecord, row) for row in connection.execute(query)]
 
+    def signal(self, book: str, decision_id: str) -> SignalRecord | None:
+        """The signal of one decision (which names its symbol too); None when it was never received."""
+        query = select(signals).where(signals.c.book == book, signals.c.decision_id == decision_id)
+        with self._reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else as_record(SignalRecord, row)
+
     def signals_for_tick(self, book: str, tick_ns: int) -> list[SignalRecord]:
         """Signals that wait, and those that this tick took before, in the order in which they came."""
         query = (

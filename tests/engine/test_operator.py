@@ -1,0 +1,155 @@
+"""What a person does to the book, on the real exchange, also when something is in the way."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from ground import Ground, buy, run_tick
+from planted import Altered
+
+from trading_assets.broker.port import NewOrder, OrderState, Rejected
+from trading_assets.core.orders import Kind
+from trading_assets.engine import operator, signalling
+from trading_assets.engine.absorb import lock
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause
+from trading_assets.engine.protect import STOP_LOCK, new_execution_id, protect_alone
+from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
+from trading_assets.errors import InvalidInput
+from trading_assets.store.journal import LeaseHeld
+
+
+def rest(desk: Desk, *symbols: str) -> None:
+    """Signals whose orders rest below the market."""
+    for symbol in symbols:
+        bid = desk.broker.quotes([symbol])[symbol].bid
+        assert bid is not None
+        signalling.receive(desk, symbol, 0.5, limit_price=bid * Decimal("0.996"))
+
+
+def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(ground: Ground) -> None:
+    now = ground.go_to_tick(0)
+    with ground.desk() as desk:
+        rest(desk, "AAPL", "IBM", "MSFT")
+        run_tick(desk, ground.session, now)
+        first, *_ = desk.broker.open_orders()
+        real = desk.broker
+
+        def cancel(order_id: str) -> None:
+            if order_id == first.id:
+                raise Rejected(422, 42210000, "cannot be cancelled now")
+            real.cancel(order_id)
+
+        desk.broker = Altered(real, cancel=cancel)
+        operator.kill(desk, reason="test", author="tester")
+        assert [order.id for order in real.open_orders()] == [first.id]
+        titles = {alert.title for alert in desk.journal.pending_alerts()}
+        assert f"{first.symbol}: cancel could not be asked" in titles
+        desk.broker = real
+        protect_alone(desk, new_execution_id())
+        assert real.open_orders() == []
+
+
+def test_flatten_sells_every_position_by_the_brokers_quantities_also_under_a_kill(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk, "AAPL")
+        buy(ground, desk, "IBM")
+        operator.kill(desk, reason="test", author="tester")
+        verdicts, orders = operator.flatten(desk, reason="all out", author="tester")
+        assert [verdict.failed for verdict in verdicts] == [0, 0]
+        assert {(order.intent.symbol, order.intent.kind, order.state) for order in orders} == {
+            ("AAPL", Kind.FLATTEN, "FILLED"),
+            ("IBM", Kind.FLATTEN, "FILLED"),
+        }
+        assert desk.broker.positions() == []
+        assert reconcile(desk).clean
+        assert operator.flatten(desk, reason="again", author="tester") == ((), ())
+
+
+def test_flatten_cuts_a_large_position_into_slices(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk(max_position_pct=0.25, max_order_notional=30_000.0) as desk:
+        bought = buy(ground, desk)
+    with ground.desk(max_position_pct=0.25, max_order_notional=10_000.0) as desk:
+        _, orders = operator.flatten(desk, reason="all out", author="tester")
+        assert len(orders) == 3
+        assert all(order.intent.qty * order.intent.limit_price <= 10_000 for order in orders)
+        assert sum(order.intent.qty for order in orders) == bought.intent.qty
+        assert desk.broker.positions() == []
+
+
+def test_what_a_flatten_could_not_sell_protect_sells_under_the_kill(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+        operator.kill(desk, reason="test", author="tester")
+        real = desk.broker
+
+        def submit(order: NewOrder) -> OrderState:
+            ground.move_quote(desk, "AAPL", "0.99")
+            return real.submit(order)
+
+        desk.broker = Altered(real, submit=submit)
+        _, (order,) = operator.flatten(desk, reason="all out", author="tester")
+        assert order.state == "ACCEPTED"
+    ground.go_to_tick(1)
+    with ground.desk() as desk:
+        (again,) = protect_alone(desk, new_execution_id()).orders
+        assert (again.intent.decision_id, again.intent.attempt) == (order.intent.decision_id, 2)
+        assert desk.broker.positions() == []
+
+
+def test_flatten_waits_for_whoever_holds_the_book(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk, desk.journal.lease(desk.book, "a tick at work"), pytest.raises(LeaseHeld):
+        operator.flatten(desk, reason="now", author="tester")
+
+
+@pytest.mark.parametrize("act", ["rearm", "flatten", "adjust"])
+def test_an_act_without_a_reason_is_refused(ground: Ground, act: str) -> None:
+    with ground.desk() as desk:
+        with pytest.raises(InvalidInput, match="needs a reason"):
+            getattr(operator, act)(desk, reason=" \n", author="tester")
+        assert desk.journal.halts(desk.book) == []
+
+
+def test_an_adjustment_ends_a_break_that_the_broker_has_no_activity_for(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        reconcile(desk)
+        real = desk.broker
+        desk.broker = Altered(
+            real, activities=lambda since: [one for one in real.activities(since) if one.type != "CSW"]
+        )
+        ground.keeper.transfer(Decimal(-250))
+        for _ in range(2):
+            reconcile(desk)
+            ground.keeper.move_to(desk.now_ns() + 10**9)
+        assert desk.halts().causes == (Cause.BREAK,)
+        operator.rearm(desk, reason="too early", author="tester")
+        reconcile(desk)
+        assert desk.halts().causes == (Cause.BREAK,)  # it is still there
+        operator.adjust(desk, cash_delta=Decimal(-250), reason="a fee by letter", author="tester")
+        operator.rearm(desk, reason="explained", author="tester")
+        ground.keeper.move_to(desk.now_ns() + 10**9)
+        assert reconcile(desk).clean
+        assert desk.halts().causes == ()
+        (entry,) = desk.journal.adjustments(desk.book)
+        assert (entry.kind, entry.author, entry.reason) == ("CORRECTION", "tester", "a fee by letter")
+
+
+@pytest.mark.parametrize("entry", [{}, {"qty_delta": Decimal(1)}])
+def test_an_adjustment_that_says_nothing_is_refused(ground: Ground, entry: dict[str, Decimal]) -> None:
+    with ground.desk() as desk, pytest.raises(InvalidInput, match="adjust"):
+        operator.adjust(desk, **entry, reason="test", author="tester")
+
+
+def test_rearm_releases_break_locks_and_leaves_a_stop_in_force(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        for cause in (BREAK_LOCK, "ORDER_STATE", STOP_LOCK, "UNRESOLVED_ORDER"):
+            lock(desk, "IBM", cause, "planted")
+        operator.rearm(desk, reason="seen", author="tester")
+        assert {held.cause for held in desk.journal.locks(desk.book)} == {STOP_LOCK, "UNRESOLVED_ORDER"}

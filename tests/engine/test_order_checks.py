@@ -1,0 +1,206 @@
+"""Checks of orders and fills turn red on planted orders and fills, each limit at and above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from planted import Altered, buy_behind_our_back, plant_order, red, with_limits
+from trading_floor import TradingFloor, trading_floor
+
+from trading_assets.broker.port import NewOrder
+from trading_assets.core.orders import State
+from trading_assets.core.words import Side
+from trading_assets.engine.checks import checks_of
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.order_checks import fill_checks, order_checks
+from trading_assets.engine.reconcile import reconcile
+from trading_assets.store.records import FillRecord, OrderRecord
+
+SESSION = date(2012, 7, 5)
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
+    with trading_floor(tmp_path_factory.mktemp("orders"), SESSION) as floor:
+        floor.tick(SESSION, 1)
+        yield floor
+
+
+@pytest.fixture
+def desk(floor: TradingFloor) -> Iterator[Desk]:
+    floor.control("/account/reset", cash="100000")
+    with floor.open_desk() as desk:
+        reconcile(desk)
+        yield desk
+
+
+def plant_fill(desk: Desk, order: OrderRecord, qty: str, price: str, cum_qty: str) -> None:
+    now = desk.now_ns()
+    intent = order.intent
+    fill = FillRecord(
+        book=desk.book,
+        session=intent.session,
+        broker_order_id=f"planted-{intent.client_order_id}",
+        client_order_id=intent.client_order_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        qty=Decimal(qty),
+        price=Decimal(price),
+        cum_qty=Decimal(cum_qty),
+        at_ns=now,
+        activity_id=f"planted-{cum_qty}",
+        received_ns=now,
+    )
+    desk.journal.record_fills([fill])
+
+
+def test_no_order_and_no_fill_is_all_green(desk: Desk) -> None:
+    of_orders, of_fills = order_checks(desk, SESSION), fill_checks(desk, SESSION)
+    assert red(of_orders) == red(of_fills) == set()
+    assert [outcome.check for outcome in of_orders] == list(checks_of("gated_orders"))
+    assert [outcome.check for outcome in of_fills] == list(checks_of("fills"))
+
+
+def test_an_order_with_its_verdict_is_green(desk: Desk) -> None:
+    plant_order(desk, 1)
+    assert red(order_checks(desk, SESSION)) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"failed": 1 << 9}, {"qty": Decimal(2)}, {"limit_price": Decimal(601)}, {"side": -1}, {"measured": ()}],
+)
+def test_an_order_that_was_not_judged_as_it_is_is_red(desk: Desk, change: dict[str, object]) -> None:
+    plant_order(desk, 1)
+    judged = [replace(verdict, **change) for verdict in desk.journal.verdicts(desk.book)]
+    desk.journal = Altered(desk.journal, verdicts=lambda book, session: judged)
+    assert red(order_checks(desk, SESSION)) == {"each_has_a_verdict"}
+
+
+def test_an_order_without_verdict_is_red(desk: Desk) -> None:
+    plant_order(desk, 1)
+    desk.journal = Altered(desk.journal, verdicts=lambda book, session: [])
+    assert red(order_checks(desk, SESSION)) == {"each_has_a_verdict"}
+
+
+def test_an_order_at_the_broker_with_our_prefix_and_no_intent_is_red(desk: Desk) -> None:
+    buy_behind_our_back(desk, "AAPL", 1, f"ta-{desk.book}")
+    assert red(order_checks(desk, SESSION)) == {"no_foreign_order"}
+
+
+def test_a_persons_order_is_not_foreign(desk: Desk) -> None:
+    buy_behind_our_back(desk, "AAPL", 1, f"person-{desk.book}")
+    assert red(order_checks(desk, SESSION)) == set()
+
+
+def test_an_order_at_the_broker_that_differs_from_its_intent_is_red(desk: Desk) -> None:
+    order = plant_order(desk, 1)
+    desk.broker.submit(
+        NewOrder(order.intent.client_order_id, "AAPL", Side.BUY, Decimal(2), order.intent.limit_price)
+    )
+    assert red(order_checks(desk, SESSION)) == {"no_foreign_order"}
+
+
+@pytest.mark.parametrize(
+    ("qty", "price", "reducing", "expected"),
+    [
+        ("1", "49.99", False, True),
+        ("1", "50", False, False),
+        ("1", "49.99", True, False),
+        ("10", "1000", False, False),
+        ("10", "1000.01", False, True),
+        ("10", "1000.01", True, True),
+    ],
+)
+def test_notional_is_red_outside_its_limits(
+    desk: Desk, qty: str, price: str, reducing: bool, expected: bool
+) -> None:
+    plant_order(desk, 1, qty=qty, limit_price=price, reducing=reducing)
+    assert ("order_notional" in red(order_checks(desk, SESSION))) is expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "reducing"),
+    [
+        ("max_orders_per_symbol_per_day", "orders_per_symbol", False),
+        ("max_orders_per_day", "orders_per_day", False),
+        ("max_orders_per_execution", "orders_per_execution", False),
+        ("max_exit_orders_per_day", "exit_orders_per_day", True),
+    ],
+)
+def test_a_count_is_red_above_its_limit_and_green_at_it(
+    desk: Desk, limit: str, name: str, reducing: bool
+) -> None:
+    for number in range(3):
+        plant_order(desk, number, reducing=reducing)
+    with_limits(desk, **{limit: 3.0})
+    assert red(order_checks(desk, SESSION)) == set()
+    with_limits(desk, **{limit: 2.0})
+    assert red(order_checks(desk, SESSION)) == {name}
+
+
+def test_counts_are_by_symbol_and_by_execution(desk: Desk) -> None:
+    for number, (symbol, execution) in enumerate(
+        [("AAPL", "a"), ("MSFT", "a"), ("AAPL", "b"), ("MSFT", "b")]
+    ):
+        plant_order(desk, number, symbol=symbol, execution=execution)
+    with_limits(desk, max_orders_per_symbol_per_day=2.0, max_orders_per_execution=2.0, max_orders_per_day=3.0)
+    assert red(order_checks(desk, SESSION)) == {"orders_per_day"}
+
+
+def test_an_order_that_was_dropped_before_the_wire_does_not_count(desk: Desk) -> None:
+    plant_order(desk, 1)
+    plant_order(desk, 2, states=(State.DROPPED,))
+    with_limits(desk, max_orders_per_day=1.0)
+    assert red(order_checks(desk, SESSION)) == set()
+
+
+def test_a_streak_of_rejections_is_red_at_its_limit(desk: Desk) -> None:
+    with_limits(desk, max_reject_streak=3.0)
+    for number, expected in enumerate([set(), set(), {"reject_streak"}]):
+        plant_order(desk, number, states=(State.SUBMITTING, State.REJECTED))
+        assert red(order_checks(desk, SESSION)) == expected
+
+
+def test_a_fill_of_an_order_that_is_not_ours_is_red(desk: Desk) -> None:
+    buy_behind_our_back(desk, "AAPL", 1, f"person-{desk.book}")
+    reconcile(desk)
+    assert red(fill_checks(desk, SESSION)) == {"each_belongs_to_an_order"}
+
+
+def test_a_fill_that_the_journal_does_not_have_is_red_until_it_is_received(desk: Desk) -> None:
+    buy_behind_our_back(desk, "AAPL", 1, f"person-{desk.book}")
+    assert red(fill_checks(desk, SESSION)) == {"all_received"}
+    reconcile(desk)
+    assert "all_received" not in red(fill_checks(desk, SESSION))
+
+
+@pytest.mark.parametrize(
+    ("fills", "expected"),
+    [(["1", "1"], set()), (["1"], {"within_order_quantity"}), (["1", "1", "1"], {"within_order_quantity"})],
+)
+def test_fills_add_up_to_what_is_filled(desk: Desk, fills: list[str], expected: set[str]) -> None:
+    order = plant_order(desk, 1, qty="2")
+    desk.journal.transition(
+        order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(2)
+    )
+    for number, qty in enumerate(fills):
+        plant_fill(desk, order, qty, "600", str(number + 1))
+    assert red(fill_checks(desk, SESSION)) == expected
+
+
+@pytest.mark.parametrize(
+    ("price", "reducing", "expected"),
+    [("600", False, False), ("600.01", False, True), ("600", True, False), ("599.99", True, True)],
+)
+def test_a_fill_beyond_the_limit_price_is_red(desk: Desk, price: str, reducing: bool, expected: bool) -> None:
+    order = plant_order(desk, 1, reducing=reducing)
+    desk.journal.transition(
+        order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(1)
+    )
+    plant_fill(desk, order, "1", price, "1")
+    assert red(fill_checks(desk, SESSION)) == ({"within_limit_price"} if expected else set())

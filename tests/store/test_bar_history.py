@@ -1,0 +1,103 @@
+"""Bars and corporate actions by symbol and by what had been received."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.store.bar_history import (
+    StoredBar,
+    actions_until,
+    append_actions,
+    append_versions,
+    newest_bars,
+    recorded_daily,
+    recorded_symbols,
+)
+from trading_assets.store.history import History
+
+DAY = date(2012, 9, 11)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "history.duckdb")
+
+
+def bar(symbol: str, start_ns: int, close: float = 10.0, **changes: object) -> StoredBar:
+    values: dict[str, object] = {
+        "symbol": symbol,
+        "interval": Interval.DAY,
+        "session": DAY,
+        "start_ns": start_ns,
+        "available_at_ns": start_ns + 5,
+        "received_at_ns": start_ns + 6,
+        "open": 9.0,
+        "high": 11.0,
+        "low": 8.0,
+        "close": close,
+        "volume": 100.0,
+        "source": "test",
+        "derived": False,
+        **changes,
+    }
+    return StoredBar(**values)  # type: ignore[arg-type]
+
+
+def test_one_query_gives_each_symbol_its_own_bars(history: History) -> None:
+    append_versions(
+        history, [bar("MSFT", 10), bar("AAPL", 20), bar("AAPL", 10), bar("A", 10), bar("IBM", 10)]
+    )
+    found = newest_bars(history, ("AAPL", "FB", "MSFT"), Interval.DAY, since_ns=0, as_of_ns=99)
+    assert {symbol: bars.start_ns.tolist() for symbol, bars in found.items()} == {
+        "AAPL": [10, 20],
+        "FB": [],
+        "MSFT": [10],
+    }
+    assert newest_bars(history, ("AAPL",), Interval.MINUTE, since_ns=0, as_of_ns=99)["AAPL"].close.size == 0
+
+
+def test_the_newest_version_by_then_is_given(history: History) -> None:
+    append_versions(history, [bar("AAPL", 10)])
+    fresh, revised = append_versions(history, [bar("AAPL", 10, close=10.5, received_at_ns=50)])
+    assert (len(fresh), revised, fresh[0].version) == (1, 1, 2)
+    assert append_versions(history, [bar("AAPL", 10, close=10.5, received_at_ns=60)]) == ([], 0)
+    for as_of_ns, expected in ((15, []), (16, [10.0]), (49, [10.0]), (50, [10.5])):
+        bars = newest_bars(history, ("AAPL",), Interval.DAY, since_ns=0, as_of_ns=as_of_ns)["AAPL"]
+        assert bars.close.tolist() == expected
+
+
+def test_recorded_bars_are_no_derived_ones(history: History) -> None:
+    append_versions(history, [bar("AAPL", 10), bar("IBM", 10, derived=True), bar("MSFT", 10, source="b")])
+    assert recorded_symbols(history, DAY, DAY) == ["AAPL", "MSFT"]
+    found = recorded_daily(history, ("AAPL", "IBM", "MSFT"), DAY, DAY, as_of_ns=99)
+    assert {symbol: (bars.start_ns.size, sources) for symbol, (bars, sources) in found.items()} == {
+        "AAPL": (1, "test"),
+        "IBM": (0, ""),
+        "MSFT": (1, "b"),
+    }
+
+
+def test_an_action_keeps_the_time_of_its_receipt_until_it_changes(history: History) -> None:
+    dividend = CorporateAction("IBM", DAY, 1.0, 0.85)
+    for received_ns in (10, 20):
+        append_actions(history, [dividend], received_ns=received_ns, source="venue")
+    assert actions_until(history, ("IBM", "MSFT"), DAY, as_of_ns=9) == {"IBM": (), "MSFT": ()}
+    assert actions_until(history, ("IBM",), DAY, as_of_ns=10) == {"IBM": (dividend,)}
+    corrected = dividend._replace(cash_usd=0.9)
+    append_actions(history, [corrected], received_ns=30, source="venue")
+    append_actions(history, [corrected], received_ns=40, source="venue")
+    assert actions_until(history, ("IBM",), DAY, as_of_ns=29) == {"IBM": (dividend,)}
+    assert actions_until(history, ("IBM",), DAY, as_of_ns=30) == {"IBM": (corrected,)}
+    assert history.query("SELECT count(*) AS n FROM corporate_actions")["n"].to_pylist() == [2]
+
+
+def test_a_split_and_a_dividend_of_one_day_are_both_kept(history: History) -> None:
+    both = (CorporateAction("IBM", DAY, 2.0, 0.0), CorporateAction("IBM", DAY, 1.0, 0.5))
+    append_actions(history, reversed(both), received_ns=10, source="venue")
+    append_actions(history, both, received_ns=20, source="venue")
+    assert actions_until(history, ("IBM",), DAY, as_of_ns=99) == {"IBM": both}
+    assert actions_until(history, ("IBM",), date(2012, 9, 10), as_of_ns=99) == {"IBM": ()}
