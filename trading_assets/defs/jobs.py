@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from trading_assets.defs import assets_desk, assets_training
+from trading_assets.defs import assets_desk, assets_replay, assets_training
 from trading_assets.defs.assets_desk import BOOK_POOL, LIVE
+from trading_assets.defs.assets_replay import REPLAY
 from trading_assets.defs.assets_training import TRAIN
 from trading_assets.defs.resources import TICK_TAG, DeskResource
 
@@ -21,6 +22,14 @@ train = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     tags=TRAIN,
     description="Bundled bars, features and labels, and a model with its figures out of sample.",
+)
+
+replay = dg.define_asset_job(
+    "replay",
+    selection=dg.AssetSelection.assets(assets_replay.replay),
+    executor_def=dg.in_process_executor,
+    tags=REPLAY,
+    description="A range of sessions through the live decisions on a book of its own, without a broker.",
 )
 
 
@@ -49,7 +58,7 @@ def reconcile() -> None:
     protect_book()
 
 
-JOBS = (trading_tick, train, reconcile)
+JOBS = (trading_tick, train, replay, reconcile)
 
 
 def tick_tags(tick_ns: int) -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""Signals from outside as files: read whole, or refused with file, line and reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from math import isnan
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trading_assets.engine.replay.signal_file import read_signals
+from trading_assets.errors import InvalidInput
+
+
+def written(root: Path, text: str) -> Path:
+    path = root / "signals.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_session_stands_for_its_first_tick(tmp_path: Path) -> None:
+    (signal,) = read_signals(written(tmp_path, "symbol,value,session\nAAPL,0.15,2012-07-03\n"))
+    assert signal[:3] == ("AAPL", 0.15, date(2012, 7, 3))
+    assert isnan(signal.reference_price)
+    assert isnan(signal.limit_price)
+
+
+def test_a_time_is_read_to_the_microsecond_in_any_offset(tmp_path: Path) -> None:
+    text = (
+        "symbol,value,as_of,reference_price,limit_price\n"
+        "AAPL,0.15,2012-07-03T10:00:00.000001-04:00,600.5,601\n"
+        "IBM,-1,2012-07-03T14:00:00+00:00,,\n"
+    )
+    aapl, ibm = read_signals(written(tmp_path, text))
+    assert aapl.at == 1_341_324_000_000_001_000
+    assert ibm.at == 1_341_324_000_000_000_000
+    assert (aapl.reference_price, aapl.limit_price) == (600.5, 601.0)
+    assert isnan(ibm.limit_price)
+
+
+def test_parquet_says_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "signals.parquet"
+    moment = datetime(2012, 7, 3, 14, tzinfo=UTC)
+    pq.write_table(pa.table({"symbol": ["IBM"], "value": [-1.0], "as_of": [moment]}), path)
+    (signal,) = read_signals(path)
+    assert signal[:3] == ("IBM", -1.0, 1_341_324_000_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "no signal"),
+        ("symbol,value,session\n", "no signal"),
+        ("symbol,value\nAAPL,1\n", "columns"),
+        ("symbol,value,session,as_of\nAAPL,1,2012-07-03,x\n", "columns"),
+        ("symbol,value,session,size\nAAPL,1,2012-07-03,5\n", "columns"),
+        ("symbol,value,session\nAAPL,much,2012-07-03\n", "line 2"),
+        ("symbol,value,session\nAAPL,1,2012-07-03\nIBM,1,yesterday\n", "line 3"),
+        ("symbol,value,as_of\nAAPL,1,2012-07-03T10:00:00\n", "no offset"),
+        ("symbol,value,session\nAAPL,1\n", "line 2"),
+        ('symbol,value,session\n"AAPL,1,2012-07-03\n', "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_whole(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(InvalidInput, match=what) as caught:
+        read_signals(written(tmp_path, text))
+    assert "signals.csv" in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"gone\.csv"):
+        read_signals(tmp_path / "gone.csv")

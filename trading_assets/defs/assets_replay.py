@@ -1,0 +1,181 @@
+"""The replay of a range of sessions as one asset: one run walks them all, whatever launched it.
+
+It needs the configuration and no desk: no broker is in reach of it. What a replay does is
+`trading_assets.engine.replay`'s; its checks are `defs.checks_replay`.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from trading_assets.config import Settings
+from trading_assets.defs.code_version import code_version
+from trading_assets.defs.partitions import SESSIONS
+from trading_assets.defs.presentation import line_plot, table
+from trading_assets.defs.resources import ConfigurationResource
+from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
+from trading_assets.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from trading_assets.engine.replay.report import ReplayReport
+
+GROUP = "replay"
+OWNERS = ["team:research"]
+REPLAY = {"trading_assets/lane": "replay"}
+POOL = "replay"  # one at a time, however it was launched
+HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which the checks find the replay
+PROGRESS_EVERY = 50  # sessions
+
+
+class ReplayConfig(dg.Config):
+    """What is replayed over the run's sessions; see `trading_assets.engine.replay.spec.ReplaySpec`.
+
+    name:           of the book and its files; without one the range
+    interval:       daily, or minutes between two ticks
+    source:         model, or external: signals from a file
+    model_path:     with features_path, in place of the configuration's
+    signals_path:   CSV or Parquet: symbol, value, session or as_of [, reference_price, limit_price]
+    bars:           bundled, or history
+    limits:         in place of the configuration's, by name
+    lifted_limits:  names of limits that do not hold in this replay
+    """
+
+    name: str = ""
+    interval: str = "daily"
+    source: str = "model"
+    model_path: str | None = None
+    features_path: str | None = None
+    signals_path: str | None = None
+    bars: str = "bundled"
+    cash_usd: float = 100_000.0
+    limits: dict[str, float] = {}  # noqa: RUF012 - dagster.Config copies defaults
+    lifted_limits: list[str] = []  # noqa: RUF012
+    spread_bps: float | None = None
+    fill_mode: str = "ideal"
+    rearm_daily: bool = False
+
+    def spec(self, settings: Settings, first: date, last: date) -> ReplaySpec:
+        """Raises InvalidInput for what cannot be replayed."""
+        values: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("name", "bars", "cash_usd", "spread_bps", "fill_mode", "rearm_daily")
+        }
+        return ReplaySpec(
+            first=first,
+            last=last,
+            source=self._source(settings),
+            interval=int(self.interval) if self.interval.isdecimal() else self.interval,  # type: ignore[arg-type]
+            limits={**self.limits, **dict.fromkeys(self.lifted_limits, float("inf"))},
+            **values,
+        )
+
+    def _source(self, settings: Settings) -> ModelSignals | ExternalSignals:
+        if self.source == "external" and self.signals_path is not None:
+            from trading_assets.engine.replay.signal_file import read_signals
+
+            return ExternalSignals(read_signals(Path(self.signals_path)))
+        model, features = self.model_path or settings.model_path, self.features_path or settings.features_path
+        if self.source == "model" and model is not None and features is not None:
+            return ModelSignals(Path(model), Path(features))
+        raise InvalidInput(
+            f"source {self.source!r} without its file",
+            where="replay, run configuration",
+            remedy="Give source model with model_path and features_path (here or in the configuration), "
+            "or source external with signals_path.",
+        )
+
+
+@dg.asset(
+    key_prefix=["replay"],
+    group_name=GROUP,
+    partitions_def=SESSIONS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    kinds={"numba", "xgboost", "duckdb"},
+    owners=OWNERS,
+    tags=REPLAY,
+    pool=POOL,
+    code_version=code_version(
+        "core",
+        "features",
+        "market",
+        "model/signal.py",
+        "engine/decide.py",
+        "engine/inputs.py",
+        "engine/replay",
+    ),
+)
+def replay(
+    context: dg.AssetExecutionContext, config: ReplayConfig, configuration: ConfigurationResource
+) -> dg.MaterializeResult[None]:
+    """The run's sessions through the live decisions, on a book and in a file of their own. No broker."""
+    from trading_assets.engine.replay import run
+
+    settings = configuration.settings()
+    keys = context.partition_keys
+    spec = config.spec(settings, date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
+
+    def progress(done: int, sessions: int) -> None:
+        if done % PROGRESS_EVERY == 0 or done == sessions:
+            context.log.info(f"{done} of {sessions} sessions replayed")
+
+    report = run(settings, spec, progress=progress)
+    for result in report.sessions:
+        context.add_asset_metadata(
+            {
+                "equity_usd": result.equity,
+                "change": result.change,
+                "gross_exposure": result.gross_exposure,
+                "orders": result.orders,
+                "fills": result.fills,
+                "refused": result.refused,
+                "limits_failed": ", ".join(failed.name for failed in result.failed()) or "none",
+            },
+            partition_key=result.session.isoformat(),
+        )
+    # Pictures and tables once, at the range's last session: Dagster keeps an event for each of them all.
+    context.add_asset_metadata(_whole(report), partition_key=keys[-1])
+    return dg.MaterializeResult(
+        metadata={
+            BOOK: report.book,
+            HISTORY: dg.MetadataValue.path(report.history_path),
+            "report": dg.MetadataValue.path(report.page_path),
+        }
+    )
+
+
+def _whole(report: "ReplayReport") -> Mapping[str, Any]:
+    """What there is to see of the whole range."""
+    from dataclasses import asdict
+
+    closes = [result.close_ns for result in report.sessions]
+    equity = [result.equity for result in report.sessions]
+    peak, drawdown = report.spec.cash_usd, []
+    for value in equity:
+        peak = max(peak, value)
+        drawdown.append(value / peak - 1.0)
+    mark = " (derived)" if report.derived else ""
+    figures = [{"figure": name.replace("_", " "), "value": v} for name, v in asdict(report.figures).items()]
+    return {
+        "sessions": len(report.sessions),
+        "first": report.sessions[0].session.isoformat(),
+        "last": report.sessions[-1].session.isoformat(),
+        "closing_equity_usd": report.closing_equity,
+        "derived": report.derived,
+        "model_version": report.model_version or "none",
+        "sessions_in_sample": report.in_sample,
+        "seconds": report.seconds,
+        "figures": table(figures),
+        "verdicts": table([{"code": code, "verdicts": n} for code, n in report.verdict_codes.items()]),
+        "halts": table(
+            [
+                {"session": h.session, "cause": str(h.cause), "action": h.action, "reason": h.reason}
+                for h in report.halts
+            ]
+        ),
+        "without_bars": ", ".join(f"{s} {n}" for s, n in sorted(report.missing_bars.items())) or "none",
+        "equity": line_plot(f"Equity in USD{mark}", closes, equity),
+        "drawdown": line_plot(f"Drawdown, fraction of the peak{mark}", closes, drawdown),
+    }
