@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from trading_assets.engine.ingest import import_file
 from trading_assets.market.bar_files import BarFile, Stamps, read_bars
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
+from trading_assets.store import bar_history
 from trading_assets.store.bar_history import actions_until, newest_bars
 from trading_assets.store.history import History
 
@@ -78,9 +79,10 @@ def test_corporate_actions_received_again_are_not_doubled(history: History, tmp_
     assert history.query("SELECT count(*) AS n FROM corporate_actions").to_pylist() == [{"n": 1}]
 
 
-def test_nothing_is_stored_of_a_file_whose_actions_cannot_be(history: History, tmp_path: Path) -> None:
-    file = bars(tmp_path, "12", split="2")
-    broken = replace(file, actions={"IBM": (CorporateAction("IBM", "no date", 2.0, 0.0),)})  # type: ignore[arg-type]
-    with pytest.raises(Exception, match="date"):
-        import_file(history, broken, source="file:a", received_ns=NOW_NS)
+def test_bars_are_not_stored_when_the_corporate_actions_cannot_be(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bar_history, "_APPEND_ACTIONS", "INSERT INTO no_such_table SELECT * FROM incoming")
+    with pytest.raises(duckdb.CatalogException):
+        import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=NOW_NS)
     assert history.query("SELECT count(*) AS n FROM bars").to_pylist() == [{"n": 0}]

@@ -32,6 +32,12 @@ class Rejected(BrokerError):
 class Unauthorized(Rejected):
     """HTTP 401: the key pair is wrong or missing."""
 
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()}. The key pair is wrong, or of another mode: "
+            "check APCA_API_KEY_ID and APCA_API_SECRET_KEY"
+        )
+
 
 class NotFound(Rejected):
     """HTTP 404: no such order, symbol or position."""

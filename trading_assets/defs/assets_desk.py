@@ -15,8 +15,9 @@ from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.partitions import SESSIONS
-from trading_assets.defs.presentation import line_plot, new_york_time, table, tick_metadata
+from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
 
 GROUP = "desk"

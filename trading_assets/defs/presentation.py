@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import dagster as dg
 import numpy as np
 
-from trading_assets.market.sessions import NEW_YORK
+from trading_assets.market.sessions import NEW_YORK, new_york_time
 
 Metadata = dict[str, dg.MetadataValue]
 
@@ -22,11 +22,6 @@ def tick_metadata(session: date, tick_ns: int) -> Metadata:
         "tick": dg.MetadataValue.text(new_york_time(tick_ns)),
         "tick_ns": dg.MetadataValue.int(tick_ns),
     }
-
-
-def new_york_time(ns: int) -> str:
-    """e.g. 2012-07-03 10:00:00 EDT"""
-    return datetime.fromtimestamp(ns // 10**9, UTC).astimezone(NEW_YORK).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> dg.MetadataValue:

@@ -21,9 +21,6 @@ from trading_assets.engine.desk import Desk
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 
-CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
-DEFAULT_CONFIG = "config/execution.yaml"
-
 TICK_TAG = "trading_assets/tick_ns"
 PARTITION_TAG = "dagster/partition"
 # every tag by which Dagster marks a run that a backfill, or a range of partitions, launched
@@ -111,7 +108,7 @@ class DeskResource(dg.ConfigurableResource[Any]):
 
 
 def read_settings(config_path: str | None) -> Settings:
-    return config.load(Path(config_path or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
+    return config.load(config.path_in_use(config_path, os.environ))
 
 
 def refuse_range(tags: Mapping[str, str]) -> None:

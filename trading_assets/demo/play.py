@@ -39,7 +39,11 @@ def play(project: Path, home: Path) -> bool:
             for session in story.MODEL_SESSIONS:
                 console.rule(f"4  The model trades {session}, a Dagster run every 30 minutes")
                 story.trade(stage, console, session)
-            console.rule("5  Summary")
+            console.rule("5  Replay 2011 and 2012 through the same decisions")
+            began_replay = time.monotonic()
+            story.replay(stage, console)
+            console.print(f"  took {time.monotonic() - began_replay:.0f} s")
+            console.rule("6  Summary")
             good = summary.summarise(stage, console)
         finally:
             log.shutdown()

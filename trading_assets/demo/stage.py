@@ -27,6 +27,7 @@ from trading_assets.market.sessions import Sessions
 
 CASH = Decimal(100_000)
 MARKER = "made-by-the-demo"
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -53,14 +54,21 @@ class Stage:
         tick_ns: int = 0,
         config_path: Path | None = None,
         ops: dict[str, Any] | None = None,
+        over: tuple[date, date] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """One Dagster run in this process, kept in the demonstration's instance. Does not raise when
-        the run fails: the result says so."""
+        the run fails: the result says so.
+
+        over: a range of sessions, both ends included, for what takes one
+        """
         path = str(config_path or self.model_config)
         resource = {"config_path": path}
-        resources: dict[str, Any] = {"configuration": {"config": resource}}
-        if job != "train":
-            resources = {"desk": {"config": resource}}
+        name = "configuration" if job in ("train", "replay") else "desk"
+        resources = {name: {"config": resource}}
+        tags = tick_tags(tick_ns) if tick_ns else {}
+        if over is not None:
+            first, last = (day.isoformat() for day in over)
+            tags |= {RANGE_START_TAG: first, RANGE_END_TAG: last}
         run_config: dict[str, Any] = {**QUIET, "resources": resources}
         if ops:
             run_config["ops"] = ops
@@ -69,7 +77,7 @@ class Stage:
             partition_key=session.isoformat() if session is not None else None,
             run_config=run_config,
             raise_on_error=False,
-            tags=tick_tags(tick_ns) if tick_ns else None,
+            tags=tags,
         )
 
 

@@ -22,6 +22,7 @@ from trading_assets.store.records import OrderRecord, VerdictRecord
 
 CONTROLS_SESSION = date(2012, 9, 11)
 MODEL_SESSIONS = (date(2012, 9, 12), date(2012, 9, 13))
+REPLAYED = (date(2011, 1, 3), date(2012, 12, 31))
 SECOND_NS = 1_000_000_000
 AFTER_CLOSE_NS = 600 * SECOND_NS
 STALE_SECONDS = 130
@@ -101,6 +102,21 @@ def trade(stage: Stage, console: Console, session: date) -> None:
         _at(stage, tick_ns)
         _tick(stage, console, session, tick_ns, stage.model_config)
     close(stage, console, session)
+
+
+def replay(stage: Stage, console: Console) -> None:
+    """Two years of daily bars through the same decisions, as one Dagster run over the range."""
+    with console.status(f"replaying {REPLAYED[0]} to {REPLAYED[1]} …"):
+        result = stage.run(
+            "replay", over=REPLAYED, ops={"replay__replay": {"config": {"name": "demo", "rearm_daily": True}}}
+        )
+    _require(result.success, f"the replay run {result.run_id} failed; see it in the Dagster UI")
+    last = result.get_asset_materialization_events()[-1].materialization.metadata
+    for name in ("sessions", "sessions_in_sample", "closing_equity_usd", "report"):
+        console.print(f"  {name.replace('_', ' '):20s} {last[name].value}")
+    for check in result.get_asset_check_evaluations():
+        said = "passed" if check.passed else f"failed in {check.metadata['failing_sessions'].value}"
+        console.print(f"  check {check.check_name:14s} {said}")
 
 
 def close(stage: Stage, console: Console, session: date) -> None:

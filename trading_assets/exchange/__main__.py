@@ -12,15 +12,11 @@ import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.app import Urls, serve
+from trading_assets.exchange.bundled import open_venue
 from trading_assets.exchange.credentials import control_token
-from trading_assets.exchange.events import Opened
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
-from trading_assets.exchange.store import EventStore
-from trading_assets.exchange.venue import Venue, VenueSettings
-from trading_assets.market.bundle import BundledTape
-from trading_assets.market.sessions import Sessions
 
 
 def _amount(text: str) -> Decimal:
@@ -57,22 +53,13 @@ def main() -> None:
     """Raises TradingAssetsError for settings that cannot be used."""
     arguments = _arguments()
     token = control_token()
-    store = EventStore(arguments.state_dir)
-    opened = next(store.events(), None)
-    seed = opened.seed if isinstance(opened, Opened) else arguments.seed
-    if opened is None and arguments.start_ns is None:
-        raise InvalidInput("is missing", where="--start-ns", remedy="Give a new exchange a time to start at.")
-    venue = Venue(
-        BundledTape(seed),
-        Sessions(),
-        store,
-        VenueSettings(
-            start_ns=arguments.start_ns or 0,
-            cash=arguments.cash,
-            seed=seed,
-            spread_bps=arguments.spread_bps,
-            not_fractionable=frozenset(arguments.not_fractionable),
-        ),
+    venue = open_venue(
+        arguments.state_dir,
+        start_ns=arguments.start_ns,
+        cash=arguments.cash,
+        seed=arguments.seed,
+        spread_bps=arguments.spread_bps,
+        not_fractionable=arguments.not_fractionable,
     )
     serve(
         venue,

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar
-from trading_assets.errors import InvalidInput
+from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.data_api import DataApi
@@ -35,6 +35,10 @@ from trading_assets.market.clock import monotonic_ns
 
 HOST = "127.0.0.1"
 _DATA_PATHS = ("/v2/stocks/", "/v1/")
+
+
+class PortInUse(TradingAssetsError):
+    """Somebody else listens there."""
 
 
 class Urls(NamedTuple):
@@ -128,8 +132,7 @@ def serve(
 ) -> None:
     """Serve both ports in this process until it is told to stop (SIGINT, SIGTERM).
 
-    Port 0 takes a free one. `ready` is called once connections are taken. Raises OSError where a port
-    is in use.
+    Port 0 takes a free one. `ready` is called once connections are taken. Raises PortInUse.
     """
     # compiled, and the calendar loaded, before the first request and not during it
     fill_price_at_quote(1, math.nan, 1.0, 1.0)
@@ -138,7 +141,10 @@ def serve(
 
     face = AlpacaFace(venue, requests_per_minute)
     control = Starlette(routes=ControlApi(venue, token, face.clients).routes(), exception_handlers=_ERRORS)
-    with socket.create_server((HOST, port)) as public, socket.create_server((HOST, control_port)) as private:
+    with (
+        _listening(port, "the Alpaca API") as public,
+        _listening(control_port, "the control plane") as private,
+    ):
         private_port = private.getsockname()[1]
 
         async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
@@ -157,3 +163,13 @@ def serve(
         origins = (f"http://{HOST}:{listening.getsockname()[1]}" for listening in (public, private))
         ready(Urls(*origins))
         uvicorn.Server(config).run(sockets=[public, private])
+
+
+def _listening(port: int, whose: str) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise PortInUse(
+            f"port {port} of {HOST}, wanted for {whose}: {error.strerror}. End what listens there (another "
+            "exchange?), or choose another port"
+        ) from error

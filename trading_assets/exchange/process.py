@@ -71,13 +71,15 @@ def start_process(
     spread_bps: Decimal | None = None,
     requests_per_minute: int | None = None,
     seed: int | None = None,
+    own_session: bool = False,
     timeout_seconds: float = 60.0,
 ) -> ExchangeProcess:
     """Start `python -m trading_assets.exchange` over the bundled tape and wait until it takes connections.
 
     What is None keeps the command's default; `start_ns` is needed at the first start in a state
     directory and without effect afterwards, as are `cash` and `seed`. Its log is `exchange.log` in
-    the state directory. Raises ExchangeDidNotStart.
+    the state directory. With `own_session` a terminal's Ctrl-C reaches its keeper only, who then ends it
+    in order. Raises ExchangeDidNotStart.
     """
     options = {
         "--start-ns": start_ns,
@@ -99,6 +101,7 @@ def start_process(
             stdout=subprocess.PIPE,
             stderr=log,
             env=os.environ | {CONTROL_TOKEN_VARIABLE: token},
+            start_new_session=own_session,
         )
     assert process.stdout is not None
     with process.stdout as output, selectors.DefaultSelector() as selector:

@@ -1,0 +1,234 @@
+"""The operator's jobs and the two ends of a day, through real Dagster runs against a real exchange."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from trading_floor import TradingFloor, trading_floor
+
+from trading_assets.core.words import HaltState
+from trading_assets.definitions import build_definitions, defs
+from trading_assets.defs import assets_desk, jobs_day
+from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.jobs_operator import OPERATOR_JOBS
+from trading_assets.defs.resources import ConfigurationResource, DeskResource
+from trading_assets.engine.day import is_put_away
+from trading_assets.engine.reconcile import reconcile
+from trading_assets.engine.signalling import receive
+from trading_assets.market.sessions import MINUTE_NS
+from trading_assets.store.history import History
+
+SESSION = date(2012, 7, 3)  # a half day before a holiday
+KEY = SESSION.isoformat()
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Live:
+    floor: TradingFloor
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(
+        self,
+        job: str,
+        *,
+        config: dict[str, str] | None = None,
+        session: str | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        definition = self.definitions.resolve_job_def(job)
+        (op,) = [node.name for node in definition.nodes] if session is None else [""]
+        return definition.execute_in_process(
+            instance=self.instance,
+            run_config={"ops": {op: {"config": config}}} if config is not None else None,
+            partition_key=session,
+            tags=tags,
+            raise_on_error=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The committed instance configuration in a home of its own, and an exchange."""
+    root = tmp_path_factory.mktemp("operator")
+    home = root / "dagster_home"
+    home.mkdir()
+    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
+    with pytest.MonkeyPatch.context() as patch, trading_floor(root, SESSION) as floor:
+        patch.setenv("DAGSTER_HOME", str(home))
+        path = str(floor.config_path)
+        definitions = build_definitions(
+            {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
+        )
+        with dg.DagsterInstance.get() as instance:
+            yield Live(floor, definitions, instance)
+
+
+def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """What the run's only step said of its output."""
+    (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
+    return {name: value.value for name, value in event.event_specific_data.metadata.items()}
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = result.get_step_failure_events()
+    return event.step_failure_data.error_display_string
+
+
+@pytest.mark.parametrize("job", OPERATOR_JOBS, ids=lambda job: job.name)
+def test_loosening_needs_a_reason_and_tightening_none(job: dg.JobDefinition) -> None:
+    empty = {"ops": {f"{job.name}_book": {"config": {}}}}
+    if job.name in ("rearm", "adopt"):
+        with pytest.raises(dg.DagsterInvalidConfigError, match="reason"):
+            dg.validate_run_config(job, empty)
+    else:
+        assert dg.validate_run_config(job, empty)
+
+
+def test_a_kill_waits_in_no_lane_and_for_no_pool() -> None:
+    kill = defs.resolve_job_def("kill")
+    assert kill.tags["trading_assets/lane"] not in {
+        defs.resolve_job_def(name).tags["trading_assets/lane"]
+        for name in ("trading_tick", "reconcile", "train", "flatten", "premarket", "end_of_day")
+    }
+    assert all(node.definition.pool is None for node in kill.nodes)
+    settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    lanes = {job.tags.get("trading_assets/lane") for job in defs.resolve_all_job_defs()}
+    assert settings["concurrency"]["runs"]["max_concurrent_runs"] > len(lanes)
+
+
+@pytest.mark.slow
+def test_premarket_looks_at_the_session_and_fetches_its_daily_bars(live: Live) -> None:
+    result = live.run("premarket")
+    assert result.success, failure_of(result)
+    assert metadata(result)["session"] == KEY
+    assert metadata(result)["new_daily_bars"] > 100
+    with live.floor.open_desk() as desk:
+        assert [record.symbol for record in desk.journal.opening(desk.book)] == [""]
+        assert desk.broker.orders_since(0) == []
+
+
+@pytest.mark.slow
+def test_premarket_says_everything_that_is_not_right(live: Live) -> None:
+    live.floor.control("/halt", symbol="IBM", halted=True)
+    path = live.floor.config_path
+    before = path.read_text()
+    missing = {"model": {"enabled": True}, "model_path": "no.ubj", "features_path": "no.json"}
+    path.write_text(yaml.safe_dump(yaml.safe_load(before) | missing))
+    result = live.run("premarket")
+    assert not result.success
+    said = failure_of(result)
+    assert "IBM is not tradable" in said
+    assert "the model cannot be used" in said
+    path.write_text(before)
+    live.floor.control("/halt", symbol="IBM", halted=False)
+    assert live.run("premarket").success
+
+
+@pytest.mark.slow
+def test_a_kill_cancels_what_works_and_keeps_its_author(live: Live) -> None:
+    tick_ns = live.floor.tick(SESSION, 0)
+    with live.floor.open_desk() as desk:
+        reconcile(desk)
+        bid = desk.broker.quotes(["MSFT"])["MSFT"].bid
+        assert bid is not None
+        receive(desk, "MSFT", 0.5, limit_price=bid * Decimal("0.996"))
+        receive(desk, "AAPL", 0.5)
+    assert live.run("trading_tick", session=KEY, tags=tick_tags(tick_ns)).success
+    result = live.run("kill", config={"reason": "looks wrong", "author": "ada"})
+    assert result.success
+    assert metadata(result)["halt_state"] == "HALTED"
+    with live.floor.open_desk() as desk:
+        states = {order.intent.symbol: order.state for order in desk.journal.orders(desk.book)}
+        assert states == {"AAPL": "FILLED", "MSFT": "CANCELED"}
+        (act,) = desk.journal.halts(desk.book)
+        assert (act.cause, act.reason, act.author) == ("KILL", "looks wrong", "ada")
+
+
+@pytest.mark.slow
+def test_flatten_sells_everything_under_the_kill(live: Live) -> None:
+    result = live.run("flatten")
+    assert result.success
+    assert metadata(result)["orders"] == "AAPL FILLED"
+    with live.floor.open_desk() as desk:
+        assert desk.broker.positions() == []
+        assert desk.halts().state is HaltState.HALTED
+
+
+@pytest.mark.slow
+def test_a_rearm_with_a_reason_ends_the_halt_and_a_blank_one_does_not(live: Live) -> None:
+    assert not live.run("rearm", config={"reason": "   "}).success
+    with live.floor.open_desk() as desk:
+        assert desk.halts().state is HaltState.HALTED
+    result = live.run("rearm", config={"reason": "it was a drill", "author": "ada"})
+    assert metadata(result)["cleared"] == "KILL"
+    with live.floor.open_desk() as desk:
+        assert desk.halts().state is HaltState.ACTIVE
+
+
+@pytest.mark.slow
+def test_adopting_an_open_book_changes_nothing(live: Live) -> None:
+    result = live.run("adopt", config={"reason": "to be sure"})
+    assert metadata(result)["positions"] == 0
+
+
+@pytest.mark.slow
+def test_the_end_of_the_day_is_refused_before_the_close(live: Live) -> None:
+    result = live.run("end_of_day")
+    assert "its end comes after the close" in failure_of(result)
+
+
+@pytest.mark.slow
+def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.floor.move_clock(live.floor.sessions.close_ns(SESSION) + 10 * MINUTE_NS)
+    result = live.run("end_of_day")
+    assert result.success, failure_of(result)
+    assert metadata(result)["runs_deleted"] == 0
+    tick_runs = dg.RunsFilter(job_name="trading_tick")
+    assert len(live.instance.get_runs(tick_runs)) == 1
+    chain = [asset.key for asset in assets_desk.CHAIN]
+    for key in chain:
+        found = live.instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key, asset_partitions=[KEY]), limit=1
+        ).records[0]
+        assert found.asset_materialization is not None
+        assert "reported after its close" in str(found.asset_materialization.description)
+    orders = live.instance.get_latest_materialization_event(assets_desk.gated_orders.key)
+    assert orders is not None
+    assert orders.asset_materialization is not None
+    assert orders.asset_materialization.metadata["verdicts"].value == 3.0  # two entries and the flatten
+    with live.floor.open_desk() as desk:
+        assert is_put_away(desk, KEY)
+        assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None
+        copy = History(Path(desk.settings.data_dir) / "history-snapshot.duckdb")
+        closing = "SELECT count(*) AS n FROM equity WHERE tick_ns = ?"
+        at = (live.floor.sessions.close_ns(SESSION),)
+        assert desk.history.query(closing, at).to_pylist() == [{"n": 1}]
+        assert copy.path.stat().st_mode & 0o777 == 0o400
+
+    later = datetime.now(UTC) + timedelta(days=8)
+    monkeypatch.setattr(jobs_day, "system_now_ns", lambda: int(later.timestamp()) * 10**9)
+    result = live.run("end_of_day")
+    assert metadata(result)["runs_deleted"] == 1
+    assert live.instance.get_runs(tick_runs) == []
+    for key in chain:
+        assert live.instance.get_materialized_partitions(key) == {KEY}
+
+
+@pytest.mark.slow
+def test_on_a_holiday_neither_end_of_a_day_does_anything(live: Live) -> None:
+    live.floor.move_clock(live.floor.sessions.close_ns(SESSION) + 20 * 3_600 * 10**9)
+    for job in ("premarket", "end_of_day"):
+        assert "2012-07-04 is not an XNYS session" in failure_of(live.run(job))

@@ -1,0 +1,230 @@
+"""The schedules on fixed clocks: the calendar and the clock decide, and a skip says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.test_utils import create_run_for_test
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from trading_assets.core.words import HaltState
+from trading_assets.definitions import defs
+from trading_assets.defs import schedules
+from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
+from trading_assets.engine.agenda import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.store.journal import Journal
+from trading_assets.store.records import HaltRecord
+
+NEW_YORK = ZoneInfo("America/New_York")
+SECOND_NS = 10**9
+SESSIONS = Sessions()
+BOOK = "alpaca:PA1:paper"
+
+Evaluate = Callable[..., dg.RunRequest | dg.SkipReason]
+
+
+def ns(text: str) -> int:
+    """Nanoseconds of a New York wall time."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp()) * SECOND_NS
+
+
+@pytest.fixture
+def desk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration on Alpaca with a journal that knows its book; no broker is there."""
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text(yaml.safe_dump({"venue": "alpaca"}))
+    monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(config))
+    (tmp_path / "var").mkdir()
+    with Journal.open(tmp_path / "var" / "journal.sqlite") as journal:
+        journal.set_mark("alpaca:paper", "book", BOOK, 0)
+    return tmp_path
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def evaluate(desk_home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """Evaluates a schedule for a New York minute, asked `late` seconds after it."""
+
+    def run(
+        at: str, *, late: int = 1, schedule: dg.ScheduleDefinition = trading_hours
+    ) -> dg.RunRequest | dg.SkipReason:
+        monkeypatch.setattr(schedules, "system_now_ns", lambda: ns(at) + late * SECOND_NS)
+        with dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=datetime.fromisoformat(at).replace(tzinfo=NEW_YORK),
+            repository_def=defs.get_repository_def(),
+        ) as context:
+            found = schedule(context)
+        assert isinstance(found, dg.RunRequest | dg.SkipReason)
+        return found
+
+    return run
+
+
+def reason(found: dg.RunRequest | dg.SkipReason) -> str:
+    assert isinstance(found, dg.SkipReason), found
+    return str(found.skip_message)
+
+
+@pytest.mark.parametrize(
+    ("at", "utc_hour"), [("2026-03-06T09:35", 14), ("2026-03-09T09:35", 13), ("2026-11-02T09:35", 14)]
+)
+def test_a_tick_is_requested_at_new_yorks_time_whatever_the_season(
+    evaluate: Evaluate, at: str, utc_hour: int
+) -> None:
+    request = evaluate(at)
+    assert isinstance(request, dg.RunRequest)
+    assert request.job_name == "trading_tick"
+    assert request.partition_key == at[:10]
+    assert request.tags["trading_assets/tick_ns"] == str(ns(at))
+    assert ns(at) // (3_600 * SECOND_NS) % 24 == utc_hour
+    assert request.run_key == f"trading_tick:{ns(at)}"
+
+
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        ("2026-11-26T10:00", "holiday: 2026-11-26 is not an XNYS session"),  # Thanksgiving
+        ("2026-07-03T10:00", "holiday"),  # Independence Day observed
+        ("2026-11-27T13:00", "the half day 2026-11-27 is over"),
+        ("2026-11-27T15:55", "the half day 2026-11-27 is over"),
+        ("2026-11-24T16:00", "the session 2026-11-24 is over"),
+        ("2026-11-24T09:00", "2026-11-24 has not opened yet"),
+        ("2026-11-24T09:30", "2026-11-24 opens now"),
+        ("2026-11-24T10:01", "no trading_tick is due at this minute"),
+    ],
+)
+def test_a_minute_without_a_tick_is_skipped_with_its_reason(evaluate: Evaluate, at: str, why: str) -> None:
+    assert why in reason(evaluate(at))
+
+
+def test_the_last_tick_of_a_half_day_is_before_its_close(evaluate: Evaluate) -> None:
+    assert isinstance(evaluate("2026-11-27T12:55"), dg.RunRequest)
+
+
+def test_a_late_tick_is_skipped_and_one_within_its_minute_is_not(evaluate: Evaluate) -> None:
+    assert isinstance(evaluate("2026-11-24T10:00", late=60), dg.RunRequest)
+    assert reason(evaluate("2026-11-24T10:00", late=61)) == "late: it was due 61 s ago"
+
+
+def test_a_halted_book_is_skipped_with_its_cause_and_a_reduced_one_is_not(
+    evaluate: Evaluate, desk_home: Path
+) -> None:
+    def latch(cause: str, state: HaltState) -> None:
+        with Journal.open(desk_home / "var" / "journal.sqlite") as journal:
+            journal.record_halt(HaltRecord(BOOK, 1, "2026-11-24", "latch", cause, int(state), "test", "test"))
+
+    latch("DAILY_LOSS", HaltState.REDUCE_ONLY)
+    assert isinstance(evaluate("2026-11-24T10:00"), dg.RunRequest)
+    latch("KILL", HaltState.HALTED)
+    assert reason(evaluate("2026-11-24T10:00")).startswith("halted: KILL, DAILY_LOSS")
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_tick_is_skipped_while_the_previous_one_is_running(
+    evaluate: Evaluate, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    run = create_run_for_test(instance, job_name="trading_tick", status=status)
+    assert reason(evaluate("2026-11-24T10:00")) == f"the previous tick is still running: run {run.run_id}"
+
+
+def test_a_tick_that_ended_or_another_job_keeps_none_from_starting(
+    evaluate: Evaluate, instance: dg.DagsterInstance
+) -> None:
+    create_run_for_test(instance, job_name="trading_tick", status=dg.DagsterRunStatus.FAILURE)
+    create_run_for_test(instance, job_name="reconcile", status=dg.DagsterRunStatus.STARTED)
+    assert isinstance(evaluate("2026-11-24T10:00"), dg.RunRequest)
+
+
+def test_on_the_embedded_exchange_no_cron_asks_for_a_tick(evaluate: Evaluate, desk_home: Path) -> None:
+    (desk_home / "config" / "execution.yaml").write_text("venue: embedded\n")
+    for schedule in (trading_hours, before_the_open, after_the_close):
+        assert "the embedded exchange's time is virtual" in reason(
+            evaluate("2026-11-24T10:00", schedule=schedule)
+        )
+
+
+def test_the_ends_of_a_session_are_asked_for_once_on_half_days_too(evaluate: Evaluate) -> None:
+    found = [
+        (at, schedule.name)
+        for day in ("2026-11-24", "2026-11-26", "2026-11-27")
+        for at, schedule in (
+            (f"{day}T09:00", before_the_open),
+            (f"{day}T13:10", after_the_close),
+            (f"{day}T16:10", after_the_close),
+        )
+        if isinstance(evaluate(at, schedule=schedule), dg.RunRequest)
+    ]
+    assert found == [
+        ("2026-11-24T09:00", "before_the_open"),
+        ("2026-11-24T16:10", "after_the_close"),
+        ("2026-11-27T09:00", "before_the_open"),
+        ("2026-11-27T13:10", "after_the_close"),
+    ]
+
+
+def test_the_end_of_a_day_is_made_up_for_hours_later(evaluate: Evaluate) -> None:
+    assert isinstance(evaluate("2026-11-24T16:10", late=3_600, schedule=after_the_close), dg.RunRequest)
+    assert "late" in reason(evaluate("2026-11-24T09:00", late=3_600, schedule=before_the_open))
+
+
+def test_cron_asks_at_every_minute_that_a_tick_can_have() -> None:
+    ticks = {tick for day in (date(2026, 11, 24), date(2026, 11, 27)) for tick in SESSIONS.ticks(day, 1)}
+    times = schedule_execution_time_iterator(
+        ns("2026-11-24T00:00") / SECOND_NS, trading_hours.cron_schedule, trading_hours.execution_timezone
+    )
+    asked = {int(time.timestamp()) * SECOND_NS for time in islice(times, 2_500)}
+    assert ticks <= asked
+
+
+def test_only_trading_starts_stopped() -> None:
+    default = {schedule.name: schedule.default_status.value for schedule in schedules.SCHEDULES}
+    assert default == {
+        "trading_hours": "STOPPED",
+        "before_the_open": "RUNNING",
+        "after_the_close": "RUNNING",
+    }
+
+
+def test_the_agenda_walks_through_sessions_over_weekends_and_closed_days() -> None:
+    at = ns("2012-10-26T15:30")  # hurricane Sandy: closed on Monday and Tuesday
+    walked = []
+    for _ in range(5):
+        due = next_due(SESSIONS, at, 180)
+        walked.append((due.session, due.work))
+        assert standing_at(SESSIONS, due.at_ns, 180) == due
+        assert standing_at(SESSIONS, due.at_ns + 1, 180) is None
+        at = due.at_ns
+    assert walked == [
+        ("2012-10-26", Work.END_OF_DAY),
+        ("2012-10-31", Work.PREMARKET),
+        ("2012-10-31", Work.TICK),
+        ("2012-10-31", Work.TICK),
+        ("2012-10-31", Work.END_OF_DAY),
+    ]
+
+
+def test_what_the_agenda_names_next_is_due_and_nothing_between_is() -> None:
+    day, minutes = date(2012, 7, 3), 30  # a half day
+    due = next_due(SESSIONS, SESSIONS.close_ns(date(2012, 7, 2)) + 30 * MINUTE_NS, minutes)
+    while due.session == day.isoformat():
+        found = due_at(SESSIONS, due.work, due.at_ns, now_ns=due.at_ns, tick_minutes=minutes)
+        assert found == Due(due.work, day.isoformat(), due.at_ns)
+        after = due_at(SESSIONS, due.work, due.at_ns + MINUTE_NS, now_ns=due.at_ns, tick_minutes=minutes)
+        assert isinstance(after, NotDue)
+        due = next_due(SESSIONS, due.at_ns, minutes)
+    assert due.session == "2012-07-05"

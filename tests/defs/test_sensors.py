@@ -1,0 +1,369 @@
+"""The sensors against a real exchange and a real instance: what each requests, and why it does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
+from dagster._core.test_utils import create_run_for_test
+from trading_floor import TOKEN, TradingFloor, trading_floor
+
+from trading_assets.core.words import HaltState
+from trading_assets.defs import sensors
+from trading_assets.defs.sensors import protection, signal_inbox, virtual_clock
+from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.reconcile import reconcile
+from trading_assets.engine.signalling import receive
+from trading_assets.exchange.keeper import Keeper
+from trading_assets.market.clock import system_now_ns
+from trading_assets.market.sessions import MINUTE_NS, Sessions
+
+pytestmark = pytest.mark.slow  # an exchange for each
+SESSION = date(2012, 7, 3)  # a half day before a holiday
+LAST = date(2013, 2, 28)  # the last session of the bundled tape but one
+SESSIONS = Sessions()
+Evaluation = dg.SensorResult | dg.SkipReason
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def start_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TradingFloor]]:
+    """Starts an exchange with its configuration in the environment, as the code server has it."""
+    open_floors = []
+
+    def start(session: date = SESSION, **settings: object) -> TradingFloor:
+        context = trading_floor(tmp_path, session, **settings)
+        floor = context.__enter__()
+        open_floors.append(context)
+        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
+        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
+        return floor
+
+    yield start
+    for context in open_floors:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def floor(start_floor: Callable[..., TradingFloor]) -> TradingFloor:
+    return start_floor()
+
+
+def turn_on(instance: dg.DagsterInstance, schedule: str = "trading_hours") -> None:
+    """What the switch in the UI stores."""
+    location = GrpcServerCodeLocationOrigin(host="localhost", port=1)
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), schedule)
+    data = ScheduleInstigatorData(cron_schedule="* * * * *")
+    instance.add_instigator_state(
+        InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
+    )
+
+
+class Watch:
+    """Evaluates one sensor again and again, keeping its cursor as the daemon does."""
+
+    def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
+        self.sensor, self.instance = sensor, instance
+        self.cursor: str | None = None
+
+    def __call__(self, *, stored: bool = True) -> Evaluation:
+        """stored=False: the daemon dies before it has stored what the evaluation gave."""
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
+            found = self.sensor(context)
+        assert isinstance(found, Evaluation)
+        if stored and isinstance(found, dg.SensorResult):
+            self.cursor = found.cursor
+        return found
+
+
+def request(found: Evaluation) -> dg.RunRequest:
+    assert isinstance(found, dg.SensorResult), found
+    assert found.run_requests is not None
+    (only,) = found.run_requests
+    return only
+
+
+def skipped(found: Evaluation) -> str:
+    assert isinstance(found, dg.SkipReason), found
+    return str(found.skip_message)
+
+
+def now_ns(floor: TradingFloor) -> int:
+    keeper = Keeper(floor.exchange.control_url, TOKEN)
+    try:
+        return keeper.now_ns()
+    finally:
+        keeper.close()
+
+
+def tick_ns(found: dg.RunRequest) -> int:
+    return int(found.tags["trading_assets/tick_ns"])
+
+
+def test_time_stands_until_trading_is_armed(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
+    before = now_ns(floor)
+    turn_on(instance, "after_the_close")
+    assert "trading is not armed" in skipped(Watch(virtual_clock, instance)())
+    assert now_ns(floor) == before
+
+
+def test_the_clock_walks_through_the_day_and_over_the_holiday(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    walked = []
+    for _ in range(9):
+        found = request(watch())
+        walked.append((found.job_name, found.partition_key, now_ns(floor)))
+        if found.job_name == "trading_tick":
+            assert tick_ns(found) == now_ns(floor)
+    ticks = SESSIONS.ticks(SESSION, 30)
+    after = date(2012, 7, 5)
+    assert (
+        walked
+        == [
+            ("premarket", None, SESSIONS.open_ns(SESSION) - 30 * MINUTE_NS),
+            *(("trading_tick", "2012-07-03", tick) for tick in ticks),
+            ("end_of_day", None, SESSIONS.close_ns(SESSION) + 10 * MINUTE_NS),
+            ("premarket", None, SESSIONS.open_ns(after) - 30 * MINUTE_NS),
+        ][:9]
+    )
+    assert len(ticks) == 6
+
+
+def test_time_stands_while_a_run_is_on_that_may_act_on_the_book(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    request(watch())
+    before = now_ns(floor)
+    run = create_run_for_test(instance, job_name="reconcile", status=dg.DagsterRunStatus.STARTED)
+    assert skipped(watch()) == f"time stands while reconcile is on: run {run.run_id}"
+    assert now_ns(floor) == before
+    instance.delete_run(run.run_id)
+    replay = create_run_for_test(
+        instance,
+        job_name="replay",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"trading_assets/lane": "replay"},
+    )
+    assert request(watch()).job_name == "trading_tick"
+    assert instance.get_run_by_id(replay.run_id) is not None
+
+
+def test_after_a_crash_between_move_and_request_the_same_tick_is_requested_and_time_stays(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    request(watch())
+    lost = request(watch(stored=False))
+    at = now_ns(floor)
+    again = request(watch())
+    assert (again.run_key, tick_ns(again)) == (lost.run_key, tick_ns(lost))
+    assert now_ns(floor) == at == tick_ns(again)
+    assert tick_ns(request(watch())) > at
+
+
+def test_time_stands_while_the_book_is_halted(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    request(watch())
+    with floor.open_desk() as desk:
+        latch(desk.journal, desk.book, Cause.KILL, at_ns=1, session="2012-07-03", reason="test")
+        assert desk.halts().state is HaltState.HALTED
+    before = now_ns(floor)
+    assert "halted: KILL" in skipped(watch())
+    assert now_ns(floor) == before
+
+
+def test_at_the_end_of_the_tape_time_stands(
+    start_floor: Callable[..., TradingFloor], instance: dg.DagsterInstance
+) -> None:
+    floor = start_floor(LAST)
+    turn_on(instance)
+    floor.move_clock(SESSIONS.close_ns(date(2013, 3, 1)) + 10 * MINUTE_NS)
+    watch = Watch(virtual_clock, instance)
+    assert request(watch()).job_name == "end_of_day"
+    assert "tape ends before 2013-03-04" in skipped(watch())
+
+
+def test_a_venue_of_the_worlds_time_is_left_alone(
+    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn_on(instance)
+    monkeypatch.delenv("TRADING_ASSETS_EXCHANGE_TOKEN")
+    assert "somebody else's to move" in skipped(Watch(virtual_clock, instance)())
+    floor.config_path.write_text("venue: alpaca\n")
+    assert "the world's" in skipped(Watch(virtual_clock, instance)())
+
+
+def test_a_signal_gets_a_tick_at_once_and_only_one_before_time_moves(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    request(watch())
+    due = tick_ns(request(watch()))
+    with floor.open_desk() as desk:
+        receive(desk, "AAPL", 0.5)
+    found = request(watch())
+    assert found.job_name == "trading_tick"
+    assert found.partition_key == "2012-07-03"
+    assert tick_ns(found) == now_ns(floor) == due
+    assert found.run_key is not None
+    assert found.run_key.startswith("signals:")
+    assert tick_ns(request(watch())) > due  # its run left the signal: the next due tick has it
+
+
+def test_a_signal_gets_its_tick_under_a_halt_so_that_its_refusal_is_on_record(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    request(watch())
+    request(watch())
+    with floor.open_desk() as desk:
+        latch(desk.journal, desk.book, Cause.KILL, at_ns=1, session="2012-07-03", reason="test")
+        receive(desk, "AAPL", 0.5)
+    assert str(request(watch()).run_key).startswith("signals:")
+    assert "halted: KILL" in skipped(watch())
+
+
+def test_the_inbox_takes_a_file_and_leaves_its_tick_to_the_clock(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    watch = Watch(signal_inbox, instance)
+    assert "the book is not open yet" in skipped(watch())
+    with floor.open_desk() as desk:
+        reconcile(desk)
+        data_dir = Path(desk.settings.data_dir)
+    assert skipped(watch()) == "no signal waits"
+    (data_dir / "inbox" / "a.json").write_text(json.dumps({"AAPL": 0.5, "IBM": 0.2}))
+    assert skipped(watch()) == "2 signals wait; the sensor virtual_clock requests their tick"
+    with floor.open_desk() as desk:
+        pending = desk.journal.pending_signals(desk.book)
+        assert [(signal.symbol, signal.as_of_ns) for signal in pending] == [
+            ("AAPL", now_ns(floor)),
+            ("IBM", now_ns(floor)),
+        ]
+
+
+def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
+    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with floor.open_desk() as desk:
+        book = "alpaca:PA1:paper"
+        desk.journal.set_mark("alpaca:paper", "book", book, 0)
+        inbox = Path(desk.settings.data_dir) / "inbox"
+    floor.config_path.write_text("venue: alpaca\n")
+    now = SESSIONS.open_ns(date(2026, 11, 24)) + 12 * MINUTE_NS + 3
+    monkeypatch.setattr(sensors, "system_now_ns", lambda: now)
+    watch = Watch(signal_inbox, instance)
+    assert skipped(watch()) == "no signal waits"
+    (inbox / "a.csv").write_text("symbol,value\nAAPL,0.5\n")
+    assert "trading is not armed" in skipped(watch())
+    turn_on(instance)
+    found = request(watch())
+    assert (found.partition_key, tick_ns(found)) == ("2026-11-24", now)
+    assert "their tick was requested" in skipped(watch())
+    (inbox / "b.csv").write_text("symbol,value\nIBM,0.5\n")
+    assert request(watch()).run_key != found.run_key
+    monkeypatch.setattr(sensors, "system_now_ns", lambda: SESSIONS.close_ns(date(2026, 11, 24)))
+    (inbox / "c.csv").write_text("symbol,value\nMSFT,0.5\n")
+    assert "the market is closed" in skipped(watch())
+
+
+def test_with_a_model_signals_from_outside_are_left_where_they_are(
+    start_floor: Callable[..., TradingFloor], instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    start_floor(model={"enabled": True}, model_path="m.ubj", features_path="f.json")
+    assert "the model trades" in skipped(Watch(signal_inbox, instance)())
+    assert not (tmp_path / "var" / "inbox").exists()
+
+
+def test_protection_is_requested_once_an_interval(
+    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(protection, instance)
+    request(watch())
+    assert "the last one was requested" in skipped(watch())
+    later = system_now_ns() + 61 * 10**9
+    monkeypatch.setattr(sensors, "system_now_ns", lambda: later)
+    run = create_run_for_test(instance, job_name="trading_tick", status=dg.DagsterRunStatus.STARTED)
+    assert skipped(watch()) == f"trading_tick is on: run {run.run_id}"
+    instance.delete_run(run.run_id)
+    request(watch())
+    floor.config_path.write_text("reconciliation_interval_seconds: 10\n")
+    monkeypatch.setattr(sensors, "system_now_ns", lambda: later + 11 * 10**9)
+    request(watch())
+
+
+def test_a_tick_that_succeeded_is_protection_too(
+    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run_for_test(instance, job_name="trading_tick", status=dg.DagsterRunStatus.STARTED)
+    ended = dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name="trading_tick")
+    instance.report_dagster_event(ended, run.run_id)
+    watch = Watch(protection, instance)
+    assert "a tick protected and reconciled" in skipped(watch())
+    later = system_now_ns() + 61 * 10**9
+    monkeypatch.setattr(sensors, "system_now_ns", lambda: later)
+    request(watch())
+
+
+def test_what_protects_runs_from_the_start() -> None:
+    assert {sensor.default_status.value for sensor in sensors.SENSORS} == {"RUNNING"}
+
+
+def test_an_evaluation_imports_no_client_no_history_and_no_model(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    code = """
+import sys, dagster as dg
+from trading_assets.definitions import defs
+from trading_assets.defs.sensors import SENSORS
+from trading_assets.defs.sensors_alerts import alert_delivery
+from trading_assets.defs.schedules import trading_hours
+from datetime import datetime, UTC
+with dg.instance_for_test() as instance:
+    for sensor in (*SENSORS, alert_delivery):
+        with dg.build_sensor_context(instance=instance) as context:
+            sensor(context)
+    trading_hours(dg.build_schedule_context(instance, datetime(2026, 11, 24, 15, tzinfo=UTC)))
+print(*sorted({"alpaca", "xgboost", "sklearn", "matplotlib", "numba"} & set(sys.modules)))
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert shown.stdout.split() == []
+    with floor.open_desk() as desk:
+        assert not (Path(desk.settings.data_dir) / "history.duckdb").exists()

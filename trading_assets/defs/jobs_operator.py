@@ -1,0 +1,132 @@
+"""A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason and author as run config.
+
+A kill has a lane of its own and no pool: it waits for no tick. The others act on the book and take
+their turn with the ticks. What an act does is `engine.operator`'s.
+"""
+
+import dagster as dg
+from pydantic import Field
+
+from trading_assets.defs.assets_desk import BOOK_POOL, LANE_TAG, LIVE
+from trading_assets.defs.resources import DeskResource
+from trading_assets.log import get_logger
+
+log = get_logger(__name__)
+
+KILL_LANE = {LANE_TAG: "kill", "dagster/priority": "100"}
+FIRST_IN_LANE = {**LIVE, "dagster/priority": "50"}
+_AUTHOR = Field(default="", description="Who acts; empty: the user that Dagster runs as.")
+
+
+class Emergency(dg.Config):
+    """An act that tightens. It asks for nothing, so that one click does it."""
+
+    reason: str = Field(default="launched in Dagster", min_length=1, description="Why; kept in the journal.")
+    author: str = _AUTHOR
+
+
+class Loosening(dg.Config):
+    """An act that lets more happen than before: a person says why."""
+
+    reason: str = Field(min_length=1, description="Why it is safe; kept in the journal.")
+    author: str = _AUTHOR
+
+
+@dg.op
+def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
+    """HALTED first, durable; then every working order is cancelled."""
+    from trading_assets.engine import operator
+
+    opened = desk.open(context)
+    cancelled = operator.kill(opened, reason=config.reason, author=config.author or operator.person())
+    context.add_output_metadata(
+        {
+            "book": opened.book,
+            "halt_state": opened.halts().state.name,
+            "asked_to_cancel": ", ".join(order.intent.client_order_id for order in cancelled) or "none",
+        }
+    )
+
+
+@dg.op(pool=BOOK_POOL)
+def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
+    """Every position is sold, by the broker's quantities."""
+    from trading_assets.engine import operator
+
+    opened = desk.open(context)
+    verdicts, orders = operator.flatten(
+        opened, reason=config.reason, author=config.author or operator.person()
+    )
+    context.add_output_metadata(
+        {
+            "book": opened.book,
+            "refused": sum(bool(verdict.failed) for verdict in verdicts),
+            "orders": ", ".join(f"{order.intent.symbol} {order.state}" for order in orders) or "none",
+        }
+    )
+
+
+@dg.op(pool=BOOK_POOL)
+def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
+    """Clears what is latched, and takes up looser limits of the configuration."""
+    from trading_assets.engine import operator
+
+    opened = desk.open(context)
+    cleared = operator.rearm(opened, reason=config.reason, author=config.author or operator.person())
+    context.add_output_metadata(
+        {
+            "book": opened.book,
+            "cleared": ", ".join(cleared) or "nothing was latched",
+            "halt_state": opened.halts().state.name,
+        }
+    )
+
+
+@dg.op(pool=BOOK_POOL)
+def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
+    """What the account holds becomes the book's opening entry."""
+    from trading_assets.engine import operator
+    from trading_assets.engine.reconcile import adopt
+
+    opened = desk.open(context)
+    positions = adopt(opened, reason=config.reason, author=config.author or operator.person())
+    context.add_output_metadata({"book": opened.book, "positions": positions})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags=KILL_LANE,
+    description="Halt the book now and cancel what works. It ends with a rearm, and with nothing else.",
+)
+def kill() -> None:
+    kill_book()
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags=FIRST_IN_LANE,
+    description="Sell every position now; allowed under a kill too.",
+)
+def flatten() -> None:
+    flatten_book()
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags=LIVE,
+    description="Clear halts and break locks and accept looser limits. Needs a reason.",
+)
+def rearm() -> None:
+    rearm_book()
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags=LIVE,
+    description="Take over an account that was not empty at the first start. Needs a reason.",
+)
+def adopt() -> None:
+    adopt_book()
+
+
+OPERATOR_JOBS = (kill, flatten, rearm, adopt)

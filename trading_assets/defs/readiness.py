@@ -1,0 +1,75 @@
+"""What schedules and sensors know of the desk without opening it: configuration, journal, Dagster's runs.
+
+An evaluation asks no broker, touches no history and imports no client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
+
+from trading_assets.config import Settings
+from trading_assets.core.words import HaltState
+from trading_assets.defs.assets_desk import LANE_TAG
+from trading_assets.defs.resources import read_settings
+from trading_assets.engine.desk import known_book
+from trading_assets.engine.halts import in_force
+from trading_assets.store.journal import Journal
+from trading_assets.store.records import SignalRecord
+
+TRADING_SCHEDULE = "trading_hours"  # what a person turns on to arm trading, on every venue
+JOURNAL_NAME = "journal.sqlite"
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_OTHER_LANES = ("replay", "train")
+
+
+class Readiness(NamedTuple):
+    """The configuration, and the journal with its book; no book before the desk was first opened."""
+
+    settings: Settings
+    journal: Journal
+    book: str | None
+
+    def halted(self) -> str | None:
+        """The causes of HALTED, or None: REDUCE_ONLY lets ticks run, as exits go on."""
+        if self.book is None:
+            return None
+        halts = in_force(self.journal, self.book)
+        return ", ".join(halts.causes) if halts.state is HaltState.HALTED else None
+
+    def waiting(self) -> list[SignalRecord]:
+        """Signals that no tick has taken."""
+        return self.journal.pending_signals(self.book) if self.book is not None else []
+
+
+@contextmanager
+def readiness() -> Iterator[Readiness]:
+    """What is known of the desk now. Raises InvalidInput for a configuration that cannot be used."""
+    settings = read_settings(None)
+    with Journal.open(Path(settings.data_dir) / JOURNAL_NAME) as journal:
+        yield Readiness(settings, journal, known_book(settings, journal))
+
+
+def run_under_way(instance: dg.DagsterInstance, job: str | None = None) -> dg.DagsterRun | None:
+    """A run that acts on the book, or may: of `job`, or any but replays and trainings."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
+    return next((run for run in runs if run.tags.get(LANE_TAG) not in _OTHER_LANES), None)
+
+
+def trading_armed(instance: dg.DagsterInstance) -> bool:
+    """Whether a person has turned the trading schedule on."""
+    schedules = instance.all_instigator_state(
+        instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.RUNNING}
+    )
+    return any(schedule.instigator_name == TRADING_SCHEDULE for schedule in schedules)

@@ -1,0 +1,194 @@
+"""Sensors that request work: protection every minute, signals from outside, and the embedded exchange's day.
+
+They evaluate in the code server and cost no process; what they request is a run. On the embedded
+exchange one sensor alone decides on ticks, those for signals too, so that time never moves between a
+request and its run. Sensors that tell people are in `defs.sensors_alerts`.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from trading_assets.config import Settings
+from trading_assets.defs.jobs import reconcile, tick_tags, trading_tick
+from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.readiness import Readiness, readiness, run_under_way, trading_armed
+from trading_assets.defs.schedules import run_request
+from trading_assets.engine.agenda import Due, Work, next_due, standing_at
+from trading_assets.engine.inbox import take_files
+from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+from trading_assets.exchange.keeper import Keeper
+from trading_assets.market.clock import system_now_ns
+from trading_assets.market.sessions import Sessions
+from trading_assets.store.records import SignalRecord
+
+NOT_ARMED = "trading is not armed: turn on the schedule trading_hours"
+NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
+
+Evaluation = dg.SensorResult | dg.SkipReason
+
+
+@dg.sensor(
+    job=reconcile,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Protection and reconciliation every `reconciliation_interval_seconds`; a tick is one too.",
+)
+def protection(context: dg.SensorEvaluationContext) -> Evaluation:
+    now = system_now_ns()
+    with readiness() as desk:
+        interval_ns = int(desk.settings.reconciliation_interval_seconds * 1e9)
+    since = now - int(context.cursor or 0)
+    if since < interval_ns:
+        return dg.SkipReason(f"the last one was requested {since / 1e9:.0f} s ago")
+    under_way = run_under_way(context.instance)
+    if under_way is not None:
+        return dg.SkipReason(f"{under_way.job_name} is on: run {under_way.run_id}")
+    ended = _last_tick_ended_ns(context.instance)
+    if now - ended < interval_ns:
+        return dg.SkipReason(f"a tick protected and reconciled {(now - ended) / 1e9:.0f} s ago")
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=str(now))
+
+
+def _last_tick_ended_ns(instance: dg.DagsterInstance) -> int:
+    succeeded = dg.RunsFilter(job_name=Work.TICK.value, statuses=[dg.DagsterRunStatus.SUCCESS])
+    ended = [record.end_time for record in instance.get_run_records(succeeded, limit=1)]
+    return int(ended[0] * 1e9) if ended and ended[0] is not None else 0
+
+
+@dg.sensor(
+    job=trading_tick,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Takes files dropped into the inbox, and requests a tick at once for signals that wait.",
+)
+def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
+    with readiness() as desk:
+        if desk.settings.model.enabled:
+            return dg.SkipReason("the model trades (`model.enabled`): signals from outside are not taken")
+        if desk.book is None:
+            return dg.SkipReason("the book is not open yet: the first reconciliation opens it")
+        if desk.settings.venue == "embedded" and not os.environ.get(CONTROL_TOKEN_VARIABLE):
+            return dg.SkipReason(NO_TOKEN)
+        now = _venue_now_ns(desk.settings)
+        for file in take_files(
+            Path(desk.settings.data_dir), desk.journal, desk.book, desk.settings.symbols, now_ns=now
+        ):
+            context.log.info(f"{file.name}: {len(file.received)} signals, {len(file.refused)} refused")
+            for reason in file.refused:
+                context.log.warning(f"{file.name}: {reason}")
+        waiting = desk.waiting()
+    if not waiting:
+        return dg.SkipReason("no signal waits")
+    if desk.settings.venue == "embedded":
+        return dg.SkipReason(f"{len(waiting)} signals wait; the sensor virtual_clock requests their tick")
+    if not trading_armed(context.instance):
+        return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
+    if context.cursor == _identity(waiting):
+        return dg.SkipReason(f"{len(waiting)} signals wait; their tick was requested")
+    request = _tick_for(waiting, now)
+    if request is None:
+        return dg.SkipReason(f"{len(waiting)} signals wait; the market is closed")
+    return dg.SensorResult(run_requests=[request], cursor=_identity(waiting))
+
+
+@dg.sensor(
+    jobs=[trading_tick, premarket, end_of_day],
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Moves the embedded exchange's time to what is due next and requests its run; time stands "
+    "while a run is on, while trading is not armed and while the book is halted.",
+)
+def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
+    token = os.environ.get(CONTROL_TOKEN_VARIABLE)
+    with readiness() as desk:
+        if desk.settings.venue != "embedded":
+            return dg.SkipReason("this venue's time is the world's")
+        if not token:
+            return dg.SkipReason(NO_TOKEN)
+        if not trading_armed(context.instance):
+            return dg.SkipReason(f"time stands; {NOT_ARMED}")
+        under_way = run_under_way(context.instance)
+        if under_way is not None:
+            return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
+        keeper = Keeper(desk.settings.embedded.control_url, token)
+        try:
+            return _move(desk, keeper, json.loads(context.cursor or "{}"))
+        finally:
+            keeper.close()
+
+
+def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
+    """What is due where time stands, else time moved to what is due next.
+
+    done: what was requested last, {"at_ns", "signals"}: after a crash between a move and its request,
+          what is due at the new time is requested and time is not moved again
+    """
+    sessions, minutes = Sessions(), desk.settings.tick_minutes
+    now = keeper.now_ns()
+    waiting = [] if desk.settings.model.enabled else desk.waiting()
+    due = standing_at(sessions, now, minutes)
+    if due is not None and due.at_ns == done.get("at_ns"):
+        due = None
+    if due is None and waiting and _identity(waiting) != done.get("signals"):
+        request = _tick_for(waiting, now)
+        if request is not None:
+            return _requested(request, now, waiting)
+    if (causes := desk.halted()) is not None:
+        return dg.SkipReason(f"time stands; halted: {causes}; rearm with a reason to go on")
+    if due is None:
+        due = next_due(sessions, now, minutes)
+        if due.session > _last_session_of_the_tape(sessions):
+            return dg.SkipReason(f"time stands: the exchange's tape ends before {due.session}")
+        keeper.move_to(due.at_ns)
+    return _requested(run_request(due), due.at_ns, waiting if due.work is Work.TICK else ())
+
+
+def _requested(request: dg.RunRequest, at_ns: int, waiting: Sequence[SignalRecord]) -> dg.SensorResult:
+    cursor = {"at_ns": at_ns, "signals": _identity(waiting)}
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
+
+
+def _tick_for(waiting: Sequence[SignalRecord], now_ns: int) -> dg.RunRequest | None:
+    """A tick at this very moment; None while the market is closed. Once for the same signals."""
+    sessions = Sessions()
+    if not sessions.is_open(now_ns):
+        return None
+    due = Due(Work.TICK, sessions.new_york_date(now_ns).isoformat(), now_ns)
+    return dg.RunRequest(
+        run_key=f"signals:{_identity(waiting)}",
+        job_name=due.work.value,
+        partition_key=due.session,
+        tags=tick_tags(due.at_ns),
+    )
+
+
+def _identity(waiting: Sequence[SignalRecord]) -> str:
+    return hashlib.sha256("\n".join(signal.decision_id for signal in waiting).encode()).hexdigest()[:32]
+
+
+def _venue_now_ns(settings: Settings) -> int:
+    """The venue's time without its client: the exchange's control plane, or the machine's clock, which
+    the tick holds against the broker's."""
+    if settings.venue != "embedded":
+        return system_now_ns()
+    keeper = Keeper(settings.embedded.control_url, os.environ[CONTROL_TOKEN_VARIABLE])
+    try:
+        return keeper.now_ns()
+    finally:
+        keeper.close()
+
+
+def _last_session_of_the_tape(sessions: Sessions) -> str:
+    from trading_assets.market.bundle import BundledTape
+
+    tape = BundledTape()
+    last_ns = max(int(tape.daily(symbol).start_ns[-1]) for symbol in tape.symbols)
+    return sessions.new_york_date(last_ns).isoformat()
+
+
+SENSORS: Sequence[dg.SensorDefinition] = (protection, signal_inbox, virtual_clock)

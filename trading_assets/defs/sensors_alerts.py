@@ -1,0 +1,129 @@
+"""Sensors that tell people: what a finished run and its checks have to say, and the outbox's delivery.
+
+A run's alerts go into the journal's outbox once for a run, with a cool-down for each subject; halts,
+locks and breaks are put there by the engine. One sensor delivers what waits.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from trading_assets.defs.readiness import readiness
+from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
+from trading_assets.engine import alerts
+from trading_assets.errors import TradingAssetsError
+from trading_assets.market.clock import system_now_ns
+from trading_assets.market.sessions import new_york_time
+from trading_assets.store.records import OutboxRecord
+
+NO_BOOK = "no book yet"
+STEPS_NAMED = 10
+
+
+def _tell(context: dg.RunStatusSensorContext) -> None:
+    """Put what the run has to say into the outbox.
+
+    Where the journal cannot be had (a broken configuration, a file that stays locked), it is sent past
+    the outbox: a run-status sensor sees a run once.
+    """
+    found = list(_found(context))
+    now = system_now_ns()
+    try:
+        with readiness() as desk:
+            book = desk.book or NO_BOOK
+            for subject, severity, title, body in found:
+                alert = OutboxRecord(
+                    f"{book}:{subject}:{context.dagster_run.run_id}", book, now, severity, title, body
+                )
+                alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
+    except TradingAssetsError as error:
+        for _, severity, title, body in found:
+            alerts.send_at_once(alerts.channels(os.environ), title, f"{body}\n{error}", severity)
+
+
+def _found(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, str]]:
+    """Subject, severity, title and body of each alert of the run."""
+    run = context.dagster_run
+    tick = run.tags.get(TICK_TAG, "")
+    at = new_york_time(int(tick)) if tick.isdigit() else run.tags.get(PARTITION_TAG, "")
+    where = f"{run.job_name} {at}".strip() + f", run {run.run_id}"
+    if run.status is not dg.DagsterRunStatus.SUCCESS:
+        logged = context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        failures = [entry.get_dagster_event() for entry in logged][:STEPS_NAMED]
+        steps = ",".join(str(failure.step_key) for failure in failures)
+        reasons = [
+            f"{failure.step_key}: {failure.step_failure_data.error_display_string.strip()}"
+            for failure in failures
+        ]
+        yield (
+            f"run:{run.job_name}:{run.status.value}:{steps}",
+            "ERROR",
+            f"{run.job_name} {'failed' if run.status is dg.DagsterRunStatus.FAILURE else 'was cancelled'}",
+            "\n".join([where, *(reasons or [context.dagster_event.message or ""])]),
+        )
+    for entry in context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        found = entry.get_dagster_event().asset_check_evaluation_data
+        if not found.passed:
+            check = f"{found.asset_key.to_user_string()}.{found.check_name}"
+            yield (
+                f"check:{check}",
+                found.severity.value,
+                f"Check failed: {check}",
+                f"{where}\n{found.description or ''}".strip(),
+            )
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    description="Alerts on failed checks of runs that succeeded.",
+)
+def alert_on_success(context: dg.RunStatusSensorContext) -> None:
+    _tell(context)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    description="Alerts on failed runs and on their failed checks.",
+)
+def alert_on_failure(context: dg.RunStatusSensorContext) -> None:
+    _tell(context)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.CANCELED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    description="Alerts on cancelled runs and on their failed checks.",
+)
+def alert_on_cancellation(context: dg.RunStatusSensorContext) -> None:
+    _tell(context)
+
+
+@dg.sensor(
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=f"Delivers the outbox to the addresses in {alerts.URLS_VARIABLE}.",
+)
+def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    to = alerts.channels(os.environ)
+    with readiness() as desk:
+        round_ = alerts.deliver(desk.journal, to)
+    if not to:
+        return dg.SkipReason(
+            f"{round_.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered"
+        )
+    trouble = f"; not taken by {', '.join(round_.failed)}" if round_.failed else ""
+    return dg.SkipReason(f"{round_.delivered} alerts delivered, {round_.waiting} wait{trouble}")
+
+
+ALERT_SENSORS: Sequence[dg.SensorDefinition] = (
+    alert_on_success,
+    alert_on_failure,
+    alert_on_cancellation,
+    alert_delivery,
+)

@@ -1,0 +1,177 @@
+"""Alerts on their way to people: the cool-down before the outbox, the delivery out of it.
+
+What is worth an alert is decided where it happens. The outbox is the journal's: an alert stays in it
+until every configured address has taken it, so that a crash, a dead network or a wrong address delays
+an alert and never loses it; after a crash between delivery and its record it is delivered twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.market.clock import system_now_ns
+from trading_assets.store.journal import Journal
+from trading_assets.store.records import OutboxRecord
+
+log = get_logger(__name__)
+
+URLS_VARIABLE = "TRADING_ASSETS_ALERT_URLS"
+COOL_DOWN_NS = 30 * 60 * 10**9
+ALERTS_IN_A_MESSAGE = 20
+
+
+class AlertNotDelivered(TradingAssetsError):
+    """No configured address took the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One address that alerts go to."""
+
+    name: str  # the address without its secrets
+    identity: str  # stable, and says nothing
+    send: Callable[[str, str, str], bool]  # title, body, severity → taken
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One round: how many alerts every address has by now, how many wait, which addresses failed."""
+
+    delivered: int
+    waiting: int
+    failed: tuple[str, ...]
+
+
+def channels(environ: Mapping[str, str]) -> tuple[Channel, ...]:
+    """The addresses in TRADING_ASSETS_ALERT_URLS, separated by white space, in apprise's notation.
+
+    Raises InvalidInput for one that apprise does not know; the message does not show it, as it may
+    hold a password.
+    """
+    urls = environ.get(URLS_VARIABLE, "").split()
+    return tuple(_channel(url, number) for number, url in enumerate(urls, 1))
+
+
+def _channel(url: str, number: int) -> Channel:
+    import apprise  # 0.1 s, and only for who has addresses
+
+    service = apprise.Apprise()
+    if not service.add(url):
+        raise InvalidInput(
+            f"address {number} is none that apprise knows",
+            where=f"environment variable {URLS_VARIABLE}",
+            remedy="Write addresses as apprise does, such as json://host/path or mailto://…",
+        )
+    kinds = {"ERROR": apprise.NotifyType.FAILURE, "WARN": apprise.NotifyType.WARNING}
+
+    def send(title: str, body: str, severity: str) -> bool:
+        kind = kinds.get(severity, apprise.NotifyType.INFO)
+        return bool(
+            service.notify(title=title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+        )
+
+    address: str = service[0].url(privacy=True)  # type: ignore[no-untyped-call]
+    return Channel(address.partition("?")[0], hashlib.sha256(url.encode()).hexdigest()[:16], send)
+
+
+def enqueue(
+    journal: Journal,
+    alert: OutboxRecord,
+    *,
+    subject: str,
+    now_ns: int,
+    cool_down_ns: int = COOL_DOWN_NS,
+) -> bool:
+    """Put an alert into the outbox unless its subject was alerted on within the cool-down.
+
+    subject: what it is about; the alert's key names the one occurrence, so that the same occurrence
+    seen again (after a crash) is no second alert. Returns whether it waits in the outbox now.
+    """
+    mark = f"alerted:{subject}"
+    last = journal.mark(alert.book, mark)
+    if last is not None and now_ns - int(last) < cool_down_ns:
+        log.info("alert within its cool-down", title=alert.title, subject=subject)
+        return False
+    new = journal.enqueue_alert(alert)
+    journal.set_mark(alert.book, mark, str(now_ns), now_ns)
+    return new
+
+
+def deliver(journal: Journal, to: Sequence[Channel]) -> Delivery:
+    """Send what waits in the outbox, one message an address, the oldest alerts first.
+
+    An address that fails is tried again in the next round, with what it lacks and nothing else.
+    """
+    waiting = journal.pending_alerts()
+    batch = waiting[:ALERTS_IN_A_MESSAGE]
+    if not batch or not to:
+        return Delivery(0, len(waiting), ())
+    failed = []
+    taken: dict[str, set[str]] = {channel.identity: _taken(journal, channel, batch) for channel in to}
+    for channel in to:
+        missing = [alert for alert in batch if alert.key not in taken[channel.identity]]
+        if missing and channel.send(*_message(missing)):
+            taken[channel.identity] |= {alert.key for alert in missing}
+        elif missing:
+            failed.append(channel.name)
+            log.error("alerts not delivered", address=channel.name, alerts=len(missing))
+    now = system_now_ns()
+    delivered = 0
+    for alert in batch:
+        if all(alert.key in keys for keys in taken.values()):
+            delivered += journal.mark_alert_sent(alert.key, now)
+            continue
+        for channel in to:
+            if alert.key in taken[channel.identity]:
+                journal.set_mark(alert.book, _taken_mark(channel, alert), "taken", now)
+    return Delivery(delivered, len(waiting) - delivered, tuple(failed))
+
+
+def send_at_once(to: Sequence[Channel], title: str, body: str, severity: str = "ERROR") -> None:
+    """Past the outbox, for when there is no journal to keep it. Raises AlertNotDelivered."""
+    taken = [channel.send(title, body, severity) for channel in to]
+    if not any(taken):
+        raise AlertNotDelivered(
+            f"no address took the alert {title!r}; set {URLS_VARIABLE} and check the addresses in it"
+        )
+
+
+def test_alert(environ: Mapping[str, str]) -> dict[str, bool]:
+    """Send a test message to every address: its name → whether it took it.
+
+    Raises InvalidInput where no address is set or one is none.
+    """
+    to = channels(environ)
+    if not to:
+        raise InvalidInput(
+            "no address to alert",
+            where=f"environment variable {URLS_VARIABLE}",
+            remedy="Set it to one or more addresses of apprise, separated by spaces.",
+        )
+    body = "This is a test. Alerts of this desk arrive here."
+    return {channel.name: channel.send("trading_assets: test alert", body, "INFO") for channel in to}
+
+
+def _message(alerts: Sequence[OutboxRecord]) -> tuple[str, str, str]:
+    """Title, body and the worst severity."""
+    first = alerts[0]
+    severity = "ERROR" if any(alert.severity == "ERROR" for alert in alerts) else first.severity
+    if len(alerts) == 1:
+        return f"{first.title} [{first.book}]", first.body, severity
+    lines = [f"{alert.severity} {alert.title} [{alert.book}]\n{alert.body}" for alert in alerts]
+    return f"{len(alerts)} alerts: {first.title} …", "\n\n".join(lines), severity
+
+
+def _taken(journal: Journal, channel: Channel, alerts: Sequence[OutboxRecord]) -> set[str]:
+    return {
+        alert.key for alert in alerts if journal.mark(alert.book, _taken_mark(channel, alert)) is not None
+    }
+
+
+def _taken_mark(channel: Channel, alert: OutboxRecord) -> str:
+    """Set only where another address has not taken it yet."""
+    return f"alert_taken:{channel.identity}:{alert.key}"

@@ -1,0 +1,155 @@
+"""The two ends of a session: what must be right before the open, and what is put away after the close.
+
+Both begin with protection, on journal and broker alone; what needs the history or the model comes
+after it and cannot keep it from happening. What Dagster shows of it is `defs.jobs_day`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from trading_assets.broker.port import BrokerError
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.ingest import store_bars
+from trading_assets.engine.projection import project_orders
+from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.settle import settle_positions
+from trading_assets.engine.tick import NotThisTick
+from trading_assets.errors import TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.store.session_history import session_figures
+
+log = get_logger(__name__)
+
+PUT_AWAY_MARK = "put_away"  # marks a session whose end_of_day is complete
+SNAPSHOT = "history-snapshot.duckdb"  # for notebooks, which would lock the history itself
+
+
+@dataclass(frozen=True, slots=True)
+class PremarketReport:
+    """problems: what keeps the session from being traded as configured, one sentence each."""
+
+    session: str
+    problems: tuple[str, ...]
+    daily_bars: int  # fetched before the open, so that the first tick does not wait for them
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    session: str
+    agree: bool  # ledger and broker
+    still_working: tuple[str, ...]  # client order ids of orders that the close did not end
+    figures: Mapping[str, Mapping[str, float]]  # asset → what the history holds of it
+    snapshot: Path
+
+
+def premarket(desk: Desk) -> PremarketReport:
+    """Protect, then look at everything that the session will need. Sends no entry.
+
+    Raises NotThisTick on a day without session and after the open, LeaseHeld, BrokerError when the
+    broker cannot be read.
+    """
+    session = _session_today(desk)
+    if desk.now_ns() >= desk.sessions.open_ns(session):
+        raise NotThisTick(f"{session} has opened: the premarket work is over")
+    protection = protect_alone(desk, new_execution_id(), holder="premarket")
+    problems = [f"entries wait for: {cause}" for cause in protection.transient]
+    problems += [f"the book is {desk.halts().state.name}: {cause}" for cause in desk.halts().causes]
+    if not protection.reconciliation.opened:
+        problems.append("the account holds what this journal does not know: adopt it, with a reason")
+    problems += [
+        f"break {found.kind} {found.subject}: ours {found.ours}, broker's {found.theirs}"
+        for found in protection.reconciliation.breaks
+    ]
+    problems += [f"{name} waits for a rearm" for name in desk.looser_waiting]
+    problems += _venue_problems(desk, session)
+    problems += _unless(lambda: _check_model(desk), "the model cannot be used")
+    bars = 0
+
+    def fetch() -> None:
+        nonlocal bars
+        bars = store_bars(desk, session, desk.sessions.open_ns(session)).new_days
+
+    problems += _unless(fetch, "daily bars were not stored")
+    log.info("premarket", session=session.isoformat(), problems=len(problems), daily_bars=bars)
+    return PremarketReport(session.isoformat(), tuple(problems), bars)
+
+
+def end_of_day(desk: Desk) -> DayReport:
+    """Reconcile after the close, project the whole session anew, copy the history for notebooks.
+
+    Raises NotThisTick before the close and on a day without session, LeaseHeld, BrokerError,
+    HistoryLocked. Doing it again changes nothing.
+    """
+    session = _session_today(desk)
+    close_ns = desk.sessions.close_ns(session)
+    if desk.now_ns() < close_ns:
+        raise NotThisTick(f"{session} is still open: its end comes after the close")
+    protect_alone(desk, new_execution_id(), holder="end of day")
+    report = settle_positions(desk, session, close_ns)
+    key = session.isoformat()
+    for tick_ns in sorted({verdict.tick_ns for verdict in desk.journal.verdicts(desk.book, session=key)}):
+        project_orders(desk, session, tick_ns)
+    snapshot = Path(desk.settings.data_dir) / SNAPSHOT
+    desk.history.snapshot(snapshot)
+    working = tuple(order.intent.client_order_id for order in desk.journal.open_orders(desk.book))
+    log.info("end of day", session=key, agree=report.clean, still_working=len(working))
+    return DayReport(key, report.clean, working, session_figures(desk.history, desk.book, session), snapshot)
+
+
+def put_away(desk: Desk, session: str) -> None:
+    """Note that everything of the session is stored and reported, so that its runs may be pruned."""
+    desk.journal.set_mark(desk.book, f"{PUT_AWAY_MARK}:{session}", str(desk.now_ns()), desk.now_ns())
+
+
+def is_put_away(desk: Desk, session: str) -> bool:
+    return desk.journal.mark(desk.book, f"{PUT_AWAY_MARK}:{session}") is not None
+
+
+def _session_today(desk: Desk) -> date:
+    desk.clock.sync()
+    today = desk.today()
+    if not desk.sessions.is_session(today):
+        raise NotThisTick(f"{today} is not an XNYS session")
+    return today
+
+
+def _venue_problems(desk: Desk, session: date) -> list[str]:
+    account = desk.broker.account()
+    found = []
+    if account.trading_blocked or account.status != "ACTIVE":
+        found.append(f"the account is {account.status}, trading blocked: {account.trading_blocked}")
+    theirs = desk.broker.calendar(session, session).get(session)
+    ours = (desk.sessions.open_ns(session), desk.sessions.close_ns(session))
+    if theirs != ours:
+        found.append(f"the broker's hours of {session} are {theirs}, the calendar's {ours}")
+    for symbol in desk.settings.symbols:
+        try:
+            asset = desk.broker.asset(symbol)
+        except BrokerError as error:
+            found.append(f"{symbol}: {error}")
+            continue
+        if not asset.tradable or asset.halted:
+            found.append(f"{symbol} is not tradable")
+    return found
+
+
+def _check_model(desk: Desk) -> None:
+    settings = desk.settings
+    if settings.model.enabled and settings.model_path is not None and settings.features_path is not None:
+        from trading_assets.model.registry import load
+
+        load(settings.model_path, settings.features_path)
+
+
+def _unless(act: Callable[[], None], otherwise: str) -> list[str]:
+    """What went wrong in `act`: the rest of the premarket work is done all the same."""
+    try:
+        act()
+    except TradingAssetsError as error:
+        log.warning(otherwise, why=str(error))
+        return [f"{otherwise}: {error}"]
+    return []
