@@ -41,10 +41,10 @@ demo: setup
 	$(BIN)/trading-assets demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint
-	$(BIN)/python -m pytest -m "not slow and not exchange and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"
 
 lint: setup
 	$(BIN)/ruff check .
