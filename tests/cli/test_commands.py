@@ -1,0 +1,158 @@
+"""What every command shares: help, the status of a wrong line, the configuration in use; and the exchange."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+import requests
+from command import COMMAND, command
+from receiver import listening
+from trading_floor import trading_floor
+
+from trading_assets.exchange.credentials import KEY_ID, SECRET
+from trading_assets.market.sessions import Sessions
+
+COMMANDS = {
+    "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
+    "kill", "flatten", "rearm", "adopt", "arm", "disarm", "alert-test", "import-bars", "verify", "config",
+}  # fmt: skip
+
+
+def test_the_help_names_every_command_and_the_exit_status() -> None:
+    ended = command("--help")
+    assert ended.status == 0
+    assert "Exit status: 0 done and nothing wrong; 1 it failed or found something wrong" in ended.out
+    assert [name for name in COMMANDS if f" {name} " not in ended.out] == []
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS - {"demo", "up", "config", "arm", "disarm", "alert-test"}))
+def test_every_command_that_prints_data_offers_json_and_a_configuration(name: str) -> None:
+    ended = command(name, "--help")
+    assert ended.status == 0
+    assert "--json" in ended.out
+    assert "--config" in ended.out
+    assert "TRADING_ASSETS_CONFIG" in ended.out
+
+
+@pytest.mark.parametrize(
+    "line",
+    [(), ("nothing",), ("tick", "--nothing"), ("kill",), ("rearm", "--reason", ""), ("verify", "today")],
+)
+def test_a_wrong_line_ends_with_2_and_says_why(line: tuple[str, ...]) -> None:
+    ended = command(*line)
+    assert ended.status == 2
+    assert "Usage" in ended.err + ended.out
+
+
+def test_the_option_goes_before_the_environment_and_that_before_the_project_s_file(tmp_path: Path) -> None:
+    for name, minutes in (("option", 7), ("environment", 8), ("execution", 9)):
+        path = tmp_path / "config" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"tick_minutes: {minutes}\n")
+
+    def minutes_of(*arguments: object, config: Path | None = None) -> int:
+        ended = command("config", "check", "--json", *arguments, config=config, cwd=tmp_path)
+        return int(ended.json["settings"]["tick_minutes"])
+
+    environment = tmp_path / "config" / "environment.yaml"
+    assert minutes_of("--config", tmp_path / "config" / "option.yaml", config=environment) == 7
+    assert minutes_of(config=environment) == 8
+    assert minutes_of() == 9
+
+
+def test_a_replay_of_signals_leaves_its_figures_its_file_and_its_page(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    signals = tmp_path / "signals.csv"
+    signals.write_text("symbol,value,session\nAAPL,0.9,2012-09-11\nAAPL,-0.9,2012-09-13\n")
+    span = ("--from", "2012-09-10", "--to", "2012-09-14")
+    ended = command("replay", *span, "--signals", signals, "--json", config=config)
+    assert ended.status == 0, ended.err
+    found = ended.json
+    assert found["sessions"] == 5
+    assert found["verdict_codes"] == {"PASS": 2}
+    assert found["failing_sessions"] == {"limits": [], "losses": [], "drift": []}
+    assert all(Path(found[kind]).exists() for kind in ("history", "page"))
+    message = command("replay", *span, config=config).failed_with_one_message()
+    assert "neither --signals nor a model" in message
+    message = command(
+        "replay", *span, "--signals", signals, "--limit", "max_position=1", config=config
+    ).failed_with_one_message()
+    assert "there is no such limit" in message
+    assert command("replay", *span, "--signals", signals, "--limit", "x", config=config).status == 2
+
+
+def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:
+    message = command("alert-test").failed_with_one_message()
+    assert "TRADING_ASSETS_ALERT_URLS" in message
+    with listening() as receiver:
+        addresses = {"TRADING_ASSETS_ALERT_URLS": receiver.url}
+        taken = command("alert-test", "--json", environ=addresses)
+        assert taken.status == 0, taken.err
+        assert list(taken.json.values()) == [True]
+        assert receiver.titles() == ["trading_assets: test alert"]
+        receiver.status = 503
+        deaf = command("alert-test", "--json", environ=addresses)
+    assert deaf.status == 1
+    assert list(deaf.json.values()) == [False]
+
+
+def test_only_a_live_book_is_armed(tmp_path: Path) -> None:
+    with trading_floor(tmp_path, date(2012, 9, 11)) as floor:
+        message = command("arm", "--reason", "x", config=floor.config_path).failed_with_one_message()
+    assert "is a paper book" in message
+
+
+def test_up_outside_of_a_project_and_on_a_busy_port_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    message = command("up", config=config, cwd=tmp_path).failed_with_one_message()
+    assert "no workspace.yaml here" in message
+    (tmp_path / "workspace.yaml").touch()
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        message = command("up", "--port", port, config=config, cwd=tmp_path).failed_with_one_message()
+    assert f"port {port} is in use" in message
+
+
+def test_the_exchange_alone_serves_alpaca_s_api_until_it_is_interrupted(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    line = [*COMMAND, "exchange", "--json", "--port", "0", "--control-port", "0", "--cash", "5000"]
+    environ = os.environ | {"TRADING_ASSETS_CONFIG": str(config), "TRADING_ASSETS_EXCHANGE_TOKEN": "a test's"}
+    process = subprocess.Popen(
+        [*line, "--start", "2012-11-23"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        text = ""
+        while not text.endswith("}\n"):
+            text += process.stdout.readline()
+        urls = json.loads(text)
+        keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
+        account = requests.get(f"{urls['url']}/v2/account", headers=keys, timeout=10).json()
+        assert float(account["equity"]) == 5000.0
+        clock = requests.get(
+            f"{urls['control_url']}/clock", headers={"Authorization": "Bearer a test's"}, timeout=10
+        ).json()
+        assert clock["now_ns"] == Sessions().open_ns(date(2012, 11, 23))
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, (out, err)
+    assert "Traceback" not in err

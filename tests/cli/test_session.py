@@ -1,0 +1,133 @@
+"""A person's session on the command line: signals, a tick, a look, a kill, a rearm, a verification."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from command import command
+from trading_floor import TradingFloor
+
+SESSION = date(2012, 9, 11)
+
+
+@pytest.mark.slow
+def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> None:
+    config = floor.config_path
+    assert command("config", "check", config=config).status == 0
+    floor.tick(SESSION, 0)
+
+    received = command("signal", "AAPL=0.15", "IBM=0.05", "--json", config=config)
+    assert received.status == 0
+    assert [(line["symbol"], line["value"], line["new"]) for line in received.json] == [
+        ("AAPL", 0.15, True),
+        ("IBM", 0.05, True),
+    ]
+    again = command("signal", "AAPL=0.15", config=config)
+    assert again.status == 0
+    assert "known already" in again.out
+
+    ticked = command("tick", "--json", config=config)
+    assert ticked.status == 0, ticked.err
+    assert [(line["symbol"], line["verdict"]) for line in ticked.json["verdicts"]] == [("AAPL", "PASS")]
+    assert [(line["symbol"], line["state"]) for line in ticked.json["orders"]] == [("AAPL", "FILLED")]
+    assert ticked.json["problems"] == ticked.json["failed_checks"] == ticked.json["vetoed"] == []
+    assert ticked.json["agree"] is True
+    assert command("tick", "--json", config=config).json["orders"] == []
+
+    standing = command("status", "--json", config=config)
+    assert standing.status == 0
+    assert standing.json["well"] is True
+    assert standing.json["halt_state"] == "ACTIVE"
+    assert standing.json["sent_today"] == 1
+    assert {loss["name"] for loss in standing.json["losses"]} == {
+        "session_drawdown",
+        "daily_loss",
+        "max_drawdown",
+    }
+
+    held = command("positions", "--json", config=config)
+    assert held.status == 0
+    assert held.json["agree"] is True
+    assert [(line["symbol"], line["qty"], line["broker_qty"]) for line in held.json["positions"]] == [
+        ("AAPL", 1.0, 1.0)
+    ]
+
+    assert [line["symbol"] for line in command("orders", "--json", config=config).json["orders"]] == ["AAPL"]
+    why = command("orders", "--why", config=config)
+    assert why.status == 0
+    assert "IBM: BELOW_THRESHOLD" in why.out
+
+    killed = command("kill", "--reason", "a test", "--json", config=config)
+    assert killed.status == 0
+    assert killed.json["state"] == "HALTED"
+    halted = command("status", config=config)
+    assert halted.status == 1
+    assert "a test" in halted.out
+
+    command("signal", "GOOG=0.5", config=config)
+    refused = command("tick", "--json", config=config)
+    assert [line["verdict"] for line in refused.json["verdicts"]] == ["KILL_SWITCH_ACTIVE cause=KILL"]
+    why = command("orders", "--why", "--symbol", "GOOG", "--json", config=config).json["orders"]
+    assert [code["code"] for code in why[0]["failed"]] == ["KILL_SWITCH_ACTIVE", "REDUCE_ONLY"]
+
+    sold = command("flatten", "--reason", "a test", "--json", config=config)
+    assert sold.status == 0
+    assert [(line["symbol"], line["side"], line["state"]) for line in sold.json["orders"]] == [
+        ("AAPL", "sell", "FILLED")
+    ]
+
+    assert command("rearm", "--reason", " ", config=config).status == 2
+    rearmed = command("rearm", "--reason", "the test goes on", "--json", config=config)
+    assert rearmed.status == 0
+    assert rearmed.json["cleared"] == ["KILL"]
+    assert command("status", config=config).status == 0
+
+    verified = command("verify", SESSION, "--json", config=config)
+    assert verified.status == 0, verified.out
+    assert verified.json["identical"] is True
+    assert verified.json["verdicts"] == 3
+    assert verified.json["not_read"] == ""
+
+
+def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: TradingFloor) -> None:
+    from planted import buy_behind_our_back
+
+    floor.tick(SESSION, 0)
+    with floor.open_desk() as desk:
+        buy_behind_our_back(desk, "MSFT", 3, "by-hand")
+    standing = command("status", "--json", config=floor.config_path)
+    assert standing.status == 1
+    assert standing.json["opened"] is False
+    adopted = command("adopt", "--reason", "mine", "--json", config=floor.config_path)
+    assert adopted.status == 0
+    assert adopted.json["positions"] == 1
+    again = command("adopt", "--reason", "mine", "--json", config=floor.config_path)
+    assert again.status == 0
+    assert again.json["already_open"] is True
+    held = command("positions", "--json", config=floor.config_path)
+    assert held.json["positions"][0]["qty"] == held.json["positions"][0]["broker_qty"] == 3.0
+
+
+def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor) -> None:
+    from planted import buy_behind_our_back
+
+    floor.tick(SESSION, 0)
+    command("tick", config=floor.config_path)
+    with floor.open_desk() as desk:
+        buy_behind_our_back(desk, "MSFT", 3, "by-hand")
+    held = command("positions", config=floor.config_path)
+    assert held.status == 1
+    assert "DIFFERS" in held.out
+
+
+def test_looser_limits_wait_for_a_rearm_and_are_said(floor: TradingFloor) -> None:
+    command("status", config=floor.config_path)
+    text = floor.config_path.read_text() + "max_position_pct: 0.06\n"
+    floor.config_path.write_text(text)
+    assert command("status", "--json", config=floor.config_path).json["limits_waiting"] == [
+        "max_position_pct"
+    ]
+    rearmed = command("rearm", "--reason", "meant", "--json", config=floor.config_path)
+    assert rearmed.json["limits_taken_up"] == ["max_position_pct"]
+    assert command("status", "--json", config=floor.config_path).json["limits_waiting"] == []

@@ -1,0 +1,83 @@
+"""All commands in one list, and how the program ends.
+
+Exit status, for scripts: 0 done and nothing wrong; 1 it failed, or found what it looks for (a halt, a
+break, a difference); 2 the command line was wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from trading_assets import log
+from trading_assets.cli import books, operate, run, trade, watch
+from trading_assets.errors import TradingAssetsError
+
+app = typer.Typer(
+    name="trading-assets",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
+
+
+@app.callback()
+def root() -> None:
+    """A trading desk as a Dagster project: signals in, gated orders out, positions reconciled.
+
+    Every command reads config/execution.yaml, or the file that --config or TRADING_ASSETS_CONFIG names.
+
+    Exit status: 0 done and nothing wrong; 1 it failed or found something wrong; 2 wrong command line.
+    """
+
+
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Run": (run.demo, run.up, run.exchange, run.replay),
+    "Trade": (trade.tick, trade.signal),
+    "Watch": (watch.status, watch.orders, watch.positions),
+    "Operate": (
+        operate.kill,
+        operate.flatten,
+        operate.rearm,
+        operate.adopt,
+        operate.arm,
+        operate.disarm,
+        operate.alert_test,
+    ),
+    "Data and records": (books.import_bars, books.verify),
+}
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+config_app.command("check")(books.check_config)
+app.add_typer(config_app, name="config", rich_help_panel="Data and records")
+
+
+def main() -> None:
+    """The entry point: one clear message for whatever goes wrong in a known way, no traceback."""
+    os.umask(0o077)  # what a command creates is its user's alone
+    try:
+        app()
+    except TradingAssetsError as error:
+        _fail(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(
+            f"{place}{error.strerror or error}. Look for a full disk or missing permissions, then try again"
+        )
+    finally:
+        log.shutdown()
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"trading-assets: {message}")
+    sys.stdout.flush()
+    sys.exit(1)

@@ -1,0 +1,145 @@
+"""Commands for data and records: `import-bars`, `verify`, `config check`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from trading_assets.cli.options import Config, Json, SessionArgument, opened_journal, settings_of
+from trading_assets.cli.output import plain, progress, say, show_json, show_lines
+from trading_assets.config import keys, path_in_use
+from trading_assets.store.history import History
+
+DIFFERENCES_SHOWN = 40
+
+
+def import_bars(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv with a header, or a .parquet file.")],
+    interval: Annotated[Literal["1d", "1m"], typer.Option(help="Daily bars, or one-minute bars.")],
+    stamps: Annotated[
+        Literal["start", "end"], typer.Option(help="Whether a stamp is its bar's start or its end.")
+    ],
+    adjusted: Annotated[
+        Literal["yes", "no"],
+        typer.Option(help="Whether prices are adjusted for splits and dividends; then raw_close is needed."),
+    ],
+    symbol: Annotated[str | None, typer.Option(help="Of a file without a symbol column.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of times without one, such as America/New_York.")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Bars from your own file into the history: the whole file, or nothing of it.
+
+    Columns: timestamp (or date), open, high, low, close, volume, symbol; for daily bars also split_ratio,
+    cash_usd and raw_close where there are any. What equals a stored bar is not stored again, what differs
+    becomes its next version. Bars outside regular hours are left out and counted.
+    """
+    from trading_assets.engine.ingest import import_file
+    from trading_assets.market.bar_files import Stamps, read_bars
+    from trading_assets.market.bars import Interval
+    from trading_assets.market.clock import system_now_ns
+
+    settings = settings_of(config)
+    with progress(f"import {file.name}") as step:
+        step("reading")
+        read = read_bars(
+            file,
+            Interval(interval),
+            stamps=Stamps(stamps),
+            adjusted=adjusted == "yes",
+            symbol=symbol,
+            zone=zone,
+        )
+        step("storing")
+        appended = import_file(
+            History(settings.data_dir / "history.duckdb"),
+            read,
+            source=f"file:{file.name}",
+            # Virtual time has no moment at which a file came: its bars were there as they became available.
+            received_ns=None if settings.venue == "embedded" else system_now_ns(),
+        )
+    figures = {
+        "file": str(file),
+        "symbols": list(read.bars),
+        "bars": read.count,
+        "stored": appended,
+        "corporate_actions": sum(map(len, read.actions.values())),
+        "outside_hours": read.outside_hours,
+        "missing_sessions": {name: count for name, count in read.missing_sessions.items() if count},
+    }
+    if as_json:
+        show_json(figures)
+        return
+    say(f"{read.count} bars of {', '.join(read.bars)} read from {file}, {appended} of them new or changed")
+    say(f"{figures['corporate_actions']} splits and dividends")
+    if read.outside_hours:
+        say(f"{read.outside_hours} bars outside regular hours left out")
+    for name, count in read.missing_sessions.items():
+        if count:
+            say(f"{name}: {count} sessions between its first and its last have no bar")
+
+
+def verify(session: SessionArgument, config: Config = None, as_json: Json = False) -> None:
+    """Derive every decision of a traded session again from its stored inputs, and compare field by field.
+
+    Inputs are held against the signals that the tick had, feature rows against the bars as received. Needs
+    no broker. Exit status 1: something differs. A history that is locked is left out, and that is said.
+    """
+    from trading_assets.engine.verify import verify as derive_again
+
+    with progress(f"verify {session}") as step, opened_journal(config) as (settings, journal, book):
+        report = derive_again(
+            journal, History(settings.data_dir / "history.duckdb"), book, session, progress=step
+        )
+    if as_json:
+        show_json({**plain(report), "identical": report.identical})
+    else:
+        show_lines(
+            [
+                ("book", report.book),
+                ("session", report.session),
+                ("decided", f"{report.executions} executions, {report.inputs} inputs"),
+                ("compared", f"{report.verdicts} verdicts, {report.orders} orders, {report.signals} signals"),
+                ("", f"{report.projected} lines of verdicts and {report.feature_rows} rows in the history"),
+            ]
+        )
+        if report.not_read:
+            say(f"the history was left out: {report.not_read}")
+        for difference in report.differences[:DIFFERENCES_SHOWN]:
+            say(f"DIFFERS: {difference}")
+        if len(report.differences) > DIFFERENCES_SHOWN:
+            say(f"and {len(report.differences) - DIFFERENCES_SHOWN} more: --json shows all")
+        say("identical, field by field" if report.identical else f"{len(report.differences)} differences")
+    if not report.identical:
+        raise typer.Exit(1)
+
+
+def check_config(config: Config = None, as_json: Json = False) -> None:
+    """Whether the configuration can be used: every key, the keys for its venue, the model's files.
+
+    Asks nobody on the network. Exit status 1: something cannot be used, and the message says what.
+    """
+    from trading_assets.engine.signalling import champion
+
+    settings = settings_of(config)
+    keys(settings, os.environ)
+    version = champion(settings).version if settings.model.enabled else None
+    path = path_in_use(config, os.environ)
+    if as_json:
+        show_json({"file": str(path), "model": version, "settings": settings.model_dump(mode="json")})
+        return
+    where = "the embedded exchange" if settings.venue == "embedded" else f"Alpaca ({settings.feed})"
+    show_lines(
+        [
+            ("file", f"{path} can be used"),
+            ("trades", f"{', '.join(settings.symbols)} every {settings.tick_minutes} minutes"),
+            ("on", f"{where}, {settings.mode}"),
+            ("signals", f"from the model {version}" if version else "from outside"),
+            ("data", settings.data_dir),
+        ]
+    )

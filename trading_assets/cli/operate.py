@@ -1,0 +1,156 @@
+"""The operator's commands: `kill`, `flatten`, `rearm`, `adopt`, `arm`, `disarm`, `alert-test`.
+
+What acts on the book is kept with author and reason.
+"""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from trading_assets.cli.options import Config, Json, Reason, opened, settings_of
+from trading_assets.cli.output import progress, say, show_json, show_table
+from trading_assets.cli.trade import order_line, show_verdicts, verdict_line
+from trading_assets.core.orders import State
+from trading_assets.core.words import Side
+from trading_assets.engine import operator
+from trading_assets.engine.desk import Desk
+from trading_assets.errors import TradingAssetsError
+
+
+class NothingCancelled(TradingAssetsError):
+    """The kill is in force, and nobody could be asked to cancel."""
+
+
+def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
+    """Stop now: HALTED, durable before anything else; every working order is cancelled, no other is sent.
+
+    Needs neither broker, lease nor history, and goes before a tick that is running. While the broker does
+    not answer, the halt holds and the cancels follow at the next look. Where the journal cannot be had, the
+    kill file is set, which every process of the book obeys. Exit status 1: it is in force, but nobody could
+    be asked to cancel. Positions stay: `flatten` sells them. Only `rearm` ends it.
+    """
+    settings = settings_of(config)
+    author = operator.person()
+    kept = operator.kill_at_once(settings, reason=reason, author=author)
+    try:
+        with Desk.open(settings) as desk:
+            orders = operator.kill(desk, reason=reason, author=author)
+            answered, state = desk.clock.synced, desk.halts().state.name
+    except TradingAssetsError as error:
+        raise NothingCancelled(
+            f"killed: {kept} stops every process of this configuration. But no order was cancelled: "
+            f"{str(error).rstrip('.')}. Mend that and kill again, or cancel at the broker"
+        ) from error
+    if as_json:
+        show_json(
+            {"state": state, "broker_answered": answered, "orders": [order_line(order) for order in orders]}
+        )
+        return
+    say(f"{state}: killed by {author}: {reason}")
+    show_table(
+        ("symbol", "side", "qty", "limit", "order"),
+        [
+            (
+                order.intent.symbol,
+                Side(order.intent.side).name.lower(),
+                order.intent.qty,
+                order.intent.limit_price,
+                order.state,
+            )
+            for order in orders
+        ],
+        nothing="no order was working",
+    )
+    if not answered:
+        say("the broker does not answer: what works there is cancelled at the next look that reaches it")
+
+
+def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> None:
+    """Sell every position by the broker's quantities; the one thing that a kill lets through.
+
+    Working orders are cancelled first. What does not fill at once is repriced by the next ticks. Exit
+    status 1: something was refused or is not filled yet.
+    """
+    with progress("flatten"), opened(config) as desk:
+        verdicts, orders = operator.flatten(desk, reason=reason, author=operator.person())
+    if as_json:
+        show_json(
+            {
+                "verdicts": [verdict_line(verdict) for verdict in verdicts],
+                "orders": [order_line(order) for order in orders],
+            }
+        )
+    elif verdicts:
+        show_verdicts(verdicts, orders)
+    else:
+        say("no position to sell")
+    if any(verdict.failed for verdict in verdicts) or any(order.state != State.FILLED for order in orders):
+        raise typer.Exit(1)
+
+
+def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
+    """Take back every halt and break lock, and take up looser limits of the file. A person's act.
+
+    Refused while a kill is still set in the environment or as the kill file: remove it first. Losses are
+    measured anew from here; a break that is still there locks again.
+    """
+    with opened(config) as desk:
+        waiting = desk.looser_waiting
+        cleared = operator.rearm(desk, reason=reason, author=operator.person())
+        state = desk.halts().state.name
+    if as_json:
+        show_json({"state": state, "cleared": cleared, "limits_taken_up": waiting})
+        return
+    say(f"{state}: cleared {', '.join(cleared) or 'no halt'}")
+    if waiting:
+        say(f"limits taken up from the file: {', '.join(waiting)}")
+
+
+def adopt(reason: Reason, config: Config = None, as_json: Json = False) -> None:
+    """Take over an account that was not empty at first start: what it holds becomes the opening entry."""
+    from trading_assets.engine.reconcile import adopt as adopt_account
+
+    with opened(config) as desk:
+        already = bool(desk.journal.opening(desk.book))
+        adopted = adopt_account(desk, author=operator.person(), reason=reason)
+        book = desk.book
+    if as_json:
+        show_json({"book": book, "already_open": already, "positions": adopted})
+    elif already:
+        say(f"the book {book} is open already: nothing to adopt")
+    else:
+        say(f"the book {book} begins with {adopted} positions, and the cash that the broker states")
+
+
+def arm(reason: Reason, config: Config = None) -> None:
+    """Let a live book trade. Without it no order of `mode: live` leaves; a paper book needs none."""
+    from trading_assets.engine.arming import arm as arm_book
+
+    with opened(config) as desk:
+        arm_book(desk, reason=reason, author=operator.person())
+        say(f"the live book {desk.book} is armed")
+
+
+def disarm(config: Config = None) -> None:
+    """Take the arming of a live book back."""
+    from trading_assets.engine.arming import disarm as disarm_book
+
+    with opened(config) as desk:
+        disarm_book(desk, author=operator.person())
+        say(f"the book {desk.book} is not armed")
+
+
+def alert_test(as_json: Json = False) -> None:
+    """Send a test alert to every address in TRADING_ASSETS_ALERT_URLS. Exit status 1: one did not take it."""
+    from trading_assets.engine.alerts import test_alert
+
+    taken = test_alert(os.environ)
+    if as_json:
+        show_json(taken)
+    else:
+        for address, took in taken.items():
+            say(f"{address}: {'taken' if took else 'NOT TAKEN'}")
+    if not all(taken.values()):
+        raise typer.Exit(1)

@@ -1,0 +1,231 @@
+"""Commands that run something and stay: `demo`, `up`, `exchange`, `replay`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from trading_assets.cli.options import Config, Json, day, settings_of
+from trading_assets.cli.output import plain, progress, say, show_json, show_lines
+from trading_assets.config import path_in_use
+from trading_assets.errors import InvalidInput
+
+
+def demo(
+    home: Annotated[Path, typer.Option(help="Where everything of it goes.")] = Path("var/demo"),
+) -> None:
+    """Train, trade two sessions on the embedded exchange, show the gate at work, sum up."""
+    from trading_assets.demo.play import play
+
+    if not play(Path.cwd(), home.resolve()):
+        raise typer.Exit(1)
+
+
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's web interface.")] = 3000,
+    first: Annotated[
+        date | None,
+        typer.Option(parser=day, metavar="DATE", help="The session that a new exchange begins with."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """The whole desk here: embedded exchange, Dagster's web interface and daemon, until Ctrl-C.
+
+    Waits until all of it is ready and says the addresses. What `make up` runs.
+    """
+    from trading_assets.up import FIRST_SESSION
+    from trading_assets.up import up as run_desk
+
+    path = path_in_use(config, os.environ)
+    run_desk(Path.cwd(), path, port=port, first=first or FIRST_SESSION, say=say)
+
+
+def replay(
+    first: Annotated[
+        date, typer.Option("--from", parser=day, metavar="DATE", help="The first day of the range.")
+    ],
+    last: Annotated[date, typer.Option("--to", parser=day, metavar="DATE", help="The last day of it.")],
+    signals: Annotated[
+        Path | None,
+        typer.Option(help="Signals in CSV or Parquet: symbol, value, session or as_of; else the model's."),
+    ] = None,
+    interval: Annotated[str, typer.Option(help="daily, or minutes between two ticks.")] = "daily",
+    bars: Annotated[
+        Literal["bundled", "history"], typer.Option(help="Bundled bars, or those of the history.")
+    ] = "bundled",
+    cash: Annotated[str, typer.Option(help="USD to begin with.")] = "100000",
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A limit in place of the configuration's; inf lifts it."),
+    ] = None,
+    spread_bps: Annotated[
+        float | None, typer.Option(help="Assumed around prices, basis points; as configured.")
+    ] = None,
+    rearm_daily: Annotated[
+        bool, typer.Option("--rearm-daily", help="Take a person to rearm before each session.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Of the book and its files; the range where not given.")] = "",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Replay past sessions through the same decisions, into a DuckDB file and a page of its own.
+
+    No broker is in reach of it. Exit status 1: a limit did not hold in some session, or a loss tripped.
+    """
+    from trading_assets.engine.replay import ExternalSignals, ModelSignals, ReplaySpec, run
+    from trading_assets.engine.replay.limit_groups import WARNINGS, Group
+    from trading_assets.engine.replay.signal_file import read_signals
+
+    settings = settings_of(config)
+    source: ExternalSignals | ModelSignals
+    if signals is not None:
+        source = ExternalSignals(read_signals(signals))
+    elif settings.model_path is not None and settings.features_path is not None:
+        source = ModelSignals(settings.model_path, settings.features_path)
+    else:
+        raise InvalidInput(
+            "neither --signals nor a model",
+            where="replay",
+            remedy="Give a file of signals, or set model_path and features_path in the configuration.",
+        )
+    minutes: Any = int(interval) if interval.isdecimal() else interval
+    spec = ReplaySpec(
+        first=first,
+        last=last,
+        source=source,
+        name=name,
+        interval=minutes,
+        bars=bars,
+        cash_usd=float(_usd(cash)),
+        limits=dict(_limit(text) for text in limit or ()),
+        spread_bps=spread_bps,
+        rearm_daily=rearm_daily,
+    )
+    with progress(f"replay {first} to {last}") as step:
+        report = run(settings, spec, progress=lambda done, of: step(f"session {done} of {of}"))
+    failing = {group: report.failing(group) for group in Group}
+    figures = plain(report.figures)
+    if as_json:
+        show_json(
+            {
+                "book": report.book,
+                "history": report.history_path,
+                "page": report.page_path,
+                "sessions": len(report.sessions),
+                "closing_equity": report.closing_equity,
+                "figures": figures,
+                "verdict_codes": report.verdict_codes,
+                "failing_sessions": failing,
+                "model_version": report.model_version,
+                "in_sample_sessions": report.in_sample,
+                "derived": report.derived,
+                "missing_bars": report.missing_bars,
+                "seconds": report.seconds,
+            }
+        )
+    else:
+        show_lines(
+            [
+                ("replayed", f"{len(report.sessions)} sessions in {report.seconds:.1f} s"),
+                ("equity", f"{spec.cash_usd:,.2f} to {report.closing_equity:,.2f} USD"),
+                *((f"  {figure}", value) for figure, value in figures.items()),
+                ("verdicts", ", ".join(f"{code} {count}" for code, count in report.verdict_codes.items())),
+                *((f"  {group} failed", f"{len(days)} sessions") for group, days in failing.items() if days),
+                ("page", report.page_path),
+                ("history", report.history_path),
+            ]
+        )
+        if report.derived:
+            say("minute bars are derived from daily ones, which know the close: no figure is evidence")
+        if report.in_sample:
+            say(f"the model was trained on {report.in_sample} of these sessions: no evidence in them")
+    if any(days for group, days in failing.items() if group not in WARNINGS):
+        raise typer.Exit(1)
+
+
+def _limit(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--limit") from None
+
+
+def exchange(
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Its journal; `exchange` in the data directory where not given.")
+    ] = None,
+    start: Annotated[
+        date | None,
+        typer.Option(
+            parser=day, metavar="DATE", help="The session at whose open a new exchange's clock stands."
+        ),
+    ] = None,
+    cash: Annotated[str, typer.Option(help="USD in a new exchange's account.")] = "100000",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Of the Alpaca API; 0 is any free one; as configured."),
+    ] = None,
+    control_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Of the control plane; 0 is any free one; as configured."),
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Run the embedded exchange alone, in the foreground, until Ctrl-C. What it answered survives.
+
+    It serves Alpaca's API on loopback to any Alpaca client. Its clock stands until the control plane moves
+    it; that needs the token in TRADING_ASSETS_EXCHANGE_TOKEN, which you choose.
+    """
+    from trading_assets.exchange.app import Urls, serve
+    from trading_assets.exchange.bundled import open_venue
+    from trading_assets.exchange.credentials import KEY_ID, SECRET, control_token
+    from trading_assets.market.sessions import Sessions
+    from trading_assets.up import FIRST_SESSION
+
+    settings = settings_of(config)
+    token = control_token()
+    session = start or FIRST_SESSION
+    venue = open_venue(
+        state_dir or settings.data_dir / "exchange", start_ns=Sessions().open_ns(session), cash=_usd(cash)
+    )
+
+    def ready(urls: Urls) -> None:
+        if as_json:
+            show_json(urls)
+            return
+        say(f"Alpaca's API on {urls.url}, keys {KEY_ID} and {SECRET}")
+        say(f"the control plane on {urls.control_url}; Ctrl-C ends it")
+
+    with suppress(KeyboardInterrupt):  # the way to end it
+        serve(
+            venue,
+            token=token,
+            port=_port(settings.embedded.url) if port is None else port,
+            control_port=_port(settings.embedded.control_url) if control_port is None else control_port,
+            ready=ready,
+        )
+
+
+def _port(origin: str) -> int:
+    port = urlsplit(origin).port
+    assert port is not None  # the configuration demands one
+    return port
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text!r} is no amount in USD", param_hint="--cash")
+    return amount

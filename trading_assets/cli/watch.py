@@ -1,0 +1,164 @@
+"""Commands that look: `status`, `orders`, `positions`. They change nothing, and work without the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from trading_assets.cli.options import Config, Json, Session, opened
+from trading_assets.cli.output import plain, say, show_json, show_lines, show_table
+from trading_assets.engine.explain import Explained, explained
+from trading_assets.engine.standing import Standing, standing
+from trading_assets.engine.standing import positions as held_positions
+from trading_assets.market.sessions import new_york_time
+
+Why = Annotated[bool, typer.Option("--why", help="Refusals and signals without an order too, each with why.")]
+
+
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Where the book stands: venue, halts and locks, equity and losses, orders, what waits.
+
+    Exit status 0: the broker answers, the book is reconciled and ACTIVE, nothing is broken or locked.
+    1: something of it is not so, and the output says what.
+    """
+    with opened(config) as desk:
+        found = standing(desk)
+    if as_json:
+        show_json({**plain(found), "well": found.well})
+    else:
+        show_lines(_standing_lines(found))
+    if not found.well:
+        raise typer.Exit(1)
+
+
+def orders(
+    session: Session = None,
+    symbol: Annotated[str | None, typer.Option(help="Of one symbol only.")] = None,
+    why: Why = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """The session's orders and where they stand; with --why also what was refused or held, and why."""
+    with opened(config) as desk:
+        day = desk.session_text() if session is None else session.isoformat()
+        lines = explained(desk.journal, desk.book, day, symbol=symbol)
+    if not why:
+        lines = [line for line in lines if line.state is not None]
+    if as_json:
+        show_json({"session": day, "orders": lines})
+        return
+    show_table(
+        ("tick", "symbol", "kind", "side", "qty", "limit", "verdict", "order", "filled"),
+        [
+            (
+                new_york_time(line.tick_ns)[11:],
+                line.symbol,
+                line.kind,
+                line.side,
+                line.qty,
+                line.limit_price,
+                line.outcome,
+                line.state,
+                line.filled_qty,
+            )
+            for line in lines
+        ],
+        nothing=f"no {'decision' if why else 'order'} in the session {day}",
+        title=f"session {day}",
+    )
+    if why:
+        for line in lines:
+            for text in _reasons(line):
+                say(text)
+
+
+def positions(config: Config = None, as_json: Json = False) -> None:
+    """What the ledger says is held, beside what the broker says.
+
+    Exit status 1: they differ, or the broker does not answer.
+    """
+    with opened(config) as desk:
+        found = held_positions(desk)
+    agree = all(line.agrees for line in found.positions)
+    if as_json:
+        show_json({**plain(found), "agree": agree and not found.unreachable})
+    else:
+        show_table(
+            ("symbol", "ledger", "broker", "average cost", "mark", "value", "unrealised", ""),
+            [
+                (
+                    line.symbol,
+                    line.qty,
+                    line.broker_qty,
+                    line.avg_cost,
+                    line.mark,
+                    line.market_value,
+                    line.unrealised,
+                    "" if line.agrees else "DIFFERS",
+                )
+                for line in found.positions
+            ],
+            nothing="no position",
+        )
+        say(f"cash {found.cash:,.2f} USD in the ledger, {new_york_time(found.at_ns)}")
+        if found.unreachable:
+            say(f"the broker does not answer: {found.unreachable}")
+    if found.unreachable or not agree:
+        raise typer.Exit(1)
+
+
+def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
+    yield "book", f"{found.book} ({found.mode} on {found.venue})"
+    yield "venue", f"DOES NOT ANSWER: {found.unreachable}" if found.unreachable else "answers"
+    market = "open" if found.market_open else "closed"
+    yield "time", f"{new_york_time(found.now_ns)}, {market}, session {found.session or 'none today'}"
+    yield "state", found.halt_state
+    for halt in found.halts:
+        yield "  halted", f"{halt.cause} since {new_york_time(halt.at_ns)} by {halt.author}: {halt.reason}"
+    if found.kill_switch:
+        yield "  kill", f"set in {found.kill_switch}"
+    for lock in found.locks:
+        yield "  locked", f"{lock.symbol}: {lock.cause} since {new_york_time(lock.at_ns)}: {lock.reason}"
+    if found.limits_waiting:
+        yield "  limits", f"looser ones wait for rearm: {', '.join(found.limits_waiting)}"
+    if not found.opened:
+        yield "ledger", "not opened: reconcile once; an account that is not empty needs `adopt --reason`"
+    elif found.reconciled_ns is not None:
+        yield "reconciled", new_york_time(found.reconciled_ns)
+    for record in found.breaks:
+        differ = f"ours {record.ours}, theirs {record.theirs}, seen {record.sightings} times"
+        yield "  break", f"{record.kind} {record.subject}: {differ}"
+    if found.equity is not None:
+        yield "equity", f"{found.equity.equity:,.2f} USD, previous close {found.equity.e0:,.2f}"
+    for loss in found.losses:
+        yield f"  {loss.name}", f"{loss.measured:.3%} of {loss.limit:.3%}"
+    yield "orders", f"{found.open_orders} open, {found.sent_today} sent today"
+    if found.last_tick_ns is not None:
+        passed = (
+            f"checks not passed: {', '.join(found.vetoed)}" if found.vetoed else "every blocking check passed"
+        )
+        yield "last tick", f"{new_york_time(found.last_tick_ns)}, {passed}"
+    yield "waiting", f"{found.pending_signals} signals, {found.pending_alerts} alerts"
+    if found.lease:
+        yield "running", found.lease
+
+
+def _reasons(line: Explained) -> Iterator[str]:
+    head = f"{new_york_time(line.tick_ns)[11:]} {line.symbol}"
+    if line.side is None:
+        yield f"{head}: {_UNPROPOSED.get(line.outcome, line.outcome)} (signal {line.signal:g})"
+    for code in line.failed:
+        measured = f"measured {code.measured:.10g}, limit {code.limit:.10g}"
+        yield f"{head}: {code.code} (check {code.check}): {measured}"
+    if line.detail:
+        yield f"{head}: order {line.state}: {line.detail}"
+
+
+_UNPROPOSED = {
+    "BELOW_THRESHOLD": "BELOW_THRESHOLD: too weak to act on",
+    "HELD": "HELD: the position is where the signal wants it",
+    "NO_PRICE": "NO_PRICE: no price to trade at",
+    "SUPERSEDED": "SUPERSEDED: a newer signal of the symbol came with it",
+}

@@ -1,0 +1,138 @@
+"""One whole tick in one call: the steps of the live assets in their order, with every check stored.
+
+For who runs a tick without Dagster: the command line and `trading_assets.desk`. What a step does is
+its own module's; here is only the order, and what happens when one fails: its checks stay unstored,
+so that the tick's entries are vetoed, while protection and exits go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+from trading_assets.engine import checks, data_checks, featurise, ingest, settle, signalling
+from trading_assets.engine.checks import CheckOutcome
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.limit_checks import limit_checks
+from trading_assets.engine.order_checks import fill_checks, order_checks
+from trading_assets.engine.reconcile import ReconcileReport
+from trading_assets.engine.tick import ExecutionReport, execute, refuse_other_times
+from trading_assets.errors import TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_time
+
+log = get_logger(__name__)
+
+Progress = Callable[[str], None]
+
+
+class MarketClosed(TradingAssetsError):
+    """There is nothing to decide: no session is under way, or its first tick is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class TickReport:
+    execution: ExecutionReport
+    reconciliation: ReconcileReport | None  # None: it failed, see `problems`
+    failed_checks: tuple[CheckOutcome, ...]
+    problems: tuple[str, ...]  # the steps that failed, each with its reason
+
+
+@dataclass(slots=True)
+class _Steps:
+    """What the steps leave behind."""
+
+    desk: Desk
+    session: date
+    tick_ns: int
+    progress: Progress
+    failed: list[CheckOutcome] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def attempted(self, step: str) -> Iterator[None]:
+        """Say what is under way; keep its failure instead of raising it."""
+        self.progress(step)
+        try:
+            yield
+        except TradingAssetsError as error:
+            log.error("step failed", step=step, session=self.session.isoformat(), why=str(error))
+            self.problems.append(f"{step}: {error}")
+
+    def keep(self, outcomes: list[CheckOutcome]) -> None:
+        checks.record(self.desk, self.session, self.tick_ns, outcomes)
+        self.failed += [outcome for outcome in outcomes if not outcome.passed]
+
+
+def run_tick(
+    desk: Desk,
+    session: date,
+    tick_ns: int,
+    execution_id: str,
+    *,
+    holder: str = "tick",
+    progress: Progress = lambda step: None,
+) -> TickReport:
+    """Bars to reconciled positions at one tick. `progress` is told each step as it begins.
+
+    Raises NotThisTick, LeaseHeld and BrokerError as `engine.tick.execute` does. What fails before or
+    after the orders is in the report.
+    """
+    desk.clock.sync()
+    refuse_other_times(desk, session, tick_ns)
+    steps = _Steps(desk, session, tick_ns, progress)
+    with steps.attempted("bars"):
+        ingest.store_bars(desk, session, tick_ns)
+        steps.keep(data_checks.bar_checks(desk, session, tick_ns))
+    if not steps.problems:
+        with steps.attempted("features"):
+            featurise.store_features(desk, session, tick_ns)
+            steps.keep(data_checks.feature_checks(desk, session, tick_ns))
+    if not steps.problems:
+        with steps.attempted("signals"):
+            signalling.store_signals(desk, session, tick_ns)
+            steps.keep(data_checks.signal_checks(desk, session, tick_ns))
+    progress("orders")
+    execution = execute(desk, session, tick_ns, execution_id, holder=holder)
+    reconciliation: ReconcileReport | None = None
+    with steps.attempted("fills"):
+        settle.settle_fills(desk, session, tick_ns)
+        steps.keep([*order_checks(desk, session), *fill_checks(desk, session)])
+    with steps.attempted("positions"):
+        reconciliation = settle.settle_positions(desk, session, tick_ns)
+        steps.keep(limit_checks(desk))
+    return TickReport(execution, reconciliation, tuple(steps.failed), tuple(steps.problems))
+
+
+def tick_now(desk: Desk) -> tuple[date, int]:
+    """The session under way and the tick to run now: the venue's time itself while signals from outside
+    wait, else the latest tick that is due. Raises MarketClosed."""
+    desk.clock.sync()
+    now = desk.now_ns()
+    session = open_session(desk)
+    if not desk.settings.model.enabled and desk.journal.pending_signals(desk.book):
+        return session, now
+    ticks = desk.sessions.ticks(session, desk.settings.tick_minutes)
+    due = [tick for tick in ticks if tick <= now]
+    if not due:
+        raise MarketClosed(
+            f"it is {new_york_time(now)} at the venue and no tick of {session} is due before "
+            f"{new_york_time(ticks[0])}; wait for it, or move the embedded exchange's clock"
+        )
+    return session, due[-1]
+
+
+def open_session(desk: Desk) -> date:
+    """The session that is open at the venue's time. Raises MarketClosed."""
+    now = desk.now_ns()
+    today = desk.today()
+    if desk.sessions.is_open(now):
+        return today
+    before_open = desk.sessions.is_session(today) and now < desk.sessions.open_ns(today)
+    following = today if before_open else desk.sessions.next(today)
+    raise MarketClosed(
+        f"XNYS is closed: it is {new_york_time(now)} at the venue and the next session opens "
+        f"{new_york_time(desk.sessions.open_ns(following))}. Nothing was decided; wait for the open"
+    )

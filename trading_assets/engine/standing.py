@@ -1,0 +1,181 @@
+"""Where a book stands: what a person or a script looks at first, from the journal and, where it answers,
+the broker. Reads only; nothing is concluded from a broker that does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+
+from trading_assets.broker.port import BrokerError, PositionState
+from trading_assets.core.breakers import daily_loss, drawdown
+from trading_assets.core.words import HaltState
+from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.checks import missing_or_failed
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.inputs import Phase
+from trading_assets.engine.reconcile import QUANTITY_TOLERANCE, WATERMARK
+from trading_assets.engine.settle import marks
+from trading_assets.store.records import BreakRecord, EquityRecord, HaltRecord, LockRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One loss breaker: the fraction measured and where it trips."""
+
+    name: str
+    measured: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    book: str
+    venue: str
+    mode: str
+    now_ns: int
+    unreachable: str  # why the broker does not answer, or empty: then the figures are the journal's last
+    session: str | None  # today's, where there is one
+    market_open: bool
+    halt_state: str
+    halts: tuple[HaltRecord, ...]  # as latched, with author and reason
+    kill_switch: str | None  # where a kill is set now
+    locks: tuple[LockRecord, ...]
+    opened: bool  # False: waits for `adopt`, or for its first reconciliation
+    reconciled_ns: int | None
+    breaks: tuple[BreakRecord, ...]
+    equity: EquityRecord | None
+    losses: tuple[Loss, ...]
+    open_orders: int
+    sent_today: int
+    pending_signals: int
+    pending_alerts: int
+    lease: str | None  # who runs the book at this moment
+    limits_waiting: tuple[str, ...]  # looser in the file than in force
+    last_tick_ns: int | None
+    vetoed: tuple[str, ...]  # blocking checks that did not pass at the last tick
+
+    @property
+    def well(self) -> bool:
+        """Reachable, reconciled, ACTIVE, nothing broken."""
+        return (
+            not self.unreachable
+            and self.opened
+            and self.halt_state == HaltState.ACTIVE.name
+            and self.kill_switch is None
+            and not self.breaks
+            and not self.locks
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPosition:
+    """One symbol in ledger and broker. Prices in USD a share."""
+
+    symbol: str
+    qty: float
+    avg_cost: float
+    mark: float | None
+    market_value: float | None
+    unrealised: float | None
+    broker_qty: float | None  # None: the broker did not answer
+
+    @property
+    def agrees(self) -> bool:
+        return self.broker_qty is None or abs(self.qty - self.broker_qty) <= QUANTITY_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """unreachable: why the broker does not answer, or empty. at_ns: the venue's time of the reading."""
+
+    book: str
+    at_ns: int
+    unreachable: str
+    cash: float
+    positions: tuple[HeldPosition, ...]
+
+
+def standing(desk: Desk) -> Standing:
+    """Look at journal and broker once."""
+    desk.clock.sync()
+    unreachable = "" if desk.clock.synced else str(desk.clock.failure)
+    now, today = desk.now_ns(), desk.today()
+    session = desk.session_text() if desk.sessions.is_session(today) else None
+    journal, book = desk.journal, desk.book
+    equity = journal.latest_equity(book)
+    watermark = journal.mark(book, WATERMARK)
+    lease = journal.lease_holder(book)
+    inputs = journal.tick_inputs(book, session=session) if session else []
+    decided = [record.tick_ns for record in inputs if record.phase != Phase.PROTECT]
+    last_tick = max(decided, default=None)
+    counts = journal.sent_counts(book, session) if session else {}
+    return Standing(
+        book=book,
+        venue=desk.settings.venue,
+        mode=desk.settings.mode,
+        now_ns=now,
+        unreachable=unreachable,
+        session=session,
+        market_open=desk.sessions.is_open(now),
+        halt_state=desk.halts().state.name,
+        halts=tuple(journal.latched(book)),
+        kill_switch=desk.kill_switch(),
+        locks=tuple(journal.locks(book)),
+        opened=bool(journal.opening(book)),
+        reconciled_ns=None if watermark is None else int(watermark),
+        breaks=tuple(journal.open_breaks(book)),
+        equity=equity,
+        losses=() if equity is None else tuple(_losses(desk, equity)),
+        open_orders=len(journal.open_orders(book)),
+        sent_today=sum(sum(count) for count in counts.values()),
+        pending_signals=len(journal.pending_signals(book)),
+        pending_alerts=len(journal.pending_alerts()),
+        lease=None if lease is None else f"{lease.holder}, process {lease.pid}",
+        limits_waiting=desk.looser_waiting,
+        last_tick_ns=last_tick,
+        vetoed=() if last_tick is None else missing_or_failed(desk, last_tick),
+    )
+
+
+def positions(desk: Desk) -> Positions:
+    """The ledger beside the broker."""
+    ledger = ledger_of(desk.journal, desk.book)
+    held = {symbol: holding for symbol, holding in ledger.holdings.items() if holding.qty}
+    theirs: dict[str, PositionState] | None = None
+    priced: dict[str, float] = {}
+    unreachable = ""
+    try:
+        theirs = {position.symbol: position for position in desk.broker.positions()}
+        priced = marks(desk, sorted(held.keys() | theirs.keys()))
+    except BrokerError as error:
+        unreachable = str(error)
+    lines = []
+    for symbol in sorted(held.keys() | (theirs or {}).keys()):
+        qty = held[symbol].qty if symbol in held else 0.0
+        cost = held[symbol].avg_cost if symbol in held else nan
+        price = priced.get(symbol)
+        broker_qty = None
+        if theirs is not None:
+            broker_qty = float(theirs[symbol].qty) if symbol in theirs else 0.0
+        lines.append(
+            HeldPosition(
+                symbol=symbol,
+                qty=qty,
+                avg_cost=cost,
+                mark=price,
+                market_value=None if price is None else qty * price,
+                unrealised=None if price is None else qty * (price - cost),
+                broker_qty=broker_qty,
+            )
+        )
+    return Positions(desk.book, desk.now_ns(), unreachable, ledger.cash_usd, tuple(lines))
+
+
+def _losses(desk: Desk, equity: EquityRecord) -> Iterator[Loss]:
+    limits, now = desk.limits, float(equity.equity)
+    if equity.session == desk.session_text():
+        transfers = float(equity.transfers_today)
+        yield Loss("session_drawdown", drawdown(float(equity.session_peak), now), limits.session_drawdown)
+        yield Loss("daily_loss", daily_loss(float(equity.e0), now, transfers), limits.max_daily_loss)
+    yield Loss("max_drawdown", drawdown(equity.unit_peak, equity.unit_value), limits.max_drawdown)
