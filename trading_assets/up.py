@@ -175,6 +175,7 @@ def _dagster(project: Path, logs: Path, environ: Mapping[str, str], port: int) -
         "dagster-webserver": ["-h", HOST, "-p", str(port), "-w", "workspace.yaml"],
         "dagster-daemon": ["run", "-w", "workspace.yaml"],
     }
+    _create_storage(project, logs, environ)
     started: list[Part] = []
     try:
         for name, arguments in commands.items():
@@ -193,6 +194,23 @@ def _dagster(project: Path, logs: Path, environ: Mapping[str, str], port: int) -
         yield started
     finally:
         _end(started)
+
+
+def _create_storage(project: Path, logs: Path, environ: Mapping[str, str]) -> None:
+    """Have the instance's tables made by one process: two that make them at once can both fail."""
+    log = logs / "dagster-instance.log"
+    with log.open("ab") as output:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "dagster"), "instance", "info"],
+            cwd=project,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise PartFailed(f"the Dagster instance at {environ['DAGSTER_HOME']} cannot be opened; see {log}")
 
 
 def _end(parts: list[Part]) -> None:

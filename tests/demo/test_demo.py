@@ -149,4 +149,4 @@ def test_the_instance_it_leaves_has_a_run_for_every_tick(played: Played) -> None
         runs.execute("SELECT pipeline_name, count(*) FROM runs WHERE status = 'SUCCESS' GROUP BY 1")
     )
     runs.close()
-    assert counted == {"train": 1, "trading_tick": 28, "reconcile": 3}
+    assert counted == {"train": 1, "trading_tick": 28, "reconcile": 3, "replay": 1}
