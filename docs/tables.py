@@ -16,9 +16,11 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import typer
 from sqlalchemy import BigInteger, Table, UniqueConstraint
 
 from trading_assets.broker import port
+from trading_assets.cli import application
 from trading_assets.config import LOOSER_WHEN, Looser, Settings, config_rows
 from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code, failed_codes
 from trading_assets.core.gate import DEFINITION, evaluate
@@ -36,7 +38,14 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
+from trading_assets.defs.jobs import JOBS
+from trading_assets.defs.jobs_day import DAY_JOBS
+from trading_assets.defs.jobs_operator import OPERATOR_JOBS
+from trading_assets.defs.schedules import SCHEDULES
+from trading_assets.defs.sensors import SENSORS
+from trading_assets.defs.sensors_alerts import ALERT_SENSORS
 from trading_assets.engine.checks import CHECKS
+from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
@@ -117,6 +126,49 @@ def checks() -> str:
         for check in CHECKS
     ]
     return _table(("Asset", "Check", "Severity", "Vetoes entries", "Passes when"), rows)
+
+
+def replay_checks() -> str:
+    rows = [
+        (
+            "`replay/replay`",
+            f"`{group}`",
+            "WARN" if group in limit_groups.WARNINGS else "ERROR",
+            limit_groups.DESCRIPTION[group],
+        )
+        for group in limit_groups.Group
+    ]
+    return _table(("Asset", "Check", "Severity", "Passes when"), rows)
+
+
+def commands() -> str:
+    """Every command of the program with the first line of its help."""
+    found: dict[str, Any] = {}
+    for name, command in vars(typer.main.get_command(application.app))["commands"].items():
+        inner = vars(command).get("commands")  # a group's
+        found |= {f"{name} {other}": one for other, one in inner.items()} if inner else {name: command}
+    rows = [(f"`{name}`", command.help.strip().split("\n")[0]) for name, command in found.items()]
+    return _table(("Command", "What it does"), rows)
+
+
+def jobs() -> str:
+    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)]
+    return _table(("Job", "What a run does"), rows)
+
+
+def automation() -> str:
+    """Schedules and sensors. "Starts" is their state in a new instance."""
+    rows = [
+        (
+            f"`{found.name}`",
+            kind,
+            "on" if found.default_status.value == "RUNNING" else "off",
+            found.description,
+        )
+        for kind, group in (("schedule", SCHEDULES), ("sensor", (*SENSORS, *ALERT_SENSORS)))
+        for found in group
+    ]
+    return _table(("Name", "", "Starts", "What it does"), rows)
 
 
 def configuration() -> str:
@@ -247,6 +299,10 @@ def tape() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "checks": checks,
+    "replay-checks": replay_checks,
+    "commands": commands,
+    "jobs": jobs,
+    "automation": automation,
     "configuration": configuration,
     "order-states": order_states,
     "layers": layers,

@@ -26,6 +26,8 @@ from trading_assets.model import registry
 from trading_assets.model.training import Parameters, train
 from trading_assets.model.training_set import Dropped, TrainingSet
 
+pytestmark = pytest.mark.slow
+
 SESSION = date(2012, 9, 11)
 TOKEN = {"TRADING_ASSETS_EXCHANGE_TOKEN": "a test's"}
 

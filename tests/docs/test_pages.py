@@ -1,4 +1,4 @@
-"""What the pages name exists: links, source files, and the columns of the queries they show."""
+"""What the pages name exists: links, source files, columns of queries, commands and options, imports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import typer
 
+from trading_assets.cli.application import app
+from trading_assets.defs.assets_replay import ReplayConfig
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 from trading_assets.store.schema import METADATA
@@ -18,6 +21,16 @@ QUERIES = [
     (page.name, database, sql)
     for page in PAGES
     for database, sql in re.findall(r"```sql\n-- (\S+)\n(.*?)```", page.read_text(), re.DOTALL)
+]
+SNIPPETS = [
+    (page.name, code)
+    for page in PAGES
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
+COMMANDS = [
+    (page.name, line)
+    for page in PAGES
+    for line in re.findall(r"trading-assets ([a-z][a-z-]*[^`\n#]*)", page.read_text())
 ]
 
 
@@ -42,7 +55,7 @@ def test_every_table_of_both_stores_is_explained() -> None:
 
 @pytest.mark.parametrize(("page", "database", "sql"), QUERIES)
 def test_every_query_runs(page: str, database: str, sql: str, tmp_path: Path) -> None:
-    if database.endswith("history.duckdb"):
+    if database.endswith(".duckdb"):
         History(tmp_path / "history.duckdb").query(sql)
     else:
         path = tmp_path / "journal.sqlite"
@@ -55,3 +68,25 @@ def test_the_readme_queries_both_stores() -> None:
         "history.duckdb",
         "journal.sqlite",
     }
+
+
+@pytest.mark.parametrize(("page", "code"), SNIPPETS)
+def test_every_import_of_a_snippet_is_there(page: str, code: str) -> None:
+    compile(code, page, "exec")
+    imports = "\n".join(re.findall(r"^(?:from|import) .*$", code, re.MULTILINE))
+    assert imports
+    exec(imports, {})
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_every_command_exists_and_has_the_options_shown(page: str, line: str) -> None:
+    commands = vars(typer.main.get_command(app))["commands"]
+    name, *words = line.split()
+    assert name in commands, page
+    known = {option for parameter in commands[name].params for option in parameter.opts}
+    assert [word for word in words if word.startswith("--") and word not in known | {"--help"}] == []
+
+
+def test_every_field_of_a_replay_is_explained() -> None:
+    text = (ROOT / "docs" / "replay.md").read_text()
+    assert [name for name in ReplayConfig.model_fields if f"`{name}`" not in text] == []

@@ -40,6 +40,8 @@ from trading_assets.exchange.process import ExchangeDidNotStart, ExchangeProcess
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
 
+pytestmark = pytest.mark.exchange
+
 TOKEN = "a token for tests"
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 DAY = date(2012, 10, 1)

@@ -21,13 +21,13 @@ from trading_assets.engine.accounting import stop_costs
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel, follow
-from trading_assets.engine.halts import Cause, end_session_drawdown, latch
+from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.inputs import ForcedExit, Phase
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.submit import NS, recover, remaining
+from trading_assets.engine.submit import NS, recover, remaining, see_kill_switch
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import LockRecord, OrderRecord, VerdictRecord
@@ -85,20 +85,6 @@ def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> 
     desk.clock.sync()
     with desk.journal.lease(desk.book, holder) as lease:
         return protect(desk, lease, tick_ns=desk.now_ns(), execution_id=execution_id)
-
-
-def see_kill_switch(desk: Desk) -> None:
-    """Latch a kill that the environment or the kill file sets."""
-    seen = desk.kill_switch()
-    if seen is not None:
-        latch(
-            desk.journal,
-            desk.book,
-            Cause.KILL,
-            at_ns=desk.now_ns(),
-            session=desk.session_text(),
-            reason=f"kill seen in {seen}",
-        )
 
 
 def cancel_for_halts(desk: Desk) -> list[OrderRecord]:

@@ -59,8 +59,8 @@ def submit(desk: Desk, lease: Lease, verdict: VerdictRecord, intent: IntentRecor
     return resolve(desk, record, LOOKUP_PAUSES_SECONDS) if State(record.state) is State.UNKNOWN else record
 
 
-def _obstacle(desk: Desk, intent: IntentRecord) -> str:
-    """What has changed between the gate and the wire that forbids sending, or an empty text."""
+def see_kill_switch(desk: Desk, when: str = "") -> None:
+    """Latch a kill that the environment or the kill file sets. `when` is added to the recorded reason."""
     seen = desk.kill_switch()
     if seen is not None:
         latch(
@@ -69,8 +69,13 @@ def _obstacle(desk: Desk, intent: IntentRecord) -> str:
             Cause.KILL,
             at_ns=desk.now_ns(),
             session=desk.session_text(),
-            reason=f"kill seen in {seen} before sending {intent.client_order_id}",
+            reason=f"kill seen in {seen}{when}",
         )
+
+
+def _obstacle(desk: Desk, intent: IntentRecord) -> str:
+    """What has changed between the gate and the wire that forbids sending, or an empty text."""
+    see_kill_switch(desk, f" before sending {intent.client_order_id}")
     halts = desk.halts()
     if halts.state is HaltState.HALTED and intent.kind != Kind.FLATTEN:
         return f"halted between gate and wire: {halts.cause}"
