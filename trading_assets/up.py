@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -161,6 +162,7 @@ def _exchange(settings: Settings, token: str, first: date) -> Iterator[ExchangeP
         state_dir=Path(settings.data_dir) / "exchange",
         token=token,
         start_ns=Sessions().open_ns(first) - HOUR_NS,
+        spread_bps=Decimal(str(settings.quote_spread_bps)),
         port=_port(settings.embedded.url),
         control_port=_port(settings.embedded.control_url),
         own_session=True,
@@ -175,7 +177,7 @@ def _dagster(project: Path, logs: Path, environ: Mapping[str, str], port: int) -
         "dagster-webserver": ["-h", HOST, "-p", str(port), "-w", "workspace.yaml"],
         "dagster-daemon": ["run", "-w", "workspace.yaml"],
     }
-    _create_storage(project, logs, environ)
+    _open_instance(project, logs, environ)
     started: list[Part] = []
     try:
         for name, arguments in commands.items():
@@ -196,12 +198,12 @@ def _dagster(project: Path, logs: Path, environ: Mapping[str, str], port: int) -
         _end(started)
 
 
-def _create_storage(project: Path, logs: Path, environ: Mapping[str, str]) -> None:
-    """Have the instance's tables made by one process: two that make them at once can both fail."""
+def _open_instance(project: Path, logs: Path, environ: Mapping[str, str]) -> None:
+    """Have the instance's tables made, and what a crash left of runs ended, before its parts start."""
     log = logs / "dagster-instance.log"
     with log.open("ab") as output:
         done = subprocess.run(
-            [str(Path(sys.executable).parent / "dagster"), "instance", "info"],
+            [sys.executable, "-m", "trading_assets.defs.opening"],
             cwd=project,
             env=environ,
             stdin=subprocess.DEVNULL,
