@@ -67,6 +67,8 @@ def test_it_succeeds_and_says_what_was_done(played: Played) -> None:
     assert "All of it held" in played.said
     assert "PRETRADE_GATE_REJECT: STALE_SIGNAL" in played.said
     assert "PRETRADE_GATE_REJECT: KILL_SWITCH_ACTIVE cause=KILL" in played.said
+    assert "signal AAPL=0.15, 130 s old: PRETRADE_GATE_REJECT: STALE_SIGNAL" in played.said
+    assert "the same, fresh: passed, accepted, filled 1 share(s), reconciled" in played.said
     assert "killed: the resting order is cancelled" in played.said
 
 
@@ -138,7 +140,7 @@ def test_its_log_is_one_json_object_a_line_with_the_named_lines_and_no_line_twic
     events = [json.loads(line) for line in lines]
     texts = [event["event"] for event in events]
     assert any(text.startswith("Pre-trade gate PASS symbol=AAPL") for text in texts)
-    assert any(text.startswith("PRETRADE_GATE_REJECT: STALE_SIGNAL symbol=IBM") for text in texts)
+    assert any(text.startswith("PRETRADE_GATE_REJECT: STALE_SIGNAL symbol=AAPL") for text in texts)
     assert {"order accepted", "order filled", "reconciled"} <= set(texts)
     assert len(lines) == len(set(lines))
 

@@ -46,27 +46,28 @@ def train(stage: Stage, console: Console) -> None:
 
 
 def controls(stage: Stage, console: Console) -> None:
-    """A signal passes, a stale one is refused, a kill cancels what rests and refuses what follows."""
+    """A stale signal is refused, the same fresh passes; a kill cancels what rests and refuses the rest."""
     session = CONTROLS_SESSION
     ticks = stage.sessions.ticks(session, 30)
     _at(stage, ticks[0])
     with _desk(stage) as desk:
-        signalling.receive(desk, "AAPL", 0.15, source="demo")
+        old = desk.now_ns() - STALE_SECONDS * SECOND_NS
+        signalling.receive(desk, "AAPL", 0.15, as_of_ns=old, source="demo")
     verdict = _one_verdict(_tick(stage, console, session, ticks[0], stage.outside_config))
+    _must_be(verdict, "STALE_SIGNAL")
+    console.print(
+        f"  signal AAPL=0.15, {STALE_SECONDS} s old: PRETRADE_GATE_REJECT: {reason(verdict.failed)}"
+    )
+
+    _at(stage, ticks[1])
+    with _desk(stage) as desk:
+        signalling.receive(desk, "AAPL", 0.15, source="demo")
+    verdict = _one_verdict(_tick(stage, console, session, ticks[1], stage.outside_config))
     _require(not verdict.failed, f"AAPL=0.15 was refused: {reason(verdict.failed, verdict.cause)}")
     with _desk(stage) as desk:
         order = desk.journal.order(verdict.client_order_id)
         _require(order.state == "FILLED", f"AAPL=0.15 was not filled: {order.state}")
-        console.print(f"  signal AAPL=0.15: passed, accepted, filled {order.filled_qty} share(s), reconciled")
-
-    _at(stage, ticks[1])
-    with _desk(stage) as desk:
-        signalling.receive(
-            desk, "IBM", 0.15, as_of_ns=desk.now_ns() - STALE_SECONDS * SECOND_NS, source="demo"
-        )
-    verdict = _one_verdict(_tick(stage, console, session, ticks[1], stage.outside_config))
-    _must_be(verdict, "STALE_SIGNAL")
-    console.print(f"  the same, {STALE_SECONDS} s old: PRETRADE_GATE_REJECT: {reason(verdict.failed)}")
+        console.print(f"  the same, fresh: passed, accepted, filled {order.filled_qty} share(s), reconciled")
 
     _at(stage, ticks[2])
     with _desk(stage) as desk:

@@ -82,7 +82,7 @@ def summarise(stage: Stage, console: Console) -> bool:
     held.add_row("cash", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}", "")
     console.print(held)
 
-    passed, failed = _checks(stage.instance)
+    passed, warned, failed = _checks(stage.instance)
     clients = stage.keeper.clients()
     rows = (
         ("sessions traded", str(ticks["sessions"])),
@@ -93,7 +93,7 @@ def summarise(stage: Stage, console: Console) -> bool:
         ("breaks", str(len(breaks))),
         ("ledger and broker", "agree" if agree else "DIFFER"),
         ("equity", f"${account.equity:.2f} of derived minute bars: no performance figure"),
-        ("checks passed / failed", f"{passed} / {len(failed)}"),
+        ("checks passed/warned/failed", f"{passed} / {warned} / {len(failed)}"),
         ("requests to the exchange", ", ".join(f"{n} by {agent}" for agent, n in clients.items())),
     )
     for name, value in rows:
@@ -104,9 +104,9 @@ def summarise(stage: Stage, console: Console) -> bool:
     return agree and not breaks and not failed and model_filled >= MINIMUM_MODEL_FILLS
 
 
-def _checks(instance: dg.DagsterInstance) -> tuple[int, list[str]]:
-    """Evaluations in the instance: how many passed, and those of severity ERROR that did not."""
-    passed, failed = 0, []
+def _checks(instance: dg.DagsterInstance) -> tuple[int, int, list[str]]:
+    """Evaluations in the instance: how many passed, how many only warn, and the errors by name."""
+    passed, warned, failed = 0, 0, []
     for run in instance.get_runs():
         records = instance.get_records_for_run(
             run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
@@ -121,7 +121,9 @@ def _checks(instance: dg.DagsterInstance) -> tuple[int, list[str]]:
                 failed.append(
                     f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name} ({run.run_id})"
                 )
-    return passed, failed
+            else:
+                warned += 1
+    return passed, warned, failed
 
 
 def _where(stage: Stage, console: Console) -> None:
