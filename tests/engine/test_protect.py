@@ -15,7 +15,7 @@ import pytest
 from ground import Ground, buy, buy_dear, execute, prepare, run_tick
 from planted import Altered
 
-from trading_assets.broker.port import NewOrder, OrderState
+from trading_assets.broker.port import NewOrder, OrderState, Unreachable
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
 from trading_assets.engine import checks, data_checks, operator, signalling
@@ -257,6 +257,30 @@ def test_data_checks_veto_entries_while_a_stop_sells_in_the_same_execution(groun
         assert {reason(v.failed, v.cause) for v in report.verdicts if v.symbol == "IBM"} == {
             "REDUCE_ONLY cause=CHECKS_FAILED"
         }
+
+
+def test_without_the_brokers_clock_entries_wait_while_a_stop_sells(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy_dear(ground, desk)
+    now = ground.go_to_tick(1)
+    with ground.desk() as desk:
+        signalling.receive(desk, "IBM", 1.0)
+        prepare(desk, ground.session, now)
+
+        def unreadable() -> None:
+            raise Unreachable("the clock does not answer")
+
+        monkeypatch.setattr(desk.broker, "clock", unreadable)
+        report = execute(desk, ground.session, now)
+        assert [(order.intent.kind, order.state) for order in report.orders] == [("stop", "FILLED")]
+        assert {reason(v.failed, v.cause) for v in report.verdicts if v.symbol == "IBM"} == {
+            "REDUCE_ONLY cause=BROKER_UNREACHABLE"
+        }
+        monkeypatch.undo()
+        assert protect_alone(desk, new_execution_id()).transient == ()  # it lasts as long as its reason
 
 
 def test_an_exit_by_signal_that_does_not_fill_is_sent_again_at_the_new_price(ground: Ground) -> None:

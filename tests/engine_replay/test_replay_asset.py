@@ -197,14 +197,14 @@ def test_two_years_of_the_model_trained_on_the_ten_before_replay_within_half_a_m
     assert train.success
     version = train.asset_materializations_for_node("model")[0].metadata["version"].value
     champion = next(place.root.parent.parent.rglob("champion"))
-    began, began_cpu = time.monotonic(), time.process_time()
+    began = time.monotonic()
     result = place.run(
         "2011-01-03",
         "2012-12-31",
         model_path=str(champion / "model.ubj"),
         features_path=str(champion / "features.json"),
     )
-    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - began_cpu
+    seconds = time.monotonic() - began
     assert result.success
     whole = place.metadata("2012-12-31")
     with capsys.disabled():
@@ -213,5 +213,4 @@ def test_two_years_of_the_model_trained_on_the_ten_before_replay_within_half_a_m
     assert whole["model_version"] == version
     assert len(result.get_asset_materialization_events()) == 502
     assert evaluations(result)["limits"].passed
-    # CPU seconds of all threads: on a shared machine the wall clock measures the neighbours too
-    assert cpu_seconds < LONGEST_SECONDS
+    assert seconds < LONGEST_SECONDS

@@ -24,7 +24,7 @@ from trading_assets.engine.follow import cancel, follow
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.inputs import ForcedExit, Phase
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
-from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
+from trading_assets.engine.risk import broker_clock, keep_close_equity, observe, transient_causes
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import NS, recover, remaining, see_kill_switch
@@ -67,7 +67,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     account = desk.broker.account()
     observe(desk, account)
     keep_close_equity(desk, account)
-    transient = transient_causes(desk, account, desk.broker.clock())
+    transient = transient_causes(desk, account, broker_clock(desk))
     cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
     stopped = _stops_in_force(desk, report) if report.opened else ()
     exits = _stop_exits(desk, stopped)

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from math import isnan, nan
 
-from trading_assets.broker.port import AccountState, ClockState
+from trading_assets.broker.port import AccountState, BrokerError, ClockState
 from trading_assets.core.breakers import (
     daily_loss,
     drawdown,
@@ -102,18 +102,22 @@ def _daily_loss(desk: Desk, record: EquityRecord) -> float:
     return float(daily_loss(e0, float(record.equity), transfers))
 
 
-def transient_causes(desk: Desk, account: AccountState, clock: ClockState) -> tuple[Cause, ...]:
-    """What forbids entries as long as it lasts: clock skew, calendars that disagree, an E0 that does
-    not fit our stored close. The embedded exchange's clock is virtual and is not held to the machine's."""
-    causes = []
-    now = clock.now_ns
+def broker_clock(desk: Desk) -> ClockState | None:
+    """The broker's clock; None while it cannot be read. "Now" is then the last offset carried on, the
+    calendar alone says whether the market is open, and entries wait (BROKER_UNREACHABLE)."""
+    try:
+        return desk.broker.clock()
+    except BrokerError as error:
+        log.warning("broker's clock not readable", book=desk.book, why=str(error))
+        return None
+
+
+def transient_causes(desk: Desk, account: AccountState, clock: ClockState | None) -> tuple[Cause, ...]:
+    """What forbids entries as long as it lasts: a clock that cannot be read, clock skew, calendars that
+    disagree, an E0 that does not fit our stored close. The embedded exchange's clock is virtual and is
+    not held to the machine's."""
+    causes = [Cause.BROKER_UNREACHABLE] if clock is None else _clock_causes(desk, clock)
     today = desk.today()
-    if not desk.clock.stands and abs(now - system_now_ns()) > MAX_CLOCK_SKEW_NS:
-        causes.append(Cause.CLOCK_SKEW)
-    if desk.sessions.is_open(now) != clock.is_open or (
-        clock.is_open and clock.next_close_ns != desk.sessions.close_ns(today)
-    ):
-        causes.append(Cause.CALENDARS_DISAGREE)
     previous = desk.sessions.previous(today).isoformat()
     stored = desk.journal.mark(desk.book, f"{CLOSE_EQUITY_MARK}:{previous}")
     if stored is not None:
@@ -124,6 +128,18 @@ def transient_causes(desk: Desk, account: AccountState, clock: ClockState) -> tu
     for cause in causes:
         log.warning("no entries", cause=str(cause), book=desk.book)
     return tuple(causes)
+
+
+def _clock_causes(desk: Desk, clock: ClockState) -> list[Cause]:
+    causes = []
+    now = clock.now_ns
+    if not desk.clock.stands and abs(now - system_now_ns()) > MAX_CLOCK_SKEW_NS:
+        causes.append(Cause.CLOCK_SKEW)
+    if desk.sessions.is_open(now) != clock.is_open or (
+        clock.is_open and clock.next_close_ns != desk.sessions.close_ns(desk.today())
+    ):
+        causes.append(Cause.CALENDARS_DISAGREE)
+    return causes
 
 
 def keep_close_equity(desk: Desk, account: AccountState) -> None:

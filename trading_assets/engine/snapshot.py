@@ -18,6 +18,7 @@ from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.risk import broker_clock
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
@@ -51,10 +52,13 @@ def take_snapshot(
 ) -> DecisionInput:
     """Account, positions, open orders and quotes from the broker, activity and halts from the journal.
 
-    Raises broker.port.BrokerError when any part of it cannot be read.
+    Raises broker.port.BrokerError when any part of it but the broker's clock cannot be read; without
+    the clock entries are vetoed and exits go on.
     """
     desk.clock.sync()
-    clock = desk.broker.clock()
+    clock = broker_clock(desk)
+    if clock is None and Cause.BROKER_UNREACHABLE not in transient:
+        transient = (*transient, Cause.BROKER_UNREACHABLE)
     account = desk.broker.account()
     account_ns = desk.now_ns()
     positions = {position.symbol: position for position in desk.broker.positions()}
@@ -75,6 +79,7 @@ def take_snapshot(
     halts = desk.halts().with_transient(transient)
     now_ns = desk.now_ns()
     extended = desk.settings.extended_hours and desk.sessions.is_extended(now_ns)
+    calendar_open = extended or desk.sessions.is_open(now_ns)
     views = tuple(
         _symbol_input(
             symbol,
@@ -101,8 +106,11 @@ def take_snapshot(
         account_ns=account_ns,
         open_ns=desk.sessions.open_ns(session),
         close_ns=desk.sessions.close_ns(session),
-        calendar_open=extended or desk.sessions.is_open(now_ns),
-        broker_open=extended or clock.is_open,  # the broker's clock knows regular hours only
+        calendar_open=calendar_open,
+        # without the broker's word the calendar's holds, for exits alone: entries are vetoed
+        broker_open=calendar_open
+        if clock is None
+        else extended or clock.is_open,  # the broker's clock knows regular hours only
         halt_state=int(halts.state),
         halt_causes=tuple(str(cause) for cause in halts.causes),
         reconciling=not desk.reconciled,
