@@ -189,14 +189,14 @@ def test_checks_before_any_replay_say_so(place: Place) -> None:
 
 @pytest.mark.slow
 def test_two_years_of_the_model_trained_on_the_ten_before_replay_within_half_a_minute(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, small_model: ModelSignals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = place.definitions.resolve_job_def("train").execute_in_process(
         instance=place.instance, run_config={"ops": {"model": {"config": {"promote_because": "test"}}}}
     )
     assert train.success
     version = train.asset_materializations_for_node("model")[0].metadata["version"].value
-    champion = next(place.root.parent.parent.rglob("champion"))
+    champion = small_model.model_path.parents[1] / "champion"
     began = time.monotonic()
     result = place.run(
         "2011-01-03",
