@@ -46,8 +46,10 @@ def exchange(tmp_path: Path, start_ns: int) -> Iterator[ExchangeProcess]:
 
 
 @pytest.fixture
-def broker(exchange: ExchangeProcess) -> Iterator[AlpacaBroker]:
-    settings = Settings(embedded=EmbeddedSettings(url=exchange.url), account_number="PA0001")
+def broker(exchange: ExchangeProcess, tmp_path: Path) -> Iterator[AlpacaBroker]:
+    settings = Settings(
+        embedded=EmbeddedSettings(url=exchange.url), account_number="PA0001", data_dir=tmp_path
+    )
     connected = connect(settings, {})
     yield connected
     connected.close()
@@ -120,8 +122,12 @@ def test_other_keys_than_the_exchanges_are_unauthorized(exchange: ExchangeProces
     stranger.close()
 
 
-def test_an_account_that_is_not_the_pinned_one_is_not_connected_to(exchange: ExchangeProcess) -> None:
-    settings = Settings(embedded=EmbeddedSettings(url=exchange.url), account_number="PA9999")
+def test_an_account_that_is_not_the_pinned_one_is_not_connected_to(
+    exchange: ExchangeProcess, tmp_path: Path
+) -> None:
+    settings = Settings(
+        embedded=EmbeddedSettings(url=exchange.url), account_number="PA9999", data_dir=tmp_path
+    )
     with pytest.raises(InvalidInput, match="not the pinned PA9999"):
         connect(settings, {})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from alpaca_payloads import ACCOUNT, ORDER
@@ -27,7 +28,10 @@ PAPER, LIVE, DATA = (
 
 
 @pytest.fixture(autouse=True)
-def _forget_hidden() -> Iterator[None]:
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files of a desk go to the test's own directory, and its keys are forgotten."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "var").mkdir()
     yield
     log._hidden.clear()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote as url_quote
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ from trading_assets.broker.port import (
     Unreachable,
     WriteRefused,
 )
+from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
 from trading_assets.config import Settings, keys
 from trading_assets.errors import InvalidInput
@@ -93,6 +95,7 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
         feed=settings.feed,
         account_number=settings.account_number,
         read_only=read_only,
+        budget=RateBudget(Path(settings.data_dir) / f"rate_limit-{settings.venue}-{settings.mode}"),
     )
     if settings.account_number is not None:
         try:
@@ -111,6 +114,7 @@ class AlpacaBroker:
     mode:           must fit the trading host: live to the live one only, paper to paper and loopback
     account_number: the only account that is written to; None: whichever the keys open (not for live)
     read_only:      refuse every write
+    budget:         the account's rate limit as all processes know it; None: only the broker's 429
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class AlpacaBroker:
         account_number: str | None = None,
         read_only: bool = False,
         timeouts: Timeouts = TIMEOUTS,
+        budget: RateBudget | None = None,
     ) -> None:
         _host_fits(at.trading, mode)
         if mode == "live" and account_number is None:
@@ -141,8 +146,9 @@ class AlpacaBroker:
         )
         self._data = StockHistoricalDataClient(key_id, secret, raw_data=True, url_override=at.data)
         self._actions = CorporateActionsClient(key_id, secret, raw_data=True, url_override=at.data)
-        for client in (self._trading, self._data, self._actions):
-            harden(client, timeouts)
+        harden(self._trading, timeouts, budget, "trading")
+        for client in (self._data, self._actions):
+            harden(client, timeouts, budget, "data")
 
     def account(self) -> AccountState:
         """The account. Raises InvalidInput when it is not the pinned one."""

@@ -30,6 +30,7 @@ from trading_assets.broker.port import (
     Unauthorized,
     Unreachable,
 )
+from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config.settings import LOOPBACK_HOSTS
 from trading_assets.market.clock import monotonic_ns
 
@@ -57,10 +58,15 @@ TIMEOUTS = Timeouts()
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Requests that end in finite time, are sent once, and are not redirected."""
+    """Requests that end in finite time, are sent once, are not redirected and keep to the rate limit.
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    scope: the API whose limit they count for, one of `rate_budget.SCOPES`
+    """
+
+    def __init__(self, timeouts: Timeouts, budget: RateBudget | None = None, scope: str = "trading") -> None:
         self._timeouts = timeouts
+        self._budget = budget
+        self._scope = scope
         super().__init__(max_retries=0)
 
     def send(
@@ -72,12 +78,17 @@ class BoundedAdapter(HTTPAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send and read the whole answer. Raises requests.Timeout when a server trickles it too slowly."""
+        """Send and read the whole answer. Raises requests.Timeout when a server trickles it too slowly, and
+        RateLimited, with nothing sent, when the rate limit is known to be used up."""
+        if self._budget is not None:
+            self._budget.take(self._scope, write=request.method != "GET")
         deadline_ns = monotonic_ns() + int(self._timeouts.answer_s * 1e9)
         timeout = timeout or (self._timeouts.connect_s, self._timeouts.read_s)
         response = super().send(
             request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
         )
+        if self._budget is not None:
+            self._budget.learn(self._scope, response.status_code, response.headers)
         body = bytearray()
         while chunk := response.raw.read1(decode_content=True):
             body += chunk
@@ -92,10 +103,13 @@ class BoundedAdapter(HTTPAdapter):
         return response
 
 
-def harden(client: RESTClient, timeouts: Timeouts) -> None:
-    """Finite timeouts, one request for each call, and no proxy on the way to loopback."""
+def harden(
+    client: RESTClient, timeouts: Timeouts, budget: RateBudget | None = None, scope: str = "trading"
+) -> None:
+    """Finite timeouts, one request for each call within the rate limit, and no proxy on the way to
+    loopback."""
     session: requests.Session = client._session  # noqa: SLF001 - alpaca-py has no setting for these
-    adapter = BoundedAdapter(timeouts)
+    adapter = BoundedAdapter(timeouts, budget, scope)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.trust_env = not is_loopback(str(client._base_url))  # noqa: SLF001
