@@ -43,11 +43,15 @@ class SmallTape:
         step: float = CENT,
         actions: tuple[CorporateAction, ...] = (),
         first_day: Mapping[str, int] | None = None,
+        last_day: Mapping[str, int] | None = None,
+        volume: float = 1000.0,
     ) -> None:
         self._opens = opens or {}
         self._step = step
         self._actions = actions
         self._first_day = first_day or {}
+        self._last_day = last_day or {}
+        self._volume = volume
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -58,7 +62,8 @@ class SmallTape:
         return True
 
     def _days(self, symbol: str) -> list[date]:
-        return [day for day in DAYS if day.day >= self._first_day.get(symbol, 1)]
+        first, last = self._first_day.get(symbol, 1), self._last_day.get(symbol, 5)
+        return [day for day in DAYS if first <= day.day <= last]
 
     def minutes(self, symbol: str, session: date) -> Bars:
         if session not in self._days(symbol):
@@ -69,14 +74,14 @@ class SmallTape:
         close = np.round(first + self._step * np.arange(1, 391), 4)
         open_ = np.concatenate([[first], close[:-1]])
         high, low = np.maximum(open_, close), np.minimum(open_, close)
-        return Bars(start, start + MINUTE_NS, open_, high, low, close, np.full(390, 1000.0))
+        return Bars(start, start + MINUTE_NS, open_, high, low, close, np.full(390, self._volume))
 
     def daily(self, symbol: str) -> Bars:
         rows = []
         for day in self._days(symbol):
             m = self.minutes(symbol, day)
             extremes = m.high.max(), m.low.min()
-            rows.append((m.start_ns[0], m.end_ns[-1], m.open[0], *extremes, m.close[-1], 390_000.0))
+            rows.append((m.start_ns[0], m.end_ns[-1], m.open[0], *extremes, m.close[-1], m.volume.sum()))
         columns = list(zip(*rows, strict=True))
         return Bars(
             np.array(columns[0], dtype=np.int64),
@@ -101,12 +106,13 @@ def venue(
 
 
 def body(symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any) -> bytes:
-    """An order's JSON: a DAY limit order where `limit_price` is given, else a market order."""
+    """An order's JSON: a DAY order of the type that the given prices make it."""
+    words = [word for word in ("stop", "limit") if f"{word}_price" in members]
     order = {
         "symbol": symbol,
         "side": side,
         "qty": qty,
-        "type": "limit" if "limit_price" in members else "market",
+        "type": "_".join(words) or "market",
         "time_in_force": "day",
     }
     order |= members

@@ -1,19 +1,29 @@
-"""What must hold after any sequence of orders, cancels, transfers, halts and clock moves."""
+"""What must hold after any sequence of orders, replacements, cancels, bookings, halts and clock moves."""
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal as D
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tapes import MINUTE_NS, SmallTape, body, venue
 
-from trading_assets.core.words import Side
 from trading_assets.exchange import payloads
+from trading_assets.exchange.account import Execution
 from trading_assets.exchange.amounts import SHARE_STEP, cents
+from trading_assets.exchange.fill_modes import FillMode
+from trading_assets.exchange.payloads import activity_json
+from trading_assets.exchange.portfolio_history import HistoryRequest, portfolio_history
+from trading_assets.exchange.recorder import Recorded
 from trading_assets.exchange.refusals import Refusal
 from trading_assets.exchange.state import State
 from trading_assets.market.bars import CorporateAction
@@ -31,12 +41,24 @@ actions = (
 )
 
 
+DAY_NS = 1440 * MINUTE_NS
+PARTICIPATION = D("0.02")  # of 1000 shares a minute
+tifs = st.sampled_from(["day", "gtc"])
+
+
 class Ledger(RuleBasedStateMachine):
-    @initialize(step=st.sampled_from([-0.02, 0.0, 0.01]), cash=st.sampled_from([0, 1_000, 30_000]))
-    def open(self, step: float, cash: int) -> None:
+    @initialize(
+        step=st.sampled_from([-0.02, 0.0, 0.01]),
+        cash=st.sampled_from([0, 3_000, 300_000]),
+        fill_mode=st.sampled_from(list(FillMode)),
+    )
+    def open(self, step: float, cash: int, fill_mode: FillMode) -> None:
         opens = {"AAA": {3: 50.0, 4: 60.0, 5: 40.0}, "BBB": {4: 66.0, 5: 70.0}}
-        self.exchange = venue(SmallTape(opens, step=step, actions=actions), cash=D(cash))
-        self.deposits = D(cash)
+        tape = SmallTape(opens, step=step, actions=actions, last_day={"BBB": 4})
+        self.exchange = venue(tape, cash=D(cash), fill_mode=fill_mode, participation=PARTICIPATION)
+        self.told: list[Recorded] = []
+        self.exchange.subscribe(self.told.extend)
+        self.opened = D(cash)
         self.last_ns = self.exchange.now_ns
 
     def submit(self, raw: bytes) -> None:
@@ -50,13 +72,45 @@ class Ledger(RuleBasedStateMachine):
     def market(self, symbol: str, side: str, qty: str) -> None:
         self.submit(body(symbol, side, qty))
 
-    @rule(symbol=symbols, side=sides, qty=quantities, limit=limits, tif=st.sampled_from(["day", "gtc"]))
-    def limit(self, symbol: str, side: str, qty: str, limit: str, tif: str) -> None:
-        self.submit(body(symbol, side, qty, limit_price=limit, time_in_force=tif))
+    @rule(symbol=symbols, side=sides, qty=quantities, limit=limits, tif=tifs, extended=st.booleans())
+    def limit(self, symbol: str, side: str, qty: str, limit: str, tif: str, extended: bool) -> None:
+        self.submit(body(symbol, side, qty, limit_price=limit, time_in_force=tif, extended_hours=extended))
+
+    @rule(symbol=symbols, side=sides, qty=quantities, stop=limits, tif=tifs)
+    def stop(self, symbol: str, side: str, qty: str, stop: str, tif: str) -> None:
+        self.submit(body(symbol, side, qty, stop_price=stop, time_in_force=tif))
+
+    @rule(symbol=symbols, side=sides, qty=quantities, stop=limits, limit=limits, tif=tifs)
+    def stop_limit(self, symbol: str, side: str, qty: str, stop: str, limit: str, tif: str) -> None:
+        self.submit(body(symbol, side, qty, stop_price=stop, limit_price=limit, time_in_force=tif))
 
     @rule(symbol=symbols, side=sides, notional=st.integers(1, 5_000))
     def notional(self, symbol: str, side: str, notional: int) -> None:
         self.submit(body(symbol, side, None, notional=str(notional)))
+
+    @rule(symbol=symbols, percentage=st.one_of(st.none(), st.integers(1, 100).map(D)))
+    def close_position(self, symbol: str, percentage: D | None) -> None:
+        with suppress(Refusal):
+            self.exchange.close_position(symbol, percentage=percentage)
+
+    @rule(
+        pick=st.integers(0, 50),
+        qty=st.one_of(st.none(), st.integers(1, 300)),
+        price=st.one_of(st.none(), limits),
+        tif=st.one_of(st.none(), tifs),
+    )
+    def replace(self, pick: int, qty: int | None, price: str | None, tif: str | None) -> None:
+        if not (ids := list(self.exchange.state.account.open_ids)):
+            return
+        old, before = self.exchange.order(ids[pick % len(ids)]), self.exchange.journal_bytes()
+        prices = {name: price for name in ("limit_price", "stop_price") if getattr(old, name) is not None}
+        raw = json.dumps({"qty": qty, "time_in_force": tif} | prices).encode()
+        try:
+            new = self.exchange.replace(old.id, raw)
+        except Refusal:
+            assert self.exchange.journal_bytes() == before, "a refused replacement left a trace"
+        else:
+            assert self.exchange.order(old.id).replaced_by == new.id
 
     @rule(pick=st.integers(0, 50))
     def cancel(self, pick: int) -> None:
@@ -71,7 +125,29 @@ class Ledger(RuleBasedStateMachine):
     def transfer(self, amount: int) -> None:
         with suppress(Refusal):
             self.exchange.transfer(D(amount))
-            self.deposits += amount
+
+    @rule(kind=st.sampled_from(["FEE", "INT", "JNLC"]), cents=st.integers(-50_000, 50_000))
+    def post(self, kind: str, cents: int) -> None:
+        self.booked(lambda: self.exchange.post_activity(kind, D(cents) / 100))
+
+    @rule(symbol=symbols, qty=st.integers(-50, 50).filter(bool))
+    def move_shares(self, symbol: str, qty: int) -> None:
+        self.booked(lambda: self.exchange.move_shares(symbol, D(qty)))
+
+    @rule(pick=st.integers(0, 50), price=st.one_of(st.none(), limits.map(D)))
+    def amend(self, pick: int, price: D | None) -> None:
+        """Bust a fill, or correct its price."""
+        if fills := [a.id for a in self.exchange.state.account.activities if a.type == "FILL"]:
+            fill = fills[pick % len(fills)]
+            bust, correct = self.exchange.bust, self.exchange.correct
+            self.booked(lambda: bust(fill) if price is None else correct(fill, price))
+
+    def booked(self, act: Callable[[], None]) -> None:
+        before = self.exchange.journal_bytes()
+        try:
+            act()
+        except Refusal:
+            assert self.exchange.journal_bytes() == before, "a refused booking left a trace"
 
     @rule(symbol=symbols, halted=st.booleans())
     def halt(self, symbol: str, halted: bool) -> None:
@@ -105,33 +181,69 @@ class Ledger(RuleBasedStateMachine):
             assert holding.cost >= 0
 
     @invariant()
-    def the_fills_are_the_filled_quantities_and_the_positions(self) -> None:
+    def the_fills_are_the_filled_quantities(self) -> None:
         account = self.exchange.state.account
-        fills = [a for a in account.activities if a.type == "FILL"]
+        fills = [a for a in account.activities if a.order is not None and a.execution is Execution.FILL]
         for order in account.orders.values():
             mine = [a for a in fills if a.order is not None and a.order.id == order.id]
             assert sum((a.qty or D(0) for a in mine), D(0)) == order.filled_qty
-            if order.status == "filled" and order.qty is not None:
-                assert order.filled_qty == order.qty
-            if order.limit_price is not None and mine:
-                assert (order.limit_price - mine[0].price) * order.side >= 0
-        for symbol in ("AAA", "BBB"):
-            changes = [
-                (a.qty or D(0)) * (a.order.side if a.order is not None else Side.BUY)
-                for a in account.activities
-                if a.symbol == symbol and a.type in ("FILL", "SPLIT")
-            ]
-            assert sum(changes, D(0)) == account.position_qty(symbol)
+            if order.qty is not None:
+                assert order.filled_qty <= order.qty
+                assert (order.status == "filled") == (order.filled_qty == order.qty)
+            for fill in mine:
+                if not math.isnan(order.match_limit):
+                    assert (order.match_limit - float(fill.price or 0)) * order.side >= 0
 
     @invariant()
-    def cash_is_deposits_fills_and_dividends(self) -> None:
+    def cash_and_shares_are_what_the_activities_say(self) -> None:
+        """From the lines as they are shown, without the account's own sums."""
         account = self.exchange.state.account
-        traded = sum(
-            (a.order.side * a.qty * a.price for a in account.activities if a.order and a.qty and a.price),
-            D(0),
-        )
-        paid = sum((a.net_amount for a in account.activities if a.type == "DIV"), D(0))
-        assert account.cash == self.deposits - traded + paid
+        lines = {a.id: activity_json(a, account, day=date(2012, 10, 1)) for a in account.activities}
+        cash, held = self.opened, Counter[str]()
+        for line in lines.values():
+            kind = line.get("type", line["activity_type"])
+            if kind in ("fill", "partial_fill", "trade_bust", "trade_correct"):
+                sign = D(1 if line["side"] == "buy" else -1)
+                qty, price = D(line["qty"]), D(line["price"])
+                if kind == "trade_bust":
+                    sign = -sign
+                elif kind == "trade_correct":
+                    cash += sign * qty * D(lines[line["previous_id"]]["price"])
+                cash -= sign * qty * price
+                held[line["symbol"]] += sign * qty if kind != "trade_correct" else 0
+            else:
+                cash += D(line["net_amount"])
+                if kind in ("SPLIT", "JNLS"):
+                    held[line["symbol"]] += D(line["qty"])
+        assert cash == account.cash
+        assert {symbol: qty for symbol, qty in held.items() if qty} == {
+            symbol: holding.qty for symbol, holding in account.holdings.items()
+        }
+
+    @invariant()
+    def a_replaced_order_and_its_replacement_name_each_other(self) -> None:
+        orders = self.exchange.state.account.orders
+        for order in orders.values():
+            assert (order.status == "replaced") == (order.replaced_by is not None)
+            if order.replaced_by is not None:
+                assert orders[order.replaced_by].replaces == order.id
+            if order.replaces is not None:
+                assert orders[order.replaces].replaced_by == order.id
+
+    @invariant()
+    def participation_takes_no_more_than_its_share_of_a_minute(self) -> None:
+        if self.exchange.state.fill_mode is not FillMode.PARTICIPATION:
+            return
+        taken = Counter[tuple[str | None, int]]()
+        for a in self.exchange.state.account.activities:
+            if a.order is not None and a.execution is Execution.FILL and a.qty is not None:
+                taken[a.symbol, a.at_ns // MINUTE_NS] += a.qty
+        assert all(qty <= 1000 * PARTICIPATION for qty in taken.values())
+
+    @invariant()
+    def listeners_are_told_what_is_stored(self) -> None:
+        stored = list(self.exchange._recorder.store.events())[2:]
+        assert [recorded.event for recorded in self.told] == stored
 
     @invariant()
     def time_and_stamps_never_run_ahead(self) -> None:
@@ -142,6 +254,20 @@ class Ledger(RuleBasedStateMachine):
         assert stamps == sorted(stamps)
         assert all(stamp <= now_ns for stamp in stamps)
         assert all(order.updated_ns <= now_ns for order in account.orders.values())
+        wanted = HistoryRequest("1H", 0, now_ns + DAY_NS, "continuous", True, None)
+        assert all(stamp * 10**9 < now_ns for stamp in self.history(wanted)["timestamp"])
+
+    @invariant()
+    def the_history_ends_at_a_close_with_that_closes_equity(self) -> None:
+        wanted = HistoryRequest("1D", 0, self.exchange.now_ns, "market_hours", True, None)
+        closings = self.exchange.state.account.closings
+        assert self.history(wanted)["equity"] == [round(float(equity), 2) for _, equity in closings]
+
+    def history(self, wanted: HistoryRequest) -> dict[str, Any]:
+        exchange = self.exchange
+        start_ns = exchange.state.account.opened_ns
+        wanted = replace(wanted, start_ns=start_ns)
+        return portfolio_history(wanted, exchange.state.account, exchange.view, exchange.now_ns)
 
     @invariant()
     def quantities_have_at_most_nine_decimals(self) -> None:
@@ -152,7 +278,7 @@ class Ledger(RuleBasedStateMachine):
         """The stored events alone give the same state again."""
         if hasattr(self, "exchange"):
             state = State()
-            for event in self.exchange._store.events():
+            for event in self.exchange._recorder.store.events():
                 state.apply(event)
             assert state == self.exchange.state
             self.exchange.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
+from decimal import Decimal
 
 import httpx
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tapes import SESSIONS, SmallTape, at, body
 
-from trading_assets.exchange.app import AlpacaFace
 from trading_assets.exchange.credentials import KEY_ID, SECRET
+from trading_assets.exchange.face import AlpacaFace
+from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
 from trading_assets.market.bars import Bars, CorporateAction
@@ -31,6 +33,8 @@ PATHS = [
     "/v1/corporate-actions?symbols=AAA,BBB&start=2012-09-01&end=2013-01-01",
     "/v2/account",
     "/v2/account/activities",
+    "/v2/account/portfolio/history?period=1W&timeframe=1D",
+    "/v2/account/portfolio/history?period=3D&timeframe=5Min&intraday_reporting=continuous",
     "/v2/assets",
     "/v2/clock",
     "/v2/orders?status=all",
@@ -61,10 +65,13 @@ class AnotherFuture(SmallTape):
         )
 
 
-def answers(tape: SmallTape, start_ns: int, now_ns: int) -> dict[str, object]:
-    venue = Venue(tape, SESSIONS, EventStore(None), VenueSettings(start_ns))
-    venue.submit(body(qty="3"))
-    venue.submit(body(qty="3", limit_price="99.99", time_in_force="gtc"))
+def answers(tape: SmallTape, start_ns: int, now_ns: int, fill_mode: str = "ideal") -> dict[str, object]:
+    settings = VenueSettings(start_ns, fill_mode=fill_mode, participation=Decimal("0.01"))
+    venue = Venue(tape, SESSIONS, EventStore(None), settings)
+    venue.submit(body(qty="30"))
+    venue.submit(body(symbol="AAA", qty="3", stop_price="101.50", time_in_force="gtc"))
+    venue.submit(body(qty="3", limit_price="99.99", time_in_force="gtc", extended_hours=True))
+    venue.submit(body(qty="3", stop_price="102.50", limit_price="103", time_in_force="gtc"))
     venue.move_clock(now_ns)
     keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
     transport = httpx.ASGITransport(AlpacaFace(venue))
@@ -91,12 +98,13 @@ ACTIONS = (
             st.integers(2, 5),
             st.integers(-600, 420),
         ),
-    ).filter(lambda ns: ns >= at(2, "09:30"))
+    ).filter(lambda ns: ns >= at(2, "09:30")),
+    st.sampled_from(list(FillMode)),
 )
-def test_the_future_shows_in_no_answer(now_ns: int) -> None:
+def test_the_future_shows_in_no_answer(now_ns: int, fill_mode: FillMode) -> None:
     start, first_day = at(2, "09:30"), {"BBB": 3}
-    known = answers(SmallTape(actions=ACTIONS, first_day=first_day), start, now_ns)
-    assert known == answers(AnotherFuture(now_ns, ACTIONS, first_day), start, now_ns)
+    known = answers(SmallTape(actions=ACTIONS, first_day=first_day), start, now_ns, fill_mode)
+    assert known == answers(AnotherFuture(now_ns, ACTIONS, first_day), start, now_ns, fill_mode)
 
 
 @pytest.mark.parametrize("clock", ["09:30", "09:30:59", "10:00", "10:00:30", "15:59", "16:00"])

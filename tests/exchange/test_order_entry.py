@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tapes import SmallTape, at, body, submit, venue
 
+from trading_assets.exchange.ids import asset_id
 from trading_assets.exchange.refusals import Refusal
 from trading_assets.exchange.venue import Venue
 
@@ -61,7 +62,13 @@ def refused(exchange: Venue, raw: bytes) -> tuple[int, int, str]:
         (body(qty=0.1 + 0.2), "more than 9 decimal places"),
         (body(type="limit"), "limit orders require limit_price"),
         (body(type="market", limit_price="100"), "market orders require no limit_price"),
-        (body(limit_price="100", stop_price="99"), "require no stop_price"),
+        (body(type="limit", limit_price="100", stop_price="99"), "limit orders require no stop_price"),
+        (body(type="market", stop_price="99"), "market orders require no stop_price"),
+        (body(type="stop"), "stop orders require stop_price"),
+        (body(type="stop", stop_price="99", limit_price="99"), "stop orders require no limit_price"),
+        (body(type="stop_limit", stop_price="99"), "stop_limit orders require limit_price"),
+        (body(type="stop_limit", limit_price="99"), "stop_limit orders require stop_price"),
+        (body(stop_price="-1"), "stop_price must be > 0"),
         (body(limit_price="0"), "limit_price must be > 0"),
         (body(client_order_id="x" * 129), "at most 128"),
         (body(client_order_id=12), "client_order_id must be text"),
@@ -85,11 +92,20 @@ def test_a_malformed_order_is_refused_with_40010001(exchange: Venue, raw: bytes,
         ({"qty": None, "notional": "10", "time_in_force": "gtc"}, "must be DAY"),
         ({"qty": "0.5", "time_in_force": "gtc"}, "must be DAY"),
         ({"extended_hours": True}, "DAY or GTC limit orders"),
-        ({"type": "stop", "stop_price": "90"}, "stop orders are not supported"),
+        ({"stop_price": "90.001"}, "invalid stop_price 90.001. sub-penny"),
+        ({"stop_price": "90", "limit_price": "89.999"}, "invalid limit_price 89.999. sub-penny"),
+        ({"stop_price": "110", "extended_hours": True}, "DAY or GTC limit orders"),
+        ({"qty": None, "notional": "10", "stop_price": "110"}, "must be market orders"),
+        ({"qty": "0.5", "stop_price": "110", "time_in_force": "gtc"}, "must be DAY"),
         ({"type": "trailing_stop", "trail_percent": "1"}, "trailing_stop orders are not supported"),
-        ({"time_in_force": "opg"}, "time_in_force opg is not supported"),
-        ({"time_in_force": "ioc"}, "time_in_force ioc is not supported"),
-        ({"order_class": "bracket"}, "bracket orders are not supported"),
+        *(
+            ({"time_in_force": word}, f"time_in_force {word} is not supported")
+            for word in ("opg", "cls", "ioc", "fok")
+        ),
+        *(
+            ({"order_class": word}, f"{word} orders are not supported")
+            for word in ("bracket", "oco", "oto", "mleg")
+        ),
         ({"take_profit": {"limit_price": "110"}}, "take_profit orders are not supported"),
     ],
 )
@@ -189,9 +205,18 @@ def test_a_wash_trade_is_refused_and_names_the_order_that_it_could_meet() -> Non
             exchange.submit(body(qty="1", **members))
         assert refusal.value.body["existing_order_id"] == resting.id
         assert refusal.value.status == 403
-    assert submit(exchange, qty="1", limit_price="90").status == "new"
-    assert refused(exchange, body(side="sell", qty="1"))[2].startswith("potential wash trade")
+    below = submit(exchange, qty="1", limit_price="90")
+    assert below.status == "new"
+    stop, limit = {"stop_price": "95"}, {"limit_price": "90"}
+    for members in ({}, stop, limit, stop | limit):
+        assert refused(exchange, body(side="sell", qty="1", **members))[2].startswith("potential wash trade")
     assert submit(exchange, side="sell", qty="1", limit_price="109").status == "new"
+    assert submit(exchange, side="sell", qty="1", limit_price="91", stop_price="95").status == "new"
+    exchange.cancel(below.id)
+    stop = submit(exchange, side="sell", qty="1", stop_price="80")
+    with pytest.raises(Refusal) as refusal:
+        exchange.submit(body(qty="1", limit_price="70"))
+    assert refusal.value.body["existing_order_id"] == stop.id
 
 
 def test_a_market_order_needs_a_quote() -> None:
@@ -208,6 +233,25 @@ def test_a_symbol_cannot_be_traded_before_it_is_listed() -> None:
     assert refused(exchange, body(symbol="BBB"))[2] == "asset BBB not found"
     exchange.move_clock(at(3, "09:31"))
     assert submit(exchange, symbol="BBB").status == "filled"
+
+
+def test_a_delisted_symbol_keeps_its_history_and_takes_no_orders() -> None:
+    exchange = venue(SmallTape(last_day={"BBB": 3}))
+    submit(exchange, symbol="BBB", qty="2")
+    resting = submit(exchange, symbol="BBB", qty="1", limit_price="50", time_in_force="gtc")
+    exchange.move_clock(at(3, "23:59"))
+    assert exchange.order(resting.id).status == "new"
+    exchange.move_clock(at(4, "09:30"))
+    assert exchange.order(resting.id).status == "canceled"
+    assert refused(exchange, body(symbol="BBB", limit_price="50"))[:2] == RULE
+    assert exchange.state.account.position_qty("BBB") == 2
+    assert exchange.mark("BBB") == Decimal("103.90")
+    assert submit(exchange, qty="1").status == "filled"
+
+
+def test_an_asset_id_names_the_symbol() -> None:
+    exchange = venue()
+    assert submit(exchange, symbol=asset_id("BBB"), qty="1").symbol == "BBB"
 
 
 def test_fields_that_are_not_known_are_ignored() -> None:

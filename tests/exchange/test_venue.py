@@ -298,8 +298,15 @@ def session_of_everything(directory: Path | None) -> bytes:
     exchange = venue(SmallTape({"AAA": {4: 52.0}}, actions=actions), directory=directory)
     submit(exchange, qty="12.5")
     submit(exchange, symbol="BBB", qty=None, notional="777.77")
+    submit(exchange, side="sell", qty="1", stop_price="100.40")
     submit(exchange, qty="1", limit_price="90")
-    exchange.cancel(submit(exchange, qty="1", limit_price="91").id)
+    exchange.cancel(exchange.replace(submit(exchange, qty="1", limit_price="91").id, b'{"qty": 2}').id)
+    exchange.configure(b'{"trade_confirm_email": "none"}')
+    exchange.move_shares("BBB", D(3))
+    exchange.post_activity("INT", D("1.23"), description="interest")
+    fills = [activity.id for activity in exchange.state.account.activities if activity.type == "FILL"]
+    exchange.correct(fills[0], D("100.30"))
+    exchange.bust(fills[1])
     exchange.halt("BBB")
     exchange.override_quote("AAA", bid=D("100"), ask=D(0), spread_bps=None)
     exchange.move_clock(at(2, "17:00"))
@@ -363,7 +370,7 @@ def test_a_failed_write_leaves_the_exchange_as_it_was(monkeypatch: pytest.Monkey
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(exchange._store, "append", fail)
+        patch.setattr(exchange._recorder.store, "append", fail)
         with pytest.raises(OSError, match="disk full"):
             exchange.submit(body())
     assert exchange.state.account.orders == {}

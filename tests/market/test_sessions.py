@@ -74,6 +74,13 @@ def test_ticks_begin_one_step_after_the_open_and_end_before_the_close() -> None:
     assert SESSIONS.ticks(day, 210) == []
 
 
+def test_the_latest_tick_is_the_last_that_is_due_and_none_is_before_the_first() -> None:
+    sessions, day = Sessions(), date(2012, 9, 11)
+    first, second, *_, last = sessions.ticks(day, 30)
+    moments = {first - 1: None, first: first, second - 1: first, sessions.close_ns(day): last}
+    assert {at_ns: sessions.latest_tick(day, 30, at_ns) for at_ns in moments} == moments
+
+
 def test_ticks_need_a_whole_positive_step() -> None:
     with pytest.raises(InvalidInput, match="ticks every 0 minutes"):
         SESSIONS.ticks(date(2012, 7, 3), 0)

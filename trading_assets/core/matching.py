@@ -1,8 +1,7 @@
 """At what price an order trades: against a quote, or against a bar. Pure and compiled.
 
-The fill mode here is `ideal`: what trades, trades in full and at once, whatever its size. Whether an
-order may trade at all (sessions, halts, buying power) and what a fill does to an account is decided
-by the caller.
+Prices only: how much of an order trades at once is the caller's fill mode, and so are whether it may
+trade at all (sessions, halts, buying power) and what a fill does to an account.
 """
 
 from __future__ import annotations
@@ -50,3 +49,21 @@ def fill_price_in_bar(side: int, limit_price: float, open_: float, high: float, 
     if not high >= limit_price:
         return math.nan
     return open_ if open_ > limit_price else limit_price
+
+
+@compiled
+def stop_price_in_bar(side: int, stop_price: float, open_: float, high: float, low: float) -> float:
+    """The price (USD) of the trade that elects a stop order which worked before the bar began. NaN: none.
+
+    A trade at the stop price or through it elects: at the open where the bar opens there (a gap), else at
+    the stop price itself when the bar reaches it.
+    """
+    if not open_ > 0.0:
+        return math.nan
+    if side == _BUY:
+        if not high >= stop_price:
+            return math.nan
+        return open_ if open_ > stop_price else stop_price
+    if not low <= stop_price:
+        return math.nan
+    return open_ if open_ < stop_price else stop_price

@@ -16,6 +16,7 @@ from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.app import Urls, serve
 from trading_assets.exchange.bundled import open_venue
 from trading_assets.exchange.credentials import control_token
+from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
 
 
@@ -40,6 +41,9 @@ def _arguments() -> argparse.Namespace:
     add("--seed", type=int, default=7, help="of ids and derived minute bars at the first start (7)")
     add("--spread-bps", type=_amount, default=Decimal(2), help="width of the quotes in basis points (2)")
     add("--requests-per-minute", type=int, default=REQUESTS_PER_MINUTE, help="before 429 (200)")
+    add("--fill-mode", choices=list(FillMode), default=FillMode.IDEAL, help="at the first start (ideal)")
+    add("--participation", type=_amount, default=Decimal("0.1"), help="of a bar's volume, at the first start")
+    add("--speed", type=float, help="virtual seconds a real second from the start (the clock stands)")
     add("--not-fractionable", nargs="*", default=[], metavar="SYMBOL", help="symbols in whole shares only")
     return parser.parse_args()
 
@@ -60,6 +64,8 @@ def main() -> None:
         seed=arguments.seed,
         spread_bps=arguments.spread_bps,
         not_fractionable=arguments.not_fractionable,
+        fill_mode=arguments.fill_mode,
+        participation=arguments.participation,
     )
     serve(
         venue,
@@ -67,6 +73,7 @@ def main() -> None:
         port=arguments.port,
         control_port=arguments.control_port,
         requests_per_minute=arguments.requests_per_minute,
+        speed=arguments.speed,
         ready=_print_ready,
     )
 

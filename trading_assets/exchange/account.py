@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from enum import StrEnum
 
 from trading_assets.core.words import Side
 from trading_assets.exchange.amounts import ZERO, shares
+from trading_assets.exchange.configuration import Configuration
 from trading_assets.exchange.orders import Order, Status
 
 
@@ -33,12 +35,23 @@ class Holding:
         return Holding(self.qty - qty, self.cost * (self.qty - qty) / self.qty)
 
 
+class Execution(StrEnum):
+    """What a FILL line reports."""
+
+    FILL = "fill"
+    BUST = "trade_bust"
+    CORRECTION = "trade_correct"
+
+
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One line of the account's history: a FILL (order fields set) or a movement of cash or shares."""
+    """One line of the account's history: a FILL (order fields set) or a movement of cash or shares.
+
+    `amends` is set on a FILL line that busts or corrects an earlier one, named by its id.
+    """
 
     id: str
-    type: str  # FILL, DIV, SPLIT, CSD, CSW
+    type: str  # FILL, DIV, SPLIT, JNLS, CSD, CSW, and what the broker posts
     at_ns: int
     symbol: str | None = None
     order: Order | None = None  # as it was right after this fill
@@ -46,6 +59,11 @@ class Activity:
     price: Decimal | None = None
     per_share: Decimal | None = None
     net_amount: Decimal = ZERO
+    description: str = ""
+    execution: Execution = Execution.FILL
+    amends: str | None = None
+    cash_change: Decimal = ZERO
+    qty_change: Decimal = ZERO  # of the position in `symbol`
 
 
 @dataclass(slots=True)
@@ -56,8 +74,6 @@ class Account:
     cash: Decimal
     last_equity: Decimal
     last_equity_ns: int
-    closing_equity: Decimal
-    closing_ns: int
     holdings: dict[str, Holding] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     order_ids: list[str] = field(default_factory=list)  # by sequence, so ascending by submission
@@ -65,6 +81,9 @@ class Account:
     open_ids: dict[str, None] = field(default_factory=dict)  # in order of acceptance
     activities: list[Activity] = field(default_factory=list)  # ascending by time
     activity_rows: dict[str, int] = field(default_factory=dict)  # id → place in `activities`
+    amended: set[str] = field(default_factory=set)  # ids of fills that were busted or corrected
+    closings: list[tuple[int, Decimal]] = field(default_factory=list)  # (ns, equity) of each close
+    configuration: Configuration = field(default_factory=Configuration)
 
     def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
         """Working and waiting orders, first accepted first. Safe while orders end."""
@@ -109,19 +128,29 @@ class Account:
         """Write a line of the account's history."""
         self.activity_rows[activity.id] = len(self.activities)
         self.activities.append(activity)
+        if activity.amends is not None:
+            self.amended.add(activity.amends)
 
-    def fill(self, order_id: str, qty: Decimal, price: Decimal, at_ns: int) -> Order:
+    def traded_since(self, symbol: str, since_ns: int) -> Decimal:
+        """Shares filled at or after an instant, on both sides."""
+        qty = ZERO
+        for activity in reversed(self.activities):
+            if activity.at_ns < since_ns:
+                break
+            if activity.symbol == symbol and activity.execution is Execution.FILL and activity.order:
+                qty += activity.qty or ZERO
+        return qty
+
+    def fill(self, order_id: str, qty: Decimal, price: Decimal, at_ns: int, *, complete: bool) -> Order:
         """Apply a fill to order, holding and cash; returns the order after it."""
         order = self.orders[order_id]
-        filled = order.filled_qty + qty
-        done = order.qty is None or filled >= order.qty
         order = replace(
             order,
-            filled_qty=filled,
+            filled_qty=order.filled_qty + qty,
             filled_value=order.filled_value + qty * price,
-            status=Status.FILLED if done else Status.PARTIALLY_FILLED,
+            status=Status.FILLED if complete else Status.PARTIALLY_FILLED,
             updated_ns=at_ns,
-            ended_ns=at_ns if done else None,
+            ended_ns=at_ns if complete else None,
         )
         self.put(order)
         holding = self.holdings.get(order.symbol, Holding(ZERO, ZERO))
@@ -129,13 +158,14 @@ class Account:
         self._hold(order.symbol, holding.bought(qty, price) if order.side is Side.BUY else holding.sold(qty))
         return order
 
-    def split(self, symbol: str, qty_change: Decimal) -> None:
-        """Shares are multiplied, their cost stays."""
-        holding = self.holdings[symbol]
-        self._hold(symbol, Holding(shares(holding.qty + qty_change), holding.cost))
+    def adjust(self, symbol: str, qty_change: Decimal, cost_change: Decimal) -> None:
+        """Change a holding without a trade: its shares and what they cost, which stays ≥ 0."""
+        holding = self.holdings.get(symbol, Holding(ZERO, ZERO))
+        cost = max(ZERO, holding.cost + cost_change)
+        self._hold(symbol, Holding(shares(holding.qty + qty_change), cost))
 
     def _hold(self, symbol: str, holding: Holding) -> None:
         if holding.qty:
             self.holdings[symbol] = holding
         else:
-            del self.holdings[symbol]
+            self.holdings.pop(symbol, None)

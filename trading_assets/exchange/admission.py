@@ -12,6 +12,7 @@ from trading_assets.core.words import Side
 from trading_assets.exchange.account import Account
 from trading_assets.exchange.amounts import ZERO, ceil_to, text, tick_at
 from trading_assets.exchange.order_entry import OrderRequest
+from trading_assets.exchange.orders import Order, stop_collar
 from trading_assets.exchange.quotes import Quote
 from trading_assets.exchange.refusals import Refusal, forbidden
 
@@ -20,12 +21,14 @@ WAITING_MARKET_COLLAR = Decimal("1.05")  # a market buy that waits for the open 
 
 
 def reserve_price(request: OrderRequest, quote: Quote, *, market_open: bool) -> Decimal:
-    """What the order is expected to trade at, per share: its limit, else the quote's far side.
+    """What the order is expected to trade at, per share: its limit or stop, else the quote's far side.
 
     Raises Refusal where a market order has no far side.
     """
     if request.limit_price is not None:
         return request.limit_price
+    if request.stop_price is not None:
+        return stop_collar(request.stop_price) if request.side is Side.BUY else request.stop_price
     side = quote.ask if request.side is Side.BUY else quote.bid
     if not side:
         raise forbidden(f"no available quote for {request.symbol}")
@@ -34,8 +37,22 @@ def reserve_price(request: OrderRequest, quote: Quote, *, market_open: bool) -> 
     return side
 
 
-def admit(request: OrderRequest, price: Decimal, account: Account, *, fractionable: bool) -> None:
-    """Raises Refusal 403 where the account may not place the order at its reserve price."""
+def admit(
+    request: OrderRequest,
+    price: Decimal,
+    account: Account,
+    *,
+    fractionable: bool,
+    replaced: Order | None = None,
+) -> None:
+    """Raises Refusal 403 where the account may not place the order at its reserve price.
+
+    replaced: the order whose place it takes, with what that one reserves
+    """
+    if account.configuration.suspend_trade:
+        raise forbidden("new orders are rejected by user request")
+    if request.is_fractional and not account.configuration.fractional_trading:
+        raise forbidden("fractional trading is disabled for this account")
     if request.is_fractional and not fractionable:
         raise forbidden(f'asset "{request.symbol}" is not fractionable')
     held = account.position_qty(request.symbol)
@@ -44,19 +61,16 @@ def admit(request: OrderRequest, price: Decimal, account: Account, *, fractionab
     if cost_basis < SMALLEST_COST_BASIS and not closes:
         raise forbidden("cost basis must be >= minimal amount of order 1", cost_basis=text(cost_basis))
     _refuse_wash_trade(request, account)
-    if request.side is Side.BUY:
-        if cost_basis > account.buying_power:
-            raise forbidden(
-                "insufficient buying power",
-                buying_power=text(account.buying_power),
-                cost_basis=text(cost_basis),
-            )
-    else:
-        _refuse_uncovered(request, price, held, account)
+    if request.side is Side.SELL:
+        reserved = account.held_for_orders(request.symbol) - (replaced.leaves_qty if replaced else ZERO)
+        _refuse_uncovered(request, price, held, reserved)
+        return
+    power = account.buying_power + (replaced.reserved_cash if replaced else ZERO)
+    if cost_basis > power:
+        raise forbidden("insufficient buying power", buying_power=text(power), cost_basis=text(cost_basis))
 
 
-def _refuse_uncovered(request: OrderRequest, price: Decimal, held: Decimal, account: Account) -> None:
-    reserved = account.held_for_orders(request.symbol)
+def _refuse_uncovered(request: OrderRequest, price: Decimal, held: Decimal, reserved: Decimal) -> None:
     wanted = request.qty if request.qty is not None else (request.notional or ZERO) / price
     if wanted <= held - reserved:
         return
@@ -74,7 +88,7 @@ def _refuse_uncovered(request: OrderRequest, price: Decimal, held: Decimal, acco
 
 
 def _refuse_wash_trade(request: OrderRequest, account: Account) -> None:
-    """An opposite open order with a market order among the two, or two limits that could cross."""
+    """An opposite open order with a market or stop order among the two, or two limits that could cross."""
     for order in account.open_orders(request.symbol):
         if order.side is request.side:
             continue

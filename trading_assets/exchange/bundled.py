@@ -22,10 +22,13 @@ def open_venue(
     seed: int = 7,
     spread_bps: Decimal = Decimal(2),
     not_fractionable: Iterable[str] = (),
+    fill_mode: str = "ideal",
+    participation: Decimal = Decimal("0.1"),
 ) -> Venue:
-    """The venue whose journal is in `state_dir`; `start_ns`, `cash` and `seed` count at its first start.
+    """The venue whose journal is in `state_dir`. What counts at its first start only: `VenueSettings`.
 
-    Raises InvalidInput for a new one without a time to start at, StateInUse while a process has it.
+    Raises InvalidInput for a new one without a time to start at or with a fill mode that there is not,
+    StateInUse while a process has it.
     """
     store = EventStore(state_dir)
     opened = next(store.events(), None)
@@ -39,5 +42,7 @@ def open_venue(
         seed=seed,
         spread_bps=spread_bps,
         not_fractionable=frozenset(not_fractionable),
+        fill_mode=fill_mode,
+        participation=participation,
     )
     return Venue(BundledTape(seed), Sessions(), store, settings)

@@ -2,13 +2,20 @@
 
 Every POST takes a JSON object; every answer is one, and carries `now_ns`.
 
-    GET  /clock                                  now_ns, is_open
-    POST /clock          {set_ns | step_ns}      play the tape up to there; only forward
+    GET  /clock                                  now_ns, is_open, speed (null: time stands)
+    POST /clock          {set_ns | step_ns}      play the tape up to there; only forward, only while it stands
+    POST /clock          {speed}                 run at so many virtual seconds a second; null: stand still
     POST /account/reset  {cash}                  a new, empty account replaces the present one
     POST /transfer       {amount}                deposit (> 0) or withdraw (< 0) cash
+    POST /activity       {kind, amount, ...}     book a fee, interest, …; it may have symbol, qty, description
+    POST /bust           {activity_id}           undo a fill
+    POST /correct        {activity_id, price}    give a fill another price
+    POST /position       {symbol, qty_change}    journal shares in (> 0) or out
     POST /halt           {symbol, halted}        halt or resume a symbol
     POST /quote          {symbol, bid, ask}      quote by hand, 0: no such side; or
                          {symbol, spread_bps}    another spread; or {symbol}: back to the tape
+    POST /faults         {faults: [...]}         replace the script (`faults.py`); [] clears it
+    GET  /faults                                 the script, and how often each of it has fired
     GET  /journal                                the event journal as text
     GET  /clients                                requests to the public APIs by User-Agent, since the start
 """
@@ -25,14 +32,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from trading_assets.exchange.amounts import parse
+from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.order_entry import read_json
+from trading_assets.exchange.pace import Pace
 from trading_assets.exchange.refusals import malformed, unauthorized
 from trading_assets.exchange.venue import Venue
 
 
 class ControlApi:
-    def __init__(self, venue: Venue, token: str, clients: Mapping[str, int]) -> None:
+    def __init__(
+        self, venue: Venue, pace: Pace, script: FaultScript, token: str, clients: Mapping[str, int]
+    ) -> None:
         self._venue = venue
+        self._pace = pace
+        self._script = script
         self._clients = clients
         self._authorization = f"Bearer {token}".encode()
 
@@ -42,8 +55,14 @@ class ControlApi:
             Route("/clock", self.move_clock, methods=["POST"]),
             Route("/account/reset", self.reset, methods=["POST"]),
             Route("/transfer", self.transfer, methods=["POST"]),
+            Route("/activity", self.activity, methods=["POST"]),
+            Route("/bust", self.bust, methods=["POST"]),
+            Route("/correct", self.correct, methods=["POST"]),
+            Route("/position", self.position, methods=["POST"]),
             Route("/halt", self.halt, methods=["POST"]),
             Route("/quote", self.quote, methods=["POST"]),
+            Route("/faults", self.faults, methods=["GET"]),
+            Route("/faults", self.set_faults, methods=["POST"]),
             Route("/journal", self.journal, methods=["GET"]),
             Route("/clients", self.clients, methods=["GET"]),
         ]
@@ -62,7 +81,10 @@ class ControlApi:
 
     async def clock(self, request: Request) -> Response:
         self._authorize(request)
-        return self._answer(is_open=self._venue.is_open)
+        return self._clock()
+
+    def _clock(self) -> Response:
+        return self._answer(is_open=self._venue.is_open, speed=self._pace.speed)
 
     async def clients(self, request: Request) -> Response:
         self._authorize(request)
@@ -70,14 +92,23 @@ class ControlApi:
 
     async def move_clock(self, request: Request) -> Response:
         members = await self._members(request)
-        if ("set_ns" in members) == ("step_ns" in members):
-            raise malformed("one of set_ns and step_ns is required, and not both")
+        if len({"set_ns", "step_ns", "speed"} & set(members)) != 1:
+            raise malformed("one of set_ns, step_ns and speed is required, and not two")
+        if "speed" in members:
+            self._set_speed(members)
+            return self._clock()
         if "set_ns" in members:
             to_ns = _nanoseconds(members, "set_ns")
         else:
             to_ns = self._venue.now_ns + _nanoseconds(members, "step_ns")
-        self._venue.move_clock(to_ns)
-        return self._answer(is_open=self._venue.is_open)
+        self._pace.move(to_ns)
+        return self._clock()
+
+    def _set_speed(self, members: Mapping[str, Any]) -> None:
+        if members["speed"] is None:
+            self._pace.stand()
+        else:
+            self._pace.run(float(_decimal(members, "speed")))
 
     async def reset(self, request: Request) -> Response:
         cash = _decimal(await self._members(request), "cash")
@@ -92,6 +123,37 @@ class ControlApi:
             raise malformed("amount must not be 0")
         self._venue.transfer(amount)
         return self._answer()
+
+    async def activity(self, request: Request) -> Response:
+        members = await self._members(request)
+        self._venue.post_activity(
+            _text(members, "kind"),
+            _decimal(members, "amount"),
+            symbol=None if members.get("symbol") is None else _symbol(members),
+            qty=None if members.get("qty") is None else _decimal(members, "qty"),
+            description=_text(members, "description") if members.get("description") else "",
+        )
+        return self._booked()
+
+    async def bust(self, request: Request) -> Response:
+        self._venue.bust(_text(await self._members(request), "activity_id"))
+        return self._booked()
+
+    async def correct(self, request: Request) -> Response:
+        members = await self._members(request)
+        self._venue.correct(_text(members, "activity_id"), _decimal(members, "price"))
+        return self._booked()
+
+    def _booked(self) -> Response:
+        return self._answer(activity_id=self._venue.state.account.activities[-1].id)
+
+    async def position(self, request: Request) -> Response:
+        members = await self._members(request)
+        qty_change = _decimal(members, "qty_change")
+        if not qty_change:
+            raise malformed("qty_change must not be 0")
+        self._venue.move_shares(_symbol(members), qty_change)
+        return self._booked()
 
     async def halt(self, request: Request) -> Response:
         members = await self._members(request)
@@ -117,6 +179,17 @@ class ControlApi:
         self._venue.override_quote(_symbol(members), bid=bid, ask=ask, spread_bps=spread_bps)
         return self._answer()
 
+    async def faults(self, request: Request) -> Response:
+        self._authorize(request)
+        return self._answer(faults=self._script.lines())
+
+    async def set_faults(self, request: Request) -> Response:
+        lines = (await self._members(request)).get("faults")
+        if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+            raise malformed("faults must be a list of JSON objects")
+        self._script.replace(lines)
+        return self._answer(faults=self._script.lines())
+
     async def journal(self, request: Request) -> Response:
         self._authorize(request)
         return Response(self._venue.journal_bytes(), media_type="text/plain")
@@ -137,7 +210,11 @@ def _decimal(members: Mapping[str, Any], name: str) -> Decimal:
 
 
 def _symbol(members: Mapping[str, Any]) -> str:
-    symbol = members.get("symbol")
-    if not isinstance(symbol, str) or not symbol:
-        raise malformed("symbol is required")
-    return symbol
+    return _text(members, "symbol")
+
+
+def _text(members: Mapping[str, Any], name: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str) or not value:
+        raise malformed(f"{name} is required")
+    return value

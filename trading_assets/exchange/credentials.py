@@ -6,6 +6,7 @@ that needs *some* pair to run without keys finds it here. Real keys are never se
 
 from __future__ import annotations
 
+import hmac
 import os
 
 from trading_assets.errors import InvalidInput
@@ -14,6 +15,11 @@ KEY_ID = "EMBEDDED-PAPER"
 SECRET = "loopback-only"
 
 CONTROL_TOKEN_VARIABLE = "TRADING_ASSETS_EXCHANGE_TOKEN"
+
+
+def is_authorized(key_id: object, secret: object) -> bool:
+    """Whether it is this exchange's key pair."""
+    return hmac.compare_digest(f"{key_id}\n{secret}".encode(), f"{KEY_ID}\n{SECRET}".encode())
 
 
 def control_token() -> str:

@@ -2,6 +2,10 @@
 
 The state is the fold of these events (`state.py`), so whatever changes the state is an event here,
 with everything that the fold needs. Written as JSON with sorted keys: Decimal as text, the rest as is.
+
+A journal outlives the version that wrote it. So a kind and a field that exist keep their name and their
+meaning for good; what is new is another kind, or a field with a default that says what the exchange did
+before the field existed.
 """
 
 from __future__ import annotations
@@ -23,9 +27,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Opened(Event):
-    """The exchange's first event."""
+    """The exchange's first event: what holds for all of its life."""
 
     seed: int
+    fill_mode: str = "ideal"
+    participation: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class OrderAccepted(Event):
     reserve_price: Decimal  # per share: what a buy reserves, what a notional sell is sized with
     expires_ns: int
     working: bool
+    stop_price: Decimal | None = None
+    replaces: str | None = None  # the id of the order whose place it takes
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,44 @@ class OrderWorking(Event):
 
 
 @dataclass(frozen=True)
+class OrderElected(Event):
+    """A stop order's price was reached: it is a market or limit order from now on."""
+
+    order_id: str
+
+
+@dataclass(frozen=True)
+class OrderReplaced(Event):
+    """The order leaves the book for another one, which is accepted next."""
+
+    order_id: str
+    replaced_by: str
+
+
+@dataclass(frozen=True)
 class OrderFilled(Event):
+    """`complete`: nothing of the order is left."""
+
     order_id: str
     qty: Decimal
+    price: Decimal
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class FillBusted(Event):
+    """A fill is undone: its shares and its cash go back. The order stays as it was executed."""
+
+    order_id: str
+    activity_id: str
+
+
+@dataclass(frozen=True)
+class FillCorrected(Event):
+    """A fill gets another price; the difference is paid."""
+
+    order_id: str
+    activity_id: str
     price: Decimal
 
 
@@ -101,6 +144,33 @@ class Transferred(Event):
     """Cash deposited (amount > 0) or withdrawn (< 0)."""
 
     amount: Decimal
+
+
+@dataclass(frozen=True)
+class CashPosted(Event):
+    """The broker books cash under an activity type of its own: a fee, interest, a journal entry."""
+
+    kind: str
+    amount: Decimal
+    symbol: str | None
+    qty: Decimal | None
+    description: str
+
+
+@dataclass(frozen=True)
+class SharesMoved(Event):
+    """Shares are journalled in (qty_change > 0) or out; `price` is what they are worth each."""
+
+    symbol: str
+    qty_change: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True)
+class ConfigurationChanged(Event):
+    """Members of the account's configuration and their new values."""
+
+    changes: dict[str, bool | int | str]
 
 
 @dataclass(frozen=True)
@@ -147,9 +217,9 @@ def encode(event: Event) -> tuple[str, str]:
 
 
 def decode(kind: str, payload: str) -> Event:
-    """The event that `encode` wrote."""
+    """The event that `encode` wrote, now or before fields were added."""
     members: dict[str, Any] = json.loads(payload)
     for name in _DECIMALS[kind]:
-        if members[name] is not None:
+        if members.get(name) is not None:
             members[name] = Decimal(members[name])
     return _TYPES[kind](**members)

@@ -1,7 +1,7 @@
 """Order entry: a request's fields, read and held to the rules that need no account and no market.
 
 Malformed requests (40010001) are refused before those that break a rule (42210000). What the account
-may do (403) is decided by `venue.py`.
+may do (403) is decided by `admission.py`; what may be changed of an order: `replacement.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from trading_assets.exchange.refusals import malformed, unprocessable
 
 LONGEST_CLIENT_ORDER_ID = 128
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-_TYPES = {"market": True, "limit": True, "stop": False, "stop_limit": False, "trailing_stop": False}
+# type → the prices that it has; None: not supported
+_TYPES: dict[str, frozenset[str] | None] = {
+    "market": frozenset(),
+    "limit": frozenset({"limit_price"}),
+    "stop": frozenset({"stop_price"}),
+    "stop_limit": frozenset({"limit_price", "stop_price"}),
+    "trailing_stop": None,
+}
 _TIMES_IN_FORCE = {"day": True, "gtc": True, "opg": False, "cls": False, "ioc": False, "fok": False}
 _CLASSES = {"": True, "simple": True, "bracket": False, "oco": False, "oto": False, "mleg": False}
 _LEG_FIELDS = ("legs", "take_profit", "stop_loss", "advanced_instructions")
@@ -35,10 +42,16 @@ class OrderRequest:
     type: str
     time_in_force: str
     limit_price: Decimal | None
+    stop_price: Decimal | None
     client_order_id: str | None
     extended_hours: bool
     order_class: str
     legs: tuple[str, ...]  # the fields of complex orders that are set
+
+    @classmethod
+    def at_market(cls, symbol: str, side: Side, qty: Decimal) -> OrderRequest:
+        """A simple DAY market order."""
+        return cls(symbol, side, qty, None, "market", "day", None, None, None, False, "", ())
 
     @property
     def is_fractional(self) -> bool:
@@ -61,25 +74,15 @@ def read_order(members: Mapping[str, Any]) -> OrderRequest:
     symbol = members.get("symbol")
     if not isinstance(symbol, str) or not symbol:
         raise malformed("symbol is required")
-    side = _word(members, "side", _SIDES)
-    type_ = _word(members, "type", _TYPES)
-    time_in_force = _word(members, "time_in_force", _TIMES_IN_FORCE)
-    order_class = _word(members, "order_class", _CLASSES) if members.get("order_class") else ""
-    qty, notional = _amount(members, "qty"), _amount(members, "notional")
+    side = read_word(members, "side", _SIDES)
+    type_ = read_word(members, "type", _TYPES)
+    time_in_force = read_word(members, "time_in_force", _TIMES_IN_FORCE)
+    order_class = read_word(members, "order_class", _CLASSES) if members.get("order_class") else ""
+    qty, notional = read_amount(members, "qty"), read_amount(members, "notional")
     if (qty is None) == (notional is None):
         raise malformed("one of qty and notional is required, and not both")
-    limit_price, stop_price = _amount(members, "limit_price"), _amount(members, "stop_price")
-    if type_ == "limit" and limit_price is None:
-        raise malformed("limit orders require limit_price")
-    if type_ == "market" and limit_price is not None:
-        raise malformed("market orders require no limit_price")
-    if type_ in ("market", "limit") and stop_price is not None:
-        raise malformed(f"{type_} orders require no stop_price")
-    client_order_id = members.get("client_order_id") or None
-    if client_order_id is not None and not (
-        isinstance(client_order_id, str) and len(client_order_id) <= LONGEST_CLIENT_ORDER_ID
-    ):
-        raise malformed(f"client_order_id must be text of at most {LONGEST_CLIENT_ORDER_ID} characters")
+    prices = {name: read_amount(members, name) for name in ("limit_price", "stop_price")}
+    check_prices(type_, prices)
     extended_hours = members.get("extended_hours") or False
     if not isinstance(extended_hours, bool):
         raise malformed("extended_hours must be a boolean")
@@ -90,8 +93,8 @@ def read_order(members: Mapping[str, Any]) -> OrderRequest:
         notional=notional,
         type=type_,
         time_in_force=time_in_force,
-        limit_price=limit_price,
-        client_order_id=client_order_id,
+        **prices,
+        client_order_id=read_client_order_id(members),
         extended_hours=extended_hours,
         order_class=order_class,
         legs=tuple(name for name in _LEG_FIELDS if members.get(name)),
@@ -100,8 +103,10 @@ def read_order(members: Mapping[str, Any]) -> OrderRequest:
 
 def check_rules(order: OrderRequest) -> None:
     """The rules of order entry; a broken one raises Refusal 42210000."""
-    if not _TYPES[order.type]:
-        raise unprocessable(f"{order.type} orders are not supported by this exchange: send market or limit")
+    if _TYPES[order.type] is None:
+        raise unprocessable(
+            f"{order.type} orders are not supported by this exchange: send market, limit, stop or stop_limit"
+        )
     if not _TIMES_IN_FORCE[order.time_in_force]:
         raise unprocessable(
             f"time_in_force {order.time_in_force} is not supported by this exchange: send day or gtc"
@@ -109,12 +114,11 @@ def check_rules(order: OrderRequest) -> None:
     if not _CLASSES[order.order_class] or order.legs:
         what = order.order_class or order.legs[0]
         raise unprocessable(f"{what} orders are not supported by this exchange: send simple orders")
-    price = order.limit_price
-    if price is not None and price % tick_at(price):
-        raise unprocessable(
-            f"invalid limit_price {text(price)}. "
-            "sub-penny increment does not fulfill minimum pricing criteria"
-        )
+    for name, price in (("limit_price", order.limit_price), ("stop_price", order.stop_price)):
+        if price is not None and price % tick_at(price):
+            raise unprocessable(
+                f"invalid {name} {text(price)}. sub-penny increment does not fulfill minimum pricing criteria"
+            )
     if order.notional is not None and decimals(order.notional) > 2:
         raise unprocessable("notional value must be limited to 2 decimal places")
     if order.notional is not None and order.type != "market":
@@ -125,7 +129,18 @@ def check_rules(order: OrderRequest) -> None:
         raise unprocessable("extended hours orders must be DAY or GTC limit orders")
 
 
-def _word(members: Mapping[str, Any], field: str, known: Mapping[str, object]) -> str:
+def check_prices(type_: str, prices: Mapping[str, Decimal | None]) -> None:
+    """Whether exactly the type's own prices are given. Raises Refusal 40010001."""
+    if (expected := _TYPES[type_]) is None:
+        return
+    for name, price in prices.items():
+        if price is None and name in expected:
+            raise malformed(f"{type_} orders require {name}")
+        if price is not None and name not in expected:
+            raise malformed(f"{type_} orders require no {name}")
+
+
+def read_word(members: Mapping[str, Any], field: str, known: Mapping[str, object]) -> str:
     value = members.get(field)
     if value is None:
         raise malformed(f"{field} is required")
@@ -134,7 +149,15 @@ def _word(members: Mapping[str, Any], field: str, known: Mapping[str, object]) -
     return value
 
 
-def _amount(members: Mapping[str, Any], field: str) -> Decimal | None:
+def read_time_in_force(members: Mapping[str, Any]) -> str | None:
+    """None where it is not given."""
+    if members.get("time_in_force") is None:
+        return None
+    return read_word(members, "time_in_force", _TIMES_IN_FORCE)
+
+
+def read_amount(members: Mapping[str, Any], field: str) -> Decimal | None:
+    """A positive amount, None where it is not given."""
     value = members.get(field)
     if value is None:
         return None
@@ -142,6 +165,14 @@ def _amount(members: Mapping[str, Any], field: str) -> Decimal | None:
     if amount <= 0:
         raise malformed(f"{field} must be > 0")
     return amount
+
+
+def read_client_order_id(members: Mapping[str, Any]) -> str | None:
+    """None where it is not given."""
+    value = members.get("client_order_id") or None
+    if value is not None and not (isinstance(value, str) and len(value) <= LONGEST_CLIENT_ORDER_ID):
+        raise malformed(f"client_order_id must be text of at most {LONGEST_CLIENT_ORDER_ID} characters")
+    return value
 
 
 def _no_number(word: str) -> None:

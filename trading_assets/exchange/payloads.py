@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from trading_assets.core.words import Side
-from trading_assets.exchange.account import Account, Activity, Holding
+from trading_assets.exchange.account import Account, Activity, Execution, Holding
 from trading_assets.exchange.amounts import ZERO, text
 from trading_assets.exchange.ids import asset_id, seeded_uuid
 from trading_assets.exchange.orders import Order, Status
@@ -66,7 +66,7 @@ def account_json(account: Account, *, equity: Decimal, new_york_date: Callable[[
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
-        "trade_suspended_by_user": False,
+        "trade_suspended_by_user": account.configuration.suspend_trade,
         "shorting_enabled": False,
         "options_approved_level": 0,
         "options_trading_level": 0,
@@ -90,16 +90,17 @@ def clock_json(now_ns: int, sessions: Sessions) -> Json:
 
 
 def calendar_json(session: date, sessions: Sessions) -> Json:
-    """Extended hours are 04:00–20:00; settlement is T+5, T+3 (1995), T+2 (2017), T+1 (2024)."""
+    """Settlement is T+5, T+3 (1995), T+2 (2017), T+1 (2024)."""
     settlement = session
     for _ in range(next(days for since, days in _SETTLEMENT_DAYS if session >= since)):
         settlement = sessions.next(settlement)
+    first_ns, end_ns = sessions.extended_hours(session)
     return {
         "date": session.isoformat(),
         "open": _wall_clock(sessions.open_ns(session)),
         "close": _wall_clock(sessions.close_ns(session)),
-        "session_open": "0400",
-        "session_close": "2000",
+        "session_open": _wall_clock(first_ns).replace(":", ""),
+        "session_close": _wall_clock(end_ns).replace(":", ""),
         "settlement_date": settlement.isoformat(),
     }
 
@@ -108,7 +109,7 @@ def _wall_clock(ns: int) -> str:
     return new_york_text(ns)[11:16]
 
 
-def asset_json(symbol: str, *, fractionable: bool, halted: bool) -> Json:
+def asset_json(symbol: str, *, active: bool, fractionable: bool, halted: bool) -> Json:
     """`halted` is this exchange's own: Alpaca tells halts on its data stream only."""
     return {
         "id": asset_id(symbol),
@@ -116,8 +117,8 @@ def asset_json(symbol: str, *, fractionable: bool, halted: bool) -> Json:
         "exchange": listing_exchange(symbol),
         "symbol": symbol,
         "name": f"{symbol} Common Stock",
-        "status": "active",
-        "tradable": True,
+        "status": "active" if active else "inactive",
+        "tradable": active,
         "marginable": False,
         "shortable": False,
         "easy_to_borrow": False,
@@ -149,9 +150,9 @@ def order_json(order: Order) -> Json:
         "canceled_at": ended(Status.CANCELED),
         "failed_at": ended(Status.REJECTED),
         "expires_at": utc_text(order.expires_ns),
-        "replaced_at": None,
-        "replaced_by": None,
-        "replaces": None,
+        "replaced_at": ended(Status.REPLACED),
+        "replaced_by": order.replaced_by,
+        "replaces": order.replaces,
         "asset_id": asset_id(order.symbol),
         "symbol": order.symbol,
         "asset_class": "us_equity",
@@ -166,7 +167,7 @@ def order_json(order: Order) -> Json:
         "position_intent": "buy_to_open" if order.side is Side.BUY else "sell_to_close",
         "time_in_force": order.time_in_force,
         "limit_price": _text_or_none(order.limit_price),
-        "stop_price": None,
+        "stop_price": _text_or_none(order.stop_price),
         "status": order.status.value,
         "extended_hours": order.extended_hours,
         "legs": None,
@@ -207,16 +208,24 @@ def position_json(
 
 
 def activity_json(activity: Activity, account: Account, *, day: date) -> Json:
-    """A trade activity for a fill, else a non-trade activity. SPLIT: qty is the position's change."""
+    """A trade activity for a fill, else a non-trade activity. SPLIT, JNLS: qty is the position's change.
+
+    A fill that is busted or corrected stays; a later line of the same type names it as `previous_id`, with
+    the fill's quantity and, in a correction, the price that counts from then on.
+    """
     common = {"id": activity.id, "account_id": account.id, "activity_type": activity.type}
     order = activity.order
     if order is not None:
         assert activity.qty is not None
         assert activity.price is not None
-        complete = order.status is Status.FILLED
+        kind = activity.execution.value
+        if activity.execution is Execution.FILL and order.status is not Status.FILLED:
+            kind = "partial_fill"
+        amends = {} if activity.amends is None else {"previous_id": activity.amends}
         return common | {
             "transaction_time": utc_text(activity.at_ns),
-            "type": "fill" if complete else "partial_fill",
+            "type": kind,
+            "execution_type": activity.execution.value,
             "order_id": order.id,
             "order_status": order.status.value,
             "symbol": order.symbol,
@@ -225,22 +234,22 @@ def activity_json(activity: Activity, account: Account, *, day: date) -> Json:
             "price": text(activity.price),
             "cum_qty": text(order.filled_qty),
             "leaves_qty": text(order.leaves_qty),
+            **amends,
         }
-    details = {
-        "date": day.isoformat(),
-        "created_at": utc_text(activity.at_ns),
-        "net_amount": text(activity.net_amount),
-        "currency": "USD",
-        "description": "",
-        "status": "executed",
-    }
-    if activity.symbol is not None:
-        details["symbol"] = activity.symbol
-    if activity.qty is not None:
-        details["qty"] = text(activity.qty)
-    if activity.per_share is not None:
-        details["per_share_amount"] = text(activity.per_share)
-    return common | details
+    amounts = {"qty": activity.qty, "price": activity.price, "per_share_amount": activity.per_share}
+    return (
+        common
+        | {
+            "date": day.isoformat(),
+            "created_at": utc_text(activity.at_ns),
+            "net_amount": text(activity.net_amount),
+            "currency": "USD",
+            "description": activity.description,
+            "status": "executed",
+        }
+        | ({} if activity.symbol is None else {"symbol": activity.symbol})
+        | {name: text(amount) for name, amount in amounts.items() if amount is not None}
+    )
 
 
 def bar_json(bar: Bar) -> Json:

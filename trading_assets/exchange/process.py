@@ -71,15 +71,18 @@ def start_process(
     spread_bps: Decimal | None = None,
     requests_per_minute: int | None = None,
     seed: int | None = None,
+    fill_mode: str | None = None,
+    participation: Decimal | None = None,
+    speed: float | None = None,
     own_session: bool = False,
     timeout_seconds: float = 60.0,
 ) -> ExchangeProcess:
     """Start `python -m trading_assets.exchange` over the bundled tape and wait until it takes connections.
 
     What is None keeps the command's default; `start_ns` is needed at the first start in a state
-    directory and without effect afterwards, as are `cash` and `seed`. Its log is `exchange.log` in
-    the state directory. With `own_session` a terminal's Ctrl-C reaches its keeper only, who then ends it
-    in order. Raises ExchangeDidNotStart.
+    directory and without effect afterwards, as are `cash`, `seed`, `fill_mode` and `participation`. Its
+    log is `exchange.log` in the state directory. With `own_session` a terminal's Ctrl-C reaches its keeper
+    only, who then ends it in order. Raises ExchangeDidNotStart.
     """
     options = {
         "--start-ns": start_ns,
@@ -89,6 +92,9 @@ def start_process(
         "--spread-bps": spread_bps,
         "--requests-per-minute": requests_per_minute,
         "--seed": seed,
+        "--fill-mode": fill_mode,
+        "--participation": participation,
+        "--speed": speed,
     }
     command = [sys.executable, "-m", "trading_assets.exchange", "--state-dir", str(state_dir)]
     command += [part for name, value in options.items() if value is not None for part in (name, str(value))]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
+from decimal import Decimal
 
+from trading_assets.exchange.amounts import parse
 from trading_assets.exchange.refusals import Refusal
 from trading_assets.exchange.times import parse_ns
 
@@ -44,6 +46,11 @@ class Query:
         if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= largest:
             raise self._refuse(f"invalid {name}: {value!r}; a whole number from 1 to {largest}")
         return int(value)
+
+    def amount(self, name: str) -> Decimal | None:
+        """A number with at most nine decimals."""
+        value = self.text(name)
+        return None if value is None else parse(name, value)
 
     def time_ns(self, name: str) -> int | None:
         value = self.text(name)

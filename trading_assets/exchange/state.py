@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
-from trading_assets.exchange.account import Account, Activity
+from trading_assets.exchange.account import Account, Activity, Execution
 from trading_assets.exchange.amounts import ZERO
+from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.orders import Order, Status
 from trading_assets.exchange.times import activity_prefix
@@ -29,6 +31,8 @@ class State:
 
     now_ns: int = 0
     seed: int = 0
+    fill_mode: FillMode = FillMode.IDEAL
+    participation: Decimal = ZERO  # share of a minute's volume, where the fill mode asks for it
     accounts_opened: int = 0
     event_count: int = 0
     halted_since: dict[str, int] = field(default_factory=dict)
@@ -50,35 +54,56 @@ class State:
         match event:
             case ev.ClockMoved():
                 pass  # `now_ns` has moved
-            case ev.Opened(seed=seed):
-                self.seed = seed
+            case ev.Opened():
+                self.seed, self.fill_mode = event.seed, FillMode(event.fill_mode)
+                self.participation = event.participation or ZERO
             case ev.AccountOpened():
                 self._open_account(event)
             case ev.OrderAccepted():
                 self.account.accept(_accepted(event, sequence=len(self.account.orders)))
             case ev.OrderWorking(at_ns, order_id):
-                order = self.account.orders[order_id]
-                self.account.put(replace(order, status=Status.NEW, working_ns=at_ns, updated_ns=at_ns))
-            case ev.OrderFilled(at_ns, order_id, qty, price):
-                order = self.account.fill(order_id, qty, price, at_ns)
-                self._note("FILL", at_ns, symbol=order.symbol, order=order, qty=qty, price=price)
+                self._update(order_id, at_ns, status=Status.NEW, working_ns=at_ns)
+            case ev.OrderElected(at_ns, order_id):
+                self._update(order_id, at_ns, elected_ns=at_ns)
+            case ev.OrderReplaced(at_ns, order_id, by):
+                self._update(order_id, at_ns, status=Status.REPLACED, ended_ns=at_ns, replaced_by=by)
             case ev.OrderEnded(at_ns, order_id, status):
-                order = self.account.orders[order_id]
-                self.account.put(replace(order, status=Status(status), updated_ns=at_ns, ended_ns=at_ns))
+                self._update(order_id, at_ns, status=Status(status), ended_ns=at_ns)
+            case ev.OrderFilled(at_ns, order_id, qty, price, complete):
+                order = self.account.fill(order_id, qty, price, at_ns, complete=complete)
+                self._note(
+                    "FILL",
+                    at_ns,
+                    symbol=order.symbol,
+                    order=order,
+                    qty=qty,
+                    price=price,
+                    cash_change=-order.side * qty * price,
+                    qty_change=order.side * qty,
+                )
+            case ev.FillBusted(at_ns, order_id, activity_id):
+                self._amend(at_ns, order_id, activity_id, None)
+            case ev.FillCorrected(at_ns, order_id, activity_id, price):
+                self._amend(at_ns, order_id, activity_id, price)
             case ev.DividendPaid(at_ns, symbol, qty, per_share, amount):
-                self.account.cash += amount
-                self._note("DIV", at_ns, symbol=symbol, qty=qty, per_share=per_share, net_amount=amount)
+                self._pay("DIV", at_ns, amount, symbol=symbol, qty=qty, per_share=per_share)
             case ev.PositionSplit(at_ns, symbol, _, qty_change):
-                self.account.split(symbol, qty_change)
-                self._note("SPLIT", at_ns, symbol=symbol, qty=qty_change)
+                self.account.adjust(symbol, qty_change, ZERO)
+                self._note("SPLIT", at_ns, symbol=symbol, qty=qty_change, qty_change=qty_change)
+            case ev.SharesMoved(at_ns, symbol, qty_change, price):
+                self._move_shares(at_ns, symbol, qty_change, price)
             case ev.Transferred(at_ns, amount):
-                self.account.cash += amount
-                self._note("CSD" if amount > 0 else "CSW", at_ns, net_amount=amount)
+                self._pay("CSD" if amount > 0 else "CSW", at_ns, amount)
+            case ev.CashPosted(at_ns, kind, amount, symbol, qty, description):
+                self._pay(kind, at_ns, amount, symbol=symbol, qty=qty, description=description)
+            case ev.ConfigurationChanged():
+                changes: dict[str, Any] = event.changes
+                self.account.configuration = replace(self.account.configuration, **changes)
             case ev.SessionClosed(at_ns, equity):
-                self.account.closing_equity, self.account.closing_ns = equity, at_ns
+                self.account.closings.append((at_ns, equity))
             case ev.SessionBegan():
-                self.account.last_equity = self.account.closing_equity
-                self.account.last_equity_ns = self.account.closing_ns
+                if self.account.closings:
+                    self.account.last_equity_ns, self.account.last_equity = self.account.closings[-1]
             case ev.SymbolHalted(at_ns, symbol):
                 self.halted_since[symbol] = at_ns
             case ev.SymbolResumed(_, symbol):
@@ -99,28 +124,54 @@ class State:
             cash=event.cash,
             last_equity=event.cash,
             last_equity_ns=event.at_ns,
-            closing_equity=event.cash,
-            closing_ns=event.at_ns,
         )
 
-    def _note(
-        self,
-        kind: str,
-        at_ns: int,
-        *,
-        symbol: str | None = None,
-        order: Order | None = None,
-        qty: Decimal | None = None,
-        price: Decimal | None = None,
-        per_share: Decimal | None = None,
-        net_amount: Decimal = ZERO,
-    ) -> None:
+    def _update(self, order_id: str, at_ns: int, **changes: Any) -> None:
+        self.account.put(replace(self.account.orders[order_id], updated_ns=at_ns, **changes))
+
+    def _pay(self, kind: str, at_ns: int, amount: Decimal, **details: Any) -> None:
+        """Cash comes (> 0) or goes."""
+        self.account.cash += amount
+        self._note(kind, at_ns, net_amount=amount, cash_change=amount, **details)
+
+    def _move_shares(self, at_ns: int, symbol: str, qty_change: Decimal, price: Decimal) -> None:
+        """Shares come at what they are worth; those that go take their part of the cost along."""
+        holding = self.account.holdings.get(symbol)
+        if qty_change > 0 or holding is None:
+            cost_change = qty_change * price
+        else:
+            cost_change = holding.sold(-qty_change).cost - holding.cost
+        self.account.adjust(symbol, qty_change, cost_change)
+        self._note("JNLS", at_ns, symbol=symbol, qty=qty_change, price=price, qty_change=qty_change)
+
+    def _amend(self, at_ns: int, order_id: str, activity_id: str, price: Decimal | None) -> None:
+        """Undo a fill, and do it again at another price where there is one."""
+        account = self.account
+        amended = account.activities[account.activity_rows[activity_id]]
+        order, qty, old = account.orders[order_id], amended.qty, amended.price
+        assert qty is not None
+        assert old is not None
+        qty_change = -order.side * qty if price is None else ZERO
+        cash_change = order.side * qty * (old if price is None else old - price)
+        account.cash += cash_change
+        account.adjust(order.symbol, qty_change, ZERO if order.side is Side.SELL and price else -cash_change)
+        self._note(
+            "FILL",
+            at_ns,
+            symbol=order.symbol,
+            order=order,
+            qty=qty,
+            price=old if price is None else price,
+            execution=Execution.BUST if price is None else Execution.CORRECTION,
+            amends=activity_id,
+            cash_change=cash_change,
+            qty_change=qty_change,
+        )
+
+    def _note(self, kind: str, at_ns: int, **details: Any) -> None:
         sequence = len(self.account.activities)
         unique = seeded_uuid(self.seed, self.accounts_opened, "activity", sequence)
-        activity_id = f"{activity_prefix(at_ns)}::{unique}"
-        self.account.note(
-            Activity(activity_id, kind, at_ns, symbol, order, qty, price, per_share, net_amount)
-        )
+        self.account.note(Activity(f"{activity_prefix(at_ns)}::{unique}", kind, at_ns, **details))
 
 
 def _accepted(event: ev.OrderAccepted, *, sequence: int) -> Order:
@@ -135,6 +186,7 @@ def _accepted(event: ev.OrderAccepted, *, sequence: int) -> Order:
         type=event.type,
         time_in_force=event.time_in_force,
         limit_price=event.limit_price,
+        stop_price=event.stop_price,
         extended_hours=event.extended_hours,
         reserve_price=event.reserve_price,
         expires_ns=event.expires_ns,
@@ -142,4 +194,5 @@ def _accepted(event: ev.OrderAccepted, *, sequence: int) -> Order:
         updated_ns=event.at_ns,
         working_ns=event.at_ns if event.working else None,
         status=Status.NEW if event.working else Status.ACCEPTED,
+        replaces=event.replaces,
     )

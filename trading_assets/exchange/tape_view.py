@@ -46,6 +46,8 @@ class TapeView:
             symbol: {_new_york_date(ns): row for row, ns in enumerate(tape.daily(symbol).start_ns.tolist())}
             for symbol in tape.symbols
         }
+        self._last_day = {symbol: next(reversed(rows)) for symbol, rows in self._row_of.items()}
+        self._tape_ends = max(self._last_day.values())
         self._actions = {s: {a.ex_date: a for a in tape.actions(s)} for s in tape.symbols}
 
     def listed(self, now_ns: int) -> list[str]:
@@ -55,6 +57,12 @@ class TapeView:
 
     def is_listed(self, symbol: str, now_ns: int) -> bool:
         return symbol in self._row_of and self._first_day(symbol) <= self.sessions.new_york_date(now_ns)
+
+    def is_active(self, symbol: str, now_ns: int) -> bool:
+        """Whether a listed symbol can be traded. One whose bars end before the tape's was delisted after its
+        last session."""
+        last = self._last_day[symbol]
+        return last == self._tape_ends or self.sessions.new_york_date(now_ns) <= last
 
     def minutes(self, symbol: str, session: date) -> Bars:
         """All minute bars of a session, also those to come: for matching, which plays them in order."""
@@ -117,6 +125,12 @@ class TapeView:
             if len(bars.start_ns):
                 return _bar(bars, -1)
         return None
+
+    def minute_of_session(self, symbol: str, now_ns: int) -> Bar | None:
+        """The last minute bar of today's session that ended by now."""
+        session = self.sessions.session_at(now_ns)
+        bars = None if session is None else self.minutes(symbol, session).until(now_ns)
+        return None if bars is None or not len(bars.start_ns) else _bar(bars, -1)
 
     def last_print(self, symbol: str, now_ns: int) -> Print | None:
         """The close of the last minute bar ended by now; the session's open within its first minute;

@@ -1,4 +1,6 @@
-"""The trading API, `/v2` without `/v2/stocks`: reads the request, asks the venue, writes the answer."""
+"""The trading API: orders, positions, assets, clock and calendar. It reads the request, asks the venue and
+writes the answer. What is told of the account itself: `account_api.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from trading_assets.exchange import payloads
-from trading_assets.exchange.account import Activity
-from trading_assets.exchange.ids import asset_id
+from trading_assets.exchange.account_api import AccountApi
 from trading_assets.exchange.orders import Order
 from trading_assets.exchange.query import Query
-from trading_assets.exchange.refusals import malformed, not_found, unprocessable
+from trading_assets.exchange.refusals import Refusal, malformed, not_found
 from trading_assets.exchange.venue import Venue
 
-MOST_ORDERS, MOST_ACTIVITIES = 500, 100
-_DAY_NS = 86_400_000_000_000
+MOST_ORDERS = 500
 _CALENDAR_SPAN = timedelta(days=366)
 
 
@@ -30,9 +30,7 @@ class TradingApi:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/v2/account", self.account),
-            Route("/v2/account/activities", self.activities),
-            Route("/v2/account/activities/{type}", self.activities),
+            *AccountApi(self._venue).routes(),
             Route("/v2/clock", self.clock),
             Route("/v2/calendar", self.calendar),
             Route("/v2/assets", self.assets),
@@ -42,18 +40,13 @@ class TradingApi:
             Route("/v2/orders", self.cancel_all, methods=["DELETE"]),
             Route("/v2/orders:by_client_order_id", self.order_by_client_id),
             Route("/v2/orders/{order_id}", self.order, methods=["GET"]),
+            Route("/v2/orders/{order_id}", self.replace, methods=["PATCH"]),
             Route("/v2/orders/{order_id}", self.cancel, methods=["DELETE"]),
-            Route("/v2/positions", self.positions),
-            Route("/v2/positions/{symbol}", self.position),
+            Route("/v2/positions", self.positions, methods=["GET"]),
+            Route("/v2/positions", self.close_positions, methods=["DELETE"]),
+            Route("/v2/positions/{symbol}", self.position, methods=["GET"]),
+            Route("/v2/positions/{symbol}", self.close_position, methods=["DELETE"]),
         ]
-
-    async def account(self, request: Request) -> Response:
-        venue = self._venue
-        return JSONResponse(
-            payloads.account_json(
-                venue.state.account, equity=venue.equity(), new_york_date=venue.sessions.new_york_date
-            )
-        )
 
     async def clock(self, request: Request) -> Response:
         return JSONResponse(payloads.clock_json(self._venue.now_ns, self._venue.sessions))
@@ -69,12 +62,13 @@ class TradingApi:
 
     async def assets(self, request: Request) -> Response:
         query = Query(request.query_params, malformed)
-        wanted = (query.text("status") or "active", query.text("asset_class") or "us_equity")
-        exchange = query.text("exchange")
-        if wanted != ("active", "us_equity"):
+        status, exchange = query.word("status", ("", "active", "inactive"), ""), query.text("exchange")
+        if (query.text("asset_class") or "us_equity") != "us_equity":
             return JSONResponse([])
         found = [self._asset(symbol) for symbol in self._venue.view.listed(self._venue.now_ns)]
-        return JSONResponse([asset for asset in found if exchange in (None, asset["exchange"])])
+        return JSONResponse(
+            [a for a in found if exchange in (None, a["exchange"]) and status in ("", a["status"])]
+        )
 
     async def asset(self, request: Request) -> Response:
         return JSONResponse(self._asset(self._symbol(request)))
@@ -82,6 +76,7 @@ class TradingApi:
     def _asset(self, symbol: str) -> payloads.Json:
         return payloads.asset_json(
             symbol,
+            active=self._venue.view.is_active(symbol, self._venue.now_ns),
             fractionable=self._venue.is_fractionable(symbol),
             halted=symbol in self._venue.state.halted_since,
         )
@@ -89,13 +84,17 @@ class TradingApi:
     def _symbol(self, request: Request) -> str:
         """The path's symbol or asset id, as a symbol that is listed. Raises Refusal 404."""
         wanted = request.path_params["symbol"]
-        for symbol in self._venue.view.listed(self._venue.now_ns):
-            if wanted in (symbol, asset_id(symbol)):
-                return symbol
-        raise not_found(f"asset not found for {wanted}")
+        symbol = self._venue.symbol_of(wanted)
+        if symbol is None:
+            raise not_found(f"asset not found for {wanted}")
+        return symbol
 
     async def submit(self, request: Request) -> Response:
         return JSONResponse(payloads.order_json(self._venue.submit(await request.body())))
+
+    async def replace(self, request: Request) -> Response:
+        new = self._venue.replace(request.path_params["order_id"], await request.body())
+        return JSONResponse(payloads.order_json(new))
 
     async def order(self, request: Request) -> Response:
         return JSONResponse(payloads.order_json(self._venue.order(request.path_params["order_id"])))
@@ -158,6 +157,28 @@ class TradingApi:
             raise not_found("position does not exist")
         return JSONResponse(self._position(symbol))
 
+    async def close_position(self, request: Request) -> Response:
+        query = Query(request.query_params, malformed)
+        order = self._venue.close_position(
+            self._symbol(request), qty=query.amount("qty"), percentage=query.amount("percentage")
+        )
+        return JSONResponse(payloads.order_json(order))
+
+    async def close_positions(self, request: Request) -> Response:
+        """One answer for each position, with the order that closes it or why there is none."""
+        query = Query(request.query_params, malformed)
+        if query.word("cancel_orders", ("true", "false", "True", "False"), "false").lower() == "true":
+            self._venue.cancel_all()
+        closed = [self._closed(symbol) for symbol in sorted(self._venue.state.account.holdings)]
+        return JSONResponse(closed, status_code=207)
+
+    def _closed(self, symbol: str) -> payloads.Json:
+        try:
+            status, body = 200, payloads.order_json(self._venue.close_position(symbol))
+        except Refusal as refusal:
+            status, body = refusal.status, refusal.body
+        return {"symbol": symbol, "status": status, "body": body}
+
     def _position(self, symbol: str) -> payloads.Json:
         venue, account = self._venue, self._venue.state.account
         price = venue.mark(symbol)
@@ -169,39 +190,3 @@ class TradingApi:
             price=price,
             previous_close=price if previous is None else previous.price,
         )
-
-    async def activities(self, request: Request) -> Response:
-        query = Query(request.query_params, malformed)
-        page_size = query.count("page_size", MOST_ACTIVITIES, largest=MOST_ACTIVITIES)
-        account, day = self._venue.state.account, self._venue.sessions.new_york_date
-        found = islice(self._selected_activities(query, request.path_params.get("type")), page_size)
-        return JSONResponse([payloads.activity_json(a, account, day=day(a.at_ns)) for a in found])
-
-    def _selected_activities(self, query: Query, type_: str | None) -> Iterator[Activity]:
-        """after < time ≤ until, or all of `date` (UTC); `page_token` is the last id of the page before."""
-        account = self._venue.state.account
-        types = [type_] if type_ else query.words("activity_types")
-        category = query.word("category", ("", "trade_activity", "non_trade_activity"), "")
-        if types and category:
-            raise unprocessable("category cannot be used with activity_types")
-        descending = query.word("direction", ("asc", "desc"), "desc") == "desc"
-        after, until, order_id = query.time_ns("after"), query.time_ns("until"), query.text("order_id")
-        if (day := query.time_ns("date")) is not None:
-            start = day - day % _DAY_NS
-            after, until = start - 1, start + _DAY_NS - 1
-        rows = account.activities
-        first = 0 if after is None else bisect_right(rows, after, key=lambda a: a.at_ns)
-        last = len(rows) if until is None else bisect_right(rows, until, key=lambda a: a.at_ns)
-        if (token := query.text("page_token")) is not None:
-            if token not in account.activity_rows:
-                raise malformed(f"invalid page_token: {token!r}")
-            row = account.activity_rows[token]
-            first, last = (first, min(last, row)) if descending else (max(first, row + 1), last)
-        for row in range(last - 1, first - 1, -1) if descending else range(first, last):
-            activity = rows[row]
-            if (
-                (not types or activity.type in types)
-                and (not category or (category == "trade_activity") == (activity.order is not None))
-                and (order_id is None or (activity.order is not None and activity.order.id == order_id))
-            ):
-                yield activity

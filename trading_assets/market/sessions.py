@@ -99,6 +99,10 @@ class Sessions:
         table = _timetable()
         return list(range(int(table.open_ns[index]) + step, int(table.close_ns[index]), step))
 
+    def latest_tick(self, day: date, minutes: int, now_ns: int) -> int | None:
+        """The session's last decision time at or before `now_ns`; None before the first."""
+        return max((tick for tick in self.ticks(day, minutes) if tick <= now_ns), default=None)
+
     def session_at(self, now_ns: int) -> date | None:
         """The session whose New York date is that of `now_ns`, before its open and after its close too."""
         day = self.new_york_date(now_ns)
@@ -109,16 +113,19 @@ class Sessions:
         day = self.session_at(now_ns)
         return day is not None and self.open_ns(day) <= now_ns < self.close_ns(day)
 
+    def extended_hours(self, day: date) -> tuple[int, int]:
+        """(first, end) of a session's pre-market, regular and after-hours trading: 04:00 to 20:00 New York
+        time, to 17:00 on a half day (the hours in which Alpaca takes orders marked `extended_hours`)."""
+        hour_ns, midnight_ns = 60 * MINUTE_NS, new_york_midnight_ns(day)
+        return midnight_ns + 4 * hour_ns, midnight_ns + (17 if self.is_half_day(day) else 20) * hour_ns
+
     def is_extended(self, now_ns: int) -> bool:
-        """Pre-market, regular or after-hours: from 04:00 to 20:00 New York time of a session, to 17:00 on a
-        half day (the hours in which Alpaca takes orders marked `extended_hours`)."""
+        """Within the `extended_hours` of a session, regular hours included."""
         day = self.session_at(now_ns)
         if day is None:
             return False
-        hour_ns = 60 * MINUTE_NS
-        midnight_ns = new_york_midnight_ns(day)
-        last_hour = 17 if self.is_half_day(day) else 20
-        return midnight_ns + 4 * hour_ns <= now_ns < midnight_ns + last_hour * hour_ns
+        first_ns, end_ns = self.extended_hours(day)
+        return first_ns <= now_ns < end_ns
 
     def previous(self, day: date) -> date:
         """The last session before `day`, which need not be a session."""

@@ -1,0 +1,74 @@
+"""The one way in which the exchange's state changes: events, stored in transactions, then told to whoever
+listens. What is decided and why belongs to those who record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import NamedTuple
+
+from trading_assets.exchange.amounts import ZERO
+from trading_assets.exchange.events import Event
+from trading_assets.exchange.orders import Order
+from trading_assets.exchange.state import State
+from trading_assets.exchange.store import EventStore
+
+
+class Recorded(NamedTuple):
+    """A stored event, the order that it changed as it was right after it (None: it changed none), and
+    the position in that order's symbol then."""
+
+    event: Event
+    order: Order | None
+    position_qty: Decimal
+
+
+Listener = Callable[[Sequence[Recorded]], None]
+
+
+class Recorder:
+    """`state` is what the stored events make, and within a transaction those recorded so far."""
+
+    def __init__(self, store: EventStore) -> None:
+        self.store = store
+        self._pending: list[Recorded] = []
+        self._listeners: list[Listener] = []
+        self.state = self._folded()
+
+    def subscribe(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def record(self, event: Event) -> None:
+        """Take the event into the state; it is stored at the end of the transaction around this call."""
+        self.state.apply(event)
+        order_id, order, held = getattr(event, "order_id", None), None, ZERO
+        if order_id is not None:
+            order = self.state.account.orders[order_id]
+            held = self.state.account.position_qty(order.symbol)
+        self._pending.append(Recorded(event, order, held))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Store what the block records, all or none; on failure the state is that of the store again."""
+        try:
+            yield
+            if self._pending:
+                self.store.append([recorded.event for recorded in self._pending])
+        except BaseException:
+            if self._pending:
+                self.state = self._folded()
+            raise
+        else:
+            stored, self._pending = self._pending, []
+            for listener in self._listeners if stored else ():
+                listener(stored)
+        finally:
+            self._pending = []
+
+    def _folded(self) -> State:
+        state = State()
+        for event in self.store.events():
+            state.apply(event)
+        return state
