@@ -23,6 +23,7 @@ from trading_assets.market.clock import monotonic_ns
 log = get_logger(__name__)
 
 WINDOW_S = 60.0  # Alpaca counts by the minute
+VIRTUAL_S = 1.0  # a venue whose time is not the world's: its minute may be over at any moment
 KEPT_FOR_WRITES = 0.1  # of the limit
 SCOPES = ("trading", "data")  # Alpaca counts each API by itself
 
@@ -119,10 +120,10 @@ class _Row(NamedTuple):
 
 
 def _seconds_left(reset_epoch_s: int, date: str | None) -> float:
-    """Until the window ends, by the broker's own two times; a whole window where they do not fit together
-    (the embedded exchange's time is virtual, its Date header's is not)."""
+    """Until the window ends, by the broker's own two times. They do not fit together where its time is
+    virtual: the embedded exchange's reset is, its Date header is not."""
     try:
-        left = reset_epoch_s - parsedate_to_datetime(date).timestamp() if date else WINDOW_S
+        left = reset_epoch_s - parsedate_to_datetime(date).timestamp() if date else VIRTUAL_S
     except ValueError:
-        left = WINDOW_S
-    return left if 0 < left <= WINDOW_S else WINDOW_S
+        left = VIRTUAL_S
+    return left if 0 < left <= WINDOW_S else VIRTUAL_S
