@@ -13,6 +13,7 @@ from handmade_bars import HandmadeBars
 
 from trading_assets.config import Settings
 from trading_assets.engine.replay import ExternalSignal, ModelSignals, ReplaySpec, run
+from trading_assets.engine.replay.range_run import Pace
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.errors import InvalidInput
 from trading_assets.store.history import History
@@ -133,8 +134,8 @@ def test_a_replay_that_fails_leaves_the_earlier_one_as_it_was(bars: HandmadeBars
     class Interrupted(Exception):
         pass
 
-    def stop(done: int, sessions: int) -> None:
-        if done == 2:
+    def stop(pace: Pace) -> None:
+        if pace.done == 2:
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -142,7 +143,8 @@ def test_a_replay_that_fails_leaves_the_earlier_one_as_it_was(bars: HandmadeBars
     with pytest.raises(InvalidInput):
         bars.replay(3, ExternalSignal("AAPL", nan, bars.days[0]))
     directory = earlier.history_path.parent
-    assert {path: path.read_bytes() for path in directory.iterdir()} == files
+    shown = (path for path in directory.iterdir() if not path.name.startswith("."))
+    assert {path: path.read_bytes() for path in shown} == files
 
 
 def test_a_replay_done_again_takes_the_place_of_the_earlier_one(bars: HandmadeBars) -> None:
@@ -162,9 +164,11 @@ def test_the_files_are_private(bars: HandmadeBars) -> None:
 
 def test_progress_is_told_after_each_session(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [(100.0, 100.0)] * 3)
-    told: list[tuple[int, int]] = []
-    run(bars.settings, bars.spec(3), progress=lambda done, sessions: told.append((done, sessions)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    told: list[Pace] = []
+    run(bars.settings, bars.spec(3), progress=told.append)
+    assert [(pace.done, pace.sessions) for pace in told] == [(1, 3), (2, 3), (3, 3)]
+    assert all(pace.rows_per_second > 0 for pace in told)
+    assert told[0].seconds_left > told[-1].seconds_left == 0
 
 
 def test_a_range_without_a_session_is_refused(bars: HandmadeBars) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from math import inf
 from pathlib import Path
@@ -14,9 +13,9 @@ from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.core.words import Limits
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run, walk
-from trading_assets.engine.replay.book import ReplayFill, ReplayOrder
 from trading_assets.engine.replay.report import ReplayReport
-from trading_assets.engine.replay.session_limits import LimitResult, SessionFacts, session_results
+from trading_assets.engine.replay.session_limits import LimitResult, session_results
+from trading_assets.engine.replay.session_sheet import SessionSheet
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 
@@ -111,11 +110,9 @@ def test_what_was_sent_without_limits_breaks_those_of_the_configuration_by_name(
     strict = config.limits(Settings())._replace(max_spread_bps=1.0, limit_offset=0.0005)
     broken: dict[str, LimitResult] = {}
 
-    def judged_strictly(
-        facts: SessionFacts, orders: Sequence[ReplayOrder], fills: Sequence[ReplayFill], limits: Limits
-    ) -> list[LimitResult]:
-        broken.update({r.name: r for r in session_results(facts, orders, fills, strict) if not r.passed})
-        return session_results(facts, orders, fills, limits)
+    def judged_strictly(sheet: SessionSheet, limits: Limits, *, next_open: bool) -> list[LimitResult]:
+        broken.update({r.name: r for r in session_results(sheet, strict) if not r.passed})
+        return session_results(sheet, limits, next_open=next_open)
 
     monkeypatch.setattr(walk, "session_results", judged_strictly)
     report = replayed(tmp_path, 30, **LIFTED)

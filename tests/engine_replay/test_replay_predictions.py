@@ -10,7 +10,6 @@ import pytest
 
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ModelSignals
 from trading_assets.engine.replay.predictions import Tick, feature_rows, predictions
-from trading_assets.engine.replay.tape import RangeOfDays
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import window_from_bars
@@ -100,26 +99,28 @@ def test_a_models_signals_are_its_scores_of_the_rows_one_by_one(small_model: Mod
     ticks = daily_ticks(AROUND_A_DIVIDEND)
     tape, model = BundledTape(), load(small_model.model_path, small_model.features_path)
     found = predictions(small_model, "replay:x", tape, SYMBOLS, ticks, SESSIONS, intraday=False)
-    days = RangeOfDays(tape, SYMBOLS, SESSIONS, intraday=False, spread_bps=2.0)
     assert found.model_version == model.version
     for number, tick in enumerate(ticks):
-        signals = {signal.symbol: signal for signal in found.at(number, days.day(tick.session))}
+        taken, superseded = found.between(number, number + 1)
+        assert not len(superseded.rows)
+        signals = {SYMBOLS[row["symbol"]]: (row, s) for row, s in zip(taken.rows, taken.scores, strict=True)}
         for symbol in SYMBOLS:
             row = as_live(symbol, tick, intraday=False)
             if not np.isfinite(row).all():  # FB, listed in May: no full look-back yet
                 assert symbol not in signals
                 continue
             score = model.score(row[None, :])
-            assert signals[symbol].value == model.signal(score)[0]
-            assert found.score(number, symbol) == score[0]
-            assert signals[symbol].as_of_ns == tick.at_ns
+            signal, scored = signals[symbol]
+            assert signal["value"] == model.signal(score)[0]
+            assert scored == score[0]
+            assert signal["as_of_ns"] == tick.at_ns
     assert signals.keys() >= {"AAPL", "MSFT"}
 
 
 def test_a_signal_from_outside_is_taken_once_by_the_first_tick_at_or_after_its_stamp() -> None:
     day = date(2012, 8, 8)
     ticks = [Tick(day, at_ns) for at_ns in SESSIONS.ticks(day, 30)]
-    first, second, *_, last = (tick.at_ns for tick in ticks)
+    first, *_, last = (tick.at_ns for tick in ticks)
     source = ExternalSignals(
         (
             ExternalSignal("AAPL", 0.5, first),
@@ -128,16 +129,26 @@ def test_a_signal_from_outside_is_taken_once_by_the_first_tick_at_or_after_its_s
             ExternalSignal("MSFT", 0.8, SESSIONS.close_ns(date(2012, 8, 6))),  # the day before took it
         )
     )
-    prices = RangeOfDays(BundledTape(), SYMBOLS, SESSIONS, intraday=True, spread_bps=2.0).day(day)
     found = predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
-    taken = [
-        [(signal.symbol, signal.value, signal.as_of_ns) for signal in found.at(number, prices)]
-        for number in range(len(ticks))
-    ]
-    assert taken[:2] == [[("AAPL", 0.5, first)], [("MSFT", 0.4, first + 1)]]
-    assert not any(taken[2:])
-    (signal,) = found.at(1, prices)
-    assert signal.reference_price == prices.at("MSFT", second).last_trade
+    taken, _ = found.between(0, len(ticks))
+    named = [(SYMBOLS[row["symbol"]], row["value"], row["as_of_ns"]) for row in taken.rows]
+    assert named == [("AAPL", 0.5, first), ("MSFT", 0.4, first + 1)]
+    assert taken.tick.tolist() == [0, 1]
+    assert np.isnan(taken.rows["reference_price"]).all()  # the walk takes the price at the tick
+
+
+def test_the_newest_signal_of_a_symbol_at_a_tick_supersedes_the_older_ones() -> None:
+    day = date(2012, 8, 8)
+    first, second, *_ = SESSIONS.ticks(day, 30)
+    source = ExternalSignals(
+        tuple(ExternalSignal("AAPL", value, first + after) for value, after in ((0.2, 2), (0.3, 3), (0.1, 1)))
+    )
+    ticks = [Tick(day, first), Tick(day, second)]
+    found = predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
+    newest, older = found.between(0, 2)
+    assert newest.rows["value"].tolist() == [0.3]
+    assert older.rows["value"].tolist() == [0.1, 0.2]
+    assert newest.tick.tolist() == [1]
 
 
 def test_a_session_as_stamp_is_its_first_tick_and_two_signals_cannot_have_one_stamp() -> None:

@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 from handmade_bars import HandmadeBars
 
-from trading_assets.engine.decide import decide
-from trading_assets.engine.inputs import DecisionInput
 from trading_assets.engine.replay import ExternalSignal
-from trading_assets.engine.replay.range_run import replay_range
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History
@@ -199,25 +196,6 @@ def test_a_lifted_limit_lets_the_whole_account_into_one_symbol(bars: HandmadeBar
     assert not report.sessions[0].failed()
 
 
-def test_every_stored_verdict_is_what_decide_says_of_its_input(bars: HandmadeBars) -> None:
-    bars.plant_daily("AAPL", [FLAT, (94.0, 94.0), (94.0, 96.0)])
-    bars.plant_daily("IBM", [FLAT, FLAT, FLAT])
-    signals = [ExternalSignal(symbol, 0.7, day) for symbol in ("AAPL", "IBM") for day in bars.days[:3]]
-    seen: list[DecisionInput] = []
-    report = replay_range(bars.settings, bars.spec(3, *signals), watch=seen.append)
-    again = {
-        (verdict.client_order_id, verdict.at_ns): verdict
-        for given in seen
-        for verdict in decide(DecisionInput.from_json(given.as_json())).verdicts
-    }
-    stored = rows(report, "verdicts", "tick_ns, client_order_id")
-    assert {(row["client_order_id"], row["at_ns"]) for row in stored} == again.keys()
-    for row in stored:
-        verdict = again[row["client_order_id"], row["at_ns"]]
-        assert (row["qty"], row["limit_price"]) == (float(verdict.qty), float(verdict.limit_price))
-    assert len(stored) == 34 * len(again)
-
-
 def test_equity_begins_each_session_where_the_last_one_closed(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [(100.0, 101.0), (102.0, 99.0), (98.5, 100.0)])
     report = bars.replay(3, ExternalSignal("AAPL", 1.0, bars.days[0]))
@@ -242,3 +220,63 @@ def test_an_exit_that_did_not_fill_goes_again_at_the_markets_price(bars: Handmad
     assert states == [(1, 1, "FILLED"), (1, -1, "CANCELED"), (2, -1, "FILLED")]
     assert rows(report, "fills")[-1]["at_ns"] == second + MINUTE_NS
     assert rows(report, "fills")[-1]["price"] == 99.99
+
+
+def test_a_symbol_whose_bars_end_is_sold_at_its_last_price_by_no_order(bars: HandmadeBars) -> None:
+    bars.plant_daily("AAPL", [(100.0, 101.0), (101.0, 102.0)])
+    bars.plant_daily("IBM", [FLAT] * 4)
+    report = bars.replay(4, ExternalSignal("AAPL", 1.0, bars.days[0]))
+    bought, closed = rows(report, "fills", "at_ns")
+    assert (closed["client_order_id"], closed["activity_id"]) == (None, f"DELISTED:AAPL:{bars.days[2]}")
+    assert (closed["side"], closed["qty"], closed["price"]) == (-1, bought["qty"], 102.0)
+    assert closed["at_ns"] == bars.sessions.open_ns(bars.days[2])
+    assert report.delisted == {"AAPL": bars.days[2]}
+    assert [result.equity for result in report.sessions[1:]] == [report.sessions[1].equity] * 3
+    assert not any(row["session"] >= bars.days[2] for row in rows(report, "positions"))
+
+
+def test_while_minutes_are_missing_nobody_trades_and_the_quote_grows_stale(bars: HandmadeBars) -> None:
+    bars.plant_daily("AAPL", [FLAT])
+    bars.plant_minutes("AAPL", bars.days[0], [100.0])
+    first, second, *_ = bars.sessions.ticks(bars.days[0], 30)
+    with bars.history.writing() as connection:  # none from before the second tick to ten minutes after it
+        connection.execute(
+            "DELETE FROM bars WHERE \"interval\" = '1m' AND start_ns BETWEEN ? AND ?",
+            [second - 5 * MINUTE_NS, second + 9 * MINUTE_NS],
+        )
+    signals = [ExternalSignal("AAPL", 0.4, first), ExternalSignal("AAPL", 1.0, second)]
+    report = bars.replay(1, *signals, interval=30)
+    assert refusals(report) == {f"AAPL {bars.days[0]}": {"STALE_QUOTE"}}
+    held = bars.replay(1, signals[0], ExternalSignal("AAPL", -1.0, second), interval=30, name="exit")
+    states = [
+        (row["attempt"], row["side"], row["state"]) for row in rows(held, "orders", "created_ns, attempt")
+    ]
+    assert states[0] == (1, 1, "FILLED")
+    assert {state for _, side, state in states[1:-1] if side == -1} == {"CANCELED"}
+    assert states[-1][2] == "FILLED"
+    assert rows(held, "fills", "at_ns")[-1]["at_ns"] == second + 11 * MINUTE_NS  # the next bar has ended
+
+
+def test_costs_are_taken_from_cash_by_share_and_by_notional(bars: HandmadeBars) -> None:
+    bars.plant_daily("AAPL", [FLAT])
+    report = bars.replay(1, ExternalSignal("AAPL", 1.0, bars.days[0]), usd_per_share=0.01, cost_bps=5.0)
+    free = bars.replay(1, ExternalSignal("AAPL", 1.0, bars.days[0]), name="free")
+    costs = 49 * 0.01 + 49 * 100.01 * 0.0005
+    assert report.sessions[0].costs_usd == pytest.approx(costs)
+    assert free.closing_equity - report.closing_equity == pytest.approx(costs, abs=2e-6)
+
+
+def test_in_the_mode_of_other_backtesters_an_order_fills_at_the_next_bars_open(bars: HandmadeBars) -> None:
+    bars.plant_daily("AAPL", [FLAT])
+    bars.plant_minutes("AAPL", bars.days[0], [100.0] * 30 + [103.0, 99.0])
+    (first, *_) = bars.sessions.ticks(bars.days[0], 31)
+    report = bars.replay(
+        1,
+        ExternalSignal("AAPL", 1.0, bars.days[0]),
+        interval=31,
+        fill_mode="next_open",
+        limits={"stop_loss": inf},
+    )
+    (fill,) = rows(report, "fills")
+    assert (fill["price"], fill["at_ns"]) == (103.0, first)  # the bar that begins at the tick
+    assert not report.sessions[0].failed("limits")

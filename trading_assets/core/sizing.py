@@ -168,15 +168,16 @@ def order_quantity(
     buying_power: float,
     limits: Limits,
     fractionable: bool,
+    no_trade_band: float = NO_TRADE_BAND,
 ) -> float:
     """Signed shares to order toward the target; 0 for no trade.
 
     `limit_price` is that of the side that `order_side` gives, `buying_power` what `available_funds`
     gives less what earlier buys of the execution take. Trades when |target − position| is more than
-    10 % of the target and `min_order_notional`. A target of 0 (or below) sells every free share
-    whatever its size, and needs neither prices nor equity; so does a sale that would leave less than
-    `min_order_notional`. A purchase is clipped to the order, position, gross and buying power limits;
-    a sale is not (`slice_quantities` cuts it). Whole shares toward zero; nine decimals where
+    `no_trade_band` (a fraction of the target) and `min_order_notional`. A target of 0 (or below) sells
+    every free share whatever its size, and needs neither prices nor equity; so does a sale that would
+    leave less than `min_order_notional`. A purchase is clipped to the order, position, gross and buying power
+    limits; a sale is not (`slice_quantities` cuts it). Whole shares toward zero; nine decimals where
     `fractional` and the asset allow it, and to empty a fractional position of such an asset.
     """
     side = order_side(target_weight, position_qty, reserved, exposure_usd, mark, equity)
@@ -186,7 +187,7 @@ def order_quantity(
         return _all_shares(abs(position_qty) - reserved, fractionable)
     minimum = limits.min_order_notional if limits.min_order_notional < inf else 0.0
     target_usd = target_weight * equity
-    band = NO_TRADE_BAND * target_usd
+    band = no_trade_band * target_usd
     if band < minimum:
         band = minimum
     fractional = limits.fractional and fractionable

@@ -20,6 +20,7 @@ from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, Rep
 from trading_assets.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from trading_assets.engine.replay.range_run import Pace
     from trading_assets.engine.replay.report import ReplayReport
 
 GROUP = "replay"
@@ -41,6 +42,8 @@ class ReplayConfig(dg.Config):
     bars:           bundled, or history
     limits:         in place of the configuration's, by name
     lifted_limits:  names of limits that do not hold in this replay
+    usd_per_share:  costs of fills, with cost_bps
+    continues:      take up the book of this name where its replay of the sessions before ended
     """
 
     name: str = ""
@@ -55,13 +58,26 @@ class ReplayConfig(dg.Config):
     lifted_limits: list[str] = []  # noqa: RUF012
     spread_bps: float | None = None
     fill_mode: str = "ideal"
+    usd_per_share: float = 0.0
+    cost_bps: float = 0.0
     rearm_daily: bool = False
+    continues: bool = False
 
     def spec(self, settings: Settings, first: date, last: date) -> ReplaySpec:
         """Raises InvalidInput for what cannot be replayed."""
         values: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("name", "bars", "cash_usd", "spread_bps", "fill_mode", "rearm_daily")
+            for name in (
+                "name",
+                "bars",
+                "cash_usd",
+                "spread_bps",
+                "fill_mode",
+                "usd_per_share",
+                "cost_bps",
+                "rearm_daily",
+                "continues",
+            )
         }
         return ReplaySpec(
             first=first,
@@ -117,12 +133,14 @@ def replay(
     keys = context.partition_keys
     spec = config.spec(settings, date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
 
-    def progress(done: int, sessions: int) -> None:
-        if done % PROGRESS_EVERY == 0 or done == sessions:
-            context.log.info(f"{done} of {sessions} sessions replayed")
+    def progress(pace: "Pace") -> None:
+        if pace.done % PROGRESS_EVERY == 0 or pace.done == pace.sessions:
+            context.log.info(str(pace))
 
     report = run(settings, spec, progress=progress)
     for result in report.sessions:
+        if result.session.isoformat() not in keys:
+            continue  # of the replay that this one goes on with
         context.add_asset_metadata(
             {
                 "equity_usd": result.equity,
@@ -175,6 +193,8 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
                 for h in report.halts
             ]
         ),
+        "delisted": ", ".join(f"{s} {day}" for s, day in sorted(report.delisted.items())) or "none",
+        "costs_usd": sum(result.costs_usd for result in report.sessions),
         "without_bars": ", ".join(f"{s} {n}" for s, n in sorted(report.missing_bars.items())) or "none",
         "equity": line_plot(f"Equity in USD{mark}", closes, equity),
         "drawdown": line_plot(f"Drawdown, fraction of the peak{mark}", closes, drawdown),

@@ -1,9 +1,10 @@
 """Replay: a range of past sessions walked tick by tick through the live decisions. No broker in reach.
 
 Features and predictions are made for the whole range at once (`predictions`), then the ticks go in
-order (`walk`) through `engine.decide`, `core.matching`, `core.ledger` and `core.breakers`. What was
-decided, ordered, filled and held goes into a DuckDB file of the replay's own (`recording`), with what
-each session measured against every limit (`session_limits`), and into a page to read (`page`).
+order (`walk`) through the compiled `core.walk`: the decisions of `engine.decide`, matching, ledger and
+breakers. What was decided, ordered, filled and held goes into a DuckDB file of the replay's own
+(`recording`), with what each session measured against every limit (`session_limits`), and into a page to
+read (`page`). A run that died goes on from its last `checkpoint`.
 Nothing here imports `trading_assets.broker`, an HTTP client or the live desk.
 """
 
@@ -16,17 +17,18 @@ from trading_assets.config import Settings
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals, ReplaySpec
 
 if TYPE_CHECKING:
+    from trading_assets.engine.replay.range_run import Pace
     from trading_assets.engine.replay.report import ReplayReport
 
 __all__ = ["ExternalSignal", "ExternalSignals", "ModelSignals", "ReplaySpec", "run"]
 
 
 def run(
-    settings: Settings, spec: ReplaySpec, *, progress: Callable[[int, int], None] | None = None
+    settings: Settings, spec: ReplaySpec, *, progress: Callable[[Pace], None] | None = None
 ) -> ReplayReport:
     """Replay the range; leaves `<data_dir>/replays/<name>.duckdb` and `.html`, put there when it is over.
 
-    progress: called after each session with the sessions done and all of them
+    progress: called after each session with how far it is
 
     Raises InvalidInput for a spec, limit, signal or model that cannot be used and for a range without
     sessions or bars, HistoryLocked when the desk's history cannot be read.

@@ -9,16 +9,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
-from math import isfinite, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.orders import Kind, decision_id
-from trading_assets.engine.inputs import SignalInput
+from trading_assets.core.walk_columns import SIGNAL
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals
-from trading_assets.engine.replay.tape import DayPrices
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.features.daily_kernel import LOOKBACK, adjust, fill_row
@@ -40,18 +39,31 @@ class Tick(NamedTuple):
     at_ns: int
 
 
+class Signals(NamedTuple):
+    """Signals of consecutive ticks, by tick and symbol; symbols are rows in ascending order of their names.
+
+    rows:         core.walk_columns.SIGNAL
+    tick:         which of the ticks takes each, from 0
+    decision_ids: of each
+    scores:       the model's behind each, NaN without one
+    """
+
+    rows: NDArray[np.void]
+    tick: NDArray[np.int64]
+    decision_ids: list[str]
+    scores: Floats
+
+
 class Predictions(Protocol):
     """The signals of the range."""
 
+    kind: Kind
     model_version: str  # "" without a model
     trained_through: date | None  # the last session that the model's labels used, None without a model
 
-    def at(self, tick: int, prices: DayPrices) -> tuple[SignalInput, ...]:
-        """Those that the range's tick number `tick` takes."""
-        ...
-
-    def score(self, tick: int, symbol: str) -> float:
-        """The model's score behind a signal, NaN without one."""
+    def between(self, first: int, end: int) -> tuple[Signals, Signals]:
+        """Those that the range's ticks number first … end − 1 take: at most one a tick and symbol, and the
+        older ones that these supersede."""
         ...
 
 
@@ -101,6 +113,8 @@ def _partial_row(table: Floats, today: int, so_far: Bars) -> Floats:
 class ModelPredictions:
     """A signal for every symbol and tick that has a row without gaps."""
 
+    kind = Kind.MODEL
+
     def __init__(
         self, source: ModelSignals, book: str, symbols: Sequence[str], ticks: Sequence[Tick], rows: Floats
     ) -> None:
@@ -113,37 +127,32 @@ class ModelPredictions:
             model.manifest["training_data"]["labels_through"]
         )
         self._book = book
-        self._symbols = {symbol: column for column, symbol in enumerate(symbols)}
-        self._ticks = ticks
+        self._symbols = symbols
+        self._at_ns = np.array([tick.at_ns for tick in ticks], dtype=np.int64)
         self._volatility = rows[:, :, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
         self._scores = model.score(rows.reshape(-1, rows.shape[2]))
         self._values = model.signal(self._scores).reshape(rows.shape[:2])
         self._scores = self._scores.reshape(rows.shape[:2])
 
-    def at(self, tick: int, prices: DayPrices) -> tuple[SignalInput, ...]:
-        at_ns = self._ticks[tick].at_ns
-        return tuple(
-            SignalInput(
-                symbol=symbol,
-                value=float(self._values[tick, column]),
-                as_of_ns=at_ns,
-                reference_price=prices.at(symbol, at_ns).last_trade,
-                limit_price=nan,
-                volatility=float(self._volatility[tick, column]),
-                kind=Kind.MODEL,
-                decision_id=decision_id(self._book, Kind.MODEL, symbol, at_ns),
-            )
-            for symbol, column in self._symbols.items()
-            if isfinite(self._values[tick, column])
-        )
-
-    def score(self, tick: int, symbol: str) -> float:
-        return float(self._scores[tick, self._symbols[symbol]])
+    def between(self, first: int, end: int) -> tuple[Signals, Signals]:
+        tick, symbol = np.nonzero(np.isfinite(self._values[first:end]))
+        found = np.zeros(len(tick), SIGNAL)
+        found["symbol"], found["as_of_ns"] = symbol, self._at_ns[first + tick]
+        found["value"] = self._values[first + tick, symbol]
+        found["volatility"] = self._volatility[first + tick, symbol]
+        found["reference_price"] = found["limit_price"] = nan
+        stamps = found["as_of_ns"].tolist()
+        ids = [
+            decision_id(self._book, Kind.MODEL, self._symbols[row], at_ns)
+            for row, at_ns in zip(symbol.tolist(), stamps, strict=True)
+        ]
+        return Signals(found, tick, ids, self._scores[first + tick, symbol].astype(np.float64)), _NONE
 
 
 class ExternalPredictions:
     """Each signal at the first tick at or after its stamp, once."""
 
+    kind = Kind.EXTERNAL
     model_version: str = ""
     trained_through: date | None = None
 
@@ -154,18 +163,23 @@ class ExternalPredictions:
         symbols: Sequence[str],
         ticks: Sequence[Tick],
         rows: Floats,
+        since_ns: int,
     ) -> None:
-        """Raises InvalidInput for a signal out of [−1, 1], of a symbol that is not traded, with a price
+        """since_ns: what is stamped before it was taken before the range, or never
+
+        Raises InvalidInput for a signal out of [−1, 1], of a symbol that is not traded, with a price
         that is none, dated to a day without a tick of the range, or with another's symbol and stamp."""
         self._book = book
-        self._column = {symbol: column for column, symbol in enumerate(symbols)}
-        self._rows = rows
-        self._times = times = [tick.at_ns for tick in ticks]
+        self._symbols = symbols
+        times = [tick.at_ns for tick in ticks]
         days = [tick.session for tick in ticks]
-        self._taken: dict[int, list[tuple[ExternalSignal, int]]] = {}
+        self._volatility = rows[:, :, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
+        self._taken: dict[int, list[tuple[int, int, ExternalSignal]]] = {}
         seen = set()
         for signal in source.signals:
             as_of_ns = _stamp(signal, symbols, days, times)
+            if as_of_ns is None:
+                continue
             if (signal.symbol, as_of_ns) in seen:
                 raise InvalidInput(
                     "two signals with one stamp",
@@ -174,34 +188,40 @@ class ExternalPredictions:
                 )
             seen.add((signal.symbol, as_of_ns))
             tick = bisect_left(times, as_of_ns)
-            # what is stamped before the range would have been taken before it
-            if tick < len(times) and (tick > 0 or as_of_ns >= new_york_midnight_ns(days[0])):
-                self._taken.setdefault(tick, []).append((signal, as_of_ns))
+            if tick < len(times) and as_of_ns >= since_ns:
+                taken = (symbols.index(signal.symbol), as_of_ns, signal)
+                self._taken.setdefault(tick, []).append(taken)
 
-    def at(self, tick: int, prices: DayPrices) -> tuple[SignalInput, ...]:
-        return tuple(
-            SignalInput(
-                symbol=signal.symbol,
-                value=signal.value,
-                as_of_ns=as_of_ns,
-                reference_price=signal.reference_price
-                if isfinite(signal.reference_price)
-                else prices.at(signal.symbol, self._times[tick]).last_trade,
-                limit_price=signal.limit_price,
-                volatility=float(self._rows[tick, self._column[signal.symbol], VOLATILITY])
-                * sqrt(SESSIONS_PER_YEAR),
-                kind=Kind.EXTERNAL,
-                decision_id=decision_id(self._book, Kind.EXTERNAL, signal.symbol, f"replay:{as_of_ns}"),
-            )
-            for signal, as_of_ns in self._taken.get(tick, [])
-        )
+    def between(self, first: int, end: int) -> tuple[Signals, Signals]:
+        newest: list[tuple[int, int, int, ExternalSignal]] = []
+        older: list[tuple[int, int, int, ExternalSignal]] = []
+        for tick in range(first, end):
+            of_symbol: dict[int, tuple[int, int, int, ExternalSignal]] = {}
+            for symbol, as_of_ns, signal in sorted(self._taken.get(tick, []), key=lambda taken: taken[:2]):
+                if symbol in of_symbol:
+                    older.append(of_symbol[symbol])
+                of_symbol[symbol] = (tick, symbol, as_of_ns, signal)
+            newest += of_symbol.values()
+        return self._columns(newest, first), self._columns(older, first)
 
-    def score(self, tick: int, symbol: str) -> float:
-        del tick, symbol
-        return nan
+    def _columns(self, taken: list[tuple[int, int, int, ExternalSignal]], first: int) -> Signals:
+        rows, ids = np.zeros(len(taken), SIGNAL), []
+        for row, (tick, symbol, as_of_ns, signal) in zip(rows, taken, strict=True):
+            row["symbol"], row["as_of_ns"], row["value"] = symbol, as_of_ns, signal.value
+            row["reference_price"], row["limit_price"] = signal.reference_price, signal.limit_price
+            row["volatility"] = self._volatility[tick, symbol]
+            ids.append(decision_id(self._book, Kind.EXTERNAL, signal.symbol, f"replay:{as_of_ns}"))
+        ticks = np.array([tick - first for tick, *_ in taken], dtype=np.int64)
+        return Signals(rows, ticks, ids, np.full(len(taken), nan))
 
 
-def _stamp(signal: ExternalSignal, symbols: Sequence[str], days: Sequence[date], times: Sequence[int]) -> int:
+_NONE = Signals(np.zeros(0, SIGNAL), np.zeros(0, np.int64), [], np.zeros(0))
+
+
+def _stamp(
+    signal: ExternalSignal, symbols: Sequence[str], days: Sequence[date], times: Sequence[int]
+) -> int | None:
+    """The stamp in nanoseconds; None for a session out of the range."""
     where = f"replay, signal {signal.symbol} of {signal.at}"
     if signal.symbol not in symbols:
         raise InvalidInput(
@@ -212,12 +232,14 @@ def _stamp(signal: ExternalSignal, symbols: Sequence[str], days: Sequence[date],
     if not (isfinite(signal.value) and -1.0 <= signal.value <= 1.0):
         raise InvalidInput(f"{signal.value} is outside [-1, 1]", where=where, remedy="Scale it to [-1, 1].")
     for price in (signal.reference_price, signal.limit_price):
-        if price <= 0.0 or price in (float("inf"), float("-inf")):
+        if not (isnan(price) or (isfinite(price) and price > 0.0)):
             raise InvalidInput(f"{price} is no price", where=where, remedy="Give USD above zero, or none.")
     if not isinstance(signal.at, date):
         return signal.at
+    if not days[0] <= signal.at <= days[-1]:
+        return None
     tick = bisect_left(days, signal.at)
-    if tick == len(days) or days[tick] != signal.at:
+    if days[tick] != signal.at:
         raise InvalidInput(
             "the range has no tick on that day", where=where, remedy="Date signals to sessions of the range."
         )
@@ -233,9 +255,15 @@ def predictions(
     sessions: Sessions,
     *,
     intraday: bool,
+    since_ns: int | None = None,
 ) -> Predictions:
-    """Compute the range's features and signals. Raises InvalidInput as the two kinds do."""
+    """Compute the range's features and signals. Raises InvalidInput as the two kinds do.
+
+    symbols:  in ascending order
+    since_ns: signals from outside that are stamped before it are not the range's; None: its first midnight
+    """
     rows = feature_rows(tape, symbols, ticks, sessions, intraday=intraday)
     if isinstance(source, ModelSignals):
         return ModelPredictions(source, book, symbols, ticks, rows)
-    return ExternalPredictions(source, book, symbols, ticks, rows)
+    since = new_york_midnight_ns(ticks[0].session) if since_ns is None else since_ns
+    return ExternalPredictions(source, book, symbols, ticks, rows, since)

@@ -1,193 +1,236 @@
-"""The replay's own history file: rows gathered by session and appended in batches.
+"""The replay's own history file: the tables of each session, gathered and written in batches.
 
-The tables are those of the desk's history (`store/history.sql`), the book is "replay:<name>". A file is
-written beside its place and moved there when the replay is over, so that a replay that fails or is done
-again leaves nothing half-written.
+The tables are those of the desk's history (`store/history.sql`), the book is "replay:<name>". A batch is one
+transaction, with where the walk then stood: so a replay that died goes on from there (`checkpoint`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import date
 from math import isnan
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code
-from trading_assets.engine.inputs import SignalInput
-from trading_assets.engine.replay.book import Instant, ReplayBook, ReplayFill, ReplayOrder
+from trading_assets.core.orders import State
+from trading_assets.core.walk_columns import Ended, OrderState
 from trading_assets.engine.replay.limit_groups import WARNINGS
-from trading_assets.engine.replay.risk import Risk
+from trading_assets.engine.replay.predictions import Signals
 from trading_assets.engine.replay.session_limits import LimitResult
-from trading_assets.engine.replay.tape import DayPrices
+from trading_assets.engine.replay.session_sheet import SessionSheet
 from trading_assets.store.history import History
-from trading_assets.store.records import VerdictRecord
 
-BATCH_ROWS = 20_000
+BATCH_ROWS = 400_000
 ASSET = "replay"
-_CODES = [code.name for code in Code]
-_CHECKS = [int(CHECK_OF[code]) for code in Code]
+_CODES = pa.array([code.name for code in Code])
+_CHECKS = pa.array([int(CHECK_OF[code]) for code in Code])
+_STATES = np.array([str(State[state.name]) if state else "" for state in OrderState], dtype=object)
+_DETAIL_OF = {
+    Ended.NOT: "",
+    Ended.CLOSE: "not filled by the close",
+    Ended.DAILY_LOSS: "daily loss",
+    Ended.TIMEOUT: "execution timeout",
+    Ended.STOP: "stop loss",
+}
+_DETAILS = np.array([_DETAIL_OF[why] for why in Ended], dtype=object)
+_CREATE_STATE = "CREATE TABLE IF NOT EXISTS replay_state (state TEXT)"
 
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "signals": (
-        "session", "tick_ns", "symbol", "value", "as_of_ns", "reference_price", "limit_price", "source",
-        "decision_id", "kind", "model_version", "score", "outcome",
-    ),
-    "orders": (
-        "session", "tick_ns", "client_order_id", "decision_id", "kind", "symbol", "side", "slice", "attempt",
-        "qty", "limit_price", "reducing", "state", "filled_qty", "created_ns", "updated_ns", "detail",
-    ),
-    "fills": (
-        "session", "tick_ns", "client_order_id", "symbol", "side", "qty", "price", "cum_qty", "at_ns",
-        "activity_id",
-    ),
-    "positions": ("session", "tick_ns", "symbol", "qty", "avg_cost", "mark", "market_value"),
-    "equity": (
-        "session", "tick_ns", "at_ns", "equity", "e0", "cash", "session_peak", "unit_value", "unit_peak",
-        "gross_exposure",
-    ),
-    "checks": ("session", "tick_ns", "asset", "check", "severity", "blocking", "passed", "detail"),
-}  # fmt: skip
+Columns = dict[str, Any]
 
 
 class Recording:
-    """Rows on their way into one file. `flush` at the end, or what is pending is lost."""
+    """Sessions on their way into one file. `flush` at the end, or what is pending is lost."""
 
     def __init__(self, history: History, book: str) -> None:
         self._history = history
         self._book = book
-        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
-        self._verdicts: list[tuple[date, VerdictRecord]] = []
-
-    def signals(
-        self,
-        session: date,
-        tick_ns: int,
-        signals: Sequence[SignalInput],
-        source: str,
-        model_version: str,
-        scores: Mapping[str, float],
-        outcomes: Mapping[str, str],
-    ) -> None:
-        self._rows["signals"] += [
-            (
-                session, tick_ns, signal.symbol, signal.value, signal.as_of_ns,
-                _known(signal.reference_price), _known(signal.limit_price), source, signal.decision_id,
-                str(signal.kind), model_version, _known(scores[signal.symbol]),
-                outcomes.get(signal.decision_id),
-            )
-            for signal in signals
-        ]  # fmt: skip
-
-    def verdicts(self, session: date, verdicts: Sequence[VerdictRecord]) -> None:
-        self._verdicts += [(session, verdict) for verdict in verdicts]
-
-    def state(self, at: Instant, book: ReplayBook, risk: Risk, prices: DayPrices) -> None:
-        """Positions and equity as they stand."""
-        gross = 0.0
-        for symbol, held in book.held.items():
-            mark = prices.mark(symbol, at.now_ns)
-            gross += abs(held.qty) * mark
-            self._rows["positions"].append(
-                (at.session, at.tick_ns, symbol, held.qty, held.avg_cost, mark, held.qty * mark)
-            )
-        self._rows["equity"].append(
-            (
-                at.session, at.tick_ns, at.now_ns, risk.equity, risk.e0, book.ledger.cash_usd,
-                risk.session_peak, risk.unit_value, risk.unit_peak, gross / risk.equity,
-            )
-        )  # fmt: skip
+        self._pending: dict[str, list[pa.Table]] = {}
+        self.rows = 0  # pending
 
     def session(
-        self,
-        session: date,
-        close_ns: int,
-        orders: Sequence[ReplayOrder],
-        fills: Sequence[ReplayFill],
-        limits: Sequence[LimitResult],
+        self, sheet: SessionSheet, limits: list[LimitResult], source: str, model_version: str
     ) -> None:
-        """What is known of a session once it is over; writes a batch when there is enough."""
-        self._rows["orders"] += [_order(session, order) for order in orders]
-        self._rows["fills"] += [_fill(session, fill) for fill in fills]
-        self._rows["checks"] += [_check(session, close_ns, result) for result in limits]
-        pending = sum(map(len, self._rows.values())) + CODE_COUNT * len(self._verdicts)
-        if pending >= BATCH_ROWS:
-            self.flush()
+        """Take in one session."""
+        self._add("signals", sheet.session, _signals(sheet, source, model_version))
+        self._add("verdicts", sheet.session, _verdicts(sheet))
+        self._add("orders", sheet.session, _orders(sheet))
+        self._add("fills", sheet.session, _fills(sheet))
+        self._add("positions", sheet.session, _positions(sheet))
+        self._add("equity", sheet.session, _equity(sheet))
+        self._add("checks", sheet.session, _checks(sheet, limits))
 
-    def flush(self) -> None:
-        """Append what is pending. Raises store.history.HistoryLocked."""
-        for table, rows in self._rows.items():
-            if rows:
-                columns = dict(zip(_COLUMNS[table], map(list, zip(*rows, strict=True)), strict=True))
-                self._append(table, pa.table(columns), len(rows))
-                rows.clear()
-        if self._verdicts:
-            self._append("verdicts", _verdict_table(self._verdicts), CODE_COUNT * len(self._verdicts))
-            self._verdicts.clear()
+    def flush(self, state: str) -> None:
+        """Append what is pending, and keep `state` in place of the one before: all of it or nothing.
 
-    def _append(self, table: str, rows: pa.Table, count: int) -> None:
-        self._history.append(table, rows.append_column("book", pa.array([self._book] * count)))
+        Raises store.history.HistoryLocked.
+        """
+        with self._history.writing() as connection:
+            for table, parts in self._pending.items():
+                connection.register("incoming", pa.concat_tables(parts, promote_options="permissive"))
+                connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
+                connection.unregister("incoming")
+            connection.execute(_CREATE_STATE)
+            connection.execute("DELETE FROM replay_state")
+            connection.execute("INSERT INTO replay_state VALUES (?)", [state])
+        self._pending.clear()
+        self.rows = 0
+
+    def _add(self, table: str, session: date, columns: Columns) -> None:
+        count = len(next(iter(columns.values())))
+        if count:
+            named = {"book": pa.array([self._book]), "session": pa.array([session])}
+            first = pa.array(np.zeros(count, np.int64))
+            repeated = {name: value.take(first) for name, value in named.items()}
+            self._pending.setdefault(table, []).append(pa.table(repeated | columns))
+            self.rows += count
 
 
-def _verdict_table(verdicts: Sequence[tuple[date, VerdictRecord]]) -> pa.Table:
+def _signals(sheet: SessionSheet, source: str, model_version: str) -> Columns:
+    parts = [_signal_columns(sheet, sheet.signals, sheet.outcomes)]
+    if len(sheet.superseded.rows):
+        superseded = ["SUPERSEDED"] * len(sheet.superseded.rows)
+        parts.append(_signal_columns(sheet, sheet.superseded, superseded))
+    whole = pa.concat_tables([pa.table(part) for part in parts], promote_options="permissive")
+    same = {"source": source, "kind": str(sheet.kind), "model_version": model_version}
+    named = {name: [value] * whole.num_rows for name, value in same.items()}
+    return {name: whole.column(name) for name in whole.column_names} | named
+
+
+def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: list[Any]) -> Columns:
+    rows = signals.rows
+    return {
+        "tick_ns": np.array(sheet.tick_ns, dtype=np.int64)[signals.tick],
+        "symbol": _named(sheet, rows["symbol"]),
+        "value": _column(rows, "value"),
+        "as_of_ns": _column(rows, "as_of_ns"),
+        "reference_price": _known(rows["reference_price"]),
+        "limit_price": _known(rows["limit_price"]),
+        "score": _known(signals.scores),
+        "decision_id": pa.array(signals.decision_ids, pa.string()),
+        "outcome": pa.array(outcomes, pa.string()),
+    }
+
+
+def _verdicts(sheet: SessionSheet) -> Columns:
     """One row for each code of each verdict, the codes of one verdict together."""
-    count = len(verdicts)
+    proposals, orders, count = sheet.proposals, sheet.orders, len(sheet.proposals)
+    bits = (proposals["failed"][:, None] >> np.arange(CODE_COUNT, dtype=np.uint64)) & np.uint64(1)
     each = pa.array(np.repeat(np.arange(count), CODE_COUNT))
     codes = pa.array(np.tile(np.arange(CODE_COUNT), count))
-    found = [verdict for _, verdict in verdicts]
-    failed = np.array([verdict.failed for verdict in found], dtype=np.uint64)
-    bits = (failed[:, None] >> np.arange(CODE_COUNT, dtype=np.uint64)) & np.uint64(1)
+    at_ns = pa.array(_column(orders, "at_ns"))
     of_verdict = {
-        "session": [session for session, _ in verdicts],
-        "tick_ns": [verdict.tick_ns for verdict in found],
-        "execution_id": [verdict.execution_id for verdict in found],
-        "client_order_id": [verdict.client_order_id for verdict in found],
-        "decision_id": [verdict.decision_id for verdict in found],
-        "symbol": [verdict.symbol for verdict in found],
-        "side": [int(verdict.side) for verdict in found],
-        "qty": [float(verdict.qty) for verdict in found],
-        "limit_price": [float(verdict.limit_price) for verdict in found],
-        "reducing": [verdict.reducing for verdict in found],
-        "at_ns": [verdict.at_ns for verdict in found],
+        "tick_ns": at_ns,
+        "execution_id": at_ns.cast(pa.string()),
+        "client_order_id": pa.array(sheet.client_ids, pa.string()),
+        "decision_id": pa.array(sheet.decision_ids, pa.string()),
+        "symbol": _named(sheet, orders["symbol"]),
+        "side": pa.array(_column(proposals, "side")),
+        "qty": pa.array(_column(proposals, "qty")),
+        "limit_price": pa.array(_column(proposals, "limit_price")),
+        "reducing": pa.array(_column(proposals, "reducing")),
+        "at_ns": at_ns,
     }
-    return pa.table(
-        {name: pa.array(values).take(each) for name, values in of_verdict.items()}
-        | {
-            "code": pa.array(_CODES).take(codes),
-            "check": pa.array(_CHECKS).take(codes),
-            "measured": np.array([verdict.measured for verdict in found]).ravel(),
-            "limit": np.array([verdict.limits for verdict in found]).ravel(),
-            "failed": bits.astype(np.bool_).ravel(),
-        }
-    )
+    return {name: values.take(each) for name, values in of_verdict.items()} | {
+        "code": _CODES.take(codes),
+        "check": _CHECKS.take(codes),
+        "measured": sheet.sheet.proposals.measured[:count].ravel(),
+        "limit": sheet.sheet.proposals.limit[:count].ravel(),
+        "failed": bits.astype(np.bool_).ravel(),
+    }
 
 
-def _order(session: date, order: ReplayOrder) -> tuple[Any, ...]:
-    verdict = order.verdict
-    return (
-        session, verdict.tick_ns, verdict.client_order_id, verdict.decision_id, verdict.kind, verdict.symbol,
-        int(verdict.side), verdict.slice, verdict.attempt, order.qty, order.limit_price, verdict.reducing,
-        str(order.state), order.qty if order.is_filled else 0.0, verdict.at_ns, order.updated_ns,
-        order.detail,
-    )  # fmt: skip
+def _orders(sheet: SessionSheet) -> Columns:
+    sent = sheet.sent
+    proposals, orders = sheet.proposals[sent], sheet.orders[sent]
+    at_ns, qty = _column(orders, "at_ns"), _column(proposals, "qty")
+    kinds = np.where(orders["decision"] >= 0, str(sheet.kind), "stop").astype(object)
+    return {
+        "tick_ns": at_ns,
+        "client_order_id": [sheet.client_ids[row] for row in sent],
+        "decision_id": [sheet.decision_ids[row] for row in sent],
+        "kind": pa.array(kinds, pa.string()),
+        "symbol": _named(sheet, orders["symbol"]),
+        "side": _column(proposals, "side"),
+        "slice": _column(proposals, "slice"),
+        "attempt": _column(orders, "attempt"),
+        "qty": qty,
+        "limit_price": _column(proposals, "limit_price"),
+        "reducing": _column(proposals, "reducing"),
+        "state": pa.array(_STATES[orders["state"]], pa.string()),
+        "filled_qty": np.where(orders["state"] == OrderState.FILLED, qty, 0.0),
+        "created_ns": at_ns,
+        "updated_ns": _column(orders, "updated_ns"),
+        "detail": pa.array(_DETAILS[orders["ended"]], pa.string()),
+    }
 
 
-def _fill(session: date, fill: ReplayFill) -> tuple[Any, ...]:
-    verdict, qty = fill.order.verdict, fill.order.qty
-    return (
-        session, verdict.tick_ns, verdict.client_order_id, verdict.symbol, int(verdict.side), qty, fill.price,
-        qty, fill.at_ns, f"{verdict.client_order_id}:1",
-    )  # fmt: skip
+def _fills(sheet: SessionSheet) -> Columns:
+    """Fills of orders; and positions closed because their symbols are gone, by no order, marked as such."""
+    fills, gone = sheet.fills, sheet.delisted
+    rows = fills["order"]
+    proposals, orders = sheet.proposals[rows], sheet.orders[rows]
+    client_ids = [sheet.client_ids[row] for row in rows]
+    qty = [*(abs(closed.qty) for closed in gone), *proposals["qty"].tolist()]
+    return {
+        "tick_ns": [sheet.open_ns] * len(gone) + orders["at_ns"].tolist(),
+        "client_order_id": pa.array([None] * len(gone) + client_ids, pa.string()),
+        "symbol": [closed.symbol for closed in gone] + [sheet.symbols[row] for row in orders["symbol"]],
+        "side": [-1 if closed.qty > 0.0 else 1 for closed in gone] + proposals["side"].tolist(),
+        "qty": qty,
+        "price": [closed.price for closed in gone] + fills["price"].tolist(),
+        "cum_qty": qty,
+        "at_ns": [sheet.open_ns] * len(gone) + fills["at_ns"].tolist(),
+        "activity_id": [f"DELISTED:{closed.symbol}:{sheet.session}" for closed in gone]
+        + [f"{client_id}:1" for client_id in client_ids],
+    }
 
 
-def _check(session: date, close_ns: int, result: LimitResult) -> tuple[Any, ...]:
-    severity = "WARN" if result.group in WARNINGS else "ERROR"
+def _positions(sheet: SessionSheet) -> Columns:
+    positions = sheet.positions
+    qty, mark = _column(positions, "qty"), _column(positions, "mark")
+    return {
+        "tick_ns": sheet.states["at_ns"][positions["state"]],
+        "symbol": _named(sheet, positions["symbol"]),
+        "qty": qty,
+        "avg_cost": _column(positions, "avg_cost"),
+        "mark": mark,
+        "market_value": qty * mark,
+    }
+
+
+def _equity(sheet: SessionSheet) -> Columns:
+    columns = {name: _column(sheet.states, name) for name in sheet.states.dtype.names or ()}
+    return columns | {"tick_ns": columns["at_ns"]}
+
+
+def _checks(sheet: SessionSheet, limits: list[LimitResult]) -> Columns:
+    return {
+        "tick_ns": [sheet.close_ns] * len(limits),
+        "asset": [ASSET] * len(limits),
+        "check": [result.key for result in limits],
+        "severity": ["WARN" if result.group in WARNINGS else "ERROR" for result in limits],
+        "blocking": [False] * len(limits),
+        "passed": [result.passed for result in limits],
+        "detail": [_detail(result) for result in limits],
+    }
+
+
+def _detail(result: LimitResult) -> str:
     measured = "" if isnan(result.measured) else f"measured {result.measured:.10g}, limit {result.limit:g}. "
-    detail = measured + result.worst
-    return session, close_ns, ASSET, result.key, severity, False, result.passed, detail
+    return measured + result.worst
 
 
-def _known(value: float) -> float | None:
-    return None if isnan(value) else value
+def _named(sheet: SessionSheet, rows: NDArray[np.int64]) -> pa.Array:
+    return pa.array(sheet.symbols).take(pa.array(np.ascontiguousarray(rows)))
+
+
+def _column(rows: NDArray[np.void], name: str) -> NDArray[Any]:
+    return np.ascontiguousarray(rows[name])
+
+
+def _known(values: NDArray[np.float64]) -> pa.Array:
+    """NaN is NULL."""
+    return pa.array(np.ascontiguousarray(values), mask=np.isnan(values))

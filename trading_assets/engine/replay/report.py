@@ -11,13 +11,13 @@ from math import nan, sqrt
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trading_assets.core.codes import failed_codes
+from trading_assets.core.codes import CODE_COUNT, Code
 from trading_assets.engine.replay.limit_groups import Group
 from trading_assets.engine.replay.risk import HaltEvent
 from trading_assets.engine.replay.session_limits import LimitResult
 from trading_assets.engine.replay.spec import ReplaySpec
-from trading_assets.store.records import VerdictRecord
 
 SESSIONS_PER_YEAR = 252
 PASS = "PASS"
@@ -36,6 +36,7 @@ class SessionResult:
     fills: int
     refused: int
     traded_usd: float
+    costs_usd: float
     halt_causes: tuple[str, ...]
     limits: tuple[LimitResult, ...]
 
@@ -72,6 +73,7 @@ class ReplayReport:
     trained_through: date | None
     derived: bool
     missing_bars: dict[str, int]  # symbol → sessions of the range in which it has no bar
+    delisted: dict[str, date]  # symbol → the session in which its position was closed at its last price
     sessions: tuple[SessionResult, ...]
     verdict_codes: dict[str, int]  # PASS and each code by which an order was refused → verdicts
     halts: tuple[HaltEvent, ...]
@@ -120,7 +122,8 @@ def figures_of(cash_usd: float, sessions: Sequence[SessionResult]) -> Figures:
     )
 
 
-def count_codes(counts: Counter[str], verdicts: Sequence[VerdictRecord]) -> None:
-    """Add the verdicts to `counts`: a pass, or every failed code of a refusal."""
-    for verdict in verdicts:
-        counts.update([code.name for code in failed_codes(verdict.failed)] or [PASS])
+def count_codes(counts: Counter[str], failed: NDArray[np.uint64]) -> None:
+    """Add verdicts to `counts`: a pass, or every failed code of a refusal."""
+    bits = (failed[:, None] >> np.arange(CODE_COUNT, dtype=np.uint64)) & np.uint64(1)
+    found = dict(zip((code.name for code in Code), bits.sum(axis=0).tolist(), strict=True))
+    counts.update({name: count for name, count in {PASS: int((failed == 0).sum()), **found}.items() if count})

@@ -7,21 +7,28 @@ target, are the sizer's and are not listed. A limit that a replay has lifted is 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Iterator
 from math import inf, isnan, nan
 from typing import NamedTuple
 
-from trading_assets.core.prices import mid_price
-from trading_assets.core.tolerance import at_least, at_most
-from trading_assets.core.words import Limits, Side
-from trading_assets.engine.replay.book import ReplayFill, ReplayOrder
-from trading_assets.engine.replay.limit_groups import Group
-from trading_assets.engine.replay.risk import Losses
+import numpy as np
+from numpy.typing import NDArray
 
-Measure = Callable[[ReplayOrder], float]
+from trading_assets.core.tolerance import at_least, at_most
+from trading_assets.core.walk_columns import (
+    FACT_GROSS_BOUGHT,
+    FACT_GROSS_MARK,
+    FACT_LOWEST_CASH,
+    FACT_POSITION_BOUGHT,
+    FACT_POSITION_MARK,
+)
+from trading_assets.core.words import Limits, Side
+from trading_assets.engine.replay.limit_groups import Group
+from trading_assets.engine.replay.session_sheet import SessionSheet
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+LIMITS, DRIFT = Group.LIMITS, Group.DRIFT
 
 
 class LimitResult(NamedTuple):
@@ -40,118 +47,150 @@ class LimitResult(NamedTuple):
         return f"{self.group}.{self.name}"
 
 
-@dataclass(slots=True)
-class SessionFacts:
-    """What the walk saw of one session beside its orders and fills."""
+def session_results(sheet: SessionSheet, limits: Limits, *, next_open: bool = False) -> list[LimitResult]:
+    """Every limit of one session, in one order for all sessions.
 
-    session: date
-    open_ns: int
-    close_ns: int
-    signal_values: dict[str, float] = field(default_factory=dict)  # decision id → signal
-    losses: Losses = field(default=Losses(-inf, -inf, -inf))
-    lowest_cash: float = inf
-    position_bought: tuple[float, str] = (0.0, "")  # largest share of equity just after a purchase
-    gross_bought: float = 0.0
-    position_at_mark: tuple[float, str] = (0.0, "")
-    gross_at_mark: float = 0.0
-    short: set[str] = field(default_factory=set)
-    stops_unsold: tuple[str, ...] = ()
-
-    def see_losses(self, losses: Losses) -> None:
-        self.losses = Losses._make(_worse(a, b) for a, b in zip(self.losses, losses, strict=True))
-
-    def see_exposure(self, exposure: dict[str, float], equity: float, bought: Iterable[str]) -> None:
-        """Shares of equity by symbol; `bought` are the symbols that were just added to."""
-        gross = sum(exposure.values()) / equity
-        self.gross_at_mark = _worse(self.gross_at_mark, gross)
-        for symbol, usd in exposure.items():
-            self.position_at_mark = max(self.position_at_mark, (usd / equity, symbol))
-        for symbol in bought:
-            self.position_bought = max(self.position_bought, (exposure[symbol] / equity, symbol))
-            self.gross_bought = _worse(self.gross_bought, gross)
+    next_open: fills are at the next bar's open whatever the order's limit price, which then bounds nothing
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        orders = _Orders(sheet)
+        facts, largest = sheet.sheet.facts.tolist(), sheet.sheet.largest.tolist()
+        at_mark, bought = ("" if row < 0 else sheet.symbols[row] for row in largest)
+        held = sheet.book.holdings
+        unsold = np.flatnonzero((held["stopped_ns"] != 0) & (held["qty"] != 0.0))
+        short = np.flatnonzero(sheet.sheet.short)
+        unlimited = inf if next_open else 0.0
+        return [
+            *_order_results(sheet, orders, limits),
+            *_count_results(sheet, orders, limits),
+            orders.most("fill_price", orders.filled, orders.beyond, unlimited),
+            _result("max_position_pct", LIMITS, facts[FACT_POSITION_BOUGHT], bought, limits.max_position_pct),
+            _result("max_gross_exposure", LIMITS, facts[FACT_GROSS_BOUGHT], "", limits.max_gross_exposure),
+            _at_least("buying_power", facts[FACT_LOWEST_CASH], "USD of cash", 0.0),
+            _named("no_short", sheet, short),
+            *_loss_results(facts, limits),
+            _named("stop_loss", sheet, unsold),
+            _result("position_drift", DRIFT, facts[FACT_POSITION_MARK], at_mark, limits.max_position_pct),
+            _result("exposure_drift", DRIFT, facts[FACT_GROSS_MARK], "", limits.max_gross_exposure),
+        ]
 
 
-def session_results(
-    facts: SessionFacts, orders: Sequence[ReplayOrder], fills: Sequence[ReplayFill], limits: Limits
-) -> list[LimitResult]:
-    """Every limit of one session, in one order for all sessions."""
-    entries = [order for order in orders if not order.verdict.reducing]
-    exits = [order for order in orders if order.verdict.reducing]
-    return [
-        *_order_results(facts, entries, exits, limits),
-        *_count_results(entries, exits, limits),
-        _most("fill_price", Group.LIMITS, [(_beyond(fill), _name(fill.order)) for fill in fills], 0.0),
-        *_exposure_results(facts, limits),
-        *_loss_results(facts, limits),
-        LimitResult(
-            "stop_loss",
-            Group.LIMITS,
-            not facts.stops_unsold,
-            float(len(facts.stops_unsold)),
-            0.0,
-            ", ".join(facts.stops_unsold),
-        ),
-        _result("position_drift", Group.DRIFT, *facts.position_at_mark, limits.max_position_pct),
-        _result("exposure_drift", Group.DRIFT, facts.gross_at_mark, "", limits.max_gross_exposure),
-    ]
+class _Orders:
+    """What was sent, as columns with a row for each order; measures are columns beside them."""
+
+    def __init__(self, sheet: SessionSheet) -> None:
+        self._sheet = sheet
+        self.verdict = sheet.sent
+        proposals, orders = sheet.proposals[self.verdict], sheet.orders[self.verdict]
+        self.symbol, self.at_ns = orders["symbol"], orders["at_ns"]
+        self.qty, self.limit, self.side = proposals["qty"], proposals["limit_price"], proposals["side"]
+        self.bid, self.ask = orders["bid"], orders["ask"]
+        self.quote_ns, self.signal_ns = orders["quote_ns"], orders["signal_ns"]
+        self.reference = orders["reference_price"]
+        self.previous_close = sheet.day.symbols["previous_close"][self.symbol]
+        reducing = proposals["reducing"]
+        self.entries, self.exits = np.flatnonzero(~reducing), np.flatnonzero(reducing)
+        usable = (self.bid > 0.0) & (self.ask > 0.0) & (self.bid <= self.ask)
+        fallback = np.where(reducing, orders["last_trade"], nan)
+        self.mid = np.where(usable, (self.bid + self.ask) / 2.0, fallback)
+        decided = np.append(sheet.signals.rows["value"], nan)  # −1 and below: not decided on a signal
+        self.value = decided[np.maximum(orders["decision"], -1)]
+        self.fill_price = np.full(len(self.verdict), nan)
+        of_order = np.searchsorted(self.verdict, sheet.fills["order"])
+        self.fill_price[of_order] = sheet.fills["price"]
+        self.filled = np.flatnonzero(~np.isnan(self.fill_price))
+
+    @property
+    def notional(self) -> Floats:
+        found: Floats = self.qty * self.limit
+        return found
+
+    @property
+    def offset(self) -> Floats:
+        """How far the limit price reaches beyond the far side; negative where it does not reach it."""
+        buys: Floats = self.limit / self.ask - 1.0
+        return np.where(self.side == Side.BUY, buys, 1.0 - self.limit / self.bid)
+
+    @property
+    def collar(self) -> Floats:
+        found: Floats = np.abs(self.limit / self.mid - 1.0)
+        return found
+
+    @property
+    def beyond(self) -> Floats:
+        """USD a share by which a fill is worse than its order's limit price."""
+        found: Floats = (self.fill_price - self.limit) * self.side
+        return found
+
+    def most(self, name: str, rows: Ints, measure: Floats, limit: float) -> LimitResult:
+        """The largest measure of the rows against an upper limit; one that is NaN is the worst."""
+        if not len(rows):
+            return LimitResult(name, LIMITS, True, nan, limit, "")
+        found = measure[rows]
+        worst = int(np.argmax(np.where(np.isnan(found), inf, found)))
+        return _result(name, LIMITS, float(found[worst]), self.name(rows[worst]), limit)
+
+    def least(self, name: str, measure: Floats, limit: float) -> LimitResult:
+        """The smallest measure of the entries against a lower limit; one that is NaN is the worst."""
+        if not len(self.entries):
+            return LimitResult(name, LIMITS, True, nan, limit, "")
+        found = measure[self.entries]
+        worst = int(np.argmin(np.where(np.isnan(found), -inf, found)))
+        return _at_least(name, float(found[worst]), self.name(self.entries[worst]), limit)
+
+    def name(self, row: int) -> str:
+        symbol = self._sheet.symbols[self.symbol[row]]
+        return f"{symbol} {self._sheet.client_ids[self.verdict[row]]}"
 
 
-def _order_results(
-    facts: SessionFacts, entries: Sequence[ReplayOrder], exits: Sequence[ReplayOrder], limits: Limits
-) -> Iterator[LimitResult]:
-    def most(name: str, orders: Sequence[ReplayOrder], measure: Measure) -> LimitResult:
-        found = [(measure(order), _name(order)) for order in orders]
-        return _most(name, Group.LIMITS, found, getattr(limits, name))
+def _order_results(sheet: SessionSheet, orders: _Orders, limits: Limits) -> Iterator[LimitResult]:
+    def most(name: str, rows: Ints, measure: Floats) -> LimitResult:
+        return orders.most(name, rows, measure, getattr(limits, name))
 
-    def least(name: str, measure: Measure) -> LimitResult:
-        found = [(measure(order), _name(order)) for order in entries]
-        return _least(name, Group.LIMITS, found, getattr(limits, name))
+    def least(name: str, measure: Floats) -> LimitResult:
+        return orders.least(name, measure, getattr(limits, name))
 
+    everything = np.arange(len(orders.verdict))
     # One share is not cut any smaller.
-    cuttable = [*entries, *(order for order in exits if order.qty > 1.0)]
-    yield most("limit_offset", [*entries, *exits], _offset)
-    yield most("max_slip_pct", entries, lambda order: max(_collar(order), _drift(order)))
-    yield most("exit_collar_pct", exits, _collar)
-    yield most("max_spread_bps", entries, _spread_bps)
-    yield most("max_symbol_move", entries, _move)
-    yield most("stale_signal_seconds", entries, lambda order: _age(order, "signal"))
-    yield most("stale_quote_seconds", entries, lambda order: _age(order, "quote"))
-    yield most("stale_account_seconds", entries, lambda order: _age(order, "account"))
-    yield least("no_entry_seconds_after_open", lambda order: (order.verdict.at_ns - facts.open_ns) / 1e9)
-    yield least("no_entry_minutes_before_close", lambda order: (facts.close_ns - order.verdict.at_ns) / 60e9)
-    yield least("min_order_notional", _notional)
-    yield most("max_order_notional", cuttable, _notional)
-    yield least("threshold", lambda order: abs(facts.signal_values.get(order.verdict.decision_id, nan)))
-    parts = [(order.qty % 1.0, _name(order)) for order in entries]
-    yield _most("fractional", Group.LIMITS, parts, 1.0 if limits.fractional else 0.0)
+    cuttable = np.concatenate([orders.entries, orders.exits[orders.qty[orders.exits] > 1.0]])
+    drift = np.abs(orders.mid / orders.reference - 1.0)
+    yield most("limit_offset", everything, orders.offset)
+    yield most("max_slip_pct", orders.entries, np.maximum(orders.collar, drift))
+    yield most("exit_collar_pct", orders.exits, orders.collar)
+    yield most("max_spread_bps", orders.entries, (orders.ask - orders.bid) / orders.mid * 10_000.0)
+    yield most("max_symbol_move", orders.entries, np.abs(orders.mid / orders.previous_close - 1.0))
+    yield most("stale_signal_seconds", orders.entries, (orders.at_ns - orders.signal_ns) / 1e9)
+    yield most("stale_quote_seconds", orders.entries, (orders.at_ns - orders.quote_ns) / 1e9)
+    yield most("stale_account_seconds", orders.entries, np.zeros(len(everything)))  # read as it is decided
+    yield least("no_entry_seconds_after_open", (orders.at_ns - sheet.open_ns) / 1e9)
+    yield least("no_entry_minutes_before_close", (sheet.close_ns - orders.at_ns) / 60e9)
+    yield least("min_order_notional", orders.notional)
+    yield most("max_order_notional", cuttable, orders.notional)
+    yield least("threshold", np.abs(orders.value))
+    yield orders.most("fractional", orders.entries, orders.qty % 1.0, 1.0 if limits.fractional else 0.0)
 
 
-def _count_results(
-    entries: Sequence[ReplayOrder], exits: Sequence[ReplayOrder], limits: Limits
-) -> Iterator[LimitResult]:
-    def counted(name: str, orders: Sequence[ReplayOrder], group: Callable[[ReplayOrder], str]) -> LimitResult:
-        of, count = max(Counter(map(group, orders)).items(), key=lambda found: found[1], default=("", 0))
-        return _result(name, Group.LIMITS, float(count), of, getattr(limits, name))
+def _count_results(sheet: SessionSheet, orders: _Orders, limits: Limits) -> Iterator[LimitResult]:
+    def counted(groups: Ints) -> tuple[float, int]:
+        values, counts = np.unique(groups, return_counts=True)
+        return (float(counts.max()), int(values[counts.argmax()])) if len(values) else (0.0, -1)
 
-    yield counted("max_orders_per_symbol_per_day", entries, lambda order: order.verdict.symbol)
-    yield counted("max_orders_per_day", entries, lambda _: "all symbols")
-    yield counted("max_orders_per_execution", entries, lambda order: order.verdict.execution_id)
-    yield counted("max_exit_orders_per_day", exits, lambda _: "all symbols")
+    def result(name: str, count: float, of: str) -> LimitResult:
+        return _result(name, LIMITS, count, of, getattr(limits, name))
 
-
-def _exposure_results(facts: SessionFacts, limits: Limits) -> Iterator[LimitResult]:
-    share, symbol = facts.position_bought
-    yield _result("max_position_pct", Group.LIMITS, share, symbol, limits.max_position_pct)
-    yield _result("max_gross_exposure", Group.LIMITS, facts.gross_bought, "", limits.max_gross_exposure)
-    yield _least("buying_power", Group.LIMITS, [(facts.lowest_cash, "USD of cash")], 0.0)
-    yield _result("no_short", Group.LIMITS, float(len(facts.short)), ", ".join(sorted(facts.short)), 0.0)
+    count, symbol = counted(orders.symbol[orders.entries])
+    yield result("max_orders_per_symbol_per_day", count, sheet.symbols[symbol] if symbol >= 0 else "")
+    yield result("max_orders_per_day", float(len(orders.entries)), "all symbols")
+    count, at_ns = counted(orders.at_ns[orders.entries])
+    yield result("max_orders_per_execution", count, str(at_ns) if at_ns >= 0 else "")
+    yield result("max_exit_orders_per_day", float(len(orders.exits)), "all symbols")
 
 
-def _loss_results(facts: SessionFacts, limits: Limits) -> Iterator[LimitResult]:
+def _loss_results(facts: list[float], limits: Limits) -> Iterator[LimitResult]:
     """A loss that reaches its limit is a breach; one that cannot be measured as well."""
     for name, measured, limit in zip(
         ("session_drawdown", "max_daily_loss", "max_drawdown"),
-        facts.losses,
+        facts[:3],
         (limits.session_drawdown, limits.max_daily_loss, limits.max_drawdown),
         strict=True,
     ):
@@ -159,70 +198,15 @@ def _loss_results(facts: SessionFacts, limits: Limits) -> Iterator[LimitResult]:
         yield LimitResult(name, Group.LOSSES, kept, measured, limit, "")
 
 
-def _most(name: str, group: Group, found: Sequence[tuple[float, str]], limit: float) -> LimitResult:
-    """The largest measure against an upper limit; one that is NaN is the worst."""
-    if not found:
-        return LimitResult(name, group, True, nan, limit, "")
-    measured, worst = max(found, key=lambda pair: inf if isnan(pair[0]) else pair[0])
-    return _result(name, group, measured, worst, limit)
-
-
-def _least(name: str, group: Group, found: Sequence[tuple[float, str]], limit: float) -> LimitResult:
-    if not found:
-        return LimitResult(name, group, True, nan, limit, "")
-    measured, worst = min(found, key=lambda pair: -inf if isnan(pair[0]) else pair[0])
-    return LimitResult(name, group, bool(at_least(measured, limit)), measured, limit, worst)
+def _named(name: str, sheet: SessionSheet, rows: Ints) -> LimitResult:
+    """Symbols that there should be none of."""
+    symbols = ", ".join(sheet.symbols[row] for row in rows)
+    return _result(name, LIMITS, float(len(rows)), symbols, 0.0)
 
 
 def _result(name: str, group: Group, measured: float, worst: str, limit: float) -> LimitResult:
     return LimitResult(name, group, bool(at_most(measured, limit)), measured, limit, worst)
 
 
-def _worse(a: float, b: float) -> float:
-    """The larger; a NaN stays."""
-    return a if a != a or a > b else b
-
-
-def _name(order: ReplayOrder) -> str:
-    return f"{order.verdict.symbol} {order.verdict.client_order_id}"
-
-
-def _notional(order: ReplayOrder) -> float:
-    return order.qty * order.limit_price
-
-
-def _mid(order: ReplayOrder) -> float:
-    mid = float(mid_price(order.price.bid, order.price.ask))
-    return order.price.last_trade if isnan(mid) and order.verdict.reducing else mid
-
-
-def _offset(order: ReplayOrder) -> float:
-    """How far the limit price reaches beyond the far side; negative where it does not reach it."""
-    if order.verdict.side == Side.BUY:
-        return order.limit_price / order.price.ask - 1.0
-    return 1.0 - order.limit_price / order.price.bid
-
-
-def _collar(order: ReplayOrder) -> float:
-    return abs(order.limit_price / _mid(order) - 1.0)
-
-
-def _drift(order: ReplayOrder) -> float:
-    return abs(_mid(order) / float(order.verdict.gate_input["signal"]["reference_price"]) - 1.0)
-
-
-def _spread_bps(order: ReplayOrder) -> float:
-    return (order.price.ask - order.price.bid) / _mid(order) * 10_000.0
-
-
-def _move(order: ReplayOrder) -> float:
-    return abs(_mid(order) / order.price.previous_close - 1.0)
-
-
-def _age(order: ReplayOrder, word: str) -> float:
-    return (order.verdict.at_ns - int(order.verdict.gate_input[word]["as_of_ns"])) / 1e9
-
-
-def _beyond(fill: ReplayFill) -> float:
-    """USD a share by which a fill is worse than its order's limit price."""
-    return (fill.price - fill.order.limit_price) * fill.order.verdict.side
+def _at_least(name: str, measured: float, worst: str, limit: float) -> LimitResult:
+    return LimitResult(name, LIMITS, bool(at_least(measured, limit)), measured, limit, worst)

@@ -65,7 +65,12 @@ class ReplaySpec:
     cash_usd:     starting cash
     limits:       in place of the configuration's, by name; infinity lifts a limit, which only a replay may
     spread_bps:   assumed around the bars' prices; None: the configuration's `quote_spread_bps`
-    fill_mode:    ideal: what trades, trades in full and at once (`core.matching`)
+    fill_mode:    ideal: what trades, trades in full and at once (`core.matching`); next_open: what the gate
+                  passes trades in full at the next minute bar's open whatever its limit price, as other
+                  backtesters fill, for comparisons with them
+    usd_per_share, cost_bps:  costs of each fill, on its shares and on its notional
+    continues:    take up the book where the replay of this name ended, in the session before `first`,
+                  instead of beginning it anew; all else must be as it was then
     rearm_daily:  a person is taken to rearm before each session what a loss has latched; otherwise a
                   daily loss or a maximum drawdown holds until the end of the range
 
@@ -81,10 +86,19 @@ class ReplaySpec:
     cash_usd: float = 100_000.0
     limits: Mapping[str, float] = field(default_factory=dict)
     spread_bps: float | None = None
-    fill_mode: Literal["ideal"] = "ideal"
+    fill_mode: Literal["ideal", "next_open"] = "ideal"
+    usd_per_share: float = 0.0
+    cost_bps: float = 0.0
+    continues: bool = False
     rearm_daily: bool = False
 
     def __post_init__(self) -> None:
+        _require(
+            not self.continues or bool(self.name),
+            "a book without a name",
+            "continues",
+            "Name the replay to go on with.",
+        )
         if not self.name:
             object.__setattr__(self, "name", f"{self.first}_{self.last}")
         _require(
@@ -107,7 +121,18 @@ class ReplaySpec:
             f"Give {DAILY_TICKS!r}, or minutes from 1 to 389.",
         )
         _require(self.bars in ("bundled", "history"), f"{self.bars!r}", "bars", "Give bundled or history.")
-        _require(self.fill_mode == "ideal", f"{self.fill_mode!r}", "fill_mode", "The only mode is ideal.")
+        _require(
+            self.fill_mode in (("ideal",) if self.daily else ("ideal", "next_open")),
+            f"{self.fill_mode!r} on {'daily' if self.daily else 'intraday'} ticks",
+            "fill_mode",
+            "Give ideal, or next_open with minutes between ticks.",
+        )
+        _require(
+            0.0 <= self.usd_per_share < inf and 0.0 <= self.cost_bps <= 10_000,
+            f"{self.usd_per_share} USD a share and {self.cost_bps} basis points",
+            "costs",
+            "Give USD a share from 0 on, and basis points from 0 to 10000.",
+        )
         _require(
             isfinite(self.cash_usd) and self.cash_usd > 0,
             f"{self.cash_usd} USD",

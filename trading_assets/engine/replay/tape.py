@@ -1,20 +1,18 @@
-"""Where a replay's bars come from, and what a symbol's price and quote are at an instant of a session.
+"""Where a replay's bars come from, and each session's prices as the columns that the walk reads.
 
-Every answer is cut at the instant that the caller names: a bar is there at its end, the session's open
-from the open on. The quote model is the embedded exchange's (`docs/architecture.md`): mid = last price.
+What a price is at an instant (a bar is there at its end, the session's open from the open on) and the quote
+around it are `core.walk_orders`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date
 from math import nan
-from typing import NamedTuple
 
 import numpy as np
 
-from trading_assets.core.prices import round_down_to_tick, round_up_to_tick
+from trading_assets.core.walk_columns import MINUTE_BAR, SYMBOL_DAY, Day
 from trading_assets.errors import InvalidInput
 from trading_assets.market.actions import ex_price
 from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
@@ -24,28 +22,10 @@ from trading_assets.store.bar_history import actions_until, newest_bars
 from trading_assets.store.history import History
 
 EVER_NS = np.iinfo(np.int64).max
-_NOISE = 1e-12  # relative: what is meant to lie on a tick lies on it
 _DERIVED = """
 SELECT coalesce(bool_or(derived), false) AS derived FROM bars
 WHERE "interval" = '1m' AND session BETWEEN ? AND ?
 """
-
-
-class Price(NamedTuple):
-    """One symbol at an instant. USD a share; NaN: not known, stamps 0: never."""
-
-    bid: float
-    ask: float
-    quote_ns: int
-    last_trade: float
-    trade_ns: int
-    previous_close: float  # adjusted for today's split and dividend
-    listed: bool
-
-    @property
-    def mark(self) -> float:
-        """What a holding is worth a share, as the embedded exchange values it."""
-        return self.previous_close if self.last_trade != self.last_trade else self.last_trade
 
 
 class HistoryTape:
@@ -121,114 +101,62 @@ def open_tape(
     return tape
 
 
-class SymbolDay:
-    """One symbol's session: what is known of it at each instant."""
-
-    def __init__(
-        self, day: Bars, minutes: Bars | None, open_ns: int, previous_close: float, *, listed: bool
-    ) -> None:
-        """day: the session's daily bar, arrays of shape (1,), or (0,) where the symbol did not trade.
-        minutes: None in a replay of daily ticks."""
-        traded = len(day.start_ns) > 0
-        self.close_ns = int(day.end_ns[0]) if traded else 0
-        self.open_ns = open_ns
-        self.previous_close = previous_close
-        self.listed = listed
-        first = day if minutes is None else minutes
-        self.open = float(first.open[0]) if len(first.open) else nan
-        self.close = float(day.close[0]) if traded else nan
-        self.minutes = minutes
-        self._ends: list[int] = [] if minutes is None else minutes.end_ns.tolist()
-        self._closes: list[float] = [] if minutes is None else minutes.close.tolist()
-
-    def last_price(self, now_ns: int) -> tuple[float, int]:
-        """The last price and its stamp: the last bar that ended, else the session's open, else none."""
-        if self.close_ns and now_ns >= self.close_ns:
-            return self.close, self.close_ns
-        ended = bisect_right(self._ends, now_ns)
-        if ended:
-            return self._closes[ended - 1], self._ends[ended - 1]
-        if now_ns >= self.open_ns and self.open == self.open:
-            return self.open, self.open_ns
-        return nan, 0
-
-    def bar_that_ended(self, at_ns: int) -> tuple[int, float, float, float] | None:
-        """Start, open, high and low of the minute bar that ended at `at_ns`."""
-        row = bisect_right(self._ends, at_ns) - 1
-        if self.minutes is None or row < 0 or self._ends[row] != at_ns:
-            return None
-        bars = self.minutes
-        return int(bars.start_ns[row]), float(bars.open[row]), float(bars.high[row]), float(bars.low[row])
-
-
-class DayPrices:
-    """All symbols of one session."""
-
-    def __init__(self, days: Mapping[str, SymbolDay], spread_bps: float) -> None:
-        self.days = days
-        self._half = spread_bps / 20_000.0
-
-    def at(self, symbol: str, now_ns: int) -> Price:
-        """The symbol at `now_ns`: a quote around the last price, stamped now; nothing from after it."""
-        day = self.days[symbol]
-        price, trade_ns = day.last_price(now_ns)
-        if not trade_ns:
-            return Price(nan, nan, 0, nan, 0, day.previous_close, day.listed)
-        bid, ask = quote_around(price, self._half)
-        return Price(bid, ask, now_ns, price, trade_ns, day.previous_close, day.listed)
-
-    def mark(self, symbol: str, now_ns: int) -> float:
-        """`at(…).mark`, without the quote."""
-        day = self.days[symbol]
-        price, trade_ns = day.last_price(now_ns)
-        return price if trade_ns else day.previous_close
-
-
-def quote_around(price: float, half_spread: float) -> tuple[float, float]:
-    """Bid and ask: price ∓ price × `half_spread` (a fraction), rounded outward to the tick."""
-    half = price * half_spread
-    bid = round_down_to_tick((price - half) * (1.0 + _NOISE))
-    ask = round_up_to_tick((price + half) * (1.0 - _NOISE))
-    return float(bid), float(ask)
-
-
 class RangeOfDays:
-    """The sessions of a replay, one after the other."""
+    """The sessions of a replay, one after the other. Symbols are rows in ascending order of their names."""
 
-    def __init__(
-        self, tape: Tape, symbols: Sequence[str], sessions: Sessions, *, intraday: bool, spread_bps: float
-    ) -> None:
+    def __init__(self, tape: Tape, symbols: Sequence[str], sessions: Sessions, *, intraday: bool) -> None:
+        self.symbols = tuple(sorted(symbols))
         self._tape = tape
-        self._symbols = tuple(symbols)
         self._sessions = sessions
         self._intraday = intraday
-        self._spread_bps = spread_bps
-        self._actions = {symbol: _by_ex_date(tape.actions(symbol)) for symbol in symbols}
+        self._actions = {symbol: _by_ex_date(tape.actions(symbol)) for symbol in self.symbols}
 
     def actions(self, session: date) -> list[CorporateAction]:
         """What happens to holders on the session's morning."""
-        found = (self._actions[symbol].get(session) for symbol in self._symbols)
+        found = (self._actions[symbol].get(session) for symbol in self.symbols)
         return [action for action in found if action is not None]
 
-    def day(self, session: date) -> DayPrices:
+    def last_prices_of_gone(self, session: date) -> dict[str, float]:
+        """Symbol → its last close, for those whose bars have ended before the session: delisted."""
         open_ns = self._sessions.open_ns(session)
-        return DayPrices({s: self._symbol_day(s, session, open_ns) for s in self._symbols}, self._spread_bps)
+        daily = {symbol: self._tape.daily(symbol) for symbol in self.symbols}
+        return {
+            symbol: float(bars.close[-1])
+            for symbol, bars in daily.items()
+            if len(bars.start_ns) and bars.start_ns[-1] < open_ns
+        }
 
-    def _symbol_day(self, symbol: str, session: date, open_ns: int) -> SymbolDay:
+    def day(self, session: date) -> Day:
+        """The session's prices."""
+        open_ns, count = self._sessions.open_ns(session), len(self.symbols)
+        symbols, minutes = np.zeros(count, SYMBOL_DAY), []
+        for row, symbol in enumerate(self.symbols):
+            if self._intraday:
+                minutes.append(self._tape.minutes(symbol, session))
+            self._fill_row(symbols[row], symbol, session, open_ns, minutes[-1] if minutes else None)
+        first = np.zeros(count + 1, np.int64)
+        first[1:] = np.cumsum([len(bars.start_ns) for bars in minutes]) if minutes else 0
+        bars = np.zeros(first[-1], MINUTE_BAR)
+        if minutes:
+            for name in MINUTE_BAR.names or ():
+                bars[name] = np.concatenate([getattr(of_symbol, name) for of_symbol in minutes])
+        return Day(symbols, first, bars)
+
+    def _fill_row(self, row: np.void, symbol: str, session: date, open_ns: int, minutes: Bars | None) -> None:
         daily = self._tape.daily(symbol)
-        row = int(np.searchsorted(daily.start_ns, open_ns))
-        there = row < len(daily.start_ns) and int(daily.start_ns[row]) == open_ns
-        previous = float(daily.close[row - 1]) if row else nan
+        at = int(np.searchsorted(daily.start_ns, open_ns))
+        there = at < len(daily.start_ns) and int(daily.start_ns[at]) == open_ns
+        previous = float(daily.close[at - 1]) if at else nan
         action = self._actions[symbol].get(session)
         if action is not None:
             previous = ex_price(previous, action.split_ratio, action.cash_usd)
-        return SymbolDay(
-            Bars._make(column[row : row + there] for column in daily),
-            self._tape.minutes(symbol, session) if self._intraday else None,
-            open_ns,
-            previous,
-            listed=bool(row) or there,
-        )
+        row["previous_close"], row["listed"] = previous, bool(at) or there
+        row["open"], row["close"] = nan, float(daily.close[at]) if there else nan
+        row["close_ns"] = int(daily.end_ns[at]) if there else 0
+        if minutes is None and there:
+            row["open"] = float(daily.open[at])
+        elif minutes is not None and len(minutes.start_ns) and minutes.start_ns[0] == open_ns:
+            row["open"] = float(minutes.open[0])
 
 
 def _by_ex_date(actions: Sequence[CorporateAction]) -> dict[date, CorporateAction]:
