@@ -157,6 +157,12 @@ def test_an_activity_is_stamped_when_it_was_made_or_else_at_its_date_in_new_york
         parsing.activity(without(without(DIVIDEND, "created_at"), "date"))
 
 
+def test_a_trade_in_a_word_that_nobody_knows_keeps_its_order() -> None:
+    strange = parsing.activity({**FILL, "activity_type": "never seen"})
+    assert (strange.type, strange.order_id) == ("never seen", FILL["order_id"])
+    assert parsing.activity(DIVIDEND).order_id is None
+
+
 def test_actions_of_one_ex_date_are_merged_and_a_reverse_split_shrinks() -> None:
     day = "2012-08-09"
     groups: dict[str, list[dict[str, Any]]] = {

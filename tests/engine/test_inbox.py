@@ -155,6 +155,22 @@ def test_a_file_that_cannot_be_read_lies_as_it_came_beside_its_reason(
     (kept,) = (path for path in (tmp_path / "inbox" / "rejected").iterdir() if path.suffix != ".txt")
     assert kept.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert [signal.symbol for signal in journal.pending_signals(BOOK)] == ["IBM"]
+    (told,) = journal.pending_alerts()
+    assert (told.severity, told.title) == ("WARN", "Signals refused")
+    assert why in told.body
+    assert "Write CSV with a header, or JSON" in told.body
+    assert str(kept) in told.body
+
+
+def test_a_producer_that_is_always_wrong_is_told_of_once_and_every_file_is_kept(
+    tmp_path: Path, journal: Journal
+) -> None:
+    for number in range(3):
+        drop(tmp_path, f"{number}.csv", "symbol,value\n" + "NOPE,0.5\n" * 12)
+        take(tmp_path, journal)
+    (told,) = journal.pending_alerts()
+    assert told.body.count("'NOPE' is not among the traded symbols") == inbox.REASONS_TOLD
+    assert len(names(tmp_path, "rejected")) == 2 * 3
 
 
 def test_what_is_still_being_written_or_is_no_signal_file_is_left_alone(

@@ -19,6 +19,7 @@ from trading_assets.broker.port import NewOrder, OrderState, Unreachable
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
 from trading_assets.engine import checks, data_checks, operator, signalling
+from trading_assets.engine.accounting import verify_checkpoint
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protect import STOP_LOCK, new_execution_id, protect_alone
@@ -326,10 +327,8 @@ def test_an_unfilled_exit_sells_again_no_more_than_it_was_to_sell(ground: Ground
         assert protect_alone(desk, new_execution_id()).orders == ()
 
 
-def over_night(
-    start_ground: Callable[..., Ground], evening: date, symbol: str, alter: Callable[[Any], dict[str, Any]]
-) -> None:
-    """Buy in the evening and pass the ex-date's open: no stop, no loss, ledger and broker agree."""
+def over_night(start_ground: Callable[..., Ground], evening: date, symbol: str) -> None:
+    """Buy in the evening and pass the ex-date's open: no stop, no loss, no break, no figure apart."""
     ground = start_ground(session=evening, symbols=SYMBOLS_OF_2005)
     ground.go_to_tick(11)
     with ground.desk() as desk:
@@ -338,30 +337,41 @@ def over_night(
     with ground.desk() as desk:
         protect_alone(desk, new_execution_id())
         evening_figures = desk.journal.latest_equity(desk.book)
+        before = held(desk)[symbol]
     assert evening_figures is not None
     morning = ground.sessions.next(evening)
     ground.keeper.move_to(ground.sessions.open_ns(morning) - 600 * 10**9)
     with ground.desk() as desk:
-        protect_alone(desk, new_execution_id())
+        report = protect_alone(desk, new_execution_id())
         night = desk.journal.latest_equity(desk.book)
         assert night is not None
         # The night is no P&L: what the dividend or split takes from the price comes back as cash or shares.
         assert float(night.equity) == pytest.approx(float(evening_figures.equity), abs=0.02)
         assert night.unit_value == pytest.approx(evening_figures.unit_value, rel=1e-6)
+        assert night.unit_peak == pytest.approx(evening_figures.unit_peak, rel=1e-6)
+        assert float(night.e0) == pytest.approx(float(evening_figures.equity), abs=0.02)
+        assert float(night.session_peak) == pytest.approx(float(night.equity), abs=0.02)
+        assert report.transient == ()  # E0 fits the close that was stored
+        assert report.reconciliation.clean
+        (booked,) = desk.journal.adjustments(desk.book)
+        assert booked.kind == ("SPLIT" if symbol == "AAPL" else "DIVIDEND")
     ground.go_to_session(morning)
     with ground.desk() as desk:
-        desk.broker = Altered(desk.broker, **alter(desk.broker))
-        assert protect(desk) == ()
+        report = protect_alone(desk, new_execution_id())
+        assert (report.stopped, report.transient, report.reconciliation.breaks) == ((), (), ())
         assert desk.halts().causes == ()
-        assert symbol in held(desk)
+        assert held(desk)[symbol] == before * (2 if symbol == "AAPL" else 1)
+        assert verify_checkpoint(desk.journal, desk.book)
+        assert reenter(ground, desk, "IBM") == {"PASS"}
+        assert desk.journal.pending_alerts() == []
 
 
-def test_a_split_over_night_fires_no_stop(start_ground: Callable[..., Ground]) -> None:
-    over_night(start_ground, date(2005, 2, 25), "AAPL", lambda real: {})
+def test_a_split_over_night_is_no_loss_no_break_and_no_stop(start_ground: Callable[..., Ground]) -> None:
+    over_night(start_ground, date(2005, 2, 25), "AAPL")
 
 
-def test_a_dividend_over_night_fires_no_stop(start_ground: Callable[..., Ground]) -> None:
-    over_night(start_ground, date(2004, 11, 12), "MSFT", lambda real: {})
+def test_a_dividend_over_night_is_no_loss_no_break_and_no_stop(start_ground: Callable[..., Ground]) -> None:
+    over_night(start_ground, date(2004, 11, 12), "MSFT")
 
 
 def test_a_split_that_the_broker_books_late_fires_no_stop(start_ground: Callable[..., Ground]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from ground import Ground, execute, prepare
 from planted import Altered
 from wire import BELOW_THE_MARKET, at_broker, locked, look, recovered, states
@@ -193,6 +194,39 @@ def test_the_slices_of_an_exit_that_a_kill_dropped_are_the_next_attempts(ground:
         assert {(order.intent.attempt, order.state) for order in report.orders} == {(2, "FILLED")}
         assert sum(order.filled_qty for order in (first, *report.orders)) == bought.filled_qty
         assert not desk.broker.positions()
+
+
+def test_the_slices_of_an_exit_that_a_crash_left_out_are_the_next_attempt(ground: Ground) -> None:
+    now = ground.go_to_tick(0)
+    with ground.desk() as desk:
+        signalling.receive(desk, "AAPL", 1.0)
+        prepare(desk, ground.session, now)
+        (bought,) = execute(desk, ground.session, now).orders
+    now = ground.go_to_tick(1)
+    in_slices = float(bought.intent.limit_price * 3)
+    with ground.desk(max_order_notional=in_slices) as desk:
+        signalling.receive(desk, "AAPL", -1.0)
+        prepare(desk, ground.session, now)
+        journal, left = desk.journal, 1
+
+        def record_once(*about: object) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt  # the process ends between two slices
+            journal.record_intent(*about)
+
+        desk.journal = Altered(journal, record_intent=record_once)
+        with pytest.raises(KeyboardInterrupt):
+            execute(desk, ground.session, now)
+        (first,) = journal.open_orders(desk.book)
+        desk.journal = journal
+        report = execute(desk, ground.session, now)
+        assert {(order.intent.attempt, order.state) for order in report.orders} == {(2, "FILLED")}
+        first = journal.order(first.intent.client_order_id)
+        assert first.filled_qty + sum(order.filled_qty for order in report.orders) == bought.filled_qty
+        assert not desk.broker.positions()
+        assert not execute(desk, ground.session, now).verdicts  # and that was all
 
 
 def test_a_refused_second_attempt_is_not_sent_a_third_time(ground: Ground) -> None:

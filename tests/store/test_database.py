@@ -86,7 +86,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     Journal.open(path).close()
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(SchemaTooNew, match="version 99, this release knows up to 1"):
+    with pytest.raises(SchemaTooNew, match=f"version 99, this release knows up to {schema.VERSION}"):
         Journal.open(path)
     with sqlite3.connect(path) as raw:
         assert raw.execute("SELECT version FROM schema_version").fetchall() == [(99,)]
@@ -102,12 +102,50 @@ def test_an_older_schema_is_migrated_once_with_what_it_holds(
     def add_author(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE marks ADD COLUMN author TEXT"))
 
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: add_author})
+    present = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", present + 1)
+    monkeypatch.setattr(schema, "MIGRATIONS", {present: add_author})
     for _ in range(2):
         with Journal.open(path) as journal, journal._reading() as connection:
-            assert schema.version_of(connection) == 2
+            assert schema.version_of(connection) == present + 1
             assert connection.execute(text("SELECT value, author FROM marks")).all() == [("1", None)]
+
+
+def _shape(path: Path) -> set[tuple[str, str, tuple[str, ...]]]:
+    """Every table and index with its columns."""
+    with sqlite3.connect(path) as raw:
+        found = raw.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+        pragma = {"table": "table_info", "index": "index_info"}
+        return {
+            (
+                kind,
+                name,
+                tuple(
+                    sorted(
+                        row[1 if kind == "table" else 2]
+                        for row in raw.execute(f"PRAGMA {pragma[kind]}({name})")
+                    )
+                ),
+            )
+            for kind, name in found
+        }
+
+
+def test_a_journal_of_the_first_version_becomes_one_of_today_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    with sqlite3.connect(old) as raw:
+        raw.executescript(Path(__file__).with_name("journal_v1.sql").read_text())
+    Journal.open(new).close()
+    with Journal.open(old) as journal:
+        assert [fill.cum_qty for fill in journal.fills(BOOK)] == [1, 2]
+        assert {entry.adjustment_id: entry.reverses for entry in journal.adjustments(BOOK)} == {
+            "div-1": "",
+            "odd-1": "",
+        }
+        assert [act.cause for act in journal.latched(BOOK)] == ["FOREIGN_ORDER"]
+        assert journal.order("ta-1").state == "INTENT"
+        assert len(journal.evidence(BOOK).opening) == 2
+    assert _shape(old) == _shape(new)
 
 
 def test_a_migration_that_fails_leaves_the_old_schema(
@@ -121,8 +159,8 @@ def test_a_migration_that_fails_leaves_the_old_schema(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "VERSION", 2)
-        patched.setattr(schema, "MIGRATIONS", {1: half})
+        patched.setattr(schema, "VERSION", schema.VERSION + 1)
+        patched.setattr(schema, "MIGRATIONS", {schema.VERSION - 1: half})
         with pytest.raises(RuntimeError, match="power cut"):
             Journal.open(path)
     with Journal.open(path) as journal:

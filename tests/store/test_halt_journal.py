@@ -62,3 +62,20 @@ def test_a_symbol_is_locked_once_for_each_cause_and_released_cause_by_cause(jour
     assert journal.lock(replace(by_break, at_ns=TICK_NS + 12))
     assert [record.at_ns for record in journal.locks(BOOK)] == [TICK_NS + 1, TICK_NS + 12]
     assert journal.locks("another") == []
+
+
+def test_what_was_found_foreign_waits_for_a_person_once(journal: Journal) -> None:
+    assert journal.record_foreign(BOOK, [], TICK_NS) == []
+    assert journal.record_foreign(BOOK, ["x has no intent", "y differs"], TICK_NS) == [
+        "x has no intent",
+        "y differs",
+    ]
+    assert journal.record_foreign(BOOK, ["y differs"], TICK_NS + 1) == ["y differs"]
+    acknowledged = journal.acknowledge_foreign(BOOK, at_ns=TICK_NS + 2, author="pat", reason="an old program")
+    assert acknowledged == ["x has no intent", "y differs"]
+    assert journal.record_foreign(BOOK, ["y differs", "z has no intent"], TICK_NS + 3) == ["z has no intent"]
+    assert journal.record_foreign("another book", ["y differs"], TICK_NS + 3) == ["y differs"]
+    assert journal.acknowledge_foreign(BOOK, at_ns=TICK_NS + 4, author="pat", reason="mine") == [
+        "z has no intent"
+    ]
+    assert journal.acknowledge_foreign(BOOK, at_ns=TICK_NS + 5, author="pat", reason="mine") == []

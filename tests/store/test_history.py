@@ -418,3 +418,48 @@ def test_a_forked_child_opens_its_own_connection_unless_one_was_open(history: Hi
     with history.reading():
         assert child_is_refused()
     assert not child_is_refused()
+
+
+def test_a_held_connection_serves_every_call_of_the_block_and_is_closed_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(tmp_path / "history.duckdb")
+    history.query("SELECT 1")
+    opened = []
+    connect = duckdb.connect
+
+    def counted(*arguments: Any, **named: Any) -> duckdb.DuckDBPyConnection:
+        opened.append(1)
+        return connect(*arguments, **named)
+
+    monkeypatch.setattr(duckdb, "connect", counted)
+    with history.held(), history.held():
+        history.append("models", [{"version": "a"}])
+        assert history.query("SELECT version FROM models").to_pylist() == [{"version": "a"}]
+    assert len(opened) == 1
+    assert history.query("SELECT version FROM models").to_pylist() == [{"version": "a"}]
+    assert len(opened) == 2
+
+
+def test_what_fails_within_a_held_block_is_taken_back_alone(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.duckdb")
+    with history.held():
+        history.append("models", [{"version": "a"}])
+        with pytest.raises(duckdb.ConversionException), history.writing() as connection:
+            connection.execute("INSERT INTO models (version) VALUES ('b'); SELECT CAST('x' AS INTEGER)")
+        history.append("models", [{"version": "c"}])
+    found = history.query("SELECT version FROM models ORDER BY version").to_pylist()
+    assert [row["version"] for row in found] == ["a", "c"]
+
+
+def test_while_it_is_held_another_process_waits_and_is_told_who_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "history.duckdb"
+    script = (
+        "import sys; from trading_assets.store.history import History, HistoryLocked\n"
+        "try: History(sys.argv[1], retry_seconds=0.2).query('SELECT 1')\n"
+        "except HistoryLocked as locked: sys.exit(locked.holder != int(sys.argv[2]))\n"
+        "sys.exit('it was free')"
+    )
+    command = [sys.executable, "-c", script, str(path), str(os.getpid())]
+    with History(path).held():
+        assert subprocess.run(command).returncode == 0

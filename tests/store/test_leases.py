@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from trading_assets.store import leases as leases_module
 from trading_assets.store.journal import Journal, LeaseHeld, LeaseLost
-from trading_assets.store.leases import process_start
+from trading_assets.store.leases import Lease, process_start, when_free
 from trading_assets.store.schema import leases
 
 HOLD = """
@@ -125,6 +125,28 @@ def test_a_later_process_with_the_same_pid_is_not_the_holder(journal: Journal) -
     assert process_start(os.getpid()) != "1"
     assert journal.lease_holder(BOOK) is None
     assert journal.acquire_lease(BOOK, "next").token != lease.token
+
+
+def test_whoever_waits_has_the_book_once_it_is_given_back(journal: Journal) -> None:
+    held = journal.acquire_lease(BOOK, "a tick")
+    waited_for: list[str] = []
+
+    def waits(lease: Lease) -> None:
+        waited_for.append(lease.holder)
+        if len(waited_for) == 3:
+            journal.release_lease(held)
+
+    granted = when_free(lambda: journal.acquire_lease(BOOK, "a person"), waits)
+    assert journal.lease_holder(BOOK) == granted
+    assert waited_for == ["a tick"] * 3
+
+
+def test_whoever_waits_is_told_who_has_the_book_when_the_patience_ends(journal: Journal) -> None:
+    journal.acquire_lease(BOOK, "a tick")
+    waited_for: list[Lease] = []
+    with pytest.raises(LeaseHeld, match="held by 'a tick'"):
+        when_free(lambda: journal.acquire_lease(BOOK, "a person"), waited_for.append, patience_seconds=0.15)
+    assert waited_for
 
 
 def test_of_a_holder_on_another_machine_only_its_time_tells(journal: Journal, at: list[int]) -> None:

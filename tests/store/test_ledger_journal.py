@@ -122,3 +122,12 @@ def test_a_break_that_was_not_looked_at_stays_as_it_is(journal: Journal) -> None
     sight(journal, 1, aapl, ibm)
     assert sight(journal, 2, not_looked_at=["AAPL"]) == [("QUANTITY", "AAPL", "4", 1)]
     assert sight(journal, 3, aapl) == [("QUANTITY", "AAPL", "4", 2)]
+
+
+def test_a_fill_that_came_before_its_orders_id_was_known_is_given_its_order_later(journal: Journal) -> None:
+    early = samples.fill("1", client_order_id=None)
+    assert journal.record_fills([early]) == [early]
+    assert journal.record_fills([samples.fill("1")]) == []
+    assert [fill.client_order_id for fill in journal.fills(BOOK)] == ["ta-1"]
+    assert journal.record_fills([early]) == []
+    assert [fill.client_order_id for fill in journal.fills(BOOK)] == ["ta-1"]

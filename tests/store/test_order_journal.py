@@ -232,3 +232,31 @@ def test_the_reject_streak_ends_when_the_broker_takes_an_order(journal: Journal)
     assert journal.reject_streak(BOOK, since_ns=TICK_NS + 3) == 1
     assert submit("ta-5", S.UNKNOWN, S.FILLED) == 0
     assert submit("ta-6", S.REJECTED) == 1
+
+
+def test_the_reject_streak_costs_no_more_as_the_book_grows(journal: Journal) -> None:
+    def steps_of_the_streak() -> int:
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        with journal._reading() as connection:  # the pool gives the same connection again
+            driver = connection.connection.driver_connection
+        driver.set_progress_handler(count, 1)
+        assert journal.reject_streak(BOOK) == 1
+        driver.set_progress_handler(None, 1)
+        return steps
+
+    def live(name: str, *states: State) -> None:
+        samples.add_intent(journal, name)
+        walk(journal, name, S.SUBMITTING, *states)
+
+    live("ta-taken", S.ACCEPTED, S.FILLED)
+    live("ta-refused", S.REJECTED)
+    among_few = steps_of_the_streak()
+    for number in range(100):
+        live(f"ta-{number}", S.ACCEPTED, S.FILLED)
+    live("ta-refused again", S.REJECTED)
+    assert steps_of_the_streak() < 2 * among_few

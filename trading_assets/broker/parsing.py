@@ -159,12 +159,15 @@ def order(answer: Any) -> OrderState:
 
 
 def activity(row: Row) -> AccountActivity:
-    """A line of the account's history. What is no trade is stamped when it was made, else at its date."""
+    """A line of the account's history. What is no trade is stamped when it was made, else at its date. A
+    bust or correction of a fill is told by its execution type, a trade of whatever word by its order."""
     kind = _text(row, "activity_type")
     if kind == "FILL":
+        execution = row.get("type")
+        changed = execution in ("trade_bust", "trade_correct")
         return AccountActivity(
             id=_text(row, "id"),
-            type=kind,
+            type=str(execution).upper() if changed else kind,
             at_ns=_ns(row, "transaction_time"),
             symbol=_text(row, "symbol"),
             side=_side(row),
@@ -174,6 +177,7 @@ def activity(row: Row) -> AccountActivity:
             order_id=_text(row, "order_id"),
             order_status=None if row.get("order_status") is None else _text(row, "order_status"),
             net_amount=None,
+            changes=_text(row, "previous_id") if changed else None,
         )
     made = next((name for name in ("transaction_time", "created_at") if row.get(name) is not None), None)
     return AccountActivity(
@@ -185,7 +189,7 @@ def activity(row: Row) -> AccountActivity:
         qty=None if row.get("qty") is None else _decimal(row, "qty"),
         price=None if row.get("price") is None else _decimal(row, "price"),
         cum_qty=None,
-        order_id=None,
+        order_id=None if row.get("order_id") is None else _text(row, "order_id"),
         order_status=None,
         net_amount=None if row.get("net_amount") is None else _decimal(row, "net_amount"),
     )

@@ -150,10 +150,11 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class AccountActivity:
-    """One line of the account's history. For FILL the order fields are set, else `net_amount`."""
+    """One line of the account's history. For a fill, its bust and its correction the order fields are set,
+    else `net_amount`."""
 
     id: str
-    type: str  # FILL, DIV, SPLIT, FEE, INT, CSD, CSW, JNLC, …
+    type: str  # FILL, TRADE_BUST, TRADE_CORRECT, DIV, SPLIT, FEE, INT, CSD, CSW, JNLC, …
     at_ns: int
     symbol: str | None
     side: int | None
@@ -163,6 +164,7 @@ class AccountActivity:
     order_id: str | None
     order_status: str | None
     net_amount: Decimal | None  # cash effect of what is not a fill
+    changes: str | None = None  # the id of the fill that is busted, or has this quantity and price now
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,20 @@ def standing_at(sessions: Sessions, now_ns: int, tick_minutes: int) -> Due | Non
     return None
 
 
+def overdue_end(sessions: Sessions, now_ns: int) -> Due | None:
+    """The premarket work or the end of the day that has become due and is not late, where time runs."""
+    day = sessions.session_at(now_ns)
+    if day is None:
+        return None
+    for work, at_ns in (
+        (Work.PREMARKET, sessions.open_ns(day) - PREMARKET_LEAD_NS),
+        (Work.END_OF_DAY, sessions.close_ns(day) + CLOSE_LAG_NS),
+    ):
+        if 0 <= now_ns - at_ns <= LATE_AFTER_NS[work]:
+            return Due(work, day.isoformat(), at_ns)
+    return None
+
+
 def next_due(sessions: Sessions, after_ns: int, tick_minutes: int) -> Due:
     """The first work that is due after `after_ns`. Raises OutsideCalendar at the calendar's end."""
     day = sessions.new_york_date(after_ns)

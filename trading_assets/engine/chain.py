@@ -114,14 +114,15 @@ def tick_now(desk: Desk) -> tuple[date, int]:
     session = open_session(desk)
     if not desk.settings.model.enabled and desk.journal.pending_signals(desk.book):
         return session, now
-    ticks = desk.sessions.ticks(session, desk.settings.tick_minutes)
-    due = [tick for tick in ticks if tick <= now]
-    if not due:
+    minutes = desk.settings.tick_minutes
+    due_ns = desk.sessions.latest_tick(session, minutes, now)
+    if due_ns is None:
+        first_ns = desk.sessions.ticks(session, minutes)[0]
         raise MarketClosed(
             f"it is {new_york_time(now)} at the venue and no tick of {session} is due before "
-            f"{new_york_time(ticks[0])}; wait for it, or move the embedded exchange's clock"
+            f"{new_york_time(first_ns)}; wait for it, or move the embedded exchange's clock"
         )
-    return session, due[-1]
+    return session, due_ns
 
 
 def open_session(desk: Desk) -> date:

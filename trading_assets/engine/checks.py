@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.log import get_logger
 from trading_assets.store.records import GateCheckRecord
 
@@ -223,6 +223,7 @@ def outcome(
     )
 
 
+@holding_history
 def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutcome]) -> None:
     """Keep outcomes: blocking ones in the journal first, where the tick looks, then all in history.
 

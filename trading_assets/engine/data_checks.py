@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.engine.checks import CheckOutcome, outcome
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import Window, window_from_bars
 from trading_assets.market.bars import Bars, Interval
@@ -50,6 +50,7 @@ def data_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     ]
 
 
+@holding_history
 def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     """The bars that the tick's features are made of, as stored by now."""
     now_ns = desk.now_ns()
@@ -95,6 +96,7 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     ]
 
 
+@holding_history
 def feature_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     """The tick's stored feature rows, against rows computed again from the stored bars."""
     with desk.history.reading():
@@ -145,6 +147,7 @@ def feature_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome
     ]
 
 
+@holding_history
 def signal_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     """The tick's stored signals. None at all is in range: the desk then holds."""
     rows = desk.history.query(_SIGNALS, (desk.book, session, tick_ns)).to_pylist()

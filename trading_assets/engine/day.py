@@ -12,11 +12,13 @@ from datetime import date
 from pathlib import Path
 
 from trading_assets.broker.port import BrokerError
+from trading_assets.engine.accounting import verify_checkpoint
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.ingest import store_bars
 from trading_assets.engine.projection import project_orders
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.settle import settle_positions
+from trading_assets.engine.signalling import champion
 from trading_assets.engine.tick import NotThisTick
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -47,7 +49,8 @@ class DayReport:
 
 
 def premarket(desk: Desk) -> PremarketReport:
-    """Protect, then look at everything that the session will need. Sends no entry.
+    """Protect, then look at everything that the session will need, the whole ledger included. Sends no
+    entry.
 
     Raises NotThisTick on a day without session and after the open, LeaseHeld, BrokerError when the
     broker cannot be read.
@@ -65,8 +68,11 @@ def premarket(desk: Desk) -> PremarketReport:
         for found in protection.reconciliation.breaks
     ]
     problems += [f"{name} waits for a rearm" for name in desk.looser_waiting]
+    if not verify_checkpoint(desk.journal, desk.book):
+        problems.append("the ledger's checkpoint was not what the journal folds to: the journal holds")
     problems += _venue_problems(desk, session)
-    problems += _unless(lambda: _check_model(desk), "the model cannot be used")
+    if desk.settings.model.enabled:
+        problems += _unless(lambda: champion(desk.settings), "the model cannot be used")
     bars = 0
 
     def fetch() -> None:
@@ -79,7 +85,7 @@ def premarket(desk: Desk) -> PremarketReport:
 
 
 def end_of_day(desk: Desk) -> DayReport:
-    """Reconcile after the close, project the whole session anew, copy the history for notebooks.
+    """Reconcile after the close by the whole ledger, project the session anew, copy the history for readers.
 
     Raises NotThisTick before the close and on a day without session, LeaseHeld, BrokerError,
     HistoryLocked. Doing it again changes nothing.
@@ -89,6 +95,7 @@ def end_of_day(desk: Desk) -> DayReport:
     if desk.now_ns() < close_ns:
         raise NotThisTick(f"{session} is still open: its end comes after the close")
     protect_alone(desk, new_execution_id(), holder="end of day")
+    verify_checkpoint(desk.journal, desk.book)
     report = settle_positions(desk, session, close_ns)
     key = session.isoformat()
     for tick_ns in sorted({verdict.tick_ns for verdict in desk.journal.verdicts(desk.book, session=key)}):
@@ -137,15 +144,7 @@ def _venue_problems(desk: Desk, session: date) -> list[str]:
     return found
 
 
-def _check_model(desk: Desk) -> None:
-    settings = desk.settings
-    if settings.model.enabled and settings.model_path is not None and settings.features_path is not None:
-        from trading_assets.model.registry import load
-
-        load(settings.model_path, settings.features_path)
-
-
-def _unless(act: Callable[[], None], otherwise: str) -> list[str]:
+def _unless(act: Callable[[], object], otherwise: str) -> list[str]:
     """What went wrong in `act`: the rest of the premarket work is done all the same."""
     try:
         act()

@@ -11,8 +11,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
+from typing import Concatenate, ParamSpec, TypeVar
 
 from trading_assets import config
 from trading_assets.broker.port import Broker, BrokerError
@@ -29,6 +31,8 @@ from trading_assets.store.journal import Journal
 log = get_logger(__name__)
 
 LIMITS_MARK = "limits_in_force"
+P = ParamSpec("P")
+T = TypeVar("T")
 Connect = Callable[[Settings, Mapping[str, str]], Broker]
 
 
@@ -71,7 +75,7 @@ class Desk:
         try:
             broker = (connect or _alpaca())(settings, environ)
             book = _book(settings, broker, journal)
-            clock = VenueClock(lambda: broker.clock().now_ns, stands=settings.venue == "embedded")
+            clock = VenueClock(lambda: broker.clock().now_ns, stands=settings.virtual_time == "stands")
             clock.sync()
             limits, waiting = _limits_in_force(settings, journal, book, clock)
         except BaseException:
@@ -133,6 +137,17 @@ class Desk:
         return kill_switch_seen(self.environ, self.kill_file)
 
 
+def holding_history(step: Callable[Concatenate[Desk, P], T]) -> Callable[Concatenate[Desk, P], T]:
+    """Do a step that asks the history several times, and nobody else, on one connection to it."""
+
+    @wraps(step)
+    def on_one_connection(desk: Desk, /, *arguments: P.args, **named: P.kwargs) -> T:
+        with desk.history.held():
+            return step(desk, *arguments, **named)
+
+    return on_one_connection
+
+
 def journal_file(settings: Settings) -> Path:
     """Where the configuration's journal is, for who opens it without a desk."""
     return Path(settings.data_dir) / "journal.sqlite"
@@ -158,8 +173,13 @@ def known_book(settings: Settings, journal: Journal) -> str | None:
     return journal.mark(_place(settings), "book")
 
 
+def book_of(settings: Settings, account_number: str) -> str:
+    """The key of one account under one mode: venue, account, mode."""
+    return f"{settings.venue}:{account_number}:{settings.mode}"
+
+
 def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
-    """The book's key: venue, account, mode. The last known one when the broker does not answer."""
+    """The account's book; the last known one when the broker does not answer."""
     try:
         number = broker.account().account_number
     except BrokerError as error:
@@ -171,7 +191,7 @@ def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
             ) from error
         log.warning("broker unreachable, book taken from the journal", book=known, error=str(error))
         return known
-    book = f"{settings.venue}:{number}:{settings.mode}"
+    book = book_of(settings, number)
     if known_book(settings, journal) != book:
         journal.set_mark(_place(settings), "book", book, 0)
     return book

@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import Window, window_from_bars
 from trading_assets.log import get_logger
@@ -69,6 +69,7 @@ def feature_rows(desk: Desk, session: date, tick_ns: int) -> dict[str, tuple[NDA
     }
 
 
+@holding_history
 def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
     """Compute and store the rows of all symbols at the tick; doing it again changes nothing."""
     found = feature_rows(desk, session, tick_ns)

@@ -3,8 +3,8 @@
 A file is taken by a rename, so that it is taken once and whole; who writes one writes it under another
 name (ending in .part) and renames it. Its good rows go into the journal, the bad ones into
 `rejected/` in the file's own form, beside a text with the reason of each, and the file itself into
-`archive/`. What cannot be read as a whole goes to `rejected/` as it came. What a signal does is
-`engine.signalling`'s.
+`archive/`. What cannot be read as a whole goes to `rejected/` as it came. People are told of either. What a
+signal does is `engine.signalling`'s.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from trading_assets.core.orders import Kind, decision_id
+from trading_assets.engine.alerts import enqueue
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import SignalRecord
+from trading_assets.store.records import OutboxRecord, SignalRecord
 
 log = get_logger(__name__)
 
@@ -34,6 +35,7 @@ INBOX = "inbox"
 SUFFIXES = (".csv", ".json")
 FIELDS = ("symbol", "value", "as_of", "reference_price", "limit_price", "id", "source")
 MAX_BYTES = 1_000_000
+REASONS_TOLD = 10
 _SECOND_NS = 10**9
 
 Row = Mapping[str, Any]
@@ -143,6 +145,7 @@ def _take(
         rows = list(_rows(path))
     except InvalidInput as error:
         _write(places["rejected"] / f"{path.name}.reason.txt", f"{error}\n")
+        _tell(journal, book, places["rejected"] / path.name, [str(error)], now_ns)
         path.rename(places["rejected"] / path.name)
         log.warning("signal file refused", file=path.name, reason=str(error))
         return TakenFile(path.name, (), (str(error),))
@@ -159,9 +162,19 @@ def _take(
     if bad:
         _write(places["rejected"] / path.name, _text(bad, path.suffix.lower()))
         _write(places["rejected"] / f"{path.name}.reason.txt", "\n".join(reasons) + "\n")
+        _tell(journal, book, places["rejected"] / path.name, reasons, now_ns)
     path.rename(places["archive"] / path.name)
     log.info("signal file taken", file=path.name, signals=len(received), new=len(new), refused=len(bad))
     return TakenFile(path.name, tuple(received), tuple(reasons))
+
+
+def _tell(journal: Journal, book: str, rejected: Path, reasons: Sequence[str], now_ns: int) -> None:
+    """Into the outbox, once for a file also where it is taken again after a crash. A producer that goes wrong
+    with every file is told of once in a cool-down; all of them lie in `rejected/`."""
+    said = [*reasons[:REASONS_TOLD], *(["…"] if len(reasons) > REASONS_TOLD else [])]
+    body = "\n".join([*said, f"What was refused lies in {rejected}"])
+    alert = OutboxRecord(f"{book}:signal_file:{rejected.name}", book, now_ns, "WARN", "Signals refused", body)
+    enqueue(journal, alert, subject="signal_file", now_ns=system_now_ns())
 
 
 def _rows(path: Path) -> Iterator[Row]:

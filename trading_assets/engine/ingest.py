@@ -68,29 +68,31 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     """
     symbols, sessions, history = desk.settings.symbols, desk.sessions, desk.history
     open_ns = sessions.open_ns(session)
-    first_day = _first_day(desk, session)
+    with history.held():
+        first_day, first_minute_ns = _first_day(desk, session), _first_minute(desk, open_ns)
     received = desk.now_ns()
     fetched = [
         _stored(desk, bar, interval, received)
         for interval, start_ns, end_ns in (
-            (Interval.MINUTE, _first_minute(desk, open_ns), tick_ns),
+            (Interval.MINUTE, first_minute_ns, tick_ns),
             (Interval.DAY, new_york_midnight_ns(first_day), open_ns),
         )
         for bar in desk.broker.bars(symbols, interval, start_ns, end_ns)
     ]
     actions = desk.broker.corporate_actions(symbols, first_day, session)
     closed = [bar for bar in fetched if bar.available_at_ns <= tick_ns]
-    fresh, revised = append_versions(history, closed)
-    append_actions(
-        history,
-        [
-            CorporateAction(action.symbol, action.ex_date, action.split_ratio, action.cash_usd)
-            for action in actions
-        ],
-        received_ns=received,
-        source=desk.settings.venue,
-    )
-    held = minutes_held(history, open_ns, tick_ns)
+    with history.held():
+        fresh, revised = append_versions(history, closed)
+        append_actions(
+            history,
+            [
+                CorporateAction(action.symbol, action.ex_date, action.split_ratio, action.cash_usd)
+                for action in actions
+            ],
+            received_ns=received,
+            source=desk.settings.venue,
+        )
+        held = minutes_held(history, open_ns, tick_ns)
     report = BarsReport(
         session=session.isoformat(),
         tick_ns=tick_ns,

@@ -15,9 +15,10 @@ from trading_assets.core.ledger import Ledger
 from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import at_least, at_most
 from trading_assets.engine.accounting import ledger_of, transfers_since
+from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.reconcile import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE, SIGHTINGS
+from trading_assets.engine.reconcile import SIGHTINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     """Clear every latched cause and break lock, take up looser limits, and say which causes those were.
 
     Losses that were latched are measured anew from here on; a break that still is there locks again.
+    The foreign orders that were found so far count as seen; any other one halts.
     Raises InvalidInput without a reason, and while the kill switch is still set in the environment or
     as a file: it would latch again at once.
     """
@@ -127,6 +128,9 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     cleared = clear_all(
         desk.journal, desk.book, at_ns=now, session=desk.session_text(), reason=reason, author=author
     )
+    seen_now = desk.journal.acknowledge_foreign(desk.book, at_ns=now, author=author, reason=reason)
+    if seen_now:
+        log.warning("foreign orders acknowledged", book=desk.book, orders=seen_now, author=author)
     for record in desk.journal.locks(desk.book):
         if record.cause in (BREAK_LOCK, "ORDER_STATE"):
             desk.journal.unlock(

@@ -16,9 +16,9 @@ from typing import Any
 
 from trading_assets.core.codes import CHECK_OF, Code
 from trading_assets.core.ledger import Ledger
-from trading_assets.engine.accounting import fold_records
+from trading_assets.engine.accounting import fold_records, verify_checkpoint
 from trading_assets.engine.decide import decide
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.engine.inputs import DecisionInput, Phase, SignalInput
 from trading_assets.engine.reconcile import ReconcileReport
 from trading_assets.log import get_logger
@@ -43,6 +43,7 @@ class ProjectionReport:
     fills: tuple[FillRecord, ...]
 
 
+@holding_history
 def project_orders(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
     """The verdicts code by code of the tick and of what nobody has projected yet, and the session's
     orders and fills as they stand now.
@@ -121,11 +122,12 @@ def project_positions(
 
 def rebuild(desk: Desk) -> list[date]:
     """Project everything that the journal holds and the history does not, as after the loss of its file; the
-    sessions.
+    sessions. The ledger's checkpoint is compared with the whole fold first.
 
     What the journal does not hold either stays unknown: marks, gross exposure, the broker's side of a
     position, past breaks, a model's score. Bars, features and models come from where they came from before.
     """
+    verify_checkpoint(desk.journal, desk.book)
     inputs, equity = desk.journal.tick_inputs(desk.book), desk.journal.equity(desk.book)
     sessions = sorted({stored.session for stored in inputs} | {record.session for record in equity})
     for day in sessions:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
-from trading_assets.broker.port import BrokerError, CorporateActionState, OrderState, QuoteState
+from trading_assets.broker.port import BrokerError, OrderState, QuoteState
 from trading_assets.core.breakers import stop_hit
 from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert, lock
-from trading_assets.engine.accounting import stop_costs
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel, follow
@@ -27,6 +25,7 @@ from trading_assets.engine.reconcile import ReconcileReport, reconcile
 from trading_assets.engine.risk import broker_clock, keep_close_equity, observe, transient_causes
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
+from trading_assets.engine.stop_costs import began_on, stop_costs
 from trading_assets.engine.submit import NS, recover, remaining, see_kill_switch
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
@@ -36,7 +35,6 @@ log = get_logger(__name__)
 
 STOP_LOCK = "STOP"
 ATTEMPTS_BEFORE_ALERT = 3
-ACTIONS_LOOKBACK_SESSIONS = 260
 _UNFILLED = frozenset({State.CANCELED, State.EXPIRED})
 
 
@@ -187,7 +185,8 @@ def _stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
             )
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
-        costs = stop_costs(desk.journal, desk.book, _actions(desk, candidates, today))
+        actions = desk.broker.corporate_actions(candidates, began_on(desk.journal, desk.book), today)
+        costs = stop_costs(desk.journal, desk.book, candidates, actions, today)
         quotes = desk.broker.quotes(candidates)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and _hit(desk, quotes[symbol], costs[symbol]):
@@ -213,13 +212,6 @@ def _hit(desk: Desk, quote: QuoteState, cost: float) -> bool:
             desk.limits,
         )
     )
-
-
-def _actions(desk: Desk, symbols: Sequence[str], today: date) -> Sequence[CorporateActionState]:
-    first = today
-    for _ in range(ACTIONS_LOOKBACK_SESSIONS):
-        first = desk.sessions.previous(first)
-    return desk.broker.corporate_actions(symbols, first, today)
 
 
 def _stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:

@@ -12,11 +12,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
-from trading_assets.broker.port import AccountState, OrderState, PositionState
+from trading_assets.broker.port import AccountState, BrokerError, OrderState, PositionState
 from trading_assets.core.ledger import Ledger
-from trading_assets.core.orders import OPEN_STATES, State, is_ours, state_of_status
+from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.absorb import (
     OPENING_IDS_MARK,
     absorb_activities,
@@ -25,10 +24,12 @@ from trading_assets.engine.absorb import (
     lock,
 )
 from trading_assets.engine.accounting import CASH, ledger_of
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.halts import REARMED_MARK, Cause, latch
+from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
+from trading_assets.engine.desk import Desk, book_of
+from trading_assets.engine.halts import Cause, latch
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.order_journal import UnknownOrder
 from trading_assets.store.records import BreakRecord, FillRecord, OpeningPositionRecord, OrderRecord
 
@@ -41,42 +42,16 @@ LATE_NS = 10 * 24 * 3600 * NS  # how far back an activity may be dated that a br
 SETTLE_NS = 5 * NS
 SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
-QUANTITY_TOLERANCE = 1e-6
-CASH_TOLERANCE_USD = 1.0
 BREAK_LOCK = "BREAK"
 
 
-class BreakKind(StrEnum):
-    """How ledger and broker can differ."""
-
-    MISSING_FILL = "MISSING_FILL"
-    ORPHAN_ORDER = "ORPHAN_ORDER"
-    MISSING_ORDER = "MISSING_ORDER"
-    ORDER_STATUS = "ORDER_STATUS"
-    QUANTITY = "QUANTITY"
-    UNEXPECTED_POSITION = "UNEXPECTED_POSITION"
-    CASH = "CASH"
-    CORPORATE_ACTION = "CORPORATE_ACTION"
+class AnotherAccount(BrokerError):
+    """The key pair now leads to an account that is not this desk's book: nothing follows for the book."""
 
 
 _BOOKED_LATE = frozenset(
     {BreakKind.MISSING_FILL, BreakKind.QUANTITY, BreakKind.UNEXPECTED_POSITION, BreakKind.CASH}
 )
-_WORKING = frozenset({State.ACCEPTED, State.PARTIALLY_FILLED, State.PENDING_CANCEL})
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One break as seen in one reconciliation. `symbol` is empty for cash."""
-
-    kind: BreakKind
-    subject: str  # symbol, client order id, or "cash"
-    symbol: str
-    ours: str
-    theirs: str
-
-    def sighting(self) -> tuple[str, str, str, str]:
-        return self.kind, self.subject, self.ours, self.theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +62,7 @@ class ReconcileReport:
     new_adjustments: int
     orders_seen: int
     breaks: tuple[BreakRecord, ...]  # every open one, confirmed or seen once
-    foreign: tuple[str, ...]
+    foreign: tuple[str, ...]  # what no person has acknowledged by a rearm
     ledger: Ledger
     positions: Mapping[str, PositionState]
     cash: Decimal
@@ -101,17 +76,18 @@ class ReconcileReport:
 def reconcile(desk: Desk) -> ReconcileReport:
     """Bring the journal up to the broker's evidence and compare.
 
-    Raises broker.port.BrokerError when anything cannot be fetched; nothing is concluded then.
+    Raises broker.port.BrokerError when anything cannot be fetched, and AnotherAccount when the broker has
+    replaced the account since the desk was opened; nothing is concluded then.
     """
     desk.clock.sync()
     now = desk.now_ns()
-    account = desk.broker.account()
+    account = _account(desk)
     positions = {position.symbol: position for position in desk.broker.positions()}
     opened = _ensure_opening(desk, account, positions, now)
     since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
     orders = _orders(desk, since)
     ours = _known(desk, orders)
-    foreign = tuple(foreign_orders(orders, ours))
+    foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     if foreign:
         latch(
             desk.journal,
@@ -127,17 +103,18 @@ def reconcile(desk: Desk) -> ReconcileReport:
             ours[order.client_order_id] = absorb_order(desk, record, order)
     activities = desk.broker.activities(since)
     fills, adjustments = absorb_activities(desk, activities) if opened else ([], [])
-    ledger = ledger_of(desk.journal, desk.book)
+    midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
+    ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
     if opened:
-        settling = _settling(desk, now)
-        differences = _differences(desk, ledger, account, positions, orders, ours)
+        settling = _settling(desk, orders, now)
+        differences = find_differences(desk, ledger, account, positions, orders, ours)
         if any(difference.kind in _BOOKED_LATE for difference in differences):
             late_fills, late_adjustments = absorb_activities(desk, desk.broker.activities(now - LATE_NS))
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
-                differences = _differences(desk, ledger, account, positions, orders, ours)
+                differences = find_differences(desk, ledger, account, positions, orders, ours)
         found = [
             difference
             for difference in differences
@@ -189,10 +166,20 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
         raise InvalidInput("it needs a reason", where="adopt", remedy="Say why: --reason.")
     if desk.journal.opening(desk.book):
         return 0
-    account = desk.broker.account()
+    account = _account(desk)
     positions = desk.broker.positions()
     _record_opening(desk, account, positions, author=author, reason=reason)
     return len(positions)
+
+
+def _account(desk: Desk) -> AccountState:
+    account = desk.broker.account()
+    theirs = book_of(desk.settings, account.account_number)
+    if theirs != desk.book:
+        raise AnotherAccount(
+            f"the broker answers for {theirs}, this desk is {desk.book}: open the desk again"
+        )
+    return account
 
 
 def _ensure_opening(
@@ -232,7 +219,7 @@ def _orders(desk: Desk, since_ns: int) -> list[OrderState]:
     for order in desk.broker.open_orders():
         orders.setdefault(order.id, order)
     for record in desk.journal.open_orders(desk.book):
-        if State(record.state) in _WORKING and record.broker_order_id not in orders:
+        if State(record.state) in WORKING and record.broker_order_id not in orders:
             ended = desk.broker.order_by_client_id(record.intent.client_order_id)
             if ended is not None:
                 orders[ended.id] = ended
@@ -251,108 +238,15 @@ def _known(desk: Desk, orders: Sequence[OrderState]) -> dict[str, OrderRecord]:
     return known
 
 
-def _settling(desk: Desk, now: int) -> set[str]:
-    """Symbols that moved in the last five seconds: the broker's positions may lag behind its fills. Where
-    the venue's time stands nothing can be under way."""
+def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
+    """Symbols that moved in the last five seconds, "" for cash alone: the broker's positions may lag behind
+    its fills, and its activities behind both. Where the venue's time stands nothing can be under way."""
     if desk.clock.stands:
         return set()
-    return {fill.symbol for fill in desk.journal.fills(desk.book, since_ns=now - SETTLE_NS)}
-
-
-def _differences(
-    desk: Desk,
-    ledger: Ledger,
-    account: AccountState,
-    positions: Mapping[str, PositionState],
-    orders: Sequence[OrderState],
-    ours: Mapping[str, OrderRecord],
-) -> list[Difference]:
-    """Everything that differs now."""
-    found = _order_differences(desk, orders, ours)
-    found += _quantity_differences(desk, ledger, positions)
-    if abs(ledger.cash_usd - float(account.cash)) > CASH_TOLERANCE_USD:
-        found.append(Difference(BreakKind.CASH, "cash", "", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}"))
-    return found
-
-
-def _order_differences(
-    desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord]
-) -> list[Difference]:
-    found = []
-    filled: dict[str, Decimal] = {}
-    for order in orders:
-        if order.filled_qty:
-            fills = desk.journal.fills(desk.book, broker_order_id=order.id)
-            filled[order.id] = sum((fill.qty for fill in fills), Decimal(0))
-    opening_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
-    known_ns = max(opening_ns, int(desk.journal.mark(desk.book, REARMED_MARK) or 0))
-    continued = {record.broker_order_id for record in ours.values()}
-    for order in orders:
-        record = ours.get(order.client_order_id)
-        state, _ = state_of_status(order.status, order.filled_qty, order.qty)
-        if order.replaced_by is not None or (record is None and order.id in continued):
-            continue  # a person replaced our order: what stands for it was taken in above
-        if record is None:
-            # Somebody else trades here, even where the fill explains the position; a rearm takes note.
-            if state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
-                found.append(
-                    Difference(
-                        BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status
-                    )
-                )
-        elif State(record.state) is not state and not _may_lag(State(record.state), state):
-            found.append(
-                Difference(
-                    BreakKind.ORDER_STATUS, order.client_order_id, order.symbol, record.state, order.status
-                )
-            )
-        counted = filled.get(order.id, Decimal(0))
-        if counted != order.filled_qty and order.submitted_ns > opening_ns:
-            found.append(
-                Difference(
-                    BreakKind.MISSING_FILL,
-                    order.client_order_id,
-                    order.symbol,
-                    str(counted),
-                    str(order.filled_qty),
-                )
-            )
-    seen = {order.client_order_id for order in orders}
-    for client_id, record in ours.items():
-        if client_id not in seen and State(record.state) in _WORKING:
-            found.append(
-                Difference(
-                    BreakKind.MISSING_ORDER,
-                    client_id,
-                    record.intent.symbol,
-                    record.state,
-                    "not at the broker",
-                )
-            )
-    return found
-
-
-def _may_lag(ours: State, theirs: State) -> bool:
-    """A cancel that we asked for and the broker has not taken up yet is no difference."""
-    return ours is State.PENDING_CANCEL and theirs in OPEN_STATES
-
-
-def _quantity_differences(
-    desk: Desk, ledger: Ledger, positions: Mapping[str, PositionState]
-) -> list[Difference]:
-    found = []
-    for symbol in sorted(ledger.holdings.keys() | positions.keys()):
-        held = ledger.holdings.get(symbol)
-        ours = held.qty if held is not None else 0.0
-        theirs = float(positions[symbol].qty) if symbol in positions else 0.0
-        if abs(ours - theirs) <= QUANTITY_TOLERANCE:
-            continue
-        kind = BreakKind.QUANTITY if ours else BreakKind.UNEXPECTED_POSITION
-        today = desk.today()
-        if any(action.split_ratio != 1.0 for action in desk.broker.corporate_actions([symbol], today, today)):
-            kind = BreakKind.CORPORATE_ACTION
-        found.append(Difference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
-    return found
+    since = now - SETTLE_NS
+    filling = {order.symbol for order in orders if order.filled_qty and order.updated_ns >= since}
+    moved = {fill.symbol for fill in desk.journal.fills(desk.book, since_ns=since)}
+    return filling | moved | {a.symbol for a in desk.journal.adjustments(desk.book, since_ns=since)}
 
 
 def _act(desk: Desk, found: Sequence[Difference], breaks: Sequence[BreakRecord]) -> None:

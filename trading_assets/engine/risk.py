@@ -1,7 +1,7 @@
 """Equity and the loss breakers: one reading of the account, its figures, and what it trips.
 
-The formulas are `core.breakers`; here they get their inputs from the broker and the journal, and
-what trips is latched. What a latched breaker does to working orders is `engine.protect`.
+The formulas are `core.breakers`, composed in `core.losses`; here they get their inputs from the broker
+and the journal, and what trips is latched. What a latched breaker does to working orders is `engine.protect`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,12 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from math import isnan, nan
+from math import nan
 
 from trading_assets.broker.port import AccountState, BrokerError, ClockState
-from trading_assets.core.breakers import (
-    daily_loss,
-    drawdown,
-    e0_agrees,
-    higher_peak,
-    is_tripped,
-    unit_value,
-)
+from trading_assets.core.breakers import e0_agrees, is_tripped
+from trading_assets.core.losses import LossFigures, losses_of
+from trading_assets.core.losses import observe as figures_after
 from trading_assets.engine.accounting import transfers_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
@@ -40,21 +35,16 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
     """Journal the account's equity with its peaks, and latch the loss breakers that it trips."""
     now = desk.now_ns()
     today = desk.today()
-    equity = float(account.equity)
-    e0 = float(account.last_equity)
     transfers = transfers_of(desk, today)
     before = desk.journal.latest_equity(desk.book)
-    unit, unit_peak = 1.0, nan
-    peak = higher_peak(e0 + float(transfers), equity)
+    figures, moved = LossFigures(float(account.last_equity)), 0.0
     if before is not None:
         moved = float(transfers_of(desk, date.fromisoformat(before.session)) - before.transfers_today)
-        unit = unit_value(before.unit_value, float(before.equity), equity, moved)
-        if isnan(unit):
-            unit = before.unit_value
-        unit_peak = before.unit_peak
-        if before.session == today.isoformat():
-            peak = higher_peak(float(before.session_peak) + moved, equity)
-    unit_peak = higher_peak(unit_peak, unit)
+        in_session = before.session == today.isoformat()
+        figures = figures_of(before)._replace(
+            e0=figures.e0, session_peak=float(before.session_peak) if in_session else nan
+        )
+    figures = figures_after(figures, float(account.equity), moved, float(transfers))
     record = EquityRecord(
         book=desk.book,
         at_ns=now,
@@ -63,17 +53,12 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
         e0=account.last_equity,
         cash=account.cash,
         transfers_today=transfers,
-        unit_value=unit,
-        session_peak=Decimal(repr(peak)),
-        unit_peak=unit_peak,
+        unit_value=figures.unit_value,
+        session_peak=Decimal(repr(figures.session_peak)),
+        unit_peak=figures.unit_peak,
     )
     desk.journal.record_equity(record)
-    limits = desk.limits
-    for cause, measured, limit in (
-        (Cause.SESSION_DRAWDOWN, drawdown(peak, equity), limits.session_drawdown),
-        (Cause.DAILY_LOSS, _daily_loss(desk, record), limits.max_daily_loss),
-        (Cause.MAX_DRAWDOWN, drawdown(unit_peak, unit), limits.max_drawdown),
-    ):
+    for cause, measured, limit in measured_losses(desk, record):
         if is_tripped(measured, limit):
             latch(
                 desk.journal,
@@ -81,25 +66,48 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
                 cause,
                 at_ns=now,
                 session=today.isoformat(),
-                reason=f"measured {measured:.6f}, limit {limit:g}; equity {equity:.2f}, E0 {e0:.2f}",
+                reason=f"measured {measured:.6f}, limit {limit:g}; "
+                f"equity {figures.equity:.2f}, E0 {figures.e0:.2f}",
             )
     return record
+
+
+def figures_of(record: EquityRecord) -> LossFigures:
+    """The figures as the journal has them."""
+    return LossFigures(
+        float(record.e0),
+        float(record.equity),
+        float(record.session_peak),
+        record.unit_value,
+        record.unit_peak,
+    )
+
+
+def measured_losses(desk: Desk, record: EquityRecord) -> list[tuple[Cause, float, float]]:
+    """Each loss breaker with what it measures on these figures, and its limit: fractions.
+
+    The daily loss counts since E0, or since the rearm of that session by which a person took the loss
+    before it.
+    """
+    figures, transfers = figures_of(record), float(record.transfers_today)
+    rearmed = desk.journal.mark(desk.book, f"{LOSS_BASE_MARK}:{record.session}")
+    if rearmed is not None:
+        base = json.loads(rearmed)
+        figures = figures._replace(e0=float(base["equity"]))
+        transfers -= float(base["transfers"])
+    losses = losses_of(figures, transfers)
+    limits = desk.limits
+    return [
+        (Cause.SESSION_DRAWDOWN, losses.session_drawdown, limits.session_drawdown),
+        (Cause.DAILY_LOSS, losses.daily_loss, limits.max_daily_loss),
+        (Cause.MAX_DRAWDOWN, losses.max_drawdown, limits.max_drawdown),
+    ]
 
 
 def transfers_of(desk: Desk, session: date) -> Decimal:
     """Net cash transferred in since the close before `session`, where its E0 was struck."""
     struck_ns = desk.sessions.close_ns(desk.sessions.previous(session))
     return transfers_since(desk.journal, desk.book, struck_ns)
-
-
-def _daily_loss(desk: Desk, record: EquityRecord) -> float:
-    """Since E0, or since the rearm of this session by which a person took the loss before it."""
-    e0, transfers = float(record.e0), float(record.transfers_today)
-    rearmed = desk.journal.mark(desk.book, f"{LOSS_BASE_MARK}:{record.session}")
-    if rearmed is not None:
-        base = json.loads(rearmed)
-        e0, transfers = float(base["equity"]), transfers - float(base["transfers"])
-    return float(daily_loss(e0, float(record.equity), transfers))
 
 
 def broker_clock(desk: Desk) -> ClockState | None:
@@ -133,7 +141,8 @@ def transient_causes(desk: Desk, account: AccountState, clock: ClockState | None
 def _clock_causes(desk: Desk, clock: ClockState) -> list[Cause]:
     causes = []
     now = clock.now_ns
-    if not desk.clock.stands and abs(now - system_now_ns()) > MAX_CLOCK_SKEW_NS:
+    of_the_world = not desk.clock.stands and desk.settings.virtual_time != "runs"
+    if of_the_world and abs(now - system_now_ns()) > MAX_CLOCK_SKEW_NS:
         causes.append(Cause.CLOCK_SKEW)
     if desk.sessions.is_open(now) != clock.is_open or (
         clock.is_open and clock.next_close_ns != desk.sessions.close_ns(desk.today())

@@ -17,7 +17,7 @@ import numpy as np
 
 from trading_assets.config import Settings
 from trading_assets.core.orders import Kind, decision_id
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.engine.inbox import refuse_other_words, signal_record
 from trading_assets.engine.inputs import SignalInput
 from trading_assets.errors import InvalidInput
@@ -124,6 +124,7 @@ def receive_all(desk: Desk, records: Sequence[SignalRecord]) -> list[SignalRecor
     return new
 
 
+@holding_history
 def store_signals(desk: Desk, session: date, tick_ns: int) -> SignalsReport:
     """Make the tick's signals and store them; doing it again changes nothing.
 

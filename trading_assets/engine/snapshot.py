@@ -6,15 +6,17 @@ A failed read raises: "unknown" is never "flat". What is read here and only that
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from math import nan
 
-from trading_assets.broker.port import AssetState, NotFound, OrderState, QuoteState
+from trading_assets.broker.port import AssetState, NotFound, OrderState, PositionState, QuoteState
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
+from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
@@ -24,6 +26,8 @@ from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
+
+NINE_DECIMALS = Decimal("1e-9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def take_snapshot(
     account_ns = desk.now_ns()
     positions = {position.symbol: position for position in desk.broker.positions()}
     ours = desk.journal.open_orders(desk.book)
-    opened = _open_orders(ours, desk.broker.open_orders())
+    sent = desk.journal.orders(desk.book, session=session.isoformat())
+    opened = _open_orders(ours, desk.broker.open_orders()) + _lagging(desk, sent, positions)
     symbols = tuple(
         sorted(
             {signal.symbol for signal in signals}
@@ -123,10 +128,7 @@ def take_snapshot(
         symbols=views,
         signals=tuple(signals),
         forced_exits=tuple(forced_exits),
-        sent_ids=tuple(
-            record.intent.client_order_id
-            for record in desk.journal.orders(desk.book, session=session.isoformat())
-        ),
+        sent_ids=tuple(record.intent.client_order_id for record in sent),
         limits=desk.limits,
     )
 
@@ -157,6 +159,37 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
         for order in at_broker
         if not is_ours(order.client_order_id) and order.id not in continued
     ]
+
+
+def _lagging(
+    desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
+) -> list[OpenOrder]:
+    """What today's orders have filled and the broker's positions do not show yet, as if it were still at
+    work: no exit sells it a second time, no entry comes on top of it unseen."""
+    traded = [record for record in sent if record.filled_qty]
+    if not traded:
+        return []
+    journaled: dict[str | None, Decimal] = defaultdict(Decimal)
+    for fill in desk.journal.fills(desk.book, session=desk.session_text()):
+        journaled[fill.broker_order_id] += fill.qty
+    moved: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
+    unfolded: dict[str, Decimal] = defaultdict(Decimal)
+    for record in traded:
+        intent = record.intent
+        moved[intent.symbol, intent.side] += record.filled_qty
+        unfolded[intent.symbol] += intent.side * (record.filled_qty - journaled[record.broker_order_id])
+    holdings = ledger_of(desk.journal, desk.book).holdings
+    found = []
+    for symbol, ahead in unfolded.items():
+        held = Decimal(repr(holdings[symbol].qty)) if symbol in holdings else Decimal(0)
+        shown = positions[symbol].qty if symbol in positions else Decimal(0)
+        gap = (held + ahead - shown).quantize(NINE_DECIMALS)
+        side = Side.BUY if gap > 0 else Side.SELL
+        leaves = min(abs(gap), moved[symbol, side])  # what no order of today explains is a break
+        if leaves:
+            log.warning("position lags behind fills", symbol=symbol, side=side.name, qty=str(leaves))
+            found.append(OpenOrder(symbol, side, leaves, None, reducing=side is Side.SELL, ours=False))
+    return found
 
 
 def _unconfirmed_usd(ours: Sequence[OrderRecord]) -> Decimal:

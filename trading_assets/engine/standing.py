@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from math import nan
 
 from trading_assets.broker.port import BrokerError, PositionState
-from trading_assets.core.breakers import daily_loss, drawdown
 from trading_assets.core.words import HaltState
 from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase
-from trading_assets.engine.reconcile import QUANTITY_TOLERANCE, WATERMARK
+from trading_assets.engine.reconcile import WATERMARK
+from trading_assets.engine.risk import measured_losses
 from trading_assets.engine.settle import marks
 from trading_assets.store.records import BreakRecord, EquityRecord, HaltRecord, LockRecord
 
@@ -173,9 +175,8 @@ def positions(desk: Desk) -> Positions:
 
 
 def _losses(desk: Desk, equity: EquityRecord) -> Iterator[Loss]:
-    limits, now = desk.limits, float(equity.equity)
-    if equity.session == desk.session_text():
-        transfers = float(equity.transfers_today)
-        yield Loss("session_drawdown", drawdown(float(equity.session_peak), now), limits.session_drawdown)
-        yield Loss("daily_loss", daily_loss(float(equity.e0), now, transfers), limits.max_daily_loss)
-    yield Loss("max_drawdown", drawdown(equity.unit_peak, equity.unit_value), limits.max_drawdown)
+    """Each breaker as it is latched by; those of a session only while it lasts."""
+    of_today = equity.session == desk.session_text()
+    for cause, measured, limit in measured_losses(desk, equity):
+        if of_today or cause is Cause.MAX_DRAWDOWN:
+            yield Loss(cause.lower(), measured, limit)

@@ -22,7 +22,7 @@ from trading_assets.broker.port import (
     Rejected,
     WriteRefused,
 )
-from trading_assets.core.orders import Kind, State
+from trading_assets.core.orders import IllegalTransition, Kind, State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import absorb_order, lock, same_order
 from trading_assets.engine.arming import is_armed
@@ -105,22 +105,31 @@ def _post(desk: Desk, intent: IntentRecord, detail: str) -> OrderRecord:
     try:
         answer = desk.broker.submit(order)
     except DuplicateClientOrderId:
-        return _move(desk, client_id, State.UNKNOWN, "the broker has this id already")
+        return _unknown(desk, client_id, "the broker has this id already")
     except (Rejected, WriteRefused, InvalidInput) as error:  # the last two: it did not leave
         log.warning("order rejected", symbol=intent.symbol, client_order_id=client_id, why=str(error))
         return _move(desk, client_id, State.REJECTED, str(error))
     except (RateLimited, OutcomeUnknown) as error:
         log.warning("order outcome unknown", symbol=intent.symbol, client_order_id=client_id, why=str(error))
-        return _move(desk, client_id, State.UNKNOWN, str(error))
+        return _unknown(desk, client_id, str(error))
     return _adopt(desk, record, answer)
+
+
+def _unknown(desk: Desk, client_order_id: str, why: str) -> OrderRecord:
+    """UNKNOWN, unless another process has found out meanwhile: this one may have slept past its lease."""
+    try:
+        return _move(desk, client_order_id, State.UNKNOWN, why)
+    except IllegalTransition:
+        return desk.journal.order(client_order_id)
 
 
 def resolve(desk: Desk, record: OrderRecord, pauses_seconds: Sequence[float] = (0.0,)) -> OrderRecord:
     """Find out what became of an order whose outcome is not known, with one look after each pause.
 
-    Found at the broker: adopted. Not found, fresh and not halted: the same id is sent again (ids
-    are unique for good). Otherwise it stays UNKNOWN with its exposure reserved and its symbol
-    locked until its session is over and two lookups found nothing: ABANDONED.
+    Found at the broker: adopted. Not found, fresh, not halted and, if an exit, still covered by free
+    shares: the same id is sent again (ids are unique for good). Otherwise it stays UNKNOWN with its
+    exposure reserved and its symbol locked until its session is over and two lookups in a row found
+    nothing: ABANDONED.
     """
     missing = False
     for pause in pauses_seconds:
@@ -135,7 +144,11 @@ def resolve(desk: Desk, record: OrderRecord, pauses_seconds: Sequence[float] = (
         UNRESOLVED_LOCK,
         f"the outcome of order {record.intent.client_order_id} is unknown; its exposure stays reserved",
     )
-    return _abandon_after_two_sweeps(desk, record) if missing else record
+    if missing:
+        return _abandon_after_two_sweeps(desk, record)
+    if desk.journal.mark(desk.book, _sweeps_mark(record)) is not None:  # the next two begin anew
+        desk.journal.set_mark(desk.book, _sweeps_mark(record), "0", desk.now_ns())
+    return record
 
 
 def _look_up(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, bool]:
@@ -144,13 +157,13 @@ def _look_up(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, bool]:
     intent = record.intent
     try:
         found = desk.broker.order_by_client_id(intent.client_order_id)
+        if found is not None:
+            return _adopt(desk, record, found), False
+        if _obstacle(desk, intent) or not _in_session(desk, intent) or not _covered(desk, intent):
+            return record, True
     except BrokerError as error:
         log.warning("lookup failed", client_order_id=intent.client_order_id, why=str(error))
         return record, False
-    if found is not None:
-        return _adopt(desk, record, found), False
-    if _obstacle(desk, intent) or not _in_session(desk, intent):
-        return record, True
     log.info("order sent again", symbol=intent.symbol, client_order_id=intent.client_order_id)
     return _post(desk, intent, "same id again"), False
 
@@ -222,7 +235,7 @@ def _abandon_after_two_sweeps(desk: Desk, record: OrderRecord) -> OrderRecord:
     intent = record.intent
     if _in_session(desk, intent):
         return record
-    mark = f"clean_sweeps:{intent.client_order_id}"
+    mark = _sweeps_mark(record)
     sweeps = int(json.loads(desk.journal.mark(desk.book, mark) or "0")) + 1
     desk.journal.set_mark(desk.book, mark, json.dumps(sweeps), desk.now_ns())
     if sweeps < CLEAN_SWEEPS_TO_ABANDON:
@@ -232,6 +245,19 @@ def _abandon_after_two_sweeps(desk: Desk, record: OrderRecord) -> OrderRecord:
     )
     _release_resolved(desk)
     return abandoned
+
+
+def _sweeps_mark(record: OrderRecord) -> str:
+    """Counts the lookups in a row that found nothing after the order's session."""
+    return f"clean_sweeps:{record.intent.client_order_id}"
+
+
+def _covered(desk: Desk, intent: IntentRecord) -> bool:
+    """Whether an exit's shares are still there and free: what is gone since would be sold short."""
+    if not intent.reducing:
+        return True
+    held = next((one for one in desk.broker.positions() if one.symbol == intent.symbol), None)
+    return held is not None and held.qty * intent.side < 0 and held.available >= intent.qty
 
 
 def _in_session(desk: Desk, intent: IntentRecord) -> bool:

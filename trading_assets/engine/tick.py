@@ -129,12 +129,15 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
 
 
 def _attempt(desk: Desk, decision: str) -> int:
-    """The decision's latest attempt, or the next one when that is over and was dropped before the wire,
-    in whole or in some of its slices."""
+    """The decision's latest attempt, or the next one when that is over and ended before all of it was sent:
+    dropped before the wire in whole or in some of its slices, or an exit of which a crash left slices out.
+    The next attempt of an exit is sized by what is still held."""
     earlier = desk.journal.orders(desk.book, decision_id=decision)
     latest = max((record.intent.attempt for record in earlier), default=1)
-    states = [State(record.state) for record in earlier if record.intent.attempt == latest]
-    over = State.DROPPED in states and TERMINAL_STATES.issuperset(states)
+    records = [record for record in earlier if record.intent.attempt == latest]
+    states = {State(record.state) for record in records}
+    sold = bool(records) and states == {State.FILLED} and all(record.intent.reducing for record in records)
+    over = sold or (State.DROPPED in states and TERMINAL_STATES.issuperset(states))
     return latest + 1 if over else latest
 
 

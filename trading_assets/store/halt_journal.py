@@ -1,15 +1,17 @@
-"""What holds the book or a symbol back: halts and locks, each act with its author and reason.
+"""What holds the book or a symbol back: halts, locks and foreign orders, each act with author and reason.
 
 Which state follows from the latched causes is said by the engine and enforced by the gate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, func, insert, select, update
 
 from trading_assets.store.database import Database, as_record, as_row
 from trading_assets.store.records import HaltRecord, LockRecord
-from trading_assets.store.schema import halts, locks
+from trading_assets.store.schema import foreign_orders, halts, locks
 
 LATCH = "latch"
 CLEAR = "clear"
@@ -85,6 +87,35 @@ class HaltJournal(Database):
         )
         with self._reading() as connection:
             return [as_record(LockRecord, row) for row in connection.execute(query)]
+
+    def record_foreign(self, book: str, findings: Sequence[str], at_ns: int) -> list[str]:
+        """Keep what was found foreign, once each; returns those that no person has acknowledged."""
+        if not findings:
+            return []
+        query = select(foreign_orders.c.finding, foreign_orders.c.acknowledged_ns).where(
+            foreign_orders.c.book == book, foreign_orders.c.finding.in_(findings)
+        )
+        with self._writing() as connection:
+            known = {row.finding: row.acknowledged_ns for row in connection.execute(query)}
+            for finding in dict.fromkeys(findings):
+                if finding not in known:
+                    connection.execute(
+                        insert(foreign_orders).values(book=book, finding=finding, first_ns=at_ns)
+                    )
+        return [finding for finding in findings if known.get(finding) is None]
+
+    def acknowledge_foreign(self, book: str, *, at_ns: int, author: str, reason: str) -> list[str]:
+        """A person has seen everything that was found foreign so far; returns what was new to a person."""
+        waiting = (foreign_orders.c.book == book, foreign_orders.c.acknowledged_ns.is_(None))
+        with self._writing() as connection:
+            query = select(foreign_orders.c.finding).where(*waiting).order_by(foreign_orders.c.sequence)
+            found = list(connection.execute(query).scalars())
+            connection.execute(
+                update(foreign_orders)
+                .where(*waiting)
+                .values(acknowledged_ns=at_ns, acknowledged_by=author, acknowledge_reason=reason)
+            )
+        return found
 
 
 def _latched(connection: Connection, book: str) -> list[HaltRecord]:

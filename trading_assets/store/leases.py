@@ -9,21 +9,28 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from trading_assets.errors import TradingAssetsError
-from trading_assets.market.clock import system_now_ns
+from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.store.database import Database, as_record, as_row
 from trading_assets.store.schema import leases
 
 LEASE_SECONDS = 120.0
 """Longer than a tick may take without renewing."""
+
+PATIENCE_SECONDS = 30.0
+"""How long a person's act and a protection wait for one another: either takes seconds."""
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,26 @@ class Leases(Database):
             yield lease
         finally:
             self.release_lease(lease)
+
+
+def when_free(
+    act: Callable[[], Done],
+    waits: Callable[[Lease], None] = lambda lease: None,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Done:
+    """Do what takes a book's lease, once whoever holds it is done. `waits` is told of each that is waited
+    for. Raises LeaseHeld when the patience ends."""
+    until_ns = monotonic_ns() + int(patience_seconds * 1e9)
+    pause = threading.Event()
+    while True:
+        try:
+            return act()
+        except LeaseHeld as error:
+            if monotonic_ns() >= until_ns:
+                raise
+            waits(error.lease)
+            pause.wait(0.1)
 
 
 def process_start(pid: int) -> str | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, Update, delete, insert, select, update
 
 from trading_assets.log import get_logger
-from trading_assets.store.database import Database, as_record, as_row, insert_all, narrowed
+from trading_assets.store.database import as_record, as_row, insert_all, narrowed
+from trading_assets.store.ledger_checkpoints import LedgerCheckpoints, forget_checkpoints
 from trading_assets.store.records import (
     AdjustmentRecord,
     BreakRecord,
@@ -25,7 +26,7 @@ from trading_assets.store.schema import adjustments, breaks, equity, fills, open
 log = get_logger(__name__)
 
 
-class LedgerJournal(Database):
+class LedgerJournal(LedgerCheckpoints):
     """The journal's account of the account."""
 
     def record_opening(self, opening: Sequence[OpeningPositionRecord]) -> list[OpeningPositionRecord]:
@@ -41,6 +42,7 @@ class LedgerJournal(Database):
                 )
                 if connection.execute(known).first() is None:
                     connection.execute(insert(opening_positions).values(as_row(record)))
+                    forget_checkpoints(connection, record.book)
                     new.append(record)
         return new
 
@@ -58,7 +60,8 @@ class LedgerJournal(Database):
         """Store fills once each; returns the newly stored, in the order of their order's quantity.
 
         A fill is known by (book, broker order id, cumulative quantity). One that says otherwise than
-        the stored fill of that key is logged as an error and the stored one stays.
+        the stored fill of that key is logged as an error and the stored one stays; one that came before
+        its order's broker id was known is given its order when it comes again.
         """
         new = []
         with self._writing() as connection:
@@ -66,9 +69,13 @@ class LedgerJournal(Database):
                 stored = _stored_fill(connection, fill)
                 if stored is None:
                     connection.execute(insert(fills).values(as_row(fill)))
+                    changed = connection.execute(_changes(fill).limit(1)).first() is not None
+                    forget_checkpoints(connection, fill.book, None if changed else fill.at_ns)
                     new.append(fill)
                 elif _facts(stored) != _facts(fill):
                     log.error("fill contradicts the stored one", stored=stored, received=fill)
+                elif stored.client_order_id is None and fill.client_order_id is not None:
+                    connection.execute(_this(fill).values(client_order_id=fill.client_order_id))
         return new
 
     def fills(
@@ -104,16 +111,43 @@ class LedgerJournal(Database):
                 )
                 if connection.execute(known).first() is None:
                     connection.execute(insert(adjustments).values(as_row(entry)))
+                    forget_checkpoints(connection, entry.book, None if entry.reverses else entry.at_ns)
                     new.append(entry)
         return new
 
-    def adjustments(self, book: str) -> list[AdjustmentRecord]:
+    def changed_fill(self, book: str, activity_id: str) -> tuple[FillRecord, list[AdjustmentRecord]] | None:
+        """A fill with the busts and corrections that have changed it, found by its activity, by the
+        execution in that activity's id, or by one of those changes; None for what is not journaled."""
+        named = adjustments.c.adjustment_id == activity_id
+        with self._reading() as connection:
+            change = connection.execute(
+                select(adjustments.c.reverses).where(adjustments.c.book == book, named)
+            ).scalar_one_or_none()
+            wanted = change or activity_id
+            ids = (
+                fills.c.activity_id == wanted,
+                fills.c.activity_id.endswith(f"::{wanted}", autoescape=True),
+            )
+            for which in ids:
+                row = connection.execute(select(fills).where(fills.c.book == book, which)).first()
+                if row is not None:
+                    fill = as_record(FillRecord, row)
+                    changes = connection.execute(_changes(fill).order_by(adjustments.c.sequence))
+                    return fill, [as_record(AdjustmentRecord, row) for row in changes]
+        return None
+
+    def adjustments(
+        self, book: str, *, since_ns: int | None = None, kind: str | None = None
+    ) -> list[AdjustmentRecord]:
         """Adjustments by time, then in the order of writing."""
-        query = (
+        query = narrowed(
             select(adjustments)
             .where(adjustments.c.book == book)
-            .order_by(adjustments.c.at_ns, adjustments.c.sequence)
+            .order_by(adjustments.c.at_ns, adjustments.c.sequence),
+            {adjustments.c.kind: kind},
         )
+        if since_ns is not None:
+            query = query.where(adjustments.c.at_ns >= since_ns)
         with self._reading() as connection:
             return [as_record(AdjustmentRecord, row) for row in connection.execute(query)]
 
@@ -191,6 +225,15 @@ def _facts(fill: FillRecord) -> tuple[object, ...]:
     return fill.symbol, fill.side, fill.qty, fill.price
 
 
+def _this(fill: FillRecord) -> Update:
+    """An update of the stored fill."""
+    return update(fills).where(
+        fills.c.book == fill.book,
+        fills.c.broker_order_id == fill.broker_order_id,
+        fills.c.cum_qty == fill.cum_qty,
+    )
+
+
 def _stored_fill(connection: Connection, fill: FillRecord) -> FillRecord | None:
     query = select(fills).where(
         fills.c.book == fill.book,
@@ -199,6 +242,12 @@ def _stored_fill(connection: Connection, fill: FillRecord) -> FillRecord | None:
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else as_record(FillRecord, row)
+
+
+def _changes(fill: FillRecord) -> Select[Any]:
+    return select(adjustments).where(
+        adjustments.c.book == fill.book, adjustments.c.reverses == fill.activity_id
+    )
 
 
 def _open_breaks(book: str) -> Select[Any]:

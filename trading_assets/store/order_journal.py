@@ -6,11 +6,13 @@ Which edge an order may take is `core.orders`; what was filled is the ledger's p
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, case, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, case, func, insert, or_, select, update
 
 from trading_assets.core.orders import OPEN_STATES, State, next_state
 from trading_assets.errors import InvalidInput, TradingAssetsError
@@ -255,19 +257,19 @@ class OrderJournal(Database):
         """The broker's rejections since it last took an order, and since `since_ns`.
 
         Only the answer to a submission takes an order: a late cancel or fill of an older one ends no
-        streak.
+        streak. Reads back from the newest event to the one that ends the streak, however long the book.
         """
         e = order_events.c
-        last_taken = (
-            select(func.coalesce(func.max(e.sequence), 0))
-            .where(e.book == book, e.to_state.in_(_TAKEN_BY_THE_BROKER), e.from_state.in_(_ON_THE_WIRE))
-            .scalar_subquery()
+        taken = and_(e.to_state.in_(_TAKEN_BY_THE_BROKER), e.from_state.in_(_ON_THE_WIRE))
+        answers = (
+            select(e.to_state, e.at_ns)
+            # no bare column for the index by state, which would be read whole and sorted
+            .where(e.book.concat("") == book, or_(e.to_state == State.REJECTED, taken))
+            .order_by(e.sequence.desc())
         )
-        query = select(func.count()).where(
-            e.book == book, e.to_state == State.REJECTED, e.sequence > last_taken, e.at_ns >= since_ns
-        )
-        with self._reading() as connection:
-            return connection.execute(query).scalar_one()
+        with self._reading() as connection, closing(connection.execute(answers)) as newest_first:
+            streak = takewhile(lambda answer: answer.to_state == State.REJECTED, newest_first)
+            return sum(answer.at_ns >= since_ns for answer in streak)
 
 
 _ORDER = select(

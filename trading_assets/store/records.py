@@ -122,13 +122,24 @@ class AdjustmentRecord:
 
     book: str
     adjustment_id: str  # the broker's activity id, or an id of ours for a person's entry
-    kind: str  # SPLIT, DIVIDEND, FEE, INTEREST, TRANSFER, CORRECTION, OTHER
+    kind: str  # SPLIT, DIVIDEND, FEE, INTEREST, TRANSFER, BUST, CORRECTION, OTHER
     symbol: str  # "" for cash
     qty_delta: Decimal
     cash_delta: Decimal
     at_ns: int
     author: str  # "broker" or a person
     reason: str
+    reverses: str = ""  # the activity id of the fill that a bust or correction changes by these deltas
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """What the book's entries before `through_ns` fold to. A shortcut, never evidence."""
+
+    book: str
+    name: str
+    through_ns: int
+    state: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

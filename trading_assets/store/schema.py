@@ -31,12 +31,8 @@ from sqlalchemy import (
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
 from trading_assets.store.errors import SchemaTooNew
 
-VERSION = 1
+VERSION = 2
 """The schema this code reads and writes."""
-
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
-"""From version n to n + 1, run in the transaction that opens the journal."""
-
 
 METADATA = MetaData()
 
@@ -178,6 +174,7 @@ fills = Table(
     _ns("received_ns"),
     UniqueConstraint("book", "broker_order_id", "cum_qty"),
     Index("fills_by_time", "book", "at_ns"),
+    Index("fills_by_activity", "book", "activity_id"),
     Index("fills_by_session", "book", "session"),
 )
 
@@ -206,7 +203,19 @@ adjustments = Table(
     _ns("at_ns"),
     _text("author"),
     _text("reason"),
+    _text("reverses", server_default=""),  # the fill that a bust or correction changes
     UniqueConstraint("book", "adjustment_id"),
+    Index("adjustments_by_time", "book", "at_ns"),
+    Index("adjustments_by_reversed", "book", "reverses"),
+)
+
+ledger_checkpoints = Table(
+    "ledger_checkpoints",
+    METADATA,
+    _text("book", primary_key=True),
+    _text("name", primary_key=True),
+    Column("through_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", JsonText, nullable=False),
 )
 
 halts = Table(
@@ -222,6 +231,19 @@ halts = Table(
     _text("author"),
     _text("reason"),
     Index("halts_by_cause", "book", "cause", "sequence"),
+)
+
+foreign_orders = Table(
+    "foreign_orders",
+    METADATA,
+    _sequence(),
+    _text("book"),
+    _text("finding"),
+    _ns("first_ns"),
+    _ns("acknowledged_ns", nullable=True),
+    Column("acknowledged_by", Text),
+    Column("acknowledge_reason", Text),
+    UniqueConstraint("book", "finding"),
 )
 
 locks = Table(
@@ -336,6 +358,20 @@ outbox = Table(
     _ns("sent_ns", nullable=True),
     Index("outbox_pending", "sent_ns"),
 )
+
+
+def _to_2(connection: Connection) -> None:
+    """Checkpoints of the ledger, corrected fills, foreign orders that a person has seen."""
+    connection.exec_driver_sql("ALTER TABLE adjustments ADD COLUMN reverses TEXT NOT NULL DEFAULT ''")
+    for table in (ledger_checkpoints, foreign_orders):
+        table.create(connection)
+    for table in (fills, adjustments):
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+"""From version n to n + 1, run in the transaction that opens the journal."""
 
 
 def version_of(connection: Connection) -> int:

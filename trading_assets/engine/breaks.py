@@ -1,0 +1,155 @@
+"""What differs between our books and the broker's at one moment: each difference with its kind. Concludes
+nothing and changes nothing; when one counts, and what it stops, is `engine.reconcile`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from trading_assets.broker.port import AccountState, OrderState, PositionState
+from trading_assets.core.ledger import Ledger
+from trading_assets.core.orders import OPEN_STATES, State, state_of_status
+from trading_assets.engine.accounting import corrected
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import REARMED_MARK
+from trading_assets.store.records import OrderRecord
+
+QUANTITY_TOLERANCE = 1e-6
+CASH_TOLERANCE_USD = 1.0
+WORKING = frozenset({State.ACCEPTED, State.PARTIALLY_FILLED, State.PENDING_CANCEL})
+
+
+class BreakKind(StrEnum):
+    """How ledger and broker can differ."""
+
+    MISSING_FILL = "MISSING_FILL"
+    ORPHAN_ORDER = "ORPHAN_ORDER"
+    MISSING_ORDER = "MISSING_ORDER"
+    ORDER_STATUS = "ORDER_STATUS"
+    QUANTITY = "QUANTITY"
+    UNEXPECTED_POSITION = "UNEXPECTED_POSITION"
+    CASH = "CASH"
+    CORPORATE_ACTION = "CORPORATE_ACTION"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One break as seen in one reconciliation. `symbol` is empty for cash."""
+
+    kind: BreakKind
+    subject: str  # symbol, client order id, or "cash"
+    symbol: str
+    ours: str
+    theirs: str
+
+    def sighting(self) -> tuple[str, str, str, str]:
+        return self.kind, self.subject, self.ours, self.theirs
+
+
+def find_differences(
+    desk: Desk,
+    ledger: Ledger,
+    account: AccountState,
+    positions: Mapping[str, PositionState],
+    orders: Sequence[OrderState],
+    ours: Mapping[str, OrderRecord],
+) -> list[Difference]:
+    """Everything that differs now."""
+    found = _order_differences(desk, orders, ours)
+    found += _quantity_differences(desk, ledger, positions)
+    if abs(ledger.cash_usd - float(account.cash)) > CASH_TOLERANCE_USD:
+        found.append(Difference(BreakKind.CASH, "cash", "", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}"))
+    return found
+
+
+def _order_differences(
+    desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord]
+) -> list[Difference]:
+    found = []
+    filled: dict[str, Decimal] = {}
+    for order in orders:
+        if order.filled_qty:
+            fills = desk.journal.fills(desk.book, broker_order_id=order.id)
+            filled[order.id] = sum((fill.qty for fill in fills), Decimal(0))
+    opening_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
+    known_ns = max(opening_ns, int(desk.journal.mark(desk.book, REARMED_MARK) or 0))
+    continued = {record.broker_order_id for record in ours.values()}
+    for order in orders:
+        record = ours.get(order.client_order_id)
+        state, _ = state_of_status(order.status, order.filled_qty, order.qty)
+        if order.replaced_by is not None or (record is None and order.id in continued):
+            continue  # a person replaced our order: what stands for it was taken in above
+        if record is None:
+            # Somebody else trades here, even where the fill explains the position; a rearm takes note.
+            if state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
+                found.append(
+                    Difference(
+                        BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status
+                    )
+                )
+        elif State(record.state) is not state and not _may_lag(State(record.state), state):
+            found.append(
+                Difference(
+                    BreakKind.ORDER_STATUS, order.client_order_id, order.symbol, record.state, order.status
+                )
+            )
+        counted = filled.get(order.id, Decimal(0))
+        agrees = counted == order.filled_qty or _left_of(desk, order.id) == order.filled_qty
+        if not agrees and order.submitted_ns > opening_ns:
+            found.append(
+                Difference(
+                    BreakKind.MISSING_FILL,
+                    order.client_order_id,
+                    order.symbol,
+                    str(counted),
+                    str(order.filled_qty),
+                )
+            )
+    seen = {order.client_order_id for order in orders}
+    for client_id, record in ours.items():
+        if client_id not in seen and State(record.state) in WORKING:
+            found.append(
+                Difference(
+                    BreakKind.MISSING_ORDER,
+                    client_id,
+                    record.intent.symbol,
+                    record.state,
+                    "not at the broker",
+                )
+            )
+    return found
+
+
+def _left_of(desk: Desk, order_id: str) -> Decimal:
+    """What the busts and corrections of its fills leave of an order: the broker's quantity may be either."""
+    left = Decimal(0)
+    for fill in desk.journal.fills(desk.book, broker_order_id=order_id):
+        known = desk.journal.changed_fill(desk.book, fill.activity_id)
+        left += corrected(*known).qty if known is not None else fill.qty
+    return left
+
+
+def _may_lag(ours: State, theirs: State) -> bool:
+    """A cancel that we asked for and the broker has not taken up yet is no difference."""
+    return ours is State.PENDING_CANCEL and theirs in OPEN_STATES
+
+
+def _quantity_differences(
+    desk: Desk, ledger: Ledger, positions: Mapping[str, PositionState]
+) -> list[Difference]:
+    found = []
+    for symbol in sorted(ledger.holdings.keys() | positions.keys()):
+        held = ledger.holdings.get(symbol)
+        ours = held.qty if held is not None else 0.0
+        theirs = float(positions[symbol].qty) if symbol in positions else 0.0
+        if abs(ours - theirs) <= QUANTITY_TOLERANCE:
+            continue
+        kind = BreakKind.QUANTITY if ours else BreakKind.UNEXPECTED_POSITION
+        today = desk.today()
+        if any(action.split_ratio != 1.0 for action in desk.broker.corporate_actions([symbol], today, today)):
+            kind = BreakKind.CORPORATE_ACTION
+        found.append(Difference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
+    return found

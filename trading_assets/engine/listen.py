@@ -1,0 +1,104 @@
+"""Trade updates brought into the journal while no tick is at work. A service; nothing waits for it.
+
+An update is a hint: the order and the account's activities are then read by REST and taken in as a tick
+or a reconciliation takes them, and a connection that was lost and found is followed by a reconciliation.
+What is being sent belongs to its sender; it is looked at again once the sender has written what the broker
+answered.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, Queue
+
+from trading_assets.broker.port import BrokerError
+from trading_assets.broker.update_stream import Connected, OrderChanged, Update
+from trading_assets.core.orders import State, is_ours
+from trading_assets.engine.absorb import absorb_activities, absorb_order
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.reconcile import OVERLAP_NS, WATERMARK
+from trading_assets.errors import TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.store.journal import LeaseHeld
+from trading_assets.store.order_journal import UnknownOrder
+
+log = get_logger(__name__)
+
+HOLDER = "listener"
+AGAIN_SECONDS = 0.1  # between two looks at an order that is still being sent
+PATIENCE_SECONDS = 10.0  # then it is left to the next reconciliation
+WAKE_SECONDS = 0.5
+_BEING_SENT = frozenset({State.INTENT, State.SUBMITTING, State.UNKNOWN})
+
+
+def listen(open_desk: Callable[[], Desk], updates: Queue[Update], stop: threading.Event) -> None:
+    """Take in updates until `stop` is set. A desk is opened for each batch and closed after it.
+
+    What cannot be done now (a broker out of reach, a configuration being edited) is logged and left to
+    the next reconciliation, which needs no update.
+    """
+    waiting: dict[OrderChanged, float] = {}  # until when its sender is waited for
+    connections = 0
+    while not stop.is_set():
+        batch = _batch(updates, AGAIN_SECONDS if waiting else WAKE_SECONDS)
+        if not batch and not waiting:
+            continue
+        before, connections = connections, connections + sum(isinstance(one, Connected) for one in batch)
+        now = time.monotonic()
+        changed = {update: now + PATIENCE_SECONDS for update in batch if isinstance(update, OrderChanged)}
+        waiting = {update: until for update, until in (waiting | changed).items() if until > now}
+        try:
+            with open_desk() as desk:
+                if connections > max(before, 1):
+                    _reconcile(desk)
+                left = take_updates(desk, waiting)
+        except TradingAssetsError as error:
+            log.warning("trade updates not taken in", why=str(error))
+            left = []
+        waiting = {update: waiting[update] for update in left}
+
+
+def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChanged]:
+    """Look at the orders and the account's activities; returns the updates whose orders are still being
+    sent. Raises BrokerError when the broker cannot be read."""
+    updates = list(updates)
+    if not updates or not desk.journal.opening(desk.book):
+        return []  # a book that is not open yet takes everything in at its opening
+    left = []
+    for update in updates:
+        if not is_ours(update.client_order_id):
+            continue  # a person's order: its activities say what it did
+        try:
+            record = desk.journal.order(update.client_order_id)
+        except UnknownOrder:
+            continue  # foreign: the reconciliation judges it
+        if State(record.state) in _BEING_SENT:
+            left.append(update)
+        else:
+            absorb_order(desk, record, desk.broker.order(update.order_id))
+    since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
+    absorb_activities(desk, desk.broker.activities(since))
+    return left
+
+
+def _reconcile(desk: Desk) -> None:
+    try:
+        protect_alone(desk, new_execution_id(), holder=HOLDER)
+    except LeaseHeld as held:
+        log.info("connected again while another reconciles", holder=str(held))
+    except BrokerError as error:
+        log.warning("connected again, and not reconciled", why=str(error))
+
+
+def _batch(updates: Queue[Update], seconds: float) -> list[Update]:
+    """What has come, waited for at most so long."""
+    try:
+        found = [updates.get(timeout=seconds)]
+    except Empty:
+        return []
+    while not updates.empty():
+        found.append(updates.get_nowait())
+    return found
