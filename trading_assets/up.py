@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -29,16 +29,19 @@ import requests
 
 from trading_assets import config
 from trading_assets.config import Settings
+from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
-from trading_assets.market.sessions import Sessions
+from trading_assets.market.sessions import MINUTE_NS, Sessions
 
 HOST = "127.0.0.1"
 WEB_PORT = 3000
 FIRST_SESSION = date(2012, 9, 11)
 HOUR_NS = 3_600 * 10**9
+LEAD_NS = 2 * MINUTE_NS  # of a session's open that a person who watches waits for
 READY_SECONDS = 120.0
 END_SECONDS = 4.0
 POLL_SECONDS = 0.25
@@ -83,7 +86,7 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
         )
     settings = config.load(config_path)
     _refuse_busy_ports(settings, port)
-    with _stop_signals() as stop, ExitStack() as parts:
+    with stop_signals() as stop, ExitStack() as parts:
         environ = _environment(project, config_path, settings)
         began = system_now_ns() / 1e9
         exchange = None
@@ -111,6 +114,7 @@ def _environment(project: Path, config_path: Path, settings: Settings) -> dict[s
         **os.environ,
         "DAGSTER_HOME": str(Path(home).resolve()),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DAGSTER_EVENT_BATCH_SIZE": "100",  # what a run plans is stored in one transaction (defs.event_log)
         "TRADING_ASSETS_CONFIG": str(config_path.resolve()),
         "TRADING_ASSETS_LOG": str(Path(settings.data_dir) / "log.jsonl"),
         CONTROL_TOKEN_VARIABLE: os.environ.get(CONTROL_TOKEN_VARIABLE) or secrets.token_urlsafe(24),
@@ -141,7 +145,7 @@ def _port(origin: str) -> int:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[threading.Event]:
     """SIGINT and SIGTERM set the event instead of ending this process."""
     stop = threading.Event()
 
@@ -167,7 +171,25 @@ def _exchange(settings: Settings, token: str, first: date) -> Iterator[ExchangeP
         control_port=_port(settings.embedded.control_url),
         own_session=True,
     ) as exchange:
+        if settings.virtual_time == "runs":
+            with closing(Keeper(exchange.control_url, token)) as keeper:
+                let_time_run(keeper, Sessions())
         yield exchange
+
+
+def let_time_run(keeper: Keeper, sessions: Sessions) -> None:
+    """Let the exchange's time go on, from shortly before the next open where no session is under way.
+
+    Its minutes begin when the machine's do, so that a cron that knows the machine's can ask at them.
+    """
+    now = keeper.now_ns()
+    day = sessions.session_at(now)
+    if day is None or now >= sessions.close_ns(day) + CLOSE_LAG_NS:
+        day = sessions.next(sessions.new_york_date(now))
+    start = max(now, sessions.open_ns(day) - LEAD_NS)
+    keeper.move_to(start)
+    keeper.move_to(start + (system_now_ns() - start) % MINUTE_NS)
+    keeper.run(1.0)
 
 
 @contextmanager
@@ -176,6 +198,7 @@ def _dagster(project: Path, logs: Path, environ: Mapping[str, str], port: int) -
     commands = {
         "dagster-webserver": ["-h", HOST, "-p", str(port), "-w", "workspace.yaml"],
         "dagster-daemon": ["run", "-w", "workspace.yaml"],
+        "trading-assets": ["listen"],
     }
     _open_instance(project, logs, environ)
     started: list[Part] = []

@@ -102,3 +102,17 @@ def test_loading_the_definitions_imports_no_library_that_only_a_step_needs() -> 
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert shown.stdout.split() == []
+
+
+def test_no_warning_of_what_is_wanted_is_shown_and_every_other_one_is() -> None:
+    code = """
+import trading_assets.definitions
+from dagster_shared.utils.warnings import beta_warning
+trading_assets.definitions.defs.get_repository_def()
+beta_warning("Parameter `backfill_policy` of function `another`")
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stderr.count("Warning: ") == 1, shown.stderr
+    assert "`backfill_policy` of function `another` is currently in beta" in shown.stderr

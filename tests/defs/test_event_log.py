@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from datetime import date, datetime
+from datetime import time as clock_time
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._serdes import serialize_value
+from sqlalchemy import event
 
 from trading_assets.defs.event_log import OPEN_SHARDS, PooledSqliteEventLogStorage
 
@@ -94,3 +102,88 @@ def test_wiping_the_log_leaves_it_usable(instance: dg.DagsterInstance) -> None:
     assert not instance.fetch_materializations(quotes.key, limit=10).records
     JOB.execute_in_process(instance=instance)
     assert len(instance.fetch_materializations(quotes.key, limit=10).records) == 1
+
+
+def test_a_watcher_sees_events_while_the_writers_connection_stays_open(instance: dg.DagsterInstance) -> None:
+    """As the webserver follows a run of another process."""
+    run_id = JOB.execute_in_process(instance=instance).run_id
+    storage = storage_of(instance)
+    writer = PooledSqliteEventLogStorage(storage._base_dir)
+    cursor = storage.get_records_for_run(run_id).cursor
+    seen: list[str] = []
+    storage.watch(run_id, cursor, lambda entry, _: seen.append(entry.user_message))
+    try:
+        for number in range(3):
+            writer.store_event(dg.EventLogEntry(None, 10, f"event {number}", run_id, float(number)))
+            until = time.monotonic() + 10
+            while len(seen) <= number and time.monotonic() < until:
+                time.sleep(0.05)
+        assert seen == ["event 0", "event 1", "event 2"]
+    finally:
+        writer.dispose()
+
+
+def entries(*keys: str) -> list[dg.EventLogEntry]:
+    """Materializations of one run."""
+    return [
+        dg.EventLogEntry(
+            None,
+            10,
+            "",
+            "a-run",
+            float(number),
+            dagster_event=DagsterEvent(
+                DagsterEventType.ASSET_MATERIALIZATION.value,
+                "look",
+                event_specific_data=StepMaterializationData(dg.AssetMaterialization(key)),
+            ),
+        )
+        for number, key in enumerate(keys)
+    ]
+
+
+def test_a_batch_is_one_transaction_of_each_shard(instance: dg.DagsterInstance) -> None:
+    storage = storage_of(instance)
+    storage.store_event(entries("first")[0])  # creates the tables
+    commits: list[str] = []
+    for shard in ("a-run", "index"):
+        event.listen(storage._engine(shard), "commit", lambda _, shard=shard: commits.append(shard))
+    storage.store_event_batch(entries("quotes", "bars", "quotes"))
+    assert sorted(commits) == ["a-run", "index"]
+    assert len(storage.get_logs_for_run("a-run")) == 4
+    assert len(instance.fetch_materializations(quotes.key, limit=10).records) == 2
+
+
+def test_a_batch_that_fails_stores_nothing_and_the_log_stays_usable(instance: dg.DagsterInstance) -> None:
+    storage = storage_of(instance)
+    storage.store_event(entries("first")[0])
+    with pytest.raises(AttributeError):
+        storage.store_event_batch([*entries("quotes"), cast("dg.EventLogEntry", "no event")])
+    assert len(storage.get_logs_for_run("a-run")) == 1
+    assert not instance.fetch_materializations(quotes.key, limit=10).records
+    storage.store_event_batch(entries("quotes"))
+    assert len(instance.fetch_materializations(quotes.key, limit=10).records) == 1
+
+
+def test_a_planned_check_is_stored_with_its_partition_and_not_with_all_there_could_be(
+    instance: dg.DagsterInstance,
+) -> None:
+    days = dg.DailyPartitionsDefinition(
+        "2012-01-01", exclusions=[datetime.combine(date(2012, 1, day), clock_time()) for day in range(2, 9)]
+    )
+    planned = AssetCheckEvaluationPlanned(
+        asset_key=quotes.key,
+        check_name="positive",
+        partitions_subset=days.subset_with_partition_keys(["2012-07-05"]),
+    )
+    told = DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value, "look", event_specific_data=planned
+    )
+    storage = storage_of(instance)
+    storage.store_event(dg.EventLogEntry(None, 10, "", "a-run", 1.0, dagster_event=told))
+    (stored,) = storage.get_logs_for_run("a-run")
+    assert "exclusions" not in serialize_value(stored)
+    (execution,) = storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(quotes.key, "positive"), limit=10
+    )
+    assert execution.partition == "2012-07-05"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -13,19 +14,26 @@ import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 from dagster._utils.schedules import schedule_execution_time_iterator
+from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import defs
 from trading_assets.defs import schedules
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
+from trading_assets.defs.sensors import virtual_clock
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+from trading_assets.exchange.keeper import Keeper
+from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import HaltRecord
+from trading_assets.up import LEAD_NS, let_time_run
 
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND_NS = 10**9
 SESSIONS = Sessions()
+SESSION, NEXT = date(2012, 7, 5), date(2012, 7, 6)
 BOOK = "alpaca:PA1:paper"
 
 Evaluate = Callable[..., dg.RunRequest | dg.SkipReason]
@@ -158,6 +166,110 @@ def test_on_the_embedded_exchange_no_cron_asks_for_a_tick(evaluate: Evaluate, de
         )
 
 
+@pytest.fixture
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
+    """An exchange an hour before the open whose time may run, and a tick at every minute."""
+    with trading_floor(tmp_path, SESSION, tick_minutes=1) as floor:
+        let_run(floor)
+        with floor.open_desk():
+            pass  # the book is known from now on
+        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
+        monkeypatch.setenv(CONTROL_TOKEN_VARIABLE, TOKEN)
+        yield floor
+
+
+def ask(instance: dg.DagsterInstance, minutes_ago: int = 0) -> dg.RunRequest | dg.SkipReason:
+    """What the trading schedule says to the machine's last minute, or one before it."""
+    minute = system_now_ns() // MINUTE_NS * 60 - 60 * minutes_ago
+    with dg.build_schedule_context(
+        instance=instance, scheduled_execution_time=datetime.fromtimestamp(minute, NEW_YORK)
+    ) as context:
+        found = trading_hours(context)
+    assert isinstance(found, dg.RunRequest | dg.SkipReason)
+    return found
+
+
+def test_where_the_exchanges_time_runs_the_machines_minute_is_asked_for_as_its_own(
+    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ns = SESSIONS.open_ns(SESSION)
+    assert "does not run at the world's speed" in reason(ask(instance))
+    with closing(Keeper(floor.exchange.control_url, TOKEN)) as keeper:
+        go_on(keeper, open_ns - 30 * MINUTE_NS, off_ns=20 * SECOND_NS)
+        assert "the exchange's minutes begin +20 s off the machine's" in reason(ask(instance))
+        go_on(keeper, open_ns - 20 * MINUTE_NS)
+        assert reason(ask(instance)) == f"{SESSION} has not opened yet"
+        go_on(keeper, open_ns + 10 * MINUTE_NS)
+        request = ask(instance)
+        assert isinstance(request, dg.RunRequest)
+        tick_ns = int(request.tags["trading_assets/tick_ns"])
+        assert tick_ns in SESSIONS.ticks(SESSION, 1)
+        assert 0 <= keeper.now_ns() - tick_ns < 2 * MINUTE_NS
+        assert "late: it was due" in reason(ask(instance, minutes_ago=2))
+    monkeypatch.delenv(CONTROL_TOKEN_VARIABLE)
+    assert "is not set" in reason(ask(instance))
+
+
+def test_where_the_exchanges_time_runs_its_sensor_asks_once_for_each_end_of_the_session(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    cursor: str | None = None
+
+    def look() -> list[str | None]:
+        nonlocal cursor
+        with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            found = virtual_clock(context)
+        if isinstance(found, dg.SkipReason):
+            return []
+        assert isinstance(found, dg.SensorResult)
+        cursor = found.cursor
+        return [request.run_key for request in found.run_requests or ()]
+
+    with closing(Keeper(floor.exchange.control_url, TOKEN)) as keeper:
+        found = []
+        for at_ns in (
+            SESSIONS.open_ns(SESSION) - 40 * MINUTE_NS,
+            SESSIONS.open_ns(SESSION) - 30 * MINUTE_NS,
+            SESSIONS.open_ns(SESSION) + 10 * MINUTE_NS,
+            SESSIONS.close_ns(SESSION) + 10 * MINUTE_NS,
+        ):
+            go_on(keeper, at_ns)
+            found.append([look(), look()])
+    assert found == [[[], []], [[f"premarket:{SESSION}"], []], [[], []], [[f"end_of_day:{SESSION}"], []]]
+
+
+def test_up_lets_time_run_on_the_machines_minutes_from_shortly_before_the_next_open(
+    floor: TradingFloor,
+) -> None:
+    with closing(Keeper(floor.exchange.control_url, TOKEN)) as keeper:
+        for before_ns, expected in (
+            (SESSIONS.open_ns(SESSION) - 50 * MINUTE_NS, SESSIONS.open_ns(SESSION) - LEAD_NS),
+            (SESSIONS.open_ns(SESSION) + 30 * MINUTE_NS, SESSIONS.open_ns(SESSION) + 30 * MINUTE_NS),
+            (SESSIONS.close_ns(SESSION) + 20 * MINUTE_NS, SESSIONS.open_ns(NEXT) - LEAD_NS),
+        ):
+            keeper.stand()
+            keeper.move_to(before_ns)
+            let_time_run(keeper, SESSIONS)
+            now, machine = keeper.now_ns(), system_now_ns()
+            assert keeper.speed() == 1.0
+            assert expected <= now < expected + 2 * MINUTE_NS
+            assert (now - machine + SECOND_NS // 2) % MINUTE_NS < SECOND_NS
+
+
+def let_run(floor: TradingFloor) -> None:
+    settings = yaml.safe_load(floor.config_path.read_text())
+    settings["embedded"]["time"] = "runs"
+    floor.config_path.write_text(yaml.safe_dump(settings))
+
+
+def go_on(keeper: Keeper, from_ns: int, *, off_ns: int = 0) -> None:
+    """Let time run from the first time after `from_ns` whose second of the minute is the machine's."""
+    keeper.stand()
+    keeper.move_to(from_ns)
+    keeper.move_to(from_ns + (system_now_ns() + off_ns - from_ns) % MINUTE_NS)
+    keeper.run(1.0)
+
+
 def test_the_ends_of_a_session_are_asked_for_once_on_half_days_too(evaluate: Evaluate) -> None:
     found = [
         (at, schedule.name)
@@ -187,7 +299,7 @@ def test_cron_asks_at_every_minute_that_a_tick_can_have() -> None:
     times = schedule_execution_time_iterator(
         ns("2026-11-24T00:00") / SECOND_NS, trading_hours.cron_schedule, trading_hours.execution_timezone
     )
-    asked = {int(time.timestamp()) * SECOND_NS for time in islice(times, 2_500)}
+    asked = {int(time.timestamp()) * SECOND_NS for time in islice(times, 4 * 1_440 + 1)}
     assert ticks <= asked
 
 

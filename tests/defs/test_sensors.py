@@ -154,6 +154,14 @@ def test_the_clock_walks_through_the_day_and_over_the_holiday(
     assert len(ticks) == 6
 
 
+def run_of_assets(instance: dg.DagsterInstance, *keys: dg.AssetKey) -> dg.DagsterRun:
+    """A run that is on, launched from the assets' page: no job's tags."""
+    started = dg.DagsterRunStatus.STARTED
+    return create_run_for_test(
+        instance, job_name="__ASSET_JOB", status=started, asset_selection=frozenset(keys)
+    )
+
+
 def test_time_stands_while_a_run_is_on_that_may_act_on_the_book(
     floor: TradingFloor, instance: dg.DagsterInstance
 ) -> None:
@@ -165,14 +173,18 @@ def test_time_stands_while_a_run_is_on_that_may_act_on_the_book(
     assert skipped(watch()) == f"time stands while reconcile is on: run {run.run_id}"
     assert now_ns(floor) == before
     instance.delete_run(run.run_id)
+    run = run_of_assets(instance, dg.AssetKey("bars"))
+    assert f"run {run.run_id}" in skipped(watch())
+    instance.delete_run(run.run_id)
     replay = create_run_for_test(
         instance,
         job_name="replay",
         status=dg.DagsterRunStatus.STARTED,
         tags={"trading_assets/lane": "replay"},
     )
+    backfill = run_of_assets(instance, dg.AssetKey(["replay", "replay"]))
     assert request(watch()).job_name == "trading_tick"
-    assert instance.get_run_by_id(replay.run_id) is not None
+    assert all(instance.get_run_by_id(run.run_id) is not None for run in (replay, backfill))
 
 
 def test_after_a_crash_between_move_and_request_the_same_tick_is_requested_and_time_stays(

@@ -57,6 +57,10 @@ class EmbeddedSettings(_Section):
         default="http://127.0.0.1:8766",
         description="Origin of the embedded exchange's control plane, on loopback.",
     )
+    time: Literal["stands", "runs"] = Field(
+        default="stands",
+        description="Its time `stands`, moved from tick to tick by a sensor, or `runs` with the machine's.",
+    )
 
     @field_validator("url", "control_url")
     @classmethod
@@ -240,6 +244,11 @@ class Settings(_Section):
         if self.min_order_notional > self.max_order_notional:
             raise ValueError("`min_order_notional` is above `max_order_notional`")
         return self
+
+    @property
+    def virtual_time(self) -> Literal["stands", "runs"] | None:
+        """How the embedded exchange's time passes; None on a venue whose time is the world's."""
+        return self.embedded.time if self.venue == "embedded" else None
 
 
 class ConfigRow(NamedTuple):

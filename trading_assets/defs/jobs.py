@@ -35,12 +35,13 @@ replay = dg.define_asset_job(
 
 @dg.op(pool=BOOK_POOL)
 def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
-    """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease."""
-    from trading_assets.engine.protect import new_execution_id, protect
+    """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease. What a person does
+    under it is waited for."""
+    from trading_assets.engine.protect import new_execution_id, protect_alone
+    from trading_assets.store.leases import when_free
 
-    opened = desk.open(context)
-    with opened.journal.lease(opened.book, f"run {context.run.run_id}") as lease:
-        report = protect(opened, lease, tick_ns=opened.now_ns(), execution_id=new_execution_id())
+    opened, holder = desk.open(context), f"run {context.run.run_id}"
+    report = when_free(lambda: protect_alone(opened, new_execution_id(), holder=holder))
     found = report.reconciliation
     context.log.info(
         f"ledger and broker agree: {found.clean}; {len(found.breaks)} breaks, "

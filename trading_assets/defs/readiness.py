@@ -1,10 +1,12 @@
 """What schedules and sensors know of the desk without opening it: configuration, journal, Dagster's runs.
 
-An evaluation asks no broker, touches no history and imports no client.
+An evaluation asks no broker, touches no history and imports no client; of the embedded exchange it may ask
+the time.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +17,18 @@ from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from trading_assets.config import Settings
 from trading_assets.core.words import HaltState
-from trading_assets.defs.assets_desk import LANE_TAG
+from trading_assets.defs.assets_desk import CHAIN, LANE_TAG
 from trading_assets.defs.resources import read_settings
 from trading_assets.engine.desk import known_book
 from trading_assets.engine.halts import in_force
+from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+from trading_assets.exchange.keeper import Keeper
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
 TRADING_SCHEDULE = "trading_hours"  # what a person turns on to arm trading, on every venue
 JOURNAL_NAME = "journal.sqlite"
+NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -61,10 +66,23 @@ def readiness() -> Iterator[Readiness]:
         yield Readiness(settings, journal, known_book(settings, journal))
 
 
+def exchange_keeper(settings: Settings) -> Keeper | str:
+    """A client of the embedded exchange's control plane, to be closed; or why there is none."""
+    token = os.environ.get(CONTROL_TOKEN_VARIABLE)
+    return Keeper(settings.embedded.control_url, token) if token else NO_TOKEN
+
+
 def run_under_way(instance: dg.DagsterInstance, job: str | None = None) -> dg.DagsterRun | None:
     """A run that acts on the book, or may: of `job`, or any but replays and trainings."""
     runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNDER_WAY))
-    return next((run for run in runs if run.tags.get(LANE_TAG) not in _OTHER_LANES), None)
+    return next((run for run in runs if _may_act_on_the_book(run)), None)
+
+
+def _may_act_on_the_book(run: dg.DagsterRun) -> bool:
+    """A run launched from an asset's page, a backfill's too, has no job's lane but names its assets."""
+    if run.asset_selection:
+        return any(asset.key in run.asset_selection for asset in CHAIN)
+    return run.tags.get(LANE_TAG) not in _OTHER_LANES
 
 
 def trading_armed(instance: dg.DagsterInstance) -> bool:

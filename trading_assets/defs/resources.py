@@ -151,7 +151,7 @@ def tick_of(tag: str) -> int:
 
 def latest_tick(sessions: Sessions, session: date, now_ns: int, tick_minutes: int) -> int:
     """The session's latest tick at or before `now_ns`. Raises dagster.Failure before the first."""
-    due = [tick for tick in sessions.ticks(session, tick_minutes) if tick <= now_ns]
-    if not due:
+    due_ns = sessions.latest_tick(session, tick_minutes, now_ns)
+    if due_ns is None:
         raise dg.Failure(description=f"No tick of {session} is due yet.", allow_retries=False)
-    return due[-1]
+    return due_ns

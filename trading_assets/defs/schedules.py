@@ -1,21 +1,55 @@
 """Schedules on a venue whose time is the world's: the trading ticks, and the two ends of a session.
 
-Cron only asks, every minute that a session can have; the calendar and the clock decide, and a skip
-says why. On the embedded exchange time is virtual: its sensor requests the same work (`defs.sensors`).
+Cron only asks, every minute; the calendar and the venue's clock decide, and a skip says why. Where the
+embedded exchange's time runs, the trading schedule asks it what time it is; where it stands, and for the
+ends of its sessions, its sensor requests the same work (`defs.sensors`).
 """
 
 from collections.abc import Sequence
+from contextlib import closing
+from typing import NamedTuple
 
 import dagster as dg
 
+from trading_assets.config import Settings
 from trading_assets.defs.jobs import tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
-from trading_assets.defs.readiness import TRADING_SCHEDULE, readiness, run_under_way
+from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at
 from trading_assets.market.clock import system_now_ns
-from trading_assets.market.sessions import Sessions
+from trading_assets.market.sessions import MINUTE_NS, Sessions
 
 NEW_YORK = "America/New_York"
+OFF_THE_MINUTE_NS = 2 * 10**9  # as much as the machine's clock and a broker's may differ
+
+
+class VenueTime(NamedTuple):
+    now_ns: int
+    ahead_ns: int  # of the machine's clock, whole minutes: what cron calls 09:31 may be 2012 there
+
+
+def venue_time(settings: Settings) -> VenueTime | str:
+    """The time of a venue whose time runs, or why its minutes cannot be the cron's.
+
+    Raises ControlRefused when the exchange does not answer.
+    """
+    if settings.venue != "embedded":
+        return VenueTime(system_now_ns(), 0)
+    keeper = exchange_keeper(settings)
+    if isinstance(keeper, str):
+        return keeper
+    with closing(keeper):
+        if keeper.speed() != 1.0:
+            return "the exchange's time does not run at the world's speed: start it with `make up`"
+        now = keeper.now_ns()
+    apart = now - system_now_ns()
+    ahead = round(apart / MINUTE_NS) * MINUTE_NS
+    if abs(apart - ahead) > OFF_THE_MINUTE_NS:
+        return (
+            f"the exchange's minutes begin {(apart - ahead) / 1e9:+.0f} s off the machine's, which cron "
+            "knows: start it with `make up`"
+        )
+    return VenueTime(now, ahead)
 
 
 def run_request(due: Due) -> dg.RunRequest:
@@ -31,13 +65,18 @@ def run_request(due: Due) -> dg.RunRequest:
 
 
 def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest | dg.SkipReason:
-    at_ns = round(context.scheduled_execution_time.timestamp()) * 10**9
+    asked_ns = round(context.scheduled_execution_time.timestamp()) * 10**9
     with readiness() as desk:
-        if desk.settings.venue == "embedded":
+        virtual, minutes = desk.settings.virtual_time, desk.settings.tick_minutes
+        if virtual == "stands" or (virtual == "runs" and work is not Work.TICK):
             return dg.SkipReason(
                 "the embedded exchange's time is virtual: the sensor virtual_clock asks for this"
             )
-        due = due_at(Sessions(), work, at_ns, now_ns=system_now_ns(), tick_minutes=desk.settings.tick_minutes)
+        time = venue_time(desk.settings)
+        if isinstance(time, str):
+            return dg.SkipReason(time)
+        at_ns = asked_ns + time.ahead_ns
+        due = due_at(Sessions(), work, at_ns, now_ns=time.now_ns, tick_minutes=minutes)
         if isinstance(due, NotDue):
             return dg.SkipReason(due.reason)
         if work is not Work.TICK:
@@ -53,7 +92,7 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
 @dg.schedule(
     name=TRADING_SCHEDULE,
     job=trading_tick,
-    cron_schedule="* 9-16 * * 1-5",
+    cron_schedule="* * * * *",  # the embedded exchange may be in its session on our Sunday night
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="A tick every `tick_minutes` of a session. Turn it on to arm trading, on the embedded "

@@ -1,14 +1,14 @@
 """Sensors that request work: protection every minute, signals from outside, and the embedded exchange's day.
 
-They evaluate in the code server and cost no process; what they request is a run. On the embedded
-exchange one sensor alone decides on ticks, those for signals too, so that time never moves between a
-request and its run. Sensors that tell people are in `defs.sensors_alerts`.
+They evaluate in the code server and cost no process; what they request is a run. Where the embedded
+exchange's time stands, one sensor alone decides on ticks, those for signals too, so that time never moves
+between a request and its run. Sensors that tell people are in `defs.sensors_alerts`.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -16,18 +16,22 @@ import dagster as dg
 from trading_assets.config import Settings
 from trading_assets.defs.jobs import reconcile, tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
-from trading_assets.defs.readiness import Readiness, readiness, run_under_way, trading_armed
+from trading_assets.defs.readiness import (
+    Readiness,
+    exchange_keeper,
+    readiness,
+    run_under_way,
+    trading_armed,
+)
 from trading_assets.defs.schedules import run_request
-from trading_assets.engine.agenda import Due, Work, next_due, standing_at
+from trading_assets.engine.agenda import Due, Work, next_due, overdue_end, standing_at
 from trading_assets.engine.inbox import take_files
-from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import SignalRecord
 
 NOT_ARMED = "trading is not armed: turn on the schedule trading_hours"
-NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
 
 Evaluation = dg.SensorResult | dg.SkipReason
 
@@ -72,9 +76,9 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
             return dg.SkipReason("the model trades (`model.enabled`): signals from outside are not taken")
         if desk.book is None:
             return dg.SkipReason("the book is not open yet: the first reconciliation opens it")
-        if desk.settings.venue == "embedded" and not os.environ.get(CONTROL_TOKEN_VARIABLE):
-            return dg.SkipReason(NO_TOKEN)
         now = _venue_now_ns(desk.settings)
+        if isinstance(now, str):
+            return dg.SkipReason(now)
         for file in take_files(
             Path(desk.settings.data_dir), desk.journal, desk.book, desk.settings.symbols, now_ns=now
         ):
@@ -84,7 +88,7 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
         waiting = desk.waiting()
     if not waiting:
         return dg.SkipReason("no signal waits")
-    if desk.settings.venue == "embedded":
+    if desk.settings.virtual_time == "stands":
         return dg.SkipReason(f"{len(waiting)} signals wait; the sensor virtual_clock requests their tick")
     if not trading_armed(context.instance):
         return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
@@ -101,25 +105,41 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Moves the embedded exchange's time to what is due next and requests its run; time stands "
-    "while a run is on, while trading is not armed and while the book is halted.",
+    "while a run is on, while trading is not armed and while the book is halted. Where its time runs, only "
+    "the two ends of a session are requested here.",
 )
 def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
-    token = os.environ.get(CONTROL_TOKEN_VARIABLE)
     with readiness() as desk:
-        if desk.settings.venue != "embedded":
+        if desk.settings.virtual_time is None:
             return dg.SkipReason("this venue's time is the world's")
-        if not token:
-            return dg.SkipReason(NO_TOKEN)
+        keeper = exchange_keeper(desk.settings)
+        if isinstance(keeper, str):
+            return dg.SkipReason(keeper)
+        if desk.settings.virtual_time == "runs":
+            return _end_of_a_session(keeper, json.loads(context.cursor or "{}"))
         if not trading_armed(context.instance):
             return dg.SkipReason(f"time stands; {NOT_ARMED}")
         under_way = run_under_way(context.instance)
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
-        keeper = Keeper(desk.settings.embedded.control_url, token)
-        try:
+        with closing(keeper):
             return _move(desk, keeper, json.loads(context.cursor or "{}"))
-        finally:
-            keeper.close()
+
+
+def _end_of_a_session(keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
+    """The premarket work or the end of the day, once; the trading schedule asks for the ticks.
+
+    done: what was requested last, {"run_key"}
+    """
+    with closing(keeper):
+        now = keeper.now_ns()
+    due = overdue_end(Sessions(), now)
+    if due is None:
+        return dg.SkipReason("time runs; no end of a session is due")
+    request = run_request(due)
+    if request.run_key == done.get("run_key"):
+        return dg.SkipReason(f"time runs; {due.work} of {due.session} was requested")
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps({"run_key": request.run_key}))
 
 
 def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
@@ -171,16 +191,16 @@ def _identity(waiting: Sequence[SignalRecord]) -> str:
     return hashlib.sha256("\n".join(signal.decision_id for signal in waiting).encode()).hexdigest()[:32]
 
 
-def _venue_now_ns(settings: Settings) -> int:
+def _venue_now_ns(settings: Settings) -> int | str:
     """The venue's time without its client: the exchange's control plane, or the machine's clock, which
-    the tick holds against the broker's."""
+    the tick holds against the broker's. Else why it cannot be had."""
     if settings.venue != "embedded":
         return system_now_ns()
-    keeper = Keeper(settings.embedded.control_url, os.environ[CONTROL_TOKEN_VARIABLE])
-    try:
+    keeper = exchange_keeper(settings)
+    if isinstance(keeper, str):
+        return keeper
+    with closing(keeper):
         return keeper.now_ns()
-    finally:
-        keeper.close()
 
 
 def _last_session_of_the_tape(sessions: Sessions) -> str:

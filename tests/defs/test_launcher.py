@@ -1,0 +1,273 @@
+"""The forking run launcher with real processes: what is killed, edited or ended while it works."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.launcher import LaunchRunContext
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.workspace.context import IWorkspaceProcessContext
+from dagster._daemon.monitoring import execute_run_monitoring_iteration
+
+from trading_assets.defs.launcher import ForkingRunLauncher, RunNotBegun, worker_of
+
+COMMITTED = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"
+CONFIG = """
+telemetry: {enabled: false}
+run_monitoring: {enabled: true}
+event_log_storage:
+  module: trading_assets.defs.event_log
+  class: PooledSqliteEventLogStorage
+  config: {dagster_home: {env: DAGSTER_HOME}}
+run_launcher: {module: trading_assets.defs.launcher, class: ForkingRunLauncher}
+"""
+SOURCE = """
+import time
+from pathlib import Path
+import dagster as dg
+
+@dg.op
+def look(context):
+    Path(__file__).with_name(context.run.run_id).write_text("edition 1")
+
+@dg.op
+def wait():
+    until = time.monotonic() + 60
+    while not Path(__file__).with_name("released").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+
+@dg.job(executor_def=dg.in_process_executor)
+def looking():
+    look()
+
+@dg.job(executor_def=dg.in_process_executor)
+def waiting():
+    wait()
+
+defs = dg.Definitions(jobs=[looking, waiting])
+"""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """An instance with the launcher, and a code location of its own to edit."""
+
+    instance: dg.DagsterInstance
+    source: Path
+
+    @property
+    def launcher(self) -> ForkingRunLauncher:
+        launcher = self.instance.run_launcher
+        assert isinstance(launcher, ForkingRunLauncher)
+        return launcher
+
+    def job(self, name: str) -> ReconstructableJob:
+        pointer = ModuleCodePointer("desk_under_test.definitions", "defs", str(self.source.parents[1]))
+        return ReconstructableRepository(pointer).get_reconstructable_job(name)
+
+    def create(self, job: str) -> dg.DagsterRun:
+        found = self.job(job)
+        return self.instance.create_run_for_job(
+            found.get_definition(), job_code_origin=found.get_python_origin()
+        )
+
+    def launch(self, job: str) -> str:
+        run = self.create(job)
+        self.launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
+        return run.run_id
+
+    def status(self, run_id: str) -> dg.DagsterRunStatus:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+    def wait(self, run_id: str, status: dg.DagsterRunStatus) -> None:
+        within(20, lambda: self.status(run_id) is status, f"{run_id} is {self.status(run_id)}")
+
+    def begun(self) -> tuple[str, psutil.Process]:
+        """A run that waits, and its process."""
+        run_id = self.launch("waiting")
+        self.wait(run_id, dg.DagsterRunStatus.STARTED)
+        return run_id, process_of(self.instance, run_id)
+
+    def release(self) -> None:
+        self.source.with_name("released").touch()
+
+    def monitor(self) -> None:
+        """What the daemon's run monitoring does every few seconds."""
+        context = SimpleNamespace(instance=self.instance, create_request_context=lambda: None)
+        for error in execute_run_monitoring_iteration(
+            cast("IWorkspaceProcessContext[Any]", context), logging.getLogger("monitoring")
+        ):
+            assert error is None, error
+
+
+def within(seconds: float, found: Callable[[], object], what: str) -> None:
+    until = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < until, what
+        time.sleep(0.02)
+
+
+def process_of(instance: dg.DagsterInstance, run_id: str) -> psutil.Process:
+    worker = worker_of(instance, run_id)
+    assert worker is not None
+    return psutil.Process(worker[0])
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    home, place = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("location")
+    source = place / "desk_under_test" / "definitions.py"
+    source.parent.mkdir()
+    source.with_name("__init__.py").touch()
+    source.write_text(SOURCE)
+    (home / "dagster.yaml").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        with dg.DagsterInstance.get() as instance:
+            yield Ground(instance, source)
+
+
+@pytest.fixture(autouse=True)
+def nobody_released(ground: Ground) -> None:
+    ground.source.with_name("released").unlink(missing_ok=True)
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_runs_are_forks_of_one_process_that_has_one_thread_and_no_store_open(ground: Ground) -> None:
+    first, process = ground.begun()
+    parent = process.parent()
+    assert parent is not None
+    assert parent.num_threads() == 1
+    assert not parent.open_files()
+    second, other = ground.begun()
+    assert other.parent() == parent
+    ground.release()
+    for run_id in (first, second):
+        ground.wait(run_id, dg.DagsterRunStatus.SUCCESS)
+    within(10, lambda: not parent.children(), "ended runs are reaped")
+
+
+def test_an_edited_source_is_what_the_next_run_runs(ground: Ground) -> None:
+    def edition() -> str:
+        run_id = ground.launch("looking")
+        ground.wait(run_id, dg.DagsterRunStatus.SUCCESS)
+        return ground.source.with_name(run_id).read_text()
+
+    assert edition() == "edition 1"
+    ground.source.write_text(SOURCE.replace("edition 1", "edition two"))
+    assert edition() == "edition two"
+    ground.source.write_text("this is no Python\n")
+    with pytest.raises(RunNotBegun, match="SyntaxError"):
+        ground.launch("looking")
+    ground.source.write_text(SOURCE)
+    assert edition() == "edition 1"
+
+
+def test_a_run_whose_process_was_killed_is_failed_by_run_monitoring(ground: Ground) -> None:
+    run_id, process = ground.begun()
+    ground.monitor()
+    assert ground.status(run_id) is dg.DagsterRunStatus.STARTED
+    process.kill()
+    within(10, lambda: has_ended(process), "it was killed")
+    ground.monitor()
+    assert ground.status(run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_killed_forkserver_takes_no_run_with_it_and_the_next_run_starts_another(ground: Ground) -> None:
+    run_id, process = ground.begun()
+    parent = process.parent()
+    assert parent is not None
+    parent.kill()
+    within(10, lambda: has_ended(parent), "it was killed")
+    ground.monitor()
+    assert ground.status(run_id) is dg.DagsterRunStatus.STARTED
+    next_id, next_process = ground.begun()
+    assert next_process.parent() not in (None, parent)
+    ground.release()
+    for one in (run_id, next_id):
+        ground.wait(one, dg.DagsterRunStatus.SUCCESS)
+
+
+def test_any_process_of_the_instance_can_cancel_a_run(ground: Ground) -> None:
+    run_id, process = ground.begun()
+    with dg.DagsterInstance.from_ref(ground.instance.get_ref()) as webserver:
+        assert webserver.run_launcher.terminate(run_id)
+    ground.wait(run_id, dg.DagsterRunStatus.CANCELED)
+    within(10, lambda: has_ended(process), "the process of the cancelled run ends")
+    assert not ground.launcher.terminate(run_id)
+
+
+def test_a_run_that_was_cancelled_before_it_began_never_begins(ground: Ground) -> None:
+    run = ground.create("looking")
+    ground.instance.report_run_canceling(run)
+    ground.launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
+    ground.wait(run.run_id, dg.DagsterRunStatus.CANCELED)
+    assert not ground.source.with_name(run.run_id).exists()
+
+
+def test_a_run_whose_process_is_told_to_end_is_failed_at_once_by_itself(ground: Ground) -> None:
+    run_id, process = ground.begun()
+    process.terminate()  # as the end of `up` does
+    ground.wait(run_id, dg.DagsterRunStatus.FAILURE)
+
+
+def test_the_forkserver_ends_with_its_launcher_after_the_last_run(ground: Ground) -> None:
+    run_id, process = ground.begun()
+    parent = process.parent()
+    assert parent is not None
+    ground.launcher.dispose()
+    time.sleep(0.5)
+    assert not has_ended(parent)
+    ground.release()
+    ground.wait(run_id, dg.DagsterRunStatus.SUCCESS)
+    within(10, lambda: has_ended(parent), "the forkserver ends")
+
+
+def test_a_run_that_no_launcher_launched_is_failed_too_when_it_was_killed(ground: Ground) -> None:
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-j", "waiting"]
+    command += ["-m", "desk_under_test.definitions", "-d", str(ground.source.parents[1])]
+    before = {run.run_id for run in ground.instance.get_runs()}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        within(30, lambda: ground.instance.get_runs_count() > len(before), "the run is there")
+        (run_id,) = {run.run_id for run in ground.instance.get_runs()} - before
+        within(20, lambda: worker_of(ground.instance, run_id), "it has begun")
+        ground.monitor()
+        assert ground.status(run_id) is dg.DagsterRunStatus.STARTED
+        os.kill(process.pid, signal.SIGKILL)
+    ground.monitor()
+    assert ground.status(run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def test_one_line_less_is_the_stock_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    lines = COMMITTED.read_text().splitlines(keepends=True)
+    launchers = []
+    for kept in (lines, [line for line in lines if not line.startswith("run_launcher:")]):
+        (tmp_path / "dagster.yaml").write_text("".join(kept))
+        with dg.DagsterInstance.get() as instance:
+            launchers.append(type(instance.run_launcher))
+    assert len(lines) - len(kept) == 1
+    assert launchers == [ForkingRunLauncher, DefaultRunLauncher]

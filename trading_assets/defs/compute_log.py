@@ -1,0 +1,54 @@
+"""What a run prints, kept in the files of Dagster's local compute log manager, without its four processes.
+
+The stock one shows the output of a run on the terminal or the pipe that it was started from as well, by two
+`tail`s and an interpreter for each that watches over it. A run that the daemon forked was started from none;
+for any other, this is the stock one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dagster import StringSource
+from dagster._core.execution.compute_logs import redirect_to_file
+from dagster._core.instance.ref import compute_logs_directory
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
+from dagster._serdes import ConfigurableClassData
+from dagster._utils import ensure_file, touch_file
+
+FORKED = "TRADING_ASSETS_FORKED_RUN"  # in the environment of a run that the forkserver began
+
+
+class FileComputeLogManager(LocalComputeLogManager):
+    """Standard output and error of each run in the files where the stock manager has them."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {"dagster_home": StringSource}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> FileComputeLogManager:
+        return cls(compute_logs_directory(config_value["dagster_home"]), inst_data=inst_data)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
+        if FORKED not in os.environ:
+            with super().capture_logs(log_key) as captured:
+                yield captured
+            return
+        output, error = (
+            self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])
+            for kind in (ComputeIOType.STDOUT, ComputeIOType.STDERR)
+        )
+        for path in (output, error):
+            ensure_file(path)
+        with redirect_to_file(sys.stdout, output), redirect_to_file(sys.stderr, error):
+            yield CapturedLogContext(log_key)
+        touch_file(self.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]
