@@ -1,9 +1,15 @@
 # make up     the desk: exchange, Dagster, daemon    make demo   one day of trading, end to end
 # make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
+# make conformance  the exchange against Alpaca's own documents and its client for Node
+# make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make setup  the environment alone                 make clean  removes it and what a demo left
+# make bench  the replay beside other backtesters
 
 PYTHON ?= python3
+WEB_PORT ?= 3000
+SECONDS ?= 600
+SEED ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.requirements-installed
@@ -13,7 +19,7 @@ export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check lint clean
+.PHONY: help setup up demo bench test conformance soak check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -35,13 +41,22 @@ $(EDITABLE): $(INSTALLED) pyproject.toml
 	@touch $@
 
 up: setup
-	@$(BIN)/python -m trading_assets.up
+	@$(BIN)/python -m trading_assets.up --port $(WEB_PORT)
 
 demo: setup
 	$(BIN)/trading-assets demo
 
+bench: setup
+	$(BIN)/python benchmarks/replay_speed
+
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+conformance: setup
+	$(BIN)/python tests/conformance/conformance.py
+
+soak: setup
+	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)
 
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"

@@ -28,6 +28,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.exchange)
 
 
-# the first example of a compiled function pays for its compilation
-settings.register_profile("trading_assets", deadline=None)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests recorded for it: seeds and counts of the crash cases."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, line in report.user_properties:
+            if name == "in the summary" and report.when == "call":
+                terminalreporter.write_line(str(line))
+
+
+# The first example of a compiled function pays for its compilation. Under CI hypothesis would repeat the same
+# examples for ever; here new ones are looked for everywhere.
+settings.register_profile("trading_assets", settings.get_profile("default"), deadline=None)
 settings.load_profile("trading_assets")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -371,6 +372,45 @@ def test_a_journal_on_a_full_disk_sends_nothing_and_a_kill_is_set_by_file(floor:
     assert "the kill is still set in the kill file" in message
     (data_dir(floor) / "KILL").unlink()
     assert command("rearm", "--reason", "freed", config=floor.config_path).status == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 16 MB, where the desk's data directory goes."""
+    place = tmp_path / "var"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here ({mounted.stderr.strip()}); limits stand in above")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.mark.slow
+def test_a_file_system_without_a_free_block_stops_entries_and_is_named(
+    small_disk: Path, floor: TradingFloor
+) -> None:
+    bought(floor)
+    assert command("signal", "IBM=0.9", config=floor.config_path).status == 0
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    assert shutil.disk_usage(small_disk).free == 0
+    message = command("tick", config=floor.config_path).failed_with_one_message()
+    assert "journal.sqlite" in message
+    assert "full disk" in message
+    message = command("kill", "--reason", "no room", config=floor.config_path).failed_with_one_message()
+    assert f"the kill file {small_disk / 'KILL'}" in message
+    ballast.unlink()
+    assert orders_at_broker(floor) == [("AAPL", 1)]
+    ended = command("tick", "--json", config=floor.config_path)
+    assert ended.json["halt_state"] == "HALTED"
+    assert [line["verdict"] for line in ended.json["verdicts"]] == ["KILL_SWITCH_ACTIVE cause=KILL"]
+    assert command("verify", SESSION, config=floor.config_path).status == 0
 
 
 @pytest.mark.slow

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from trading_assets.market.sessions import Sessions
 
 COMMANDS = {
     "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
-    "kill", "flatten", "rearm", "adopt", "arm", "disarm", "alert-test", "import-bars", "verify", "config",
+    "kill", "flatten", "rearm", "adopt", "adjust", "arm", "disarm", "alert-test", "import-bars", "rebuild",
+    "verify", "config",
 }  # fmt: skip
 
 
@@ -90,6 +93,30 @@ def test_a_replay_of_signals_leaves_its_figures_its_file_and_its_page(tmp_path: 
     assert command("replay", *span, "--signals", signals, "--limit", "x", config=config).status == 2
 
 
+def test_what_takes_long_says_on_a_terminal_how_far_it_is(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    signals = tmp_path / "signals.csv"
+    signals.write_text("symbol,value,session\nAAPL,0.9,2012-09-11\n")
+    terminal, inside = os.openpty()
+    arguments = ("--from", "2012-09-10", "--to", "2012-09-14", "--signals", str(signals))
+    process = subprocess.Popen(
+        [*COMMAND, "replay", *arguments],
+        env=os.environ | {"TRADING_ASSETS_CONFIG": str(config), "TERM": "xterm", "COLUMNS": "200"},
+        stdout=subprocess.DEVNULL,
+        stderr=inside,
+    )
+    os.close(inside)
+    shown = b""
+    with suppress(OSError):  # Linux's way to say that nobody has the terminal any more
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    assert process.wait(60) == 0, shown
+    assert re.search(rb"replay 2012-09-10 to 2012-09-14: \d of 5 sessions", shown), shown
+
+
 def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:
     message = command("alert-test").failed_with_one_message()
     assert "TRADING_ASSETS_ALERT_URLS" in message
@@ -124,10 +151,10 @@ def test_up_outside_of_a_project_and_on_a_busy_port_is_refused(tmp_path: Path) -
     assert f"port {port} is in use" in message
 
 
-def test_the_exchange_alone_serves_alpaca_s_api_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_the_exchange_alone_serves_alpaca_s_api_as_configured_until_it_is_interrupted(tmp_path: Path) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()
-    config.write_text("mode: paper\n")
+    config.write_text("mode: paper\nquote_spread_bps: 40\n")
     line = [*COMMAND, "exchange", "--json", "--port", "0", "--control-port", "0", "--cash", "5000"]
     environ = os.environ | {"TRADING_ASSETS_CONFIG": str(config), "TRADING_ASSETS_EXCHANGE_TOKEN": "a test's"}
     process = subprocess.Popen(
@@ -147,6 +174,9 @@ def test_the_exchange_alone_serves_alpaca_s_api_until_it_is_interrupted(tmp_path
         keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
         account = requests.get(f"{urls['url']}/v2/account", headers=keys, timeout=10).json()
         assert float(account["equity"]) == 5000.0
+        snapshots = f"{urls['url']}/v2/stocks/snapshots?symbols=AAPL"
+        quote = requests.get(snapshots, headers=keys, timeout=10).json()["AAPL"]["latestQuote"]
+        assert (quote["ap"] - quote["bp"]) / (quote["ap"] + quote["bp"]) * 2e4 == pytest.approx(40, abs=0.5)
         clock = requests.get(
             f"{urls['control_url']}/clock", headers={"Authorization": "Bearer a test's"}, timeout=10
         ).json()

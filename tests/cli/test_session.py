@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import date
 
+import duckdb
 import pytest
-from command import command
+from command import COMMAND, command
 from trading_floor import TradingFloor
 
 SESSION = date(2012, 9, 11)
@@ -119,6 +122,60 @@ def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor)
     held = command("positions", config=floor.config_path)
     assert held.status == 1
     assert "DIFFERS" in held.out
+
+
+def test_a_command_waits_for_whoever_holds_the_book(floor: TradingFloor) -> None:
+    floor.tick(SESSION, 0)
+    with floor.open_desk() as desk:
+        held = desk.journal.acquire_lease(desk.book, "a protection")
+        environ = os.environ | {"TRADING_ASSETS_CONFIG": str(floor.config_path)}
+        waiting = subprocess.Popen([*COMMAND, "flatten", "--reason", "x"], env=environ)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(4)
+        desk.journal.release_lease(held)
+        assert waiting.wait(20) == 0
+
+
+def test_a_correction_ends_a_difference_that_the_broker_does_not_explain(floor: TradingFloor) -> None:
+    floor.tick(SESSION, 0)
+    config = floor.config_path
+    command("signal", "AAPL=0.9", config=config)
+    assert command("tick", config=config).status == 0
+    (held,) = command("positions", "--json", config=config).json["positions"]
+    wrong = command("adjust", "--cash", "5", "--reason", "no such dividend", config=config)
+    assert wrong.status == 0, wrong.err
+    assert "+5 USD" in wrong.out
+    ended = command("adjust", "AAPL", "--qty", "-2", "--reason", "a drill", "--json", config=config)
+    assert (ended.json["symbol"], ended.json["qty_delta"], ended.json["reason"]) == ("AAPL", "-2", "a drill")
+    differs = command("positions", "--json", config=config)
+    assert differs.status == 1
+    assert differs.json["positions"][0]["qty"] == held["qty"] - 2
+    for entry in (("AAPL", "--qty", "2"), ("--cash", "-5")):
+        assert command("adjust", *entry, "--reason", "taken back", config=config).status == 0
+    assert command("positions", "--json", config=config).json["positions"][0]["qty"] == held["qty"]
+    assert command("positions", config=config).status == 0
+    assert command("adjust", "AAPL", "--qty", "much", "--reason", "x", config=config).status == 2
+    message = command("adjust", "--qty", "1", "--reason", "x", config=config).failed_with_one_message()
+    assert "Give a change of cash, or a symbol and its change of shares" in message
+
+
+def test_a_history_that_was_lost_is_made_again_from_the_journal(floor: TradingFloor) -> None:
+    floor.tick(SESSION, 0)
+    config = floor.config_path
+    command("signal", "AAPL=0.9", config=config)
+    assert command("tick", config=config).status == 0
+    history = floor.config_path.parent.parent / "var" / "history.duckdb"
+    tables = ("verdicts", "fills", "orders", "equity")
+    counts = f"SELECT {', '.join(f'(SELECT count(*) FROM {table})' for table in tables)}"
+    with duckdb.connect(history, read_only=True) as connection:
+        before = connection.execute(counts).fetchone()
+    history.unlink()
+    rebuilt = command("rebuild", "--json", config=config)
+    assert rebuilt.status == 0, rebuilt.err
+    assert rebuilt.json["sessions"] == [SESSION.isoformat()]
+    with duckdb.connect(history, read_only=True) as connection:
+        assert connection.execute(counts).fetchone() == before
+    assert "1 sessions of embedded:PA0001:paper" in command("rebuild", config=config).out
 
 
 def test_looser_limits_wait_for_a_rearm_and_are_said(floor: TradingFloor) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import typer
 
+from trading_assets import config
 from trading_assets.cli.application import app
 from trading_assets.defs.assets_replay import ReplayConfig
 from trading_assets.store.history import History
@@ -22,6 +24,11 @@ QUERIES = [
     for page in PAGES
     for database, sql in re.findall(r"```sql\n-- (\S+)\n(.*?)```", page.read_text(), re.DOTALL)
 ]
+CONFIGURATIONS = [
+    (name, dedent(text))
+    for page in PAGES
+    for text, name in re.findall(r"```yaml\n((?: *)# (config/\S+)\n.*?)```", page.read_text(), re.DOTALL)
+]
 SNIPPETS = [
     (page.name, code)
     for page in PAGES
@@ -30,7 +37,7 @@ SNIPPETS = [
 COMMANDS = [
     (page.name, line)
     for page in PAGES
-    for line in re.findall(r"trading-assets ([a-z][a-z-]*[^`\n#]*)", page.read_text())
+    for line in re.findall(r"trading-assets ([a-z][a-z-]*[^`\n#;|]*)", page.read_text())
 ]
 
 
@@ -76,6 +83,14 @@ def test_every_import_of_a_snippet_is_there(page: str, code: str) -> None:
     imports = "\n".join(re.findall(r"^(?:from|import) .*$", code, re.MULTILINE))
     assert imports
     exec(imports, {})
+
+
+@pytest.mark.parametrize(("name", "text"), CONFIGURATIONS)
+def test_every_configuration_can_be_used(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.write_text(text)
+    assert config.load(path).data_dir == tmp_path / "var" / path.stem
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)

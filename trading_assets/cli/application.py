@@ -40,7 +40,7 @@ def root() -> None:
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (run.demo, run.up, run.exchange, run.replay),
+    "Run": (run.demo, run.up, run.exchange, run.listen, run.replay),
     "Trade": (trade.tick, trade.signal),
     "Watch": (watch.status, watch.orders, watch.positions),
     "Operate": (
@@ -48,11 +48,12 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         operate.flatten,
         operate.rearm,
         operate.adopt,
+        operate.adjust,
         operate.arm,
         operate.disarm,
         operate.alert_test,
     ),
-    "Data and records": (books.import_bars, books.verify),
+    "Data and records": (books.import_bars, books.rebuild, books.verify),
 }
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:

@@ -1,4 +1,4 @@
-"""Commands for data and records: `import-bars`, `verify`, `config check`."""
+"""Commands for data and records: `import-bars`, `rebuild`, `verify`, `config check`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from trading_assets.cli.options import Config, Json, SessionArgument, opened_journal, settings_of
+from trading_assets.cli.options import Config, Json, SessionArgument, opened, opened_journal, settings_of
 from trading_assets.cli.output import plain, progress, say, show_json, show_lines
 from trading_assets.config import keys, path_in_use
 from trading_assets.store.history import History
@@ -82,6 +82,27 @@ def import_bars(
     for name, count in read.missing_sessions.items():
         if count:
             say(f"{name}: {count} sessions between its first and its last have no bar")
+
+
+def rebuild(config: Config = None, as_json: Json = False) -> None:
+    """Make the history again from the journal, for what it lacks: after its file was lost or set aside.
+
+    Signals, verdicts, orders, fills, positions and equity come from the journal. What only the history had
+    stays lost: bars as they were received then, so that `verify` finds them missing, feature rows, marks,
+    a model's scores, past breaks. Bars come again with the next ticks, or by `import-bars`. Nothing that is
+    there is taken away.
+    """
+    from trading_assets.engine.projection import rebuild as project_again
+
+    with progress("rebuild"), opened(config) as desk:
+        sessions = project_again(desk)
+        book = desk.book
+    if as_json:
+        show_json({"book": book, "sessions": sessions})
+    elif sessions:
+        say(f"the history holds {len(sessions)} sessions of {book}: {sessions[0]} to {sessions[-1]}")
+    else:
+        say(f"the journal holds no session of {book} yet")
 
 
 def verify(session: SessionArgument, config: Config = None, as_json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""The operator's commands: `kill`, `flatten`, `rearm`, `adopt`, `arm`, `disarm`, `alert-test`.
+"""The operator's commands: `kill`, `flatten`, `rearm`, `adopt`, `adjust`, `arm`, `disarm`, `alert-test`.
 
 What acts on the book is kept with author and reason.
 """
@@ -6,17 +6,20 @@ What acts on the book is kept with author and reason.
 from __future__ import annotations
 
 import os
+from decimal import Decimal
+from typing import Annotated
 
 import typer
 
-from trading_assets.cli.options import Config, Json, Reason, opened, settings_of
-from trading_assets.cli.output import progress, say, show_json, show_table
+from trading_assets.cli.options import Config, Json, Reason, decimal, opened, settings_of
+from trading_assets.cli.output import progress, say, show_json, show_table, waiting
 from trading_assets.cli.trade import order_line, show_verdicts, verdict_line
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.engine import operator
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import TradingAssetsError
+from trading_assets.store.leases import when_free
 
 
 class NothingCancelled(TradingAssetsError):
@@ -73,8 +76,11 @@ def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> Non
     Working orders are cancelled first. What does not fill at once is repriced by the next ticks. Exit
     status 1: something was refused or is not filled yet.
     """
-    with progress("flatten"), opened(config) as desk:
-        verdicts, orders = operator.flatten(desk, reason=reason, author=operator.person())
+    author = operator.person()
+    with progress("flatten") as step, opened(config) as desk:
+        verdicts, orders = when_free(
+            lambda: operator.flatten(desk, reason=reason, author=author), waiting(step)
+        )
     if as_json:
         show_json(
             {
@@ -122,6 +128,39 @@ def adopt(reason: Reason, config: Config = None, as_json: Json = False) -> None:
         say(f"the book {book} is open already: nothing to adopt")
     else:
         say(f"the book {book} begins with {adopted} positions, and the cash that the broker states")
+
+
+def adjust(
+    reason: Reason,
+    symbol: Annotated[str, typer.Argument(help="Whose shares; none for cash alone.")] = "",
+    qty: Annotated[
+        Decimal,
+        typer.Option(parser=decimal, metavar="SHARES", help="To add to the ledger, or with - to take."),
+    ] = Decimal(0),
+    cash: Annotated[
+        Decimal, typer.Option(parser=decimal, metavar="USD", help="To add to the ledger, or with - to take.")
+    ] = Decimal(0),
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Correct the ledger where the broker has no activity to say what happened, as a journaled entry.
+
+    [bold]trading-assets adjust IBM --qty -1 --reason "gave a share away"[/bold]
+
+    The last resort: what the broker explains is taken up by itself. No position is overwritten, and what was
+    wrong can be put right by the opposite entry. A lock stays until `rearm`.
+    """
+    with opened(config) as desk:
+        entry = operator.adjust(
+            desk, symbol=symbol, qty_delta=qty, cash_delta=cash, reason=reason, author=operator.person()
+        )
+    if as_json:
+        show_json(entry)
+        return
+    changes = [f"{qty:+f} {symbol}"] if qty else []
+    changes += [f"{cash:+f} USD"] if cash else []
+    say(f"the ledger of {entry.book} was corrected by {', '.join(changes)}: {entry.adjustment_id}")
+    say("compare with `trading-assets positions`, then `trading-assets rearm` if something is locked")
 
 
 def arm(reason: Reason, config: Config = None) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,17 @@ def nanoseconds(text: str) -> int:
     if moment.tzinfo is None:
         raise typer.BadParameter(f"{text!r} has no time zone: add Z or such as -04:00")
     return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+def decimal(text: str) -> Decimal:
+    """A number on the command line, as written. Raises typer.BadParameter for what is none."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise typer.BadParameter(f"{text!r} is no number")
+    return number
 
 
 def given_reason(reason: str) -> str:

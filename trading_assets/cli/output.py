@@ -17,6 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from trading_assets.store.leases import Lease
+
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or a pipe."""
 
@@ -90,6 +92,11 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
     errors = Console(stderr=True)
     with errors.status(f"{what} …") as status:
         yield lambda step: status.update(f"{what}: {step} …")
+
+
+def waiting(step: Callable[[str], None]) -> Callable[[Lease], None]:
+    """Say through `step` who is waited for."""
+    return lambda lease: step(f"waits for {lease.holder}, process {lease.pid}")
 
 
 def _cell(value: Any) -> str:

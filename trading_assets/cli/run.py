@@ -1,4 +1,4 @@
-"""Commands that run something and stay: `demo`, `up`, `exchange`, `replay`."""
+"""Commands that run something and stay: `demo`, `up`, `exchange`, `listen`, `replay`."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def replay(
         rearm_daily=rearm_daily,
     )
     with progress(f"replay {first} to {last}") as step:
-        report = run(settings, spec, progress=lambda done, of: step(f"session {done} of {of}"))
+        report = run(settings, spec, progress=lambda pace: step(str(pace)))
     failing = {group: report.failing(group) for group in Group}
     figures = plain(report.figures)
     if as_json:
@@ -177,6 +177,16 @@ def exchange(
         int | None,
         typer.Option(min=0, max=65535, help="Of the control plane; 0 is any free one; as configured."),
     ] = None,
+    fill_mode: Annotated[
+        Literal["ideal", "alpaca_paper", "participation"],
+        typer.Option(help="How much of an order a new exchange fills at once."),
+    ] = "ideal",
+    participation: Annotated[
+        str, typer.Option(help="Share of a minute's volume that fills at most, in that fill mode.")
+    ] = "0.1",
+    speed: Annotated[
+        float | None, typer.Option(help="Virtual seconds a second; its clock stands where not given.")
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -195,7 +205,12 @@ def exchange(
     token = control_token()
     session = start or FIRST_SESSION
     venue = open_venue(
-        state_dir or settings.data_dir / "exchange", start_ns=Sessions().open_ns(session), cash=_usd(cash)
+        state_dir or settings.data_dir / "exchange",
+        start_ns=Sessions().open_ns(session),
+        cash=_usd(cash),
+        spread_bps=Decimal(str(settings.quote_spread_bps)),
+        fill_mode=fill_mode,
+        participation=_number(participation, "--participation"),
     )
 
     def ready(urls: Urls) -> None:
@@ -211,8 +226,24 @@ def exchange(
             token=token,
             port=_port(settings.embedded.url) if port is None else port,
             control_port=_port(settings.embedded.control_url) if control_port is None else control_port,
+            speed=speed,
             ready=ready,
         )
+
+
+def listen(config: Config = None) -> None:
+    """Bring what happens to orders into the journal within a second, until Ctrl-C. `make up` runs it.
+
+    It follows the broker's stream of trade updates. Without it the next tick or reconciliation reads them.
+    """
+    from trading_assets.broker.update_stream import UpdateStream
+    from trading_assets.engine.desk import Desk
+    from trading_assets.engine.listen import listen as take_in
+    from trading_assets.up import stop_signals
+
+    with stop_signals() as stop, UpdateStream(settings_of(config), os.environ) as stream:
+        say("listening to trade updates; Ctrl-C ends it")
+        take_in(lambda: Desk.open(settings_of(config)), stream.updates, stop)
 
 
 def _port(origin: str) -> int:
@@ -222,10 +253,14 @@ def _port(origin: str) -> int:
 
 
 def _usd(text: str) -> Decimal:
+    return _number(text, "--cash")
+
+
+def _number(text: str, option: str) -> Decimal:
     try:
-        amount = Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise typer.BadParameter(f"{text!r} is no amount in USD", param_hint="--cash")
-    return amount
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
+        raise typer.BadParameter(f"{text!r} is not a number of 0 or more", param_hint=option)
+    return number

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from trading_assets.cli.options import Config, Json, nanoseconds, opened
-from trading_assets.cli.output import plain, progress, say, show_json, show_table
+from trading_assets.cli.output import plain, progress, say, show_json, show_table, waiting
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.sessions import new_york_time
+from trading_assets.store.leases import when_free
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
 
@@ -25,13 +26,17 @@ def tick(config: Config = None, as_json: Json = False) -> None:
     model or the history cannot be had; entries do not. Exit status 1: a step or a check of severity ERROR
     failed, or the market is closed.
     """
-    from trading_assets.engine.chain import run_tick, tick_now
+    from trading_assets.engine.chain import TickReport, run_tick, tick_now
     from trading_assets.engine.checks import Severity
     from trading_assets.engine.protect import new_execution_id
 
     with progress("tick") as step, opened(config) as desk:
-        session, tick_ns = tick_now(desk)
-        report = run_tick(desk, session, tick_ns, new_execution_id(), holder="tick by hand", progress=step)
+
+        def run_now() -> TickReport:
+            session, tick_ns = tick_now(desk)
+            return run_tick(desk, session, tick_ns, new_execution_id(), holder="tick by hand", progress=step)
+
+        report = when_free(run_now, waiting(step))
         halts = desk.halts()
     done = report.execution
     failed = [found for found in report.failed_checks if found.check.severity is Severity.ERROR]
