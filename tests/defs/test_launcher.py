@@ -35,6 +35,10 @@ event_log_storage:
   class: PooledSqliteEventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
 run_launcher: {module: trading_assets.defs.launcher, class: ForkingRunLauncher}
+compute_logs:  # the stock one leaves its processes where a run is killed
+  module: trading_assets.defs.compute_log
+  class: FileComputeLogManager
+  config: {dagster_home: {env: DAGSTER_HOME}}
 """
 SOURCE = """
 import time
