@@ -2,6 +2,7 @@
 # make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
 # make conformance  the exchange against Alpaca's own documents and its client for Node
+# make crash  a tick killed at every step under every fault: 2000 cases
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make setup  the environment alone                 make clean  removes it and what a demo left
 # make bench  the replay beside other backtesters
@@ -19,7 +20,7 @@ export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo bench test conformance soak check lint clean
+.PHONY: help setup up demo bench test conformance crash soak check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -54,6 +55,9 @@ test: setup
 
 conformance: setup
 	$(BIN)/python tests/conformance/conformance.py
+
+crash: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/crash/killed_at_every_step_1.py tests/crash/killed_at_every_step_2.py
 
 soak: setup
 	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)

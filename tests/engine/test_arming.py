@@ -7,22 +7,24 @@ from ground import Ground, execute, prepare
 
 from trading_assets.engine import signalling
 from trading_assets.engine.arming import arm, disarm, is_armed
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import Desk, book_of
 from trading_assets.errors import InvalidInput
 
 
 def as_live(desk: Desk) -> Desk:
     """The desk as if its account were a live one: the embedded venue has none."""
     desk.settings = desk.settings.model_copy(update={"mode": "live", "account_number": "PA0001"})
+    desk.book = book_of(desk.settings, "PA0001")
     return desk
 
 
 def test_an_order_of_a_live_book_that_is_not_armed_is_dropped_before_the_wire(ground: Ground) -> None:
     now = ground.go_to_tick(0)
     with ground.desk() as desk:
+        as_live(desk)
         signalling.receive(desk, "AAPL", 0.15)
         prepare(desk, ground.session, now)
-        (order,) = execute(as_live(desk), ground.session, now).orders
+        (order,) = execute(desk, ground.session, now).orders
         assert order.state == "DROPPED"
         assert "not armed" in order.detail
         assert not desk.broker.orders_since(0)

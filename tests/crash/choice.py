@@ -1,0 +1,98 @@
+"""Which cases are tried: the fixed choice that stands for all of them, and random ones without end.
+
+The fixed choice holds every pair of a kind of point and a fault, in whichever scenario comes to such a
+point, and every point of some scenarios without a fault.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from random import Random
+from typing import NamedTuple
+
+from faults import FAULTS, Strike
+from points import Point
+from scenario import scenario
+from trial import PLANS, Case
+
+SCENARIOS = range(12)
+CASES = 2_000
+PHASES = ("tick", "recovery")
+CASES_OF_A_SCENARIO = 40  # of random ones: its past costs as much as some of them
+SEND = "POST/v2/orders"
+DEATHS = (Point(f"request:{SEND}", 1), Point(f"answer:{SEND}", 1))  # recoveries that look an order up
+RECOVERIES = (1, 5)  # the plans that begin with a protection, and with a kill
+RECOVERED = range(3)  # of the fixed choice, the scenarios whose recoveries are looked into
+
+
+class Reached(NamedTuple):
+    """The points that one scenario's runs come to when nothing fails."""
+
+    tick: Sequence[Point]
+    recovery: Mapping[tuple[Point | None, int], Sequence[Point]]  # by the tick's death and the plan
+
+
+def chosen(reached: Mapping[int, Reached]) -> list[Case]:
+    """CASES cases, the same ones for the same points."""
+    cases = [*_every_pair(reached), *_every_pair_of_a_recovery(reached)]
+    every = [(seed, point) for seed, runs in reached.items() for point in runs.tick]
+    for number, (seed, point) in enumerate(every[: CASES - len(cases)]):
+        cases.append(Case(seed, point, None, number % len(PLANS)))
+    return cases
+
+
+def _every_pair(reached: Mapping[int, Reached]) -> Iterator[Case]:
+    """Each kind of point of a tick with each fault, met by the tick or by its recovery."""
+    places: dict[str, list[tuple[int, Point]]] = defaultdict(list)
+    for seed in sorted(reached, key=lambda seed: scenario(seed).whole):
+        for point in reached[seed].tick:
+            if not (scenario(seed).whole and places[point.kind]):  # a whole tick costs several others
+                places[point.kind].append((seed, point))
+    rng = Random("every pair")
+    for number, (kind, fault) in enumerate((kind, fault) for kind in sorted(places) for fault in FAULTS):
+        seed, point = rng.choice(places[kind])
+        second, plan = None, number % len(PLANS)
+        if rng.random() < 0.25:
+            second = rng.choice(reached[seed].tick)
+        yield Case(seed, point, Strike(fault, PHASES[number % 2]), plan, second)
+
+
+def _every_pair_of_a_recovery(reached: Mapping[int, Reached]) -> Iterator[Case]:
+    """Each kind of point that only a recovery comes to, where it dies too, with each fault."""
+    known = {point.kind for runs in reached.values() for point in runs.tick}
+    places: dict[str, list[Case]] = defaultdict(list)
+    for seed, runs in reached.items():
+        for (death, plan), points in runs.recovery.items():
+            for point in points:
+                if point.kind not in known and not scenario(seed).whole:
+                    places[point.kind].append(Case(seed, death, None, plan, point))
+    rng = Random("every pair of a recovery")
+    for kind in sorted(places):
+        for fault in FAULTS:
+            case = rng.choice(places[kind])
+            yield Case(case.seed, case.point, Strike(fault, rng.choice(PHASES)), case.plan, case.second)
+
+
+def drawn(seed: int) -> Iterator[tuple[int, int]]:
+    """(scenario, cases of it), endless, from a seed."""
+    rng = Random(f"soak {seed}")
+    for _ in count():
+        yield rng.randrange(10**9), CASES_OF_A_SCENARIO
+
+
+def random_cases(seed: int, reached: Reached, number: int, fault: str | None = None) -> Iterator[Case]:
+    """Random cases of one scenario; `fault`: all with this one."""
+    rng = Random(f"cases {seed}")
+    for _ in range(number):
+        strike = Strike(fault or rng.choice(list(FAULTS)), rng.choice(PHASES))
+        if not fault and rng.random() < 0.3:
+            strike = None
+        if reached.recovery and rng.random() < 0.25:
+            (death, plan), points = rng.choice(list(reached.recovery.items()))
+            yield Case(seed, death, strike, plan, rng.choice(points))
+            continue
+        point = rng.choice(reached.tick) if rng.random() < 0.95 else None
+        second = rng.choice(reached.tick) if rng.random() < 0.2 else None
+        yield Case(seed, point, strike, rng.randrange(len(PLANS)), second)

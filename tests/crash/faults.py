@@ -1,0 +1,277 @@
+"""What fails beside the crash: the exchange, the machine, or the market. One entry for each of its kinds.
+
+A fault strikes while the tick runs or while the desk recovers, and is over before the book has to be at
+rest. Those of the exchange are scripts of its control plane; those of the machine are real: a file that
+another process has open, a limit on what may be written.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import duckdb
+from forks import begin
+
+from trading_assets.broker.transport import Timeouts
+from trading_assets.broker.update_stream import UpdateStream
+from trading_assets.config import Settings
+from trading_assets.engine import risk
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.listen import listen
+from trading_assets.exchange.keeper import Keeper
+from trading_assets.market.clock import VenueClock, system_now_ns
+from trading_assets.store.history import History
+
+PATIENT = Timeouts(connect_s=5.0, read_s=20.0, answer_s=20.0)
+HASTY = Timeouts(connect_s=1.0, read_s=0.12, answer_s=0.5)  # for exchanges that hang
+PATIENCE_SECONDS = 60.0
+Script = list[dict[str, Any]]
+ORDERS = "/v2/orders"
+READS = (
+    "/v2/account",
+    "/v2/positions",
+    "/v2/clock",
+    ORDERS,
+    "/v2/orders/.+",
+    "/v2/orders:by_client_order_id",
+    "/v2/account/activities",
+    "/v2/stocks/snapshots",
+    "/v2/assets/.+",
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """script:  what the exchange is told, drawn for one case; it fires where it matches
+    market:  what the market does, and undoes with the end of the block
+    beside:  another process that is at work meanwhile
+    afflict: what befalls the desk's own process
+    locks:   the causes of locks that it may leave, for a person to release
+    """
+
+    script: Callable[[Random, tuple[str, ...]], Script] = lambda rng, symbols: []
+    market: Callable[[Keeper, Random, tuple[str, ...]], AbstractContextManager[None]] | None = None
+    beside: Callable[[Settings], AbstractContextManager[None]] | None = None
+    afflict: Callable[[Desk, Random], None] | None = None
+    timeouts: Timeouts = PATIENT
+    locks: frozenset[str] = frozenset()
+
+
+class Strike(NamedTuple):
+    """A fault of a case: which, and whether the tick or its recovery meets it."""
+
+    name: str
+    phase: str  # tick or recovery
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.phase}"
+
+    @staticmethod
+    def read(text: str) -> Strike:
+        return Strike(*text.split("@"))
+
+
+def _sending(kind: str, **parameters: Any) -> Callable[[Random, tuple[str, ...]], Script]:
+    """One order's request meets it: the first of a tick, or a later one."""
+    return lambda rng, symbols: [
+        {"kind": kind, "method": "POST", "path": ORDERS, "nth": rng.choice((1, 1, 2, 3)), **parameters}
+    ]
+
+
+def _any(kind: str, times: int = 1, *, writes: bool = True) -> Callable[[Random, tuple[str, ...]], Script]:
+    """Some request meets it: an order, a cancel, or a read of one kind."""
+
+    def script(rng: Random, symbols: tuple[str, ...]) -> Script:
+        targets = [("GET", path) for path in READS]
+        if writes:
+            targets += [("POST", ORDERS), ("DELETE", "/v2/orders/.+")] * 4
+        method, path = rng.choice(targets)
+        return [
+            {"kind": kind, "method": method, "path": path, "nth": rng.choice((1, 1, 2, 4)), "times": times}
+        ]
+
+    return script
+
+
+def _field(kind: str, *named: tuple[str, str]) -> Callable[[Random, tuple[str, ...]], Script]:
+    """One field of some answers is another than we know, or is not there."""
+
+    def script(rng: Random, symbols: tuple[str, ...]) -> Script:
+        path, name = rng.choice(named)
+        return [{"kind": kind, "path": path, "field": name, "nth": rng.choice((1, 2, 3)), "times": 3}]
+
+    return script
+
+
+def _update(kind: str) -> Callable[[Random, tuple[str, ...]], Script]:
+    return lambda rng, symbols: [{"kind": kind, "nth": rng.choice((1, 2, 3)), "times": 2}]
+
+
+def _one_side(rng: Random, symbols: tuple[str, ...]) -> Script:
+    line = {
+        "kind": "zero_sided_quote",
+        "symbol": rng.choice(symbols),
+        "nth": rng.choice((1, 2)),
+        "times": None,
+    }
+    return [{**line, "side": side} for side in rng.choice((("bid",), ("ask",), ("bid", "ask")))]
+
+
+@contextmanager
+def _halted(keeper: Keeper, rng: Random, symbols: tuple[str, ...]) -> Iterator[None]:
+    symbol = rng.choice(symbols)
+    keeper.halt(symbol)
+    yield
+    keeper.halt(symbol, halted=False)
+
+
+def _say(tell: int) -> None:
+    os.write(tell, b".")
+
+
+@contextmanager
+def _another_process(act: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """A fork that does `act`, which says when it is there, until the block ends."""
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        begin(None)
+        act(lambda: _say(tell))
+        os._exit(1)
+    os.close(tell)
+    try:
+        if select.select([told], [], [], PATIENCE_SECONDS)[0] and not os.read(told, 1):
+            raise RuntimeError("the process beside the desk ended before it was there")
+        yield
+    finally:
+        os.close(told)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _history_held(settings: Settings) -> AbstractContextManager[None]:
+    """Somebody has the history open for writing."""
+
+    def hold(there: Callable[[], None]) -> None:
+        connection = duckdb.connect(str(settings.data_dir / "history.duckdb"))
+        connection.execute("SELECT 1")
+        there()
+        signal.pause()
+
+    return _another_process(hold)
+
+
+def _listener(settings: Settings) -> AbstractContextManager[None]:
+    """The service that takes in trade updates; there once it has reconciled."""
+
+    def serve(there: Callable[[], None]) -> None:
+        close = Desk.close
+
+        def close_and_tell(desk: Desk) -> None:
+            close(desk)
+            there()
+
+        Desk.close = close_and_tell
+        with UpdateStream(settings, {}) as stream:
+            listen(lambda: Desk.open(settings, {}), stream.updates, threading.Event())
+
+    return _another_process(serve)
+
+
+def _impatient(desk: Desk, rng: Random) -> None:
+    desk.history = History(desk.history.path, retry_seconds=0.02)
+
+
+def _disk_full(desk: Desk, rng: Random) -> None:
+    """No file may grow beyond what the journal's log has by now and some pages more."""
+    written = max(path.stat().st_size for path in Path(desk.settings.data_dir).glob("journal.sqlite*"))
+    most = written + rng.randrange(0, 160_000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+
+def _skewed(desk: Desk, rng: Random) -> None:
+    """The broker's clock is years from this machine's."""
+    desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
+    desk.settings = desk.settings.model_copy(update={"timeout_seconds": 0.2})
+    desk.clock.sync()
+    risk.system_now_ns = system_now_ns
+
+
+FAULTS: dict[str, Fault] = {
+    "hang_after_commit": Fault(_sending("hang_after_commit", seconds=0.6), timeouts=HASTY),
+    "504_after_commit": Fault(_sending("gateway_timeout_after_commit")),
+    "reset_after_commit": Fault(_sending("reset_after_commit")),
+    "drop": Fault(_any("drop")),
+    "html_502": Fault(_any("html_502", times=2)),
+    "html_502_after_commit": Fault(_any("html_502_after_commit")),
+    "rate_limited": Fault(_any("rate_limited", times=4)),
+    "server_error": Fault(_any("server_error", times=2)),
+    "truncated_json": Fault(_any("truncated_json")),
+    "unknown_enum": Fault(
+        _field(
+            "unknown_enum",
+            (ORDERS, "status"),
+            ("/v2/orders/.+", "status"),
+            (ORDERS, "type"),
+            ("/v2/account/activities", "activity_type"),
+            ("/v2/account", "status"),
+        ),
+        locks=frozenset({"ORDER_STATE"}),  # an order that is over and is told to be what nobody knows
+    ),
+    "missing_field": Fault(
+        _field(
+            "missing_field",
+            (ORDERS, "filled_qty"),
+            (ORDERS, "id"),
+            ("/v2/orders/.+", "status"),
+            ("/v2/positions", "qty"),
+            ("/v2/account/activities", "cum_qty"),
+            ("/v2/account", "cash"),
+        )
+    ),
+    "stuck_pending_cancel": Fault(lambda rng, symbols: [{"kind": "stuck_pending_cancel", "calls": 6}]),
+    "ignored_cancel": Fault(
+        lambda rng, symbols: [
+            {"kind": "ignored_cancel", "method": "DELETE", "path": "/v2/orders/.+", "times": 2}
+        ]
+    ),
+    "position_lag": Fault(lambda rng, symbols: [{"kind": "position_lag", "reads": rng.choice((1, 2, 4))}]),
+    "missing_fill": Fault(
+        lambda rng, symbols: [{"kind": "missing_fill_activity", "reads": rng.choice((1, 2))}]
+    ),
+    "update_missing": Fault(_update("update_missing"), beside=_listener),
+    "update_duplicate": Fault(_update("update_duplicate"), beside=_listener),
+    "update_reordered": Fault(_update("update_reordered"), beside=_listener),
+    "zero_sided_quote": Fault(_one_side),
+    "symbol_halted": Fault(market=_halted),
+    "history_locked": Fault(beside=_history_held, afflict=_impatient),
+    "disk_full": Fault(afflict=_disk_full),
+    "clock_skew": Fault(afflict=_skewed),
+}
+
+
+@contextmanager
+def struck(
+    strike: Strike, keeper: Keeper, symbols: tuple[str, ...], settings: Settings, rng: Random
+) -> Iterator[None]:
+    """The fault lasts as long as the block."""
+    fault = FAULTS[strike.name]
+    script = fault.script(rng, symbols)
+    if script:
+        keeper.script(script)
+    market = nullcontext() if fault.market is None else fault.market(keeper, rng, symbols)
+    beside = nullcontext() if fault.beside is None else fault.beside(settings)
+    with market, beside:
+        yield
+    if script:
+        keeper.script([])

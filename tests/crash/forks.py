@@ -1,0 +1,195 @@
+"""Forks of this warm process: one for each run of a desk, one for each exchange.
+
+The process that forks has everything imported and compiled, and no connection open.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from trading_assets.errors import TradingAssetsError
+from trading_assets.exchange import bundled, venue
+from trading_assets.exchange.app import Urls, serve
+from trading_assets.exchange.tape_view import TapeView
+from trading_assets.market.bundle import BundledTape
+from trading_assets.market.sessions import Sessions
+from trading_assets.store import database
+
+PATIENCE_SECONDS = 60
+TOKEN = "crash-control-token"
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+_REFUSED, _FAILED = 3, 4
+_EXPECTED = (0, _REFUSED, -signal.SIGKILL, -signal.SIGALRM)
+
+
+def share() -> None:
+    """Have what is costly to make and does not change made once, before the first fork: the exchange's tape
+    and its view of it, and the SQL that SQLAlchemy compiles, which it keeps for each engine otherwise."""
+    bundled.BundledTape = cache(BundledTape)
+    bundled.Sessions = cache(Sessions)
+    venue.TapeView = cache(TapeView)
+    compiled: dict[Any, Any] = {}
+
+    def engine(*args: Any, **named: Any) -> Engine:
+        made = create_engine(*args, **named)
+        made.dialect.__class__ = _OneDialect
+        return made.execution_options(compiled_cache=compiled)
+
+    database.create_engine = engine
+
+
+class _OneDialect(SQLiteDialect_pysqlite):
+    """Equal to every other one: a part of the key under which compiled SQL is kept."""
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: killed, hung, with the error that it raised, or well."""
+
+    killed: bool = False
+    hung: bool = False
+    refused: str = ""  # a TradingAssetsError: the run failed as runs may
+    failed: str = ""  # any other exception: never right
+    answer: str = ""  # what the run returned
+
+    @property
+    def well(self) -> bool:
+        return not (self.killed or self.hung or self.refused or self.failed)
+
+
+def run_forked(run: Callable[[], str], log: Path | None = None) -> Ended:
+    """The run in a process of its own, and how that ended. What it logs goes to `log` or nowhere."""
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(told)
+        _run(run, tell, log)
+    os.close(tell)
+    with os.fdopen(told, "rb") as pipe:
+        text = pipe.read().decode()
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return Ended(
+        killed=code == -signal.SIGKILL,
+        hung=code == -signal.SIGALRM,
+        refused=text if code == _REFUSED else "",
+        failed=text or f"exit status {code}" if code not in _EXPECTED else "",
+        answer=text if code == 0 else "",
+    )
+
+
+def begin(log: Path | None) -> None:
+    """What every fork begins with: it says what it says to `log`, and does not outlive its parent."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _write_to(log)
+
+
+def _run(run: Callable[[], str], tell: int, log: Path | None) -> NoReturn:
+    code = _FAILED
+    try:
+        begin(log)
+        signal.alarm(PATIENCE_SECONDS)
+        os.write(tell, run().encode())
+        code = 0
+    except TradingAssetsError as error:
+        code = _REFUSED
+        os.write(tell, f"{type(error).__name__}: {error}".encode())
+    except BaseException:  # noqa: BLE001 - the parent reports it as a failure of the case
+        os.write(tell, traceback.format_exc().encode()[-60_000:])
+    finally:
+        os._exit(code)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """What this process says in the block goes nowhere."""
+    sys.stdout.flush()
+    kept = os.dup(1), os.dup(2)
+    _write_to(None)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for target, saved in enumerate(kept, 1):
+            os.dup2(saved, target)
+            os.close(saved)
+
+
+def _write_to(log: Path | None) -> None:
+    target = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    sys.stdout.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+class ForkedExchange:
+    """An embedded exchange served by a fork, on the state directory that it is given.
+
+    start_ns, fill_mode: of a new one
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        start_ns: int | None = None,
+        fill_mode: str = "ideal",
+        log: Path | None = None,
+    ) -> None:
+        told, tell = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(told)
+            _serve(state_dir, start_ns, fill_mode, tell, log)
+        os.close(tell)
+        with os.fdopen(told, "rb") as pipe:
+            line = pipe.readline()
+        if not line:
+            self.kill()
+            raise RuntimeError(f"the exchange on {state_dir} did not start")
+        self.url, self.control_url = json.loads(line)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end: what it answered is stored."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def _serve(state_dir: Path, start_ns: int | None, fill_mode: str, tell: int, log: Path | None) -> NoReturn:
+    def ready(urls: Urls) -> None:
+        os.write(tell, json.dumps(urls).encode() + b"\n")
+        os.close(tell)
+
+    try:
+        begin(log)
+        opened = bundled.open_venue(state_dir, start_ns=start_ns, fill_mode=fill_mode)
+        serve(opened, token=TOKEN, requests_per_minute=1_000_000, ready=ready)
+    except BaseException:  # noqa: BLE001 - whoever waits for `ready` sees that it did not come
+        traceback.print_exc()
+    finally:
+        os._exit(_FAILED)

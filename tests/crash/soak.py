@@ -1,0 +1,147 @@
+"""Cases of crashes and faults from the command line: the fixed choice, random ones without end, or one again.
+
+python tests/crash/soak.py --part 1/2         a part of the fixed choice, as the tests run it
+python tests/crash/soak.py --seconds 600      random cases; --seed begins elsewhere
+python tests/crash/soak.py --case CASE        one again; --log FILE keeps what desk and exchange said
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from choice import DEATHS, RECOVERED, RECOVERIES, SCENARIOS, Reached, chosen, drawn, random_cases
+from faults import FAULTS
+from judge import judge, summary
+from points import Point
+from scenario import prepare, scenario, warm
+from trial import ROOM, Case, Trial
+
+
+class Soak:
+    """Cases one after the other, with the scenarios' states that they begin from."""
+
+    def __init__(self, home: Path, log: Path | None = None) -> None:
+        self._home, self._log = home, log
+        (home / "warm").mkdir()
+        warm(home / "warm")
+        self.counts: Counter[str] = Counter()
+        self.failed: list[str] = []
+
+    def template(self, seed: int) -> Path:
+        """The scenario's state, played when it is first asked for."""
+        template = self._home / str(seed)
+        if not template.exists():
+            template.mkdir()
+            prepare(scenario(seed), template)
+        return template
+
+    def forget(self, seed: int) -> None:
+        shutil.rmtree(self._home / str(seed))
+
+    def reached(self, seed: int, *, recovered: bool = True) -> Reached:
+        """The points of the scenario's tick, and those of recoveries from its death while it sends."""
+
+        def points(case: Case) -> list[Point]:
+            trial = Trial(case, self.template(seed))
+            try:
+                return trial.points()
+            finally:
+                trial.close()
+
+        tick = points(Case(seed, None, None, 0))
+        deaths = [point for point in DEATHS if recovered and point in tick]
+        cases = [Case(seed, point, None, plan) for point in deaths for plan in RECOVERIES]
+        return Reached(tick, {(case.point, case.plan): points(case) for case in cases})
+
+    def play(self, case: Case, keep: Path | None = None) -> list[str]:
+        """What is wrong after the case; told at once, with the command that repeats it."""
+        trial = Trial(case, self.template(case.seed), log=self._log)
+        try:
+            evidence = trial.play()
+            wrong = judge(evidence)
+            if keep is not None:
+                evidence.keep(keep)
+        finally:
+            trial.close()
+        self.counts["cases"] += 1
+        if self.counts["cases"] % 100 == 0:
+            print(f"{self.counts['cases']} cases, {len(self.failed)} failed", file=sys.stderr, flush=True)
+        self.counts["ticks killed"] += evidence.hit
+        self.counts["with a fault"] += case.strike is not None
+        self.counts["runs of the desk"] += len(evidence.ends)
+        if wrong:
+            self.failed.append(str(case))
+            print(f"FAILED {case}", *(f"  {one}" for one in wrong), f"  {summary(evidence)}", sep="\n")
+            print(f"  again: python tests/crash/soak.py --case '{case}'", flush=True)
+        return wrong
+
+    def report(self, seconds: float, seeds: Iterable[int]) -> str:
+        listed = sorted(seeds)
+        counts = ", ".join(f"{number} {what}" for what, number in self.counts.items())
+        used = f"{sum(os.times()[:4]) / max(self.counts['cases'], 1):.2f} s of a core each"
+        return f"{counts}; {len(self.failed)} failed; {seconds:.0f} s, {used}; scenarios {_ranges(listed)}"
+
+
+def _ranges(seeds: list[int]) -> str:
+    return f"{seeds[0]}–{seeds[-1]}" if seeds == list(range(seeds[0], seeds[0] + len(seeds))) else str(seeds)
+
+
+@contextmanager
+def _soak(log: Path | None = None) -> Iterator[Soak]:
+    home = Path(tempfile.mkdtemp(prefix="crash-past-", dir=ROOM))
+    try:
+        yield Soak(home, log)
+    finally:
+        shutil.rmtree(home)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--part", help="K/N: the K-th of N parts of the fixed choice")
+    what.add_argument("--seconds", type=float, help="random cases for so long")
+    what.add_argument("--case", help="one case, as a failure printed it")
+    parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
+    parser.add_argument("--fault", choices=sorted(FAULTS), help="the only one of the random cases")
+    parser.add_argument("--log", type=Path, help="what the processes of a --case said")
+    parser.add_argument("--keep", type=Path, help="where the evidence of a --case goes")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # and what is under way is put away
+    began = time.monotonic()
+    with _soak(arguments.log) as soak:
+        if arguments.case:
+            seeds = {Case.read(arguments.case).seed}
+            soak.play(Case.read(arguments.case), arguments.keep)
+        elif arguments.part:
+            part, parts = map(int, arguments.part.split("/"))
+            seeds = set(SCENARIOS)
+            reached = {seed: soak.reached(seed, recovered=seed in RECOVERED) for seed in SCENARIOS}
+            for case in chosen(reached)[part - 1 :: parts]:
+                soak.play(case)
+        else:
+            seeds = set()
+            for seed, number in drawn(arguments.seed):
+                seeds.add(seed)
+                for case in random_cases(seed, soak.reached(seed), number, arguments.fault):
+                    soak.play(case)
+                    if time.monotonic() - began > arguments.seconds:
+                        break
+                soak.forget(seed)
+                if time.monotonic() - began > arguments.seconds:
+                    break
+        print(soak.report(time.monotonic() - began, seeds))
+    return 1 if soak.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

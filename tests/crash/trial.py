@@ -1,0 +1,261 @@
+"""One case: a tick killed at a point, with a fault of the exchange or of the machine, and its recovery.
+
+A case is named by what it does (`Case.read(str(case)) == case`), so that one command repeats it exactly.
+What it leaves is evidence; whether that is right is `judge`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from faults import FAULTS, PATIENT, Strike, struck
+from forks import TOKEN, Ended, ForkedExchange, run_forked
+from points import Point, Track
+from scenario import MINUTE_NS, SECOND_NS, Scenario, give, open_desk, run, scenario, sessions
+
+from trading_assets.engine import follow, risk, submit
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.exchange.keeper import Keeper
+from trading_assets.market.clock import VenueClock
+
+ROOM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
+MOST_SWEEPS = 12
+SWEEPS_IN_SESSION = 3
+# Pauses that wait for a network, for an exchange on loopback.
+submit.LOOKUP_PAUSES_SECONDS = (0.0, 0.005, 0.01)
+follow.POLL_SECONDS = 0.002
+follow.CANCEL_PATIENCE_SECONDS = 0.1
+
+
+class Move(NamedTuple):
+    """One run of the desk in a recovery: what it is, and how far time moves on before it."""
+
+    kind: (
+        str  # again: the tick once more; next: the tick after it; protect; kill: protect, with the switch set
+    )
+    after_ns: int
+
+
+PLANS: tuple[tuple[Move, ...], ...] = (
+    (Move("again", 0), Move("protect", 35 * SECOND_NS)),
+    (Move("protect", 20 * SECOND_NS), Move("protect", 45 * SECOND_NS)),
+    (Move("protect", 0), Move("next", 5 * MINUTE_NS)),
+    (Move("next", 5 * MINUTE_NS),),
+    (Move("again", 150 * SECOND_NS),),
+    (Move("kill", 10 * SECOND_NS),),
+    (Move("protect", 1 * SECOND_NS), Move("again", 1 * SECOND_NS), Move("next", 5 * MINUTE_NS)),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    seed: int  # of the scenario
+    point: Point | None  # where the tick is killed; None: nowhere
+    strike: Strike | None
+    plan: int
+    second: Point | None = None  # where the first run of the recovery is killed too
+
+    def __str__(self) -> str:
+        parts = (self.seed, self.point, self.strike, self.plan, self.second)
+        return ",".join("-" if part is None else str(part) for part in parts)
+
+    @staticmethod
+    def read(text: str) -> Case:
+        seed, point, strike, plan, second = text.split(",")
+        return Case(
+            int(seed),
+            None if point == "-" else Point.read(point),
+            None if strike == "-" else Strike.read(strike),
+            int(plan),
+            None if second == "-" else Point.read(second),
+        )
+
+
+@dataclass
+class Evidence:
+    """What a case leaves to be judged."""
+
+    case: Case
+    scenario: Scenario
+    desk_journal: Path
+    exchange_journal: str = ""
+    ends: list[tuple[str, Ended]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # runs that ended as none may
+    killed_from: int | None = None  # lines of the exchange's journal when the kill switch was set
+    hit: bool = False  # whether the tick was killed at its point
+
+    def keep(self, directory: Path) -> None:
+        """Into a directory, to be judged again by `kept`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.desk_journal)) as desk:  # its log is not in the file itself
+            desk.execute("VACUUM INTO ?", (str(directory / "journal.sqlite"),))
+        (directory / "exchange.txt").write_text(self.exchange_journal)
+        told = {
+            "case": str(self.case),
+            "ends": [(kind, asdict(ended)) for kind, ended in self.ends],
+            "problems": self.problems,
+            "killed_from": self.killed_from,
+        }
+        (directory / "evidence.json").write_text(json.dumps(told))
+
+    @staticmethod
+    def kept(directory: Path) -> Evidence:
+        told = json.loads((directory / "evidence.json").read_text())
+        case = Case.read(told["case"])
+        return Evidence(
+            case,
+            scenario(case.seed),
+            directory / "journal.sqlite",
+            (directory / "exchange.txt").read_text(),
+            [(kind, Ended(**ended)) for kind, ended in told["ends"]],
+            told["problems"],
+            told["killed_from"],
+        )
+
+
+class Trial:
+    """A case under way: its copy of the scenario's state, its exchange, and the desk's runs."""
+
+    def __init__(self, case: Case, template: Path, *, log: Path | None = None) -> None:
+        self.case, self.scenario, self._log = case, scenario(case.seed), log
+        self.home = Path(tempfile.mkdtemp(prefix="crash-", dir=ROOM))
+        shutil.copytree(template, self.home, dirs_exist_ok=True)
+        self._exchange = ForkedExchange(self.home / "exchange", log=log)
+        self._keeper = Keeper(self._exchange.control_url, TOKEN)
+        self._settings = self.scenario.settings(self.home / "desk", self._exchange)
+        self._rng = Random(str(case))
+        self._struck_by: Strike | None = None
+        self.evidence = Evidence(case, self.scenario, self.home / "desk" / "journal.sqlite")
+
+    def close(self) -> None:
+        self._keeper.close()
+        self._exchange.kill()
+        shutil.rmtree(self.home)
+
+    def points(self) -> list[Point]:
+        """Every point that the tick comes to when nothing fails; of a case that is killed at a point those
+        that the first run of its recovery comes to."""
+        ended = self._run("tick", Track(self.case.point))
+        if ended.killed:
+            move = PLANS[self.case.plan][0]
+            self._wait(move.after_ns)
+            self.evidence.killed_from = 0 if move.kind == "kill" else None
+            ended = self._run(move.kind, Track())
+        if not ended.well:
+            raise RuntimeError(f"case {self.case} fails by itself: {ended}")
+        return [Point.read(line) for line in ended.answer.splitlines()[:-1]]
+
+    def play(self) -> Evidence:
+        """Kill the tick, recover, and go on until nothing is under way."""
+        with self._met("tick"):
+            self.evidence.hit = self._run("tick", Track(self.case.point)).killed
+        at_rest = False
+        with self._met("recovery"):
+            for number, move in enumerate(PLANS[self.case.plan]):
+                self._wait(move.after_ns)
+                if move.kind == "kill":
+                    self.evidence.killed_from = len(self._keeper.journal().splitlines())
+                at_rest = self._rests(move.kind, Track(self.case.second if number == 0 else None))
+        if not at_rest or (self.case.strike is not None and self.case.strike.phase == "recovery"):
+            self._sweep()
+        self.evidence.exchange_journal = self._keeper.journal()
+        return self.evidence
+
+    def _sweep(self) -> None:
+        """Protect until a run finds nothing to do: within the session first, then after its close."""
+        close_ns = sessions().close_ns(self.scenario.session)
+        for number in range(MOST_SWEEPS):
+            now_ns = self._keeper.now_ns()
+            past_close = number >= SWEEPS_IN_SESSION and now_ns < close_ns
+            self._wait(close_ns + SECOND_NS - now_ns if past_close else 35 * SECOND_NS)
+            if self._rests("protect", Track()):
+                return
+        last = self.evidence.ends[-1][1].answer.splitlines()[-1:]
+        self.evidence.problems.append(f"not at rest after {MOST_SWEEPS} sweeps: {last}")
+
+    def _rests(self, kind: str, track: Track) -> bool:
+        """Whether a run of the desk found nothing to do, and leaves nothing under way."""
+        before = self._keeper.journal()
+        ended = self._run(kind, track)
+        if not ended.well or json.loads(ended.answer.splitlines()[-1]):
+            return False
+        return self._keeper.journal() == before
+
+    def _wait(self, for_ns: int) -> None:
+        if for_ns:
+            self._keeper.move_to(self._keeper.now_ns() + for_ns)
+
+    @contextmanager
+    def _met(self, phase: str) -> Iterator[None]:
+        """The case's fault, if it is one of this phase."""
+        strike = self.case.strike
+        if strike is None or strike.phase != phase:
+            yield
+            return
+        self._struck_by = strike
+        with struck(strike, self._keeper, self.scenario.symbols, self._settings, self._rng):
+            yield
+        self._struck_by = None
+        (self.home / "desk" / "rate_limit").unlink(missing_ok=True)  # the minute of a 429 is over with it
+
+    def _run(self, kind: str, track: Track) -> Ended:
+        """One run of the desk in a process of its own."""
+        fault = None if self._struck_by is None else FAULTS[self._struck_by.name]
+        act, rng = self._act(kind), Random(f"{self.case} {len(self.evidence.ends)}")
+
+        def forked() -> str:
+            track.lay()
+            environ = {"KILL_SWITCH": "1"} if self.evidence.killed_from is not None else None
+            with open_desk(self._settings, environ, PATIENT if fault is None else fault.timeouts) as desk:
+                if self.scenario.runs:
+                    desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
+                    risk.system_now_ns = desk.clock.now_ns
+                if fault is not None and fault.afflict is not None:
+                    fault.afflict(desk, rng)
+                act(desk)
+                standing = json.dumps(_under_way(desk))
+            return "\n".join([*map(str, track.reached), standing])
+
+        ended = run_forked(forked, self._log)
+        self.evidence.ends.append((kind, ended))
+        if ended.hung:
+            self.evidence.problems.append(f"{kind} hung")
+        if ended.failed:
+            self.evidence.problems.append(f"{kind} failed: {ended.failed}")
+        if ended.refused and fault is None:
+            self.evidence.problems.append(f"{kind} was refused: {ended.refused}")
+        return ended
+
+    def _act(self, kind: str) -> Callable[[Desk], object]:
+        it = self.scenario
+        if kind in ("tick", "again"):
+            return lambda desk: run(desk, it.session, it.tick_ns, new_execution_id(), whole=it.whole)
+        if kind == "next":
+            now_ns = self._keeper.now_ns()
+            return lambda desk: self._next_tick(desk, now_ns)
+        return lambda desk: protect_alone(desk, new_execution_id())
+
+    def _next_tick(self, desk: Desk, now_ns: int) -> None:
+        it = self.scenario
+        give(desk, it.session, now_ns, it.later, stored=not it.whole)
+        run(desk, it.session, now_ns, new_execution_id(), whole=it.whole)
+
+
+def _under_way(desk: Desk) -> dict[str, list[str]]:
+    """What keeps the book from being at rest."""
+    found = {
+        "orders": [f"{order.intent.symbol} {order.state}" for order in desk.journal.open_orders(desk.book)],
+        "breaks": [f"{one.kind} {one.subject}" for one in desk.journal.open_breaks(desk.book)],
+    }
+    return {name: listed for name, listed in found.items() if listed}
