@@ -23,7 +23,6 @@ from trading_assets.market.clock import monotonic_ns
 log = get_logger(__name__)
 
 WINDOW_S = 60.0  # Alpaca counts by the minute
-VIRTUAL_S = 1.0  # a venue whose time is not the world's: its minute may be over at any moment
 KEPT_FOR_WRITES = 0.1  # of the limit
 SCOPES = ("trading", "data")  # Alpaca counts each API by itself
 
@@ -70,7 +69,10 @@ class RateBudget:
             )
         except (KeyError, ValueError):
             return
-        over_ns = self._now_ns() + int(_seconds_left(reset, headers.get("Date")) * 1e9)
+        left = _seconds_left(reset, headers.get("Date"))
+        if left is None:
+            return
+        over_ns = self._now_ns() + int(left * 1e9)
         with self._row(scope) as row:
             row.write(Allowance(limit, 0 if status == 429 else remaining, reset, over_ns))
 
@@ -119,11 +121,11 @@ class _Row(NamedTuple):
             log.warning("rate limit not noted", why=str(error))
 
 
-def _seconds_left(reset_epoch_s: int, date: str | None) -> float:
-    """Until the window ends, by the broker's own two times. They do not fit together where its time is
-    virtual: the embedded exchange's reset is, its Date header is not."""
+def _seconds_left(reset_epoch_s: int, date: str | None) -> float | None:
+    """Until the window ends, by the broker's own two times. None where they do not fit together: then its
+    time is virtual, as the embedded exchange's, and its minute may be over at any moment."""
     try:
-        left = reset_epoch_s - parsedate_to_datetime(date).timestamp() if date else VIRTUAL_S
+        left = reset_epoch_s - parsedate_to_datetime(date).timestamp() if date else 0.0
     except ValueError:
-        left = VIRTUAL_S
-    return left if 0 < left <= WINDOW_S else VIRTUAL_S
+        return None
+    return left if 0 < left <= WINDOW_S else None
