@@ -57,7 +57,8 @@ conformance: setup
 	$(BIN)/python tests/conformance/conformance.py
 
 crash: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/crash/killed_at_every_step_1.py tests/crash/killed_at_every_step_2.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/crash/killed_at_every_step_1.py tests/crash/killed_at_every_step_2.py \
+		tests/crash/one_at_a_time.py tests/crash/a_day_of_ticks.py
 
 soak: setup
 	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)
