@@ -102,7 +102,7 @@ def plant_order(
         limits=(nan,) * CODE_COUNT,
         gate_input={},
     )
-    desk.journal.record_intent(verdict, intent)
+    desk.journal.record_intents([(verdict, intent)])
     record = desk.journal.order(client_id)
     for state in states:
         record = desk.journal.transition(client_id, state, at_ns=now)

@@ -27,7 +27,7 @@ _START = """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelec
   __typename ... on PythonError { message } } }"""
 _STOP = """mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }"""
 _SENSOR = """query($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
-  ... on Sensor { sensorState { id } } } }"""
+  ... on Sensor { sensorState { id status } } } }"""
 _TICKS = """query($selector: ScheduleSelector!) { scheduleOrError(scheduleSelector: $selector) {
   ... on Schedule { scheduleState { ticks(limit: 10) { status skipReason runIds timestamp } } } } }"""
 _TRADING_HOURS = {**REPOSITORY, "scheduleName": "trading_hours"}
@@ -50,12 +50,21 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
     )
     while not desk.said().startswith("Ready."):
         assert desk.process.poll() is None, desk.logs()
-    # It would ask for a tick before the minute. Stopped here, so that an evaluation under way is long over.
-    sensor = desk.graphql(_SENSOR, selector={**REPOSITORY, "sensorName": "signal_inbox"})
-    stopped = desk.graphql(_STOP, id=sensor["sensorOrError"]["sensorState"]["id"])
-    assert stopped["stopSensor"]["__typename"] == "StopSensorMutationResult"
+    desk.wait("the signals' sensor stopped", lambda: inbox_sensor_stopped(desk))
     yield desk
     desk.end()
+
+
+def inbox_sensor_stopped(desk: RunningDesk) -> bool:
+    """Stop the sensor, which would ask for a tick before the minute. The end of an evaluation that was under
+    way at the stop writes the state that it began with: RUNNING."""
+    selector = {**REPOSITORY, "sensorName": "signal_inbox"}
+    state = desk.graphql(_SENSOR, selector=selector)["sensorOrError"]["sensorState"]
+    stopped = desk.graphql(_STOP, id=state["id"])
+    assert stopped["stopSensor"]["__typename"] == "StopSensorMutationResult"
+    time.sleep(3)
+    state = desk.graphql(_SENSOR, selector=selector)["sensorOrError"]["sensorState"]
+    return bool(state["status"] == "STOPPED")
 
 
 def ticks(desk: RunningDesk, status: str) -> list[dict[str, Any]]:

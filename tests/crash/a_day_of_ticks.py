@@ -16,7 +16,7 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.engine.chain import run_tick
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.signalling import receive
-from trading_assets.engine.tick import NotThisTick
+from trading_assets.market.clock import ClockUnread
 
 pytestmark = pytest.mark.slow
 
@@ -114,12 +114,8 @@ def _tick(ground: Ground, tick_ns: int, chance: random.Random) -> str:
             report = run_tick(desk, ground.session, tick_ns, new_execution_id())
     except BrokerError as error:
         return type(error).__name__
-    except NotThisTick:
-        if desk.clock.synced:
-            raise
-        return (
-            "no time"  # the broker's clock was not to be read, and the last known one stood before the tick
-        )
+    except ClockUnread:
+        return "no time"
     return "decided with problems" if report.problems else "decided"
 
 

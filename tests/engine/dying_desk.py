@@ -40,7 +40,7 @@ def main(settings: str, session: str, tick_ns: str, point: str) -> None:
     with Desk.open(Settings.model_validate_json(settings), environ={}) as desk:
         match point:
             case "intent":
-                target, name, when = desk.journal, "record_intent", lambda *_: True
+                target, name, when = desk.journal, "record_intents", lambda *_: True
             case "submitting":
                 target, name = desk.journal, "transition"
                 when = lambda _, to, **__: to is State.SUBMITTING  # noqa: E731

@@ -88,11 +88,11 @@ def stop_after_the_gate(desk: Desk, gate: Gate) -> None:
     """The first intent is durable; its halt state is still to be read again."""
     real = desk.journal
 
-    def record_intent(*about: object) -> None:
-        real.record_intent(*about)  # type: ignore[arg-type]
+    def record_intents(*about: object) -> None:
+        real.record_intents(*about)  # type: ignore[arg-type]
         gate.wait_here()
 
-    desk.journal = Altered(real, record_intent=record_intent)
+    desk.journal = Altered(real, record_intents=record_intents)
 
 
 def by_command(desk: Desk, config_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protect import protect_alone
 from trading_assets.engine.submit import UNRESOLVED_LOCK
+from trading_assets.store.journal import Lease
 from trading_assets.store.records import OrderRecord
 
 SECOND_NS = 1_000_000_000
+ABOVE_THE_MARKET = Decimal("1.004")  # rests there, inside the collar of an exit
 DYING_DESK = Path(__file__).with_name("dying_desk.py")
 
 
@@ -196,32 +199,41 @@ def test_the_slices_of_an_exit_that_a_kill_dropped_are_the_next_attempts(ground:
         assert not desk.broker.positions()
 
 
-def test_the_slices_of_an_exit_that_a_crash_left_out_are_the_next_attempt(ground: Ground) -> None:
+@pytest.mark.parametrize("at_work", [False, True], ids=["the first filled", "the first at work"])
+def test_the_slices_of_an_exit_that_a_crash_left_unsent_are_sold_as_its_next_attempt(
+    ground: Ground, at_work: bool
+) -> None:
     now = ground.go_to_tick(0)
     with ground.desk() as desk:
         signalling.receive(desk, "AAPL", 1.0)
         prepare(desk, ground.session, now)
         (bought,) = execute(desk, ground.session, now).orders
     now = ground.go_to_tick(1)
-    in_slices = float(bought.intent.limit_price * 3)
-    with ground.desk(max_order_notional=in_slices) as desk:
-        signalling.receive(desk, "AAPL", -1.0)
+    with ground.desk(max_order_notional=float(bought.intent.limit_price * 3)) as desk:
+        ask = desk.broker.quotes(["AAPL"])["AAPL"].ask
+        assert ask is not None
+        signalling.receive(desk, "AAPL", -1.0, limit_price=ask * ABOVE_THE_MARKET if at_work else None)
         prepare(desk, ground.session, now)
-        journal, left = desk.journal, 1
+        journal, left = desk.journal, 2  # renewals: before the slices are journaled, before the first leaves
 
-        def record_once(*about: object) -> None:
+        def renew_twice(lease: Lease) -> Lease:
             nonlocal left
             left -= 1
             if left < 0:
                 raise KeyboardInterrupt  # the process ends between two slices
-            journal.record_intent(*about)
+            return journal.renew_lease(lease)
 
-        desk.journal = Altered(journal, record_intent=record_once)
+        desk.journal = Altered(journal, renew_lease=renew_twice)
         with pytest.raises(KeyboardInterrupt):
             execute(desk, ground.session, now)
-        (first,) = journal.open_orders(desk.book)
         desk.journal = journal
+        first, *unsent = journal.open_orders(desk.book)
+        assert {order.state for order in unsent} == {"INTENT"}
         report = execute(desk, ground.session, now)
+        if at_work:
+            assert not report.orders  # its attempt is not over
+            ground.move_quote(desk, "AAPL", "1.01")
+            report = execute(desk, ground.session, now)
         assert {(order.intent.attempt, order.state) for order in report.orders} == {(2, "FILLED")}
         first = journal.order(first.intent.client_order_id)
         assert first.filled_qty + sum(order.filled_qty for order in report.orders) == bought.filled_qty
@@ -237,13 +249,13 @@ def test_a_refused_second_attempt_is_not_sent_a_third_time(ground: Ground) -> No
         journal, broker = desk.journal, desk.broker
 
         def record_then_kill(*about: object) -> None:
-            journal.record_intent(*about)
+            journal.record_intents(*about)
             killed(desk)
 
         def refuse(_: NewOrder) -> OrderState:
             raise Rejected(403, 40310000, "scripted")
 
-        desk.journal = Altered(journal, record_intent=record_then_kill)
+        desk.journal = Altered(journal, record_intents=record_then_kill)
         (first,) = execute(desk, ground.session, now).orders
         desk.journal, desk.broker = journal, Altered(broker, submit=refuse)
         operator.rearm(desk, reason="test", author="test")

@@ -3,7 +3,7 @@ gate and wire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -38,13 +38,13 @@ from trading_assets.broker.port import (
 from trading_assets.core.codes import Code, failed_codes
 from trading_assets.core.gate import reason
 from trading_assets.core.words import HaltState, Side
-from trading_assets.engine import submit
 from trading_assets.engine.decide import Decision, decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel, follow
 from trading_assets.engine.halts import Cause, in_force, latch
 from trading_assets.engine.inputs import Phase
 from trading_assets.engine.reconcile import reconcile
+from trading_assets.engine.send import send_approved
 from trading_assets.engine.submit import UNRESOLVED_LOCK
 from trading_assets.market.clock import VenueClock
 from trading_assets.store.journal import Journal, LeaseLost
@@ -297,12 +297,12 @@ def test_a_kill_after_the_intent_is_stored_drops_the_order(desk: Desk) -> None:
     posts = scripted(desk)
     journal = desk.journal
 
-    def then_killed(verdict: VerdictRecord, intent: IntentRecord) -> None:
-        journal.record_intent(verdict, intent)
+    def then_killed(approved: Sequence[tuple[VerdictRecord, IntentRecord]]) -> None:
+        journal.record_intents(approved)
         kill_elsewhere(desk)
 
     decision = decided(desk, signal(desk))
-    desk.journal = Altered(journal, record_intent=then_killed)
+    desk.journal = Altered(journal, record_intents=then_killed)
     (order,) = send(desk, decision)
     assert order.state == "DROPPED"
     assert "KILL" in order.detail
@@ -375,20 +375,9 @@ def test_a_process_that_lost_its_lease_journals_and_sends_nothing(desk: Desk) ->
     lease = desk.journal.acquire_lease(desk.book, "slow", ttl_seconds=0.0)
     desk.journal.acquire_lease(desk.book, "next")
     with pytest.raises(LeaseLost):
-        submit.submit(desk, lease, decision.approved[0], _intent_of(decision))
+        send_approved(desk, lease, decision)
     assert not desk.journal.orders(desk.book)
     assert not at_broker(desk)
-
-
-def _intent_of(decision: Decision) -> IntentRecord:
-    verdict = decision.approved[0]
-    names = set(IntentRecord.__slots__) & set(VerdictRecord.__slots__)
-    return IntentRecord(
-        **{name: getattr(verdict, name) for name in names},
-        extended_hours=False,
-        signal_as_of_ns=verdict.at_ns,
-        created_ns=verdict.at_ns,
-    )
 
 
 def test_every_order_of_an_execution_looks_at_the_halt_state_anew(desk: Desk) -> None:

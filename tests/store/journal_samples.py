@@ -80,7 +80,8 @@ def add_intent(journal: Journal, client_order_id: str, **changes: Any) -> None:
     shared = {
         key: value for key, value in changes.items() if key in ("book", "session", "symbol", "reducing")
     }
-    journal.record_intent(verdict(client_order_id, **shared), intent(client_order_id, **changes))
+    approved = verdict(client_order_id, **shared), intent(client_order_id, **changes)
+    journal.record_intents([approved])
 
 
 def fill(cum_qty: str = "1", **changes: Any) -> FillRecord:

@@ -53,7 +53,7 @@ def test_verdicts_are_found_by_session_tick_and_order_in_the_gates_order(journal
 
 
 def test_an_intent_is_an_order_in_intent_with_one_event(journal: Journal) -> None:
-    journal.record_intent(samples.verdict(), samples.intent())
+    journal.record_intents([(samples.verdict(), samples.intent())])
     order = journal.order("ta-1")
     assert order.intent == samples.intent()
     assert (order.state, order.filled_qty, order.submitted_ns) == (S.INTENT, Decimal(0), None)
@@ -73,24 +73,34 @@ def test_an_intent_is_an_order_in_intent_with_one_event(journal: Journal) -> Non
 )
 def test_no_intent_without_a_verdict_that_approves_it(journal: Journal, verdict: object) -> None:
     with pytest.raises(InvalidInput, match="does not approve"):
-        journal.record_intent(verdict, samples.intent())
+        journal.record_intents([(verdict, samples.intent())])
     assert journal.orders(BOOK) == []
     assert journal.verdicts(BOOK) == []
 
 
 def test_the_same_intent_twice_is_refused_and_leaves_the_first(journal: Journal) -> None:
-    journal.record_intent(samples.verdict(), samples.intent())
+    journal.record_intents([(samples.verdict(), samples.intent())])
     journal.transition("ta-1", S.SUBMITTING, at_ns=TICK_NS + 1)
     other_run = samples.verdict(verdict_id="ta-1:run-2", execution_id="run-2")
     with pytest.raises(DuplicateIntent, match="ta-1"):
-        journal.record_intent(other_run, samples.intent(verdict_id="ta-1:run-2"))
+        journal.record_intents([(other_run, samples.intent(verdict_id="ta-1:run-2"))])
     assert journal.order("ta-1").state == S.SUBMITTING
     assert len(journal.verdicts(BOOK)) == 1
 
 
+def test_the_slices_of_a_decision_become_intents_all_or_none(journal: Journal) -> None:
+    one, two = ((samples.verdict(name), samples.intent(name)) for name in ("ta-1", "ta-2"))
+    journal.record_intents([one, two])
+    assert [order.intent for order in journal.open_orders(BOOK)] == [one[1], two[1]]
+    three = samples.verdict("ta-3"), samples.intent("ta-3")
+    with pytest.raises(DuplicateIntent, match="ta-2"):
+        journal.record_intents([three, two])
+    assert len(journal.orders(BOOK)) == len(journal.verdicts(BOOK)) == 2
+
+
 def test_an_intent_that_cannot_be_stored_leaves_no_part_of_it(journal: Journal) -> None:
     with pytest.raises(Exception, match="finite"):
-        journal.record_intent(samples.verdict(), samples.intent(qty=Decimal("NaN")))
+        journal.record_intents([(samples.verdict(), samples.intent(qty=Decimal("NaN")))])
     assert journal.verdicts(BOOK) == []
     assert journal.orders(BOOK) == []
 

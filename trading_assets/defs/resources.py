@@ -78,7 +78,8 @@ class DeskResource(dg.ConfigurableResource[Any]):
         """The desk at the run's tick.
 
         Raises dagster.Failure for a run of a backfill or a range and for a partition that is not the
-        current session, NotThisTick for a tick that is still to come or was missed.
+        current session, NotThisTick for a tick that is still to come or was missed, ClockUnread where the
+        venue does not tell the time.
         """
         from trading_assets.engine.tick import refuse_other_times
 

@@ -77,8 +77,8 @@ def run_tick(
 ) -> TickReport:
     """Bars to reconciled positions at one tick. `progress` is told each step as it begins.
 
-    Raises NotThisTick, LeaseHeld and BrokerError as `engine.tick.execute` does. What fails before or
-    after the orders is in the report.
+    Raises NotThisTick, LeaseHeld, BrokerError and ClockUnread as `engine.tick.execute` does. What fails
+    before or after the orders is in the report.
     """
     desk.clock.sync()
     refuse_other_times(desk, session, tick_ns)

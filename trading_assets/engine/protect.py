@@ -26,7 +26,7 @@ from trading_assets.engine.risk import broker_clock, keep_close_equity, observe,
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.stop_costs import began_on, stop_costs
-from trading_assets.engine.submit import NS, recover, remaining, see_kill_switch
+from trading_assets.engine.submit import NS, UNSENT, recover, remaining, see_kill_switch
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import LockRecord, OrderRecord, VerdictRecord
@@ -242,7 +242,8 @@ def _stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
 
 
 def _unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list[ForcedExit]:
-    """The next attempt for the shares that a symbol's last decision of the session was to sell, and did not.
+    """The next attempt for the shares that a symbol's last decision of the session was to sell, and did not,
+    because the market was not there, or because the desk died before it had sent them all.
 
     taken: symbols that a stop or a flatten sells already
     """
@@ -265,7 +266,7 @@ def _unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> lis
                 for record in orders
                 if record.intent.decision_id == intent.decision_id
                 and record.intent.attempt == intent.attempt
-                and State(record.state) in _UNFILLED
+                and (State(record.state) in _UNFILLED or record.detail == UNSENT)
             ),
             Decimal(0),
         )

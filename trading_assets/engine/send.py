@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import numpy as np
 
 from trading_assets.core.gate import pass_line, reject_line
@@ -33,18 +35,34 @@ def store_input(desk: Desk, given: DecisionInput) -> None:
 
 
 def send_approved(desk: Desk, lease: Lease, decision: Decision) -> list[OrderRecord]:
-    """Keep every verdict; submit the approved ones one after the other. Returns the sent orders."""
+    """Keep every verdict; submit the approved ones one after the other. Returns the sent orders.
+
+    All slices of an exit are intents before its first one leaves, so that a crash between two of them
+    leaves on record what is still to be sold.
+    """
     sent = []
-    for verdict in decision.verdicts:
-        order = Order(**verdict.gate_input["order"])
-        if verdict.failed:
-            measured, limits = np.array(verdict.measured), np.array(verdict.limits)
-            log.warning(reject_line(verdict.symbol, order, verdict.failed, verdict.cause, measured, limits))
-            desk.journal.record_refusal(verdict)
+    for _, cut in groupby(decision.verdicts, lambda verdict: (verdict.decision_id, bool(verdict.failed))):
+        verdicts = list(cut)
+        for verdict in verdicts:
+            _log_verdict(verdict)
+        if verdicts[0].failed:
+            for verdict in verdicts:
+                desk.journal.record_refusal(verdict)
             continue
-        log.info(pass_line(verdict.symbol, order))
-        sent.append(submit(desk, lease, verdict, _intent(desk, verdict)))
+        intents = [_intent(desk, verdict) for verdict in verdicts]
+        desk.journal.renew_lease(lease)
+        desk.journal.record_intents(list(zip(verdicts, intents, strict=True)))
+        sent += [submit(desk, lease, intent) for intent in intents]
     return sent
+
+
+def _log_verdict(verdict: VerdictRecord) -> None:
+    order = Order(**verdict.gate_input["order"])
+    if not verdict.failed:
+        log.info(pass_line(verdict.symbol, order))
+        return
+    measured, limits = np.array(verdict.measured), np.array(verdict.limits)
+    log.warning(reject_line(verdict.symbol, order, verdict.failed, verdict.cause, measured, limits))
 
 
 def _intent(desk: Desk, verdict: VerdictRecord) -> IntentRecord:

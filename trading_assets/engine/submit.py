@@ -31,24 +31,24 @@ from trading_assets.engine.halts import Cause, latch
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import IntentRecord, OrderRecord, VerdictRecord
+from trading_assets.store.records import IntentRecord, OrderRecord
 
 log = get_logger(__name__)
 
 NS = 1_000_000_000
 UNRESOLVED_LOCK = "UNRESOLVED_ORDER"
+UNSENT = "found unsent at start"  # why a recovery drops an intent
 CLEAN_SWEEPS_TO_ABANDON = 2
 LOOKUP_PAUSES_SECONDS = (0.0, 0.25, 1.0)  # before each look after an answer that did not come
 
 
-def submit(desk: Desk, lease: Lease, verdict: VerdictRecord, intent: IntentRecord) -> OrderRecord:
-    """Journal the intent, look at the halt state and the signal's age once more, send.
+def submit(desk: Desk, lease: Lease, intent: IntentRecord) -> OrderRecord:
+    """Look at the halt state and the age of a journaled intent's signal once more, and send it.
 
     Returns where the order stands after the broker's answer: ACCEPTED and further, REJECTED,
     UNKNOWN, or DROPPED when it was not sent. Needs the book's lease.
     """
     desk.journal.renew_lease(lease)
-    desk.journal.record_intent(verdict, intent)
     obstacle = _obstacle(desk, intent)
     if obstacle:
         log.warning(
@@ -177,9 +177,7 @@ def recover(desk: Desk) -> list[OrderRecord]:
     for record in desk.journal.open_orders(desk.book):
         state = State(record.state)
         if state is State.INTENT:
-            recovered.append(
-                _move(desk, record.intent.client_order_id, State.DROPPED, "found unsent at start")
-            )
+            recovered.append(_move(desk, record.intent.client_order_id, State.DROPPED, UNSENT))
         elif state is State.SUBMITTING:
             unknown = _move(desk, record.intent.client_order_id, State.UNKNOWN, "found submitting at start")
             recovered.append(resolve(desk, unknown))

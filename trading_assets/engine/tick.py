@@ -55,7 +55,7 @@ def execute(
 
     Raises NotThisTick for a session that is not today's or a tick that is still to come or more than
     one interval ago, LeaseHeld when another process has the book, BrokerError when the broker cannot
-    be read: nothing new is sent then.
+    be read, ClockUnread when it has not even told the time: nothing new is sent then.
     """
     desk.clock.sync()
     refuse_other_times(desk, session, tick_ns)
@@ -99,11 +99,16 @@ def execute(
 
 
 def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
-    """A live step works on the current session and the tick that is due; anything else is replay's."""
-    now = desk.now_ns()
-    if desk.today() != session:
+    """A live step works on the current session and the tick that is due; anything else is replay's.
+
+    Raises NotThisTick, and ClockUnread where the venue has never told this process what time it is: then
+    nobody knows which tick is due.
+    """
+    now = desk.clock.now_ns()
+    today = desk.sessions.new_york_date(now)
+    if today != session:
         raise NotThisTick(
-            f"session {session} is not the venue's current one ({desk.today()}): "
+            f"session {session} is not the venue's current one ({today}): "
             "live assets trade the current session only; use a replay for the past"
         )
     if tick_ns > now:
@@ -129,15 +134,12 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
 
 
 def _attempt(desk: Desk, decision: str) -> int:
-    """The decision's latest attempt, or the next one when that is over and ended before all of it was sent:
-    dropped before the wire in whole or in some of its slices, or an exit of which a crash left slices out.
-    The next attempt of an exit is sized by what is still held."""
+    """The decision's latest attempt, or the next one when that is over and was dropped before the wire,
+    in whole or in some of its slices."""
     earlier = desk.journal.orders(desk.book, decision_id=decision)
     latest = max((record.intent.attempt for record in earlier), default=1)
-    records = [record for record in earlier if record.intent.attempt == latest]
-    states = {State(record.state) for record in records}
-    sold = bool(records) and states == {State.FILLED} and all(record.intent.reducing for record in records)
-    over = sold or (State.DROPPED in states and TERMINAL_STATES.issuperset(states))
+    states = [State(record.state) for record in earlier if record.intent.attempt == latest]
+    over = State.DROPPED in states and TERMINAL_STATES.issuperset(states)
     return latest + 1 if over else latest
 
 

@@ -5,7 +5,7 @@ Which edge an order may take is `core.orders`; what was filled is the ledger's p
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
@@ -74,40 +74,43 @@ class OrderJournal(Database):
             connection.execute(insert(verdicts).values(as_row(verdict)))
         return True
 
-    def record_intent(self, verdict: VerdictRecord, intent: IntentRecord) -> None:
-        """Store an approved order before it is sent: verdict, intent, order and event in one durable
-        transaction.
+    def record_intents(self, approved: Sequence[tuple[VerdictRecord, IntentRecord]]) -> None:
+        """Store approved orders before the first of them is sent: verdicts, intents, orders and events in
+        one durable transaction.
 
-        Raises DuplicateIntent, and InvalidInput when the verdict refused or is another order's.
+        Raises DuplicateIntent, and InvalidInput when a verdict refused or is another order's; nothing is
+        stored then.
         """
-        about_it = (verdict.verdict_id, verdict.client_order_id, verdict.book) == (
-            intent.verdict_id,
-            intent.client_order_id,
-            intent.book,
-        )
-        if verdict.failed or not about_it:
-            raise InvalidInput(
-                f"verdict {verdict.verdict_id} (failed codes {verdict.failed:#x}) does not approve it",
-                where=f"intent {intent.client_order_id}",
-                remedy="Only an order that passed the gate may become an intent.",
+        for verdict, intent in approved:
+            about_it = (verdict.verdict_id, verdict.client_order_id, verdict.book) == (
+                intent.verdict_id,
+                intent.client_order_id,
+                intent.book,
             )
-        with self._writing() as connection:
-            known = select(orders.c.book).where(orders.c.client_order_id == intent.client_order_id)
-            if _has_verdict(connection, verdict.verdict_id) or connection.execute(known).first():
-                raise DuplicateIntent(intent.client_order_id, verdict.verdict_id)
-            connection.execute(insert(verdicts).values(as_row(verdict)))
-            connection.execute(insert(intents).values(as_row(intent)))
-            connection.execute(
-                insert(orders).values(
-                    client_order_id=intent.client_order_id,
-                    book=intent.book,
-                    state=State.INTENT.value,
-                    filled_qty=Decimal(0),
-                    updated_ns=intent.created_ns,
-                    detail="",
+            if verdict.failed or not about_it:
+                raise InvalidInput(
+                    f"verdict {verdict.verdict_id} (failed codes {verdict.failed:#x}) does not approve it",
+                    where=f"intent {intent.client_order_id}",
+                    remedy="Only an order that passed the gate may become an intent.",
                 )
-            )
-            _insert_event(connection, intent, intent.created_ns, None, State.INTENT, None, "")
+        with self._writing() as connection:
+            for verdict, intent in approved:
+                known = select(orders.c.book).where(orders.c.client_order_id == intent.client_order_id)
+                if _has_verdict(connection, verdict.verdict_id) or connection.execute(known).first():
+                    raise DuplicateIntent(intent.client_order_id, verdict.verdict_id)
+                connection.execute(insert(verdicts).values(as_row(verdict)))
+                connection.execute(insert(intents).values(as_row(intent)))
+                connection.execute(
+                    insert(orders).values(
+                        client_order_id=intent.client_order_id,
+                        book=intent.book,
+                        state=State.INTENT.value,
+                        filled_qty=Decimal(0),
+                        updated_ns=intent.created_ns,
+                        detail="",
+                    )
+                )
+                _insert_event(connection, intent, intent.created_ns, None, State.INTENT, None, "")
 
     def verdicts(
         self,
