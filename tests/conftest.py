@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,11 +23,19 @@ for _name in (
 EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "shared", "traded"}
 
 
+SLOW_SECONDS = 10.0  # a slow test that does not say how long it takes
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what meets a real exchange: `make check` leaves it to `make test`."""
+    """Mark what meets a real exchange: `make check` leaves it to `make test`. The longest files begin first,
+    so that no worker is left with one at the end."""
+    seconds: Counter[Path] = Counter()
     for item in items:
         if EXCHANGE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.exchange)
+        if slow := item.get_closest_marker("slow"):
+            seconds[item.path] += slow.kwargs.get("seconds", SLOW_SECONDS)
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

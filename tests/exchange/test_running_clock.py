@@ -87,6 +87,24 @@ def test_running_plays_the_same_fills_as_stepping() -> None:
     assert any(b"OrderEnded" in line for line in without_moves[0])
 
 
+def test_time_that_runs_and_brings_nothing_is_kept_in_one_line(tmp_path: Path) -> None:
+    exchange, watch = venue(directory=tmp_path), Stopwatch()
+    pace = Pace(exchange, monotonic_ns=watch)
+    pace.run(1)
+    lines, count = [], exchange.state.event_count
+    for seconds in range(1, 6):
+        watch.ns = seconds * SECOND_NS
+        pace.catch_up()
+        lines.append(exchange.journal_bytes().splitlines())
+    assert {len(kept) for kept in lines} == {count + 1}
+    submit(exchange)
+    now_ns, journal, count = exchange.now_ns, exchange.journal_bytes(), exchange.state.event_count
+    exchange.close()
+    again = venue(directory=tmp_path)
+    assert (again.now_ns, again.journal_bytes(), again.state.event_count) == (now_ns, journal, count)
+    assert count == len(journal.splitlines())
+
+
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf"), 86_401.0])
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
     pace = Pace(venue())

@@ -34,10 +34,11 @@ class State:
     fill_mode: FillMode = FillMode.IDEAL
     participation: Decimal = ZERO  # share of a minute's volume, where the fill mode asks for it
     accounts_opened: int = 0
-    event_count: int = 0
+    event_count: int = 0  # those that are kept: a move of the clock takes the place of one right before it
     halted_since: dict[str, int] = field(default_factory=dict)
     overrides: dict[str, Override] = field(default_factory=dict)
     _account: Account | None = None
+    _clock_moved: bool = False  # whether the last event was a move of the clock
 
     @property
     def account(self) -> Account:
@@ -50,7 +51,8 @@ class State:
     def apply(self, event: ev.Event) -> None:
         """Take the event into the state. `now_ns` never goes back. Raises TypeError for what is no event."""
         self.now_ns = max(self.now_ns, event.at_ns)
-        self.event_count += 1
+        moved, self._clock_moved = self._clock_moved, isinstance(event, ev.ClockMoved)
+        self.event_count += not (moved and self._clock_moved)
         match event:
             case ev.ClockMoved():
                 pass  # `now_ns` has moved

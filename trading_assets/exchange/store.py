@@ -1,5 +1,7 @@
-"""The event journal in SQLite: append-only, one transaction for each request. All SQL of the exchange.
+"""The event journal in SQLite, one transaction for each request. All SQL of the exchange.
 
+Events are appended. Only a move of the clock takes the place of one right before it: where time runs there
+are five a second, and nothing came between them.
 The file belongs to one process at a time; its lock ends with the process, however that ends.
 """
 
@@ -10,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange.events import Event, decode, encode
+from trading_assets.exchange.events import ClockMoved, Event, decode, encode
 
 FILE_NAME = "exchange.sqlite"
 
@@ -21,6 +23,7 @@ CREATE TABLE IF NOT EXISTS events (
     payload  TEXT NOT NULL
 ) STRICT;
 """
+_FORGET_LAST_MOVE = "DELETE FROM events WHERE sequence = (SELECT max(sequence) FROM events) AND kind = ?"
 
 
 class StateInUse(TradingAssetsError):
@@ -55,6 +58,8 @@ class EventStore:
         """Store the events durably, all or none."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
+            if isinstance(events[0], ClockMoved):
+                self._connection.execute(_FORGET_LAST_MOVE, (encode(events[0])[0],))
             self._connection.executemany(
                 "INSERT INTO events (kind, payload) VALUES (?, ?)", [encode(e) for e in events]
             )
