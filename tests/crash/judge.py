@@ -15,6 +15,7 @@ from trial import Evidence
 from witnesses import Accepted, DeskTables, Exchange
 
 from trading_assets.core.words import Side
+from trading_assets.exchange.faults_http import NEVER_SEEN
 
 OURS = "ta-"
 TERMINAL = ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "DROPPED", "ABANDONED")
@@ -163,7 +164,7 @@ def _ledger(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]
 
 def _outcomes(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]:
     """Every order's outcome is known, or its symbol is locked; what works at one side works at the other."""
-    locked = {symbol for symbol, _ in desk.locks()}
+    locked = {symbol for symbol, *_ in desk.locks()}
     at_work = {one.order.client_order_id for one in _ours(exchange) if one.ended is None}
     for key, order in desk.orders.items():
         state, symbol = order["state"], desk.intents[key]["symbol"]
@@ -178,11 +179,12 @@ def _outcomes(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[st
 
 
 def _locks(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator[str]:
-    """No symbol stays locked but by a stop, or by what only a person can judge."""
+    """No symbol stays locked but by a stop, or by what only a person can judge: that includes an order whose
+    status nobody knows, told at two reconciliations."""
     strike = evidence.case.strike
     allowed = {"STOP"} | (FAULTS[strike.name].locks if strike is not None else set())
-    for symbol, cause in desk.locks():
-        if cause not in allowed:
+    for symbol, cause, reason in desk.locks():
+        if cause not in allowed and NEVER_SEEN not in reason:
             yield f"{symbol} is still locked: {cause}"
 
 

@@ -136,5 +136,7 @@ class DeskTables:
         last = {row["cause"]: row["action"] for row in self._tables["halts"]}
         return {cause for cause, action in last.items() if action == "latch"}
 
-    def locks(self) -> set[tuple[str, str]]:
-        return {(row["symbol"], row["cause"]) for row in self._tables["locks"] if row["released_ns"] is None}
+    def locks(self) -> set[tuple[str, str, str]]:
+        """Symbol, cause and reason of each that holds."""
+        held = (row for row in self._tables["locks"] if row["released_ns"] is None)
+        return {(row["symbol"], row["cause"], row["reason"]) for row in held}

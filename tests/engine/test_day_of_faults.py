@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import psutil
 import pytest
-from ground import Ground  # of tests/engine
+from ground import Ground
 
 from trading_assets.broker.port import BrokerError
 from trading_assets.engine.chain import run_tick
@@ -18,7 +18,7 @@ from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.signalling import receive
 from trading_assets.market.clock import ClockUnread
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=110)
 
 SEED = 20120911
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
