@@ -12,9 +12,10 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 import requests
-from command import COMMAND, command
+from command import COMMAND, Done, command
 from receiver import listening
 from trading_floor import trading_floor
 
@@ -114,7 +115,62 @@ def test_what_takes_long_says_on_a_terminal_how_far_it_is(tmp_path: Path) -> Non
             shown += part
     os.close(terminal)
     assert process.wait(60) == 0, shown
-    assert re.search(rb"replay 2012-09-10 to 2012-09-14: \d of 5 sessions", shown), shown
+    drawn = r"replay 2012-09-10 to 2012-09-14 .*━.* 5 of 5 sessions, [\d,]+ rows/s, 0 s left"
+    assert re.search(drawn, shown.decode()), shown
+
+
+def test_what_takes_long_says_it_in_lines_where_no_terminal_is(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    signals = tmp_path / "signals.csv"
+    signals.write_text("symbol,value,session\nAAPL,0.9,2012-09-11\n")
+    ended = command(
+        "replay", "--from", "2012-06-01", "--to", "2012-09-14", "--signals", signals, "--json", config=config
+    )
+    assert ended.json["sessions"] == 74
+    line = r"^replay 2012-06-01 to 2012-09-14: (\d+) of 74 sessions, .* rows/s, .* s left$"
+    told = re.findall(line, ended.err, re.M)
+    assert 2 <= len(told) <= 10
+    assert told[-1] == "74"
+
+
+def test_a_replay_s_fills_costs_and_continuation_are_what_the_command_line_says(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    signals = tmp_path / "signals.csv"
+    signals.write_text("symbol,value,session\nAAPL,0.9,2012-09-11\nAAPL,-0.9,2012-09-13\n")
+    given = ("--signals", signals, "--json", "--name")
+
+    def replay(first: str, last: str, *options: object) -> Done:
+        return command("replay", "--from", first, "--to", last, *given, *options, config=config)
+
+    free = replay("2012-09-10", "2012-09-14", "free").json["closing_equity"]
+    costs = ("--usd-per-share", "0.5", "--cost-bps", "10")
+    dear = replay("2012-09-10", "2012-09-14", "dear", *costs).json["closing_equity"]
+    shares, notional = _filled(tmp_path / "var" / "replays" / "dear.duckdb")
+    assert shares > 0
+    assert free - dear == pytest.approx(0.5 * shares + 10e-4 * notional, abs=0.01)
+
+    assert replay("2012-09-10", "2012-09-12", "parts", *costs).status == 0
+    message = replay("2012-09-14", "2012-09-14", "parts", *costs, "--continues").failed_with_one_message()
+    assert "it ended on 2012-09-12, not on 2012-09-13" in message
+    whole = replay("2012-09-13", "2012-09-14", "parts", *costs, "--continues").json
+    assert (whole["sessions"], whole["closing_equity"]) == (5, dear)
+
+    message = replay("2012-09-10", "2012-09-14", "x", "--fill-mode", "next_open").failed_with_one_message()
+    assert "'next_open' on daily ticks" in message
+    minutes = ("--interval", "30", "--fill-mode", "next_open")
+    assert replay("2012-09-11", "2012-09-11", "next", *minutes).json["verdict_codes"] == {"PASS": 1}
+
+
+def _filled(history: Path) -> tuple[float, float]:
+    """Shares and USD that traded."""
+    with duckdb.connect(str(history), read_only=True) as connection:
+        found = connection.execute("SELECT sum(qty), sum(qty * price) FROM fills").fetchone()
+    assert found is not None
+    return found[0], found[1]
 
 
 def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 from cases.gate_cases import CASES, ENTRY, run
 
 import trading_assets
-from trading_assets.core.compiled import cache_directory
+from trading_assets.core.compiled import allocation_free, cache_directory, inlined
 from trading_assets.core.tolerance import at_most
 
 PACKAGE = Path(trading_assets.__file__).parent
@@ -105,3 +107,28 @@ def test_compiled_functions_keep_their_names_and_plain_form() -> None:
     assert at_most.__name__ == "at_most"
     assert at_most.py_func(1.0, 1.0)
     assert run(ENTRY)[0] == 0
+
+
+@inlined
+def _largest(values: np.ndarray) -> float:
+    found = values[0]
+    for value in values:
+        found = max(found, value)
+    return found
+
+
+def test_an_inlined_function_is_plain_python_by_itself_and_a_part_of_what_calls_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    twice = allocation_free(lambda values: 2.0 * _largest(values))
+    values = np.array([1.0, 3.0, 2.0])
+    assert not isinstance(_largest, numba.core.dispatcher.Dispatcher)
+    assert (_largest(values), twice(values)) == (3.0, 6.0)
+    assert "NRT_" not in next(iter(twice.inspect_llvm().values())), "references to arrays are counted"
+
+
+def test_an_allocation_free_function_that_makes_an_array_does_not_compile() -> None:
+    made = allocation_free(lambda count: np.zeros(count).size)
+    with pytest.raises(numba.TypingError, match="Only accept returning of array passed into the function"):
+        made(3)

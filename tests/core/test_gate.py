@@ -327,3 +327,8 @@ def test_the_limits_that_the_gate_reads_are_all_covered_here() -> None:
         "volatility_target", "use_margin", "fractional", "exit_collar_pct", "max_exit_orders_per_day",
     }  # fmt: skip
     assert set(ENTRY_LIMITS) | elsewhere == set(Limits._fields)
+
+
+def test_a_signal_of_this_instant_is_zero_seconds_from_the_future_without_a_sign() -> None:
+    _, measured, _ = run(change(ENTRY, signal={"as_of_ns": ENTRY["now_ns"]}))
+    assert str(measured[Code.SIGNAL_FROM_FUTURE]) == "0.0"

@@ -24,9 +24,9 @@ PLAIN = """
 import sys
 from pathlib import Path
 from dying_replay import settings, spec
-from trading_assets.core.walk import walk_session
+from trading_assets.core.walk import walk_compiled
 from trading_assets.engine.replay import run
-assert not hasattr(walk_session, "py_func"), "compiled"
+assert not hasattr(walk_compiled, "py_func"), "compiled"
 interval = int(sys.argv[2]) if len(sys.argv) > 2 else None
 run(settings(Path(sys.argv[1])), spec(interval))
 """

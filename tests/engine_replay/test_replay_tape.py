@@ -12,8 +12,8 @@ from handmade_bars import HandmadeBars
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.core.walk_columns import Day, Sheet, Terms
-from trading_assets.core.walk_orders import open_desk, price_symbols, quote_around
+from trading_assets.core.walk_columns import Day, Terms
+from trading_assets.core.walk_desk import open_desk, price_symbols, quote_around
 from trading_assets.engine.replay.tape import RangeOfDays, open_tape
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.quotes import around
@@ -44,17 +44,18 @@ class Looking:
     def __init__(self, symbol: str, session: date, *, intraday: bool, day: Day | None = None) -> None:
         self._row = SYMBOLS.index(symbol)
         self._day = days(intraday=intraday).day(session) if day is None else day
-        self._desk = open_desk(self._day, Sheet.of(0, len(SYMBOLS), 0, 0))
+        self._desk = open_desk(self._day, 0, 0)
         hours = SESSIONS.open_ns(session), SESSIONS.close_ns(session)
         self._terms = Terms(0, *hours, 0, MINUTE_NS, MINUTE_NS, 2.0 / 20_000, False, 0.0, 0.0, 0.1)
 
     def at(self, now_ns: int) -> np.void:
-        """last, trade_ns, bid and ask at `now_ns`."""
+        """last_trade, quote_ns, bid and ask at `now_ns`."""
         price_symbols(now_ns, self._day, self._terms, self._desk)
-        return self._desk.symbols[self._row]
+        return self._desk.shown[self._row]
 
     def mark(self, now_ns: int) -> float:
-        return float(self.at(now_ns)["mark"])
+        self.at(now_ns)
+        return float(self._desk.symbols[self._row]["mark"])
 
 
 def test_a_daily_session_is_known_by_its_open_until_its_close() -> None:
@@ -63,11 +64,11 @@ def test_a_daily_session_is_known_by_its_open_until_its_close() -> None:
     daily = BundledTape().daily("AAPL")
     row = int((daily.start_ns < SESSIONS.open_ns(session)).sum())
     open_ns, close_ns = SESSIONS.open_ns(session), SESSIONS.close_ns(session)
-    assert isnan(seen.at(open_ns - 1)["last"])
+    assert isnan(seen.at(open_ns - 1)["last_trade"])
     assert seen.mark(open_ns - 1) == daily.close[row - 1]
-    assert seen.at(open_ns)["last"] == daily.open[row]
-    assert seen.at(close_ns - 1)["last"] == daily.open[row]
-    assert seen.at(close_ns)["last"] == daily.close[row]
+    assert seen.at(open_ns)["last_trade"] == daily.open[row]
+    assert seen.at(close_ns - 1)["last_trade"] == daily.open[row]
+    assert seen.at(close_ns)["last_trade"] == daily.close[row]
 
 
 def test_an_intraday_price_is_that_of_the_last_minute_that_ended() -> None:
@@ -75,11 +76,11 @@ def test_an_intraday_price_is_that_of_the_last_minute_that_ended() -> None:
     seen = Looking("IBM", session, intraday=True)
     minutes = BundledTape().minutes("IBM", session)
     open_ns = SESSIONS.open_ns(session)
-    assert seen.at(open_ns)["last"] == minutes.open[0]
-    assert seen.at(open_ns + MINUTE_NS - 1)["last"] == minutes.open[0]
+    assert seen.at(open_ns)["last_trade"] == minutes.open[0]
+    assert seen.at(open_ns + MINUTE_NS - 1)["last_trade"] == minutes.open[0]
     price = seen.at(open_ns + 2 * MINUTE_NS)
-    assert (price["last"], price["trade_ns"]) == (minutes.close[1], open_ns + 2 * MINUTE_NS)
-    assert price["bid"] < price["last"] < price["ask"]
+    assert (price["last_trade"], price["quote_ns"]) == (minutes.close[1], open_ns + 2 * MINUTE_NS)
+    assert price["bid"] < price["last_trade"] < price["ask"]
 
 
 class LateTape(BundledTape):
@@ -93,8 +94,8 @@ def test_a_session_whose_first_minutes_have_no_bar_has_no_price_until_the_first_
     session = date(2012, 7, 3)
     day = RangeOfDays(LateTape(), SYMBOLS, SESSIONS, intraday=True).day(session)
     seen, open_ns = Looking("IBM", session, intraday=True, day=day), SESSIONS.open_ns(session)
-    assert isnan(seen.at(open_ns + 3 * MINUTE_NS - 1)["last"])
-    assert seen.at(open_ns + 3 * MINUTE_NS)["last"] == BundledTape().minutes("IBM", session).close[2]
+    assert isnan(seen.at(open_ns + 3 * MINUTE_NS - 1)["last_trade"])
+    assert seen.at(open_ns + 3 * MINUTE_NS)["last_trade"] == BundledTape().minutes("IBM", session).close[2]
 
 
 def test_the_previous_close_is_in_todays_shares() -> None:

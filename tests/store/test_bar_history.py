@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trading_assets.market.bars import CorporateAction, Interval
@@ -14,6 +15,7 @@ from trading_assets.store.bar_history import (
     append_actions,
     append_versions,
     newest_bars,
+    newest_bars_between,
     recorded_daily,
     recorded_symbols,
 )
@@ -101,3 +103,22 @@ def test_a_split_and_a_dividend_of_one_day_are_both_kept(history: History) -> No
     append_actions(history, both, received_ns=20, source="venue")
     assert actions_until(history, ("IBM",), DAY, as_of_ns=99) == {"IBM": both}
     assert actions_until(history, ("IBM",), date(2012, 9, 10), as_of_ns=99) == {"IBM": ()}
+
+
+def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(history: History) -> None:
+    random = np.random.default_rng(3)
+    for version, every in ((1, 1), (2, 3)):  # symbols and versions mixed up, as they come live
+        rows = [
+            bar(symbol, start, float(random.integers(10, 99)), version=version, received_at_ns=version).row()
+            for start in random.permutation(np.arange(0, 40, every)).tolist()
+            for symbol in ("IBM", "AAPL", "XYZ")
+        ]
+        history.append("bars", rows)
+    symbols = ("AAPL", "FB", "IBM")
+    number, found = newest_bars_between(history, symbols, Interval.DAY, 5, 30, as_of_ns=99)
+    single = newest_bars(history, symbols, Interval.DAY, since_ns=5, as_of_ns=99)
+    for row, symbol in enumerate(symbols):
+        expected = single[symbol].start_ns < 30
+        for column, of_symbol in zip(found, single[symbol], strict=True):
+            assert column[number == row].tolist() == of_symbol[expected].tolist()
+    assert sorted(number.tolist()) == [0] * 25 + [2] * 25

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from trading_assets.store.leases import Lease
@@ -92,6 +93,44 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
     errors = Console(stderr=True)
     with errors.status(f"{what} …") as status:
         yield lambda step: status.update(f"{what}: {step} …")
+
+
+@contextmanager
+def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show how far something long is. The function is given how many `unit` are done, of how many, and
+    what to say beside it: a bar on a terminal, elsewhere a line at each tenth of the way."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    if not errors.is_terminal:
+        told = 0
+
+        def line(done: int, total: int, beside: str) -> None:
+            nonlocal told
+            if done * 10 // total > told:
+                told = done * 10 // total
+                errors.print(f"{what}: {done} of {total} {unit}, {beside}")
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn(
+            f"{{task.completed:.0f}} of {{task.total:.0f}} {unit}{{task.fields[beside]}}", markup=False
+        ),
+    )
+    with Progress(*columns, console=errors, transient=True) as bar:
+        task = bar.add_task(what, start=False, total=0, beside="")
+
+        def drawn(done: int, total: int, beside: str) -> None:
+            bar.start_task(task)
+            bar.update(task, completed=done, total=total, beside=f", {beside}")
+
+        yield drawn
+
+
+def note(line: str) -> None:
+    """Said to the person who waits, never a part of the result: on standard error."""
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(line)
 
 
 def waiting(step: Callable[[str], None]) -> Callable[[Lease], None]:

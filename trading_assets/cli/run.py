@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from trading_assets.cli.options import Config, Json, day, settings_of
-from trading_assets.cli.output import plain, progress, say, show_json, show_lines
+from trading_assets.cli.output import note, plain, progress_bar, say, show_json, show_lines
 from trading_assets.config import path_in_use
 from trading_assets.errors import InvalidInput
 
@@ -68,8 +68,18 @@ def replay(
     spread_bps: Annotated[
         float | None, typer.Option(help="Assumed around prices, basis points; as configured.")
     ] = None,
+    fill_mode: Annotated[
+        Literal["ideal", "next_open"],
+        typer.Option(help="ideal, or at the next minute bar's open whatever the limit price, with minutes."),
+    ] = "ideal",
+    usd_per_share: Annotated[float, typer.Option(help="Costs of each fill, USD for each share.")] = 0.0,
+    cost_bps: Annotated[float, typer.Option(help="Costs of each fill, basis points of its notional.")] = 0.0,
     rearm_daily: Annotated[
         bool, typer.Option("--rearm-daily", help="Take a person to rearm before each session.")
+    ] = False,
+    continues: Annotated[
+        bool,
+        typer.Option("--continues", help="Go on with the book of --name where its earlier range ended."),
     ] = False,
     name: Annotated[str, typer.Option(help="Of the book and its files; the range where not given.")] = "",
     config: Config = None,
@@ -77,9 +87,17 @@ def replay(
 ) -> None:
     """Replay past sessions through the same decisions, into a DuckDB file and a page of its own.
 
-    No broker is in reach of it. Exit status 1: a limit did not hold in some session, or a loss tripped.
+    No broker is in reach of it. Interrupted, it goes on when it is started again. Exit status 1: a limit did
+    not hold in some session, or a loss tripped.
     """
-    from trading_assets.engine.replay import ExternalSignals, ModelSignals, ReplaySpec, run
+    from trading_assets.engine.replay import (
+        COMPILING,
+        ExternalSignals,
+        ModelSignals,
+        ReplaySpec,
+        must_compile,
+        run,
+    )
     from trading_assets.engine.replay.limit_groups import WARNINGS, Group
     from trading_assets.engine.replay.signal_file import read_signals
 
@@ -106,10 +124,24 @@ def replay(
         cash_usd=float(_usd(cash)),
         limits=dict(_limit(text) for text in limit or ()),
         spread_bps=spread_bps,
+        fill_mode=fill_mode,
+        usd_per_share=usd_per_share,
+        cost_bps=cost_bps,
         rearm_daily=rearm_daily,
+        continues=continues,
     )
-    with progress(f"replay {first} to {last}") as step:
-        report = run(settings, spec, progress=lambda pace: step(str(pace)))
+    if must_compile():
+        note(COMPILING)
+    with progress_bar(f"replay {first} to {last}", "sessions") as show:
+        report = run(
+            settings,
+            spec,
+            progress=lambda pace: show(
+                pace.done,
+                pace.sessions,
+                f"{pace.rows_per_second:,.0f} rows/s, {pace.seconds_left:.0f} s left",
+            ),
+        )
     failing = {group: report.failing(group) for group in Group}
     figures = plain(report.figures)
     if as_json:

@@ -130,7 +130,9 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
     for record in found.breaks:
         differ = f"ours {record.ours}, theirs {record.theirs}, seen {record.sightings} times"
         yield "  break", f"{record.kind} {record.subject}: {differ}"
-    if found.equity is not None:
+    if found.equity is None:
+        yield "figures", "none yet: the first reconciliation measures them"
+    else:
         yield "equity", f"{found.equity.equity:,.2f} USD, previous close {found.equity.e0:,.2f}"
     for loss in found.losses:
         yield f"  {loss.name}", f"{loss.measured:.3%} of {loss.limit:.3%}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import nan
 
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 from trading_assets.core.stamps import seconds_between
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
 from trading_assets.core.words import Limits
@@ -19,13 +19,13 @@ STOP_CONFIRMATION_PCT = 0.01
 STOP_CONFIRMATION_SECONDS = 300.0
 
 
-@compiled
+@allocation_free
 def is_tripped(measured: float, limit: float) -> bool:
     """measured ≥ limit, at equality too. Never for a NaN measure or an infinite limit."""
     return at_least(measured, limit)
 
 
-@compiled
+@allocation_free
 def higher_peak(peak: float, value: float) -> float:
     """The new peak after `value` was seen; one that is not a finite number above zero is passed over.
 
@@ -36,7 +36,7 @@ def higher_peak(peak: float, value: float) -> float:
     return peak if is_finite(peak) and peak > value else value
 
 
-@compiled
+@allocation_free
 def drawdown(peak: float, value: float) -> float:
     """(peak − value)/peak, negative above the peak. Limits: `session_drawdown` on equity from the
     session's peak, `max_drawdown` on the unit value from its peak."""
@@ -45,7 +45,7 @@ def drawdown(peak: float, value: float) -> float:
     return (peak - value) / peak
 
 
-@compiled
+@allocation_free
 def daily_loss(e0: float, equity: float, transfers_usd: float) -> float:
     """(E0 − (E − transfers))/E0, transfers being those booked since E0 was struck. Limit:
     `max_daily_loss`."""
@@ -54,7 +54,7 @@ def daily_loss(e0: float, equity: float, transfers_usd: float) -> float:
     return (e0 - (equity - transfers_usd)) / e0
 
 
-@compiled
+@allocation_free
 def unit_value(previous: float, previous_equity: float, equity: float, transfers_usd: float) -> float:
     """Value of one unit of the book after an interval: previous·(equity − transfers)/previous equity.
 
@@ -68,7 +68,7 @@ def unit_value(previous: float, previous_equity: float, equity: float, transfers
     return previous * ((equity - transfers_usd) / previous_equity)
 
 
-@compiled
+@allocation_free
 def e0_agrees(last_equity: float, stored_close: float, transfers_usd: float) -> bool:
     """The broker's last equity is within 0.1 % of our stored close plus the transfers since.
 
@@ -80,14 +80,14 @@ def e0_agrees(last_equity: float, stored_close: float, transfers_usd: float) -> 
     return at_most(abs(last_equity - expected) / expected, E0_TOLERANCE)
 
 
-@compiled
+@allocation_free
 def stop_price(average_cost: float, limits: Limits) -> float:
     """(1 − stop_loss)·average cost, at or below which the bid stops a long position out. `average_cost`
     is our ledger's, adjusted for splits and dividends. NaN without a cost."""
     return (1.0 - limits.stop_loss) * average_cost if is_positive(average_cost) else nan
 
 
-@compiled
+@allocation_free
 def stop_hit(
     bid: float,
     ask: float,

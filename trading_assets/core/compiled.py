@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.extending import register_jitable
 
 _CORE = Path(__file__).parent
 
@@ -34,11 +35,45 @@ def compiled(function: _Function) -> _Function:
     With `NUMBA_DISABLE_JIT=1` in the environment it stays plain Python and must give the same bits:
     only + − × ÷, sqrt, floor and comparisons, explicit loops, no division by what can be zero.
     """
+    return _cached(function)
+
+
+def allocation_free(function: _Function) -> _Function:
+    """As `compiled`, without counting references to arrays, which takes longer than deciding does.
+
+    numba refuses to compile one that makes an array. It may return an array of its arguments, but only
+    to another such function.
+    """
+    return _cached(function, _nrt=False)
+
+
+def inlined(function: _Function) -> _Function:
+    """A part of the allocation-free functions that call it, compiled into each: what it takes is not copied.
+
+    Called from Python it is plain Python.
+    """
+    return register_jitable(_nrt=False, forceinline=True, no_cfunc_wrapper=True)(function)
+
+
+def _cached(function: _Function, **options: bool) -> _Function:
     directory = cache_directory(Path(function.__code__.co_filename).parent)
     if directory is not None:
         # numba reads it as the function is decorated; its stubs do not know the names set at run time
         numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
-    return cast(_Function, numba.njit(cache=directory is not None, fastmath=False)(function))
+    njit = cast(Callable[..., Any], numba.njit)  # nor all options
+    jit = njit(cache=directory is not None, fastmath=False, no_cfunc_wrapper=True, **options)
+    return cast(_Function, jit(function))
+
+
+def is_kept(function: Callable[..., Any]) -> bool:
+    """Whether the machine code of a function that `compiled` made is on disk from before: its first call then
+    takes no compiler. Plain Python needs none either."""
+    plain = getattr(function, "py_func", None)
+    if plain is None:
+        return True
+    source = Path(plain.__code__.co_filename)
+    directory = cache_directory(source.parent)
+    return directory is not None and any(directory.rglob(f"{source.stem}.{plain.__name__}-*.nbi"))
 
 
 @cache
@@ -58,7 +93,7 @@ def cache_directory(sources: Path) -> Path | None:
             f"{directory} cannot be written: compiled code is not kept and each process compiles it again. "
             "Set NUMBA_CACHE_DIR to a directory that can.",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,  # where the function is defined
         )
         return None
     return directory

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.codes import CODE_COUNT, Code, failed_codes
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 from trading_assets.core.prices import is_usable, mid_price
 from trading_assets.core.stamps import seconds_between
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
@@ -90,7 +90,7 @@ DEFINITION: dict[Code, str] = {
 }
 
 
-@compiled
+@allocation_free
 def free_quantity(position: Position) -> float:
     """Shares, ≥ 0, that no open exit has reserved; NaN where that is not known."""
     if not (is_finite(position.qty) and is_finite(position.reserved_qty) and position.reserved_qty >= 0.0):
@@ -99,14 +99,14 @@ def free_quantity(position: Position) -> float:
     return free if free > 0.0 else 0.0
 
 
-@compiled
+@allocation_free
 def _is_covered(qty: float, free: float) -> bool:
     """qty ≤ free at the nine decimals of the broker's quantities. Stricter than `at_most`, which would
     let a billionth of a position be sold short; NaN is not covered."""
     return np.floor(qty * 1e9 + 0.5) <= np.floor(free * 1e9 + 0.5) and is_finite(qty)
 
 
-@compiled
+@allocation_free
 def is_reducing(order: Order, position: Position) -> bool:
     """True for an order toward zero of no more than the free quantity. Everything else is an entry."""
     toward_zero = (order.side == Side.SELL and position.qty > 0.0) or (
@@ -115,7 +115,7 @@ def is_reducing(order: Order, position: Position) -> bool:
     return toward_zero and order.qty > 0.0 and _is_covered(order.qty, free_quantity(position))
 
 
-@compiled
+@allocation_free
 def _record(
     failed: int,
     code: int,
@@ -132,7 +132,7 @@ def _record(
     return failed if passes or not enforced else failed | (1 << code)
 
 
-@compiled
+@allocation_free
 def _flag(
     failed: int,
     code: int,
@@ -145,7 +145,7 @@ def _flag(
     return _record(failed, code, 1.0 if raised else 0.0, 0.0, not raised, enforced, measured, limit)
 
 
-@compiled
+@allocation_free
 def _ceiling(
     failed: int,
     code: int,
@@ -159,7 +159,7 @@ def _ceiling(
     return _record(failed, code, measure, bound, at_most(measure, bound), enforced, measured, limit)
 
 
-@compiled
+@allocation_free
 def _count(
     failed: int,
     code: int,
@@ -174,7 +174,7 @@ def _count(
     return _record(failed, code, sent, bound, 0.0 <= sent < bound, enforced, measured, limit)
 
 
-@compiled
+@allocation_free
 def _distance(price: float, reference: float) -> float:
     """|price − reference|/reference; NaN unless both are prices."""
     if not (is_positive(price) and is_positive(reference)):
@@ -182,7 +182,7 @@ def _distance(price: float, reference: float) -> float:
     return abs(price - reference) / reference
 
 
-@compiled
+@allocation_free
 def _share_of_equity(exposure_usd: float, notional: float, equity_usd: float) -> float:
     """(exposure + notional)/equity; NaN unless the exposure is ≥ 0 and the equity above zero."""
     if not (is_positive(equity_usd) and is_finite(exposure_usd) and exposure_usd >= 0.0):
@@ -190,20 +190,20 @@ def _share_of_equity(exposure_usd: float, notional: float, equity_usd: float) ->
     return (exposure_usd + notional) / equity_usd
 
 
-@compiled
+@allocation_free
 def _meets_minimum(x: float, minimum: float) -> bool:
     """`at_least` for a limit from below, which +inf switches off as it does a limit from above."""
     return at_least(x, minimum) or (minimum == inf and is_finite(x))
 
 
-@compiled
+@allocation_free
 def _is_clear_of(seconds: float, quiet: float) -> bool:
     """True past the first (before the last) `quiet` seconds, or on the other side of the open (close):
     what trades in extended hours is MARKET_CLOSED's to refuse."""
     return _meets_minimum(seconds, quiet) or seconds < 0.0 <= quiet
 
 
-@compiled
+@allocation_free
 def _buying_power(account: Account, use_margin: bool) -> float:
     """USD that a buy may take: the broker's figure, without margin no more than settled cash."""
     power, cash = account.buying_power_usd, account.settled_cash_usd
@@ -212,7 +212,7 @@ def _buying_power(account: Account, use_margin: bool) -> float:
     return power if use_margin or power < cash else cash
 
 
-@compiled
+@allocation_free
 def evaluate(
     order: Order,
     signal: Signal,
@@ -272,7 +272,8 @@ def evaluate(
     # 3 freshness
     age = seconds_between(signal.as_of_ns, now_ns)
     failed = _ceiling(failed, Code.STALE_SIGNAL, age, limits.stale_signal_seconds, entry, measured, limit)
-    failed = _ceiling(failed, Code.SIGNAL_FROM_FUTURE, -age, FUTURE_SIGNAL_SECONDS, entry, measured, limit)
+    ahead = seconds_between(now_ns, signal.as_of_ns)
+    failed = _ceiling(failed, Code.SIGNAL_FROM_FUTURE, ahead, FUTURE_SIGNAL_SECONDS, entry, measured, limit)
     age = seconds_between(quote.as_of_ns, now_ns)
     failed = _ceiling(failed, Code.STALE_QUOTE, age, limits.stale_quote_seconds, entry, measured, limit)
     age = seconds_between(account.as_of_ns, now_ns)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 from trading_assets.errors import InvalidInput
 
 _QUANTUM = 1e-9  # shares; the broker knows no finer quantity
@@ -99,7 +99,7 @@ def fold(opening: Ledger, entries: Iterable[Entry]) -> Ledger:
     return Ledger(cash, holdings)
 
 
-@compiled
+@allocation_free
 def apply_fill(
     qty: float, avg_cost: float, side: int, fill_qty: float, price: float
 ) -> tuple[float, float, float, float]:
@@ -123,7 +123,7 @@ def apply_fill(
     return after, avg_cost, realized, cash_delta
 
 
-@compiled
+@allocation_free
 def whole_if_close(qty: float) -> float:
     """The whole number of shares that `qty` is up to rounding errors, else `qty`.
 

@@ -9,7 +9,7 @@ from math import nan
 from typing import NamedTuple
 
 from trading_assets.core.breakers import daily_loss, drawdown, higher_peak, unit_value
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 
 
 class LossFigures(NamedTuple):
@@ -30,7 +30,7 @@ class Losses(NamedTuple):
     max_drawdown: float
 
 
-@compiled
+@allocation_free
 def observe(
     figures: LossFigures, equity: float, moved_usd: float = 0.0, transfers_usd: float = 0.0
 ) -> LossFigures:
@@ -52,7 +52,7 @@ def observe(
     )
 
 
-@compiled
+@allocation_free
 def losses_of(figures: LossFigures, transfers_usd: float = 0.0) -> Losses:
     """Session drawdown, daily loss and drawdown of the unit value of the figures.
 

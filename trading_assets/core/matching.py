@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 from trading_assets.core.words import Side
 
 _BUY = int(Side.BUY)
 
 
-@compiled
+@allocation_free
 def fill_price_at_quote(side: int, limit_price: float, bid: float, ask: float) -> float:
     """The price (USD) at which an order takes a quote: its far side. NaN: it does not trade.
 
@@ -31,7 +31,7 @@ def fill_price_at_quote(side: int, limit_price: float, bid: float, ask: float) -
     return bid
 
 
-@compiled
+@allocation_free
 def fill_price_in_bar(side: int, limit_price: float, open_: float, high: float, low: float) -> float:
     """The price (USD) at which an order that worked before the bar began trades in it. NaN: it does not.
 
@@ -51,7 +51,7 @@ def fill_price_in_bar(side: int, limit_price: float, open_: float, high: float, 
     return open_ if open_ > limit_price else limit_price
 
 
-@compiled
+@allocation_free
 def stop_price_in_bar(side: int, stop_price: float, open_: float, high: float, low: float) -> float:
     """The price (USD) of the trade that elects a stop order which worked before the bar began. NaN: none.
 

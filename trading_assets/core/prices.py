@@ -9,19 +9,19 @@ from math import nan
 
 import numpy as np
 
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 from trading_assets.core.tolerance import is_positive
 
 _LARGEST_PRICE = 1e9  # below it every multiple of a tick is a float64 of its own
 
 
-@compiled
+@allocation_free
 def is_usable(bid: float, ask: float) -> bool:
     """Both sides are there and they are not crossed (a locked market is usable)."""
     return is_positive(bid) and is_positive(ask) and bid <= ask
 
 
-@compiled
+@allocation_free
 def mid_price(bid: float, ask: float) -> float:
     """(bid + ask)/2 of a usable quote, else NaN."""
     if is_usable(bid, ask):
@@ -29,7 +29,7 @@ def mid_price(bid: float, ask: float) -> float:
     return nan
 
 
-@compiled
+@allocation_free
 def mark(bid: float, ask: float, last_trade: float, last_close: float) -> float:
     """The price a position is valued at: mid, else the last trade, else the last close, else NaN."""
     if is_usable(bid, ask):
@@ -41,24 +41,12 @@ def mark(bid: float, ask: float, last_trade: float, last_close: float) -> float:
     return nan
 
 
-@compiled
+@allocation_free
 def _tick_scale(price: float) -> float:
     return 100.0 if price >= 1.0 else 10000.0
 
 
-@compiled
-def _whole_ticks(price: float, scale: float) -> float:
-    """The largest whole n with n/scale ≤ price: n/scale is the float64 nearest to the decimal tick,
-    so comparing against it undoes the noise of price·scale."""
-    ticks = float(np.floor(price * scale))
-    if ticks / scale > price:
-        return ticks - 1.0
-    if (ticks + 1.0) / scale <= price:
-        return ticks + 1.0
-    return ticks
-
-
-@compiled
+@allocation_free
 def round_down_to_tick(price: float) -> float:
     """The highest tick at or below `price`: $0.01 at or above $1, $0.0001 below it (Reg NMS Rule 612).
 
@@ -68,16 +56,22 @@ def round_down_to_tick(price: float) -> float:
     if not is_positive(price) or price >= _LARGEST_PRICE:
         return nan
     scale = _tick_scale(price)
-    return _whole_ticks(price, scale) / scale
+    # n/scale is the float64 nearest to the decimal tick: comparing it undoes the noise of price·scale.
+    ticks = float(np.floor(price * scale))
+    near, above = ticks / scale, (ticks + 1.0) / scale
+    if above <= price:
+        return above
+    return near if near <= price else (ticks - 1.0) / scale
 
 
-@compiled
+@allocation_free
 def round_up_to_tick(price: float) -> float:
     """The lowest tick at or above `price`; see `round_down_to_tick`."""
     if not is_positive(price) or price >= _LARGEST_PRICE:
         return nan
     scale = _tick_scale(price)
-    ticks = _whole_ticks(price, scale)
-    if ticks / scale < price:
-        ticks += 1.0
-    return ticks / scale
+    ticks = float(np.floor(price * scale))
+    near, above = ticks / scale, (ticks + 1.0) / scale
+    if near >= price:
+        return near
+    return above if above >= price else (ticks + 2.0) / scale

@@ -11,11 +11,12 @@ USD, shares, NaN: not known. Infinite limits (replay books only) do not clip.
 from __future__ import annotations
 
 from math import inf, nan
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 from trading_assets.core.prices import is_usable, mid_price, round_down_to_tick, round_up_to_tick
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
 from trading_assets.core.words import Limits, Side
@@ -27,14 +28,14 @@ _NOISE = 1e-12  # relative: 100·1.005 is meant to be 100.5, and $5000 to buy 10
 _DUST = 1e-10  # shares: 0.3 − 0.1 is meant to be 0.2
 
 
-@compiled
+@allocation_free
 def entry_limit_price(side: int, bid: float, ask: float, limits: Limits) -> float:
     """Limit price of an entry: buy min(ask·(1 + limit_offset), mid·(1 + max_slip_pct)) down to the
     tick, sell mirrored. NaN when the quote is not usable."""
     return _limit_price(side, bid, ask, limits.limit_offset, limits.max_slip_pct)
 
 
-@compiled
+@allocation_free
 def exit_limit_price(side: int, bid: float, ask: float, last_trade: float, limits: Limits) -> float:
     """Limit price of an exit: as an entry's, with exit_collar_pct. The last trade stands in for both
     sides when the quote is not usable; NaN when that is missing too."""
@@ -43,7 +44,7 @@ def exit_limit_price(side: int, bid: float, ask: float, last_trade: float, limit
     return _limit_price(side, bid, ask, limits.limit_offset, limits.exit_collar_pct)
 
 
-@compiled
+@allocation_free
 def _limit_price(side: int, bid: float, ask: float, offset: float, collar: float) -> float:
     if not is_usable(bid, ask):
         return nan
@@ -57,12 +58,12 @@ def _limit_price(side: int, bid: float, ask: float, offset: float, collar: float
     return price if is_positive(price) else nan
 
 
-@compiled
+@allocation_free
 def _lesser(a: float, b: float) -> float:
     return a if a < b else b
 
 
-@compiled
+@allocation_free
 def target_weights(
     signal: NDArray[np.float64],
     volatility: NDArray[np.float64],
@@ -104,7 +105,7 @@ def target_weights(
             out[i] = scaled if scaled > 0.0 else nan
 
 
-@compiled
+@allocation_free
 def _unscaled_weight(signal: float, volatility: float, limits: Limits) -> float:
     if at_least(-signal, limits.threshold):
         return 0.0
@@ -121,7 +122,7 @@ def _unscaled_weight(signal: float, volatility: float, limits: Limits) -> float:
     return weight if volatility <= target else weight * (target / volatility)
 
 
-@compiled
+@allocation_free
 def available_funds(buying_power_usd: float, settled_cash_usd: float, limits: Limits) -> float:
     """USD that buys may take: the broker's buying power, without margin no more than settled cash.
     NaN where either is not known."""
@@ -130,7 +131,7 @@ def available_funds(buying_power_usd: float, settled_cash_usd: float, limits: Li
     return buying_power_usd if limits.use_margin else _lesser(buying_power_usd, settled_cash_usd)
 
 
-@compiled
+@allocation_free
 def order_side(
     target_weight: float,
     position_qty: float,
@@ -155,7 +156,7 @@ def order_side(
     return 1 if target_weight > 0.0 and target_usd > exposure_usd else 0
 
 
-@compiled
+@allocation_free
 def order_quantity(
     target_weight: float,
     position_qty: float,
@@ -216,47 +217,66 @@ def order_quantity(
     return qty if qty * limit_price >= minimum else 0.0
 
 
-@compiled
+@allocation_free
 def _shares(usd: float, price: float, fractional: bool) -> float:
     """Shares that `usd` buys at `price`, toward zero."""
     units = FRACTIONS_PER_SHARE if fractional else 1.0
     return float(np.floor(usd / price * (1.0 + _NOISE) * units)) / units
 
 
-@compiled
+@allocation_free
 def _all_shares(free: float, fractionable: bool) -> float:
     """Every free share: the float noise of position − reserved leaves no dust, and adds none."""
     units = FRACTIONS_PER_SHARE if fractionable else 1.0
     return float(np.floor((free + _DUST) * units)) / units
 
 
-@compiled
-def slice_quantities(
-    qty: float, limit_price: float, max_order_notional: float, fractionable: bool
-) -> NDArray[np.float64]:
-    """Cut an exit of signed `qty` into orders of at most `max_order_notional` USD, shape (slices,).
+class Slices(NamedTuple):
+    """An order in parts: `number` of them, signed shares `each`, of which the last has `last`."""
+
+    number: int
+    each: float
+    last: float
+
+
+NO_SLICE = Slices(0, 0.0, 0.0)
+
+
+@allocation_free
+def cut(qty: float, limit_price: float, max_order_notional: float, fractionable: bool) -> Slices:
+    """Cut an exit of signed `qty` into orders of at most `max_order_notional` USD.
 
     Whole shares a slice, or fractions of one where a share costs more and the asset allows it; else
     one share, which the gate lets pass. What a thousand slices do not sell waits for the next tick. A
-    missing price or limit leaves one slice for the gate to refuse; an empty array for a quantity of
-    0 or NaN.
+    missing price or limit leaves one slice for the gate to refuse; none for a quantity of 0 or NaN.
     """
     total = abs(qty)
     if not (is_finite(qty) and total > 0.0):
-        return np.empty(0)
+        return NO_SLICE
     uncut = at_most(total * limit_price, max_order_notional)
     if uncut or not (is_positive(limit_price) and max_order_notional >= 0.0):
-        return np.full(1, qty)
+        return Slices(1, qty, qty)
     each = _shares(max_order_notional, limit_price, False)
     if each < 1.0:
         each = _shares(max_order_notional, limit_price, fractionable)
     if each <= 0.0:
         each = 1.0
     full = np.floor(total / each)
+    sign = 1.0 if qty > 0.0 else -1.0
     if full >= MAX_SLICES:
-        return np.full(MAX_SLICES, each if qty > 0.0 else -each)
+        return Slices(MAX_SLICES, sign * each, sign * each)
     rest = float(np.floor((total - full * each) * FRACTIONS_PER_SHARE + 0.5)) / FRACTIONS_PER_SHARE
-    slices = np.full(int(full) + (1 if rest > 0.0 else 0), each if qty > 0.0 else -each)
     if rest > 0.0:
-        slices[-1] = rest if qty > 0.0 else -rest
-    return slices
+        return Slices(int(full) + 1, sign * each, sign * rest)
+    return Slices(int(full), sign * each, sign * each)
+
+
+def slice_quantities(
+    qty: float, limit_price: float, max_order_notional: float, fractionable: bool
+) -> NDArray[np.float64]:
+    """The slices of `cut` one by one, shape (slices,)."""
+    slices = cut(qty, limit_price, max_order_notional, fractionable)
+    found = np.full(slices.number, slices.each)
+    if slices.number > 0:
+        found[-1] = slices.last
+    return found

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from math import inf
 
-from trading_assets.core.compiled import compiled
+from trading_assets.core.compiled import allocation_free
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
 
 
-@compiled
+@allocation_free
 def is_finite(x: float) -> bool:
     """True unless `x` is NaN or infinite."""
     return -inf < x < inf
 
 
-@compiled
+@allocation_free
 def is_positive(x: float) -> bool:
     """True for a finite number above zero: a price, a quantity, an equity."""
     return 0.0 < x < inf
 
 
-@compiled
+@allocation_free
 def at_most(x: float, limit: float) -> bool:
     """x ≤ limit·(1 + 1e-9) + 1e-12 for a finite x. An infinite limit is met; a NaN limit is not."""
     return is_finite(x) and x <= limit * (1.0 + RELATIVE) + ABSOLUTE
 
 
-@compiled
+@allocation_free
 def at_least(x: float, limit: float) -> bool:
     """x ≥ limit·(1 − 1e-9) − 1e-12 for a finite x: the mirror of `at_most`. +inf is never reached."""
     return is_finite(x) and x >= limit * (1.0 - RELATIVE) - ABSOLUTE

@@ -11,11 +11,8 @@ from math import inf, nan
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trading_assets.core.decision import Flags, Floats, Ints, Proposals, Rows
-
-Bytes = NDArray[np.int8]
+from trading_assets.core.decision_columns import Bytes, Flags, Floats, Ints, Proposals, Rows
 
 HOLDING = np.dtype(
     [

@@ -127,7 +127,7 @@ def replay(
     context: dg.AssetExecutionContext, config: ReplayConfig, configuration: ConfigurationResource
 ) -> dg.MaterializeResult[None]:
     """The run's sessions through the live decisions, on a book and in a file of their own. No broker."""
-    from trading_assets.engine.replay import run
+    from trading_assets.engine.replay import COMPILING, must_compile, run
 
     settings = configuration.settings()
     keys = context.partition_keys
@@ -137,6 +137,8 @@ def replay(
         if pace.done % PROGRESS_EVERY == 0 or pace.done == pace.sessions:
             context.log.info(str(pace))
 
+    if must_compile():
+        context.log.info(COMPILING)
     report = run(settings, spec, progress=progress)
     for result in report.sessions:
         if result.session.isoformat() not in keys:

@@ -17,6 +17,7 @@ from trading_assets.core.gate import reason
 from trading_assets.demo.stage import Stage
 from trading_assets.engine import operator, signalling
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.replay import COMPILING, must_compile
 from trading_assets.errors import TradingAssetsError
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
@@ -107,6 +108,8 @@ def trade(stage: Stage, console: Console, session: date) -> None:
 
 def replay(stage: Stage, console: Console) -> None:
     """Two years of daily bars through the same decisions, as one Dagster run over the range."""
+    if must_compile():
+        console.print(f"  {COMPILING}")
     with console.status(f"replaying {REPLAYED[0]} to {REPLAYED[1]} …"):
         result = stage.run(
             "replay", over=REPLAYED, ops={"replay__replay": {"config": {"name": "demo", "rearm_daily": True}}}

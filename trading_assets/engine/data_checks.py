@@ -23,13 +23,16 @@ from trading_assets.store.bar_history import actions_until, newest_bars
 
 MAX_GAP_MINUTES = 15
 
+# One interval since a time: what others have imported beside it is not looked at, however much it is.
 _TWICE = """
-SELECT symbol, "interval", start_ns FROM bars WHERE start_ns >= ?
+SELECT symbol, "interval", start_ns FROM bars
+WHERE list_contains(?, symbol) AND "interval" = ? AND start_ns >= ?
 GROUP BY symbol, "interval", start_ns, version HAVING count(*) > 1 ORDER BY ALL
 """
 _FROM_THE_FUTURE = """
 SELECT symbol, "interval", start_ns FROM bars
-WHERE start_ns >= ? AND (received_at_ns < available_at_ns OR available_at_ns > ?) ORDER BY ALL
+WHERE list_contains(?, symbol) AND "interval" = ? AND start_ns >= ?
+  AND (received_at_ns < available_at_ns OR available_at_ns > ?) ORDER BY ALL
 """
 _FEATURES = """
 SELECT symbol, feature_set, "values" AS row, computed_at_ns FROM features
@@ -56,11 +59,15 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     now_ns = desk.now_ns()
     expected = _lookback(desk, session)
     first_ns, open_ns = desk.sessions.open_ns(expected[0]), desk.sessions.open_ns(session)
-    with desk.history.reading():  # one opening of the file for the four queries
+    symbols = list(desk.settings.symbols)
+    with desk.history.reading():  # one opening of the file for all queries
         daily = _bars_at(desk, Interval.DAY, first_ns, tick_ns, now_ns)
         minutes = _bars_at(desk, Interval.MINUTE, open_ns, tick_ns, now_ns)
-        twice = desk.history.query(_TWICE, (first_ns,)).to_pylist()
-        future = desk.history.query(_FROM_THE_FUTURE, (first_ns, now_ns)).to_pylist()
+        twice, future = [], []
+        for interval, since_ns in ((Interval.DAY, first_ns), (Interval.MINUTE, open_ns)):
+            of_interval = (symbols, str(interval), since_ns)
+            twice += desk.history.query(_TWICE, of_interval).to_pylist()
+            future += desk.history.query(_FROM_THE_FUTURE, (*of_interval, now_ns)).to_pylist()
     limit_s = desk.limits.stale_signal_seconds
     newest_ns = max((int(bars.end_ns[-1]) for bars in minutes.values() if len(bars.end_ns)), default=0)
     age_s = (tick_ns - newest_ns) / 1e9

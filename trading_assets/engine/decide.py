@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trading_assets.core.decision import (
+from trading_assets.core.decision import decide_pass, wish_limit_price
+from trading_assets.core.decision_columns import (
     SYMBOL,
     WISH,
     Flags,
@@ -21,10 +22,9 @@ from trading_assets.core.decision import (
     Pass,
     Proposals,
     Rows,
+    Running,
     Standing,
     Wishes,
-    decide_pass,
-    wish_limit_price,
 )
 from trading_assets.core.orders import Kind, client_order_id
 from trading_assets.core.sizing import NO_TRADE_BAND, slice_quantities
@@ -88,11 +88,11 @@ def decide(given: DecisionInput) -> Decision:
     rows = {view.symbol: row for row, view in enumerate(given.symbols)}
     asked = _asked(given, a_pass, wishes, rows, symbols, limits)
     found = np.empty(len(wishes), np.int8)
-    room, used = max(len(wishes), 1), -1
+    running, room, used = Running.of(len(symbols)), max(len(wishes), 1), -1
     while used < 0:
         out = Proposals.of(room)
         used = decide_pass(
-            int(a_pass), _standing(given), symbols, asked, limits, NO_TRADE_BAND, 0, out, found
+            int(a_pass), _standing(given), symbols, asked, limits, NO_TRADE_BAND, 0, out, found, running
         )
         room *= 4
     verdicts = tuple(_verdict(given, wishes, out, row, rows) for row in range(used))

@@ -54,15 +54,16 @@ class Standing:
     pending_alerts: int
     lease: str | None  # who runs the book at this moment
     limits_waiting: tuple[str, ...]  # looser in the file than in force
-    last_tick_ns: int | None
+    last_tick_ns: int | None  # today's last
     vetoed: tuple[str, ...]  # blocking checks that did not pass at the last tick
 
     @property
     def well(self) -> bool:
-        """Reachable, reconciled, ACTIVE, nothing broken."""
+        """Reachable, reconciled, its equity known, ACTIVE, nothing broken."""
         return (
             not self.unreachable
             and self.opened
+            and self.equity is not None
             and self.halt_state == HaltState.ACTIVE.name
             and self.kill_switch is None
             and not self.breaks
@@ -108,9 +109,7 @@ def standing(desk: Desk) -> Standing:
     equity = journal.latest_equity(book)
     watermark = journal.mark(book, WATERMARK)
     lease = journal.lease_holder(book)
-    inputs = journal.tick_inputs(book, session=session) if session else []
-    decided = [record.tick_ns for record in inputs if record.phase != Phase.PROTECT]
-    last_tick = max(decided, default=None)
+    last_tick = _last_tick(desk) if session else None
     counts = journal.sent_counts(book, session) if session else {}
     return Standing(
         book=book,
@@ -172,6 +171,14 @@ def positions(desk: Desk) -> Positions:
             )
         )
     return Positions(desk.book, desk.now_ns(), unreachable, ledger.cash_usd, tuple(lines))
+
+
+def _last_tick(desk: Desk) -> int | None:
+    """The last of today's ticks: one that decided, or stored its checks and had nothing to decide."""
+    inputs = desk.journal.tick_inputs(desk.book, session=desk.session_text())
+    ticks = [record.tick_ns for record in inputs if record.phase != Phase.PROTECT]
+    checked = desk.journal.latest_gate_checks_ns(desk.book, desk.sessions.open_ns(desk.today()))
+    return max(ticks if checked is None else [*ticks, checked], default=None)
 
 
 def _losses(desk: Desk, equity: EquityRecord) -> Iterator[Loss]:

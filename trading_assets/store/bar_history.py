@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
 from trading_assets.store.history import History
@@ -28,6 +29,12 @@ WHERE list_contains(?, symbol) AND "interval" = ?
 QUALIFY row_number() OVER (PARTITION BY symbol, start_ns ORDER BY version DESC, received_at_ns DESC) = 1
 ORDER BY symbol, start_ns
 """
+# Many rows: neither sorted nor told apart by version here, which costs several times the reading.
+_VERSIONS = """
+SELECT symbol, start_ns, available_at_ns, received_at_ns, version, open, high, low, close, volume
+FROM bars WHERE "interval" = ? AND start_ns >= ? AND start_ns < ? AND received_at_ns <= ?
+"""
+_LAST_RECEIPT = "SELECT coalesce(max(received_at_ns), 0) AS newest FROM bars"
 # Derived bars know their future: they are never trained on.
 _RECORDED = """
 SELECT symbol, start_ns, available_at_ns, open, high, low, close, volume, source
@@ -44,7 +51,7 @@ WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY sym
 _STORED = """
 SELECT symbol, "interval", start_ns, max(version) AS version,
        arg_max([open, high, low, close, volume], version) AS stored
-FROM bars WHERE start_ns >= ? GROUP BY symbol, "interval", start_ns
+FROM bars WHERE list_contains(?, symbol) AND start_ns >= ? GROUP BY symbol, "interval", start_ns
 """
 _LAST_START = """
 SELECT symbol, max(start_ns) AS newest FROM bars WHERE "interval" = ? AND start_ns >= ? GROUP BY symbol
@@ -120,7 +127,8 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     """
     if not bars:
         return [], 0
-    table = history.query(_STORED, [min(bar.start_ns for bar in bars)])
+    symbols = sorted({bar.symbol for bar in bars})
+    table = history.query(_STORED, [symbols, min(bar.start_ns for bar in bars)])
     stored = {(line["symbol"], line["interval"], line["start_ns"]): line for line in table.to_pylist()}
     fresh: list[StoredBar] = []
     revised = 0
@@ -204,6 +212,45 @@ def newest_bars(
     version; without a row where it has none."""
     table = history.query(_NEWEST, [list(symbols), str(interval), since_ns, as_of_ns, as_of_ns])
     return {symbol: _bars(rows) for symbol, rows in _by_symbol(table, symbols)}
+
+
+def last_receipt(history: History) -> int:
+    """When the newest bar was received; 0: there is none."""
+    return int(history.query(_LAST_RECEIPT)["newest"][0].as_py())
+
+
+def newest_bars_between(
+    history: History,
+    symbols: Sequence[str],
+    interval: Interval,
+    first_ns: int,
+    end_ns: int,
+    *,
+    as_of_ns: int,
+) -> tuple[NDArray[np.int64], Bars]:
+    """What `newest_bars` gives for first ≤ start < end, in one table: each bar's symbol as its number in
+    `symbols`, and the bars, ascending by symbol and start. For many rows: 10⁶ take a third of a second."""
+    with history.reading() as connection:
+        connection.execute("SET threads = 1")  # two take more processor time, and no less of the clock's
+        parameters = [str(interval), first_ns, end_ns, as_of_ns]
+        table = connection.execute(_VERSIONS, parameters).to_arrow_table()
+    named = table["symbol"].combine_chunks().dictionary_encode()
+    numbers = {symbol: number for number, symbol in enumerate(symbols)}
+    of_name = np.array([numbers.get(name, -1) for name in named.dictionary.to_pylist()], dtype=np.int64)
+    symbol = of_name[named.indices.to_numpy()] if len(of_name) else np.zeros(0, np.int64)
+    columns = {name: table[name].to_numpy() for name in table.column_names[1:]}
+    start, version = columns["start_ns"], columns.pop("version")
+    received = columns.pop("received_at_ns")
+    step = np.diff(symbol)
+    ascends = (step > 0) | ((step == 0) & (np.diff(start) > 0))
+    if not ascends.all() or (symbol < 0).any():
+        order = np.lexsort((-received, -version, start, symbol))
+        order = order[symbol[order] >= 0]
+        symbol, start = symbol[order], start[order]
+        newest = np.append(True, (np.diff(symbol) > 0) | (np.diff(start) > 0))[: len(order)]
+        symbol, order = symbol[newest], order[newest]
+        columns = {name: column[order] for name, column in columns.items()}
+    return symbol, Bars(*columns.values())
 
 
 def recorded_daily(

@@ -147,7 +147,11 @@ class History:
             converted.append((table, typed, as_table(table, schema, typed, rows)))
         with self.writing() as connection:
             for table, typed, incoming in converted:
-                where = " AND ".join(f"{_quoted(name)} IS NOT DISTINCT FROM ?" for name in typed)
+                # zone maps know equality only
+                where = " AND ".join(
+                    f"{_quoted(name)} {'IS NOT DISTINCT FROM' if value is None else '='} ?"
+                    for name, value in typed.items()
+                )
                 connection.execute(f"DELETE FROM {_quoted(table)} WHERE {where}", list(typed.values()))
                 _insert(connection, table, incoming)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from trading_assets.store.database import Database, as_record, as_row, insert_all, narrowed
 from trading_assets.store.records import GateCheckRecord, OutboxRecord, SignalRecord, TickInputRecord
@@ -113,6 +113,15 @@ class TickJournal(Database):
         )
         with self._reading() as connection:
             return [as_record(GateCheckRecord, row) for row in connection.execute(query)]
+
+    def latest_gate_checks_ns(self, book: str, since_ns: int) -> int | None:
+        """The last tick since then that has stored outcomes: every tick has, whatever it had to decide."""
+        query = select(func.max(gate_checks.c.tick_ns)).where(
+            gate_checks.c.book == book, gate_checks.c.tick_ns >= since_ns
+        )
+        with self._reading() as connection:
+            newest = connection.execute(query).scalar_one()
+        return None if newest is None else int(newest)
 
     def set_mark(self, book: str, name: str, value: str, at_ns: int) -> None:
         """Store a named value (a watermark, the limits in force) in place of the earlier one."""

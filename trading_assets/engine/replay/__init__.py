@@ -1,6 +1,6 @@
 """Replay: a range of past sessions walked tick by tick through the live decisions. No broker in reach.
 
-Features and predictions are made for the whole range at once (`predictions`), then the ticks go in
+Features and predictions are made for all ticks of a session at once (`predictions`), then the ticks go in
 order (`walk`) through the compiled `core.walk`: the decisions of `engine.decide`, matching, ledger and
 breakers. What was decided, ordered, filled and held goes into a DuckDB file of the replay's own
 (`recording`), with what each session measured against every limit (`session_limits`), and into a page to
@@ -20,7 +20,25 @@ if TYPE_CHECKING:
     from trading_assets.engine.replay.range_run import Pace
     from trading_assets.engine.replay.report import ReplayReport
 
-__all__ = ["ExternalSignal", "ExternalSignals", "ModelSignals", "ReplaySpec", "run"]
+__all__ = [
+    "COMPILING",
+    "ExternalSignal",
+    "ExternalSignals",
+    "ModelSignals",
+    "ReplaySpec",
+    "must_compile",
+    "run",
+]
+
+COMPILING = "compiling the decision core for about half a minute, once: the machine code is kept on disk"
+
+
+def must_compile() -> bool:
+    """Whether a replay begins with compiling, as the first one after a change of the core does."""
+    from trading_assets.core.compiled import is_kept
+    from trading_assets.core.walk import walk_compiled
+
+    return not is_kept(walk_compiled)
 
 
 def run(

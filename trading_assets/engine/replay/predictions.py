@@ -1,7 +1,8 @@
-"""Features and signals of the whole range at once, handed out tick by tick.
+"""Features and signals of a range, computed for many ticks at once as the walk comes to them.
 
 A row of features is that of the live step, bit for bit: the same kernel on the bars that were available
-at the tick. Scores do not depend on the rows beside them (`model.registry`), so all are made in one call.
+at the tick. Scores do not depend on the rows beside them (`model.registry`), so those of a session are made
+in one call.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
+from itertools import groupby
 from math import isfinite, isnan, nan, sqrt
 from typing import NamedTuple, Protocol
 
@@ -17,16 +19,20 @@ from numpy.typing import NDArray
 
 from trading_assets.core.orders import Kind, decision_id
 from trading_assets.core.walk_columns import SIGNAL
+from trading_assets.engine.replay.daily_stack import DailyStack
+from trading_assets.engine.replay.decision_ids import DecisionIds
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals
+from trading_assets.engine.replay.tape import session_minutes
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
-from trading_assets.features.daily_kernel import LOOKBACK, adjust, fill_row
+from trading_assets.features.daily_kernel import LOOKBACK
+from trading_assets.features.intraday import session_rows
 from trading_assets.market.actions import aligned_actions
-from trading_assets.market.aggregate import aggregate
 from trading_assets.market.bars import Bars, Tape
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 VOLATILITY = DAILY.names.index("volatility_20")
 SESSIONS_PER_YEAR = 252
@@ -67,47 +73,83 @@ class Predictions(Protocol):
         ...
 
 
-def feature_rows(
-    tape: Tape, symbols: Sequence[str], ticks: Sequence[Tick], sessions: Sessions, *, intraday: bool
-) -> Floats:
-    """Features of every symbol at every tick, (ticks, symbols, k); NaN where there is no row.
+class FeatureRows:
+    """Features of every symbol at the range's ticks, computed as they are asked for: a range of any length
+    takes no more memory.
 
     A tick sees the completed sessions; an intraday one today's minutes so far as well. A symbol whose
     last completed bar is not that of the session before has a gap, and no row.
     """
-    rows = np.full((len(ticks), len(symbols), len(DAILY.names)), nan)
-    days = {tick.session for tick in ticks}
-    opens = {day: sessions.open_ns(day) for day in days}
-    previous_close = {day: sessions.close_ns(sessions.previous(day)) for day in days}
-    for column, symbol in enumerate(symbols):
-        daily = tape.daily(symbol)
-        split_ratio, cash = aligned_actions(tape.actions(symbol), daily.start_ns)
-        completed = DAILY.compute_bulk(daily, split_ratio, cash)
-        table = np.array([*daily[2:], split_ratio, cash])
-        for number, (session, at_ns) in enumerate(ticks):
-            last = int(np.searchsorted(daily.end_ns, at_ns, side="right")) - 1
-            if last < 0 or int(daily.end_ns[last]) != previous_close[session]:
-                continue
-            so_far = tape.minutes(symbol, session).until(at_ns) if intraday else None
-            if so_far is None or not len(so_far.start_ns):
-                rows[number, column] = completed[last]
-            elif last + 1 < len(daily.start_ns) and int(daily.start_ns[last + 1]) == opens[session]:
-                rows[number, column] = _partial_row(table, last + 1, so_far)
-    return rows
+
+    def __init__(
+        self, tape: Tape, symbols: Sequence[str], ticks: Sequence[Tick], sessions: Sessions, *, intraday: bool
+    ) -> None:
+        """symbols: in ascending order; ticks: of the range, ascending"""
+        self._tape, self._symbols, self._sessions, self._intraday = tape, tuple(symbols), sessions, intraday
+        self._sessions_of = [tick.session for tick in ticks]
+        self.at_ns = np.array([tick.at_ns for tick in ticks], dtype=np.int64)
+        close_before = {day: sessions.close_ns(sessions.previous(day)) for day in set(self._sessions_of)}
+        self._close_before = np.array([close_before[day] for day in self._sessions_of], dtype=np.int64)
+        daily, tables, rows = [], [], []
+        for symbol in self._symbols:
+            bars = tape.daily(symbol)
+            actions = aligned_actions(tape.actions(symbol), bars.start_ns)
+            # what no look-back of the range reaches is left out
+            first, end = np.searchsorted(bars.end_ns, (self.at_ns[0], self.at_ns[-1]), side="right")
+            near = slice(max(0, int(first) - LOOKBACK), int(end) + 1)
+            daily.append(Bars._make(column[near] for column in bars))
+            tables.append(np.array([*daily[-1][2:], *(column[near] for column in actions)]))
+            rows.append(DAILY.compute_bulk(daily[-1], *(column[near] for column in actions)))
+        self._daily = DailyStack(daily)
+        self._table, self._completed = np.concatenate(tables, axis=1), np.concatenate(rows)
+
+    def between(self, first: int, end: int) -> Floats:
+        """Those of the ticks number first … end − 1: (ticks, symbols, k); NaN where there is no row."""
+        at_ns, daily = self.at_ns[first:end], self._daily
+        ended = daily.ended_by(at_ns)
+        last = daily.begin[:-1] + ended - 1
+        fresh = ended > 0
+        fresh[fresh] = (daily.bars.end_ns[last] == self._close_before[first:end, None])[fresh]
+        last[~fresh] = -1
+        rows = np.full((*last.shape, len(DAILY.names)), nan)
+        if not self._intraday:
+            rows[fresh] = self._completed[last[fresh]]
+            return rows
+        at = first
+        for session, ticks in groupby(self._sessions_of[first:end]):
+            following = at + len(list(ticks))
+            own = slice(at - first, following - first)
+            self._fill_session(session, at_ns[own], last[own], rows[own])
+            at = following
+        return rows
+
+    def _fill_session(self, session: date, at_ns: Ints, last: Ints, rows: Floats) -> None:
+        today, there = self._daily.starting_at(self._sessions.open_ns(session))
+        today[~there | (today - self._daily.begin[:-1] < LOOKBACK - 1)] = -1
+        minutes = session_minutes(self._tape, self._symbols, session)
+        bars = minutes.bars
+        session_rows(
+            self._table,
+            self._completed,
+            last,
+            today,
+            at_ns,
+            minutes.first,
+            bars["end_ns"],
+            bars["open"],
+            bars["high"],
+            bars["low"],
+            bars["close"],
+            minutes.volume,
+            rows,
+        )
 
 
-def _partial_row(table: Floats, today: int, so_far: Bars) -> Floats:
-    """The row whose last bar is the session's so far: today's column is exchanged for it meanwhile."""
-    row = np.full(len(DAILY.names), nan)
-    if today < LOOKBACK - 1:
-        return row
-    whole = table[:5, today].copy()
-    table[:5, today] = [column[0] for column in aggregate(so_far)[2:]]
-    window = np.empty((6, LOOKBACK))
-    if adjust(table, today, window):
-        fill_row(window, row)
-    table[:5, today] = whole
-    return row
+def feature_rows(
+    tape: Tape, symbols: Sequence[str], ticks: Sequence[Tick], sessions: Sessions, *, intraday: bool
+) -> Floats:
+    """Features of every symbol at every tick, (ticks, symbols, k); NaN where there is no row."""
+    return FeatureRows(tape, symbols, ticks, sessions, intraday=intraday).between(0, len(ticks))
 
 
 class ModelPredictions:
@@ -115,38 +157,30 @@ class ModelPredictions:
 
     kind = Kind.MODEL
 
-    def __init__(
-        self, source: ModelSignals, book: str, symbols: Sequence[str], ticks: Sequence[Tick], rows: Floats
-    ) -> None:
+    def __init__(self, source: ModelSignals, book: str, symbols: Sequence[str], rows: FeatureRows) -> None:
         """Raises InvalidInput for a model that cannot be loaded or whose features are others."""
         from trading_assets.model.registry import load  # XGBoost is not needed for signals from outside
 
-        model = load(source.model_path, source.features_path)
-        self.model_version = model.version
+        self._model = load(source.model_path, source.features_path)
+        self.model_version = self._model.version
         self.trained_through: date | None = date.fromisoformat(
-            model.manifest["training_data"]["labels_through"]
+            self._model.manifest["training_data"]["labels_through"]
         )
-        self._book = book
-        self._symbols = symbols
-        self._at_ns = np.array([tick.at_ns for tick in ticks], dtype=np.int64)
-        self._volatility = rows[:, :, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
-        self._scores = model.score(rows.reshape(-1, rows.shape[2]))
-        self._values = model.signal(self._scores).reshape(rows.shape[:2])
-        self._scores = self._scores.reshape(rows.shape[:2])
+        self._ids = DecisionIds(book, Kind.MODEL, symbols)
+        self._rows = rows
 
     def between(self, first: int, end: int) -> tuple[Signals, Signals]:
-        tick, symbol = np.nonzero(np.isfinite(self._values[first:end]))
-        found = np.zeros(len(tick), SIGNAL)
-        found["symbol"], found["as_of_ns"] = symbol, self._at_ns[first + tick]
-        found["value"] = self._values[first + tick, symbol]
-        found["volatility"] = self._volatility[first + tick, symbol]
+        rows = self._rows.between(first, end)
+        scores = self._model.score(rows.reshape(-1, rows.shape[2]))
+        values = self._model.signal(scores).reshape(rows.shape[:2])
+        tick, symbol = np.nonzero(np.isfinite(values))
+        found, at_ns = np.zeros(len(tick), SIGNAL), self._rows.at_ns[first:end]
+        found["symbol"], found["as_of_ns"] = symbol, at_ns[tick]
+        found["value"] = values[tick, symbol]
+        found["volatility"] = rows[tick, symbol, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
         found["reference_price"] = found["limit_price"] = nan
-        stamps = found["as_of_ns"].tolist()
-        ids = [
-            decision_id(self._book, Kind.MODEL, self._symbols[row], at_ns)
-            for row, at_ns in zip(symbol.tolist(), stamps, strict=True)
-        ]
-        return Signals(found, tick, ids, self._scores[first + tick, symbol].astype(np.float64)), _NONE
+        ids = self._ids.at(symbol, found["as_of_ns"])
+        return Signals(found, tick, ids, scores.reshape(rows.shape[:2])[tick, symbol]), _NONE
 
 
 class ExternalPredictions:
@@ -162,7 +196,7 @@ class ExternalPredictions:
         book: str,
         symbols: Sequence[str],
         ticks: Sequence[Tick],
-        rows: Floats,
+        rows: FeatureRows,
         since_ns: int,
     ) -> None:
         """since_ns: what is stamped before it was taken before the range, or never
@@ -173,7 +207,7 @@ class ExternalPredictions:
         self._symbols = symbols
         times = [tick.at_ns for tick in ticks]
         days = [tick.session for tick in ticks]
-        self._volatility = rows[:, :, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
+        self._rows = rows
         self._taken: dict[int, list[tuple[int, int, ExternalSignal]]] = {}
         seen = set()
         for signal in source.signals:
@@ -193,6 +227,9 @@ class ExternalPredictions:
                 self._taken.setdefault(tick, []).append(taken)
 
     def between(self, first: int, end: int) -> tuple[Signals, Signals]:
+        volatility = np.zeros((0, 0))
+        if any(tick in self._taken for tick in range(first, end)):
+            volatility = self._rows.between(first, end)[:, :, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
         newest: list[tuple[int, int, int, ExternalSignal]] = []
         older: list[tuple[int, int, int, ExternalSignal]] = []
         for tick in range(first, end):
@@ -202,14 +239,16 @@ class ExternalPredictions:
                     older.append(of_symbol[symbol])
                 of_symbol[symbol] = (tick, symbol, as_of_ns, signal)
             newest += of_symbol.values()
-        return self._columns(newest, first), self._columns(older, first)
+        return self._columns(newest, first, volatility), self._columns(older, first, volatility)
 
-    def _columns(self, taken: list[tuple[int, int, int, ExternalSignal]], first: int) -> Signals:
+    def _columns(
+        self, taken: list[tuple[int, int, int, ExternalSignal]], first: int, volatility: Floats
+    ) -> Signals:
         rows, ids = np.zeros(len(taken), SIGNAL), []
         for row, (tick, symbol, as_of_ns, signal) in zip(rows, taken, strict=True):
             row["symbol"], row["as_of_ns"], row["value"] = symbol, as_of_ns, signal.value
             row["reference_price"], row["limit_price"] = signal.reference_price, signal.limit_price
-            row["volatility"] = self._volatility[tick, symbol]
+            row["volatility"] = volatility[tick - first, symbol]
             ids.append(decision_id(self._book, Kind.EXTERNAL, signal.symbol, f"replay:{as_of_ns}"))
         ticks = np.array([tick - first for tick, *_ in taken], dtype=np.int64)
         return Signals(rows, ticks, ids, np.full(len(taken), nan))
@@ -257,13 +296,13 @@ def predictions(
     intraday: bool,
     since_ns: int | None = None,
 ) -> Predictions:
-    """Compute the range's features and signals. Raises InvalidInput as the two kinds do.
+    """The range's signals. Raises InvalidInput as the two kinds do.
 
     symbols:  in ascending order
     since_ns: signals from outside that are stamped before it are not the range's; None: its first midnight
     """
-    rows = feature_rows(tape, symbols, ticks, sessions, intraday=intraday)
+    rows = FeatureRows(tape, symbols, ticks, sessions, intraday=intraday)
     if isinstance(source, ModelSignals):
-        return ModelPredictions(source, book, symbols, ticks, rows)
+        return ModelPredictions(source, book, symbols, rows)
     since = new_york_midnight_ns(ticks[0].session) if since_ns is None else since_ns
     return ExternalPredictions(source, book, symbols, ticks, rows, since)

@@ -31,7 +31,7 @@ from trading_assets.store.history import History
 log = get_logger(__name__)
 
 NS = 1_000_000_000
-CHECKPOINT_NS = 2 * NS
+CHECKPOINT_NS = 10 * NS
 
 
 class Pace(NamedTuple):

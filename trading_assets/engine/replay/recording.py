@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code
+from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import State
 from trading_assets.core.walk_columns import Ended, OrderState
 from trading_assets.engine.replay.limit_groups import WARNINGS
@@ -23,10 +24,12 @@ from trading_assets.engine.replay.session_limits import LimitResult
 from trading_assets.engine.replay.session_sheet import SessionSheet
 from trading_assets.store.history import History
 
-BATCH_ROWS = 400_000
+BATCH_ROWS = 3_000_000  # each commit writes anew the last, unfilled group of every column
 ASSET = "replay"
 _CODES = pa.array([code.name for code in Code])
-_CHECKS = pa.array([int(CHECK_OF[code]) for code in Code])
+_CHECKS = np.array([CHECK_OF[code] for code in Code], dtype=np.int32)
+_OUTCOMES = pa.array([outcome.name for outcome in Outcome] + ["SUPERSEDED"])
+_SUPERSEDED = len(Outcome)
 _STATES = np.array([str(State[state.name]) if state else "" for state in OrderState], dtype=object)
 _DETAIL_OF = {
     Ended.NOT: "",
@@ -68,6 +71,7 @@ class Recording:
         Raises store.history.HistoryLocked.
         """
         with self._history.writing() as connection:
+            connection.execute("SET threads = 1")  # two take twice the processor time
             for table, parts in self._pending.items():
                 connection.register("incoming", pa.concat_tables(parts, promote_options="permissive"))
                 connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
@@ -81,25 +85,24 @@ class Recording:
     def _add(self, table: str, session: date, columns: Columns) -> None:
         count = len(next(iter(columns.values())))
         if count:
-            named = {"book": pa.array([self._book]), "session": pa.array([session])}
-            first = pa.array(np.zeros(count, np.int64))
-            repeated = {name: value.take(first) for name, value in named.items()}
-            self._pending.setdefault(table, []).append(pa.table(repeated | columns))
+            day = pa.array(np.full(count, np.datetime64(session)))
+            named = {"book": _repeated(self._book, count), "session": day}
+            self._pending.setdefault(table, []).append(pa.table(named | columns))
             self.rows += count
 
 
 def _signals(sheet: SessionSheet, source: str, model_version: str) -> Columns:
-    parts = [_signal_columns(sheet, sheet.signals, sheet.outcomes)]
+    parts = [_signal_columns(sheet, sheet.signals, sheet.sheet.outcomes)]
     if len(sheet.superseded.rows):
-        superseded = ["SUPERSEDED"] * len(sheet.superseded.rows)
+        superseded = np.full(len(sheet.superseded.rows), _SUPERSEDED, np.int8)
         parts.append(_signal_columns(sheet, sheet.superseded, superseded))
     whole = pa.concat_tables([pa.table(part) for part in parts], promote_options="permissive")
     same = {"source": source, "kind": str(sheet.kind), "model_version": model_version}
-    named = {name: [value] * whole.num_rows for name, value in same.items()}
+    named = {name: _repeated(value, whole.num_rows) for name, value in same.items()}
     return {name: whole.column(name) for name in whole.column_names} | named
 
 
-def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: list[Any]) -> Columns:
+def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: NDArray[np.int8]) -> Columns:
     rows = signals.rows
     return {
         "tick_ns": np.array(sheet.tick_ns, dtype=np.int64)[signals.tick],
@@ -110,7 +113,7 @@ def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: list[Any]) 
         "limit_price": _known(rows["limit_price"]),
         "score": _known(signals.scores),
         "decision_id": pa.array(signals.decision_ids, pa.string()),
-        "outcome": pa.array(outcomes, pa.string()),
+        "outcome": _among(_OUTCOMES, outcomes, outcomes == Outcome.NONE),
     }
 
 
@@ -118,24 +121,21 @@ def _verdicts(sheet: SessionSheet) -> Columns:
     """One row for each code of each verdict, the codes of one verdict together."""
     proposals, orders, count = sheet.proposals, sheet.orders, len(sheet.proposals)
     bits = (proposals["failed"][:, None] >> np.arange(CODE_COUNT, dtype=np.uint64)) & np.uint64(1)
-    each = pa.array(np.repeat(np.arange(count), CODE_COUNT))
-    codes = pa.array(np.tile(np.arange(CODE_COUNT), count))
-    at_ns = pa.array(_column(orders, "at_ns"))
-    of_verdict = {
+    each = np.repeat(np.arange(count, dtype=np.int32), CODE_COUNT)
+    at_ns = np.repeat(orders["at_ns"], CODE_COUNT)
+    return {
         "tick_ns": at_ns,
-        "execution_id": at_ns.cast(pa.string()),
-        "client_order_id": pa.array(sheet.client_ids, pa.string()),
-        "decision_id": pa.array(sheet.decision_ids, pa.string()),
-        "symbol": _named(sheet, orders["symbol"]),
-        "side": pa.array(_column(proposals, "side")),
-        "qty": pa.array(_column(proposals, "qty")),
-        "limit_price": pa.array(_column(proposals, "limit_price")),
-        "reducing": pa.array(_column(proposals, "reducing")),
+        "execution_id": _among(pa.array(orders["at_ns"].copy()).cast(pa.string()), each),
+        "client_order_id": _among(pa.array(sheet.client_ids, pa.string()), each),
+        "decision_id": _among(pa.array(sheet.decision_ids, pa.string()), each),
+        "symbol": _named(sheet, np.repeat(orders["symbol"], CODE_COUNT)),
+        **{
+            name: np.repeat(proposals[name], CODE_COUNT)
+            for name in ("side", "qty", "limit_price", "reducing")
+        },
         "at_ns": at_ns,
-    }
-    return {name: values.take(each) for name, values in of_verdict.items()} | {
-        "code": _CODES.take(codes),
-        "check": _CHECKS.take(codes),
+        "code": _among(_CODES, np.tile(np.arange(CODE_COUNT, dtype=np.int32), count)),
+        "check": np.tile(_CHECKS, count),
         "measured": sheet.sheet.proposals.measured[:count].ravel(),
         "limit": sheet.sheet.proposals.limit[:count].ravel(),
         "failed": bits.astype(np.bool_).ravel(),
@@ -224,7 +224,18 @@ def _detail(result: LimitResult) -> str:
 
 
 def _named(sheet: SessionSheet, rows: NDArray[np.int64]) -> pa.Array:
-    return pa.array(sheet.symbols).take(pa.array(np.ascontiguousarray(rows)))
+    return _among(pa.array(sheet.symbols, pa.string()), rows.astype(np.int32))
+
+
+def _among(
+    texts: pa.Array, rows: NDArray[np.signedinteger[Any]], missing: NDArray[np.bool_] | None = None
+) -> pa.DictionaryArray:
+    """The texts of those numbers. DuckDB takes them as they are: no text is written twice on the way."""
+    return pa.DictionaryArray.from_arrays(pa.array(rows, mask=missing), texts)
+
+
+def _repeated(text: str, count: int) -> pa.DictionaryArray:
+    return _among(pa.array([text]), np.zeros(count, np.int32))
 
 
 def _column(rows: NDArray[np.void], name: str) -> NDArray[Any]:

@@ -13,10 +13,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.decision import Outcome
-from trading_assets.core.orders import Kind, client_order_id, decision_id
+from trading_assets.core.orders import Kind, decision_id
 from trading_assets.core.walk_columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, OrderState, Sheet
 from trading_assets.engine.replay.book import Delisting
+from trading_assets.engine.replay.decision_ids import client_order_ids
 from trading_assets.engine.replay.predictions import Signals
 
 Rows = NDArray[np.void]
@@ -84,13 +84,4 @@ class SessionSheet:
         """Of each verdict."""
         sides, slices = self.proposals["side"].tolist(), self.proposals["slice"].tolist()
         attempts = self.orders["attempt"].tolist()
-        return [
-            client_order_id(*of_order)
-            for of_order in zip(self.decision_ids, sides, slices, attempts, strict=True)
-        ]
-
-    @property
-    def outcomes(self) -> list[str | None]:
-        """Of each signal."""
-        names = [None, *(outcome.name for outcome in Outcome if outcome)]
-        return [names[outcome] for outcome in self.sheet.outcomes.tolist()]
+        return client_order_ids(zip(self.decision_ids, sides, slices, attempts, strict=True))

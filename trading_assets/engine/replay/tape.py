@@ -6,47 +6,61 @@ around it are `core.walk_orders`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trading_assets.core.walk_columns import MINUTE_BAR, SYMBOL_DAY, Day
+from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.errors import InvalidInput
 from trading_assets.market.actions import ex_price
 from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
 from trading_assets.market.bundle import BundledTape
-from trading_assets.market.sessions import Sessions, new_york_midnight_ns
-from trading_assets.store.bar_history import actions_until, newest_bars
+from trading_assets.market.sessions import Sessions
+from trading_assets.store.bar_history import actions_until, last_receipt, newest_bars, newest_bars_between
 from trading_assets.store.history import History
 
 EVER_NS = np.iinfo(np.int64).max
+ROWS_AT_ONCE = 2_000_000  # minute bars in memory, 56 bytes each; each reading goes through the whole file
+SESSION_MINUTES = 390
 _DERIVED = """
 SELECT coalesce(bool_or(derived), false) AS derived FROM bars
 WHERE "interval" = '1m' AND session BETWEEN ? AND ?
 """
 
 
+class SessionMinutes(NamedTuple):
+    """A session's minute bars of n symbols: those of symbol i are first[i] … first[i + 1] − 1, ascending."""
+
+    first: NDArray[np.int64]  # (n + 1,)
+    bars: NDArray[np.void]  # core.walk_columns.MINUTE_BAR
+    volume: NDArray[np.float64]
+
+
 class HistoryTape:
-    """`market.bars.Tape` over what the desk's history has received, newest version of each bar."""
+    """`market.bars.Tape` over what the desk's history has received, newest version of each bar. Minutes are
+    read some sessions at a time, so that a range of any length takes no more memory."""
 
     def __init__(
-        self, history: History, symbols: Sequence[str], last: date, *, minutes_from: date | None
+        self, history: History, symbols: Sequence[str], days: Sequence[date], *, intraday: bool
     ) -> None:
-        """minutes_from: the first session whose minute bars are wanted, None: none are."""
+        """days: the sessions whose minute bars are wanted when `intraday`; their last ends what is read."""
+        self._history = history
         self._symbols = tuple(symbols)
+        self._days = {day: number for number, day in enumerate(days)} if intraday else {}
         with history.reading():
             self._daily = newest_bars(history, symbols, Interval.DAY, since_ns=0, as_of_ns=EVER_NS)
-            self._actions = actions_until(history, symbols, last, as_of_ns=EVER_NS)
-            self._minutes: Mapping[str, Bars] = {}
-            self._derived = False
-            if minutes_from is not None:
-                since = new_york_midnight_ns(minutes_from)
-                self._minutes = newest_bars(
-                    history, symbols, Interval.MINUTE, since_ns=since, as_of_ns=EVER_NS
-                )
-                self._derived = bool(history.query(_DERIVED, [minutes_from, last])["derived"][0].as_py())
+            self._actions = actions_until(history, symbols, days[-1], as_of_ns=EVER_NS)
+            self._as_of_ns = last_receipt(history)  # what comes while it is read is not of it
+            self._derived = intraday and bool(
+                history.query(_DERIVED, [days[0], days[-1]])["derived"][0].as_py()
+            )
+        self._at_once = max(1, ROWS_AT_ONCE // (SESSION_MINUTES * len(self._symbols)))
+        self._block: _Block | None = None
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -64,9 +78,72 @@ class HistoryTape:
 
     def minutes(self, symbol: str, session: date) -> Bars:
         """Those of regular hours."""
-        bars, sessions = self._minutes[symbol], Sessions()
-        first, end = np.searchsorted(bars.start_ns, (sessions.open_ns(session), sessions.close_ns(session)))
-        return Bars._make(column[first:end] for column in bars)
+        found, row = self.session_minutes(session), self._symbols.index(symbol)
+        of_symbol = slice(found.first[row], found.first[row + 1])
+        bars = found.bars[of_symbol]
+        return Bars._make([*(bars[name] for name in MINUTE_BAR.names or ()), found.volume[of_symbol]])
+
+    def session_minutes(self, session: date) -> SessionMinutes:
+        """Those of regular hours, symbols in the tape's order. Raises KeyError for a session not wanted."""
+        number = self._days[session]
+        if self._block is None or not self._block.begin <= number < self._block.end:
+            self._block = None  # first, so that no two are in memory
+            begin = number - number % self._at_once
+            self._block = self._read(begin, min(begin + self._at_once, len(self._days)))
+        return self._block.session(number)
+
+    def _read(self, begin: int, end: int) -> _Block:
+        opens, closes = Sessions().hours(list(self._days)[begin:end])
+        symbol, bars = newest_bars_between(
+            self._history,
+            self._symbols,
+            Interval.MINUTE,
+            int(opens[0]),
+            int(closes[-1]),
+            as_of_ns=self._as_of_ns,
+        )
+        session = np.searchsorted(opens, bars.start_ns, side="right") - 1
+        count = len(self._symbols)
+        place = session * count + symbol
+        regular = bars.start_ns < closes[session]
+        if not regular.all():
+            place, bars = place[regular], Bars._make(column[regular] for column in bars)
+        few = place.astype(np.uint16) if len(opens) * count <= 1 << 16 else place  # then it need not compare
+        order = np.argsort(few, kind="stable")
+        rows = np.empty(len(order), MINUTE_BAR)
+        for name in MINUTE_BAR.names or ():
+            rows[name] = getattr(bars, name)[order]
+        first = np.append(0, np.cumsum(np.bincount(place, minlength=len(opens) * count)))
+        return _Block(begin, end, count, first, rows, bars.volume[order])
+
+
+class _Block(NamedTuple):
+    """The minutes of successive sessions, by session, symbol and time."""
+
+    begin: int  # the sessions' numbers
+    end: int
+    symbols: int
+    first: NDArray[np.int64]  # of each session and symbol, and the end of the last
+    bars: NDArray[np.void]
+    volume: NDArray[np.float64]
+
+    def session(self, number: int) -> SessionMinutes:
+        at = (number - self.begin) * self.symbols
+        first = self.first[at : at + self.symbols + 1]
+        rows = slice(first[0], first[-1])
+        return SessionMinutes(first - first[0], self.bars[rows], self.volume[rows])
+
+
+def session_minutes(tape: Tape, symbols: Sequence[str], session: date) -> SessionMinutes:
+    """A session's minutes on any tape."""
+    if isinstance(tape, HistoryTape) and tape.symbols == tuple(symbols):
+        return tape.session_minutes(session)
+    minutes = [tape.minutes(symbol, session) for symbol in symbols]
+    first = np.append(0, np.cumsum([len(bars.start_ns) for bars in minutes]))
+    rows = np.empty(int(first[-1]), MINUTE_BAR)
+    for name in MINUTE_BAR.names or ():
+        rows[name] = np.concatenate([getattr(bars, name) for bars in minutes])
+    return SessionMinutes(first, rows, np.concatenate([bars.volume for bars in minutes]))
 
 
 def open_tape(
@@ -88,7 +165,7 @@ def open_tape(
                 remedy=f"The bundled symbols are {', '.join(tape.symbols)}; replay others from the history.",
             )
     else:
-        tape = HistoryTape(history, symbols, days[-1], minutes_from=days[0] if intraday else None)
+        tape = HistoryTape(history, symbols, days, intraday=intraday)
     opens, _ = Sessions().hours(days)
     traded = np.isin(opens, np.concatenate([tape.daily(symbol).start_ns for symbol in symbols]))
     if not traded.all():
@@ -109,54 +186,45 @@ class RangeOfDays:
         self._tape = tape
         self._sessions = sessions
         self._intraday = intraday
-        self._actions = {symbol: _by_ex_date(tape.actions(symbol)) for symbol in self.symbols}
+        self._daily = DailyStack([tape.daily(symbol) for symbol in self.symbols])
+        self._actions: dict[date, list[CorporateAction]] = {}
+        for symbol in self.symbols:
+            for ex_date, action in _by_ex_date(tape.actions(symbol)).items():
+                self._actions.setdefault(ex_date, []).append(action)
 
     def actions(self, session: date) -> list[CorporateAction]:
         """What happens to holders on the session's morning."""
-        found = (self._actions[symbol].get(session) for symbol in self.symbols)
-        return [action for action in found if action is not None]
+        return self._actions.get(session, [])
 
     def last_prices_of_gone(self, session: date) -> dict[str, float]:
         """Symbol → its last close, for those whose bars have ended before the session: delisted."""
-        open_ns = self._sessions.open_ns(session)
-        daily = {symbol: self._tape.daily(symbol) for symbol in self.symbols}
-        return {
-            symbol: float(bars.close[-1])
-            for symbol, bars in daily.items()
-            if len(bars.start_ns) and bars.start_ns[-1] < open_ns
-        }
+        place, _ = self._daily.starting_at(self._sessions.open_ns(session))
+        gone = np.flatnonzero((place == self._daily.begin[1:]) & (place > self._daily.begin[:-1]))
+        return {self.symbols[row]: float(self._daily.bars.close[place[row] - 1]) for row in gone.tolist()}
 
     def day(self, session: date) -> Day:
         """The session's prices."""
-        open_ns, count = self._sessions.open_ns(session), len(self.symbols)
-        symbols, minutes = np.zeros(count, SYMBOL_DAY), []
-        for row, symbol in enumerate(self.symbols):
-            if self._intraday:
-                minutes.append(self._tape.minutes(symbol, session))
-            self._fill_row(symbols[row], symbol, session, open_ns, minutes[-1] if minutes else None)
-        first = np.zeros(count + 1, np.int64)
-        first[1:] = np.cumsum([len(bars.start_ns) for bars in minutes]) if minutes else 0
-        bars = np.zeros(first[-1], MINUTE_BAR)
-        if minutes:
-            for name in MINUTE_BAR.names or ():
-                bars[name] = np.concatenate([getattr(of_symbol, name) for of_symbol in minutes])
+        open_ns, daily = self._sessions.open_ns(session), self._daily.bars
+        place, there = self._daily.starting_at(open_ns)
+        before, today = place > self._daily.begin[:-1], place[there]
+        symbols = np.zeros(len(self.symbols), SYMBOL_DAY)
+        symbols["open"] = symbols["close"] = symbols["previous_close"] = nan
+        symbols["previous_close"][before] = daily.close[place[before] - 1]
+        symbols["close"][there], symbols["close_ns"][there] = daily.close[today], daily.end_ns[today]
+        symbols["listed"] = before | there
+        for action in self.actions(session):
+            row = symbols[self.symbols.index(action.symbol)]
+            row["previous_close"] = ex_price(
+                float(row["previous_close"]), action.split_ratio, action.cash_usd
+            )
+        if not self._intraday:
+            symbols["open"][there] = daily.open[today]
+            return Day(symbols, np.zeros(len(symbols) + 1, np.int64), np.zeros(0, MINUTE_BAR))
+        first, bars, _ = session_minutes(self._tape, self.symbols, session)
+        opened = first[:-1] < first[1:]
+        opened[opened] = bars["start_ns"][first[:-1][opened]] == open_ns
+        symbols["open"][opened] = bars["open"][first[:-1][opened]]
         return Day(symbols, first, bars)
-
-    def _fill_row(self, row: np.void, symbol: str, session: date, open_ns: int, minutes: Bars | None) -> None:
-        daily = self._tape.daily(symbol)
-        at = int(np.searchsorted(daily.start_ns, open_ns))
-        there = at < len(daily.start_ns) and int(daily.start_ns[at]) == open_ns
-        previous = float(daily.close[at - 1]) if at else nan
-        action = self._actions[symbol].get(session)
-        if action is not None:
-            previous = ex_price(previous, action.split_ratio, action.cash_usd)
-        row["previous_close"], row["listed"] = previous, bool(at) or there
-        row["open"], row["close"] = nan, float(daily.close[at]) if there else nan
-        row["close_ns"] = int(daily.end_ns[at]) if there else 0
-        if minutes is None and there:
-            row["open"] = float(daily.open[at])
-        elif minutes is not None and len(minutes.start_ns) and minutes.start_ns[0] == open_ns:
-            row["open"] = float(minutes.open[0])
 
 
 def _by_ex_date(actions: Sequence[CorporateAction]) -> dict[date, CorporateAction]:

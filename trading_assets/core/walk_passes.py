@@ -1,0 +1,123 @@
+"""One pass of a replayed tick: what stands shown to `core.decision`, and what passes sent.
+
+When there is a pass, and on which wishes, is `core.walk`'s.
+"""
+
+from __future__ import annotations
+
+from trading_assets.core.compiled import inlined
+from trading_assets.core.decision import decide_pass
+from trading_assets.core.decision_columns import Pass, Standing, Wishes
+from trading_assets.core.walk_columns import CASH, EXITS, ORDERS, VERDICTS, Book, OrderState, Sheet, Terms
+from trading_assets.core.walk_desk import Desk, show_orders
+from trading_assets.core.walk_figures import equity_of
+from trading_assets.core.walk_orders import accept, trade_or_rest, whole_micros
+from trading_assets.core.words import Limits
+
+
+@inlined
+def execute(
+    now_ns: int,
+    a_pass: int,
+    wishes: Wishes,
+    sent_before: int,
+    terms: Terms,
+    limits: Limits,
+    book: Book,
+    sheet: Sheet,
+    desk: Desk,
+) -> bool:
+    """Decide one pass and send what passed: it trades with the quote, or rests. False: there is no room.
+
+    The desk has the outcomes. `sent_before`: of the session's orders, those before this execution
+    """
+    show_orders(book, sheet, desk)
+    first = sheet.counts[VERDICTS]
+    used = decide_pass(
+        a_pass,
+        _standing(now_ns, sent_before, terms, book, sheet, desk),
+        desk.shown,
+        _with_sent(wishes, a_pass, book, sheet, desk),
+        limits,
+        terms.no_trade_band,
+        first,
+        sheet.proposals,
+        desk.outcomes,
+        desk.running,
+    )
+    if used < 0:
+        return False
+    sheet.counts[VERDICTS] += used
+    for row in range(first, first + used):
+        accept(row, now_ns, a_pass, wishes, book, sheet, desk)
+    for row in range(first, first + used):
+        if sheet.orders[row]["state"] == OrderState.ACCEPTED:
+            trade_or_rest(row, now_ns, terms, book, sheet, desk)
+    return True
+
+
+@inlined
+def _standing(now_ns: int, sent_before: int, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> Standing:
+    """A cash account: its buying power is cash less what open buys may take."""
+    cash, reserved = book.figures[CASH], 0.0
+    for i in range(desk.shown.size):
+        if desk.shown[i]["open_entry_usd"] != 0.0:
+            reserved += desk.shown[i]["open_entry_usd"]
+    power = whole_micros(cash - reserved)
+    is_open = terms.open_ns <= now_ns < terms.close_ns
+    daily_loss, max_drawdown, session_drawdown = book.latched[1], book.latched[2], book.latched[0]
+    return Standing(
+        now_ns,
+        equity_of(book, desk),
+        power if power > 0.0 else 0.0,
+        cash - reserved,
+        now_ns,
+        terms.open_ns,
+        terms.close_ns,
+        is_open,
+        is_open,
+        1 if daily_loss or max_drawdown or session_drawdown else 0,
+        False,
+        daily_loss,
+        max_drawdown,
+        session_drawdown,
+        sheet.counts[ORDERS],
+        sheet.counts[ORDERS] - sent_before,
+        sheet.counts[EXITS],
+        0,
+    )
+
+
+@inlined
+def _with_sent(wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+    """The wishes, with the slices of theirs that the session's orders have sent before."""
+    found = False
+    for row in range(wishes.rows.size):
+        wish = wishes.rows[row]
+        last = desk.symbols[wish["symbol"]]["last_order"]
+        if last < 0 or _is_before(sheet.orders[last]["decision"], wish["decision"]):
+            continue
+        if not found:
+            desk.sent[: wishes.rows.size] = False
+            found = True
+        _mark_sent(row, wishes, a_pass, book, sheet, desk)
+    return Wishes(wishes.rows, desk.sent if found else desk.unsent)
+
+
+@inlined
+def _is_before(decision: int, other: int) -> bool:
+    """A symbol's decisions on signals are numbered as they come."""
+    return 0 <= decision < other
+
+
+@inlined
+def _mark_sent(row: int, wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: Desk) -> None:
+    wish, orders, proposals = wishes.rows[row], sheet.orders, sheet.proposals.rows
+    i = wish["symbol"]
+    side = -1 if a_pass != Pass.ENTRIES and book.holdings[i]["qty"] > 0.0 else 1
+    order = desk.symbols[i]["last_order"]
+    while order >= 0 and not _is_before(orders[order]["decision"], wish["decision"]):
+        same = orders[order]["decision"] == wish["decision"] and proposals[order]["side"] == side
+        if same and orders[order]["attempt"] == wish["attempt"]:
+            desk.sent[row, proposals[order]["slice"] - 1] = True
+        order = orders[order]["previous"]

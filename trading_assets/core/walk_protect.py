@@ -1,0 +1,121 @@
+"""Protection, as the live desk's goes: breakers, what they cancel, timeouts, stops, exits left unfilled.
+
+Which exits are due is found here; deciding and sending them is `core.walk_passes`'.
+"""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+from trading_assets.core.breakers import stop_hit
+from trading_assets.core.compiled import inlined
+from trading_assets.core.decision_columns import Row, Wishes
+from trading_assets.core.walk_columns import WORKING, Book, Ended, OrderState, Sheet, Terms
+from trading_assets.core.walk_desk import Desk, forget_purchases
+from trading_assets.core.walk_figures import look
+from trading_assets.core.walk_orders import end
+from trading_assets.core.words import Limits
+
+_DAILY_LOSS = 1  # in `losses.Losses`
+
+
+@inlined
+def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+    """Latch breakers, cancel what they, a timeout or a stop end, see stops: the exits that are then due."""
+    forget_purchases(desk)
+    look(now_ns, limits, book, sheet, desk)
+    kept = 0
+    for place in range(sheet.counts[WORKING]):
+        row = desk.working[place]
+        if book.latched[_DAILY_LOSS] and not sheet.proposals.rows[row]["reducing"]:
+            end(row, OrderState.CANCELED, Ended.DAILY_LOSS, now_ns, sheet)
+        elif now_ns - sheet.orders[row]["at_ns"] >= terms.patience_ns:
+            end(row, OrderState.CANCELED, Ended.TIMEOUT, now_ns, sheet)
+        else:
+            desk.working[kept] = row
+            kept += 1
+    sheet.counts[WORKING] = kept
+    _see_stops(now_ns, terms, limits, book, sheet, desk)
+    return _forced_exits(book, sheet, desk)
+
+
+@inlined
+def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> None:
+    """A stop that is hit holds its symbol until it is flat, and for the session in which it was sold."""
+    for i in range(book.holdings.size):
+        held, shown = book.holdings[i], desk.shown[i]
+        if held["stopped_ns"]:
+            if held["qty"] == 0.0 and not desk.symbols[i]["traded"] and held["stopped_on"] < terms.session:
+                held["stopped_ns"], held["stop_attempt"] = 0, 0
+        elif held["qty"] != 0.0:
+            cost, trade_ns, last = held["stop_cost"], shown["quote_ns"], shown["last_trade"]
+            if stop_hit(shown["bid"], shown["ask"], trade_ns, last, trade_ns, cost, now_ns, limits):
+                held["stopped_ns"], held["stopped_on"], held["stop_attempt"] = now_ns, terms.session, 0
+    kept = 0
+    for place in range(sheet.counts[WORKING]):
+        row = desk.working[place]
+        i = sheet.orders[row]["symbol"]
+        if (
+            book.holdings[i]["stopped_ns"]
+            and book.holdings[i]["qty"] != 0.0
+            and not sheet.proposals.rows[row]["reducing"]
+        ):
+            end(row, OrderState.CANCELED, Ended.STOP, now_ns, sheet)
+        else:
+            desk.working[kept] = row
+            kept += 1
+    sheet.counts[WORKING] = kept
+
+
+@inlined
+def _forced_exits(book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+    """The next attempt for each stopped position without an order at work; then, for each symbol, for what
+    its last decision of the session was to sell and did not."""
+    used = 0
+    for i in range(book.holdings.size):
+        held = book.holdings[i]
+        if held["stopped_ns"] and held["qty"] != 0.0 and not _is_at_work(i, sheet, desk):
+            _want_exit(desk.exits[used], i, -1 - i, held["stop_attempt"] + 1, inf)
+            used += 1
+    for i in range(book.holdings.size):
+        last = desk.symbols[i]["last_order"]
+        if last < 0 or book.holdings[i]["qty"] == 0.0 or book.holdings[i]["stopped_ns"]:
+            continue
+        order = sheet.orders[last]
+        if sheet.proposals.rows[last]["reducing"] and order["decision"] >= 0:
+            leaves = _unfilled(last, sheet)
+            if leaves > 0.0:
+                _want_exit(desk.exits[used], i, order["decision"], order["attempt"] + 1, leaves)
+                used += 1
+    return Wishes(desk.exits[:used], desk.unsent)
+
+
+@inlined
+def _is_at_work(symbol: int, sheet: Sheet, desk: Desk) -> bool:
+    for place in range(sheet.counts[WORKING]):
+        if sheet.orders[desk.working[place]]["symbol"] == symbol:
+            return True
+    return False
+
+
+@inlined
+def _want_exit(row: Row, symbol: int, decision: int, attempt: int, most: float) -> None:
+    row["symbol"], row["decision"], row["attempt"], row["qty"] = symbol, decision, attempt, most
+    row["value"], row["reference_price"], row["limit_price"], row["volatility"] = nan, nan, nan, nan
+
+
+@inlined
+def _unfilled(last: int, sheet: Sheet) -> float:
+    """Shares that the attempt of order `last` did not sell; 0 while a slice of it works."""
+    orders, leaves, row = sheet.orders, 0.0, last
+    while (
+        row >= 0
+        and orders[row]["decision"] == orders[last]["decision"]
+        and orders[row]["attempt"] == orders[last]["attempt"]
+    ):
+        if orders[row]["state"] == OrderState.ACCEPTED:
+            return 0.0
+        if orders[row]["state"] != OrderState.FILLED:
+            leaves += sheet.proposals.rows[row]["qty"]
+        row = orders[row]["previous"]
+    return leaves
