@@ -114,7 +114,6 @@ def _environment(project: Path, config_path: Path, settings: Settings) -> dict[s
         **os.environ,
         "DAGSTER_HOME": str(Path(home).resolve()),
         "DAGSTER_DISABLE_TELEMETRY": "1",
-        "DAGSTER_EVENT_BATCH_SIZE": "100",  # what a run plans is stored in one transaction (defs.event_log)
         "TRADING_ASSETS_CONFIG": str(config_path.resolve()),
         "TRADING_ASSETS_LOG": str(Path(settings.data_dir) / "log.jsonl"),
         CONTROL_TOKEN_VARIABLE: os.environ.get(CONTROL_TOKEN_VARIABLE) or secrets.token_urlsafe(24),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, datetime
 from datetime import time as clock_time
 from pathlib import Path
@@ -12,13 +14,12 @@ from typing import cast
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import serialize_value
 from sqlalchemy import event
 
-from trading_assets.defs.event_log import OPEN_SHARDS, PooledSqliteEventLogStorage
+from trading_assets.defs.event_log import BATCH_SIZE_VARIABLE, OPEN_SHARDS, PooledSqliteEventLogStorage
 
 CONFIG = """
 telemetry: {enabled: false}
@@ -67,6 +68,24 @@ def test_the_stock_storage_reads_what_the_pooled_one_wrote(instance: dg.DagsterI
     assert dg.DagsterEventType.ASSET_MATERIALIZATION in written
     assert dg.DagsterEventType.ASSET_CHECK_EVALUATION in written
     assert stock.get_latest_materialization_events([quotes.key])[quotes.key] is not None
+
+
+def test_a_shard_is_made_as_the_stock_storage_makes_it(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run_id = JOB.execute_in_process(instance=instance).run_id
+    stock = SqliteEventLogStorage(str(tmp_path / "stock"))
+    stock.register_instance(instance)
+    stock.store_event(dg.EventLogEntry(None, 10, "", "a-run", 1.0))
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    made = []
+    for path in (storage_of(instance).path_for_shard(run_id), stock.path_for_shard("a-run")):
+        with closing(sqlite3.connect(path)) as shard:
+            version = shard.execute("SELECT version_num FROM alembic_version").fetchall()
+            mode = shard.execute("PRAGMA journal_mode").fetchone()
+            lines = [
+                (*line[:3], " ".join((line[3] or "").split())) for line in shard.execute(schema).fetchall()
+            ]
+            made.append((version, mode, [line for line in lines if line[1] != "alembic_version"]))
+    assert made[0] == made[1]
 
 
 def test_a_forked_child_writes_over_connections_of_its_own(instance: dg.DagsterInstance) -> None:
@@ -165,25 +184,72 @@ def test_a_batch_that_fails_stores_nothing_and_the_log_stays_usable(instance: dg
     assert len(instance.fetch_materializations(quotes.key, limit=10).records) == 1
 
 
-def test_a_planned_check_is_stored_with_its_partition_and_not_with_all_there_could_be(
+def test_a_check_of_a_session_is_one_row_from_plan_to_outcome_without_all_sessions_there_could_be(
     instance: dg.DagsterInstance,
 ) -> None:
     days = dg.DailyPartitionsDefinition(
         "2012-01-01", exclusions=[datetime.combine(date(2012, 1, day), clock_time()) for day in range(2, 9)]
     )
-    planned = AssetCheckEvaluationPlanned(
-        asset_key=quotes.key,
-        check_name="positive",
-        partitions_subset=days.subset_with_partition_keys(["2012-07-05"]),
-    )
-    told = DagsterEvent(
-        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value, "look", event_specific_data=planned
+
+    @dg.asset(partitions_def=days)
+    def bars() -> None:
+        pass
+
+    @dg.asset_check(asset=bars)
+    def sane() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    made = dg.Definitions(assets=[bars], asset_checks=[sane], jobs=[dg.define_asset_job("look")])
+    run_id = (
+        made.resolve_job_def("look").execute_in_process(instance=instance, partition_key="2012-07-05").run_id
     )
     storage = storage_of(instance)
-    storage.store_event(dg.EventLogEntry(None, 10, "", "a-run", 1.0, dagster_event=told))
-    (stored,) = storage.get_logs_for_run("a-run")
-    assert "exclusions" not in serialize_value(stored)
-    (execution,) = storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(quotes.key, "positive"), limit=10
-    )
-    assert execution.partition == "2012-07-05"
+    (execution,) = storage.get_asset_check_execution_history(dg.AssetCheckKey(bars.key, "sane"), limit=10)
+    assert (execution.run_id, execution.status.value) == (run_id, "SUCCEEDED")
+    planned = [
+        entry
+        for entry in storage.get_logs_for_run(run_id)
+        if entry.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    ]
+    assert len(planned) == 1
+    assert "exclusions" not in serialize_value(planned[0])
+    assert instance.get_materialized_partitions(bars.key) == {"2012-07-05"}
+
+
+def test_whoever_opens_the_instance_stores_what_it_plans_as_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagster.yaml").write_text(CONFIG)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv(BATCH_SIZE_VARIABLE, raising=False)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        stored: list[int] = []
+        storage = storage_of(instance)
+        store = storage.store_event_batch
+        monkeypatch.setattr(
+            storage, "store_event_batch", lambda events: (stored.append(len(events)), store(events))
+        )
+        JOB.execute_in_process(instance=instance)
+    assert stored == [2]  # the materialization and the check that are planned
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, "7")
+    with dg.DagsterInstance.from_config(str(tmp_path)):
+        assert os.environ[BATCH_SIZE_VARIABLE] == "7"
+
+
+def test_a_deleted_run_takes_its_shard_with_it_and_what_later_runs_have_checked_again(
+    instance: dg.DagsterInstance,
+) -> None:
+    storage = storage_of(instance)
+    first, second = (JOB.execute_in_process(instance=instance).run_id for _ in range(2))
+    check = dg.AssetCheckKey(quotes.key, "positive")
+    assert len(storage.get_asset_check_execution_history(check, limit=10)) == 2
+    for run_id in (first, second):
+        assert Path(storage.path_for_shard(run_id)).exists()
+        instance.delete_run(run_id)
+        assert not list(Path(storage._base_dir).glob(f"{run_id}*"))
+        known = storage.get_asset_check_execution_history(check, limit=10)
+        assert [execution.run_id for execution in known] == [second]  # the newest outcome stays
+    assert not instance.fetch_materializations(quotes.key, limit=10).records
+    assert instance.get_runs() == []
+    JOB.execute_in_process(instance=instance)
+    assert len(instance.fetch_materializations(quotes.key, limit=10).records) == 1

@@ -1,11 +1,11 @@
 """Dagster's SQLite event log with a pooled engine: the same files, tables and queries, fewer connections.
 
 Dagster's own opens an engine and a connection for every event, which costs more than the event. Here
-each shard (the index, and a file for each run) keeps one connection of the process, and events that come
-as a batch (DAGSTER_EVENT_BATCH_SIZE) are one transaction of each shard. A planned check of one session is
-stored with the session's key instead of the whole partitions definition, which Dagster writes three times for
-every check: 27 KB each with the closed days of a quarter century. Taking the entry out of dagster.yaml goes
-back to the stock storage, on the same files.
+each shard (the index, and a file for each run) keeps one connection of the process, and what a run plans
+comes as a batch (DAGSTER_EVENT_BATCH_SIZE), which is one transaction of each shard. A planned check is stored
+without partitions, as its outcome is. A new shard is made at once, where the stock storage reads every
+migration there is. A run that is deleted takes its shard and what its checks found with it, which the stock
+storage leaves behind. Taking the entry out of dagster.yaml goes back to the stock storage, on the same files.
 """
 
 from __future__ import annotations
@@ -15,28 +15,45 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from alembic.script import ScriptDirectory
 from dagster import StringSource
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
-from dagster._core.definitions.partitions.subset.default import DefaultPartitionsSubset
-from dagster._core.definitions.partitions.subset.time_window import TimeWindowPartitionsSubset
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
     SqliteEventLogStorageWatchdog,
 )
+from dagster._core.storage.sql import get_alembic_config
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool, QueuePool
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
 BUSY_TIMEOUT_SECONDS = 60
 OPEN_SHARDS = 16  # runs whose connection is kept
+BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"  # by which Dagster hands events over as batches
+BATCH_SIZE = "100"
+
+_VERSION_TABLE = """CREATE TABLE alembic_version (
+    version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+)"""
+# The newest outcome of a check is its state and stays, whatever becomes of its run.
+_DELETE_CHECKS = text("""
+DELETE FROM asset_check_executions AS old WHERE old.run_id = :run_id AND EXISTS (
+    SELECT 1 FROM asset_check_executions AS newer
+    WHERE newer.asset_key = old.asset_key AND newer.check_name = old.check_name AND newer.id > old.id
+)
+""")
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
@@ -52,6 +69,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._owner = os.getpid()
         self._batch: tuple[ExitStack, dict[str, Connection]] | None = None  # while one is being stored
+        self._supports_checks = False  # as far as is known
         self._lock = threading.RLock()  # a batch holds it over many connections; the stock one cannot
         super().__init__(base_dir, inst_data)
 
@@ -63,6 +81,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> PooledSqliteEventLogStorage:
+        # however this process was started: whoever opens the instance stores what it plans in one transaction
+        os.environ.setdefault(BATCH_SIZE_VARIABLE, BATCH_SIZE)
         # where the stock storage puts its files
         return cls(str(Path(config_value["dagster_home"]) / "history" / "runs"), inst_data)
 
@@ -83,7 +103,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         if shard not in self._initialized_dbs:
             if not self._has_its_tables(shard):
                 # creating the tables takes several connections at once, so not the pooled engine's one
-                self._initdb(create_engine(self.conn_string_for_shard(shard), poolclass=NullPool))
+                engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool)
+                try:
+                    _make_tables(engine)
+                except DatabaseError:  # another process makes them at this moment: the stock way waits for it
+                    self._initdb(engine)
             self._initialized_dbs.add(shard)
         with self._engine(shard).connect() as connection, connection.begin():
             yield connection
@@ -99,8 +123,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             stamped = "SELECT 1 FROM alembic_version"
             return all(connection.execute(text(query)).first() for query in (named, stamped))
 
+    @property
+    def supports_asset_checks(self) -> bool:
+        """Looked up once: Dagster asks for every check, which takes it an engine each time."""
+        self._supports_checks = self._supports_checks or bool(super().supports_asset_checks)
+        return self._supports_checks
+
     def store_event(self, event: EventLogEntry) -> None:
-        super().store_event(_with_its_key_alone(event))
+        super().store_event(_without_partitions(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """All of them or none. Dagster stores them one by one when this raises."""
@@ -110,6 +140,18 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                 super().store_event_batch(events)
             finally:
                 self._batch = None
+
+    def delete_events(self, run_id: str) -> None:
+        """The run's shard, its events in the index, and what its checks found that later runs found anew."""
+        with self._lock:
+            self._close(run_id)
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self.path_for_shard(run_id)}{suffix}").unlink(missing_ok=True)
+            self._initialized_dbs.discard(run_id)
+        with self.index_connection() as connection:
+            self.delete_events_for_run(connection, run_id)
+            connection.execute(_DELETE_CHECKS, {"run_id": run_id})
+        self.free_concurrency_slots_for_run(run_id)
 
     def _engine(self, shard: str) -> Engine:
         if self._owner != os.getpid():
@@ -152,6 +194,10 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         self._close_all()
         super().dispose()
 
+    def _close(self, shard: str) -> None:
+        if self._owner == os.getpid() and shard in self._engines:
+            self._engines.pop(shard).dispose()
+
     def _close_all(self) -> None:
         if self._owner == os.getpid():
             with self._lock:
@@ -173,21 +219,38 @@ class _ShardWatchdog(SqliteEventLogStorageWatchdog):
         self._process_log()
 
 
-def _with_its_key_alone(event: EventLogEntry) -> EventLogEntry:
-    """A planned check of one partition with that partition's key; any other event as it is."""
+@cache
+def last_migration() -> str:
+    """The name of the newest migration that this Dagster has; reading them all takes 0.1 s."""
+    head = ScriptDirectory.from_config(get_alembic_config(sqlite_event_log.__file__)).get_current_head()
+    assert head is not None
+    return head
+
+
+def _make_tables(engine: Engine) -> None:
+    """What the stock storage's `_initdb` leaves in a new shard, in one transaction."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL").close()
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        SqlEventLogStorageMetadata.create_all(connection, checkfirst=False)
+        connection.exec_driver_sql(_VERSION_TABLE)
+        connection.execute(text("INSERT INTO alembic_version VALUES (:name)"), {"name": last_migration()})
+        connection.commit()
+
+
+def _without_partitions(event: EventLogEntry) -> EventLogEntry:
+    """A planned check as its outcome will be; any other event as it is.
+
+    Dagster plans a check for the run's partitions and stores their whole definition with it, three times and
+    27 KB each with the closed days of a quarter century. The outcome of a check that has no partitions of its
+    own names none, so it would not find what was planned, which then stays planned for ever.
+    """
     told = event.dagster_event
     planned = told.event_specific_data if told is not None else None
     if told is None or not isinstance(planned, AssetCheckEvaluationPlanned):
         return event
-    subset = planned.partitions_subset
-    if not isinstance(subset, TimeWindowPartitionsSubset) or subset.num_partitions != 1:
-        return event
-    named = AssetCheckEvaluationPlanned(
-        asset_key=planned.asset_key,
-        check_name=planned.check_name,
-        partitions_subset=DefaultPartitionsSubset(set(subset.get_partition_keys())),
-    )
-    return event._replace(dagster_event=told._replace(event_specific_data=named))
+    plain = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+    return event._replace(dagster_event=told._replace(event_specific_data=plain))
 
 
 def _set_up(connection: Any, _record: Any) -> None:

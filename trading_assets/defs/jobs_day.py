@@ -1,7 +1,8 @@
 """The two ends of a session as jobs: `premarket` and `end_of_day`. What they do is `engine.day`'s.
 
 After the close the session's materializations are reported once more from what is stored, as events
-of no run; only then are old tick runs deleted, as a deleted run takes its partition's status with it.
+of no run; only then are old tick runs deleted, as a deleted run takes its partition's status with it. What a
+deleted run printed goes with it.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,12 @@ from trading_assets.defs.assets_desk import BOOK_POOL, LIVE
 from trading_assets.defs.resources import PARTITION_TAG, DeskResource
 from trading_assets.market.clock import system_now_ns
 
-KEEP_TICK_RUNS = timedelta(days=7)
-KEEP_PROTECT_RUNS = timedelta(days=1)  # one a minute
+KEEP = {
+    "trading_tick": timedelta(days=7),
+    "reconcile": timedelta(days=1),  # one a minute
+    "premarket": timedelta(days=30),
+    "end_of_day": timedelta(days=30),
+}
 
 
 @dg.op(pool=BOOK_POOL)
@@ -60,15 +65,16 @@ def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None
 
 
 def _prune(instance: dg.DagsterInstance, reported: Callable[[str], bool]) -> int:
-    """Delete succeeded runs past their time: ticks of sessions that are put away, and protection."""
+    """Delete succeeded runs past their time, and what they printed; ticks of sessions that are put away."""
     now = datetime.fromtimestamp(system_now_ns() // 10**9, UTC)
     deleted = 0
-    for job, keep in (("trading_tick", KEEP_TICK_RUNS), ("reconcile", KEEP_PROTECT_RUNS)):
+    for job, keep in KEEP.items():
         old = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], created_before=now - keep)
         for run in instance.get_runs(old):
             session = run.tags.get(PARTITION_TAG)
             if session is None or reported(session):
                 instance.delete_run(run.run_id)
+                instance.compute_log_manager.delete_logs(prefix=[run.run_id])
                 deleted += 1
     return deleted
 

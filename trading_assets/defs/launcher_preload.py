@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 
 from trading_assets.config import Settings, limits
+from trading_assets.defs.event_log import last_migration
 
 MODULES = (
     "pyarrow.dataset",
@@ -31,6 +32,7 @@ def warm() -> None:
     _compile_features()
     _compile_accounting()
     _compile_decisions()
+    last_migration()  # of Dagster's event log, of which each run makes a shard
 
 
 def _compile_features() -> None:

@@ -1,0 +1,137 @@
+"""Schedules and sensors while another process holds the history: each answers at once, as none opens it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
+from trading_floor import TOKEN, TradingFloor, trading_floor
+
+from trading_assets.definitions import defs
+from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
+from trading_assets.defs.sensors import protection, signal_inbox, virtual_clock
+from trading_assets.defs.sensors_alerts import (
+    alert_delivery,
+    alert_on_cancellation,
+    alert_on_failure,
+    alert_on_success,
+)
+from trading_assets.engine.reconcile import reconcile
+from trading_assets.engine.signalling import receive
+from trading_assets.store.history import History, HistoryLocked
+
+pytestmark = pytest.mark.slow
+SESSION = date(2012, 7, 3)
+HOLD = """
+import sys, duckdb
+with duckdb.connect(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
+    with trading_floor(tmp_path, SESSION) as floor:
+        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
+        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
+        yield floor
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """The file open in another process, which DuckDB lets nobody else read or write meanwhile."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+    finally:
+        holder.communicate("")
+
+
+@dg.asset
+def broken() -> None:
+    raise RuntimeError("the venue is on fire")
+
+
+def test_every_schedule_and_sensor_answers_while_the_history_is_held(
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick_ns = floor.tick(SESSION, 0)
+    with floor.open_desk() as desk:
+        reconcile(desk)
+        receive(desk, "AAPL", 0.5)
+        history = History(desk.history.path, retry_seconds=0.0)
+        history.query("SELECT count(*) FROM bars")  # makes the file
+
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("an evaluation opens a DuckDB file")
+
+    asked: dict[str, object] = {}
+    with held(history.path), dg.instance_for_test() as instance:
+        with pytest.raises(HistoryLocked):
+            history.query("SELECT count(*) FROM bars")
+        monkeypatch.setattr(duckdb, "connect", opened)
+        origin = RemoteInstigatorOrigin(
+            RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "__repository__"),
+            "trading_hours",
+        )
+        data = ScheduleInstigatorData(cron_schedule="* * * * *")
+        instance.add_instigator_state(
+            InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
+        )
+        for sensor in (protection, signal_inbox, virtual_clock, alert_delivery):
+            with dg.build_sensor_context(instance=instance) as context:
+                asked[sensor.name] = sensor(context)
+        for schedule in (trading_hours, before_the_open, after_the_close):
+            with dg.build_schedule_context(
+                instance=instance,
+                scheduled_execution_time=datetime.fromtimestamp(tick_ns / 1e9, UTC),
+                repository_def=defs.get_repository_def(),
+            ) as evaluated:
+                asked[schedule.name] = schedule(evaluated)
+        result = (
+            dg.define_asset_job("fails")
+            .resolve(asset_graph=dg.Definitions(assets=[broken]).resolve_asset_graph())
+            .execute_in_process(instance=instance, raise_on_error=False)
+        )
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        for alerting in (alert_on_success, alert_on_failure, alert_on_cancellation):
+            with dg.build_run_status_sensor_context(
+                sensor_name=alerting.name,
+                dagster_instance=instance,
+                dagster_run=run,
+                dagster_event=result.get_run_failure_event(),
+            ) as told:
+                alerting(told)
+    assert {sensor.name for sensor in defs.sensors or ()} | {s.name for s in defs.schedules or ()} == {
+        *asked,
+        "alert_on_success",
+        "alert_on_failure",
+        "alert_on_cancellation",
+    }
+    found = asked["virtual_clock"]
+    assert isinstance(found, dg.SensorResult)
+    assert [request.job_name for request in found.run_requests or ()] == ["trading_tick"]
