@@ -2,10 +2,10 @@
 # make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
 # make conformance  the exchange against Alpaca's own documents and its client for Node
-# make crash  a tick killed at every step under every fault: 2000 cases
+# make crash  a tick killed at every step under every fault, and a day of faults: a part of `make test`
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make setup  the environment alone                 make clean  removes it and what a demo left
-# make bench  the replay beside other backtesters
+# make bench  speed: beside other backtesters, beside plain XGBoost, pandas and polars, and of a whole replay
 
 PYTHON ?= python3
 WEB_PORT ?= 3000
@@ -48,17 +48,18 @@ demo: setup
 	$(BIN)/trading-assets demo
 
 bench: setup
-	$(BIN)/python benchmarks/replay_speed
+	$(BIN)/python -m benchmarks.replay_speed
+	$(BIN)/python -m benchmarks.learning
+	$(BIN)/python benchmarks/replay_whole --rounds 2
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 conformance: setup
 	$(BIN)/python tests/conformance/conformance.py
 
 crash: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/crash/killed_at_every_step_1.py tests/crash/killed_at_every_step_2.py \
-		tests/crash/one_at_a_time.py tests/crash/a_day_of_ticks.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/crash tests/engine/test_day_of_faults.py
 
 soak: setup
 	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)

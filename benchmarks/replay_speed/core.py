@@ -11,7 +11,8 @@ import time
 from math import inf, nan
 
 import numpy as np
-from work import CASH_USD, FIRST_NS, MINUTE_NS, WEIGHT, Work, standard_work
+from contest import asked, merged
+from work import CASH_USD, FIRST_NS, MINUTE_NS, WEIGHT, Work
 
 from trading_assets.core.walk import walk_session
 from trading_assets.core.walk_columns import (
@@ -90,5 +91,5 @@ def run(work: Work, repetitions: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    found = run(standard_work(), int(sys.argv[1]) if len(sys.argv) > 1 else 5)
-    json.dump(found, sys.stdout)
+    repetitions, works = asked()
+    json.dump(merged([run(work, repetitions) for work in works]), sys.stdout)

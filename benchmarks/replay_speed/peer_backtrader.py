@@ -1,14 +1,13 @@
-"""The standard work in backtrader, in an environment of its own."""
+"""The work in backtrader."""
 
 from __future__ import annotations
 
-import json
-import sys
-import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import backtrader as bt
-from work import CASH_USD, WEIGHT, shares_to_trade, standard_work
+from contest import contend
+from work import CASH_USD, WEIGHT, Work, shares_to_trade
 
 
 class Bars(bt.feed.DataBase):
@@ -59,8 +58,7 @@ class Rebalanced(bt.Strategy):
                 self.sent.append((self.bar + 1, row, int(qty)))
 
 
-def main() -> None:
-    work = standard_work()
+def prepared(work: Work) -> Callable[[], bt.Strategy]:
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.broker.setcash(CASH_USD)
     cerebro.broker.set_checksubmit(False)
@@ -70,13 +68,8 @@ def main() -> None:
         columns = [column[row].tolist() for column in (work.open, work.high, work.low, work.close)]
         cerebro.adddata(Bars(bars=(stamps, *columns)), name=str(row))
     cerebro.addstrategy(Rebalanced, work=work)
-    began = time.process_time()
-    (strategy,) = cerebro.run()
-    seconds = time.process_time() - began
-    json.dump(
-        {"orders": strategy.sent, "equity": cerebro.broker.getvalue(), "seconds": [seconds]}, sys.stdout
-    )
+    return lambda: cerebro.run()[0]
 
 
 if __name__ == "__main__":
-    main()
+    contend(prepared, lambda strategy: (strategy.sent, strategy.broker.getvalue()))
