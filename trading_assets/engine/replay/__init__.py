@@ -30,7 +30,7 @@ __all__ = [
     "run",
 ]
 
-COMPILING = "compiling the decision core for about half a minute, once: the machine code is kept on disk"
+COMPILING = "compiling the decision core for about a quarter of a minute, once: the machine code is kept on disk"
 
 
 def must_compile() -> bool:
