@@ -53,7 +53,7 @@ bench: setup
 	$(BIN)/python benchmarks/replay_whole --rounds 2
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 conformance: setup
 	$(BIN)/python tests/conformance/conformance.py

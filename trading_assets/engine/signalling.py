@@ -160,12 +160,11 @@ def waiting_signals(desk: Desk, session: date, tick_ns: int) -> tuple[SignalInpu
 def signals_in(history: History, book: str, session: date, tick_ns: int) -> tuple[SignalInput, ...]:
     """The signals that the history has for a book's tick, as a decision takes them: attempt 1.
     Raises store.history.HistoryLocked."""
-    lines = signals_at(history, book, session, tick_ns)
+    with history.held(read_only=True):
+        lines = signals_at(history, book, session, tick_ns)
+        features = features_at(history, book, session, tick_ns, DAILY.identity)
     column = DAILY.names.index(VOLATILITY_FEATURE)
-    volatility = {
-        symbol: values[column] * sqrt(SESSIONS_PER_YEAR)
-        for symbol, values in features_at(history, book, session, tick_ns, DAILY.identity)
-    }
+    volatility = {symbol: values[column] * sqrt(SESSIONS_PER_YEAR) for symbol, values in features}
     return tuple(
         SignalInput(
             symbol=line["symbol"],

@@ -74,19 +74,21 @@ class History:
         self._held = threading.local()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, *, read_only: bool = False) -> Iterator[None]:
         """One connection for all that this thread does here until the block ends; opening one costs 15 ms.
 
-        For steps that wait for nobody meanwhile: every other process waits for them. What is written
-        is committed as without it, transaction by transaction. Raises HistoryLocked.
+        For steps that wait for nobody meanwhile: every other process waits for them, or, with `read_only`,
+        those that write. What is written is committed as without it, transaction by transaction. Raises
+        HistoryLocked.
         """
         if self._holding is not None:
             yield
             return
         self._prepare()
-        with self._connection(read_only=False) as connection:
-            # the commits of the block go into the log, and at its end together into the file
-            connection.execute("SET wal_autocheckpoint = '1GB'")
+        with self._connection(read_only=read_only) as connection:
+            if not read_only:
+                # the commits of the block go into the log, and at its end together into the file
+                connection.execute("SET wal_autocheckpoint = '1GB'")
             self._held.connection = connection
             try:
                 yield
@@ -220,17 +222,22 @@ class History:
             return
         if not self.path.exists():
             self._create()
+        if not self._read_schemas():
+            self._migrate()
+            self._read_schemas()
+
+    def _read_schemas(self) -> bool:
+        """Whether the file has the schema of this release; its columns are known then."""
         with self._connection(read_only=True) as connection:
             found = self._version(connection)
-        if found > VERSION:
-            raise SchemaTooNew(str(self.path), found, VERSION)
-        if found < VERSION:
-            self._migrate()
-        with self._connection(read_only=True) as connection:
-            self._schemas = {
-                name: connection.execute(f"SELECT * FROM {_quoted(name)} LIMIT 0").to_arrow_table().schema
-                for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-            }
+            if found > VERSION:
+                raise SchemaTooNew(str(self.path), found, VERSION)
+            if found == VERSION:
+                self._schemas = {
+                    name: connection.execute(f"SELECT * FROM {_quoted(name)} LIMIT 0").to_arrow_table().schema
+                    for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+                }
+        return found == VERSION
 
     def _create(self) -> None:
         # Made complete in a private place, then linked: nobody sees half a schema, and of two

@@ -30,7 +30,9 @@ __all__ = [
     "run",
 ]
 
-COMPILING = "compiling the decision core for about a quarter of a minute, once: the machine code is kept on disk"
+COMPILING = (
+    "compiling the decision core, a quarter of a minute, once: the machine code is kept on disk"
+)
 
 
 def must_compile() -> bool:
