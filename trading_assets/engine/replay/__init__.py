@@ -30,9 +30,7 @@ __all__ = [
     "run",
 ]
 
-COMPILING = (
-    "compiling the decision core, a quarter of a minute, once: the machine code is kept on disk"
-)
+COMPILING = "compiling the decision core, a quarter of a minute, once: the machine code is kept on disk"
 
 
 def must_compile() -> bool:
