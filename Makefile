@@ -2,7 +2,7 @@
 # make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
 # make conformance  the exchange against Alpaca's own documents and its client for Node
-# make crash  a tick killed at every step under every fault, and a day of faults: a part of `make test`
+# make crash  all 2000 cases of a tick killed at every step under every fault, and a day of faults
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make setup  the environment alone                 make clean  removes it and what a demo left
 # make bench  speed: beside other backtesters, beside plain XGBoost, pandas and polars, and of a whole replay
@@ -59,7 +59,7 @@ conformance: setup
 	$(BIN)/python tests/conformance/conformance.py
 
 crash: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/crash tests/engine/test_day_of_faults.py
+	ALL_CRASH_CASES=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/crash tests/engine/test_day_of_faults.py
 
 soak: setup
 	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)

@@ -1,6 +1,6 @@
 """Cases of crashes and faults from the command line: the fixed choice, random ones without end, or one again.
 
-python tests/crash/soak.py --part 1/2         a part of the fixed choice, as the tests run it
+python tests/crash/soak.py --part 1/2         a part of the fixed choice; --within ends it, as in the tests
 python tests/crash/soak.py --seconds 600      random cases; --seed begins elsewhere
 python tests/crash/soak.py --case CASE        one again; --log FILE keeps what desk and exchange said
 """
@@ -111,13 +111,14 @@ def main() -> int:
     what.add_argument("--part", help="K/N: the K-th of N parts of the fixed choice")
     what.add_argument("--seconds", type=float, help="random cases for so long")
     what.add_argument("--case", help="one case, as a failure printed it")
+    parser.add_argument("--within", type=float, help="seconds for a --part; less than a quarter of it fails")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
     parser.add_argument("--fault", choices=sorted(FAULTS), help="the only one of the random cases")
     parser.add_argument("--log", type=Path, help="what the processes of a --case said")
     parser.add_argument("--keep", type=Path, help="where the evidence of a --case goes")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # and what is under way is put away
-    began = time.monotonic()
+    began, too_slow = time.monotonic(), False
     with _soak(arguments.log) as soak:
         if arguments.case:
             seeds = {Case.read(arguments.case).seed}
@@ -126,7 +127,12 @@ def main() -> int:
             part, parts = map(int, arguments.part.split("/"))
             seeds = set(SCENARIOS)
             reached = {seed: soak.reached(seed, recovered=seed in RECOVERED) for seed in SCENARIOS}
-            for case in chosen(reached)[part - 1 :: parts]:
+            cases = chosen(reached)[part - 1 :: parts]
+            for tried, case in enumerate(cases):
+                if arguments.within is not None and time.monotonic() - began > arguments.within:
+                    print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
+                    too_slow = tried < len(cases) / 4
+                    break
                 soak.play(case)
         else:
             seeds = set()
@@ -140,7 +146,7 @@ def main() -> int:
                 if time.monotonic() - began > arguments.seconds:
                     break
         print(soak.report(time.monotonic() - began, seeds))
-    return 1 if soak.failed else 0
+    return 1 if soak.failed or too_slow else 0
 
 
 if __name__ == "__main__":
