@@ -111,7 +111,7 @@ def main() -> int:
     what.add_argument("--part", help="K/N: the K-th of N parts of the fixed choice")
     what.add_argument("--seconds", type=float, help="random cases for so long")
     what.add_argument("--case", help="one case, as a failure printed it")
-    parser.add_argument("--within", type=float, help="seconds for a --part; less than a quarter of it fails")
+    parser.add_argument("--within", type=float, help="seconds for a --part; less than a tenth of it fails")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
     parser.add_argument("--fault", choices=sorted(FAULTS), help="the only one of the random cases")
     parser.add_argument("--log", type=Path, help="what the processes of a --case said")
@@ -131,7 +131,7 @@ def main() -> int:
             for tried, case in enumerate(cases):
                 if arguments.within is not None and time.monotonic() - began > arguments.within:
                     print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
-                    too_slow = tried < len(cases) / 4
+                    too_slow = tried < len(cases) / 10
                     break
                 soak.play(case)
         else:
