@@ -75,12 +75,15 @@ CHECKS: tuple[Check, ...] = (
     _blocking(
         "bars",
         "sane",
-        "Prices are finite and positive, low ≤ open, close ≤ high, volumes are not negative, and no bar "
-        "stands twice in one version.",
+        "Of the look-back's daily bars and today's minutes, prices are finite and positive, low ≤ open, "
+        "close ≤ high, volumes are not negative, and none stands twice in one version.",
     ),
     _blocking("bars", "fresh", "The newest minute bar ended at most `stale_signal_seconds` before the tick."),
     _blocking(
-        "bars", "not_from_the_future", "No bar was received before its end or lies beyond the venue's now."
+        "bars",
+        "not_from_the_future",
+        "No daily bar of the look-back and none of today's minutes was received before its end or lies "
+        "beyond the venue's now.",
     ),
     _blocking(
         "features",
