@@ -99,3 +99,15 @@ def test_a_programming_error_in_the_reading_is_not_taken_for_a_failed_sync() -> 
 
     with pytest.raises(TypeError):
         VenueClock(wrong, stands=False).sync()
+
+
+def test_an_answer_that_says_more_than_the_time_sets_the_clock_as_well(monotonic: ManualClock) -> None:
+    clock = VenueClock(Venue(1_000).read, stands=True)
+    clock.sync()
+    assert clock.sync(lambda: 2_000)
+    assert clock.now_ns() == 2_000
+    venue = Venue(3_000)
+    venue.broken = True
+    assert not clock.sync(venue.read)
+    assert clock.now_ns() == 2_000
+    assert not clock.synced

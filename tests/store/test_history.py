@@ -368,6 +368,29 @@ def test_no_other_process_writes_while_a_snapshot_is_copied(
     assert refused == [1]
 
 
+def test_a_first_use_opens_the_file_once(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    history.append("models", [{"version": "v1"}])
+    opened = []
+    connect = duckdb.connect
+
+    def counting(*args: Any, **named: Any) -> duckdb.DuckDBPyConnection:
+        opened.append(args)
+        return connect(*args, **named)
+
+    monkeypatch.setattr(history_module.duckdb, "connect", counting)
+    assert len(rows(History(history.path), "models")) == 1
+    assert len(opened) == 1
+    History(history.path).replace("models", {"version": "v1"}, [{}])
+    assert len(opened) == 2
+
+
+def test_a_row_of_an_unknown_column_leaves_what_was_there(history: History) -> None:
+    history.append("models", [{"version": "v1"}])
+    with pytest.raises(InvalidInput, match="author"):
+        history.replace("models", {"version": "v1"}, [{"author": "pat"}])
+    assert [row["version"] for row in rows(history, "models")] == ["v1"]
+
+
 def test_a_newer_schema_is_refused(history: History) -> None:
     history.query("SELECT 1")
     with duckdb.connect(str(history.path)) as raw:

@@ -20,6 +20,7 @@ from trading_assets import config
 from trading_assets.broker.port import Broker, BrokerError
 from trading_assets.config import Settings
 from trading_assets.core.words import Limits
+from trading_assets.engine.day_facts import DayFacts
 from trading_assets.engine.halts import HaltView, in_force, kill_switch_seen
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -53,6 +54,7 @@ class Desk:
     looser_waiting: tuple[str, ...]  # limits in the file that wait for a rearm
     environ: Mapping[str, str]
     reconciled: bool = field(default=False)  # set by a reconciliation of this process
+    facts: DayFacts = field(default_factory=DayFacts)  # of the execution under way
 
     @classmethod
     def open(
@@ -111,6 +113,11 @@ class Desk:
     def kill_file(self) -> Path:
         """Creating this file kills the book at the next look."""
         return kill_file(self.settings)
+
+    def begin(self) -> None:
+        """Begin an execution: the time is read, and nothing known from an earlier one."""
+        self.clock.sync()
+        self.facts = DayFacts()
 
     def now_ns(self) -> int:
         """The venue's time. While the venue has not answered this process at all: that of the journal's

@@ -52,11 +52,10 @@ class ProtectReport:
 def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> ProtectReport:
     """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops, unfilled exits: in this order.
 
-    Raises broker.port.BrokerError when the broker cannot be read; a kill that is set has been latched
-    by then.
+    The clock has been read just before; reconciling reads it again. Raises broker.port.BrokerError when
+    the broker cannot be read; a kill that is set has been latched by then.
     """
     see_kill_switch(desk)
-    desk.clock.sync()
     # Before anything that a failing read could keep from happening.
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
@@ -80,7 +79,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
 def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> ProtectReport:
     """Protect and reconcile between ticks, under the book's lease. Raises LeaseHeld and BrokerError."""
     see_kill_switch(desk)
-    desk.clock.sync()
+    desk.begin()
     with desk.journal.lease(desk.book, holder) as lease:
         return protect(desk, lease, tick_ns=desk.now_ns(), execution_id=execution_id)
 

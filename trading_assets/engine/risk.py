@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from math import nan
 
-from trading_assets.broker.port import AccountState, BrokerError, ClockState
+from trading_assets.broker.port import AccountState, ClockState
 from trading_assets.core.breakers import e0_agrees, is_tripped
 from trading_assets.core.losses import LossFigures, losses_of
 from trading_assets.core.losses import observe as figures_after
@@ -111,13 +111,19 @@ def transfers_of(desk: Desk, session: date) -> Decimal:
 
 
 def broker_clock(desk: Desk) -> ClockState | None:
-    """The broker's clock; None while it cannot be read. "Now" is then the last offset carried on, the
-    calendar alone says whether the market is open, and entries wait (BROKER_UNREACHABLE)."""
-    try:
-        return desk.broker.clock()
-    except BrokerError as error:
-        log.warning("broker's clock not readable", book=desk.book, why=str(error))
+    """The broker's clock, by which the desk's own is set; None while it cannot be read. "Now" is then the
+    last offset carried on, the calendar alone says whether the market is open, and entries wait
+    (BROKER_UNREACHABLE)."""
+    found: list[ClockState] = []
+
+    def read() -> int:
+        found.append(desk.broker.clock())
+        return found[0].now_ns
+
+    if not desk.clock.sync(read):
+        log.warning("broker's clock not readable", book=desk.book, why=str(desk.clock.failure))
         return None
+    return found[0]
 
 
 def transient_causes(desk: Desk, account: AccountState, clock: ClockState | None) -> tuple[Cause, ...]:

@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from math import nan
 
-from trading_assets.broker.port import AssetState, NotFound, OrderState, PositionState, QuoteState
+from trading_assets.broker.port import AssetState, OrderState, PositionState, QuoteState
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of
@@ -59,7 +59,6 @@ def take_snapshot(
     Raises broker.port.BrokerError when any part of it but the broker's clock cannot be read; without
     the clock entries are vetoed and exits go on.
     """
-    desk.clock.sync()
     clock = broker_clock(desk)
     if clock is None and Cause.BROKER_UNREACHABLE not in transient:
         transient = (*transient, Cause.BROKER_UNREACHABLE)
@@ -89,7 +88,7 @@ def take_snapshot(
         _symbol_input(
             symbol,
             qty=positions[symbol].qty if symbol in positions else Decimal(0),
-            asset=_asset(desk, symbol),
+            asset=desk.facts.asset(desk.broker, symbol),
             quote=quotes.get(symbol),
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
@@ -241,15 +240,6 @@ def _symbol_input(
     )
 
 
-def _asset(desk: Desk, symbol: str) -> AssetState:
-    """The asset. One that the broker does not know cannot be traded, and holds no other back."""
-    try:
-        return desk.broker.asset(symbol)
-    except NotFound as error:
-        log.warning("asset unknown at the broker", symbol=symbol, why=str(error))
-        return AssetState(symbol, tradable=False, fractionable=False, halted=False)
-
-
 def _price(order: OpenOrder, last_trade: float) -> float:
     """The limit, or for a person's market order the last trade (NaN fails closed at the gate)."""
     return float(order.limit_price) if order.limit_price is not None else last_trade
@@ -259,7 +249,7 @@ def _previous_closes(desk: Desk, session: date, quotes: Mapping[str, QuoteState]
     """Yesterday's raw closes, adjusted for today's split and dividend."""
     closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
     if closes:
-        for action in desk.broker.corporate_actions(tuple(closes), session, session):
+        for action in desk.facts.actions(desk.broker, closes, session):
             closes[action.symbol] = (closes[action.symbol] - action.cash_usd) / action.split_ratio
     return closes
 

@@ -57,7 +57,7 @@ def execute(
     one interval ago, LeaseHeld when another process has the book, BrokerError when the broker cannot
     be read, ClockUnread when it has not even told the time: nothing new is sent then.
     """
-    desk.clock.sync()
+    desk.begin()
     refuse_other_times(desk, session, tick_ns)
     with desk.journal.lease(desk.book, holder) as lease:
         protection = protect(desk, lease, tick_ns=tick_ns, execution_id=execution_id)

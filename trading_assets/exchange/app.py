@@ -84,6 +84,7 @@ def serve(
             lifespan="off",
             ws="websockets-sansio",
             ws_per_message_deflate=False,
+            proxy_headers=False,  # nobody stands between a client and loopback
             timeout_keep_alive=3600,  # a client's idle connection is not closed under its next request
             timeout_graceful_shutdown=2,
         )

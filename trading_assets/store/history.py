@@ -70,6 +70,7 @@ class History:
     def __init__(self, path: str | Path, *, retry_seconds: float = 5.0) -> None:
         self.path = Path(path)
         self.retry_seconds = retry_seconds
+        self._is_known = False  # to have this release's schema
         self._schemas: dict[str, pa.Schema] = {}
         self._held = threading.local()
 
@@ -84,7 +85,6 @@ class History:
         if self._holding is not None:
             yield
             return
-        self._prepare()
         with self._connection(read_only=read_only) as connection:
             if not read_only:
                 # the commits of the block go into the log, and at its end together into the file
@@ -105,7 +105,6 @@ class History:
         if self._holding is not None:
             yield self._holding
             return
-        self._prepare()
         with self._connection(read_only=True) as connection:
             yield connection
 
@@ -116,7 +115,6 @@ class History:
             with self._typed(), _transaction(self._holding):
                 yield self._holding
             return
-        self._prepare()
         with self._connection(read_only=False) as connection, _transaction(connection):
             yield connection
 
@@ -136,19 +134,18 @@ class History:
 
     def replace_many(self, replacements: Sequence[tuple[str, Mapping[str, object], Rows]]) -> None:
         """Several `replace` of (table, keys, rows) in one transaction: all of them or none."""
-        self._prepare()
-        converted = []
-        for table, keys, rows in replacements:
-            schema = self._schema(table)
-            if not keys:
-                raise InvalidInput(
-                    "no keys", where=place(table), remedy="Say which rows the new ones take the place of."
-                )
-            refuse_unknown(table, schema, keys)
-            typed = {name: converter(schema.field(name).type)(value) for name, value in keys.items()}
-            converted.append((table, typed, as_table(table, schema, typed, rows)))
         with self.writing() as connection:
-            for table, typed, incoming in converted:
+            for table, keys, rows in replacements:
+                schema = self._schema(connection, table)
+                if not keys:
+                    raise InvalidInput(
+                        "no keys",
+                        where=place(table),
+                        remedy="Say which rows the new ones take the place of.",
+                    )
+                refuse_unknown(table, schema, keys)
+                typed = {name: converter(schema.field(name).type)(value) for name, value in keys.items()}
+                incoming = as_table(table, schema, typed, rows)
                 # zone maps know equality only
                 where = " AND ".join(
                     f"{_quoted(name)} {'IS NOT DISTINCT FROM' if value is None else '='} ?"
@@ -159,14 +156,11 @@ class History:
 
     def append(self, table: str, rows: Rows) -> None:
         """Add rows in one transaction. Columns that a row does not have are NULL. Raises InvalidInput."""
-        self._prepare()
-        incoming = as_table(table, self._schema(table), {}, rows)
         with self.writing() as connection:
-            _insert(connection, table, incoming)
+            _insert(connection, table, as_table(table, self._schema(connection, table), {}, rows))
 
     def snapshot(self, to_path: str | Path) -> None:
         """Put a private, read-only copy of everything committed at `to_path`, replaced atomically."""
-        self._prepare()
         target = Path(to_path)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         copy = Path(name)
@@ -191,6 +185,23 @@ class History:
 
     @contextmanager
     def _connection(self, *, read_only: bool, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """To the file with the schema of this release, made or migrated when it is first opened."""
+        if not self.path.exists():
+            self._is_known = False
+            self._create()
+        if not self._is_known:
+            with self._opened(read_only=read_only, alone=alone) as connection:
+                self._is_known = self._version(connection) == VERSION
+                if self._is_known:
+                    yield connection
+                    return
+            self._migrate()
+            self._is_known = True
+        with self._opened(read_only=read_only, alone=alone) as connection:
+            yield connection
+
+    @contextmanager
+    def _opened(self, *, read_only: bool, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         deadline_ns = monotonic_ns() + int(self.retry_seconds * 1e9)
         turn = _turn_at(self.path.resolve())
         if not turn.take(shared=read_only and not alone, seconds=self.retry_seconds):
@@ -216,29 +227,6 @@ class History:
                     raise HistoryLocked(self.path, pid, self.retry_seconds) from error
             time.sleep(_RETRY_PAUSE_SECONDS)
 
-    def _prepare(self) -> None:
-        """Have the file with the schema of this release, and know its columns."""
-        if self._schemas and self.path.exists():
-            return
-        if not self.path.exists():
-            self._create()
-        if not self._read_schemas():
-            self._migrate()
-            self._read_schemas()
-
-    def _read_schemas(self) -> bool:
-        """Whether the file has the schema of this release; its columns are known then."""
-        with self._connection(read_only=True) as connection:
-            found = self._version(connection)
-            if found > VERSION:
-                raise SchemaTooNew(str(self.path), found, VERSION)
-            if found == VERSION:
-                self._schemas = {
-                    name: connection.execute(f"SELECT * FROM {_quoted(name)} LIMIT 0").to_arrow_table().schema
-                    for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-                }
-        return found == VERSION
-
     def _create(self) -> None:
         # Made complete in a private place, then linked: nobody sees half a schema, and of two
         # processes that create it one wins.
@@ -254,7 +242,7 @@ class History:
                 os.link(made, self.path)
 
     def _migrate(self) -> None:
-        with self._connection(read_only=False) as connection:
+        with self._opened(read_only=False) as connection:
             connection.execute("BEGIN")
             for version in range(self._version(connection), VERSION):
                 connection.execute(MIGRATIONS[version])
@@ -266,6 +254,8 @@ class History:
             ((version,),) = connection.execute("SELECT version FROM schema_version").fetchall()
         except duckdb.CatalogException as error:
             raise self._refused("a DuckDB file that is no history of ours") from error
+        if version > VERSION:
+            raise SchemaTooNew(str(self.path), int(version), VERSION)
         return int(version)
 
     @contextmanager
@@ -281,13 +271,19 @@ class History:
             what, where=str(self.path), remedy="Configure another path, or move the file away."
         )
 
-    def _schema(self, table: str) -> pa.Schema:
+    def _schema(self, connection: duckdb.DuckDBPyConnection, table: str) -> pa.Schema:
         if table not in self._schemas:
-            raise InvalidInput(
-                f"there is no table {table!r}",
-                where=str(self.path),
-                remedy=f"The tables are {', '.join(sorted(self._schemas))}.",
-            )
+            tables = [
+                name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+            ]
+            if table not in tables:
+                raise InvalidInput(
+                    f"there is no table {table!r}",
+                    where=str(self.path),
+                    remedy=f"The tables are {', '.join(sorted(tables))}.",
+                )
+            empty = connection.execute(f"SELECT * FROM {_quoted(table)} LIMIT 0").to_arrow_table()
+            self._schemas[table] = empty.schema
         return self._schemas[table]
 
 

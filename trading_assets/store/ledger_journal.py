@@ -63,6 +63,8 @@ class LedgerJournal(LedgerCheckpoints):
         the stored fill of that key is logged as an error and the stored one stays; one that came before
         its order's broker id was known is given its order when it comes again.
         """
+        if not received:
+            return []
         new = []
         with self._writing() as connection:
             for fill in sorted(received, key=_fill_order):
@@ -103,6 +105,8 @@ class LedgerJournal(LedgerCheckpoints):
 
     def record_adjustments(self, entries: Sequence[AdjustmentRecord]) -> list[AdjustmentRecord]:
         """Store adjustments once each, known by (book, adjustment id); returns the newly stored."""
+        if not entries:
+            return []
         new = []
         with self._writing() as connection:
             for entry in entries:
