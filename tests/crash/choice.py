@@ -6,6 +6,7 @@ point, and every point of some scenarios without a fault.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -31,7 +32,19 @@ class Reached(NamedTuple):
     """The points that one scenario's runs come to when nothing fails."""
 
     tick: Sequence[Point]
-    recovery: Mapping[tuple[Point | None, int], Sequence[Point]]  # by the tick's death and the plan
+    recovery: Mapping[tuple[Point, int], Sequence[Point]]  # by the tick's death and the plan
+
+    def as_json(self) -> str:
+        recovery = [(str(death), plan, [*map(str, of)]) for (death, plan), of in self.recovery.items()]
+        return json.dumps([[*map(str, self.tick)], recovery])
+
+    @staticmethod
+    def read(text: str) -> Reached:
+        tick, recovery = json.loads(text)
+        return Reached(
+            [*map(Point.read, tick)],
+            {(Point.read(death), plan): [*map(Point.read, of)] for death, plan, of in recovery},
+        )
 
 
 def chosen(reached: Mapping[int, Reached]) -> list[Case]:

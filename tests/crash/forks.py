@@ -1,4 +1,4 @@
-"""Forks of this warm process: one for each run of a desk, one for each exchange.
+"""Forks of this warm process: for runs of a desk, until one dies, and for each exchange.
 
 The process that forks has everything imported and compiled, and no connection open.
 """
@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+import uvicorn
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
@@ -34,15 +35,19 @@ TOKEN = "crash-control-token"
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 _REFUSED, _FAILED = 3, 4
-_EXPECTED = (0, _REFUSED, -signal.SIGKILL, -signal.SIGALRM)
+_EXPECTED = (_REFUSED, -signal.SIGKILL, -signal.SIGALRM)
 
 
 def share() -> None:
     """Have what is costly to make and does not change made once, before the first fork: the exchange's tape
-    and its view of it, and the SQL that SQLAlchemy compiles, which it keeps for each engine otherwise."""
+    and its view of it, the modules that serve it, and the SQL that SQLAlchemy compiles, which it keeps for
+    each engine otherwise."""
     bundled.BundledTape = cache(BundledTape)
     bundled.Sessions = cache(Sessions)
     venue.TapeView = cache(TapeView)
+    server = uvicorn.Config(_no_app, ws="websockets-sansio", lifespan="off")
+    server.load()  # imports what serves; the exchange's own does so only once it serves
+    server.get_loop_factory()
     compiled: dict[Any, Any] = {}
 
     def engine(*args: Any, **named: Any) -> Engine:
@@ -51,6 +56,10 @@ def share() -> None:
         return made.execution_options(compiled_cache=compiled)
 
     database.create_engine = engine
+
+
+async def _no_app(scope: object, receive: object, send: object) -> None:
+    """Serves nothing."""
 
 
 class _OneDialect(SQLiteDialect_pysqlite):
@@ -80,25 +89,60 @@ class Ended:
         return not (self.killed or self.hung or self.refused or self.failed)
 
 
+class Runs:
+    """Runs of a desk, one after the other in one fork, up to the first that does not end well.
+
+    run:  does the run that a line of text says, in the fork, and returns what it answers
+    log:  where what the fork says goes; None: nowhere
+    """
+
+    def __init__(self, run: Callable[[str], str], log: Path | None = None) -> None:
+        (taken, give), (told, tell) = os.pipe(), os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(give)
+            os.close(told)
+            _serve_runs(run, taken, tell, log)
+        os.close(taken)
+        os.close(tell)
+        self._give, self._told = os.fdopen(give, "w"), os.fdopen(told, "r")
+        self.over = False
+
+    def run(self, what: str) -> Ended:
+        """How the run ended; anything but well, and so did the process."""
+        self._give.write(f"{json.dumps(what)}\n")
+        self._give.flush()
+        line = self._told.readline()
+        if line.endswith("\n"):
+            return Ended(answer=json.loads(line))
+        code = self._ended()
+        return Ended(
+            killed=code == -signal.SIGKILL,
+            hung=code == -signal.SIGALRM,
+            refused=json.loads(line) if code == _REFUSED else "",
+            failed=line or f"exit status {code}" if code not in _EXPECTED else "",
+        )
+
+    def close(self) -> None:
+        """SIGKILL, if it is still there: what it did is stored."""
+        if not self.over:
+            os.kill(self._pid, signal.SIGKILL)
+            self._ended()
+
+    def _ended(self) -> int:
+        self.over = True
+        self._give.close()
+        self._told.close()
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
 def run_forked(run: Callable[[], str], log: Path | None = None) -> Ended:
-    """The run in a process of its own, and how that ended. What it logs goes to `log` or nowhere."""
-    told, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(told)
-        _run(run, tell, log)
-    os.close(tell)
-    with os.fdopen(told, "rb") as pipe:
-        text = pipe.read().decode()
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return Ended(
-        killed=code == -signal.SIGKILL,
-        hung=code == -signal.SIGALRM,
-        refused=text if code == _REFUSED else "",
-        failed=text or f"exit status {code}" if code not in _EXPECTED else "",
-        answer=text if code == 0 else "",
-    )
+    """One run in a process of its own, and how that ended."""
+    runs = Runs(lambda _: run(), log)
+    try:
+        return runs.run("")
+    finally:
+        runs.close()
 
 
 def begin(log: Path | None) -> None:
@@ -108,20 +152,30 @@ def begin(log: Path | None) -> None:
     _write_to(log)
 
 
-def _run(run: Callable[[], str], tell: int, log: Path | None) -> NoReturn:
+def _serve_runs(run: Callable[[str], str], taken: int, tell: int, log: Path | None) -> NoReturn:
+    """A line for each run that ends well; what another one says is no whole line."""
     code = _FAILED
     try:
         begin(log)
-        signal.alarm(PATIENCE_SECONDS)
-        os.write(tell, run().encode())
+        with os.fdopen(taken) as lines:
+            for line in lines:
+                signal.alarm(PATIENCE_SECONDS)
+                answer = run(json.loads(line))
+                signal.alarm(0)
+                _write_all(tell, f"{json.dumps(answer)}\n".encode())
         code = 0
     except TradingAssetsError as error:
         code = _REFUSED
-        os.write(tell, f"{type(error).__name__}: {error}".encode())
+        _write_all(tell, json.dumps(f"{type(error).__name__}: {error}").encode())
     except BaseException:  # noqa: BLE001 - the parent reports it as a failure of the case
-        os.write(tell, traceback.format_exc().encode()[-60_000:])
+        _write_all(tell, json.dumps(traceback.format_exc()[-60_000:]).encode())
     finally:
         os._exit(code)
+
+
+def _write_all(to: int, what: bytes) -> None:
+    while what:
+        what = what[os.write(to, what) :]
 
 
 @contextmanager

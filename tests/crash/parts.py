@@ -12,10 +12,14 @@ SOAK = Path(__file__).with_name("soak.py")
 SECONDS = 240  # of a part: so much of CI's time is theirs
 
 
-def run_part(part: str, record_property: Callable[[str, object], None]) -> None:
-    """Raises AssertionError with every case that failed and the command that repeats it."""
+def run_part(part: str, record_property: Callable[[str, object], None], temporary: Path) -> None:
+    """Raises AssertionError with every case that failed and the command that repeats it.
+
+    temporary: a worker's directory; beside it is what the parts of one test run share
+    """
+    shared = temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary
     within = [] if os.environ.get("ALL_CRASH_CASES") else ["--within", str(SECONDS)]
-    command = [sys.executable, str(SOAK), "--part", part, *within]
+    command = [sys.executable, str(SOAK), "--part", part, "--pasts", str(shared / "crash-pasts"), *within]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     for line in told.stdout.splitlines()[-2:]:
         record_property("in the summary", f"part {part} of the crash cases: {line}")

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,10 +28,14 @@ from trial import ROOM, Case, Trial
 
 
 class Soak:
-    """Cases one after the other, with the scenarios' states that they begin from."""
+    """Cases one after the other, with the scenarios' states that they begin from.
 
-    def __init__(self, home: Path, log: Path | None = None) -> None:
-        self._home, self._log = home, log
+    pasts: where those states and the points of their ticks are kept, for other parts of the same choice too
+    """
+
+    def __init__(self, home: Path, log: Path | None = None, pasts: Path | None = None) -> None:
+        self._home, self._log, self._pasts = home, log, pasts or home / "pasts"
+        self._pasts.mkdir(parents=True, exist_ok=True)
         (home / "warm").mkdir()
         warm(home / "warm")
         self.counts: Counter[str] = Counter()
@@ -39,14 +43,32 @@ class Soak:
 
     def template(self, seed: int) -> Path:
         """The scenario's state, played when it is first asked for."""
-        template = self._home / str(seed)
+        template = self._pasts / str(seed)
         if not template.exists():
-            template.mkdir()
-            prepare(scenario(seed), template)
+            made = Path(tempfile.mkdtemp(dir=self._pasts))
+            prepare(scenario(seed), made)
+            try:
+                made.rename(template)
+            except OSError:
+                if not template.exists():
+                    raise
+                shutil.rmtree(made)  # another part was as quick
         return template
 
     def forget(self, seed: int) -> None:
-        shutil.rmtree(self._home / str(seed))
+        shutil.rmtree(self._pasts / str(seed))
+
+    def reached_by(self, seeds: Sequence[int], recovered: Collection[int]) -> dict[int, Reached]:
+        """`reached` of each; in whichever order, so that parts that begin elsewhere find it half done."""
+        found = {}
+        for seed in seeds:
+            kept = self._pasts / f"{seed}.json"
+            if not kept.exists():
+                made = self._pasts / f"{seed}.{os.getpid()}"
+                made.write_text(self.reached(seed, recovered=seed in recovered).as_json())
+                made.replace(kept)
+            found[seed] = Reached.read(kept.read_text())
+        return {seed: found[seed] for seed in sorted(found)}  # which cases are chosen goes by it
 
     def reached(self, seed: int, *, recovered: bool = True) -> Reached:
         """The points of the scenario's tick, and those of recoveries from its death while it sends."""
@@ -97,10 +119,10 @@ def _ranges(seeds: list[int]) -> str:
 
 
 @contextmanager
-def _soak(log: Path | None = None) -> Iterator[Soak]:
+def _soak(log: Path | None = None, pasts: Path | None = None) -> Iterator[Soak]:
     home = Path(tempfile.mkdtemp(prefix="crash-past-", dir=ROOM))
     try:
-        yield Soak(home, log)
+        yield Soak(home, log, pasts)
     finally:
         shutil.rmtree(home)
 
@@ -112,6 +134,7 @@ def main() -> int:
     what.add_argument("--seconds", type=float, help="random cases for so long")
     what.add_argument("--case", help="one case, as a failure printed it")
     parser.add_argument("--within", type=float, help="seconds for a --part; less than a tenth of it fails")
+    parser.add_argument("--pasts", type=Path, help="a directory of the scenarios' states, for all --part")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
     parser.add_argument("--fault", choices=sorted(FAULTS), help="the only one of the random cases")
     parser.add_argument("--log", type=Path, help="what the processes of a --case said")
@@ -119,14 +142,14 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # and what is under way is put away
     began, too_slow = time.monotonic(), False
-    with _soak(arguments.log) as soak:
+    with _soak(arguments.log, arguments.pasts) as soak:
         if arguments.case:
             seeds = {Case.read(arguments.case).seed}
             soak.play(Case.read(arguments.case), arguments.keep)
         elif arguments.part:
             part, parts = map(int, arguments.part.split("/"))
             seeds = set(SCENARIOS)
-            reached = {seed: soak.reached(seed, recovered=seed in RECOVERED) for seed in SCENARIOS}
+            reached = soak.reached_by(SCENARIOS[:: 1 if part % 2 else -1], RECOVERED)
             cases = chosen(reached)[part - 1 :: parts]
             for tried, case in enumerate(cases):
                 if arguments.within is not None and time.monotonic() - began > arguments.within:

@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from random import Random
 from typing import NamedTuple
 
 from faults import FAULTS, PATIENT, Strike, struck
-from forks import TOKEN, Ended, ForkedExchange, run_forked
+from forks import TOKEN, Ended, ForkedExchange, Runs, run_forked
 from points import Point, Track
 from scenario import MINUTE_NS, SECOND_NS, Scenario, give, open_desk, run, scenario, sessions
 
@@ -82,6 +82,16 @@ class Case:
         )
 
 
+class _Task(NamedTuple):
+    """One run, as the process that does it is told."""
+
+    kind: str  # a Move's, or tick
+    now_ns: int  # of a tick that is no other's; else 0
+    switch: str  # the variable of the environment that kills; "": none
+    fault: str  # what strikes meanwhile; "": nothing
+    number: int  # of the case's runs
+
+
 @dataclass
 class Evidence:
     """What a case leaves to be judged."""
@@ -136,9 +146,12 @@ class Trial:
         self._settings = self.scenario.settings(self.home / "desk", self._exchange)
         self._rng = Random(str(case))
         self._struck_by: Strike | None = None
+        self._runs: Runs | None = None  # the process that does the desk's runs while none of them dies
         self.evidence = Evidence(case, self.scenario, self.home / "desk" / "journal.sqlite")
 
     def close(self) -> None:
+        if self._runs is not None:
+            self._runs.close()
         self._keeper.close()
         self._exchange.kill()
         shutil.rmtree(self.home)
@@ -146,12 +159,12 @@ class Trial:
     def points(self) -> list[Point]:
         """Every point that the tick comes to when nothing fails; of a case that is killed at a point those
         that the first run of its recovery comes to."""
-        ended = self._run("tick", Track(self.case.point))
+        ended = self._run("tick", self.case.point, tracked=True)
         if ended.killed:
             move = PLANS[self.case.plan][0]
             self._wait(move.after_ns)
             self.evidence.killed_from = 0 if move.kind == "kill" else None
-            ended = self._run(move.kind, Track())
+            ended = self._run(move.kind, tracked=True)
         if not ended.well:
             raise RuntimeError(f"case {self.case} fails by itself: {ended}")
         return [Point.read(line) for line in ended.answer.splitlines()[:-1]]
@@ -159,14 +172,14 @@ class Trial:
     def play(self) -> Evidence:
         """Kill the tick, recover, and go on until nothing is under way."""
         with self._met("tick"):
-            self.evidence.hit = self._run("tick", Track(self.case.point)).killed
+            self.evidence.hit = self._run("tick", self.case.point).killed
         at_rest = False
         with self._met("recovery"):
             for number, move in enumerate(PLANS[self.case.plan]):
                 self._wait(move.after_ns)
                 if move.kind == "kill":
                     self.evidence.killed_from = len(self._keeper.journal().splitlines())
-                at_rest = self._rests(move.kind, Track(self.case.second if number == 0 else None))
+                at_rest = self._rests(move.kind, self.case.second if number == 0 else None)
         if not at_rest or (self.case.strike is not None and self.case.strike.phase == "recovery"):
             self._sweep()
         self.evidence.exchange_journal = self._keeper.journal()
@@ -179,15 +192,15 @@ class Trial:
             now_ns = self._keeper.now_ns()
             past_close = number >= SWEEPS_IN_SESSION and now_ns < close_ns
             self._wait(close_ns + SECOND_NS - now_ns if past_close else 35 * SECOND_NS)
-            if self._rests("protect", Track()):
+            if self._rests("protect"):
                 return
         last = self.evidence.ends[-1][1].answer.splitlines()[-1:]
         self.evidence.problems.append(f"not at rest after {MOST_SWEEPS} sweeps: {last}")
 
-    def _rests(self, kind: str, track: Track) -> bool:
+    def _rests(self, kind: str, end_at: Point | None = None) -> bool:
         """Whether a run of the desk found nothing to do, and leaves nothing under way."""
         before = self._keeper.journal()
-        ended = self._run(kind, track)
+        ended = self._run(kind, end_at)
         if not ended.well or json.loads(ended.answer.splitlines()[-1]):
             return False
         return self._keeper.journal() == before
@@ -209,25 +222,24 @@ class Trial:
         self._struck_by = None
         (self.home / "desk" / "rate_limit").unlink(missing_ok=True)  # the minute of a 429 is over with it
 
-    def _run(self, kind: str, track: Track) -> Ended:
-        """One run of the desk in a process of its own."""
+    def _run(self, kind: str, end_at: Point | None = None, *, tracked: bool = False) -> Ended:
+        """One run of the desk. The process goes on to the next one, unless this one died or failed, or has
+        had its own code or means taken from it: to be killed, to be tracked, or by a fault."""
         fault = None if self._struck_by is None else FAULTS[self._struck_by.name]
-        act, rng = self._act(kind), Random(f"{self.case} {len(self.evidence.ends)}")
-
-        def forked() -> str:
-            track.lay()
-            environ = {"KILL_SWITCH": "1"} if self.evidence.killed_from is not None else None
-            with open_desk(self._settings, environ, PATIENT if fault is None else fault.timeouts) as desk:
-                if self.scenario.runs:
-                    desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
-                    risk.system_now_ns = desk.clock.now_ns
-                if fault is not None and fault.afflict is not None:
-                    fault.afflict(desk, rng)
-                act(desk)
-                standing = json.dumps(_under_way(desk))
-            return "\n".join([*map(str, track.reached), standing])
-
-        ended = run_forked(forked, self._log)
+        task = _Task(
+            kind,
+            self._keeper.now_ns() if kind == "next" else 0,
+            "KILL_SWITCH" if self.evidence.killed_from is not None else "",
+            "" if self._struck_by is None else self._struck_by.name,
+            len(self.evidence.ends),
+        )
+        track = Track(end_at) if end_at is not None or tracked else None
+        if track is not None or (fault is not None and fault.afflict is not None):
+            ended = run_forked(lambda: self._do(task, track), self._log)
+        else:
+            if self._runs is None or self._runs.over:
+                self._runs = Runs(lambda what: self._do(_Task(*json.loads(what)), None), self._log)
+            ended = self._runs.run(json.dumps(task))
         self.evidence.ends.append((kind, ended))
         if ended.hung:
             self.evidence.problems.append(f"{kind} hung")
@@ -237,14 +249,30 @@ class Trial:
             self.evidence.problems.append(f"{kind} was refused: {ended.refused}")
         return ended
 
-    def _act(self, kind: str) -> Callable[[Desk], object]:
+    def _do(self, task: _Task, track: Track | None) -> str:
+        """The run itself: the points that it came to, and what is under way when it is over."""
+        fault = FAULTS[task.fault] if task.fault else None
+        if track is not None:
+            track.lay()
+        environ = {task.switch: "1"} if task.switch else None
+        with open_desk(self._settings, environ, PATIENT if fault is None else fault.timeouts) as desk:
+            if self.scenario.runs:
+                desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
+                risk.system_now_ns = desk.clock.now_ns
+            if fault is not None and fault.afflict is not None:
+                fault.afflict(desk, Random(f"{self.case} {task.number}"))
+            self._act(task, desk)
+            standing = json.dumps(_under_way(desk))
+        return "\n".join([*map(str, track.reached if track is not None else ()), standing])
+
+    def _act(self, task: _Task, desk: Desk) -> None:
         it = self.scenario
-        if kind in ("tick", "again"):
-            return lambda desk: run(desk, it.session, it.tick_ns, new_execution_id(), whole=it.whole)
-        if kind == "next":
-            now_ns = self._keeper.now_ns()
-            return lambda desk: self._next_tick(desk, now_ns)
-        return lambda desk: protect_alone(desk, new_execution_id())
+        if task.kind in ("tick", "again"):
+            run(desk, it.session, it.tick_ns, new_execution_id(), whole=it.whole)
+        elif task.kind == "next":
+            self._next_tick(desk, task.now_ns)
+        else:
+            protect_alone(desk, new_execution_id())
 
     def _next_tick(self, desk: Desk, now_ns: int) -> None:
         it = self.scenario
