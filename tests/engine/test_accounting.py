@@ -77,7 +77,7 @@ def test_the_ledger_is_the_brokers_after_any_sequence_of_events(
             assert {s: h.qty for s, h in report.ledger.holdings.items() if h.qty} == pytest.approx(
                 {symbol: float(position.qty) for symbol, position in report.positions.items()}, abs=1e-9
             )
-            assert report.ledger.cash_usd == pytest.approx(float(report.cash), abs=0.005)
+            assert report.ledger.cash_usd == pytest.approx(float(report.account.cash), abs=0.005)
             compared += 1
         assert compared > 40
         kinds = {entry.kind for entry in desk.journal.adjustments(desk.book)}

@@ -231,7 +231,7 @@ def test_a_fill_that_the_broker_busts_or_corrects_is_no_break(
     assert report.clean
     held = report.ledger.holdings.get("AAPL", Holding())
     assert held.qty == (0 if what == "bust" else float(order.intent.qty))
-    assert report.ledger.cash_usd == pytest.approx(float(report.cash))
+    assert report.ledger.cash_usd == pytest.approx(float(report.account.cash))
     assert len(told(desk)) == 1
     assert later(floor, desk).clean
     assert len(desk.journal.adjustments(desk.book)) == 1

@@ -222,8 +222,8 @@ def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) 
     return _result(
         at,
         {
-            "equity_usd": float(report.equity),
-            "cash_usd": float(report.cash),
+            "equity_usd": float(report.account.equity),
+            "cash_usd": float(report.account.cash),
             "agree": report.clean,
             "breaks": table([_break_row(found) for found in report.breaks]),
             "positions": table(positions.to_pylist()),

@@ -61,10 +61,9 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     recovered = tuple(recover(desk))
     report = reconcile(desk)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
-    account = desk.broker.account()
-    observe(desk, account)
-    keep_close_equity(desk, account)
-    transient = transient_causes(desk, account, broker_clock(desk))
+    observe(desk, report.account)
+    keep_close_equity(desk, report.account)
+    transient = transient_causes(desk, report.account, broker_clock(desk))
     cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
     stopped = _stops_in_force(desk, report) if report.opened else ()
     exits = _stop_exits(desk, stopped)

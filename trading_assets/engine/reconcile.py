@@ -65,8 +65,7 @@ class ReconcileReport:
     foreign: tuple[str, ...]  # what no person has acknowledged by a rearm
     ledger: Ledger
     positions: Mapping[str, PositionState]
-    cash: Decimal
-    equity: Decimal
+    account: AccountState
 
     @property
     def clean(self) -> bool:
@@ -142,8 +141,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         foreign=foreign,
         ledger=ledger,
         positions=positions,
-        cash=account.cash,
-        equity=account.equity,
+        account=account,
     )
     log.info(
         "reconciled",
