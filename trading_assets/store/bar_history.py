@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
 VALUES = ("open", "high", "low", "close", "volume")
@@ -230,8 +231,7 @@ def newest_bars_between(
 ) -> tuple[NDArray[np.int64], Bars]:
     """What `newest_bars` gives for first ≤ start < end, in one table: each bar's symbol as its number in
     `symbols`, and the bars, ascending by symbol and start. For many rows: 10⁶ take a third of a second."""
-    with history.reading() as connection:
-        connection.execute("SET threads = 1")  # two take more processor time, and no less of the clock's
+    with history.reading() as connection, one_thread(connection):
         parameters = [str(interval), first_ns, end_ns, as_of_ns]
         table = connection.execute(_VERSIONS, parameters).to_arrow_table()
     named = table["symbol"].combine_chunks().dictionary_encode()

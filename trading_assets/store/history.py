@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.store.duckdb_files import CONFIG, AttachedFile
 from trading_assets.store.errors import CrossedFork, SchemaTooNew, StoreUnusable
 from trading_assets.store.history_rows import Rows, as_table, converter, place, refuse_unknown
 
@@ -35,10 +36,7 @@ MIGRATIONS: Mapping[int, str] = {}
 
 _SCHEMA = Path(__file__).with_name("history.sql")
 _RETRY_PAUSE_SECONDS = 0.05
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
-    "wal_autocheckpoint": "0KB",  # a commit goes into the file: no .wal that a copy could miss
-}
+_TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 
 
@@ -94,6 +92,8 @@ class History:
                 yield
             finally:
                 del self._held.connection
+                if not read_only:
+                    connection.execute(f"SET wal_autocheckpoint = '{CONFIG['wal_autocheckpoint']}'")
 
     @property
     def _holding(self) -> duckdb.DuckDBPyConnection | None:
@@ -207,15 +207,20 @@ class History:
         if not turn.take(shared=read_only and not alone, seconds=self.retry_seconds):
             raise HistoryLocked(self.path, os.getpid(), self.retry_seconds)
         try:
-            with self._typed(), closing(self._connect(read_only, deadline_ns)) as connection:
-                yield connection
+            with self._typed(), turn.file(lambda: self._attach(read_only, deadline_ns)) as file:
+                try:
+                    with closing(file.connection()) as connection:
+                        yield connection
+                except (duckdb.FatalException, duckdb.InternalException):
+                    file.abandon()
+                    raise
         finally:
             turn.give_back()
 
-    def _connect(self, read_only: bool, deadline_ns: int) -> duckdb.DuckDBPyConnection:
+    def _attach(self, read_only: bool, deadline_ns: int) -> AttachedFile:
         while True:
             try:
-                return duckdb.connect(self.path, read_only=read_only, config=_CONFIG)
+                return AttachedFile(self.path, read_only=read_only)
             except duckdb.IOException as error:
                 if "not a valid DuckDB database" in str(error):
                     raise self._refused(str(error)) from error
@@ -233,7 +238,7 @@ class History:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".history-") as private:
             made = Path(private) / self.path.name
-            with self._typed(), closing(duckdb.connect(made, config=_CONFIG)) as connection:
+            with self._typed(), closing(duckdb.connect(made, config=CONFIG)) as connection:
                 connection.execute(_SCHEMA.read_text(encoding="utf-8"))
                 connection.execute("CREATE TABLE schema_version (version INTEGER)")
                 connection.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
@@ -263,6 +268,10 @@ class History:
         """A full disk under our own name. A commit that outgrows it only in its checkpoint is kept."""
         try:
             yield
+        except duckdb.TransactionException as error:
+            if "Failed to commit" not in str(error):
+                raise
+            raise StoreUnusable(str(self.path), str(error)) from error
         except (duckdb.IOException, duckdb.FatalException) as error:
             raise StoreUnusable(str(self.path), str(error)) from error
 
@@ -273,9 +282,7 @@ class History:
 
     def _schema(self, connection: duckdb.DuckDBPyConnection, table: str) -> pa.Schema:
         if table not in self._schemas:
-            tables = [
-                name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-            ]
+            tables = [name for (name,) in connection.execute(_TABLES).fetchall()]
             if table not in tables:
                 raise InvalidInput(
                     f"there is no table {table!r}",
@@ -291,6 +298,9 @@ class _Turn:
     """The connections of this process to one file: any number of readers, or one that is alone."""
 
     def __init__(self) -> None:
+        self._attaching = threading.Lock()
+        self._file: AttachedFile | None = None
+        self._users = 0
         self._changed = threading.Condition()
         self._readers = 0
         self._alone = False
@@ -310,6 +320,21 @@ class _Turn:
             elif free:
                 self._alone = True
             return free
+
+    @contextmanager
+    def file(self, attach: Callable[[], AttachedFile]) -> Iterator[AttachedFile]:
+        """The file while it is needed: attached by the first of its readers, detached by the last."""
+        with self._attaching:
+            file = self._file = self._file or attach()
+            self._users += 1
+        try:
+            yield file
+        finally:
+            with self._attaching:
+                self._users -= 1
+                if not self._users:
+                    self._file = None
+                    file.detach()
 
     def give_back(self) -> None:
         with self._changed:

@@ -22,6 +22,7 @@ from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.predictions import Signals
 from trading_assets.engine.replay.session_limits import LimitResult
 from trading_assets.engine.replay.session_sheet import SessionSheet
+from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
 BATCH_ROWS = 3_000_000  # each commit writes anew the last, unfilled group of every column
@@ -70,8 +71,7 @@ class Recording:
 
         Raises store.history.HistoryLocked.
         """
-        with self._history.writing() as connection:
-            connection.execute("SET threads = 1")  # two take twice the processor time
+        with self._history.writing() as connection, one_thread(connection):
             for table, parts in self._pending.items():
                 connection.register("incoming", pa.concat_tables(parts, promote_options="permissive"))
                 connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
