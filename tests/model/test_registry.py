@@ -223,6 +223,21 @@ def test_a_champion_whose_directory_is_gone_is_refused(directory: Path) -> None:
         champion(directory.parent)
 
 
+def test_a_model_scores_without_scikit_learn_which_can_be_imported_all_the_same(directory: Path) -> None:
+    check = (
+        "import sys\n"
+        "from trading_assets.model.scoring_library import xgboost\n"
+        "booster = xgboost().Booster()\n"
+        f"booster.load_model({str(directory / 'model.ubj')!r})\n"
+        "assert booster.num_features() == 3\n"
+        "assert 'sklearn' not in sys.modules\n"
+        "from sklearn.metrics import roc_auc_score\n"
+        "print(roc_auc_score([0, 1], [0.0, 1.0]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+    assert shown.stdout == "1.0\n", shown.stderr
+
+
 def test_the_model_layer_does_not_import_xgboost_or_scikit_learn_until_it_is_used() -> None:
     check = (
         "import sys, trading_assets.model.registry, trading_assets.model.training\n"

@@ -105,15 +105,24 @@ def test_a_split_and_a_dividend_of_one_day_are_both_kept(history: History) -> No
     assert actions_until(history, ("IBM",), date(2012, 9, 10), as_of_ns=99) == {"IBM": ()}
 
 
-def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(history: History) -> None:
+@pytest.mark.parametrize("imported", [True, False])
+def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
+    history: History, imported: bool
+) -> None:
     random = np.random.default_rng(3)
-    for version, every in ((1, 1), (2, 3)):  # symbols and versions mixed up, as they come live
-        rows = [
-            bar(symbol, start, float(random.integers(10, 99)), version=version, received_at_ns=version).row()
-            for start in random.permutation(np.arange(0, 40, every)).tolist()
-            for symbol in ("IBM", "AAPL", "XYZ")
-        ]
-        history.append("bars", rows)
+
+    def row(symbol: str, start: int, version: int) -> dict[str, object]:
+        close = float(random.integers(10, 99))
+        return bar(symbol, start, close, version=version, received_at_ns=version).row()
+
+    if imported:  # symbol by symbol, each bar once
+        history.append("bars", [row(symbol, start, 1) for symbol in ("AAPL", "IBM") for start in range(40)])
+    else:  # symbols and versions mixed up, as they come live
+        for version, every in ((1, 1), (2, 3)):
+            starts = random.permutation(np.arange(0, 40, every)).tolist()
+            history.append(
+                "bars", [row(symbol, start, version) for start in starts for symbol in ("IBM", "AAPL", "XYZ")]
+            )
     symbols = ("AAPL", "FB", "IBM")
     number, found = newest_bars_between(history, symbols, Interval.DAY, 5, 30, as_of_ns=99)
     single = newest_bars(history, symbols, Interval.DAY, since_ns=5, as_of_ns=99)

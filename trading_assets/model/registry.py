@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY, FeatureSet
+from trading_assets.model import scoring_library
 from trading_assets.model.signal import signals
 from trading_assets.model.training import TrainedModel
 
@@ -116,8 +117,7 @@ def load(model_path: Path, features_path: Path, *, current: FeatureSet = DAILY) 
     Raises InvalidInput, naming the file, when one is missing, unreadable or not what was saved, and
     when the features that the model was trained on differ from `current` in name, order or meaning.
     """
-    import xgboost
-
+    xgboost = scoring_library.xgboost()
     model_path = model_path.resolve()
     manifest = _verified_manifest(model_path.parent / MANIFEST)
     ubj = _verified(model_path, manifest["files"][MODEL])
