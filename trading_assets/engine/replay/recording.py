@@ -25,7 +25,7 @@ from trading_assets.engine.replay.session_sheet import SessionSheet
 from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
-BATCH_ROWS = 3_000_000  # each commit writes anew the last, unfilled group of every column
+BATCH_ROWS = 6_000_000  # each commit writes anew the last, unfilled group of every column
 ASSET = "replay"
 _CODES = pa.array([code.name for code in Code])
 _CHECKS = np.array([CHECK_OF[code] for code in Code], dtype=np.int32)
