@@ -8,7 +8,6 @@ and for how long, is `history`.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -20,7 +19,6 @@ import duckdb
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",  # nothing is fetched from anywhere
     "wal_autocheckpoint": "0KB",  # a commit goes into the file: no .wal that a copy could miss
-    "temp_directory": str(Path(tempfile.gettempdir()) / f"trading-assets-{os.getuid()}-duckdb"),
 }
 _numbers = count()
 _lock = threading.Lock()
@@ -32,7 +30,7 @@ class AttachedFile:
     """A file that is attached; its lock is ours until `detach`. Raises what DuckDB raises."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
-        self._instance = _present()
+        self._instance = _present(path)
         self._name = f"file_{next(_numbers)}"
         quoted = str(path).replace("'", "''")
         mode = "READ_ONLY" if read_only else "READ_WRITE"
@@ -71,11 +69,12 @@ def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("RESET threads")
 
 
-def _present() -> duckdb.DuckDBPyConnection:
+def _present(path: Path) -> duckdb.DuckDBPyConnection:
+    """The instance. What does not fit into memory goes beside the first file that it is used for."""
     global _instance
     with _lock:
         if _instance is None:
-            _instance = duckdb.connect(":memory:", config=CONFIG)
+            _instance = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": f"{path}.tmp"})
         return _instance
 
 

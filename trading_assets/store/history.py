@@ -74,7 +74,7 @@ class History:
 
     @contextmanager
     def held(self, *, read_only: bool = False) -> Iterator[None]:
-        """One connection for all that this thread does here until the block ends; opening one costs 15 ms.
+        """One connection for all that this thread does here until the block ends; opening one takes 3 ms.
 
         For steps that wait for nobody meanwhile: every other process waits for them, or, with `read_only`,
         those that write. What is written is committed as without it, transaction by transaction. Raises
