@@ -1,4 +1,4 @@
-"""A half of the fixed choice of cases, tried in processes that nothing else was imported into."""
+"""A part of the fixed choice of cases, tried in a process of its own that nothing else was imported into."""
 
 from __future__ import annotations
 
@@ -9,30 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 SOAK = Path(__file__).with_name("soak.py")
-SECONDS = 478  # so much of CI's time is theirs
-LANES = 2  # processes of a half: a case that waits leaves its core to another
+SECONDS = 400  # of a part: so much of CI's time is theirs
 
 
-def run_half(half: int, record_property: Callable[[str, object], None], temporary: Path) -> None:
+def run_part(part: str, record_property: Callable[[str, object], None], temporary: Path) -> None:
     """Raises AssertionError with every case that failed and the command that repeats it.
 
-    half:      0 or 1
-    temporary: a worker's directory; beside it is what the processes of one test run share
+    temporary: a worker's directory; beside it is what the parts of one test run share
     """
     shared = temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary
     within = [] if os.environ.get("ALL_CRASH_CASES") else ["--within", str(SECONDS)]
-    parts = [f"{half * LANES + lane + 1}/{2 * LANES}" for lane in range(LANES)]
-    tried = [
-        subprocess.Popen(
-            [sys.executable, str(SOAK), "--part", part, "--pasts", str(shared / "crash-pasts"), *within],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for part in parts
-    ]
-    said = [process.communicate()[0] for process in tried]
-    for part, lines in zip(parts, said, strict=True):
-        for line in lines.splitlines()[-2:]:
-            record_property("in the summary", f"part {part} of the crash cases: {line}")
-    assert [process.returncode for process in tried] == [0] * LANES, "\n".join(said)[-40_000:]
+    command = [sys.executable, str(SOAK), "--part", part, "--pasts", str(shared / "crash-pasts"), *within]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in told.stdout.splitlines()[-2:]:
+        record_property("in the summary", f"part {part} of the crash cases: {line}")
+    assert told.returncode == 0, told.stdout + told.stderr[-20_000:]

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from parts import run_half
+from parts import run_part
 
-pytestmark = [pytest.mark.slow(seconds=480), pytest.mark.exchange]
+pytestmark = [pytest.mark.slow(seconds=400), pytest.mark.exchange]
 
 
 def test_no_crash_or_fault_costs_a_fill_or_sends_an_order_twice(
     record_property: Callable[[str, object], None], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    run_half(0, record_property, tmp_path_factory.getbasetemp())
+    run_part("1/2", record_property, tmp_path_factory.getbasetemp())

@@ -1,8 +1,9 @@
-"""The process's one DuckDB instance, and the files that are attached to it for as long as they are used.
+"""DuckDB instances in memory, and the files that are attached to them for as long as they are used.
 
 An instance of its own for each use of a file costs 10 ms, its catalogue of functions most of it; a file
-attached to one that is there costs 2 ms. The file's lock is held while it is attached. Who may attach one,
-and for how long, is `history`.
+attached to one that is idle costs 2 ms. An instance serves one file at a time: a detached file stays open for
+as long as a query of another file on the same instance runs. The file's lock is held while it is attached.
+Who may attach one, and for how long, is `history`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -22,20 +23,26 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 _numbers = count()
 _lock = threading.Lock()
-_instance: duckdb.DuckDBPyConnection | None = None
-_inherited: list[duckdb.DuckDBPyConnection | None] = []
+_idle: list[duckdb.DuckDBPyConnection] = []  # one at most
+_inherited: list[list[duckdb.DuckDBPyConnection]] = []
 
 
 class AttachedFile:
     """A file that is attached; its lock is ours until `detach`. Raises what DuckDB raises."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
-        self._instance = _present(path)
+        self._instance = _taken(path)
         self._name = f"file_{next(_numbers)}"
         quoted = str(path).replace("'", "''")
         mode = "READ_ONLY" if read_only else "READ_WRITE"
-        with closing(self._instance.cursor()) as connection:
-            connection.execute(f"ATTACH '{quoted}' AS {self._name} ({mode})")
+        try:
+            with closing(self._instance.cursor()) as connection:
+                connection.execute(f"ATTACH '{quoted}' AS {self._name} ({mode})")
+        except (
+            duckdb.IOException
+        ):  # held by another process, or no file of DuckDB's: the instance is as it was
+            _give_back(self._instance)
+            raise
 
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A connection to which this file's tables are known. Its settings are the whole process's."""
@@ -45,16 +52,12 @@ class AttachedFile:
 
     def detach(self) -> None:
         """Take in the log, and give the lock back. Every connection of it has been closed."""
-        with suppress(duckdb.ConnectionException), closing(self._instance.cursor()) as connection:
+        with closing(self._instance.cursor()) as connection:
             connection.execute(f"DETACH {self._name}")
+        _give_back(self._instance)
 
     def abandon(self) -> None:
-        """After an error that DuckDB calls fatal nothing more is done on this instance: the next use makes
-        another."""
-        global _instance
-        with _lock:
-            if _instance is self._instance:
-                _instance = None
+        """In place of `detach`, after an error that DuckDB calls fatal: the instance ends with it."""
         self._instance.close()
 
 
@@ -69,20 +72,27 @@ def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("RESET threads")
 
 
-def _present(path: Path) -> duckdb.DuckDBPyConnection:
-    """The instance. What does not fit into memory goes beside the first file that it is used for."""
-    global _instance
+def _taken(path: Path) -> duckdb.DuckDBPyConnection:
+    """The idle instance, or another. What does not fit into memory goes beside the first of its files."""
     with _lock:
-        if _instance is None:
-            _instance = duckdb.connect(":memory:", config={**CONFIG, "temp_directory": f"{path}.tmp"})
-        return _instance
+        if _idle:
+            return _idle.pop()
+    return duckdb.connect(":memory:", config={**CONFIG, "temp_directory": f"{path}.tmp"})
+
+
+def _give_back(instance: duckdb.DuckDBPyConnection) -> None:
+    with _lock:
+        if not _idle:
+            _idle.append(instance)
+            return
+    instance.close()
 
 
 def _after_fork() -> None:
     """In the child: the parent's instance has lost its threads. It is neither used nor ended here."""
-    global _instance, _lock
-    _inherited.append(_instance)
-    _instance, _lock = None, threading.Lock()
+    global _idle, _lock
+    _inherited.append(_idle)
+    _idle, _lock = [], threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -207,13 +207,12 @@ class History:
         if not turn.take(shared=read_only and not alone, seconds=self.retry_seconds):
             raise HistoryLocked(self.path, os.getpid(), self.retry_seconds)
         try:
-            with self._typed(), turn.file(lambda: self._attach(read_only, deadline_ns)) as file:
-                try:
-                    with closing(file.connection()) as connection:
-                        yield connection
-                except (duckdb.FatalException, duckdb.InternalException):
-                    file.abandon()
-                    raise
+            with (
+                self._typed(),
+                turn.file(lambda: self._attach(read_only, deadline_ns)) as file,
+                closing(file.connection()) as connection,
+            ):
+                yield connection
         finally:
             turn.give_back()
 
@@ -301,6 +300,7 @@ class _Turn:
         self._attaching = threading.Lock()
         self._file: AttachedFile | None = None
         self._users = 0
+        self._is_broken = False
         self._changed = threading.Condition()
         self._readers = 0
         self._alone = False
@@ -329,12 +329,16 @@ class _Turn:
             self._users += 1
         try:
             yield file
+        except (duckdb.FatalException, duckdb.InternalException):
+            self._is_broken = True
+            raise
         finally:
             with self._attaching:
                 self._users -= 1
                 if not self._users:
-                    self._file = None
-                    file.detach()
+                    end = file.abandon if self._is_broken else file.detach
+                    self._file, self._is_broken = None, False
+                    end()
 
     def give_back(self) -> None:
         with self._changed:
