@@ -1,4 +1,4 @@
-"""A journal in a directory of its own."""
+"""A journal and a history, each in a directory of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 
 
@@ -14,3 +15,8 @@ from trading_assets.store.journal import Journal
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal.open(tmp_path / "desk" / "journal.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "desk" / "history.duckdb", retry_seconds=0.3)

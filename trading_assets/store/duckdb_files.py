@@ -38,10 +38,8 @@ class AttachedFile:
         try:
             with closing(self._instance.cursor()) as connection:
                 connection.execute(f"ATTACH '{quoted}' AS {self._name} ({mode})")
-        except (
-            duckdb.IOException
-        ):  # held by another process, or no file of DuckDB's: the instance is as it was
-            _give_back(self._instance)
+        except duckdb.IOException:
+            _give_back(self._instance)  # the file is held, or no file of DuckDB's: the instance is as it was
             raise
 
     def connection(self) -> duckdb.DuckDBPyConnection:
