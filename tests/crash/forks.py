@@ -1,10 +1,11 @@
-"""Forks of this warm process: for runs of a desk, until one dies, and for each exchange.
+"""Forks of this warm process: for runs of a desk, until one dies, and for the exchange.
 
 The process that forks has everything imported and compiled, and no connection open.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -24,8 +25,10 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange import bundled, venue
-from trading_assets.exchange.app import Urls, serve
+from trading_assets.exchange.app import Faces, Urls, listening, server_of, urls
+from trading_assets.exchange.connections import disconnecting
 from trading_assets.exchange.tape_view import TapeView
+from trading_assets.exchange.venue import Venue
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
 from trading_assets.store import database
@@ -34,8 +37,8 @@ PATIENCE_SECONDS = 60
 TOKEN = "crash-control-token"
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
-_REFUSED, _FAILED = 3, 4
-_EXPECTED = (_REFUSED, -signal.SIGKILL, -signal.SIGALRM)
+_FAILED = 4
+_EXPECTED = (-signal.SIGKILL, -signal.SIGALRM)
 
 
 def share() -> None:
@@ -90,7 +93,7 @@ class Ended:
 
 
 class Runs:
-    """Runs of a desk, one after the other in one fork, up to the first that does not end well.
+    """Runs of a desk, one after the other in one fork, up to the first that dies or fails.
 
     run:  does the run that a line of text says, in the fork, and returns what it answers
     log:  where what the fork says goes; None: nowhere
@@ -109,17 +112,16 @@ class Runs:
         self.over = False
 
     def run(self, what: str) -> Ended:
-        """How the run ended; anything but well, and so did the process."""
+        """How the run ended; unless well or refused, so did the process."""
         self._give.write(f"{json.dumps(what)}\n")
         self._give.flush()
         line = self._told.readline()
         if line.endswith("\n"):
-            return Ended(answer=json.loads(line))
+            return Ended(**json.loads(line))
         code = self._ended()
         return Ended(
             killed=code == -signal.SIGKILL,
             hung=code == -signal.SIGALRM,
-            refused=json.loads(line) if code == _REFUSED else "",
             failed=line or f"exit status {code}" if code not in _EXPECTED else "",
         )
 
@@ -153,20 +155,20 @@ def begin(log: Path | None) -> None:
 
 
 def _serve_runs(run: Callable[[str], str], taken: int, tell: int, log: Path | None) -> NoReturn:
-    """A line for each run that ends well; what another one says is no whole line."""
+    """A line for each run that ends well or is refused; what another one says is no whole line."""
     code = _FAILED
     try:
         begin(log)
         with os.fdopen(taken) as lines:
             for line in lines:
                 signal.alarm(PATIENCE_SECONDS)
-                answer = run(json.loads(line))
+                try:
+                    told = {"answer": run(json.loads(line))}
+                except TradingAssetsError as error:
+                    told = {"refused": f"{type(error).__name__}: {error}"}
                 signal.alarm(0)
-                _write_all(tell, f"{json.dumps(answer)}\n".encode())
+                _write_all(tell, f"{json.dumps(told)}\n".encode())
         code = 0
-    except TradingAssetsError as error:
-        code = _REFUSED
-        _write_all(tell, json.dumps(f"{type(error).__name__}: {error}").encode())
     except BaseException:  # noqa: BLE001 - the parent reports it as a failure of the case
         _write_all(tell, json.dumps(traceback.format_exc()[-60_000:]).encode())
     finally:
@@ -202,48 +204,84 @@ def _write_to(log: Path | None) -> None:
 
 
 class ForkedExchange:
-    """An embedded exchange served by a fork, on the state directory that it is given.
+    """An embedded exchange in a fork, of one state directory after the other."""
 
-    start_ns, fill_mode: of a new one
-    """
-
-    def __init__(
-        self,
-        state_dir: Path,
-        *,
-        start_ns: int | None = None,
-        fill_mode: str = "ideal",
-        log: Path | None = None,
-    ) -> None:
-        told, tell = os.pipe()
+    def __init__(self, log: Path | None = None) -> None:
+        (taken, give), (told, tell) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            os.close(give)
             os.close(told)
-            _serve(state_dir, start_ns, fill_mode, tell, log)
+            _serve(taken, tell, log)
+        os.close(taken)
         os.close(tell)
-        with os.fdopen(told, "rb") as pipe:
-            line = pipe.readline()
-        if not line:
-            self.kill()
-            raise RuntimeError(f"the exchange on {state_dir} did not start")
-        self.url, self.control_url = json.loads(line)
+        self._give, self._told = os.fdopen(give, "w"), os.fdopen(told, "r")
+        self.urls = Urls(*self._answer())
+
+    def open(self, state_dir: Path, *, start_ns: int | None = None, fill_mode: str = "ideal") -> None:
+        """Serve what is there from now on; start_ns, fill_mode: of a new one."""
+        self._say({"state_dir": str(state_dir), "start_ns": start_ns, "fill_mode": fill_mode})
+
+    def close(self) -> None:
+        """Let go of the directory: what was answered is stored."""
+        self._say(None)
+
+    def events(self) -> int:
+        """How many its journal has."""
+        return int(self._say("events"))
 
     def kill(self) -> None:
-        """SIGKILL, and wait for its end: what it answered is stored."""
+        """SIGKILL, and wait for its end."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        self._give.close()
+        self._told.close()
+
+    def _say(self, what: object) -> Any:
+        self._give.write(f"{json.dumps(what)}\n")
+        self._give.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        line = self._told.readline()
+        if not line:
+            raise RuntimeError("the exchange ended")
+        return json.loads(line)
 
 
-def _serve(state_dir: Path, start_ns: int | None, fill_mode: str, tell: int, log: Path | None) -> NoReturn:
-    def ready(urls: Urls) -> None:
-        os.write(tell, json.dumps(urls).encode() + b"\n")
-        os.close(tell)
-
+def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
+    venues: list[Venue] = []
     try:
         begin(log)
-        opened = bundled.open_venue(state_dir, start_ns=start_ns, fill_mode=fill_mode)
-        serve(opened, token=TOKEN, requests_per_minute=1_000_000, ready=ready)
-    except BaseException:  # noqa: BLE001 - whoever waits for `ready` sees that it did not come
+        with listening(0, "the Alpaca API") as public, listening(0, "the control plane") as private:
+            faces = Faces(private)
+            server = server_of(faces)
+            lines = os.fdopen(taken)
+
+            def take() -> None:
+                try:
+                    told, answer = json.loads(lines.readline()), 0
+                    if told == "events":
+                        answer = venues[0].state.event_count
+                    else:
+                        while venues:
+                            venues.pop().close()
+                    if isinstance(told, dict):
+                        venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
+                        faces.show(venues[0], disconnecting(server), TOKEN, requests_per_minute=1_000_000)
+                    _write_all(tell, f"{answer}\n".encode())
+                except BaseException:  # noqa: BLE001 - whoever waits for the line sees that it did not come
+                    traceback.print_exc()
+                    os._exit(_FAILED)
+
+            async def served() -> None:
+                asyncio.get_running_loop().add_reader(taken, take)
+                _write_all(tell, f"{json.dumps(urls(public, private))}\n".encode())
+                await server.serve(sockets=[public, private])
+
+            with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+                runner.run(served())
+    except BaseException:  # noqa: BLE001
         traceback.print_exc()
     finally:
         os._exit(_FAILED)

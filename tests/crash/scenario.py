@@ -32,6 +32,7 @@ from trading_assets.engine.checks import BLOCKING
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id
 from trading_assets.exchange import bundled
+from trading_assets.exchange.app import Urls
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import GateCheckRecord
@@ -77,7 +78,7 @@ class Scenario:
     def tick_ns(self) -> int:
         return sessions().ticks(self.session, 5)[self.tick]
 
-    def settings(self, data_dir: Path, exchange: ForkedExchange) -> Settings:
+    def settings(self, data_dir: Path, exchange: Urls) -> Settings:
         return Settings(
             data_dir=data_dir,
             symbols=SYMBOLS,
@@ -177,8 +178,12 @@ def warm(home: Path) -> None:
     fill_price_at_quote(1, 1.0, 1.0, 1.0)
     fill_price_in_bar(1, 1.0, 1.0, 1.0, 1.0)
     bundled.open_venue(home / "tape", start_ns=WARMING.tick_ns).close()
-    with silence():
-        prepare(WARMING, home, lambda run: Ended(answer=run()))
+    exchange = ForkedExchange()
+    try:
+        with silence():
+            prepare(WARMING, home, exchange, lambda run: Ended(answer=run()))
+    finally:
+        exchange.kill()
     duckdb.close()  # the connection to memory, with a thread, that its import opens
     gc.collect()
     mine = psutil.Process()
@@ -189,18 +194,21 @@ def warm(home: Path) -> None:
     gc.freeze()  # what all forks share is not touched again
 
 
-def prepare(it: Scenario, home: Path, in_process: Callable[[Callable[[], str]], Ended] = run_forked) -> None:
+def prepare(
+    it: Scenario,
+    home: Path,
+    exchange: ForkedExchange,
+    in_process: Callable[[Callable[[], str]], Ended] = run_forked,
+) -> None:
     """Play the scenario's past into `home`: the state of the exchange and the data of the desk. The clock
     then stands at the tick, and a tick that is not whole has its signals and passed checks stored.
 
     in_process: how each run of the desk is made
     """
-    exchange = ForkedExchange(
-        home / "exchange", start_ns=sessions().open_ns(it.session), fill_mode=it.fill_mode
-    )
-    keeper = Keeper(exchange.control_url, TOKEN)
+    exchange.open(home / "exchange", start_ns=sessions().open_ns(it.session), fill_mode=it.fill_mode)
+    keeper = Keeper(exchange.urls.control_url, TOKEN)
     # what is held may take more than one order to sell
-    settings = it.settings(home / "desk", exchange).model_copy(update={"max_order_notional": 10_000.0})
+    settings = it.settings(home / "desk", exchange.urls).model_copy(update={"max_order_notional": 10_000.0})
     held = [Told(symbol, 1.0) for symbol in it.held]
 
     def at(moment_ns: int, play: Callable[[Desk], object]) -> None:
@@ -229,7 +237,7 @@ def prepare(it: Scenario, home: Path, in_process: Callable[[Callable[[], str]], 
         at(it.tick_ns, lambda desk: give(desk, it.session, it.tick_ns, it.signals, stored=not it.whole))
     finally:
         keeper.close()
-        exchange.kill()
+        exchange.close()
 
 
 def _quote_dear(

@@ -24,7 +24,7 @@ from faults import FAULTS
 from judge import judge, summary
 from points import Point
 from scenario import prepare, scenario, warm
-from trial import ROOM, Case, Trial
+from trial import ROOM, Case, Ground, Trial
 
 
 class Soak:
@@ -34,19 +34,23 @@ class Soak:
     """
 
     def __init__(self, home: Path, log: Path | None = None, pasts: Path | None = None) -> None:
-        self._home, self._log, self._pasts = home, log, pasts or home / "pasts"
+        self._pasts = pasts or home / "pasts"
         self._pasts.mkdir(parents=True, exist_ok=True)
         (home / "warm").mkdir()
         warm(home / "warm")
+        self._ground = Ground(log)
         self.counts: Counter[str] = Counter()
         self.failed: list[str] = []
+
+    def close(self) -> None:
+        self._ground.close()
 
     def template(self, seed: int) -> Path:
         """The scenario's state, played when it is first asked for."""
         template = self._pasts / str(seed)
         if not template.exists():
             made = Path(tempfile.mkdtemp(dir=self._pasts))
-            prepare(scenario(seed), made)
+            prepare(scenario(seed), made, self._ground.exchange)
             try:
                 made.rename(template)
             except OSError:
@@ -74,7 +78,7 @@ class Soak:
         """The points of the scenario's tick, and those of recoveries from its death while it sends."""
 
         def points(case: Case) -> list[Point]:
-            trial = Trial(case, self.template(seed))
+            trial = Trial(case, self.template(seed), self._ground)
             try:
                 return trial.points()
             finally:
@@ -87,7 +91,7 @@ class Soak:
 
     def play(self, case: Case, keep: Path | None = None) -> list[str]:
         """What is wrong after the case; told at once, with the command that repeats it."""
-        trial = Trial(case, self.template(case.seed), log=self._log)
+        trial = Trial(case, self.template(case.seed), self._ground)
         try:
             evidence = trial.play()
             wrong = judge(evidence)
@@ -122,7 +126,11 @@ def _ranges(seeds: list[int]) -> str:
 def _soak(log: Path | None = None, pasts: Path | None = None) -> Iterator[Soak]:
     home = Path(tempfile.mkdtemp(prefix="crash-past-", dir=ROOM))
     try:
-        yield Soak(home, log, pasts)
+        soak = Soak(home, log, pasts)
+        try:
+            yield soak
+        finally:
+            soak.close()
     finally:
         shutil.rmtree(home)
 

@@ -26,8 +26,9 @@ from scenario import MINUTE_NS, SECOND_NS, Scenario, give, open_desk, run, scena
 from trading_assets.engine import follow, risk, submit
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.exchange.app import Urls
 from trading_assets.exchange.keeper import Keeper
-from trading_assets.market.clock import VenueClock
+from trading_assets.market.clock import VenueClock, system_now_ns
 
 ROOM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
 MOST_SWEEPS = 12
@@ -85,6 +86,9 @@ class Case:
 class _Task(NamedTuple):
     """One run, as the process that does it is told."""
 
+    case: str
+    data_dir: str
+    urls: tuple[str, str]  # of the exchange: the Alpaca API's, the control plane's
     kind: str  # a Move's, or tick
     now_ns: int  # of a tick that is no other's; else 0
     switch: str  # the variable of the environment that kills; "": none
@@ -134,26 +138,50 @@ class Evidence:
         )
 
 
-class Trial:
-    """A case under way: its copy of the scenario's state, its exchange, and the desk's runs."""
+class Ground:
+    """What cases are played on, one after the other: two processes that outlive them. One is the exchange;
+    the other does the runs of a desk in which nothing befalls the process itself, until one fails."""
 
-    def __init__(self, case: Case, template: Path, *, log: Path | None = None) -> None:
-        self.case, self.scenario, self._log = case, scenario(case.seed), log
-        self.home = Path(tempfile.mkdtemp(prefix="crash-", dir=ROOM))
-        shutil.copytree(template, self.home, dirs_exist_ok=True)
-        self._exchange = ForkedExchange(self.home / "exchange", log=log)
-        self._keeper = Keeper(self._exchange.control_url, TOKEN)
-        self._settings = self.scenario.settings(self.home / "desk", self._exchange)
-        self._rng = Random(str(case))
-        self._struck_by: Strike | None = None
-        self._runs: Runs | None = None  # the process that does the desk's runs while none of them dies
-        self.evidence = Evidence(case, self.scenario, self.home / "desk" / "journal.sqlite")
+    def __init__(self, log: Path | None = None) -> None:
+        self._log = log
+        self._runs: Runs | None = None
+        self.exchange = ForkedExchange(log)
+        self.keeper = Keeper(self.exchange.urls.control_url, TOKEN)
 
     def close(self) -> None:
+        self.keeper.close()
+        self.exchange.kill()
         if self._runs is not None:
             self._runs.close()
-        self._keeper.close()
-        self._exchange.kill()
+
+    def run(self, task: _Task) -> Ended:
+        """A run that nothing befalls."""
+        if self._runs is None or self._runs.over:
+            self._runs = Runs(lambda what: _do(_Task(*json.loads(what)), None), self._log)
+        return self._runs.run(json.dumps(task))
+
+    def run_forked(self, task: _Task, track: Track | None) -> Ended:
+        """A run that has its own code or means taken from it: by death, by being tracked, or by a fault."""
+        return run_forked(lambda: _do(task, track), self._log)
+
+
+class Trial:
+    """A case under way: its copy of the scenario's state, at the exchange and at the desk."""
+
+    def __init__(self, case: Case, template: Path, ground: Ground) -> None:
+        self.case, self.scenario, self._ground = case, scenario(case.seed), ground
+        self.home = Path(tempfile.mkdtemp(prefix="crash-", dir=ROOM))
+        shutil.copytree(template, self.home, dirs_exist_ok=True)
+        ground.exchange.open(self.home / "exchange")
+        self._keeper = ground.keeper
+        self._desk = self.home / "desk"
+        self._settings = self.scenario.settings(self._desk, ground.exchange.urls)
+        self._rng = Random(str(case))
+        self._struck_by: Strike | None = None
+        self.evidence = Evidence(case, self.scenario, self._desk / "journal.sqlite")
+
+    def close(self) -> None:
+        self._ground.exchange.close()
         shutil.rmtree(self.home)
 
     def points(self) -> list[Point]:
@@ -178,7 +206,7 @@ class Trial:
             for number, move in enumerate(PLANS[self.case.plan]):
                 self._wait(move.after_ns)
                 if move.kind == "kill":
-                    self.evidence.killed_from = len(self._keeper.journal().splitlines())
+                    self.evidence.killed_from = self._ground.exchange.events()
                 at_rest = self._rests(move.kind, self.case.second if number == 0 else None)
         if not at_rest or (self.case.strike is not None and self.case.strike.phase == "recovery"):
             self._sweep()
@@ -199,11 +227,11 @@ class Trial:
 
     def _rests(self, kind: str, end_at: Point | None = None) -> bool:
         """Whether a run of the desk found nothing to do, and leaves nothing under way."""
-        before = self._keeper.journal()
+        before = self._ground.exchange.events()
         ended = self._run(kind, end_at)
         if not ended.well or json.loads(ended.answer.splitlines()[-1]):
             return False
-        return self._keeper.journal() == before
+        return self._ground.exchange.events() == before
 
     def _wait(self, for_ns: int) -> None:
         if for_ns:
@@ -220,13 +248,15 @@ class Trial:
         with struck(strike, self._keeper, self.scenario.symbols, self._settings, self._rng):
             yield
         self._struck_by = None
-        (self.home / "desk" / "rate_limit").unlink(missing_ok=True)  # the minute of a 429 is over with it
+        (self._desk / "rate_limit").unlink(missing_ok=True)  # the minute of a 429 is over with it
 
     def _run(self, kind: str, end_at: Point | None = None, *, tracked: bool = False) -> Ended:
-        """One run of the desk. The process goes on to the next one, unless this one died or failed, or has
-        had its own code or means taken from it: to be killed, to be tracked, or by a fault."""
+        """One run of the desk."""
         fault = None if self._struck_by is None else FAULTS[self._struck_by.name]
         task = _Task(
+            str(self.case),
+            str(self._desk),
+            self._ground.exchange.urls,
             kind,
             self._keeper.now_ns() if kind == "next" else 0,
             "KILL_SWITCH" if self.evidence.killed_from is not None else "",
@@ -235,11 +265,9 @@ class Trial:
         )
         track = Track(end_at) if end_at is not None or tracked else None
         if track is not None or (fault is not None and fault.afflict is not None):
-            ended = run_forked(lambda: self._do(task, track), self._log)
+            ended = self._ground.run_forked(task, track)
         else:
-            if self._runs is None or self._runs.over:
-                self._runs = Runs(lambda what: self._do(_Task(*json.loads(what)), None), self._log)
-            ended = self._runs.run(json.dumps(task))
+            ended = self._ground.run(task)
         self.evidence.ends.append((kind, ended))
         if ended.hung:
             self.evidence.problems.append(f"{kind} hung")
@@ -249,35 +277,35 @@ class Trial:
             self.evidence.problems.append(f"{kind} was refused: {ended.refused}")
         return ended
 
-    def _do(self, task: _Task, track: Track | None) -> str:
-        """The run itself: the points that it came to, and what is under way when it is over."""
-        fault = FAULTS[task.fault] if task.fault else None
-        if track is not None:
-            track.lay()
-        environ = {task.switch: "1"} if task.switch else None
-        with open_desk(self._settings, environ, PATIENT if fault is None else fault.timeouts) as desk:
-            if self.scenario.runs:
-                desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
-                risk.system_now_ns = desk.clock.now_ns
-            if fault is not None and fault.afflict is not None:
-                fault.afflict(desk, Random(f"{self.case} {task.number}"))
-            self._act(task, desk)
-            standing = json.dumps(_under_way(desk))
-        return "\n".join([*map(str, track.reached if track is not None else ()), standing])
 
-    def _act(self, task: _Task, desk: Desk) -> None:
-        it = self.scenario
-        if task.kind in ("tick", "again"):
-            run(desk, it.session, it.tick_ns, new_execution_id(), whole=it.whole)
-        elif task.kind == "next":
-            self._next_tick(desk, task.now_ns)
-        else:
-            protect_alone(desk, new_execution_id())
+def _do(task: _Task, track: Track | None) -> str:
+    """The run itself: the points that it came to, and what is under way when it is over."""
+    it = scenario(Case.read(task.case).seed)
+    fault = FAULTS[task.fault] if task.fault else None
+    if track is not None:
+        track.lay()
+    environ = {task.switch: "1"} if task.switch else None
+    settings = it.settings(Path(task.data_dir), Urls(*task.urls))
+    with open_desk(settings, environ, PATIENT if fault is None else fault.timeouts) as desk:
+        risk.system_now_ns = system_now_ns
+        if it.runs:
+            desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
+            risk.system_now_ns = desk.clock.now_ns
+        if fault is not None and fault.afflict is not None:
+            fault.afflict(desk, Random(f"{task.case} {task.number}"))
+        _act(task, it, desk)
+        standing = json.dumps(_under_way(desk))
+    return "\n".join([*map(str, track.reached if track is not None else ()), standing])
 
-    def _next_tick(self, desk: Desk, now_ns: int) -> None:
-        it = self.scenario
-        give(desk, it.session, now_ns, it.later, stored=not it.whole)
-        run(desk, it.session, now_ns, new_execution_id(), whole=it.whole)
+
+def _act(task: _Task, it: Scenario, desk: Desk) -> None:
+    if task.kind in ("tick", "again"):
+        run(desk, it.session, it.tick_ns, new_execution_id(), whole=it.whole)
+    elif task.kind == "next":
+        give(desk, it.session, task.now_ns, it.later, stored=not it.whole)
+        run(desk, it.session, task.now_ns, new_execution_id(), whole=it.whole)
+    else:
+        protect_alone(desk, new_execution_id())
 
 
 def _under_way(desk: Desk) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar, stop_price_in_bar
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange.connections import disconnecting
+from trading_assets.exchange.connections import Disconnect, disconnecting
 from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.face import ERRORS, AlpacaFace
 from trading_assets.exchange.faults import FaultScript
@@ -66,30 +66,29 @@ def serve(
     venue.sessions.is_open(venue.now_ns)
 
     with (
-        _listening(port, "the Alpaca API") as public,
-        _listening(control_port, "the control plane") as private,
+        listening(port, "the Alpaca API") as public,
+        listening(control_port, "the control plane") as private,
     ):
-        private_port = private.getsockname()[1]
+        faces = Faces(private)
+        server = server_of(faces)
+        pace = faces.show(venue, disconnecting(server), token, requests_per_minute)
+        if speed is not None:
+            pace.run(speed)
+        ready(urls(public, private))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve_in_time(server, pace, [public, private]))
 
-        async def by_port(scope: Scope, receive: Receive, send: Send) -> None:
-            pace.catch_up()
-            public_app: ASGIApp = streams if scope["type"] == "websocket" else face
-            app = control if scope["server"][1] == private_port else public_app
-            await app(scope, receive, send)
 
-        config = uvicorn.Config(
-            by_port,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            proxy_headers=False,  # nobody stands between a client and loopback
-            timeout_keep_alive=3600,  # a client's idle connection is not closed under its next request
-            timeout_graceful_shutdown=2,
-        )
-        server = uvicorn.Server(config)
-        disconnect, script = disconnecting(server), FaultScript()
+class Faces:
+    """The ASGI application of both ports, for the venue that it was last told to show."""
+
+    def __init__(self, private: socket.socket) -> None:
+        self._private_port = private.getsockname()[1]
+        self._pace: Pace | None = None
+
+    def show(self, venue: Venue, disconnect: Disconnect, token: str, requests_per_minute: int) -> Pace:
+        """Answer for this venue from now on; its time stands."""
+        script = FaultScript()
         account = AccountFaults(venue, script)
         pace = Pace(venue, advance=account.advance)
         face = AlpacaFace(
@@ -103,12 +102,39 @@ def serve(
         )
         routes = ControlApi(venue, pace, script, token, face.clients).routes()
         control = Starlette(routes=routes, exception_handlers=ERRORS)
-        origins = (f"http://{HOST}:{listening.getsockname()[1]}" for listening in (public, private))
-        if speed is not None:
-            pace.run(speed)
-        ready(Urls(*origins))
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve_in_time(server, pace, [public, private]))
+        self._pace, self._face, self._streams, self._control = pace, face, streams, control
+        return pace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._pace is None:
+            raise RuntimeError("there is no venue to answer for")
+        self._pace.catch_up()
+        public: ASGIApp = self._streams if scope["type"] == "websocket" else self._face
+        app = self._control if scope["server"][1] == self._private_port else public
+        await app(scope, receive, send)
+
+
+def server_of(faces: Faces) -> uvicorn.Server:
+    """What takes the connections of both ports."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            faces,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            proxy_headers=False,  # nobody stands between a client and loopback
+            timeout_keep_alive=3600,  # a client's idle connection is not closed under its next request
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+def urls(public: socket.socket, private: socket.socket) -> Urls:
+    """Where they listen."""
+    url, control_url = (f"http://{HOST}:{taken.getsockname()[1]}" for taken in (public, private))
+    return Urls(url, control_url)
 
 
 async def _serve_in_time(server: uvicorn.Server, pace: Pace, sockets: list[socket.socket]) -> None:
@@ -128,7 +154,8 @@ async def _serve_in_time(server: uvicorn.Server, pace: Pace, sockets: list[socke
         raise failure
 
 
-def _listening(port: int, whose: str) -> socket.socket:
+def listening(port: int, whose: str) -> socket.socket:
+    """A port of loopback; 0: a free one. Raises PortInUse."""
     try:
         return socket.create_server((HOST, port))
     except OSError as error:
