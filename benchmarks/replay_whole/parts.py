@@ -24,7 +24,7 @@ from whole import HOME
 
 from trading_assets.config import load
 from trading_assets.engine.replay.predictions import FeatureRows, Tick
-from trading_assets.engine.replay.recording import BATCH_ROWS
+from trading_assets.engine.replay.recording import ROWS_OF_A_COMMIT
 from trading_assets.engine.replay.tape import open_tape, session_minutes
 from trading_assets.market.sessions import Sessions
 from trading_assets.model.registry import load as load_model
@@ -82,7 +82,7 @@ def writing(seconds: Seconds, replayed: Path, directory: Path) -> dict[str, int]
         for table in TABLES:
             counts[table] = 0
             source.execute(f'SELECT * FROM "{table}"')
-            for batch in source.to_arrow_reader(BATCH_ROWS):
+            for batch in source.to_arrow_reader(ROWS_OF_A_COMMIT):
                 rows = pa.Table.from_batches([_as_dictionaries(batch)])
                 counts[table] += rows.num_rows
                 with timed(seconds, "writing"), made.writing() as connection:

@@ -1,4 +1,4 @@
-"""A replay that writes a checkpoint after each session and kills its own process after the third.
+"""A replay that commits each session and kills its own process after the third, while that is committed.
 
 Run as `python dying_replay.py DATA_DIR`; `spec` and `settings` are what the tests replay without dying.
 """

@@ -57,7 +57,8 @@ def test_a_killed_replay_goes_on_after_its_last_session_and_ends_as_if_it_had_no
     assert not (tmp_path / "replays" / "dying.duckdb").exists()
     told: list[Pace] = []
     run(settings(tmp_path), spec(), progress=told.append)
-    assert told[0].done == DIES_AFTER + 1  # the first three are not walked again
+    walked = told[0].done - 1  # not walked again: all but the one whose commit the kill may have met
+    assert walked in (DIES_AFTER - 1, DIES_AFTER)
     assert contents(tmp_path) == contents(at_once)
     pages = [directory / "replays" / "dying.html" for directory in (tmp_path, at_once)]
     assert pages[0].read_bytes() == pages[1].read_bytes()

@@ -15,9 +15,10 @@ from trading_assets.config import Settings
 from trading_assets.core.walk_columns import Book
 from trading_assets.core.words import Limits
 from trading_assets.engine.replay.checkpoint import Checkpoint, fingerprint, stored, taken
+from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.page import write_page
 from trading_assets.engine.replay.predictions import Tick, predictions
-from trading_assets.engine.replay.recording import BATCH_ROWS, Recording
+from trading_assets.engine.replay.recording import ROWS_OF_A_COMMIT, Recording
 from trading_assets.engine.replay.report import ReplayReport, figures_of
 from trading_assets.engine.replay.spec import ReplaySpec, limits_of
 from trading_assets.engine.replay.tape import RangeOfDays, open_tape
@@ -75,19 +76,20 @@ def replay_range(
         if checkpoint is not None:
             book, found = checkpoint.restored()
             log.info("replay goes on", book=spec.book, after=str(checkpoint.session))
-        walk = Walk(
-            settings,
-            spec,
-            limits,
-            sessions,
-            RangeOfDays(tape, symbols, sessions, intraday=intraday),
-            signals,
-            Recording(History(making), spec.book),
-            book,
-            found,
-        )
-        left = [day for day in days if checkpoint is None or day > checkpoint.session]
-        _walk_days(walk, left, len(days), ticks, made_of, spec, progress)
+        with FileWriter(History(making)) as writer:
+            walk = Walk(
+                settings,
+                spec,
+                limits,
+                sessions,
+                RangeOfDays(tape, symbols, sessions, intraday=intraday),
+                signals,
+                Recording(writer, spec.book),
+                book,
+                found,
+            )
+            left = [day for day in days if checkpoint is None or day > checkpoint.session]
+            _walk_days(walk, left, len(days), ticks, made_of, spec, progress)
         report = ReplayReport(
             spec=spec,
             book=spec.book,
@@ -140,8 +142,8 @@ def _walk_days(
         rows += walk.session(day, of_day)
         now_ns = monotonic_ns()
         over = count == len(left)
-        if over or walk.recording.rows >= BATCH_ROWS or now_ns - kept_ns >= CHECKPOINT_NS:
-            walk.recording.flush(taken(made_of, spec, day, walk.book, walk.progress).as_json())
+        if over or walk.recording.uncommitted >= ROWS_OF_A_COMMIT or now_ns - kept_ns >= CHECKPOINT_NS:
+            walk.recording.commit(taken(made_of, spec, day, walk.book, walk.progress).as_json())
             kept_ns = now_ns = monotonic_ns()
         if progress is not None:
             seconds = max((now_ns - began_ns) / NS, 1e-9)

@@ -1,7 +1,7 @@
-"""The replay's own history file: the tables of each session, gathered and written in batches.
+"""The rows of a replay's own history file: those of each session, on their way to the file's writer.
 
-The tables are those of the desk's history (`store/history.sql`), the book is "replay:<name>". A batch is one
-transaction, with where the walk then stood: so a replay that died goes on from there (`checkpoint`).
+The tables are those of the desk's history (`store/history.sql`), the book is "replay:<name>". What is
+committed comes with where the walk then stood: so a replay that died goes on from there (`checkpoint`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import State
 from trading_assets.core.walk_columns import Ended, OrderState
+from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.predictions import Signals
 from trading_assets.engine.replay.session_limits import LimitResult
 from trading_assets.engine.replay.session_sheet import SessionSheet
-from trading_assets.store.duckdb_files import one_thread
-from trading_assets.store.history import History
 
-BATCH_ROWS = 6_000_000  # each commit writes anew the last, unfilled group of every column
+ROWS_AT_ONCE = 500_000  # pending; as many more are with the writer
+ROWS_OF_A_COMMIT = 6_000_000  # each writes anew the last, unfilled group of every column
 ASSET = "replay"
 _CODES = pa.array([code.name for code in Code])
 _CHECKS = np.array([CHECK_OF[code] for code in Code], dtype=np.int32)
@@ -40,24 +40,24 @@ _DETAIL_OF = {
     Ended.STOP: "stop loss",
 }
 _DETAILS = np.array([_DETAIL_OF[why] for why in Ended], dtype=object)
-_CREATE_STATE = "CREATE TABLE IF NOT EXISTS replay_state (state TEXT)"
 
 Columns = dict[str, Any]
 
 
 class Recording:
-    """Sessions on their way into one file. `flush` at the end, or what is pending is lost."""
+    """Sessions on their way into one file. `commit` at the end, or what came since the last one is lost."""
 
-    def __init__(self, history: History, book: str) -> None:
-        self._history = history
+    def __init__(self, writer: FileWriter, book: str) -> None:
+        self._writer = writer
         self._book = book
         self._pending: dict[str, list[pa.Table]] = {}
-        self.rows = 0  # pending
+        self._rows = 0  # pending
+        self.uncommitted = 0  # rows
 
     def session(
         self, sheet: SessionSheet, limits: list[LimitResult], source: str, model_version: str
     ) -> None:
-        """Take in one session."""
+        """Take in one session. Raises what the writer does."""
         self._add("signals", sheet.session, _signals(sheet, source, model_version))
         self._add("verdicts", sheet.session, _verdicts(sheet))
         self._add("orders", sheet.session, _orders(sheet))
@@ -65,22 +65,19 @@ class Recording:
         self._add("positions", sheet.session, _positions(sheet))
         self._add("equity", sheet.session, _equity(sheet))
         self._add("checks", sheet.session, _checks(sheet, limits))
+        if self._rows >= ROWS_AT_ONCE:
+            self._hand_over()
 
-    def flush(self, state: str) -> None:
-        """Append what is pending, and keep `state` in place of the one before: all of it or nothing.
+    def commit(self, state: str) -> None:
+        """Have all rows so far in the file, and `state` in place of the one before: all of it or nothing.
+        Done in the writer's time. Raises what the writer does."""
+        self._hand_over()
+        self._writer.commit(state)
+        self.uncommitted = 0
 
-        Raises store.history.HistoryLocked.
-        """
-        with self._history.writing() as connection, one_thread(connection):
-            for table, parts in self._pending.items():
-                connection.register("incoming", pa.concat_tables(parts, promote_options="permissive"))
-                connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
-                connection.unregister("incoming")
-            connection.execute(_CREATE_STATE)
-            connection.execute("DELETE FROM replay_state")
-            connection.execute("INSERT INTO replay_state VALUES (?)", [state])
-        self._pending.clear()
-        self.rows = 0
+    def _hand_over(self) -> None:
+        self._writer.insert(self._pending)
+        self._pending, self._rows = {}, 0
 
     def _add(self, table: str, session: date, columns: Columns) -> None:
         count = len(next(iter(columns.values())))
@@ -88,7 +85,8 @@ class Recording:
             day = pa.array(np.full(count, np.datetime64(session)))
             named = {"book": _repeated(self._book, count), "session": day}
             self._pending.setdefault(table, []).append(pa.table(named | columns))
-            self.rows += count
+            self._rows += count
+            self.uncommitted += count
 
 
 def _signals(sheet: SessionSheet, source: str, model_version: str) -> Columns:

@@ -1,0 +1,98 @@
+"""A replay's file in the writing: its rows go in on a thread of their own, while the walk goes on.
+
+The rows since the last commit are one transaction with the state that they led to: all of them are in the
+file or none. What the rows are is `recording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from types import TracebackType
+
+import duckdb
+import pyarrow as pa
+
+from trading_assets.store.duckdb_files import one_thread
+from trading_assets.store.history import History
+
+_CREATE_STATE = "CREATE TABLE IF NOT EXISTS replay_state (state TEXT)"
+
+
+class _NotCommitted(Exception):
+    """Ends a transaction that nothing is to come of."""
+
+
+class FileWriter:
+    """Takes one step while it does the one before. A step that fails is raised by the next or by the end of
+    the block: store.history.HistoryLocked, and what DuckDB raises.
+
+    What was inserted and not committed is dropped at the end of the block.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="replay-file")
+        self._under_way: Future[None] | None = None
+        self._transaction: ExitStack | None = None  # the thread's, like the connection
+        self._connection: duckdb.DuckDBPyConnection
+
+    def __enter__(self) -> FileWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._done()
+        finally:
+            self._thread.submit(self._drop).result()
+            self._thread.shutdown()
+
+    def insert(self, tables: Mapping[str, Sequence[pa.Table]]) -> None:
+        """Append rows to the tables so named."""
+        self._next(lambda: self._insert(tables))
+
+    def commit(self, state: str) -> None:
+        """Commit what was inserted, with `state` in place of the one before."""
+        self._next(lambda: self._commit(state))
+
+    def _next(self, step: Callable[[], None]) -> None:
+        self._done()
+        self._under_way = self._thread.submit(step)
+
+    def _done(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+    def _insert(self, tables: Mapping[str, Sequence[pa.Table]]) -> None:
+        with self._resumed() as transaction:
+            for table, parts in tables.items():
+                self._connection.register("incoming", pa.concat_tables(parts, promote_options="permissive"))
+                self._connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
+                self._connection.unregister("incoming")
+            self._transaction = transaction.pop_all()
+
+    def _commit(self, state: str) -> None:
+        with self._resumed():
+            self._connection.execute(_CREATE_STATE)
+            self._connection.execute("DELETE FROM replay_state")
+            self._connection.execute("INSERT INTO replay_state VALUES (?)", [state])
+
+    def _drop(self) -> None:
+        if self._transaction is not None:
+            with suppress(_NotCommitted), self._resumed():
+                raise _NotCommitted
+
+    def _resumed(self) -> ExitStack:
+        """The open transaction, or a new one. Its end commits it; an error drops it."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is None:
+            with ExitStack() as begun:
+                self._connection = begun.enter_context(self._history.writing())
+                begun.enter_context(one_thread(self._connection))
+                transaction = begun.pop_all()
+        return transaction
