@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from math import nan
@@ -55,9 +55,23 @@ def plant_order(
     reducing: bool = False,
     execution: str = "run",
     states: tuple[State, ...] = (State.SUBMITTING, State.ACCEPTED),
+    at_ns: int | None = None,
+    signal_ns: int | None = None,
+    extended_hours: bool = False,
+    decided_on: Mapping[str, Mapping[str, float]] | None = None,
 ) -> OrderRecord:
-    """An order of ours in the journal, moved through `states`, that the broker has never seen."""
-    now, session = desk.now_ns(), desk.session_text()
+    """An order of ours in the journal, moved through `states`, that the broker has never seen.
+
+    decided_on: what differs in the gate's stored input from a locked quote at the limit price, just now
+    """
+    now, session = desk.now_ns() if at_ns is None else at_ns, desk.session_text()
+    price = float(limit_price)
+    sound: dict[str, dict[str, float]] = {
+        "quote": {"bid": price, "ask": price, "last_trade": price, "previous_close": price, "as_of_ns": now},
+        "account": {"as_of_ns": now},
+        "signal": {"as_of_ns": now, "reference_price": price},
+    }
+    gate_input = {word: {**fields, **(decided_on or {}).get(word, {})} for word, fields in sound.items()}
     decision = decision_id(desk.book, Kind.EXTERNAL, symbol, f"planted:{number}")
     client_id = client_order_id(decision, Side.BUY, 0, 1)
     intent = IntentRecord(
@@ -75,8 +89,8 @@ def plant_order(
         qty=Decimal(qty),
         limit_price=Decimal(limit_price),
         reducing=reducing,
-        extended_hours=False,
-        signal_as_of_ns=now,
+        extended_hours=extended_hours,
+        signal_as_of_ns=now if signal_ns is None else signal_ns,
         created_ns=now,
     )
     verdict = VerdictRecord(
@@ -100,7 +114,7 @@ def plant_order(
         cause="",
         measured=(nan,) * CODE_COUNT,
         limits=(nan,) * CODE_COUNT,
-        gate_input={},
+        gate_input=gate_input,
     )
     desk.journal.record_intents([(verdict, intent)])
     record = desk.journal.order(client_id)

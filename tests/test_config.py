@@ -179,6 +179,55 @@ def test_limits_carry_the_files_values_and_resolve_what_is_null() -> None:
     assert limits(Settings(volatility_target=0.2)).volatility_target == 0.2
 
 
+def test_the_defaults_are_the_definitions() -> None:
+    defined = {
+        "limit_offset": 0.001,
+        "max_slip_pct": 0.005,
+        "exit_collar_pct": 0.05,
+        "max_spread_bps": 50.0,
+        "max_symbol_move": 0.10,
+        "stale_signal_seconds": 120.0,
+        "stale_quote_seconds": 15.0,
+        "stale_account_seconds": 60.0,
+        "no_entry_seconds_after_open": 70.0,
+        "no_entry_minutes_before_close": 5.0,
+        "min_order_notional": 50.0,
+        "max_order_notional": 10_000.0,
+        "max_position_pct": 0.05,
+        "max_gross_exposure": 0.60,
+        "threshold": 0.1,
+        "max_orders_per_symbol_per_day": 5.0,
+        "max_orders_per_day": 200.0,
+        "max_orders_per_execution": 10.0,
+        "max_reject_streak": 5.0,
+        "max_exit_orders_per_day": 400.0,
+        "session_drawdown": 0.01,
+        "max_daily_loss": 0.02,
+        "max_drawdown": 0.10,
+        "stop_loss": 0.05,
+        "volatility_target": None,
+        "use_margin": False,
+        "fractional": False,
+    }
+    found = limits(Settings(feed="sip"))._asdict()
+    assert {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in found.items()
+    } == defined
+    assert limits(Settings(feed="iex"))._asdict() | {"volatility_target": None} == defined | {
+        "stale_quote_seconds": 120.0
+    }
+
+
+def test_the_defaults_of_what_is_no_limit_are_the_definitions() -> None:
+    settings = Settings()
+    assert (settings.mode, settings.venue, settings.tick_minutes) == ("paper", "embedded", 5)
+    assert (settings.timeout_seconds, settings.reconciliation_interval_seconds) == (30.0, 60.0)
+    off = (settings.extended_hours, settings.allow_shorts, settings.flatten_on_kill, settings.model.enabled)
+    assert not any(off)
+    assert (settings.model_path, settings.features_path) == (None, None)
+
+
 def test_the_embedded_exchange_never_gets_alpacas_keys() -> None:
     environ = {"APCA_API_KEY_ID": "PKREAL", "APCA_API_SECRET_KEY": "real"}
     assert keys(Settings(), environ) == EMBEDDED_KEYS

@@ -71,6 +71,7 @@ def test_the_option_goes_before_the_environment_and_that_before_the_project_s_fi
     assert minutes_of() == 9
 
 
+@pytest.mark.slow
 def test_a_replay_of_signals_leaves_its_figures_its_file_and_its_page(tmp_path: Path) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()
@@ -135,6 +136,7 @@ def test_what_takes_long_says_it_in_lines_where_no_terminal_is(tmp_path: Path) -
     assert told[-1] == "74"
 
 
+@pytest.mark.slow
 def test_a_replay_s_fills_costs_and_continuation_are_what_the_command_line_says(tmp_path: Path) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()

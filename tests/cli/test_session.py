@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from datetime import date
 
@@ -52,9 +53,11 @@ def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> 
     held = command("positions", "--json", config=config)
     assert held.status == 0
     assert held.json["agree"] is True
-    assert [(line["symbol"], line["qty"], line["broker_qty"]) for line in held.json["positions"]] == [
-        ("AAPL", 1.0, 1.0)
-    ]
+    (line,) = held.json["positions"]
+    assert (line["symbol"], line["qty"], line["broker_qty"]) == ("AAPL", 1.0, 1.0)
+    assert line["broker_avg_cost"] == pytest.approx(line["avg_cost"])
+    beside = f"{line['avg_cost']:.4f} (broker {line['broker_avg_cost']:.4f})"
+    assert beside in command("positions", config=config).out
 
     assert [line["symbol"] for line in command("orders", "--json", config=config).json["orders"]] == ["AAPL"]
     why = command("orders", "--why", config=config)
@@ -121,7 +124,7 @@ def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor)
         buy_behind_our_back(desk, "MSFT", 3, "by-hand")
     held = command("positions", config=floor.config_path)
     assert held.status == 1
-    assert "DIFFERS" in held.out
+    assert re.search(r"^MSFT +0 +3 +\(broker \d+\.\d{4}\) .* DIFFERS$", held.out.rstrip(), re.MULTILINE)
 
 
 def test_a_command_waits_for_whoever_holds_the_book(floor: TradingFloor) -> None:

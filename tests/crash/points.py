@@ -27,7 +27,7 @@ _ASSET = re.compile(r"(?<=/assets/)[A-Z.]+")
 
 
 class Point(NamedTuple):
-    """The `nth` time (from 1) that a run comes to a kind of point: `before:transition#3`."""
+    """The `nth` time (from 1) that a run comes to a kind of point: `before:move#3`."""
 
     kind: str  # before: and after: a journal's or history's commit; request: and answer: of the broker
     nth: int

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorType,
     ScheduleInstigatorData,
 )
+from history_holder import held
 from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.definitions import defs
@@ -40,12 +38,6 @@ from trading_assets.store.history import History, HistoryLocked
 
 pytestmark = pytest.mark.slow
 SESSION = date(2012, 7, 3)
-HOLD = """
-import sys, duckdb
-with duckdb.connect(sys.argv[1]):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -54,20 +46,6 @@ def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFl
         monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
         monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
         yield floor
-
-
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """The file open in another process, which DuckDB lets nobody else read or write meanwhile."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        yield
-    finally:
-        holder.communicate("")
 
 
 @dg.asset

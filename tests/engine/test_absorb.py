@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -15,7 +16,7 @@ from wire import failing, locked, look, new_account
 
 from trading_assets.broker.port import AccountActivity, NewOrder, OrderState, Unreachable
 from trading_assets.core.ledger import Holding
-from trading_assets.core.orders import PREFIX, State
+from trading_assets.core.orders import PREFIX, State, state_of_status
 from trading_assets.core.words import HaltState, Side
 from trading_assets.engine.absorb import absorb_activities, absorb_order, foreign_orders
 from trading_assets.engine.accounting import ledger_of, whole_ledger_of
@@ -166,6 +167,70 @@ def test_evidence_that_another_process_has_overtaken_is_no_illegal_edge(desk: De
     newest = absorb_order(desk, record, told(record, "filled", 5))
     assert absorb_order(desk, record, told(record, "pending_cancel")) == newest
     assert not locked(desk)
+
+
+# --- log lines
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged of orders; of other changes of state the state."""
+    said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    return [
+        line["state"] if line["event"] == "order state" else line["event"]
+        for line in said
+        if line["event"].startswith("order ")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "filled", "expected"),
+    [
+        (SUBMITTING, "new", 0, ["order accepted"]),
+        (SUBMITTING, "partially_filled", 2, ["order accepted", "order partially filled"]),
+        (SUBMITTING, "filled", 5, ["order accepted", "order filled"]),
+        (SUBMITTING, "canceled", 2, ["order accepted", "order partially filled", "CANCELED"]),
+        (SUBMITTING, "rejected", 0, ["REJECTED"]),
+        (UNKNOWN, "new", 0, ["order accepted"]),
+        (UNKNOWN, "expired", 0, ["order accepted", "EXPIRED"]),
+        (ACCEPTED, "new", 0, []),
+        (ACCEPTED, "pending_cancel", 0, ["PENDING_CANCEL"]),
+        (ACCEPTED, "partially_filled", 2, ["order partially filled"]),
+        (ACCEPTED, "canceled", 2, ["order partially filled", "CANCELED"]),
+        (ACCEPTED, "filled", 5, ["order filled"]),
+        ((*ACCEPTED, State.PENDING_CANCEL), "new", 0, ["ACCEPTED"]),
+        ((*ACCEPTED, State.CANCELED), "filled", 5, ["order filled"]),
+    ],
+    ids=lambda value: value[-1].value if isinstance(value, tuple) else None,
+)
+def test_each_event_of_an_order_is_one_line_whoever_takes_it_in_again_from_an_older_record(
+    desk: Desk,
+    caplog: pytest.LogCaptureFixture,
+    path: tuple[State, ...],
+    status: str,
+    filled: int,
+    expected: list[str],
+) -> None:
+    record = planted(desk, *path)
+    caplog.set_level("INFO", "trading_assets")
+    for _ in range(3):
+        absorb_order(desk, record, told(record, status, filled))
+    assert lines(caplog) == expected
+
+
+def test_two_desks_that_take_in_the_same_acceptance_and_fills_tell_each_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = planted(desk, *SUBMITTING)
+    caplog.set_level("INFO", "trading_assets")
+    with Desk.open(desk.settings, environ={}) as other, ThreadPoolExecutor(2) as threads:
+        for status, filled in (("new", 0), ("new", 2), ("partially_filled", 4), ("filled", 5)):
+            seen = desk.journal.order(record.intent.client_order_id)
+            answer = told(record, status, filled)
+            both = threads.map(lambda each: absorb_order(each, seen, answer), (desk, other))  # noqa: B023
+            assert {(after.state, after.filled_qty) for after in both} == {
+                (state_of_status(status, filled, 5)[0], filled)
+            }
+    assert lines(caplog) == ["order accepted", *["order partially filled"] * 2, "order filled"]
 
 
 # --- replaced at the broker

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ground import Ground, buy, run_tick
+import pytest
+from ground import Ground, buy, buy_dear, run_tick
 from planted import buy_behind_our_back, red
 
 from trading_assets.core.orders import Kind, client_order_id, decision_id
@@ -13,6 +14,7 @@ from trading_assets.engine import signalling
 from trading_assets.engine.checks import CHECKS, PROBLEMS_SHOWN, CheckOutcome, outcome
 from trading_assets.engine.data_checks import data_checks
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.limit_checks import limit_checks
 from trading_assets.engine.order_checks import fill_checks, order_checks
 
@@ -62,6 +64,23 @@ def test_what_a_person_trades_past_the_gate_is_red(ground: Ground) -> None:
         buy_behind_our_back(desk, "MSFT", 1, foreign)
         found = red(all_checks(ground, desk, now))
         assert {"no_foreign_order", "all_received", "ledger_equals_broker", "cash_agrees"} <= found
+
+
+@pytest.mark.parametrize(("halted", "expected"), [(False, set()), (True, {"stop_loss"})])
+def test_a_stop_that_a_halt_holds_back_is_red_and_one_that_was_sold_is_not(
+    ground: Ground, halted: bool, expected: set[str]
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy_dear(ground, desk)
+        if halted:
+            now = desk.now_ns()
+            latch(desk.journal, desk.book, Cause.KILL, at_ns=now, session=desk.session_text(), reason="x")
+        assert "stop_loss" not in red(limit_checks(desk))  # protection has not looked since
+    now = ground.go_to_tick(1)
+    with ground.desk() as desk:
+        run_tick(desk, ground.session, now)
+        assert red(all_checks(ground, desk, now)) & {"stop_loss"} == expected
 
 
 def test_a_detail_names_the_first_problems_and_counts_the_others() -> None:

@@ -120,6 +120,34 @@ def test_a_feed_that_stopped_is_red_above_its_limit(
     assert outcome_of(found, "fresh").measured == age_s
 
 
+@pytest.mark.parametrize(("minutes", "expected"), [(2, set()), (3, {"no_symbol_behind"})])
+def test_a_symbol_that_stops_while_others_go_on_is_red(
+    desk: Desk, tick_ns: int, minutes: int, expected: set[str]
+) -> None:
+    newest = tick_ns - minutes * MINUTE_NS
+    change(
+        desk, "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1m' AND available_at_ns > ?", newest
+    )
+    found = bar_checks(desk, SESSION, tick_ns)
+    assert red(found) == expected
+    assert ("IBM is 180 s behind" in outcome_of(found, "no_symbol_behind").detail) is bool(expected)
+
+
+def test_a_symbol_that_trades_now_and_then_may_pause(desk: Desk, tick_ns: int) -> None:
+    of_ibm = "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1m' AND"
+    change(desk, f"{of_ibm} available_at_ns > ?", tick_ns - 10 * MINUTE_NS)
+    change(desk, f"{of_ibm} available_at_ns = ?", tick_ns - 20 * MINUTE_NS)
+    assert red(bar_checks(desk, SESSION, tick_ns)) == set()
+
+
+def test_a_symbol_that_is_silent_for_long_vetoes_entries(desk: Desk, tick_ns: int) -> None:
+    newest = tick_ns - 16 * MINUTE_NS
+    change(
+        desk, "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1m' AND available_at_ns > ?", newest
+    )
+    assert red(bar_checks(desk, SESSION, tick_ns)) == {"complete", "no_symbol_behind"}
+
+
 def test_no_minute_bar_at_all_is_red(desk: Desk, tick_ns: int) -> None:
     change(desk, "DELETE FROM bars WHERE \"interval\" = '1m'")
     assert red(bar_checks(desk, SESSION, tick_ns)) == {"complete", "fresh"}

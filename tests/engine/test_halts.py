@@ -115,10 +115,21 @@ def test_a_kill_that_is_set_latches_and_unsetting_it_clears_nothing(ground: Grou
         assert (act.action, act.author, act.reason) == ("clear", "tester", "it was a test")
 
 
-@pytest.mark.parametrize("value", ["", "0", "false", "no", "False", "NO", " 0 "])
-def test_a_kill_variable_that_says_no_is_no_kill(value: str, tmp_path: Path) -> None:
-    assert kill_switch_seen({"KILL_SWITCH": value}, tmp_path / "KILL") is None
-    assert kill_switch_seen({"KILL_SWITCH": value + "1"}, tmp_path / "KILL") is not None
+@pytest.mark.parametrize("value", [None, "", "0", "false", "no"])
+def test_a_kill_variable_that_is_not_set_or_says_no_is_no_kill(value: str | None, tmp_path: Path) -> None:
+    assert kill_switch_seen({} if value is None else {"KILL_SWITCH": value}, tmp_path / "KILL") is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(" ", "\n", " 0 ", "0 ", " 0", "00", "0.0", "-0"),
+        *("False", "FALSE", "false ", " false", "f", "off", "none", "null"),
+        *("No", "NO", "no\n", "n", "1", "true", "yes", "on", "kill"),
+    ],
+)
+def test_a_kill_variable_that_says_anything_else_kills(value: str, tmp_path: Path) -> None:
+    assert kill_switch_seen({"KILL_SWITCH": value}, tmp_path / "KILL") is not None
 
 
 def test_a_kill_works_without_the_broker_and_cancels_once_it_is_back(ground: Ground) -> None:

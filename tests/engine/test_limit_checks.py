@@ -11,9 +11,13 @@ import pytest
 from planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
 from trading_floor import TradingFloor, trading_floor
 
+from trading_assets.broker.port import CorporateActionState
+from trading_assets.engine.absorb import lock
+from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.checks import CHECKS, checks_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.limit_checks import limit_checks
+from trading_assets.engine.protect import STOP_LOCK
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.risk import observe
 
@@ -114,12 +118,24 @@ def test_losses_are_red_from_their_limit_on(desk: Desk, lost: str, expected: set
 
 
 def test_a_withdrawal_is_no_loss(floor: TradingFloor, desk: Desk) -> None:
-    floor.control("/transfer", amount="-5000")
-    reconcile(desk)
     with_limits(desk, max_position_pct=1.0)
-    assert red(limit_checks(desk)) <= {"max_drawdown"}
-    observe(desk, desk.broker.account())
-    assert red(limit_checks(desk)) == set()
+    assert outcome_of(limit_checks(desk), "max_drawdown").measured == 0.0
+    floor.control("/transfer", amount="-15000")
+    reconcile(desk)
+    for _ in range(2):  # before the next reading of the equity and after it
+        outcomes = limit_checks(desk)
+        assert red(outcomes) == set()
+        assert outcome_of(outcomes, "max_drawdown").measured == pytest.approx(0.0, abs=1e-9)
+        observe(desk, desk.broker.account())
+
+
+def test_a_deposit_hides_no_loss(floor: TradingFloor, desk: Desk) -> None:
+    with_limits(desk, max_position_pct=1.0)
+    floor.control("/transfer", amount="15000")
+    reconcile(desk)
+    equity = desk.broker.account().equity
+    with_account(desk, equity=equity - 10_000)
+    assert red(limit_checks(desk)) == {"session_drawdown", "daily_loss", "max_drawdown"}
 
 
 @pytest.mark.parametrize(
@@ -149,6 +165,98 @@ def test_a_short_position_is_red(desk: Desk) -> None:
 def test_cash_is_red_from_a_dollar_apart(desk: Desk, apart: str, expected: set[str]) -> None:
     with_account(desk, cash=desk.broker.account().cash + Decimal(apart))
     assert red(limit_checks(desk)) == expected
+
+
+def at_stop(desk: Desk, share: str, **fields: object) -> None:
+    """Quote AAPL with its bid at `share` of its cost and a trade that confirms it."""
+    ledger = ledger_of(desk.journal, desk.book)
+    bid = Decimal(repr(ledger.holdings["AAPL"].avg_cost)) * Decimal(share)
+    now = desk.now_ns()
+    planted = {"bid": bid, "ask": bid, "last_trade": bid, "quote_ns": now, "trade_ns": now, **fields}
+    quotes = {"AAPL": replace(desk.broker.quotes(["AAPL"])["AAPL"], **planted)}
+    desk.broker = Altered(desk.broker, quotes=lambda symbols: quotes)
+
+
+def protected_later(desk: Desk, by_ns: int = 1) -> None:
+    """Protection has looked since, and sold nothing."""
+    latest = desk.journal.latest_equity(desk.book)
+    assert latest is not None
+    later = replace(latest, at_ns=latest.at_ns + by_ns)
+    desk.journal = Altered(desk.journal, latest_equity=lambda book: later)
+
+
+@pytest.mark.parametrize(("share", "expected"), [("0.9501", set()), ("0.95", {"stop_loss"})])
+def test_a_position_held_at_its_stop_is_red_once_protection_has_looked(
+    desk: Desk, share: str, expected: set[str]
+) -> None:
+    at_stop(desk, share)
+    assert red(limit_checks(desk)) == set()
+    assert red(limit_checks(desk)) == set()
+    protected_later(desk)
+    outcomes = limit_checks(desk)
+    assert red(outcomes) == expected
+    assert ("AAPL" in outcome_of(outcomes, "stop_loss").detail) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"bid": None},
+        {"quote_ns": 0},
+        {"trade_ns": 0},
+        {"last_trade": Decimal(1000)},
+    ],
+)
+def test_a_bid_that_no_stop_believes_is_not_red(desk: Desk, doubt: dict[str, object]) -> None:
+    at_stop(desk, "0.9", **doubt)
+    limit_checks(desk)
+    protected_later(desk)
+    assert red(limit_checks(desk)) == set()
+
+
+def test_a_stop_that_the_market_has_left_again_begins_anew(desk: Desk) -> None:
+    for share in ("0.94", "1"):
+        at_stop(desk, share)
+        assert red(limit_checks(desk)) == set()
+    protected_later(desk)
+    later_ns = desk.now_ns() + 60 * 10**9
+    desk.clock = Altered(desk.clock, now_ns=lambda: later_ns)
+    at_stop(desk, "0.94")
+    assert red(limit_checks(desk)) == set()
+    protected_later(desk, by_ns=120 * 10**9)
+    assert red(limit_checks(desk)) == {"stop_loss"}
+
+
+def test_a_stop_in_force_is_red_while_the_position_is_held_after_it(desk: Desk) -> None:
+    lock(desk, "AAPL", STOP_LOCK, "planted")
+    assert red(limit_checks(desk)) == set()
+    protected_later(desk)
+    assert red(limit_checks(desk)) == {"stop_loss"}
+
+
+@pytest.mark.parametrize(("cash_usd", "expected"), [(0.0, {"stop_loss"}), (50.0, set())])
+def test_a_dividend_lowers_the_stop(desk: Desk, cash_usd: float, expected: set[str]) -> None:
+    tomorrow = CorporateActionState("AAPL", desk.sessions.next(SESSION), 1.0, cash_usd)  # after the purchase
+    at_stop(desk, "0.94")
+    desk.broker = Altered(desk.broker, corporate_actions=lambda symbols, first, last: [tomorrow])
+    limit_checks(desk)
+    protected_later(desk)
+    assert red(limit_checks(desk)) == expected
+
+
+def test_corporate_actions_are_asked_for_only_where_a_position_looks_stopped(desk: Desk) -> None:
+    asked: list[object] = []
+
+    def corporate_actions(*about: object) -> list[CorporateActionState]:
+        asked.append(about)
+        return []
+
+    desk.broker = Altered(desk.broker, corporate_actions=corporate_actions)
+    limit_checks(desk)
+    assert asked == []
+    at_stop(desk, "0.94")
+    limit_checks(desk)
+    assert len(asked) == 1
 
 
 def test_a_break_is_red_at_its_second_sighting(desk: Desk) -> None:

@@ -21,6 +21,7 @@ from trading_assets.broker.port import NewOrder, Unreachable
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update, UpdateStream
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.follow import follow
 from trading_assets.engine.listen import listen, take_updates
 from trading_assets.store.records import OrderRecord
 
@@ -103,6 +104,20 @@ def test_a_fill_is_in_the_journal_within_a_second_of_its_happening(floor: Tradin
     assert (taken.broker_order_id, taken.qty) == (order.broker_order_id, order.intent.qty)
     assert desk.journal.order(order.intent.client_order_id).state == "FILLED"
     assert seconds < PROMISED_SECONDS
+
+
+def test_a_fill_that_the_listener_and_a_tick_take_in_together_is_told_once(
+    floor: TradingFloor, desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "trading_assets")
+    with listening(desk):
+        order = resting(desk)
+        fill(floor, order)
+        (followed,) = follow(desk, [order])
+        assert followed.state == "FILLED"
+        until(lambda: bool(desk.journal.fills(desk.book)), PATIENCE_SECONDS)
+    said = [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)]
+    assert [event for event in said if event.startswith("order ")] == ["order accepted", "order filled"]
 
 
 def test_a_cancel_by_a_person_at_the_broker_ends_the_order_here(desk: Desk) -> None:

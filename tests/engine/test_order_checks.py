@@ -1,4 +1,4 @@
-"""Checks of orders and fills turn red on planted orders and fills, each limit at and above it."""
+"""Checks of orders and fills turn red on planted orders and fills."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from planted import Altered, buy_behind_our_back, plant_order, red, with_limits
+from planted import Altered, buy_behind_our_back, plant_order, red
 from trading_floor import TradingFloor, trading_floor
 
 from trading_assets.broker.port import NewOrder
@@ -103,67 +103,6 @@ def test_an_order_at_the_broker_that_differs_from_its_intent_is_red(desk: Desk) 
         NewOrder(order.intent.client_order_id, "AAPL", Side.BUY, Decimal(2), order.intent.limit_price)
     )
     assert red(order_checks(desk, SESSION)) == {"no_foreign_order"}
-
-
-@pytest.mark.parametrize(
-    ("qty", "price", "reducing", "expected"),
-    [
-        ("1", "49.99", False, True),
-        ("1", "50", False, False),
-        ("1", "49.99", True, False),
-        ("10", "1000", False, False),
-        ("10", "1000.01", False, True),
-        ("10", "1000.01", True, True),
-    ],
-)
-def test_notional_is_red_outside_its_limits(
-    desk: Desk, qty: str, price: str, reducing: bool, expected: bool
-) -> None:
-    plant_order(desk, 1, qty=qty, limit_price=price, reducing=reducing)
-    assert ("order_notional" in red(order_checks(desk, SESSION))) is expected
-
-
-@pytest.mark.parametrize(
-    ("limit", "name", "reducing"),
-    [
-        ("max_orders_per_symbol_per_day", "orders_per_symbol", False),
-        ("max_orders_per_day", "orders_per_day", False),
-        ("max_orders_per_execution", "orders_per_execution", False),
-        ("max_exit_orders_per_day", "exit_orders_per_day", True),
-    ],
-)
-def test_a_count_is_red_above_its_limit_and_green_at_it(
-    desk: Desk, limit: str, name: str, reducing: bool
-) -> None:
-    for number in range(3):
-        plant_order(desk, number, reducing=reducing)
-    with_limits(desk, **{limit: 3.0})
-    assert red(order_checks(desk, SESSION)) == set()
-    with_limits(desk, **{limit: 2.0})
-    assert red(order_checks(desk, SESSION)) == {name}
-
-
-def test_counts_are_by_symbol_and_by_execution(desk: Desk) -> None:
-    for number, (symbol, execution) in enumerate(
-        [("AAPL", "a"), ("MSFT", "a"), ("AAPL", "b"), ("MSFT", "b")]
-    ):
-        plant_order(desk, number, symbol=symbol, execution=execution)
-    with_limits(desk, max_orders_per_symbol_per_day=2.0, max_orders_per_execution=2.0, max_orders_per_day=3.0)
-    assert red(order_checks(desk, SESSION)) == {"orders_per_day"}
-
-
-def test_an_order_that_was_dropped_before_the_wire_does_not_count(desk: Desk) -> None:
-    plant_order(desk, 1)
-    plant_order(desk, 2, states=(State.DROPPED,))
-    with_limits(desk, max_orders_per_day=1.0)
-    assert red(order_checks(desk, SESSION)) == set()
-
-
-def test_a_streak_of_rejections_is_red_at_its_limit(desk: Desk) -> None:
-    with_limits(desk, max_reject_streak=3.0)
-    for number, expected in enumerate([set(), set(), {"reject_streak"}]):
-        plant_order(desk, number, states=(State.SUBMITTING, State.REJECTED))
-        assert red(order_checks(desk, SESSION)) == expected
 
 
 def test_a_fill_of_an_order_that_is_not_ours_is_red(desk: Desk) -> None:

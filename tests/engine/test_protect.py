@@ -17,12 +17,14 @@ from planted import Altered
 
 from trading_assets.broker.port import NewOrder, OrderState, Unreachable
 from trading_assets.core.gate import reason
+from trading_assets.core.orders import PREFIX
 from trading_assets.core.words import Side
 from trading_assets.engine import checks, data_checks, operator, signalling
 from trading_assets.engine.accounting import verify_checkpoint
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protect import STOP_LOCK, new_execution_id, protect_alone
+from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History, HistoryLocked
 
 SYMBOLS_OF_2005 = ("AAPL", "IBM", "MSFT")
@@ -197,6 +199,84 @@ def test_stops_do_not_fire_under_a_kill_and_that_is_said_loudly(
         assert held(desk) == {}
 
 
+def by_hand(desk: Desk, symbol: str, side: Side, qty: Decimal, factor: str) -> None:
+    """A person's order at `factor` times the bid, past the desk."""
+    bid = desk.broker.quotes([symbol])[symbol].bid
+    assert bid is not None
+    limit = (bid * Decimal(factor)).quantize(Decimal("0.01"))
+    desk.broker.submit(NewOrder(f"by-hand-{symbol}-{factor}", symbol, side, qty, limit))
+
+
+def working(desk: Desk) -> list[str]:
+    return [order.symbol for order in desk.broker.open_orders()]
+
+
+@pytest.fixture(params=["file", "environment"])
+def killing(request: pytest.FixtureRequest) -> Callable[[Desk], None]:
+    """Sets a kill that the desk is yet to see."""
+
+    def kill(desk: Desk) -> None:
+        if request.param == "file":
+            desk.kill_file.touch()
+        else:
+            desk.environ = {"KILL_SWITCH": "1"}
+
+    return kill
+
+
+def test_a_kill_that_protect_sees_cancels_a_persons_orders_too_and_tells_of_it_once(
+    ground: Ground, killing: Callable[[Desk], None]
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+        by_hand(desk, "IBM", Side.BUY, Decimal(1), "0.9")
+        by_hand(desk, "AAPL", Side.SELL, held(desk)["AAPL"], "1.1")
+        protect(desk)
+        assert working(desk) == ["IBM", "AAPL"]
+        killing(desk)
+        report = protect_alone(desk, new_execution_id())
+        assert working(desk) == []
+        assert (report.cancelled, report.orders) == ((), ())
+        by_hand(desk, "IBM", Side.BUY, Decimal(1), "0.8")  # one more, under the kill
+        protect(desk)
+        protect(desk)
+        assert working(desk) == []
+        assert desk.halts().causes == (Cause.KILL,)
+        titles = [alert.title for alert in desk.journal.pending_alerts()]
+        assert titles.count("IBM: a person's order is cancelled") == 2
+        assert titles.count("AAPL: a person's order is cancelled") == 1
+
+
+def test_a_kill_that_flattens_sells_what_a_persons_order_held_and_lets_that_sale_work(
+    ground: Ground, killing: Callable[[Desk], None]
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk(flatten_on_kill=True) as desk:
+        buy(ground, desk)
+        by_hand(desk, "AAPL", Side.SELL, held(desk)["AAPL"], "1.1")
+        outrun(ground, desk, "AAPL")
+        killing(desk)
+        (sale,) = protect_alone(desk, new_execution_id()).orders
+        assert (sale.intent.kind, sale.intent.qty, sale.state) == ("flatten", held(desk)["AAPL"], "ACCEPTED")
+        by_hand(desk, "IBM", Side.BUY, Decimal(1), "0.9")
+        assert protect_alone(desk, new_execution_id()).orders == ()
+        assert [order.id for order in desk.broker.open_orders()] == [sale.broker_order_id]
+        ground.keeper.tape_quote("AAPL")
+        protect(desk)
+        assert held(desk) == {}
+
+
+def test_a_foreign_order_that_halts_leaves_a_persons_orders_working(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        by_hand(desk, "IBM", Side.BUY, Decimal(1), "0.9")
+        desk.broker.submit(NewOrder(f"{PREFIX}stray", "MSFT", Side.BUY, Decimal(1), Decimal(1)))
+        protect(desk)
+        assert desk.halts().causes == (Cause.FOREIGN_ORDER,)
+        assert working(desk) == ["IBM"]
+
+
 @contextmanager
 def held_open(path: Path) -> Iterator[None]:
     """Another process that holds the DuckDB file open, as a notebook does."""
@@ -236,6 +316,22 @@ def test_a_stop_sells_and_a_kill_works_while_another_process_holds_the_history(g
         }
         operator.kill(desk, reason="test", author="tester")
         assert desk.halts().causes == (Cause.KILL,)
+
+
+def test_a_history_that_stays_locked_is_not_alerted_on_at_every_tick(ground: Ground) -> None:
+    first = ground.go_to_tick(0)
+    with ground.desk() as desk:
+        desk.history.query("SELECT 1")
+        path = desk.history.path
+    with held_open(path):
+        for minutes in (5, 10, 25):
+            now = first + minutes * MINUTE_NS
+            ground.keeper.move_to(now)
+            with ground.desk(tick_minutes=5) as desk:
+                desk.history = History(path, retry_seconds=0.2)
+                execute(desk, ground.session, now)
+                titles = [alert.title for alert in desk.journal.pending_alerts()]
+                assert titles.count("History not readable: no entries") == 1
 
 
 @pytest.mark.parametrize("how", ["failed", "missing"])

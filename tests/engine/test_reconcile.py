@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -371,3 +372,25 @@ def test_a_split_that_the_ledger_does_not_have_is_a_corporate_action(
         ground.go_to_session(date(2005, 2, 28))
         assert sighted_twice(ground, desk) == {"CORPORATE_ACTION": {"AAPL"}}
         assert locked(desk) == {"AAPL"}
+
+
+def test_an_average_cost_is_compared_for_information_and_is_no_break(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    ground.go_to_tick(0)
+    caplog.set_level("INFO", "trading_assets")
+    with ground.desk() as desk:
+        buy(ground, desk)
+        (position,) = desk.broker.positions()
+        for cents, apart in (("0", False), ("0.9", False), ("1.1", True), ("-1.1", True)):
+            theirs = position.avg_entry_price + Decimal(cents) / 100
+            planted = replace(position, avg_entry_price=theirs)
+            desk.broker = Altered(desk.broker, positions=lambda planted=planted: [planted])
+            report = reconcile(desk)
+            assert report.clean
+            (cost,) = report.average_costs
+            assert (cost.symbol, cost.theirs, cost.apart) == ("AAPL", float(theirs), apart)
+            assert cost.ours == pytest.approx(float(position.avg_entry_price), abs=1e-6)
+            said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+            last = [line for line in said if line["event"] == "reconciled"][-1]
+            assert last["average_costs_apart"] == ([f"AAPL {cost.ours:g} {cost.theirs:g}"] if apart else [])

@@ -112,6 +112,52 @@ def test_an_e0_that_does_not_fit_the_stored_close_stops_entries_until_it_fits(gr
         assert desk.halts().causes == ()  # it lasts as long as its reason
 
 
+def test_an_e0_that_does_not_fit_alerts_once_a_session(ground: Ground) -> None:
+    for _ in range(2):
+        ground.go_to_session(ground.sessions.next(ground.session))
+        with ground.desk() as desk:
+            name = f"{CLOSE_EQUITY_MARK}:{ground.sessions.previous(ground.session).isoformat()}"
+            desk.journal.set_mark(desk.book, name, "100101", desk.now_ns())
+            for _ in range(2):
+                assert protect_alone(desk, new_execution_id()).transient == (Cause.EQUITY_MISMATCH,)
+                ground.keeper.move_to(desk.now_ns() + 60 * SECOND_NS)
+            alerts = [(alert.key, alert.title) for alert in desk.journal.pending_alerts()]
+            assert alerts[-1] == (
+                f"{desk.book}:equity_mismatch:{ground.session.isoformat()}",
+                "No entries: EQUITY_MISMATCH",
+            )
+    assert len(alerts) == 2
+
+
+@pytest.mark.parametrize(
+    ("e0", "agrees"),
+    [
+        (99_899, False),
+        (99_900, True),
+        (100_100, True),
+        (100_101, False),
+        (102_500, False),
+        (104_894, False),
+        (104_895, True),
+        (105_105, True),
+        (105_106, False),
+    ],
+)
+def test_an_e0_fits_the_stored_close_with_all_that_was_transferred_since_or_with_nothing_of_it(
+    ground: Ground, e0: int, agrees: bool
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        previous = ground.sessions.previous(ground.session).isoformat()
+        desk.journal.set_mark(desk.book, f"{CLOSE_EQUITY_MARK}:{previous}", "100000", desk.now_ns())
+        observed(desk)
+        ground.keeper.transfer(Decimal(5_000))
+        assert observed(desk).transfers_today == 5_000
+        account = replace(desk.broker.account(), last_equity=Decimal(e0))
+        found = transient_causes(desk, account, desk.broker.clock())
+        assert found == (() if agrees else (Cause.EQUITY_MISMATCH,))
+
+
 def test_the_close_is_kept_as_it_was_first_seen_after_the_bell(ground: Ground) -> None:
     ground.go_to_tick(0)
     name = f"{CLOSE_EQUITY_MARK}:{ground.session.isoformat()}"

@@ -149,6 +149,21 @@ def test_each_further_partial_fill_is_an_event_and_the_filled_quantity_never_fal
     assert [e.to_state for e in journal.events("ta-1")][3:] == ["PARTIALLY_FILLED"] * 2
 
 
+def test_a_move_tells_what_this_call_moved_and_not_what_another_had_before_it(journal: Journal) -> None:
+    samples.add_intent(journal, "ta-1")
+    walk(journal, "ta-1", S.SUBMITTING)
+    for qty in (0, 2):
+        state = S.PARTIALLY_FILLED if qty else S.ACCEPTED
+        before = journal.order("ta-1")
+        first, second = (
+            journal.move("ta-1", state, at_ns=TICK_NS + at, filled_qty=Decimal(qty)) for at in (10, 11)
+        )
+        after = journal.order("ta-1")
+        assert first == (before, after)
+        assert second == (after, after)
+        assert (after.state, after.filled_qty) == (state, qty)
+
+
 def test_sending_again_after_a_rate_limit_renews_the_time_of_submitting(journal: Journal) -> None:
     samples.add_intent(journal, "ta-1")
     walk(journal, "ta-1", S.SUBMITTING)

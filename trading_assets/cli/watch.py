@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isnan
 from typing import Annotated, Any
 
 import typer
@@ -77,7 +78,8 @@ def orders(
 def positions(config: Config = None, as_json: Json = False) -> None:
     """What the ledger says is held, beside what the broker says.
 
-    Exit status 1: they differ, or the broker does not answer.
+    Exit status 1: they differ, or the broker does not answer. Average costs stand beside each other for
+    information only: the broker's method differs.
     """
     with opened(config) as desk:
         found = held_positions(desk)
@@ -92,7 +94,7 @@ def positions(config: Config = None, as_json: Json = False) -> None:
                     line.symbol,
                     line.qty,
                     line.broker_qty,
-                    line.avg_cost,
+                    _average_costs(line.avg_cost, line.broker_avg_cost),
                     line.mark,
                     line.market_value,
                     line.unrealised,
@@ -107,6 +109,11 @@ def positions(config: Config = None, as_json: Json = False) -> None:
             say(f"the broker does not answer: {found.unreachable}")
     if found.unreachable or not agree:
         raise typer.Exit(1)
+
+
+def _average_costs(ours: float, theirs: float | None) -> str:
+    shown = [] if isnan(ours) else [f"{ours:,.4f}"]
+    return " ".join(shown if theirs is None else [*shown, f"(broker {theirs:,.4f})"])
 
 
 def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:

@@ -3,9 +3,13 @@
 Each asset calls one step of the engine, which reads what the step before it stored; nothing travels
 in memory from one to the next, so there is no IO manager. They take the current session and no other
 partition (`defs.resources`), and no automation launches them: a tick is a run of `trading_tick`.
+
+A step that fails of the data, the model or the history (`engine.steps`) shows that in its materialization
+and does not keep the run from the orders' protection and exits; the step of its checks then fails in its
+place, so that the run ends as failed when all else is done.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,6 +21,7 @@ from trading_assets.defs.code_version import code_version
 from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
+from trading_assets.engine.steps import StepFailed, attempt, check_step
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
 
@@ -25,6 +30,14 @@ OWNERS = ["team:desk"]
 LANE_TAG = "trading_assets/lane"
 LIVE = {LANE_TAG: "live"}
 BOOK_POOL = "book"  # one run at a time acts on the book
+
+# what the run does all the same after a step that failed
+_STILL_DONE = {
+    "bars": "gated_orders",
+    "features": "gated_orders",
+    "signals": "gated_orders",
+    "fills": "reconciled_positions",
+}
 
 _POSITIONS = """
 SELECT symbol, qty AS ledger, broker_qty AS broker, avg_cost AS "average cost", mark, market_value AS value
@@ -47,21 +60,22 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
     from trading_assets.engine.ingest import store_bars
 
     at = desk.at(context)
-    report = store_bars(at.desk, at.session, at.tick_ns)
-    held = [
-        {"symbol": symbol, "minute bars": count, "last close": report.last_close.get(symbol)}
-        for symbol, count in report.minutes_held.items()
-    ]
-    return _result(
-        at,
-        {
+
+    def work() -> Mapping[str, Any]:
+        report = store_bars(at.desk, at.session, at.tick_ns)
+        held = [
+            {"symbol": symbol, "minute bars": count, "last close": report.last_close.get(symbol)}
+            for symbol, count in report.minutes_held.items()
+        ]
+        return {
             "new_minute_bars": report.new_minutes,
             "new_daily_bars": report.new_days,
             "revised": report.revised,
             "not_closed_yet": report.not_closed,
             "held": table(held),
-        },
-    )
+        }
+
+    return _step(context, at, work)
 
 
 @dg.asset(
@@ -79,20 +93,21 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
     from trading_assets.engine.featurise import store_features
 
     at = desk.at(context)
-    report = store_features(at.desk, at.session, at.tick_ns)
-    rows = [
-        {"feature": name} | {symbol: row[index] for symbol, row in report.rows.items()}
-        for index, name in enumerate(report.names)
-    ]
-    return _result(
-        at,
-        {
+
+    def work() -> Mapping[str, Any]:
+        report = store_features(at.desk, at.session, at.tick_ns)
+        rows = [
+            {"feature": name} | {symbol: row[index] for symbol, row in report.rows.items()}
+            for index, name in enumerate(report.names)
+        ]
+        return {
             "rows": len(report.rows),
             "feature_set": report.feature_set,
             "without_enough_bars": ", ".join(report.incomplete) or "none",
             "features": table(rows),
-        },
-    )
+        }
+
+    return _step(context, at, work)
 
 
 @dg.asset(
@@ -110,27 +125,28 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
     from trading_assets.engine.signalling import store_signals
 
     at = desk.at(context)
-    report = store_signals(at.desk, at.session, at.tick_ns)
-    rows = [
-        {
-            "symbol": signal.symbol,
-            "signal": signal.value,
-            "score": report.scores.get(signal.symbol),
-            "as of": new_york_time(signal.as_of_ns),
-            "reference price": signal.reference_price,
-            "kind": signal.kind,
-        }
-        for signal in report.signals
-    ]
-    return _result(
-        at,
-        {
+
+    def work() -> Mapping[str, Any]:
+        report = store_signals(at.desk, at.session, at.tick_ns)
+        rows = [
+            {
+                "symbol": signal.symbol,
+                "signal": signal.value,
+                "score": report.scores.get(signal.symbol),
+                "as of": new_york_time(signal.as_of_ns),
+                "reference price": signal.reference_price,
+                "kind": signal.kind,
+            }
+            for signal in report.signals
+        ]
+        return {
             "source": report.source,
             "model_version": report.model_version or "none",
             "count": len(rows),
             "signals": table(rows),
-        },
-    )
+        }
+
+    return _step(context, at, work)
 
 
 @dg.asset(
@@ -187,16 +203,17 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
     from trading_assets.engine.settle import settle_fills
 
     at = desk.at(context)
-    report = settle_fills(at.desk, at.session, at.tick_ns)
-    return _result(
-        at,
-        {
+
+    def work() -> Mapping[str, Any]:
+        report = settle_fills(at.desk, at.session, at.tick_ns)
+        return {
             "fills_of_the_session": len(report.fills),
             "orders_of_the_session": report.orders,
             "verdicts_of_the_tick": report.verdicts,
             "fills": table([_fill_row(fill) for fill in report.fills]),
-        },
-    )
+        }
+
+    return _step(context, at, work)
 
 
 @dg.asset(
@@ -216,12 +233,12 @@ def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) 
     from trading_assets.engine.settle import settle_positions
 
     at = desk.at(context)
-    report = settle_positions(at.desk, at.session, at.tick_ns)
-    positions = at.desk.history.query(_POSITIONS, (at.desk.book, at.session, at.tick_ns))
-    equity = at.desk.history.query(_EQUITY, (at.desk.book, at.session))
-    return _result(
-        at,
-        {
+
+    def work() -> Mapping[str, Any]:
+        report = settle_positions(at.desk, at.session, at.tick_ns)
+        positions = at.desk.history.query(_POSITIONS, (at.desk.book, at.session, at.tick_ns))
+        equity = at.desk.history.query(_EQUITY, (at.desk.book, at.session))
+        return {
             "equity_usd": float(report.account.equity),
             "cash_usd": float(report.account.cash),
             "agree": report.clean,
@@ -230,11 +247,31 @@ def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) 
             "equity": line_plot(
                 f"Equity in USD, {at.session}", equity["at_ns"].to_pylist(), equity["equity"].to_pylist()
             ),
-        },
-    )
+        }
+
+    return _step(context, at, work)
 
 
 CHAIN: Sequence[dg.AssetsDefinition] = (bars, features, signals, gated_orders, fills, reconciled_positions)
+
+
+def _step(
+    context: dg.AssetExecutionContext, at: DeskAt, work: Callable[[], Mapping[str, Any]]
+) -> dg.MaterializeResult[None]:
+    """What `work` shows of the step, or that it failed and why.
+
+    Raises dagster.Failure where nothing is left in the run to be done all the same, or no step of its
+    checks to say so.
+    """
+    step = context.asset_key.to_user_string()
+    try:
+        return _result(at, attempt(at.desk, at.tick_ns, step, work))
+    except StepFailed as error:
+        in_run = context.run.step_keys_to_execute or [node.name for node in context.job_def.nodes]
+        if not {_STILL_DONE.get(step), check_step(step)} <= set(in_run):
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        context.log.error(f"{step} could not be done: {error}")
+        return _result(at, {"failed": str(error)})
 
 
 def _result(at: DeskAt, metadata: Mapping[str, Any]) -> dg.MaterializeResult[None]:

@@ -2,7 +2,8 @@
 
 A step evaluates all checks of its asset, stores their outcomes and reports those that were asked
 for. None is blocking to Dagster: a failed data check vetoes the tick's entries at the gate, which reads
-its stored outcome, while protection and exits of the same run go on. What cannot be evaluated raises.
+its stored outcome, while protection and exits of the same run go on. The step fails, and with it the
+run, where the asset's own step did or the checks cannot be evaluated; no asset waits for it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import dagster as dg
 from trading_assets.defs.assets_desk import BOOK_POOL, CHAIN
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.checks import Check, CheckOutcome, Severity, checks_of, record
+from trading_assets.engine.steps import StepFailed, attempt, check_step
 
 _SEVERITY = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 
@@ -47,9 +49,15 @@ def _evaluate(asset: str, at: DeskAt) -> list[CheckOutcome]:
     raise LookupError(f"no checks of {asset}")
 
 
+def _stored(asset: str, at: DeskAt) -> list[CheckOutcome]:
+    outcomes = _evaluate(asset, at)
+    record(at.desk, at.session, at.tick_ns, outcomes)
+    return outcomes
+
+
 def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
-        name=f"check_{asset}",
+        name=check_step(asset),
         specs=[dg.AssetCheckSpec(check.name, asset=asset, description=check.description) for check in checks],
         can_subset=True,
         pool=BOOK_POOL,
@@ -58,8 +66,10 @@ def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, desk: DeskResource
     ) -> Iterator[dg.AssetCheckResult]:
         at = desk.at(context)
-        outcomes = _evaluate(asset, at)
-        record(at.desk, at.session, at.tick_ns, outcomes)
+        try:
+            outcomes = attempt(at.desk, at.tick_ns, check_step(asset), lambda: _stored(asset, at))
+        except StepFailed as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
         wanted = {key.name for key in context.selected_asset_check_keys}
         for outcome in outcomes:
             if outcome.check.name in wanted:

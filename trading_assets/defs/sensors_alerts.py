@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
 
 from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
@@ -52,10 +53,7 @@ def _found(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, 
         logged = context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         failures = [entry.get_dagster_event() for entry in logged][:STEPS_NAMED]
         steps = ",".join(str(failure.step_key) for failure in failures)
-        reasons = [
-            f"{failure.step_key}: {failure.step_failure_data.error_display_string.strip()}"
-            for failure in failures
-        ]
+        reasons = [f"{failure.step_key}: {_why(failure.step_failure_data)}" for failure in failures]
         yield (
             f"run:{run.job_name}:{run.status.value}:{steps}",
             "ERROR",
@@ -72,6 +70,14 @@ def _found(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, 
                 f"Check failed: {check}",
                 f"{where}\n{found.description or ''}".strip(),
             )
+
+
+def _why(failure: StepFailureData) -> str:
+    """A step's own words where it failed on purpose, else the error with its trace."""
+    said = failure.user_failure_data
+    if said is not None and said.description:
+        return said.description
+    return failure.error_display_string.strip()
 
 
 @dg.run_status_sensor(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
+from trading_assets.broker.port import PositionState
 from trading_assets.core.gate import reason
+from trading_assets.core.ledger import Holding, Ledger
 from trading_assets.core.orders import Kind, State
 from trading_assets.demo.stage import Stage
 from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
 from trading_assets.engine.desk import Desk
 
 MINIMUM_MODEL_FILLS = 10
@@ -71,14 +76,12 @@ def summarise(stage: Stage, console: Console) -> bool:
     held = Table(title="Positions")
     for column in ("symbol", "ledger", "broker", "average cost"):
         held.add_column(column, justify="left" if column == "symbol" else "right")
-    agree = abs(ledger.cash_usd - float(account.cash)) <= 1.0
+    agree = ledger_agrees(ledger, account.cash, positions)
     symbols = {symbol for symbol, holding in ledger.holdings.items() if holding.qty} | positions.keys()
     for symbol in sorted(symbols):
-        ours = ledger.holdings[symbol].qty if symbol in ledger.holdings else 0.0
-        theirs = float(positions[symbol].qty) if symbol in positions else 0.0
+        ours, theirs = _quantities(symbol, ledger, positions)
         cost = f"{ledger.holdings[symbol].avg_cost:.2f}" if symbol in ledger.holdings else ""
         held.add_row(symbol, f"{ours:g}", f"{theirs:g}", cost)
-        agree = agree and abs(ours - theirs) <= 1e-6
     held.add_row("cash", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}", "")
     console.print(held)
 
@@ -101,7 +104,32 @@ def summarise(stage: Stage, console: Console) -> bool:
     for line in failed:
         console.print(f"  failed: {line}", style="red")
     _where(stage, console)
-    return agree and not breaks and not failed and model_filled >= MINIMUM_MODEL_FILLS
+    return all_held(
+        agree=agree, open_breaks=len(breaks), failed_checks=len(failed), model_filled=model_filled
+    )
+
+
+def all_held(*, agree: bool, open_breaks: int, failed_checks: int, model_filled: int) -> bool:
+    """Whether everything that must hold held.
+
+    agree: ledger and broker; failed_checks: of severity ERROR; model_filled: orders of the model's, filled
+    """
+    return agree and not open_breaks and not failed_checks and model_filled >= MINIMUM_MODEL_FILLS
+
+
+def ledger_agrees(ledger: Ledger, cash: Decimal, positions: Mapping[str, PositionState]) -> bool:
+    """Whether the ledger has the broker's cash and its quantity of every symbol, as a reconciliation compares
+    them."""
+    pairs = [_quantities(symbol, ledger, positions) for symbol in ledger.holdings.keys() | positions.keys()]
+    return abs(ledger.cash_usd - float(cash)) <= CASH_TOLERANCE_USD and all(
+        abs(ours - theirs) <= QUANTITY_TOLERANCE for ours, theirs in pairs
+    )
+
+
+def _quantities(symbol: str, ledger: Ledger, positions: Mapping[str, PositionState]) -> tuple[float, float]:
+    """Shares of one symbol in the ledger and at the broker."""
+    theirs = float(positions[symbol].qty) if symbol in positions else 0.0
+    return ledger.holdings.get(symbol, Holding()).qty, theirs
 
 
 def _checks(instance: dg.DagsterInstance) -> tuple[int, int, list[str]]:

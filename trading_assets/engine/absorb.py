@@ -15,6 +15,7 @@ from trading_assets.core.orders import TRANSITIONS, IllegalTransition, State, is
 from trading_assets.engine.accounting import corrected
 from trading_assets.engine.desk import Desk
 from trading_assets.log import get_logger
+from trading_assets.store.order_journal import Move
 from trading_assets.store.records import (
     AdjustmentRecord,
     FillRecord,
@@ -27,6 +28,7 @@ log = get_logger(__name__)
 
 OPENING_IDS_MARK = "opening_activity_ids"
 _OUTCOME_OPEN = frozenset({State.SUBMITTING, State.UNKNOWN})
+_BEFORE_ACCEPTANCE = frozenset({State.INTENT, *_OUTCOME_OPEN})
 _ADJUSTMENT_OF = {
     "DIV": "DIVIDEND",
     "DIVCGL": "DIVIDEND",
@@ -51,7 +53,7 @@ def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRec
     """Move our order to where the broker says it is, or says that the order is that replaced it.
 
     An edge that the table does not have locks the symbol and alerts, and leaves the order as it was.
-    Evidence that another process has overtaken meanwhile changes nothing.
+    Evidence that another process has overtaken meanwhile changes nothing and is told by the other's lines.
     """
     if state.replaced_by is not None:
         try:
@@ -76,7 +78,7 @@ def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRec
         path = [State.ACCEPTED, new]  # what is being or was cancelled or expired had been accepted
     try:
         for step in path:
-            moved = desk.journal.transition(
+            moved = desk.journal.move(
                 record.intent.client_order_id,
                 step,
                 at_ns=now,
@@ -84,14 +86,14 @@ def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRec
                 filled_qty=state.filled_qty,
                 detail=state.status,
             )
+            _log_move(moved, state)
     except IllegalTransition as error:
         current = desk.journal.order(record.intent.client_order_id)
         if current != record:
             return current
         lock(desk, record.intent.symbol, "ORDER_STATE", str(error))
         return record
-    _log_progress(record, moved, state)
-    return moved
+    return moved.after
 
 
 def _replacement(desk: Desk, record: OrderRecord, state: OrderState) -> OrderState:
@@ -107,17 +109,27 @@ def _replacement(desk: Desk, record: OrderRecord, state: OrderState) -> OrderSta
     return state
 
 
-def _log_progress(before: OrderRecord, after: OrderRecord, state: OrderState) -> None:
-    known = {State.INTENT, State.SUBMITTING, State.UNKNOWN}
+def _log_move(move: Move, state: OrderState) -> None:
+    """One line for each event in it: the acceptance, what was newly filled, any other change of state."""
+    before, after = move
+    was, now = State(before.state), State(after.state)
     intent = after.intent
     words = {"symbol": intent.symbol, "side": intent.side, "client_order_id": intent.client_order_id}
-    if State(before.state) in known and State(after.state) not in (State.REJECTED, *known):
+    fill = {**words, "qty": str(after.filled_qty), "price": str(state.filled_avg_price)}
+    more = after.filled_qty > before.filled_qty
+    told = {was}
+    if was in _BEFORE_ACCEPTANCE and now not in (State.REJECTED, *_BEFORE_ACCEPTANCE):
         log.info(
             "order accepted", **words, qty=str(intent.qty), limit=str(intent.limit_price), order_id=state.id
         )
-    if State(after.state) is State.FILLED and State(before.state) is not State.FILLED:
-        log.info("order filled", **words, qty=str(after.filled_qty), price=str(state.filled_avg_price))
-    elif State(after.state) is not State(before.state):
+        told.add(State.ACCEPTED)
+    if now is State.FILLED and (more or was is not now):
+        log.info("order filled", **fill)
+        told.add(State.FILLED)
+    elif more:
+        log.info("order partially filled", **fill)
+        told.add(State.PARTIALLY_FILLED)
+    if now not in told:
         log.info("order state", **words, state=after.state, filled=str(after.filled_qty))
 
 

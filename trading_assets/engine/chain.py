@@ -1,16 +1,15 @@
 """One whole tick in one call: the steps of the live assets in their order, with every check stored.
 
 For who runs a tick without Dagster: the command line and `trading_assets.desk`. What a step does is
-its own module's; here is only the order, and what happens when one fails: its checks stay unstored,
-so that the tick's entries are vetoed, while protection and exits go on.
+its own module's, what becomes of one that fails is `engine.steps`'; here is only the order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeVar
 
 from trading_assets.engine import checks, data_checks, featurise, ingest, settle, signalling
 from trading_assets.engine.checks import CheckOutcome
@@ -18,13 +17,12 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.limit_checks import limit_checks
 from trading_assets.engine.order_checks import fill_checks, order_checks
 from trading_assets.engine.reconcile import ReconcileReport
+from trading_assets.engine.steps import StepFailed, attempt, check_step
 from trading_assets.engine.tick import ExecutionReport, execute, refuse_other_times
 from trading_assets.errors import TradingAssetsError
-from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_time
 
-log = get_logger(__name__)
-
+T = TypeVar("T")
 Progress = Callable[[str], None]
 
 
@@ -51,19 +49,29 @@ class _Steps:
     failed: list[CheckOutcome] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    @contextmanager
-    def attempted(self, step: str) -> Iterator[None]:
-        """Say what is under way; keep its failure instead of raising it."""
+    def do(self, step: str, work: Callable[[Desk, date, int], T]) -> T | None:
+        """Say what is under way and do it. None where it failed, or one that it needs."""
         self.progress(step)
-        try:
-            yield
-        except TradingAssetsError as error:
-            log.error("step failed", step=step, session=self.session.isoformat(), why=str(error))
-            self.problems.append(f"{step}: {error}")
+        return self._attempted(step, lambda: work(self.desk, self.session, self.tick_ns))
 
-    def keep(self, outcomes: list[CheckOutcome]) -> None:
-        checks.record(self.desk, self.session, self.tick_ns, outcomes)
+    def check(self, asset: str, evaluate: Callable[[Desk, date, int], list[CheckOutcome]]) -> None:
+        """Evaluate checks and store their outcomes."""
+
+        def stored() -> list[CheckOutcome]:
+            outcomes = evaluate(self.desk, self.session, self.tick_ns)
+            checks.record(self.desk, self.session, self.tick_ns, outcomes)
+            return outcomes
+
+        outcomes = self._attempted(check_step(asset), stored) or []
         self.failed += [outcome for outcome in outcomes if not outcome.passed]
+
+    def _attempted(self, step: str, work: Callable[[], T]) -> T | None:
+        try:
+            return attempt(self.desk, self.tick_ns, step, work)
+        except StepFailed as error:
+            if error.step == step:
+                self.problems.append(str(error))
+            return None
 
 
 def run_tick(
@@ -83,26 +91,18 @@ def run_tick(
     desk.clock.sync()
     refuse_other_times(desk, session, tick_ns)
     steps = _Steps(desk, session, tick_ns, progress)
-    with steps.attempted("bars"):
-        ingest.store_bars(desk, session, tick_ns)
-        steps.keep(data_checks.bar_checks(desk, session, tick_ns))
-    if not steps.problems:
-        with steps.attempted("features"):
-            featurise.store_features(desk, session, tick_ns)
-            steps.keep(data_checks.feature_checks(desk, session, tick_ns))
-    if not steps.problems:
-        with steps.attempted("signals"):
-            signalling.store_signals(desk, session, tick_ns)
-            steps.keep(data_checks.signal_checks(desk, session, tick_ns))
+    steps.do("bars", ingest.store_bars)
+    steps.check("bars", data_checks.bar_checks)
+    steps.do("features", featurise.store_features)
+    steps.check("features", data_checks.feature_checks)
+    steps.do("signals", signalling.store_signals)
+    steps.check("signals", data_checks.signal_checks)
     progress("orders")
     execution = execute(desk, session, tick_ns, execution_id, holder=holder)
-    reconciliation: ReconcileReport | None = None
-    with steps.attempted("fills"):
-        settle.settle_fills(desk, session, tick_ns)
-        steps.keep([*order_checks(desk, session), *fill_checks(desk, session)])
-    with steps.attempted("positions"):
-        reconciliation = settle.settle_positions(desk, session, tick_ns)
-        steps.keep(limit_checks(desk))
+    steps.do("fills", settle.settle_fills)
+    steps.check("fills", lambda *_: [*order_checks(desk, session), *fill_checks(desk, session)])
+    reconciliation = steps.do("reconciled_positions", settle.settle_positions)
+    steps.check("reconciled_positions", lambda *_: limit_checks(desk))
     return TickReport(execution, reconciliation, tuple(steps.failed), tuple(steps.problems))
 
 

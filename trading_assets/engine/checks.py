@@ -1,8 +1,9 @@
 """The table of asset checks, their outcomes, and where outcomes are kept. No check is evaluated here.
 
 `CHECKS` is the one list: Dagster's checks, the gate's list of blocking checks and the table in the
-documentation are made from it. What a check looks at is `engine.data_checks`, `engine.order_checks`
-and `engine.limit_checks`; what a failed one does to entries is `engine.tick`'s.
+documentation are made from it. What a check looks at is `engine.data_checks`, `engine.order_checks`,
+`engine.order_limit_checks`, `engine.limit_checks` and `engine.stop_check`; what a failed one does to
+entries is `engine.tick`'s.
 """
 
 from __future__ import annotations
@@ -78,7 +79,17 @@ CHECKS: tuple[Check, ...] = (
         "Of the look-back's daily bars and today's minutes, prices are finite and positive, low ≤ open, "
         "close ≤ high, volumes are not negative, and none stands twice in one version.",
     ),
-    _blocking("bars", "fresh", "The newest minute bar ended at most `stale_signal_seconds` before the tick."),
+    _blocking(
+        "bars",
+        "fresh",
+        "The newest minute bar of all symbols ended at most `stale_signal_seconds` before the tick.",
+    ),
+    _warn(
+        "bars",
+        "no_symbol_behind",
+        "No symbol that had a bar for each of 15 minutes is more than `stale_signal_seconds` behind the "
+        "newest bar of all: it is halted, or the feed has lost it.",
+    ),
     _blocking(
         "bars",
         "not_from_the_future",
@@ -124,21 +135,96 @@ CHECKS: tuple[Check, ...] = (
     _error(
         "gated_orders",
         "order_notional",
-        "Entries sent today lie between `min_order_notional` and `max_order_notional`, exits at most at "
-        "the latter.",
+        "Entries sent today lie between `min_order_notional` and `max_order_notional`, exits of more than "
+        "one share at most at the latter.",
+    ),
+    _error(
+        "gated_orders",
+        "whole_shares",
+        "Entries sent today are of whole shares, unless `fractional: true`.",
+    ),
+    _error(
+        "gated_orders",
+        "market_hours",
+        "Every order of today was sent within regular hours by the calendar, with `extended_hours: true` "
+        "within the extended ones.",
+    ),
+    _error(
+        "gated_orders",
+        "after_open",
+        "No entry was journaled in the first `no_entry_seconds_after_open` of the session.",
+    ),
+    _error(
+        "gated_orders",
+        "before_close",
+        "No entry was journaled in the last `no_entry_minutes_before_close` of the session.",
+    ),
+    _error(
+        "gated_orders",
+        "signal_age",
+        "Every entry's signal was stamped at most `stale_signal_seconds` before it was decided on, and at "
+        "most 2 s after.",
+    ),
+    _error(
+        "gated_orders",
+        "quote_age",
+        "Every entry's stored quote was at most `stale_quote_seconds` old.",
+    ),
+    _error(
+        "gated_orders",
+        "account_age",
+        "Every entry's stored account was at most `stale_account_seconds` old.",
+    ),
+    _error(
+        "gated_orders",
+        "limit_offset",
+        "No entry's limit price reaches more than `limit_offset` beyond the far side of its stored quote.",
+    ),
+    _error(
+        "gated_orders",
+        "entry_collar",
+        "|limit − mid|/mid ≤ `max_slip_pct` for every entry, mid being its stored quote's.",
+    ),
+    _error(
+        "gated_orders",
+        "price_drift",
+        "|mid − reference|/reference ≤ `max_slip_pct` for every entry, reference being the price that its "
+        "signal saw.",
+    ),
+    _error("gated_orders", "spread", "(ask − bid)/mid ≤ `max_spread_bps` in every entry's stored quote."),
+    _error(
+        "gated_orders",
+        "symbol_move",
+        "|mid/previous close − 1| ≤ `max_symbol_move` for every entry.",
+    ),
+    _error(
+        "gated_orders",
+        "exit_collar",
+        "|limit − mid|/mid ≤ `exit_collar_pct` for every exit; the last trade stands in for the mid of a "
+        "quote that is not usable.",
     ),
     _error(
         "gated_orders",
         "orders_per_symbol",
-        "Entries sent today in one symbol ≤ `max_orders_per_symbol_per_day`.",
+        "Every entry sent today is among the first `max_orders_per_symbol_per_day` orders of its symbol, "
+        "exits counted.",
     ),
-    _error("gated_orders", "orders_per_day", "Entries sent today ≤ `max_orders_per_day`."),
-    _error("gated_orders", "orders_per_execution", "Entries of one execution ≤ `max_orders_per_execution`."),
+    _error(
+        "gated_orders",
+        "orders_per_day",
+        "Every entry sent today is among the session's first `max_orders_per_day` orders, exits counted.",
+    ),
+    _error(
+        "gated_orders",
+        "orders_per_execution",
+        "Every entry sent today is among the first `max_orders_per_execution` orders of its execution, exits "
+        "counted.",
+    ),
     _error("gated_orders", "exit_orders_per_day", "Exits sent today ≤ `max_exit_orders_per_day`."),
     _warn(
         "gated_orders",
         "reject_streak",
-        "Broker rejections without an acceptance between < `max_reject_streak`.",
+        "Broker rejections since the last rearm, without an acceptance between, < `max_reject_streak`.",
     ),
     _error(
         "fills", "each_belongs_to_an_order", "Every fill of the session belongs to an order of the journal."
@@ -190,6 +276,13 @@ CHECKS: tuple[Check, ...] = (
         "reconciled_positions",
         "max_drawdown",
         "Drawdown of the unitised equity from its peak < `max_drawdown`.",
+    ),
+    _error(
+        "reconciled_positions",
+        "stop_loss",
+        "No position is held that was at its stop before protection last looked: bid ≤ (1 − `stop_loss`) × "
+        "average cost, confirmed by a trade, at this check and at an earlier one; or a stop in force. HALTED "
+        "holds stops back, which this shows.",
     ),
 )
 

@@ -97,6 +97,14 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
             else "no minute bar at all",
         ),
         outcome(
+            "bars.no_symbol_behind",
+            [
+                f"{symbol} is {late_s:.0f} s behind the feed"
+                for symbol, late_s in _lags(minutes, newest_ns)
+                if late_s > limit_s
+            ],
+        ),
+        outcome(
             "bars.not_from_the_future",
             [f"{row['symbol']} {row['interval']} at {row['start_ns']}" for row in future],
         ),
@@ -206,6 +214,15 @@ def _gaps(minutes: Mapping[str, Bars], open_ns: int, tick_ns: int) -> Iterable[s
         longest = int(np.diff(ends).max()) / MINUTE_NS
         if longest > MAX_GAP_MINUTES:
             yield f"{symbol} has no minute bar for {longest:.0f} minutes"
+
+
+def _lags(minutes: Mapping[str, Bars], newest_ns: int) -> Iterable[tuple[str, float]]:
+    """Seconds by which symbols are behind the newest bar of all: those that had a bar in every minute of a
+    while before. One that trades now and then says nothing by a pause."""
+    for symbol, bars in minutes.items():
+        before = bars.end_ns[-MAX_GAP_MINUTES:]
+        if len(before) == MAX_GAP_MINUTES and int(before[-1] - before[0]) == (len(before) - 1) * MINUTE_NS:
+            yield symbol, (newest_ns - int(before[-1])) / 1e9
 
 
 def _insane(of_symbol: Mapping[str, Bars]) -> Iterable[tuple[str, str]]:

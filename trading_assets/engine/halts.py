@@ -138,9 +138,12 @@ def clear_all(
 
 
 def kill_switch_seen(environ: Mapping[str, str], kill_file: Path) -> str | None:
-    """Where a kill is set, or None. Un-setting it later clears nothing: seeing it latches."""
+    """Where a kill is set, or None. Un-setting it later clears nothing: seeing it latches.
+
+    The words that are no kill are those of the definition to the letter: `FALSE` and ` 0 ` kill.
+    """
     value = environ.get(KILL_VARIABLE)
-    if value is not None and value.strip().lower() not in _NOT_SET:
+    if value is not None and value not in _NOT_SET:
         return f"the environment variable {KILL_VARIABLE}"
     if kill_file.exists():
         return f"the kill file {kill_file.name}"

@@ -6,19 +6,23 @@ failed check, a refused order is none. What checks there are is the table in `en
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from math import isfinite, nan
 
 from trading_assets.broker.port import AccountState, PositionState, QuoteState
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import at_least, at_most
-from trading_assets.engine.accounting import ledger_of, transfers_since
+from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reconcile import SIGHTINGS
+from trading_assets.engine.risk import transfers_of
+from trading_assets.engine.stop_check import stop_check
+from trading_assets.store.records import OrderRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class State:
 
     account: AccountState
     positions: Mapping[str, PositionState]
+    quotes: Mapping[str, QuoteState]  # of what is held or being bought
     ledger: Ledger
     exposures: tuple[Exposure, ...]
 
@@ -45,14 +50,23 @@ class State:
 def limit_checks(desk: Desk) -> list[CheckOutcome]:
     """The checks of reconciled_positions. Raises broker.port.BrokerError when the broker cannot be read."""
     state = read_state(desk)
-    return [*_agreement(desk, state), *_exposure_limits(desk, state), *_loss_limits(desk, state)]
+    return [
+        *_agreement(desk, state),
+        *_exposure_limits(desk, state),
+        *_loss_limits(desk, state),
+        stop_check(desk, state.positions, state.quotes, state.ledger),
+    ]
 
 
 def read_state(desk: Desk) -> State:
     account = desk.broker.account()
     positions = {position.symbol: position for position in desk.broker.positions()}
     ledger = ledger_of(desk.journal, desk.book)
-    return State(account, positions, ledger, tuple(_exposures(desk, account, positions, ledger)))
+    bought = [order for order in desk.journal.open_orders(desk.book) if not order.intent.reducing]
+    symbols = sorted(positions.keys() | {order.intent.symbol for order in bought})
+    quotes = desk.broker.quotes(symbols) if symbols else {}
+    exposures = tuple(_exposures(desk, account, positions, quotes, ledger, bought))
+    return State(account, positions, quotes, ledger, exposures)
 
 
 def _agreement(desk: Desk, state: State) -> list[CheckOutcome]:
@@ -155,8 +169,7 @@ def _exposure_limits(desk: Desk, state: State) -> list[CheckOutcome]:
 def _loss_limits(desk: Desk, state: State) -> list[CheckOutcome]:
     limits, equity, e0 = desk.limits, float(state.account.equity), float(state.account.last_equity)
     today = desk.session_text()
-    struck_ns = desk.sessions.close_ns(desk.sessions.previous(desk.today()))
-    transfers = float(transfers_since(desk.journal, desk.book, struck_ns))
+    transfers = float(transfers_of(desk, desk.today()))
     seen = [
         float(record.equity - record.transfers_today) + transfers
         for record in desk.journal.equity(desk.book, session=today)
@@ -165,7 +178,8 @@ def _loss_limits(desk: Desk, state: State) -> list[CheckOutcome]:
     latest = desk.journal.latest_equity(desk.book)
     unit_value, unit_peak = 1.0, 1.0
     if latest is not None:
-        unit_value = latest.unit_value * (equity / float(latest.equity))
+        moved = transfers_of(desk, date.fromisoformat(latest.session)) - latest.transfers_today
+        unit_value = latest.unit_value * ((equity - float(moved)) / float(latest.equity))
         unit_peak = max(latest.unit_peak, unit_value)
     return [
         _loss("reconciled_positions.daily_loss", _share(e0 + transfers - equity, e0), limits.max_daily_loss),
@@ -182,16 +196,18 @@ def _loss(key: str, measured: float, limit: float) -> CheckOutcome:
 
 
 def _exposures(
-    desk: Desk, account: AccountState, positions: Mapping[str, PositionState], ledger: Ledger
+    desk: Desk,
+    account: AccountState,
+    positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
+    ledger: Ledger,
+    bought: Iterable[OrderRecord],
 ) -> list[Exposure]:
     """|position| × mark + open entries' remaining × limit, for each symbol held or being bought."""
     working: dict[str, float] = {}
-    for order in desk.journal.open_orders(desk.book):
-        if not order.intent.reducing:
-            left = float((order.intent.qty - order.filled_qty) * order.intent.limit_price)
-            working[order.intent.symbol] = working.get(order.intent.symbol, 0.0) + left
-    symbols = sorted(positions.keys() | working.keys())
-    quotes = desk.broker.quotes(symbols) if symbols else {}
+    for order in bought:
+        left = float((order.intent.qty - order.filled_qty) * order.intent.limit_price)
+        working[order.intent.symbol] = working.get(order.intent.symbol, 0.0) + left
     latest = desk.journal.latest_equity(desk.book)
     equity = float(account.equity)
     session_peak = max(equity, float(latest.session_peak)) if latest else equity
@@ -202,7 +218,7 @@ def _exposures(
         if fill.symbol in positions and fill.side * positions[fill.symbol].qty > 0
     }
     found = []
-    for symbol in symbols:
+    for symbol in sorted(positions.keys() | working.keys()):
         position = positions.get(symbol)
         qty = abs(float(position.qty)) if position else 0.0
         paid = last_entry.get(symbol, float(position.avg_entry_price) if position else nan)

@@ -1,13 +1,12 @@
 """Checks of orders and fills: the journal held against the broker and against itself, after the fact.
 
-They take no verdict's word for it: counts and amounts are made again from what was sent and filled.
-What checks there are is the table in `engine.checks`.
+What was sent is held against the limits in `engine.order_limit_checks`. What checks there are is the
+table in `engine.checks`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -15,10 +14,10 @@ from decimal import Decimal
 from trading_assets.broker.port import AccountActivity, OrderState
 from trading_assets.core.codes import CODE_COUNT
 from trading_assets.core.orders import is_ours
-from trading_assets.core.tolerance import at_most
 from trading_assets.core.words import Side
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.order_limit_checks import order_limit_checks
 from trading_assets.store.records import FillRecord, OrderRecord, VerdictRecord
 
 
@@ -27,7 +26,6 @@ class SessionOrders:
     """What journal and broker know of the session's orders, read once."""
 
     orders: tuple[OrderRecord, ...]
-    verdicts: tuple[VerdictRecord, ...]
     fills: tuple[FillRecord, ...]
     at_broker: tuple[OrderState, ...]
     activities: tuple[AccountActivity, ...]  # of the type FILL
@@ -44,7 +42,6 @@ def session_orders(desk: Desk, session: date) -> SessionOrders:
     since_ns = desk.sessions.close_ns(desk.sessions.previous(session))
     return SessionOrders(
         orders=tuple(desk.journal.orders(desk.book, session=text)),
-        verdicts=tuple(desk.journal.verdicts(desk.book, session=text)),
         fills=tuple(desk.journal.fills(desk.book, session=text)),
         at_broker=tuple(desk.broker.orders_since(since_ns)),
         activities=tuple(
@@ -57,45 +54,20 @@ def session_orders(desk: Desk, session: date) -> SessionOrders:
 
 def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:
     """The checks of gated_orders."""
-    seen, limits = session_orders(desk, session), desk.limits
-    entries = [order for order in seen.sent if not order.intent.reducing]
-    exits = [order for order in seen.sent if order.intent.reducing]
-    streak = desk.journal.reject_streak(desk.book)
+    seen = session_orders(desk, session)
+    verdicts = desk.journal.verdicts(desk.book, session=session.isoformat())
     return [
         outcome(
             "gated_orders.each_has_a_verdict",
-            list(_without_verdict(seen.orders, seen.verdicts)),
-            detail=f"{len(seen.orders)} orders, {len(seen.verdicts)} verdicts",
+            list(_without_verdict(seen.orders, verdicts)),
+            detail=f"{len(seen.orders)} orders, {len(verdicts)} verdicts",
         ),
         outcome(
             "gated_orders.no_foreign_order",
             list(_foreign(desk, seen)),
             detail=f"{len(seen.at_broker)} orders at the broker",
         ),
-        outcome("gated_orders.order_notional", list(_wrong_notional(desk, seen.sent))),
-        _counted(
-            "gated_orders.orders_per_symbol",
-            entries,
-            lambda order: order.intent.symbol,
-            limits.max_orders_per_symbol_per_day,
-        ),
-        _counted("gated_orders.orders_per_day", entries, lambda _: "all symbols", limits.max_orders_per_day),
-        _counted(
-            "gated_orders.orders_per_execution",
-            entries,
-            lambda order: order.intent.verdict_id.partition(":")[2],
-            limits.max_orders_per_execution,
-        ),
-        _counted(
-            "gated_orders.exit_orders_per_day", exits, lambda _: "all symbols", limits.max_exit_orders_per_day
-        ),
-        outcome(
-            "gated_orders.reject_streak",
-            passed=streak < limits.max_reject_streak,
-            measured=float(streak),
-            limit=limits.max_reject_streak,
-            detail="broker rejections in a row",
-        ),
+        *order_limit_checks(desk, session, seen.sent, verdicts),
     ]
 
 
@@ -184,21 +156,6 @@ def _foreign(desk: Desk, seen: SessionOrders) -> Iterable[str]:
             yield f"{order.client_order_id} differs from its intent"
         elif order.filled_qty > intent.qty:
             yield f"{order.client_order_id} filled {order.filled_qty} of {intent.qty}"
-
-
-def _wrong_notional(desk: Desk, sent: Iterable[OrderRecord]) -> Iterable[str]:
-    for order in sent:
-        notional = float(order.intent.qty * order.intent.limit_price)
-        too_small = not order.intent.reducing and not at_most(desk.limits.min_order_notional, notional)
-        if too_small or not at_most(notional, desk.limits.max_order_notional):
-            yield f"{order.intent.symbol} {order.intent.client_order_id} is ${notional:,.2f}"
-
-
-def _counted(
-    key: str, orders: Sequence[OrderRecord], group: Callable[[OrderRecord], str], limit: float
-) -> CheckOutcome:
-    name, count = max(Counter(map(group, orders)).items(), key=lambda item: item[1], default=("none", 0))
-    return outcome(key, passed=count <= limit, measured=float(count), limit=limit, detail=f"most: {name}")
 
 
 def _worse(fill: FillRecord, limit_price: Decimal) -> bool:

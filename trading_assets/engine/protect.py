@@ -84,14 +84,21 @@ def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> 
 
 
 def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
-    """HALTED cancels every working order of ours, foreign ones with our prefix included; a daily loss
-    every working entry."""
+    """HALTED cancels every working order but a flatten's: of ours, foreign ones with our prefix included, and
+    under a kill of the whole account; a daily loss every working entry."""
     halts = desk.halts()
     working = desk.journal.open_orders(desk.book)
     if halts.state is HaltState.HALTED:
-        known = {record.intent.client_order_id for record in working}
+        known = {
+            name for record in working for name in (record.intent.client_order_id, record.broker_order_id)
+        }
+        killed = Cause.KILL in halts.causes
         cancel_at_broker(
-            desk, lambda order: is_ours(order.client_order_id) and order.client_order_id not in known
+            desk,
+            lambda order: (
+                known.isdisjoint((order.client_order_id, order.id))
+                and (killed or is_ours(order.client_order_id))
+            ),
         )
         return cancel(desk, [record for record in working if record.intent.kind != Kind.FLATTEN])
     if Cause.DAILY_LOSS in halts.causes:
@@ -111,6 +118,14 @@ def cancel_at_broker(desk: Desk, which: Callable[[OrderState], bool]) -> None:
             desk.broker.cancel(order.id)
         except BrokerError as error:
             alert(desk, f"cancel:{order.id}", f"{order.symbol}: cancel could not be asked", str(error))
+            continue
+        if not is_ours(order.client_order_id):
+            alert(
+                desk,
+                f"cancelled:{order.id}",
+                f"{order.symbol}: a person's order is cancelled",
+                f"order {order.client_order_id}: the book is killed, and nothing but a flatten may work",
+            )
 
 
 def killed_ns(desk: Desk) -> int | None:

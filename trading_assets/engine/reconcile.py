@@ -43,6 +43,7 @@ SETTLE_NS = 5 * NS
 SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
 BREAK_LOCK = "BREAK"
+COST_TOLERANCE_USD = 0.01
 
 
 class AnotherAccount(BrokerError):
@@ -52,6 +53,20 @@ class AnotherAccount(BrokerError):
 _BOOKED_LATE = frozenset(
     {BreakKind.MISSING_FILL, BreakKind.QUANTITY, BreakKind.UNEXPECTED_POSITION, BreakKind.CASH}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AverageCost:
+    """Of a symbol that ledger and broker both hold, USD a share."""
+
+    symbol: str
+    ours: float
+    theirs: float
+
+    @property
+    def apart(self) -> bool:
+        """By more than a cent: the broker's method differs."""
+        return not abs(self.ours - self.theirs) <= COST_TOLERANCE_USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,15 @@ class ReconcileReport:
     @property
     def clean(self) -> bool:
         return self.opened and not self.breaks and not self.foreign
+
+    @property
+    def average_costs(self) -> tuple[AverageCost, ...]:
+        """Compared for information only: one that is apart is no break."""
+        held = {symbol: holding for symbol, holding in self.ledger.holdings.items() if holding.qty}
+        return tuple(
+            AverageCost(symbol, held[symbol].avg_cost, float(self.positions[symbol].avg_entry_price))
+            for symbol in sorted(held.keys() & self.positions.keys())
+        )
 
 
 def reconcile(desk: Desk) -> ReconcileReport:
@@ -149,6 +173,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         positions=len(positions),
         new_fills=len(fills),
         breaks=len(breaks),
+        average_costs_apart=[f"{c.symbol} {c.ours:g} {c.theirs:g}" for c in report.average_costs if c.apart],
         clean=report.clean,
     )
     return report

@@ -17,6 +17,7 @@ from trading_assets.broker.port import AccountState, ClockState
 from trading_assets.core.breakers import e0_agrees, is_tripped
 from trading_assets.core.losses import LossFigures, losses_of
 from trading_assets.core.losses import observe as figures_after
+from trading_assets.engine.absorb import alert
 from trading_assets.engine.accounting import transfers_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
@@ -128,17 +129,23 @@ def broker_clock(desk: Desk) -> ClockState | None:
 
 def transient_causes(desk: Desk, account: AccountState, clock: ClockState | None) -> tuple[Cause, ...]:
     """What forbids entries as long as it lasts: a clock that cannot be read, clock skew, calendars that
-    disagree, an E0 that does not fit our stored close. The embedded exchange's clock is virtual and is
-    not held to the machine's."""
+    disagree, an E0 that does not fit our stored close, which alerts once a session. The embedded exchange's
+    clock is virtual and is not held to the machine's."""
     causes = [Cause.BROKER_UNREACHABLE] if clock is None else _clock_causes(desk, clock)
     today = desk.today()
     previous = desk.sessions.previous(today).isoformat()
     stored = desk.journal.mark(desk.book, f"{CLOSE_EQUITY_MARK}:{previous}")
     if stored is not None:
-        e0, transfers = float(account.last_equity), float(transfers_of(desk, today))
+        e0, transfers = account.last_equity, transfers_of(desk, today)
         # Brokers differ in whether what was transferred since the close is in their figure.
-        if not any(e0_agrees(e0, float(stored), moved) for moved in (0.0, transfers)):
+        if not any(e0_agrees(float(e0), float(stored), float(moved)) for moved in (0, transfers)):
             causes.append(Cause.EQUITY_MISMATCH)
+            alert(
+                desk,
+                f"equity_mismatch:{today.isoformat()}",
+                f"No entries: {Cause.EQUITY_MISMATCH}",
+                f"close of {previous}: {e0} by the broker, {stored} by us; {transfers} transferred since",
+            )
     for cause in causes:
         log.warning("no entries", cause=str(cause), book=desk.book)
     return tuple(causes)

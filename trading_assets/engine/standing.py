@@ -82,6 +82,7 @@ class HeldPosition:
     market_value: float | None
     unrealised: float | None
     broker_qty: float | None  # None: the broker did not answer
+    broker_avg_cost: float | None  # for information: the broker's method differs; None: not held there
 
     @property
     def agrees(self) -> bool:
@@ -157,8 +158,9 @@ def positions(desk: Desk) -> Positions:
         cost = held[symbol].avg_cost if symbol in held else nan
         price = priced.get(symbol)
         broker_qty = None
+        position = theirs.get(symbol) if theirs is not None else None
         if theirs is not None:
-            broker_qty = float(theirs[symbol].qty) if symbol in theirs else 0.0
+            broker_qty = float(position.qty) if position is not None else 0.0
         lines.append(
             HeldPosition(
                 symbol=symbol,
@@ -168,6 +170,7 @@ def positions(desk: Desk) -> Positions:
                 market_value=None if price is None else qty * price,
                 unrealised=None if price is None else qty * (price - cost),
                 broker_qty=broker_qty,
+                broker_avg_cost=float(position.avg_entry_price) if position is not None else None,
             )
         )
     return Positions(desk.book, desk.now_ns(), unreachable, ledger.cash_usd, tuple(lines))

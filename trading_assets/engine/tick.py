@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from trading_assets.core.orders import TERMINAL_STATES, State
-from trading_assets.engine.absorb import alert
+from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.decide import Decision, decide
 from trading_assets.engine.desk import Desk
@@ -24,7 +24,7 @@ from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import OrderRecord, VerdictRecord
+from trading_assets.store.records import OrderRecord, OutboxRecord, VerdictRecord
 
 log = get_logger(__name__)
 
@@ -125,12 +125,20 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
     try:
         signals = stored_signals(desk, session, tick_ns)
     except TradingAssetsError as error:
-        alert(desk, f"history_locked:{tick_ns}", "History not readable: no entries", str(error))
+        _alert_unreadable(desk, tick_ns, str(error))
         signals, vetoed = (), tuple(sorted({*vetoed, "history.readable", SIGNALS_STORED}))
     if not signals and SIGNALS_STORED in vetoed:
         # An exit that somebody asked for does not wait for a history; entries are vetoed.
         signals = waiting_signals(desk, session, tick_ns)
     return tuple(replace(signal, attempt=_attempt(desk, signal.decision_id)) for signal in signals), vetoed
+
+
+def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:
+    """Not again at every tick that meets it."""
+    key, title = f"{desk.book}:history_locked:{tick_ns}", "History not readable: no entries"
+    told = OutboxRecord(key, desk.book, desk.now_ns(), "ERROR", title, why)
+    enqueue(desk.journal, told, subject=f"{desk.book}:history_locked", now_ns=desk.now_ns())
+    log.warning("history not readable", why=why)
 
 
 def _attempt(desk: Desk, decision: str) -> int:

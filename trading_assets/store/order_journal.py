@@ -63,6 +63,13 @@ class SentCount(NamedTuple):
     exits: int
 
 
+class Move(NamedTuple):
+    """An order before and after a transition, the same record twice where nothing moved."""
+
+    before: OrderRecord
+    after: OrderRecord
+
+
 class OrderJournal(Database):
     """The journal's orders."""
 
@@ -143,7 +150,27 @@ class OrderJournal(Database):
         filled_qty: Decimal | None = None,
         detail: str = "",
     ) -> OrderRecord:
-        """Move an order to `to` and return it as it is then.
+        """`move`, for who needs only the order as it is then."""
+        return self.move(
+            client_order_id,
+            to,
+            at_ns=at_ns,
+            broker_order_id=broker_order_id,
+            filled_qty=filled_qty,
+            detail=detail,
+        ).after
+
+    def move(
+        self,
+        client_order_id: str,
+        to: State,
+        *,
+        at_ns: int,
+        broker_order_id: str | None = None,
+        filled_qty: Decimal | None = None,
+        detail: str = "",
+    ) -> Move:
+        """Move an order to `to`; says what this call moved, and not what another process had before it.
 
         The same state again is no event; it may raise the filled quantity, name the broker's id and
         renew the time of SUBMITTING. A filled quantity never falls: an older answer came late. A
@@ -165,7 +192,7 @@ class OrderJournal(Database):
                 detail=detail if moved else detail or before.detail,
             )
             if after == before:
-                return before
+                return Move(before, before)
             after = replace(after, updated_ns=at_ns)
             connection.execute(
                 update(orders)
@@ -182,7 +209,7 @@ class OrderJournal(Database):
             if moved:
                 broker_id = after.broker_order_id
                 _insert_event(connection, before.intent, at_ns, current, state, broker_id, detail)
-            return after
+            return Move(before, after)
 
     def order(self, client_order_id: str) -> OrderRecord:
         """Raises UnknownOrder."""

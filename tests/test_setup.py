@@ -1,0 +1,56 @@
+"""What a fresh machine is set up from: every package pinned by hash, no index named, bytecode compiled."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==[^\s;]+(?: ; [^\\]+?)?(?: --hash=sha256:[0-9a-f]{64})+")
+NAMED = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="module")
+def requirements() -> list[str]:
+    """One requirement a line, without comments."""
+    text = (ROOT / "requirements.txt").read_text().replace("\\\n", " ")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_every_package_is_pinned_by_hash_and_no_index_host_is_named(requirements: list[str]) -> None:
+    assert not [line for line in requirements if not PINNED.fullmatch(line)]
+    named = re.compile(r"index-url|find-links|trusted-host|://", re.IGNORECASE)
+    assert not named.search((ROOT / "requirements.txt").read_text())
+
+
+def test_every_package_that_the_project_names_is_among_them(requirements: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    wanted = {canonical(NAMED.match(name)[0]) for name in named}
+    assert wanted <= {canonical(PINNED.fullmatch(line)["name"]) for line in requirements}
+
+
+def test_the_set_up_installs_by_hash_and_compiles_what_it_installs_and_the_package() -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    said = subprocess.run(
+        ["make", "-n", "--always-make", "setup"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    (install,) = [line for line in said if "-r requirements.txt" in line]
+    assert {"--require-hashes", "--no-deps", "--compile"} <= set(install.split())
+    assert "index" not in install
+    assert said[-1].endswith("-m compileall -q trading_assets")
