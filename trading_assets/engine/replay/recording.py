@@ -25,7 +25,7 @@ from trading_assets.engine.replay.session_limits import LimitResult
 from trading_assets.engine.replay.session_sheet import SessionSheet
 
 ROWS_AT_ONCE = 500_000  # pending; as many more are with the writer
-ROWS_OF_A_COMMIT = 6_000_000  # each writes anew the last, unfilled group of every column
+ROWS_OF_A_COMMIT = 3_000_000  # each writes anew the last, unfilled group of every column
 ASSET = "replay"
 _CODES = pa.array([code.name for code in Code])
 _CHECKS = np.array([CHECK_OF[code] for code in Code], dtype=np.int32)
