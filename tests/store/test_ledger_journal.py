@@ -66,6 +66,29 @@ def test_fills_are_found_by_session_time_and_order(journal: Journal) -> None:
     assert journal.fills(BOOK, broker_order_id="b-2") == [foreign]
 
 
+def test_what_was_filled_of_each_order_is_the_sum_of_its_fills_in_the_book(journal: Journal) -> None:
+    journal.record_fills(
+        [
+            samples.fill("1"),
+            samples.fill("2.5", qty=Decimal("1.5")),
+            samples.fill("5", broker_order_id="b-2", client_order_id=None),
+            samples.fill("9", broker_order_id="b-3", client_order_id=None, book="another"),
+        ]
+    )
+    first = journal.fills(BOOK)[0]
+    of_first = sum((f.qty for f in journal.fills(BOOK, broker_order_id=first.broker_order_id)), Decimal(0))
+    assert of_first > first.qty
+    asked = [first.broker_order_id, "b-2", "b-3", "b-4"]
+    (of_second,) = journal.fills(BOOK, broker_order_id="b-2")
+    assert journal.filled(BOOK, asked) == {
+        first.broker_order_id: of_first,
+        "b-2": of_second.qty,
+        "b-3": Decimal(0),
+        "b-4": Decimal(0),
+    }
+    assert journal.filled(BOOK, []) == {}
+
+
 def test_adjustments_are_stored_once_by_their_id(journal: Journal) -> None:
     later = samples.adjustment("a-1", at_ns=TICK_NS + 1)
     earlier = samples.adjustment("a-2", cash_delta=Decimal("-0.0100"))

@@ -179,6 +179,14 @@ def test_an_order_without_an_intent_is_unknown(journal: Journal) -> None:
     assert journal.events("ta-nowhere") == []
 
 
+def test_orders_are_found_by_their_names_and_strangers_are_not_there(journal: Journal) -> None:
+    for name in ("ta-1", "ta-2", "ta-3"):
+        samples.add_intent(journal, name)
+    found = journal.named({"ta-1", "ta-3", "by-hand"})
+    assert found == {name: journal.order(name) for name in ("ta-1", "ta-3")}
+    assert journal.named(set()) == {}
+
+
 def test_open_orders_are_those_whose_exposure_is_reserved(journal: Journal) -> None:
     paths = {
         "ta-intent": (),

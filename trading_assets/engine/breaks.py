@@ -69,11 +69,7 @@ def _order_differences(
     desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord]
 ) -> list[Difference]:
     found = []
-    filled: dict[str, Decimal] = {}
-    for order in orders:
-        if order.filled_qty:
-            fills = desk.journal.fills(desk.book, broker_order_id=order.id)
-            filled[order.id] = sum((fill.qty for fill in fills), Decimal(0))
+    filled = desk.journal.filled(desk.book, [order.id for order in orders if order.filled_qty])
     opening_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
     known_ns = max(opening_ns, int(desk.journal.mark(desk.book, REARMED_MARK) or 0))
     continued = {record.broker_order_id for record in ours.values()}

@@ -30,7 +30,6 @@ from trading_assets.engine.halts import Cause, latch
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
-from trading_assets.store.order_journal import UnknownOrder
 from trading_assets.store.records import BreakRecord, FillRecord, OpeningPositionRecord, OrderRecord
 
 log = get_logger(__name__)
@@ -252,13 +251,9 @@ def _orders(desk: Desk, since_ns: int) -> list[OrderState]:
 def _known(desk: Desk, orders: Sequence[OrderState]) -> dict[str, OrderRecord]:
     """Our records of these orders and of all that we believe open, by client order id."""
     known = {record.intent.client_order_id: record for record in desk.journal.open_orders(desk.book)}
-    for order in orders:
-        if is_ours(order.client_order_id) and order.client_order_id not in known:
-            try:
-                known[order.client_order_id] = desk.journal.order(order.client_order_id)
-            except UnknownOrder:
-                continue  # foreign: the Knight rule finds it missing here
-    return known
+    named = {order.client_order_id for order in orders if is_ours(order.client_order_id)}
+    # one that is in neither is foreign: the Knight rule finds it missing here
+    return known | desk.journal.named(named - known.keys())
 
 
 def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:

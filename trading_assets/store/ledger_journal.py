@@ -7,6 +7,7 @@ result with the broker is the engine.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Select, Update, delete, insert, select, update
@@ -102,6 +103,17 @@ class LedgerJournal(LedgerCheckpoints):
             query = query.where(fills.c.at_ns >= since_ns)
         with self._reading() as connection:
             return sorted((as_record(FillRecord, row) for row in connection.execute(query)), key=_fill_order)
+
+    def filled(self, book: str, broker_order_ids: Collection[str]) -> dict[str, Decimal]:
+        """Shares of the fills of each of these orders, by the broker's id; 0 where there is none."""
+        found = dict.fromkeys(broker_order_ids, Decimal(0))
+        query = select(fills.c.broker_order_id, fills.c.qty).where(
+            fills.c.book == book, fills.c.broker_order_id.in_(sorted(found))
+        )
+        with self._reading() as connection:
+            for row in connection.execute(query):
+                found[row.broker_order_id] += row.qty
+        return found
 
     def record_adjustments(self, entries: Sequence[AdjustmentRecord]) -> list[AdjustmentRecord]:
         """Store adjustments once each, known by (book, adjustment id); returns the newly stored."""

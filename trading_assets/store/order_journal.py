@@ -216,6 +216,11 @@ class OrderJournal(Database):
         with self._reading() as connection:
             return _order(connection, client_order_id)
 
+    def named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
+        """Those of these orders that there are, by client order id."""
+        found = self._orders(_ORDER.where(orders.c.client_order_id.in_(sorted(client_order_ids))))
+        return {record.intent.client_order_id: record for record in found}
+
     def client_ids(self, book: str, broker_order_ids: Collection[str]) -> dict[str, str]:
         """The broker's order id → ours, for those of these that are ours."""
         query = (
