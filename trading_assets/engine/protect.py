@@ -202,7 +202,7 @@ def _stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         costs = stop_costs(desk.journal, desk.book, candidates, actions, today)
         quotes = desk.broker.quotes(candidates)
         for symbol in candidates:
-            if symbol in costs and symbol in quotes and _hit(desk, quotes[symbol], costs[symbol]):
+            if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
                 quote = quotes[symbol]
                 share = 1 - desk.limits.stop_loss
                 reason = f"bid {quote.bid} at or below {share:g} of the cost {costs[symbol]:.4f}"
@@ -212,7 +212,8 @@ def _stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     return tuple(sorted(locked.keys() & held))
 
 
-def _hit(desk: Desk, quote: QuoteState, cost: float) -> bool:
+def at_its_stop(desk: Desk, quote: QuoteState, cost: float) -> bool:
+    """Whether a position of that cost (USD a share) is at its stop now."""
     return bool(
         stop_hit(
             float(quote.bid or 0),

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from math import nan
 
 from trading_assets.broker.port import PositionState, QuoteState
-from trading_assets.core.breakers import stop_hit
 from trading_assets.core.ledger import Ledger
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import STOP_LOCK
+from trading_assets.engine.protect import STOP_LOCK, at_its_stop
 from trading_assets.engine.stop_costs import began_on, stop_costs
 
 SIGHTINGS_MARK = "stops_hit"  # since when the checks have seen each position at its stop
@@ -66,26 +65,11 @@ def _hit(desk: Desk, held: Sequence[str], quotes: Mapping[str, QuoteState], ledg
     near = [
         symbol
         for symbol in held
-        if symbol in quotes and _reached(desk, quotes[symbol], ledger.holdings[symbol].avg_cost)
+        if symbol in quotes and at_its_stop(desk, quotes[symbol], ledger.holdings[symbol].avg_cost)
     ]
     if not near or not desk.sessions.is_open(desk.now_ns()):
         return []
     began, today = began_on(desk.journal, desk.book), desk.today()
     actions = desk.broker.corporate_actions(near, began, today)
     adjusted = stop_costs(desk.journal, desk.book, near, actions, today)
-    return [symbol for symbol in near if _reached(desk, quotes[symbol], adjusted.get(symbol, nan))]
-
-
-def _reached(desk: Desk, quote: QuoteState, cost: float) -> bool:
-    return bool(
-        stop_hit(
-            float(quote.bid or 0),
-            float(quote.ask or 0),
-            quote.quote_ns or 0,
-            float(quote.last_trade or 0),
-            quote.trade_ns or 0,
-            cost,
-            desk.now_ns(),
-            desk.limits,
-        )
-    )
+    return [symbol for symbol in near if at_its_stop(desk, quotes[symbol], adjusted.get(symbol, nan))]
