@@ -119,7 +119,7 @@ def plant_order(
     desk.journal.record_intents([(verdict, intent)])
     record = desk.journal.order(client_id)
     for state in states:
-        record = desk.journal.transition(client_id, state, at_ns=now)
+        record = desk.journal.move(client_id, state, at_ns=now).after
     return record
 
 

@@ -42,7 +42,7 @@ def main(settings: str, session: str, tick_ns: str, point: str) -> None:
             case "intent":
                 target, name, when = desk.journal, "record_intents", lambda *_: True
             case "submitting":
-                target, name = desk.journal, "transition"
+                target, name = desk.journal, "move"
                 when = lambda _, to, **__: to is State.SUBMITTING  # noqa: E731
             case "posted":
                 target, name, when = desk.broker, "submit", lambda *_: True

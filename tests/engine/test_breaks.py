@@ -101,7 +101,7 @@ def an_order_that_the_broker_lost(floor: TradingFloor, desk: Desk) -> str:
 def an_order_that_works_though_it_was_refused(floor: TradingFloor, desk: Desk) -> str:
     intent = plant_order(desk, 1, limit_price="1", states=(State.SUBMITTING,)).intent
     desk.broker.submit(NewOrder(intent.client_order_id, "AAPL", Side.BUY, intent.qty, intent.limit_price))
-    desk.journal.transition(intent.client_order_id, State.REJECTED, at_ns=desk.now_ns())
+    desk.journal.move(intent.client_order_id, State.REJECTED, at_ns=desk.now_ns())
     return intent.client_order_id
 
 

@@ -124,9 +124,7 @@ def test_a_fill_that_the_journal_does_not_have_is_red_until_it_is_received(desk:
 )
 def test_fills_add_up_to_what_is_filled(desk: Desk, fills: list[str], expected: set[str]) -> None:
     order = plant_order(desk, 1, qty="2")
-    desk.journal.transition(
-        order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(2)
-    )
+    desk.journal.move(order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(2))
     for number, qty in enumerate(fills):
         plant_fill(desk, order, qty, "600", str(number + 1))
     assert red(fill_checks(desk, SESSION)) == expected
@@ -138,8 +136,6 @@ def test_fills_add_up_to_what_is_filled(desk: Desk, fills: list[str], expected: 
 )
 def test_a_fill_beyond_the_limit_price_is_red(desk: Desk, price: str, reducing: bool, expected: bool) -> None:
     order = plant_order(desk, 1, reducing=reducing)
-    desk.journal.transition(
-        order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(1)
-    )
+    desk.journal.move(order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(1))
     plant_fill(desk, order, "1", price, "1")
     assert red(fill_checks(desk, SESSION)) == ({"within_limit_price"} if expected else set())

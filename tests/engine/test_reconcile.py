@@ -302,7 +302,7 @@ def test_a_status_that_our_order_cannot_have_locks_its_symbol(ground: Ground) ->
         planted = plant_order(desk, 1, symbol="IBM", limit_price="150", states=(State.SUBMITTING,))
         intent = planted.intent
         desk.broker.submit(NewOrder(intent.client_order_id, "IBM", Side.BUY, intent.qty, intent.limit_price))
-        desk.journal.transition(intent.client_order_id, State.REJECTED, at_ns=desk.now_ns())
+        desk.journal.move(intent.client_order_id, State.REJECTED, at_ns=desk.now_ns())
         assert sighted_twice(ground, desk) == {"ORDER_STATUS": {intent.client_order_id}}
         assert {(lock.symbol, lock.cause) for lock in desk.journal.locks(desk.book)} == {
             ("IBM", "ORDER_STATE"),

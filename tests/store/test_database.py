@@ -181,7 +181,7 @@ from trading_assets.store.journal import Journal
 journal = Journal.open(sys.argv[1])
 for n in count():
     samples.add_intent(journal, f"ta-{n}")
-    journal.transition(f"ta-{n}", State.SUBMITTING, at_ns=samples.TICK_NS + 1)
+    journal.move(f"ta-{n}", State.SUBMITTING, at_ns=samples.TICK_NS + 1)
     print(n, flush=True)
 """
 

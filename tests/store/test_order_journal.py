@@ -17,7 +17,7 @@ S = State
 
 def walk(journal: Journal, client_order_id: str, *states: State) -> None:
     for step, state in enumerate(states, 1):
-        journal.transition(client_order_id, state, at_ns=TICK_NS + step)
+        journal.move(client_order_id, state, at_ns=TICK_NS + step)
 
 
 def test_a_verdict_comes_back_with_everything_that_the_gate_saw(journal: Journal) -> None:
@@ -80,7 +80,7 @@ def test_no_intent_without_a_verdict_that_approves_it(journal: Journal, verdict:
 
 def test_the_same_intent_twice_is_refused_and_leaves_the_first(journal: Journal) -> None:
     journal.record_intents([(samples.verdict(), samples.intent())])
-    journal.transition("ta-1", S.SUBMITTING, at_ns=TICK_NS + 1)
+    journal.move("ta-1", S.SUBMITTING, at_ns=TICK_NS + 1)
     other_run = samples.verdict(verdict_id="ta-1:run-2", execution_id="run-2")
     with pytest.raises(DuplicateIntent, match="ta-1"):
         journal.record_intents([(other_run, samples.intent(verdict_id="ta-1:run-2"))])
@@ -108,9 +108,9 @@ def test_an_intent_that_cannot_be_stored_leaves_no_part_of_it(journal: Journal) 
 def test_an_order_follows_the_table_and_keeps_every_step(journal: Journal) -> None:
     samples.add_intent(journal, "ta-1")
     walk(journal, "ta-1", S.SUBMITTING, S.UNKNOWN, S.SUBMITTING)
-    moved = journal.transition(
+    moved = journal.move(
         "ta-1", S.ACCEPTED, at_ns=TICK_NS + 9, broker_order_id="b-1", filled_qty=Decimal(0), detail="new"
-    )
+    ).after
     assert moved == journal.order("ta-1")
     assert (moved.state, moved.broker_order_id, moved.detail) == ("ACCEPTED", "b-1", "new")
     assert (moved.submitted_ns, moved.updated_ns) == (TICK_NS + 3, TICK_NS + 9)
@@ -124,7 +124,7 @@ def test_an_edge_that_does_not_exist_changes_nothing(journal: Journal) -> None:
     samples.add_intent(journal, "ta-1")
     before = journal.order("ta-1")
     with pytest.raises(IllegalTransition):
-        journal.transition("ta-1", S.FILLED, at_ns=TICK_NS + 1, broker_order_id="b-1", filled_qty=Decimal(3))
+        journal.move("ta-1", S.FILLED, at_ns=TICK_NS + 1, broker_order_id="b-1", filled_qty=Decimal(3))
     assert journal.order("ta-1") == before
     assert len(journal.events("ta-1")) == 1
 
@@ -133,8 +133,8 @@ def test_the_same_state_is_no_event_but_may_bring_the_brokers_id(journal: Journa
     samples.add_intent(journal, "ta-1")
     walk(journal, "ta-1", S.SUBMITTING, S.ACCEPTED)
     before = journal.order("ta-1")
-    assert journal.transition("ta-1", S.ACCEPTED, at_ns=TICK_NS + 50) == before
-    named = journal.transition("ta-1", S.ACCEPTED, at_ns=TICK_NS + 51, broker_order_id="b-1")
+    assert journal.move("ta-1", S.ACCEPTED, at_ns=TICK_NS + 50).after == before
+    named = journal.move("ta-1", S.ACCEPTED, at_ns=TICK_NS + 51, broker_order_id="b-1").after
     assert (named.broker_order_id, named.updated_ns) == ("b-1", TICK_NS + 51)
     assert len(journal.events("ta-1")) == 3
 
@@ -143,7 +143,7 @@ def test_each_further_partial_fill_is_an_event_and_the_filled_quantity_never_fal
     samples.add_intent(journal, "ta-1")
     walk(journal, "ta-1", S.SUBMITTING, S.ACCEPTED)
     for at, qty in enumerate(("1", "2", "2.0", "1"), 10):
-        journal.transition("ta-1", S.PARTIALLY_FILLED, at_ns=TICK_NS + at, filled_qty=Decimal(qty))
+        journal.move("ta-1", S.PARTIALLY_FILLED, at_ns=TICK_NS + at, filled_qty=Decimal(qty))
     order = journal.order("ta-1")
     assert (order.filled_qty, order.updated_ns) == (Decimal(2), TICK_NS + 11)
     assert [e.to_state for e in journal.events("ta-1")][3:] == ["PARTIALLY_FILLED"] * 2
@@ -167,7 +167,7 @@ def test_a_move_tells_what_this_call_moved_and_not_what_another_had_before_it(jo
 def test_sending_again_after_a_rate_limit_renews_the_time_of_submitting(journal: Journal) -> None:
     samples.add_intent(journal, "ta-1")
     walk(journal, "ta-1", S.SUBMITTING)
-    assert journal.transition("ta-1", S.SUBMITTING, at_ns=TICK_NS + 70).submitted_ns == TICK_NS + 70
+    assert journal.move("ta-1", S.SUBMITTING, at_ns=TICK_NS + 70).after.submitted_ns == TICK_NS + 70
     assert journal.order("ta-1").submitted_ns == TICK_NS + 70
 
 
@@ -175,7 +175,7 @@ def test_an_order_without_an_intent_is_unknown(journal: Journal) -> None:
     with pytest.raises(UnknownOrder, match="ta-nowhere"):
         journal.order("ta-nowhere")
     with pytest.raises(UnknownOrder):
-        journal.transition("ta-nowhere", S.SUBMITTING, at_ns=1)
+        journal.move("ta-nowhere", S.SUBMITTING, at_ns=1)
     assert journal.events("ta-nowhere") == []
 
 
@@ -259,8 +259,8 @@ def test_the_reject_streak_ends_when_the_broker_takes_an_order(journal: Journal)
     assert submit("ta-2", S.UNKNOWN, S.REJECTED) == 2
     assert submit("ta-3", S.UNKNOWN) == 2
     assert submit("ta-4", S.REJECTED, book="another") == 2
-    journal.transition("ta-0", S.PARTIALLY_FILLED, at_ns=TICK_NS + 8)  # an older order takes no new one
-    journal.transition("ta-0", S.CANCELED, at_ns=TICK_NS + 9)
+    journal.move("ta-0", S.PARTIALLY_FILLED, at_ns=TICK_NS + 8)  # an older order takes no new one
+    journal.move("ta-0", S.CANCELED, at_ns=TICK_NS + 9)
     assert journal.reject_streak(BOOK) == 2
     assert journal.reject_streak(BOOK, since_ns=TICK_NS + 3) == 1
     assert submit("ta-5", S.UNKNOWN, S.FILLED) == 0

@@ -67,9 +67,9 @@ def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:
     if State(record.state) is State.PENDING_CANCEL:
         return record
     try:
-        return desk.journal.transition(
+        return desk.journal.move(
             record.intent.client_order_id, State.PENDING_CANCEL, at_ns=desk.now_ns(), detail="cancel asked"
-        )
+        ).after
     except IllegalTransition:  # another process, a tick beside a kill, has seen its end already
         return desk.journal.order(record.intent.client_order_id)
 

@@ -268,7 +268,7 @@ def _in_session(desk: Desk, intent: IntentRecord) -> bool:
 
 
 def _move(desk: Desk, client_order_id: str, to: State, detail: str) -> OrderRecord:
-    return desk.journal.transition(client_order_id, to, at_ns=desk.now_ns(), detail=detail)
+    return desk.journal.move(client_order_id, to, at_ns=desk.now_ns(), detail=detail).after
 
 
 def remaining(record: OrderRecord) -> Decimal:

@@ -140,26 +140,6 @@ class OrderJournal(Database):
         with self._reading() as connection:
             return [as_record(VerdictRecord, row) for row in connection.execute(query)]
 
-    def transition(
-        self,
-        client_order_id: str,
-        to: State,
-        *,
-        at_ns: int,
-        broker_order_id: str | None = None,
-        filled_qty: Decimal | None = None,
-        detail: str = "",
-    ) -> OrderRecord:
-        """`move`, for who needs only the order as it is then."""
-        return self.move(
-            client_order_id,
-            to,
-            at_ns=at_ns,
-            broker_order_id=broker_order_id,
-            filled_qty=filled_qty,
-            detail=detail,
-        ).after
-
     def move(
         self,
         client_order_id: str,
