@@ -1,16 +1,20 @@
-"""What is asked of a broker once in an execution, whatever the number of its snapshots."""
+"""What is asked of a broker no more often than needed: once in an execution, whatever the number of its
+snapshots, and the clock where time may have passed."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 import pytest
+import requests
 from ground import Ground, execute, prepare
 
 from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.transport import BoundedAdapter
 from trading_assets.core.gate import reason
 from trading_assets.engine import signalling
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.protect import new_execution_id, protect_alone
 
 
 @pytest.fixture
@@ -66,3 +70,30 @@ def test_the_next_tick_asks_again_and_sees_what_has_changed(ground: Ground, aske
             assert asked["AAPL"] == 1
             ground.keeper.halt("AAPL")
     assert [reason(verdict.failed) for verdict in report.verdicts] == ["SYMBOL_HALTED"]
+
+
+def test_a_desk_that_opens_and_protects_reads_the_clock_twice_and_the_account_twice(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ground.desk() as desk:
+        ground.go_to_tick(0)
+        protect_alone(desk, new_execution_id())  # the book begins
+    asked: Counter[str] = Counter()
+    send = BoundedAdapter.send
+
+    def counting(
+        adapter: BoundedAdapter, request: requests.PreparedRequest, *args: object, **named: object
+    ) -> requests.Response:
+        asked[str(request.path_url).partition("?")[0].removeprefix("/v2/")] += 1
+        return send(adapter, request, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(BoundedAdapter, "send", counting)
+    with ground.desk() as desk:
+        protect_alone(desk, new_execution_id())
+    assert asked == {  # whose account it is, the time; then the reconciliation's time, account and lists
+        "clock": 2,
+        "account": 2,
+        "positions": 1,
+        "orders": 2,
+        "account/activities": 1,
+    }

@@ -13,7 +13,7 @@ from planted import Altered
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.protect import new_execution_id, protect_alone
-from trading_assets.engine.risk import CLOSE_EQUITY_MARK, transient_causes
+from trading_assets.engine.risk import CLOSE_EQUITY_MARK, ClockReading, broker_clock, transient_causes
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.records import EquityRecord
 
@@ -154,7 +154,7 @@ def test_an_e0_fits_the_stored_close_with_all_that_was_transferred_since_or_with
         ground.keeper.transfer(Decimal(5_000))
         assert observed(desk).transfers_today == 5_000
         account = replace(desk.broker.account(), last_equity=Decimal(e0))
-        found = transient_causes(desk, account, desk.broker.clock())
+        found = transient_causes(desk, account, broker_clock(desk))
         assert found == (() if agrees else (Cause.EQUITY_MISMATCH,))
 
 
@@ -186,11 +186,9 @@ def test_a_venue_clock_apart_from_the_machines_stops_entries_unless_it_is_virtua
         account, clock = desk.broker.account(), desk.broker.clock()
         now = system_now_ns() + skew_s * SECOND_NS
         desk.clock.stands = stands
-        fits = {
-            "is_open": desk.sessions.is_open(now),
-            "next_close_ns": desk.sessions.close_ns(desk.today()),
-        }
-        found = transient_causes(desk, account, replace(clock, now_ns=now, **fits))
+        skewed = replace(clock, now_ns=now, is_open=desk.sessions.is_open(now))
+        desk.broker = Altered(desk.broker, clock=lambda: skewed)
+        found = transient_causes(desk, account, broker_clock(desk))
         assert tuple(cause for cause in found if cause is Cause.CLOCK_SKEW) == expected
 
 
@@ -198,9 +196,9 @@ def test_a_broker_whose_hours_are_not_the_calendars_stops_entries(ground: Ground
     ground.go_to_tick(0)
     with ground.desk() as desk:
         account, clock = desk.broker.account(), desk.broker.clock()
-        assert transient_causes(desk, account, clock) == ()
+        assert transient_causes(desk, account, ClockReading(clock, 0)) == ()
         early = replace(clock, next_close_ns=clock.next_close_ns - 3 * 3600 * SECOND_NS)
         for wrong in (replace(clock, is_open=False), early):
-            assert transient_causes(desk, account, wrong) == (Cause.CALENDARS_DISAGREE,)
+            assert transient_causes(desk, account, ClockReading(wrong, 0)) == (Cause.CALENDARS_DISAGREE,)
             desk.broker = Altered(desk.broker, clock=lambda wrong=wrong: wrong)
             assert protect_alone(desk, new_execution_id()).transient == (Cause.CALENDARS_DISAGREE,)

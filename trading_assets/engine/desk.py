@@ -78,7 +78,6 @@ class Desk:
             broker = (connect or _alpaca())(settings, environ)
             book = _book(settings, broker, journal)
             clock = VenueClock(lambda: broker.clock().now_ns, stands=settings.virtual_time == "stands")
-            clock.sync()
             limits, waiting = _limits_in_force(settings, journal, book, clock)
         except BaseException:
             journal.close()
@@ -215,14 +214,15 @@ def _limits_in_force(
     limits = config.tightened(held, wanted)
     if waiting:
         log.warning("looser limits wait for rearm", book=book, limits=list(waiting))
-    store_limits(journal, book, limits, at_ns=clock.now_ns() if clock.synced else 0, stored=stored)
+    if _as_text(limits) != stored:
+        store_limits(journal, book, limits, at_ns=clock.now_ns() if clock.sync() else 0)
     return limits, waiting
 
 
-def store_limits(
-    journal: Journal, book: str, limits: Limits, *, at_ns: int, stored: str | None = None
-) -> None:
-    """Make `limits` the ones in force; unchanged ones are not written again."""
-    text = json.dumps(limits._asdict())
-    if text != stored:
-        journal.set_mark(book, LIMITS_MARK, text, at_ns)
+def store_limits(journal: Journal, book: str, limits: Limits, *, at_ns: int) -> None:
+    """Make `limits` the ones in force."""
+    journal.set_mark(book, LIMITS_MARK, _as_text(limits), at_ns)
+
+
+def _as_text(limits: Limits) -> str:
+    return json.dumps(limits._asdict())

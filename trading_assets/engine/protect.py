@@ -22,7 +22,7 @@ from trading_assets.engine.follow import cancel, follow
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.inputs import ForcedExit, Phase
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
-from trading_assets.engine.risk import broker_clock, keep_close_equity, observe, transient_causes
+from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.stop_costs import began_on, stop_costs
@@ -63,7 +63,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     observe(desk, report.account)
     keep_close_equity(desk, report.account)
-    transient = transient_causes(desk, report.account, broker_clock(desk))
+    transient = transient_causes(desk, report.account, report.clock)
     cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
     stopped = _stops_in_force(desk, report) if report.opened else ()
     exits = _stop_exits(desk, stopped)

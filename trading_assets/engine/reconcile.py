@@ -27,6 +27,7 @@ from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.risk import ClockReading, broker_clock
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -80,6 +81,7 @@ class ReconcileReport:
     ledger: Ledger
     positions: Mapping[str, PositionState]
     account: AccountState
+    clock: ClockReading | None  # None: it could not be read
 
     @property
     def clean(self) -> bool:
@@ -101,7 +103,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
     Raises broker.port.BrokerError when anything cannot be fetched, and AnotherAccount when the broker has
     replaced the account since the desk was opened; nothing is concluded then.
     """
-    desk.clock.sync()
+    clock = broker_clock(desk)
     now = desk.now_ns()
     account = _account(desk)
     positions = {position.symbol: position for position in desk.broker.positions()}
@@ -165,6 +167,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         ledger=ledger,
         positions=positions,
         account=account,
+        clock=clock,
     )
     log.info(
         "reconciled",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from math import nan
+from typing import NamedTuple
 
 from trading_assets.broker.port import AccountState, ClockState
 from trading_assets.core.breakers import e0_agrees, is_tripped
@@ -111,7 +112,14 @@ def transfers_of(desk: Desk, session: date) -> Decimal:
     return transfers_since(desk.journal, desk.book, struck_ns)
 
 
-def broker_clock(desk: Desk) -> ClockState | None:
+class ClockReading(NamedTuple):
+    """The broker's clock as it was read, and how far it was ahead of the machine's then."""
+
+    state: ClockState
+    ahead_ns: int
+
+
+def broker_clock(desk: Desk) -> ClockReading | None:
     """The broker's clock, by which the desk's own is set; None while it cannot be read. "Now" is then the
     last offset carried on, the calendar alone says whether the market is open, and entries wait
     (BROKER_UNREACHABLE)."""
@@ -124,10 +132,10 @@ def broker_clock(desk: Desk) -> ClockState | None:
     if not desk.clock.sync(read):
         log.warning("broker's clock not readable", book=desk.book, why=str(desk.clock.failure))
         return None
-    return found[0]
+    return ClockReading(found[0], found[0].now_ns - system_now_ns())
 
 
-def transient_causes(desk: Desk, account: AccountState, clock: ClockState | None) -> tuple[Cause, ...]:
+def transient_causes(desk: Desk, account: AccountState, clock: ClockReading | None) -> tuple[Cause, ...]:
     """What forbids entries as long as it lasts: a clock that cannot be read, clock skew, calendars that
     disagree, an E0 that does not fit our stored close, which alerts once a session. The embedded exchange's
     clock is virtual and is not held to the machine's."""
@@ -151,14 +159,14 @@ def transient_causes(desk: Desk, account: AccountState, clock: ClockState | None
     return tuple(causes)
 
 
-def _clock_causes(desk: Desk, clock: ClockState) -> list[Cause]:
+def _clock_causes(desk: Desk, clock: ClockReading) -> list[Cause]:
     causes = []
-    now = clock.now_ns
     of_the_world = not desk.clock.stands and desk.settings.virtual_time != "runs"
-    if of_the_world and abs(now - system_now_ns()) > MAX_CLOCK_SKEW_NS:
+    if of_the_world and abs(clock.ahead_ns) > MAX_CLOCK_SKEW_NS:
         causes.append(Cause.CLOCK_SKEW)
-    if desk.sessions.is_open(now) != clock.is_open or (
-        clock.is_open and clock.next_close_ns != desk.sessions.close_ns(desk.today())
+    state = clock.state
+    if desk.sessions.is_open(state.now_ns) != state.is_open or (
+        state.is_open and state.next_close_ns != desk.sessions.close_ns(desk.today())
     ):
         causes.append(Cause.CALENDARS_DISAGREE)
     return causes

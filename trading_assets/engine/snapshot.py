@@ -114,7 +114,7 @@ def take_snapshot(
         # without the broker's word the calendar's holds, for exits alone: entries are vetoed
         broker_open=calendar_open
         if clock is None
-        else extended or clock.is_open,  # the broker's clock knows regular hours only
+        else extended or clock.state.is_open,  # the broker's clock knows regular hours only
         halt_state=int(halts.state),
         halt_causes=tuple(str(cause) for cause in halts.causes),
         reconciling=not desk.reconciled,

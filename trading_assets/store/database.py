@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, create_engine, event, insert
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, bindparam, create_engine, event, insert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DatabaseError
 
@@ -138,19 +139,31 @@ class Database:
 
 def as_row(record: Any) -> dict[str, Any]:
     """A record's fields by column name."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    names = _names(type(record))  # type: ignore[arg-type]
+    return {name: getattr(record, name) for name in names}
 
 
 def as_record(kind: type[R], row: Row[Any], **others: Any) -> R:
     """The record of `kind` in a row; columns that it does not have are left out."""
-    values = cast("Mapping[str, Any]", row._mapping)  # noqa: SLF001 (its documented name)
-    names = [field.name for field in fields(kind) if field.name not in others]  # type: ignore[arg-type]
-    return kind(**{name: values[name] for name in names}, **others)
+    values = row._mapping  # noqa: SLF001 (its documented name)
+    names = _names(kind)  # type: ignore[arg-type]
+    return kind(**{name: values[name] for name in names if name not in others}, **others)
 
 
-def narrowed(query: Select[Any], wanted: Mapping[Any, Any]) -> Select[Any]:
-    """The query held to `column == value` for each value that is not None."""
-    return query.where(*(column == value for column, value in wanted.items() if value is not None))
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def same(table: Table, *names: str) -> list[ColumnElement[bool]]:
+    """`column == :column` for each name: the conditions of a statement that is made once and executed with
+    values by these names. Making a statement costs as much as executing it."""
+    return [table.c[name] == bindparam(name) for name in names]
+
+
+def given(**values: object) -> dict[str, Any]:
+    """Those of the values that are not None, for statements that are narrowed to what is given."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def insert_all(connection: Connection, table: Table, records: Iterable[Any]) -> None:

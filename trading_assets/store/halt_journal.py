@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from trading_assets.store.database import Database, as_record, as_row
+from trading_assets.store.database import Database, as_record, as_row, same
 from trading_assets.store.records import HaltRecord, LockRecord
 from trading_assets.store.schema import foreign_orders, halts, locks
 
@@ -40,9 +40,8 @@ class HaltJournal(Database):
 
     def halts(self, book: str) -> list[HaltRecord]:
         """Every act, in the order in which they were stored."""
-        query = select(halts).where(halts.c.book == book).order_by(halts.c.sequence)
         with self._reading() as connection:
-            return [as_record(HaltRecord, row) for row in connection.execute(query)]
+            return [as_record(HaltRecord, row) for row in connection.execute(_HALTS, {"book": book})]
 
     def latched(self, book: str) -> list[HaltRecord]:
         """The causes latched and not cleared since, each as it was latched last."""
@@ -52,15 +51,10 @@ class HaltJournal(Database):
     def lock(self, record: LockRecord) -> bool:
         """Hold a symbol. False when this cause holds it already; then the first record stays."""
         with self._writing() as connection:
-            query = select(locks.c.sequence).where(
-                locks.c.book == record.book,
-                locks.c.symbol == record.symbol,
-                locks.c.cause == record.cause,
-                locks.c.released_ns.is_(None),
-            )
-            if connection.execute(query).first() is not None:
+            row = as_row(record)
+            if connection.execute(_LOCK, row).first() is not None:
                 return False
-            connection.execute(insert(locks).values(as_row(record)))
+            connection.execute(insert(locks), row)
         return True
 
     def unlock(self, book: str, symbol: str, cause: str, at_ns: int, author: str, reason: str) -> bool:
@@ -80,13 +74,8 @@ class HaltJournal(Database):
 
     def locks(self, book: str) -> list[LockRecord]:
         """Locks in force, oldest first."""
-        query = (
-            select(locks)
-            .where(locks.c.book == book, locks.c.released_ns.is_(None))
-            .order_by(locks.c.sequence)
-        )
         with self._reading() as connection:
-            return [as_record(LockRecord, row) for row in connection.execute(query)]
+            return [as_record(LockRecord, row) for row in connection.execute(_LOCKS, {"book": book})]
 
     def record_foreign(self, book: str, findings: Sequence[str], at_ns: int) -> list[str]:
         """Keep what was found foreign, once each; returns those that no person has acknowledged."""
@@ -118,13 +107,16 @@ class HaltJournal(Database):
         return found
 
 
+_HALTS = select(halts).where(*same(halts, "book")).order_by(halts.c.sequence)
+_LAST_OF_EACH_CAUSE = select(func.max(halts.c.sequence)).where(*same(halts, "book")).group_by(halts.c.cause)
+_LATCHED = (
+    select(halts)
+    .where(halts.c.sequence.in_(_LAST_OF_EACH_CAUSE), halts.c.action == LATCH)
+    .order_by(halts.c.sequence)
+)
+_LOCK = select(locks.c.sequence).where(*same(locks, "book", "symbol", "cause"), locks.c.released_ns.is_(None))
+_LOCKS = select(locks).where(*same(locks, "book"), locks.c.released_ns.is_(None)).order_by(locks.c.sequence)
+
+
 def _latched(connection: Connection, book: str) -> list[HaltRecord]:
-    last_of_each_cause = (
-        select(func.max(halts.c.sequence)).where(halts.c.book == book).group_by(halts.c.cause)
-    )
-    query = (
-        select(halts)
-        .where(halts.c.sequence.in_(last_of_each_cause), halts.c.action == LATCH)
-        .order_by(halts.c.sequence)
-    )
-    return [as_record(HaltRecord, row) for row in connection.execute(query)]
+    return [as_record(HaltRecord, row) for row in connection.execute(_LATCHED, {"book": book})]

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from trading_assets.errors import TradingAssetsError
 from trading_assets.market.clock import monotonic_ns, system_now_ns
-from trading_assets.store.database import Database, as_record, as_row
+from trading_assets.store.database import Database, as_record, as_row, same
 from trading_assets.store.schema import leases
 
 LEASE_SECONDS = 120.0
@@ -177,8 +177,11 @@ def _started_unknown(pid: int) -> str | None:
     return ""
 
 
+_LEASE = select(leases).where(*same(leases, "book"))
+
+
 def _stored(connection: Connection, book: str) -> Lease | None:
-    row = connection.execute(select(leases).where(leases.c.book == book)).one_or_none()
+    row = connection.execute(_LEASE, {"book": book}).one_or_none()
     return None if row is None else as_record(Lease, row)
 
 

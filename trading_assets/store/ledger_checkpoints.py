@@ -9,9 +9,21 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, Table, and_, delete, func, insert, or_, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 
-from trading_assets.store.database import Database, as_record, as_row
+from trading_assets.store.database import Database, as_record, as_row, same
 from trading_assets.store.records import (
     AdjustmentRecord,
     CheckpointRecord,
@@ -46,27 +58,24 @@ class LedgerCheckpoints(Database):
         with self._reading() as connection:
             kept = None
             if checkpoint is not None:
-                row = connection.execute(_checkpoints(book, checkpoint).limit(1)).one_or_none()
-                kept = None if row is None else as_record(CheckpointRecord, row)
-            opening = select(opening_positions).where(opening_positions.c.book == book)
-            since = 0 if kept is None else kept.through_ns
-            filled = select(fills).where(fills.c.book == book, fills.c.at_ns >= since)
-            entered = select(adjustments).where(
-                adjustments.c.book == book, adjustments.c.at_ns >= since, adjustments.c.reverses == ""
-            )
+                kept = _newest(connection, book, checkpoint)
+            since = {"book": book, "since": 0 if kept is None else kept.through_ns}
             return Evidence(
                 opening=[
                     as_record(OpeningPositionRecord, row)
-                    for row in connection.execute(opening.order_by(opening_positions.c.symbol))
+                    for row in connection.execute(OPENING, {"book": book})
                 ],
                 checkpoint=kept,
-                fills=[as_record(FillRecord, row) for row in connection.execute(filled)],
+                fills=[as_record(FillRecord, row) for row in connection.execute(_FILLS_SINCE, since)],
                 adjustments=[
                     as_record(AdjustmentRecord, row)
-                    for query in (entered, _changes_since(book, since))
-                    for row in connection.execute(query)
+                    for query in (_ENTERED_SINCE, _CHANGES_SINCE)
+                    for row in connection.execute(query, since)
                 ],
-                newest=(_last(connection, fills), _last(connection, adjustments)),
+                newest=(
+                    int(connection.execute(_LAST_FILL).scalar_one()),
+                    int(connection.execute(_LAST_ADJUSTMENT).scalar_one()),
+                ),
             )
 
     def keep_checkpoint(self, record: CheckpointRecord, newest: tuple[int, int]) -> bool:
@@ -87,17 +96,18 @@ class LedgerCheckpoints(Database):
             named = (kept.book == record.book, kept.name == record.name)
             connection.execute(delete(ledger_checkpoints).where(*named, kept.through_ns >= record.through_ns))
             connection.execute(insert(ledger_checkpoints).values(as_row(record)))
-            oldest = _checkpoints(record.book, record.name).with_only_columns(kept.through_ns).limit(KEPT)
+            newest_ones = select(kept.through_ns).where(*named).order_by(kept.through_ns.desc()).limit(KEPT)
             connection.execute(
-                delete(ledger_checkpoints).where(*named, kept.through_ns.not_in(oldest.scalar_subquery()))
+                delete(ledger_checkpoints).where(
+                    *named, kept.through_ns.not_in(newest_ones.scalar_subquery())
+                )
             )
         return True
 
     def checkpoint(self, book: str, name: str) -> CheckpointRecord | None:
         """The newest checkpoint of this name."""
         with self._reading() as connection:
-            row = connection.execute(_checkpoints(book, name).limit(1)).one_or_none()
-        return None if row is None else as_record(CheckpointRecord, row)
+            return _newest(connection, book, name)
 
     def drop_checkpoints(self, book: str, name: str) -> None:
         """Forget the checkpoints of this name: the next fold begins at the opening."""
@@ -114,29 +124,42 @@ def forget_checkpoints(connection: Connection, book: str, from_ns: int | None = 
     connection.execute(query)
 
 
-def _checkpoints(book: str, name: str) -> Select[Any]:
-    kept = ledger_checkpoints.c
-    newest_first = kept.through_ns.desc()
-    return select(ledger_checkpoints).where(kept.book == book, kept.name == name).order_by(newest_first)
+def _newest(connection: Connection, book: str, name: str) -> CheckpointRecord | None:
+    row = connection.execute(_NEWEST, {"book": book, "name": name}).one_or_none()
+    return None if row is None else as_record(CheckpointRecord, row)
 
 
-def _changes_since(book: str, since_ns: int) -> Select[Any]:
-    """Busts and corrections that take effect from `since_ns` on: at their fill's time, or at their own while
-    the fill is not journaled."""
-    of_book = and_(fills.c.book == adjustments.c.book, fills.c.activity_id == adjustments.c.reverses)
-    takes_effect = func.coalesce(fills.c.at_ns, adjustments.c.at_ns)
-    return (
-        select(adjustments)
-        .outerjoin(fills, of_book)
-        .where(adjustments.c.book == book, adjustments.c.reverses > "", takes_effect >= since_ns)
+OPENING = (
+    select(opening_positions).where(*same(opening_positions, "book")).order_by(opening_positions.c.symbol)
+)
+"""A book's opening entries, cash first."""
+_NEWEST = (
+    select(ledger_checkpoints)
+    .where(*same(ledger_checkpoints, "book", "name"))
+    .order_by(ledger_checkpoints.c.through_ns.desc())
+    .limit(1)
+)
+_SINCE: BindParameter[int] = bindparam("since")
+_FILLS_SINCE = select(fills).where(*same(fills, "book"), fills.c.at_ns >= _SINCE)
+_ENTERED_SINCE = select(adjustments).where(
+    *same(adjustments, "book"), adjustments.c.at_ns >= _SINCE, adjustments.c.reverses == ""
+)
+_CHANGES_SINCE = (
+    # busts and corrections take effect at their fill's time, or at their own while the fill is not journaled
+    select(adjustments)
+    .outerjoin(fills, and_(fills.c.book == adjustments.c.book, fills.c.activity_id == adjustments.c.reverses))
+    .where(
+        *same(adjustments, "book"),
+        adjustments.c.reverses > "",
+        func.coalesce(fills.c.at_ns, adjustments.c.at_ns) >= _SINCE,
     )
+)
+_LAST_FILL, _LAST_ADJUSTMENT = (
+    select(func.coalesce(func.max(table.c.sequence), 0)) for table in (fills, adjustments)
+)
 
 
 def _reversal(table: Table) -> list[Any]:
     """A bust or correction takes effect at its fill's time, whatever its own."""
     reverses: Column[str] | None = table.c.get("reverses")
     return [] if reverses is None else [reverses != ""]
-
-
-def _last(connection: Connection, table: Table) -> int:
-    return int(connection.execute(select(func.coalesce(func.max(table.c.sequence), 0))).scalar_one())

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, Update, delete, insert, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, delete, insert, select, update
 
 from trading_assets.log import get_logger
-from trading_assets.store.database import as_record, as_row, insert_all, narrowed
-from trading_assets.store.ledger_checkpoints import LedgerCheckpoints, forget_checkpoints
+from trading_assets.store.database import as_record, as_row, given, insert_all, same
+from trading_assets.store.ledger_checkpoints import OPENING, LedgerCheckpoints, forget_checkpoints
 from trading_assets.store.records import (
     AdjustmentRecord,
     BreakRecord,
@@ -49,13 +50,9 @@ class LedgerJournal(LedgerCheckpoints):
 
     def opening(self, book: str) -> list[OpeningPositionRecord]:
         """Opening positions by symbol, cash ("") first; empty: the book has not begun."""
-        query = (
-            select(opening_positions)
-            .where(opening_positions.c.book == book)
-            .order_by(opening_positions.c.symbol)
-        )
         with self._reading() as connection:
-            return [as_record(OpeningPositionRecord, row) for row in connection.execute(query)]
+            rows = connection.execute(OPENING, {"book": book})
+            return [as_record(OpeningPositionRecord, row) for row in rows]
 
     def record_fills(self, received: Sequence[FillRecord]) -> list[FillRecord]:
         """Store fills once each; returns the newly stored, in the order of their order's quantity.
@@ -71,8 +68,8 @@ class LedgerJournal(LedgerCheckpoints):
             for fill in sorted(received, key=_fill_order):
                 stored = _stored_fill(connection, fill)
                 if stored is None:
-                    connection.execute(insert(fills).values(as_row(fill)))
-                    changed = connection.execute(_changes(fill).limit(1)).first() is not None
+                    connection.execute(insert(fills), as_row(fill))
+                    changed = connection.execute(_CHANGES, _changed(fill)).first() is not None
                     forget_checkpoints(connection, fill.book, None if changed else fill.at_ns)
                     new.append(fill)
                 elif _facts(stored) != _facts(fill):
@@ -91,27 +88,19 @@ class LedgerJournal(LedgerCheckpoints):
         broker_order_id: str | None = None,
     ) -> list[FillRecord]:
         """Fills in the order in which they happened, however late they were received."""
-        query = narrowed(
-            select(fills).where(fills.c.book == book),
-            {
-                fills.c.session: session,
-                fills.c.client_order_id: client_order_id,
-                fills.c.broker_order_id: broker_order_id,
-            },
+        wanted = given(
+            book=book, session=session, client_order_id=client_order_id, broker_order_id=broker_order_id
         )
-        if since_ns is not None:
-            query = query.where(fills.c.at_ns >= since_ns)
+        query = _fills(*wanted, since=since_ns is not None)
         with self._reading() as connection:
-            return sorted((as_record(FillRecord, row) for row in connection.execute(query)), key=_fill_order)
+            rows = connection.execute(query, wanted | given(since=since_ns))
+            return sorted((as_record(FillRecord, row) for row in rows), key=_fill_order)
 
     def filled(self, book: str, broker_order_ids: Collection[str]) -> dict[str, Decimal]:
         """Shares of the fills of each of these orders, by the broker's id; 0 where there is none."""
         found = dict.fromkeys(broker_order_ids, Decimal(0))
-        query = select(fills.c.broker_order_id, fills.c.qty).where(
-            fills.c.book == book, fills.c.broker_order_id.in_(sorted(found))
-        )
         with self._reading() as connection:
-            for row in connection.execute(query):
+            for row in connection.execute(_FILLED, {"book": book, "ids": sorted(found)}):
                 found[row.broker_order_id] += row.qty
         return found
 
@@ -122,11 +111,9 @@ class LedgerJournal(LedgerCheckpoints):
         new = []
         with self._writing() as connection:
             for entry in entries:
-                known = select(adjustments.c.sequence).where(
-                    adjustments.c.book == entry.book, adjustments.c.adjustment_id == entry.adjustment_id
-                )
-                if connection.execute(known).first() is None:
-                    connection.execute(insert(adjustments).values(as_row(entry)))
+                row = as_row(entry)
+                if connection.execute(_ADJUSTMENT, row).first() is None:
+                    connection.execute(insert(adjustments), row)
                     forget_checkpoints(connection, entry.book, None if entry.reverses else entry.at_ns)
                     new.append(entry)
         return new
@@ -148,7 +135,7 @@ class LedgerJournal(LedgerCheckpoints):
                 row = connection.execute(select(fills).where(fills.c.book == book, which)).first()
                 if row is not None:
                     fill = as_record(FillRecord, row)
-                    changes = connection.execute(_changes(fill).order_by(adjustments.c.sequence))
+                    changes = connection.execute(_CHANGES, _changed(fill))
                     return fill, [as_record(AdjustmentRecord, row) for row in changes]
         return None
 
@@ -156,38 +143,31 @@ class LedgerJournal(LedgerCheckpoints):
         self, book: str, *, since_ns: int | None = None, kind: str | None = None
     ) -> list[AdjustmentRecord]:
         """Adjustments by time, then in the order of writing."""
-        query = narrowed(
-            select(adjustments)
-            .where(adjustments.c.book == book)
-            .order_by(adjustments.c.at_ns, adjustments.c.sequence),
-            {adjustments.c.kind: kind},
-        )
-        if since_ns is not None:
-            query = query.where(adjustments.c.at_ns >= since_ns)
+        wanted = given(book=book, kind=kind)
+        query = _adjustments(*wanted, since=since_ns is not None)
         with self._reading() as connection:
-            return [as_record(AdjustmentRecord, row) for row in connection.execute(query)]
+            rows = connection.execute(query, wanted | given(since=since_ns))
+            return [as_record(AdjustmentRecord, row) for row in rows]
 
     def record_equity(self, record: EquityRecord) -> None:
         """Store the figures of one moment, in place of those that the moment had."""
         with self._writing() as connection:
-            connection.execute(
-                delete(equity).where(equity.c.book == record.book, equity.c.at_ns == record.at_ns)
-            )
-            connection.execute(insert(equity).values(as_row(record)))
+            row = as_row(record)
+            connection.execute(_NOT_THAT_EQUITY, row)
+            connection.execute(insert(equity), row)
 
     def latest_equity(self, book: str) -> EquityRecord | None:
         """The latest figures of any session."""
-        query = select(equity).where(equity.c.book == book).order_by(equity.c.at_ns.desc()).limit(1)
         with self._reading() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(_LATEST_EQUITY, {"book": book}).one_or_none()
         return None if row is None else as_record(EquityRecord, row)
 
     def equity(self, book: str, session: str | None = None) -> list[EquityRecord]:
         """Figures, ascending by time."""
-        query = select(equity).where(equity.c.book == book).order_by(equity.c.at_ns)
-        query = narrowed(query, {equity.c.session: session})
+        wanted = given(book=book, session=session)
+        query = select(equity).where(*same(equity, *wanted)).order_by(equity.c.at_ns)
         with self._reading() as connection:
-            return [as_record(EquityRecord, row) for row in connection.execute(query)]
+            return [as_record(EquityRecord, row) for row in connection.execute(query, wanted)]
 
     def record_sightings(
         self,
@@ -205,7 +185,7 @@ class LedgerJournal(LedgerCheckpoints):
         """
         seen = {(kind, subject): (ours, theirs) for kind, subject, ours, theirs in sightings}
         with self._writing() as connection:
-            for row in connection.execute(_open_breaks(book)).all():
+            for row in connection.execute(_OPEN_BREAKS, {"book": book}).all():
                 this = update(breaks).where(breaks.c.sequence == row.sequence)
                 values = seen.pop((row.kind, row.subject), None)
                 if values is not None:
@@ -225,12 +205,12 @@ class LedgerJournal(LedgerCheckpoints):
                     for (kind, subject), (ours, theirs) in seen.items()
                 ),
             )
-            return [as_record(BreakRecord, row) for row in connection.execute(_open_breaks(book))]
+            return _open_breaks(connection, book)
 
     def open_breaks(self, book: str) -> list[BreakRecord]:
         """Breaks not resolved, in the order in which they were first seen."""
         with self._reading() as connection:
-            return [as_record(BreakRecord, row) for row in connection.execute(_open_breaks(book))]
+            return _open_breaks(connection, book)
 
 
 def _fill_order(fill: FillRecord) -> tuple[object, ...]:
@@ -251,24 +231,40 @@ def _this(fill: FillRecord) -> Update:
 
 
 def _stored_fill(connection: Connection, fill: FillRecord) -> FillRecord | None:
-    query = select(fills).where(
-        fills.c.book == fill.book,
-        fills.c.broker_order_id == fill.broker_order_id,
-        fills.c.cum_qty == fill.cum_qty,
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_FILL, as_row(fill)).one_or_none()
     return None if row is None else as_record(FillRecord, row)
 
 
-def _changes(fill: FillRecord) -> Select[Any]:
-    return select(adjustments).where(
-        adjustments.c.book == fill.book, adjustments.c.reverses == fill.activity_id
-    )
+def _changed(fill: FillRecord) -> dict[str, str]:
+    """The values of _CHANGES for a fill."""
+    return {"book": fill.book, "reverses": fill.activity_id}
 
 
-def _open_breaks(book: str) -> Select[Any]:
-    return (
-        select(breaks)
-        .where(breaks.c.book == book, breaks.c.resolved_ns.is_(None))
-        .order_by(breaks.c.sequence)
-    )
+def _open_breaks(connection: Connection, book: str) -> list[BreakRecord]:
+    return [as_record(BreakRecord, row) for row in connection.execute(_OPEN_BREAKS, {"book": book})]
+
+
+@cache
+def _fills(*wanted: str, since: bool) -> Select[Any]:
+    query = select(fills).where(*same(fills, *wanted))
+    return query.where(fills.c.at_ns >= bindparam("since")) if since else query
+
+
+@cache
+def _adjustments(*wanted: str, since: bool) -> Select[Any]:
+    query = select(adjustments).where(*same(adjustments, *wanted))
+    query = query.order_by(adjustments.c.at_ns, adjustments.c.sequence)
+    return query.where(adjustments.c.at_ns >= bindparam("since")) if since else query
+
+
+_FILL = select(fills).where(*same(fills, "book", "broker_order_id", "cum_qty"))
+_FILLED = select(fills.c.broker_order_id, fills.c.qty).where(
+    *same(fills, "book"), fills.c.broker_order_id.in_(bindparam("ids", expanding=True))
+)
+_ADJUSTMENT = select(adjustments.c.sequence).where(*same(adjustments, "book", "adjustment_id"))
+_CHANGES = select(adjustments).where(*same(adjustments, "book", "reverses")).order_by(adjustments.c.sequence)
+_LATEST_EQUITY = select(equity).where(*same(equity, "book")).order_by(equity.c.at_ns.desc()).limit(1)
+_NOT_THAT_EQUITY = delete(equity).where(*same(equity, "book", "at_ns"))
+_OPEN_BREAKS = (
+    select(breaks).where(*same(breaks, "book"), breaks.c.resolved_ns.is_(None)).order_by(breaks.c.sequence)
+)

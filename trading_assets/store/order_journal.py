@@ -9,14 +9,15 @@ from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from trading_assets.core.orders import OPEN_STATES, State, next_state
 from trading_assets.errors import InvalidInput, TradingAssetsError
-from trading_assets.store.database import Database, as_record, as_row, narrowed
+from trading_assets.store.database import Database, as_record, as_row, given, same
 from trading_assets.store.records import IntentRecord, OrderEventRecord, OrderRecord, VerdictRecord
 from trading_assets.store.schema import intents, order_events, orders, verdicts
 
@@ -78,7 +79,7 @@ class OrderJournal(Database):
         with self._writing() as connection:
             if _has_verdict(connection, verdict.verdict_id):
                 return False
-            connection.execute(insert(verdicts).values(as_row(verdict)))
+            connection.execute(insert(verdicts), as_row(verdict))
         return True
 
     def record_intents(self, approved: Sequence[tuple[VerdictRecord, IntentRecord]]) -> None:
@@ -102,20 +103,21 @@ class OrderJournal(Database):
                 )
         with self._writing() as connection:
             for verdict, intent in approved:
-                known = select(orders.c.book).where(orders.c.client_order_id == intent.client_order_id)
-                if _has_verdict(connection, verdict.verdict_id) or connection.execute(known).first():
+                known = connection.execute(_IS_KNOWN, {"client_order_id": intent.client_order_id}).first()
+                if known or _has_verdict(connection, verdict.verdict_id):
                     raise DuplicateIntent(intent.client_order_id, verdict.verdict_id)
-                connection.execute(insert(verdicts).values(as_row(verdict)))
-                connection.execute(insert(intents).values(as_row(intent)))
+                connection.execute(insert(verdicts), as_row(verdict))
+                connection.execute(insert(intents), as_row(intent))
                 connection.execute(
-                    insert(orders).values(
-                        client_order_id=intent.client_order_id,
-                        book=intent.book,
-                        state=State.INTENT.value,
-                        filled_qty=Decimal(0),
-                        updated_ns=intent.created_ns,
-                        detail="",
-                    )
+                    insert(orders),
+                    {
+                        "client_order_id": intent.client_order_id,
+                        "book": intent.book,
+                        "state": State.INTENT.value,
+                        "filled_qty": Decimal(0),
+                        "updated_ns": intent.created_ns,
+                        "detail": "",
+                    },
                 )
                 _insert_event(connection, intent, intent.created_ns, None, State.INTENT, None, "")
 
@@ -128,17 +130,10 @@ class OrderJournal(Database):
         client_order_id: str | None = None,
     ) -> list[VerdictRecord]:
         """Verdicts in the order in which the gate gave them."""
-        query = select(verdicts).where(verdicts.c.book == book).order_by(verdicts.c.sequence)
-        query = narrowed(
-            query,
-            {
-                verdicts.c.session: session,
-                verdicts.c.tick_ns: tick_ns,
-                verdicts.c.client_order_id: client_order_id,
-            },
-        )
+        wanted = given(book=book, session=session, tick_ns=tick_ns, client_order_id=client_order_id)
+        query = select(verdicts).where(*same(verdicts, *wanted)).order_by(verdicts.c.sequence)
         with self._reading() as connection:
-            return [as_record(VerdictRecord, row) for row in connection.execute(query)]
+            return [as_record(VerdictRecord, row) for row in connection.execute(query, wanted)]
 
     def move(
         self,
@@ -198,22 +193,20 @@ class OrderJournal(Database):
 
     def named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
         """Those of these orders that there are, by client order id."""
-        found = self._orders(_ORDER.where(orders.c.client_order_id.in_(sorted(client_order_ids))))
+        found = self._orders(_NAMED, {"ids": sorted(client_order_ids)})
         return {record.intent.client_order_id: record for record in found}
 
     def client_ids(self, book: str, broker_order_ids: Collection[str]) -> dict[str, str]:
         """The broker's order id → ours, for those of these that are ours."""
-        query = (
-            select(orders.c.broker_order_id, orders.c.client_order_id)
-            .join(intents, intents.c.client_order_id == orders.c.client_order_id)
-            .where(intents.c.book == book, orders.c.broker_order_id.in_(sorted(broker_order_ids)))
-        )
+        values = {"book": book, "ids": sorted(broker_order_ids)}
         with self._reading() as connection:
-            return {row.broker_order_id: row.client_order_id for row in connection.execute(query)}
+            return {
+                row.broker_order_id: row.client_order_id for row in connection.execute(_CLIENT_IDS, values)
+            }
 
     def open_orders(self, book: str) -> list[OrderRecord]:
         """Orders whose exposure is reserved, INTENT, SUBMITTING and UNKNOWN included; oldest first."""
-        return self._orders(_ORDER.where(orders.c.book == book, orders.c.state.in_(sorted(OPEN_STATES))))
+        return self._orders(_OPEN, {"book": book})
 
     def orders(
         self,
@@ -224,15 +217,12 @@ class OrderJournal(Database):
         decision_id: str | None = None,
     ) -> list[OrderRecord]:
         """Orders in any state, oldest first."""
-        query = narrowed(
-            _ORDER.where(intents.c.book == book),
-            {intents.c.session: session, intents.c.symbol: symbol, intents.c.decision_id: decision_id},
-        )
-        return self._orders(query)
+        wanted = given(book=book, session=session, symbol=symbol, decision_id=decision_id)
+        return self._orders(_orders_of(*wanted), wanted)
 
-    def _orders(self, query: Select[Any]) -> list[OrderRecord]:
+    def _orders(self, query: Select[Any], values: dict[str, Any]) -> list[OrderRecord]:
         with self._reading() as connection:
-            return [_order_record(row) for row in connection.execute(query.order_by(orders.c.sequence))]
+            return [_order_record(row) for row in connection.execute(query, values)]
 
     def events(self, client_order_id: str) -> list[OrderEventRecord]:
         """Everything that happened to an order, ascending by sequence."""
@@ -246,27 +236,15 @@ class OrderJournal(Database):
 
     def was_sent(self, client_order_id: str) -> bool:
         """Whether the order ever reached SUBMITTING: it may have been on the wire."""
-        query = select(orders.c.submitted_ns).where(orders.c.client_order_id == client_order_id)
         with self._reading() as connection:
-            return connection.execute(query).scalar_one_or_none() is not None
+            submitted = connection.execute(_SUBMITTED, {"client_order_id": client_order_id})
+            return submitted.scalar_one_or_none() is not None
 
     def sent_counts(self, book: str, session: str) -> dict[str, SentCount]:
         """By symbol, the session's orders that ever reached SUBMITTING."""
-        query = (
-            select(
-                intents.c.symbol,
-                func.sum(case((intents.c.reducing, 0), else_=1)),
-                func.sum(case((intents.c.reducing, 1), else_=0)),
-            )
-            .join(orders, orders.c.client_order_id == intents.c.client_order_id)
-            .where(intents.c.book == book, intents.c.session == session, orders.c.submitted_ns.is_not(None))
-            .group_by(intents.c.symbol)
-        )
         with self._reading() as connection:
-            return {
-                symbol: SentCount(int(entries), int(exits))
-                for symbol, entries, exits in connection.execute(query)
-            }
+            counts = connection.execute(_SENT_COUNTS, {"book": book, "session": session})
+            return {symbol: SentCount(int(entries), int(exits)) for symbol, entries, exits in counts}
 
     def reject_streak(self, book: str, *, since_ns: int = 0) -> int:
         """The broker's rejections since it last took an order, and since `since_ns`.
@@ -274,28 +252,67 @@ class OrderJournal(Database):
         Only the answer to a submission takes an order: a late cancel or fill of an older one ends no
         streak. Reads back from the newest event to the one that ends the streak, however long the book.
         """
-        e = order_events.c
-        taken = and_(e.to_state.in_(_TAKEN_BY_THE_BROKER), e.from_state.in_(_ON_THE_WIRE))
-        answers = (
-            select(e.to_state, e.at_ns)
-            # no bare column for the index by state, which would be read whole and sorted
-            .where(e.book.concat("") == book, or_(e.to_state == State.REJECTED, taken))
-            .order_by(e.sequence.desc())
-        )
-        with self._reading() as connection, closing(connection.execute(answers)) as newest_first:
+        values = {"book": book}
+        with self._reading() as connection, closing(connection.execute(_ANSWERS, values)) as newest_first:
             streak = takewhile(lambda answer: answer.to_state == State.REJECTED, newest_first)
             return sum(answer.at_ns >= since_ns for answer in streak)
 
 
-_ORDER = select(
-    intents,
-    *(orders.c[name] for name in ("state", "broker_order_id", "filled_qty", "submitted_ns", "updated_ns")),
-    orders.c.detail,
-).join(orders, orders.c.client_order_id == intents.c.client_order_id)
+_ORDERS = (
+    select(
+        intents,
+        *(
+            orders.c[name]
+            for name in ("state", "broker_order_id", "filled_qty", "submitted_ns", "updated_ns", "detail")
+        ),
+    )
+    .join(orders, orders.c.client_order_id == intents.c.client_order_id)
+    .order_by(orders.c.sequence)
+)
+_ORDER = _ORDERS.where(*same(intents, "client_order_id"))
+_OPEN = _ORDERS.where(*same(orders, "book"), orders.c.state.in_(sorted(OPEN_STATES)))
+_NAMED = _ORDERS.where(orders.c.client_order_id.in_(bindparam("ids", expanding=True)))
+_CLIENT_IDS = (
+    select(orders.c.broker_order_id, orders.c.client_order_id)
+    .join(intents, intents.c.client_order_id == orders.c.client_order_id)
+    .where(*same(intents, "book"), orders.c.broker_order_id.in_(bindparam("ids", expanding=True)))
+)
+_IS_KNOWN = select(orders.c.book).where(*same(orders, "client_order_id"))
+_SUBMITTED = select(orders.c.submitted_ns).where(*same(orders, "client_order_id"))
+_HAS_VERDICT = select(verdicts.c.sequence).where(*same(verdicts, "verdict_id"))
+_SENT_COUNTS = (
+    select(
+        intents.c.symbol,
+        func.sum(case((intents.c.reducing, 0), else_=1)),
+        func.sum(case((intents.c.reducing, 1), else_=0)),
+    )
+    .join(orders, orders.c.client_order_id == intents.c.client_order_id)
+    .where(*same(intents, "book", "session"), orders.c.submitted_ns.is_not(None))
+    .group_by(intents.c.symbol)
+)
+_ANSWERS = (
+    select(order_events.c.to_state, order_events.c.at_ns)
+    .where(
+        # no bare column for the index by state, which would be read whole and sorted
+        order_events.c.book.concat("") == bindparam("book"),
+        or_(
+            order_events.c.to_state == State.REJECTED,
+            and_(
+                order_events.c.to_state.in_(_TAKEN_BY_THE_BROKER), order_events.c.from_state.in_(_ON_THE_WIRE)
+            ),
+        ),
+    )
+    .order_by(order_events.c.sequence.desc())
+)
+
+
+@cache
+def _orders_of(*wanted: str) -> Select[Any]:
+    return _ORDERS.where(*same(intents, *wanted))
 
 
 def _order(connection: Connection, client_order_id: str) -> OrderRecord:
-    row = connection.execute(_ORDER.where(intents.c.client_order_id == client_order_id)).one_or_none()
+    row = connection.execute(_ORDER, {"client_order_id": client_order_id}).one_or_none()
     if row is None:
         raise UnknownOrder(client_order_id)
     return _order_record(row)
@@ -306,8 +323,7 @@ def _order_record(row: Row[Any]) -> OrderRecord:
 
 
 def _has_verdict(connection: Connection, verdict_id: str) -> bool:
-    query = select(verdicts.c.sequence).where(verdicts.c.verdict_id == verdict_id)
-    return connection.execute(query).first() is not None
+    return connection.execute(_HAS_VERDICT, {"verdict_id": verdict_id}).first() is not None
 
 
 def _insert_event(
@@ -320,13 +336,14 @@ def _insert_event(
     detail: str,
 ) -> None:
     connection.execute(
-        insert(order_events).values(
-            book=intent.book,
-            client_order_id=intent.client_order_id,
-            at_ns=at_ns,
-            from_state=before,
-            to_state=after,
-            broker_order_id=broker_order_id,
-            detail=detail,
-        )
+        insert(order_events),
+        {
+            "book": intent.book,
+            "client_order_id": intent.client_order_id,
+            "at_ns": at_ns,
+            "from_state": before,
+            "to_state": after,
+            "broker_order_id": broker_order_id,
+            "detail": detail,
+        },
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, insert, select, update
 
-from trading_assets.store.database import Database, as_record, as_row, insert_all, narrowed
+from trading_assets.store.database import Database, as_record, as_row, given, insert_all, same
 from trading_assets.store.records import GateCheckRecord, OutboxRecord, SignalRecord, TickInputRecord
 from trading_assets.store.schema import gate_checks, marks, outbox, signals, tick_inputs
 
@@ -20,25 +20,16 @@ class TickJournal(Database):
         new = []
         with self._writing() as connection:
             for signal in received:
-                known = select(signals.c.sequence).where(
-                    signals.c.book == signal.book,
-                    signals.c.decision_id == signal.decision_id,
-                    signals.c.symbol == signal.symbol,
-                )
-                if connection.execute(known).first() is None:
-                    connection.execute(insert(signals).values(as_row(signal)))
+                row = as_row(signal)
+                if connection.execute(_IS_KNOWN, row).first() is None:
+                    connection.execute(insert(signals), row)
                     new.append(signal)
         return new
 
     def pending_signals(self, book: str) -> list[SignalRecord]:
         """Signals that no tick has consumed, in the order in which they came."""
-        query = (
-            select(signals)
-            .where(signals.c.book == book, signals.c.consumed_tick_ns.is_(None))
-            .order_by(signals.c.sequence)
-        )
         with self._reading() as connection:
-            return [as_record(SignalRecord, row) for row in connection.execute(query)]
+            return [as_record(SignalRecord, row) for row in connection.execute(_PENDING, {"book": book})]
 
     def signal(self, book: str, decision_id: str) -> SignalRecord | None:
         """The signal of one decision (which names its symbol too); None when it was never received."""
@@ -78,41 +69,29 @@ class TickJournal(Database):
     def record_tick_input(self, record: TickInputRecord) -> None:
         """Store what a decision is about to be derived from. Append-only: it is evidence."""
         with self._writing() as connection:
-            connection.execute(insert(tick_inputs).values(as_row(record)))
+            connection.execute(insert(tick_inputs), as_row(record))
 
     def tick_inputs(
         self, book: str, session: str | None = None, tick_ns: int | None = None
     ) -> list[TickInputRecord]:
         """Inputs in the order of writing."""
-        query = narrowed(
-            select(tick_inputs).where(tick_inputs.c.book == book).order_by(tick_inputs.c.sequence),
-            {tick_inputs.c.session: session, tick_inputs.c.tick_ns: tick_ns},
-        )
+        wanted = given(book=book, session=session, tick_ns=tick_ns)
+        query = select(tick_inputs).where(*same(tick_inputs, *wanted)).order_by(tick_inputs.c.sequence)
         with self._reading() as connection:
-            return [as_record(TickInputRecord, row) for row in connection.execute(query)]
+            return [as_record(TickInputRecord, row) for row in connection.execute(query, wanted)]
 
     def record_gate_checks(self, outcomes: Sequence[GateCheckRecord]) -> None:
         """Store the outcomes of blocking checks, each in place of its tick's earlier one."""
         with self._writing() as connection:
             for outcome in outcomes:
-                connection.execute(
-                    delete(gate_checks).where(
-                        gate_checks.c.book == outcome.book,
-                        gate_checks.c.tick_ns == outcome.tick_ns,
-                        gate_checks.c.check == outcome.check,
-                    )
-                )
+                connection.execute(_NOT_THAT_CHECK, as_row(outcome))
             insert_all(connection, gate_checks, outcomes)
 
     def gate_checks(self, book: str, tick_ns: int) -> list[GateCheckRecord]:
         """One tick's stored outcomes by check."""
-        query = (
-            select(gate_checks)
-            .where(gate_checks.c.book == book, gate_checks.c.tick_ns == tick_ns)
-            .order_by(gate_checks.c.check)
-        )
+        values = {"book": book, "tick_ns": tick_ns}
         with self._reading() as connection:
-            return [as_record(GateCheckRecord, row) for row in connection.execute(query)]
+            return [as_record(GateCheckRecord, row) for row in connection.execute(_GATE_CHECKS, values)]
 
     def latest_gate_checks_ns(self, book: str, since_ns: int) -> int | None:
         """The last tick since then that has stored outcomes: every tick has, whatever it had to decide."""
@@ -126,14 +105,14 @@ class TickJournal(Database):
     def set_mark(self, book: str, name: str, value: str, at_ns: int) -> None:
         """Store a named value (a watermark, the limits in force) in place of the earlier one."""
         with self._writing() as connection:
-            connection.execute(delete(marks).where(marks.c.book == book, marks.c.name == name))
-            connection.execute(insert(marks).values(book=book, name=name, value=value, at_ns=at_ns))
+            row = {"book": book, "name": name, "value": value, "at_ns": at_ns}
+            connection.execute(_NOT_THAT_MARK, row)
+            connection.execute(insert(marks), row)
 
     def mark(self, book: str, name: str) -> str | None:
         """A named value; None when it was never set."""
-        query = select(marks.c.value).where(marks.c.book == book, marks.c.name == name)
         with self._reading() as connection:
-            return connection.execute(query).scalar_one_or_none()
+            return connection.execute(_MARK, {"book": book, "name": name}).scalar_one_or_none()
 
     def enqueue_alert(self, alert: OutboxRecord) -> bool:
         """Put an alert into the outbox. False when its key was enqueued before, sent or not."""
@@ -157,3 +136,15 @@ class TickJournal(Database):
                 update(outbox).where(outbox.c.key == key, outbox.c.sent_ns.is_(None)).values(sent_ns=at_ns)
             )
             return sent.rowcount > 0
+
+
+_IS_KNOWN = select(signals.c.sequence).where(*same(signals, "book", "decision_id", "symbol"))
+_PENDING = (
+    select(signals)
+    .where(*same(signals, "book"), signals.c.consumed_tick_ns.is_(None))
+    .order_by(signals.c.sequence)
+)
+_GATE_CHECKS = select(gate_checks).where(*same(gate_checks, "book", "tick_ns")).order_by(gate_checks.c.check)
+_NOT_THAT_CHECK = delete(gate_checks).where(*same(gate_checks, "book", "tick_ns", "check"))
+_MARK = select(marks.c.value).where(*same(marks, "book", "name"))
+_NOT_THAT_MARK = delete(marks).where(*same(marks, "book", "name"))
