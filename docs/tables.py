@@ -49,7 +49,7 @@ from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
-from trading_assets.store import history, schema
+from trading_assets.store import history_schema, schema
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
 
 DOCS = Path(__file__).parent
@@ -250,7 +250,7 @@ def _unique(table: Table) -> Iterable[str]:
 
 def history_tables() -> str:
     with duckdb.connect(":memory:") as connection:
-        connection.execute(history._SCHEMA.read_text(encoding="utf-8"))  # noqa: SLF001 - where the tables are
+        connection.execute(history_schema.SQL)
         found = connection.execute(_HISTORY_COLUMNS).fetchall()
     return _table(("Table", "Columns"), [(f"`{name}`", columns) for name, columns in found])
 

@@ -30,7 +30,7 @@ from trading_assets.market.sessions import Sessions
 from trading_assets.model.registry import load as load_model
 from trading_assets.store.history import History
 
-TABLES = ("signals", "verdicts", "orders", "fills", "positions", "equity", "checks")
+TABLES = ("signals", "gate_verdicts", "orders", "fills", "positions", "equity", "checks")
 Seconds = dict[str, list[float]]
 
 

@@ -76,7 +76,7 @@ def test_a_traded_session_is_derived_again_identically(stores: Path) -> None:
     assert report.verdicts == 5
     assert report.orders == 4
     assert report.signals == 6
-    assert report.projected == 5 * 34
+    assert report.projected == 5
     assert report.feature_rows == 15
     assert report.not_read == ""
 
@@ -152,7 +152,8 @@ def test_a_tampered_journal_is_found_by_its_field(stores: Path, change: str, fie
 @pytest.mark.parametrize(
     ("change", "of"),
     [
-        ("UPDATE verdicts SET measured = 1 WHERE code = 'POSITION_LIMIT'", "projection"),
+        ("UPDATE gate_verdicts SET measured = list_transform(measured, lambda x: x + 1)", "projection"),
+        ("UPDATE gate_verdicts SET failed = failed + 1", "projection"),
         ("UPDATE signals SET value = 0.21 WHERE symbol = 'MSFT'", "signal"),
         ("DELETE FROM signals WHERE symbol = 'GOOG'", "signal"),
         ("UPDATE bars SET close = close * 1.001 WHERE symbol = 'AAPL' AND \"interval\" = '1d'", "features"),

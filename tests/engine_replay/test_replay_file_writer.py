@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from trading_assets.engine.replay.checkpoint import stored
-from trading_assets.engine.replay.file_writer import FileWriter
+from trading_assets.engine.replay.file_writer import MOST_STEPS, FileWriter
 from trading_assets.store.history import History
 
 
@@ -65,18 +65,46 @@ def test_a_commit_without_rows_keeps_its_state(tmp_path: Path) -> None:
     assert stored(tmp_path / "none.duckdb") is None
 
 
-def test_a_failed_insert_is_told_by_the_next_step_and_takes_its_transaction_along(tmp_path: Path) -> None:
+def test_a_failed_insert_is_told_and_nothing_after_it_is_done(tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
+    taken = []
 
     def write() -> None:
         with FileWriter(History(path)) as writer:
             writer.insert(checks("one"))
-            writer.insert({"checks": [pa.table({"nowhere": [1]})]})
             writer.commit("first")
+            writer.insert(checks("two"))
+            writer.insert({"checks": [pa.table({"nowhere": [1]})]})
+            for number in range(10):
+                taken.append(number)
+                writer.insert(checks(str(number)))
+                writer.commit("second")
 
     with pytest.raises(duckdb.BinderException, match="nowhere"):
         write()
-    assert written(path) == []
+    assert (written(path), state(path)) == (["one"], ["first"])
+    assert len(taken) < 10  # by a step that came later, not at the end only
+
+
+def test_few_steps_are_taken_in_before_they_are_done(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    taken: list[int] = []
+
+    def write() -> None:
+        with FileWriter(History(path, retry_seconds=60.0)) as writer:
+            for number in range(2 * MOST_STEPS):
+                writer.insert(checks(str(number)))
+                taken.append(number)
+            writer.commit("all")
+
+    History(path).query("SELECT 1")
+    writing = threading.Thread(target=write)
+    with History(path).reading():  # the file is not to be had
+        writing.start()
+        writing.join(timeout=1.0)
+        assert len(taken) == MOST_STEPS
+    writing.join(timeout=60.0)
+    assert (len(written(path)), state(path)) == (2 * MOST_STEPS, ["all"])
 
 
 def test_a_failed_last_step_is_told_at_the_end(tmp_path: Path) -> None:

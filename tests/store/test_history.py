@@ -24,14 +24,15 @@ from trading_assets.errors import InvalidInput
 from trading_assets.store import history as history_module
 from trading_assets.store.errors import SchemaTooNew
 from trading_assets.store.history import History, HistoryLocked
+from trading_assets.store.history_schema import VERSION
 
 KEYS = {"book": "b", "session": date(2012, 5, 18), "tick_ns": 1}
 
 
 def test_a_new_history_has_every_table_and_is_private(history: History) -> None:
     names = history.query("SELECT table_name AS name FROM duckdb_tables()")["name"].to_pylist()
-    wanted = """bars corporate_actions feature_sets features signals verdicts orders fills positions equity
-    breaks checks models schema_version"""
+    wanted = """bars corporate_actions feature_sets features signals codes gate_verdicts orders fills
+    positions equity breaks checks models schema_version"""
     assert set(names) == set(wanted.split())
     assert history.path.stat().st_mode & 0o777 == 0o600
     assert history.path.parent.stat().st_mode & 0o777 == 0o700
@@ -346,7 +347,7 @@ def test_a_newer_schema_is_refused(history: History) -> None:
     history.query("SELECT 1")
     with duckdb.connect(str(history.path)) as raw:
         raw.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(SchemaTooNew, match="version 99, this release knows up to 1"):
+    with pytest.raises(SchemaTooNew, match="version 99, this release knows up to 2"):
         History(history.path).query("SELECT 1")
 
 
@@ -354,8 +355,8 @@ def test_an_older_schema_is_migrated_with_what_it_holds(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history.append("models", [{"version": "v1"}])
-    monkeypatch.setattr(history_module, "VERSION", 2)
-    monkeypatch.setattr(history_module, "MIGRATIONS", {1: "ALTER TABLE models ADD COLUMN author TEXT"})
+    monkeypatch.setattr(history_module, "VERSION", VERSION + 1)
+    monkeypatch.setattr(history_module, "MIGRATIONS", {VERSION: "ALTER TABLE models ADD COLUMN author TEXT"})
     for _ in range(2):
         migrated = History(history.path)
         assert migrated.query("SELECT version, author FROM models").to_pylist() == [

@@ -126,7 +126,7 @@ def verify(session: SessionArgument, config: Config = None, as_json: Json = Fals
                 ("session", report.session),
                 ("decided", f"{report.executions} executions, {report.inputs} inputs"),
                 ("compared", f"{report.verdicts} verdicts, {report.orders} orders, {report.signals} signals"),
-                ("", f"{report.projected} lines of verdicts and {report.feature_rows} rows in the history"),
+                ("", f"in the history {report.projected} verdicts, {report.feature_rows} rows of features"),
             ]
         )
         if report.not_read:

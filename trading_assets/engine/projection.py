@@ -14,7 +14,6 @@ from itertools import pairwise
 from math import isnan
 from typing import Any
 
-from trading_assets.core.codes import CHECK_OF, Code
 from trading_assets.core.ledger import Ledger
 from trading_assets.engine.accounting import fold_records, verify_checkpoint
 from trading_assets.engine.decide import decide
@@ -45,7 +44,7 @@ class ProjectionReport:
 
 @holding_history
 def project_orders(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
-    """The verdicts code by code of the tick and of what nobody has projected yet, and the session's
+    """The verdicts of the tick and of what nobody has projected yet, and the session's
     orders and fills as they stand now.
 
     Raises store.history.HistoryLocked; then nothing of it is written, and the next projection does.
@@ -62,14 +61,9 @@ def project_orders(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
         [
             *(
                 (
-                    "verdicts",
+                    "gate_verdicts",
                     {"book": desk.book, "session": session, "tick_ns": tick},
-                    [
-                        row
-                        for verdict in verdicts
-                        if verdict.tick_ns == tick
-                        for row in verdict_rows(session, verdict)
-                    ],
+                    [verdict_row(session, verdict) for verdict in verdicts if verdict.tick_ns == tick],
                 )
                 for tick in ticks
             ),
@@ -239,30 +233,25 @@ def _signal_row(keys: Keys, signal: SignalInput, outcome: str | None) -> dict[st
     }
 
 
-def verdict_rows(session: date, verdict: VerdictRecord) -> list[dict[str, Any]]:
-    """One verdict as the history has it, code by code."""
-    return [
-        {
-            "book": verdict.book,
-            "session": session,
-            "tick_ns": verdict.tick_ns,
-            "execution_id": verdict.execution_id,
-            "client_order_id": verdict.client_order_id,
-            "decision_id": verdict.decision_id,
-            "symbol": verdict.symbol,
-            "side": verdict.side,
-            "qty": float(verdict.qty),
-            "limit_price": float(verdict.limit_price),
-            "reducing": verdict.reducing,
-            "at_ns": verdict.at_ns,
-            "code": code.name,
-            "check": int(CHECK_OF[code]),
-            "measured": verdict.measured[code],
-            "limit": verdict.limits[code],
-            "failed": bool(verdict.failed >> code & 1),
-        }
-        for code in Code
-    ]
+def verdict_row(session: date, verdict: VerdictRecord) -> dict[str, Any]:
+    """One verdict as the history has it."""
+    return {
+        "book": verdict.book,
+        "session": session,
+        "tick_ns": verdict.tick_ns,
+        "execution_id": verdict.execution_id,
+        "client_order_id": verdict.client_order_id,
+        "decision_id": verdict.decision_id,
+        "symbol": verdict.symbol,
+        "side": verdict.side,
+        "qty": float(verdict.qty),
+        "limit_price": float(verdict.limit_price),
+        "reducing": verdict.reducing,
+        "at_ns": verdict.at_ns,
+        "failed": verdict.failed,
+        "measured": list(verdict.measured),
+        "limits": list(verdict.limits),
+    }
 
 
 def _order_row(session: date, record: OrderRecord) -> dict[str, Any]:

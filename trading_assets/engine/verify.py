@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from trading_assets.engine.decide import decide
 from trading_assets.engine.featurise import windows_at
 from trading_assets.engine.inputs import DecisionInput, Phase
-from trading_assets.engine.projection import verdict_rows
+from trading_assets.engine.projection import verdict_row
 from trading_assets.engine.signalling import signals_in
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
@@ -237,17 +237,15 @@ def _signal_differences(
 def _projection_differences(
     history: History, book: str, session: date, verdicts: Iterable[VerdictRecord]
 ) -> tuple[int, list[Difference]]:
-    """Every projected line of a verdict, against the journal's. What was not projected yet is missing."""
-    lines = {
-        (verdict.execution_id, verdict.client_order_id, line["code"]): line
-        for verdict in verdicts
-        for line in verdict_rows(session, verdict)
+    """Every projected verdict, against the journal's. What was not projected yet is missing."""
+    rows = {
+        (verdict.execution_id, verdict.client_order_id): verdict_row(session, verdict) for verdict in verdicts
     }
     projected = projected_verdicts(history, book, session)
     found: list[Difference] = []
-    for line in projected:
-        key = line["execution_id"], line["client_order_id"], line["code"]
-        found += _differences("projection", " ".join(key), "", line, lines.get(key))
+    for row in projected:
+        key = row["execution_id"], row["client_order_id"]
+        found += _differences("projection", " ".join(key), "", row, rows.get(key))
     return len(projected), found
 
 

@@ -1,6 +1,6 @@
 """The history: what is analysed, in one DuckDB file. Nothing that protects money waits for it.
 
-How connections and transactions go is here, which tables there are in `history.sql`, what a row
+How connections and transactions go is here, which tables there are in `history_schema`, what a row
 may be in `history_rows`. DuckDB locks its file
 against every other process, readers included, and refuses read-only beside read-write in one
 process; so connections are short, a process has many readers or one writer of a file at a time,
@@ -27,14 +27,8 @@ from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.duckdb_files import CONFIG, AttachedFile
 from trading_assets.store.errors import CrossedFork, SchemaTooNew, StoreUnusable
 from trading_assets.store.history_rows import Rows, as_table, converter, place, refuse_unknown
+from trading_assets.store.history_schema import MIGRATIONS, VERSION, create
 
-VERSION = 1
-"""The schema that history.sql makes."""
-
-MIGRATIONS: Mapping[int, str] = {}
-"""SQL from version n to n + 1."""
-
-_SCHEMA = Path(__file__).with_name("history.sql")
 _RETRY_PAUSE_SECONDS = 0.05
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
 _HOLDER = re.compile(r"\(PID (\d+)\)")
@@ -238,9 +232,7 @@ class History:
         with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".history-") as private:
             made = Path(private) / self.path.name
             with self._typed(), closing(duckdb.connect(made, config=CONFIG)) as connection:
-                connection.execute(_SCHEMA.read_text(encoding="utf-8"))
-                connection.execute("CREATE TABLE schema_version (version INTEGER)")
-                connection.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
+                create(connection)
             made.chmod(0o600)
             with suppress(FileExistsError):
                 os.link(made, self.path)

@@ -1,4 +1,4 @@
--- The history's tables (DuckDB), schema version 1. No indexes: zone maps find a tick's rows, a unique
+-- The history's tables (DuckDB), schema version 2. No indexes: zone maps find a tick's rows, a unique
 -- index would make the file several times as large. Rows are keyed by delete-and-insert.
 -- Times are UTC nanoseconds, prices and amounts USD, quantities shares, sides +1 buy and -1 sell.
 
@@ -25,12 +25,23 @@ CREATE TABLE signals (
     model_version TEXT, score DOUBLE, outcome TEXT
 );
 
--- One row for each code of each verdict.
-CREATE TABLE verdicts (
+-- The gate's codes, filled by `history_schema`.
+CREATE TABLE codes (number INTEGER, code TEXT, "check" INTEGER);
+
+-- One row for each verdict: the code of a number is that bit of `failed` and that element, from 0, of the
+-- lists. A row for each code would repeat all the rest 34 times.
+CREATE TABLE gate_verdicts (
     book TEXT, session DATE, tick_ns BIGINT, execution_id TEXT, client_order_id TEXT, decision_id TEXT,
     symbol TEXT, side INTEGER, qty DOUBLE, limit_price DOUBLE, reducing BOOLEAN, at_ns BIGINT,
-    code TEXT, "check" INTEGER, measured DOUBLE, "limit" DOUBLE, failed BOOLEAN
+    failed BIGINT, measured DOUBLE[], limits DOUBLE[]
 );
+
+-- One row for each code of each verdict, to be read.
+CREATE VIEW verdicts AS
+SELECT
+    v.* EXCLUDE (failed, measured, limits), c.code, c."check", v.measured[c.number + 1] AS measured,
+    v.limits[c.number + 1] AS "limit", v.failed >> c.number & 1 = 1 AS failed
+FROM gate_verdicts AS v, codes AS c;
 
 CREATE TABLE orders (
     book TEXT, session DATE, tick_ns BIGINT, client_order_id TEXT, broker_order_id TEXT, decision_id TEXT,

@@ -15,9 +15,8 @@ _FIGURES = {
         SELECT count(*) AS signals, count(DISTINCT tick_ns) AS ticks
         FROM signals WHERE book = $book AND session = $session""",
     "gated_orders": """
-        SELECT count(DISTINCT execution_id || client_order_id) AS verdicts,
-               count(DISTINCT execution_id || client_order_id) FILTER (failed) AS refused
-        FROM verdicts WHERE book = $book AND session = $session""",
+        SELECT count(*) AS verdicts, count(*) FILTER (failed != 0) AS refused
+        FROM gate_verdicts WHERE book = $book AND session = $session""",
     "fills": """
         SELECT count(*) AS fills, coalesce(sum(qty * price), 0) AS notional_usd
         FROM fills WHERE book = $book AND session = $session""",

@@ -26,12 +26,11 @@ _FEATURE_LINES = """
 SELECT tick_ns, symbol, "values", computed_at_ns FROM features
 WHERE book = ? AND session = ? AND feature_set = ? ORDER BY tick_ns, symbol
 """
-_VERDICT_LINES = (
-    "SELECT * FROM verdicts WHERE book = ? AND session = ? ORDER BY tick_ns, client_order_id, code"
-)
 _VERDICTS = """
-SELECT tick_ns, count(DISTINCT (execution_id, client_order_id)) AS verdicts
-FROM verdicts WHERE book = ? AND session = ? GROUP BY tick_ns
+SELECT * FROM gate_verdicts WHERE book = ? AND session = ? ORDER BY tick_ns, execution_id, client_order_id
+"""
+_VERDICTS_OF_TICKS = """
+SELECT tick_ns, count(*) AS verdicts FROM gate_verdicts WHERE book = ? AND session = ? GROUP BY tick_ns
 """
 _TICKS = {
     "signals": "SELECT DISTINCT tick_ns FROM signals WHERE book = ? AND session = ?",
@@ -46,13 +45,13 @@ def ticks_held(history: History, table: Literal["signals", "equity"], book: str,
 
 def verdicts_held(history: History, book: str, session: date) -> dict[int, int]:
     """Tick → number of its verdicts in the history."""
-    lines = history.query(_VERDICTS, [book, session]).to_pylist()
+    lines = history.query(_VERDICTS_OF_TICKS, [book, session]).to_pylist()
     return {line["tick_ns"]: line["verdicts"] for line in lines}
 
 
 def projected_verdicts(history: History, book: str, session: date) -> list[dict[str, Any]]:
-    """Every line of the session's verdicts."""
-    return list(history.query(_VERDICT_LINES, [book, session]).to_pylist())
+    """The session's verdicts, each with what every code measured."""
+    return list(history.query(_VERDICTS, [book, session]).to_pylist())
 
 
 def feature_lines(history: History, book: str, session: date, feature_set: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ file or none. What the rows are is `recording`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -17,6 +18,9 @@ import pyarrow as pa
 from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
+MOST_STEPS = 4
+"""Taken in and not done yet: while a commit is written, the walk fills the next ones."""
+
 _CREATE_STATE = "CREATE TABLE IF NOT EXISTS replay_state (state TEXT)"
 
 
@@ -25,8 +29,8 @@ class _NotCommitted(Exception):
 
 
 class FileWriter:
-    """Takes one step while it does the one before. A step that fails is raised by the next or by the end of
-    the block: store.history.HistoryLocked, and what DuckDB raises.
+    """Takes steps in while it does those before. One that fails is raised by a later one or by the end of the
+    block, and none after it is done: store.history.HistoryLocked, and what DuckDB raises.
 
     What was inserted and not committed is dropped at the end of the block.
     """
@@ -34,7 +38,9 @@ class FileWriter:
     def __init__(self, history: History) -> None:
         self._history = history
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="replay-file")
-        self._under_way: Future[None] | None = None
+        self._under_way: deque[Future[None]] = deque()
+        self._last_commit: Future[None] | None = None
+        self._failed = False
         self._transaction: ExitStack | None = None  # the thread's, like the connection
         self._connection: duckdb.DuckDBPyConnection
 
@@ -46,7 +52,7 @@ class FileWriter:
     ) -> None:
         try:
             if error is None:
-                self._done()
+                self._wait_for(0)
         finally:
             self._thread.submit(self._drop).result()
             self._thread.shutdown()
@@ -56,17 +62,29 @@ class FileWriter:
         self._next(lambda: self._insert(tables))
 
     def commit(self, state: str) -> None:
-        """Commit what was inserted, with `state` in place of the one before."""
-        self._next(lambda: self._commit(state))
+        """Commit what was inserted, with `state` in place of the one before. The commit before this one has
+        been made when it returns."""
+        if self._last_commit is not None:
+            self._last_commit.result()
+        self._last_commit = self._next(lambda: self._commit(state))
 
-    def _next(self, step: Callable[[], None]) -> None:
-        self._done()
-        self._under_way = self._thread.submit(step)
+    def _next(self, step: Callable[[], None]) -> Future[None]:
+        self._wait_for(MOST_STEPS - 1)
+        self._under_way.append(self._thread.submit(self._do, step))
+        return self._under_way[-1]
 
-    def _done(self) -> None:
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            under_way.result()
+    def _wait_for(self, most: int) -> None:
+        while len(self._under_way) > most:
+            self._under_way.popleft().result()
+
+    def _do(self, step: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            step()
+        except BaseException:
+            self._failed = True
+            raise
 
     def _insert(self, tables: Mapping[str, Sequence[pa.Table]]) -> None:
         with self._resumed() as transaction:

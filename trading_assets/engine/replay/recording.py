@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import State
 from trading_assets.core.walk_columns import Ended, OrderState
@@ -24,11 +23,9 @@ from trading_assets.engine.replay.predictions import Signals
 from trading_assets.engine.replay.session_limits import LimitResult
 from trading_assets.engine.replay.session_sheet import SessionSheet
 
-ROWS_AT_ONCE = 500_000  # pending; as many more are with the writer
-ROWS_OF_A_COMMIT = 3_000_000  # each writes anew the last, unfilled group of every column
+ROWS_AT_ONCE = 150_000  # pending; as many more are with the writer
+ROWS_OF_A_COMMIT = 1_000_000  # each writes anew the last, unfilled group of every column
 ASSET = "replay"
-_CODES = pa.array([code.name for code in Code])
-_CHECKS = np.array([CHECK_OF[code] for code in Code], dtype=np.int32)
 _OUTCOMES = pa.array([outcome.name for outcome in Outcome] + ["SUPERSEDED"])
 _SUPERSEDED = len(Outcome)
 _STATES = np.array([str(State[state.name]) if state else "" for state in OrderState], dtype=object)
@@ -59,7 +56,7 @@ class Recording:
     ) -> None:
         """Take in one session. Raises what the writer does."""
         self._add("signals", sheet.session, _signals(sheet, source, model_version))
-        self._add("verdicts", sheet.session, _verdicts(sheet))
+        self._add("gate_verdicts", sheet.session, _verdicts(sheet))
         self._add("orders", sheet.session, _orders(sheet))
         self._add("fills", sheet.session, _fills(sheet))
         self._add("positions", sheet.session, _positions(sheet))
@@ -116,27 +113,19 @@ def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: NDArray[np.
 
 
 def _verdicts(sheet: SessionSheet) -> Columns:
-    """One row for each code of each verdict, the codes of one verdict together."""
     proposals, orders, count = sheet.proposals, sheet.orders, len(sheet.proposals)
-    bits = (proposals["failed"][:, None] >> np.arange(CODE_COUNT, dtype=np.uint64)) & np.uint64(1)
-    each = np.repeat(np.arange(count, dtype=np.int32), CODE_COUNT)
-    at_ns = np.repeat(orders["at_ns"], CODE_COUNT)
+    at_ns = pa.array(_column(orders, "at_ns"))
     return {
         "tick_ns": at_ns,
-        "execution_id": _among(pa.array(orders["at_ns"].copy()).cast(pa.string()), each),
-        "client_order_id": _among(pa.array(sheet.client_ids, pa.string()), each),
-        "decision_id": _among(pa.array(sheet.decision_ids, pa.string()), each),
-        "symbol": _named(sheet, np.repeat(orders["symbol"], CODE_COUNT)),
-        **{
-            name: np.repeat(proposals[name], CODE_COUNT)
-            for name in ("side", "qty", "limit_price", "reducing")
-        },
+        "execution_id": at_ns.cast(pa.string()),
+        "client_order_id": pa.array(sheet.client_ids, pa.string()),
+        "decision_id": pa.array(sheet.decision_ids, pa.string()),
+        "symbol": _named(sheet, orders["symbol"]),
+        **{name: _column(proposals, name) for name in ("side", "qty", "limit_price", "reducing")},
         "at_ns": at_ns,
-        "code": _among(_CODES, np.tile(np.arange(CODE_COUNT, dtype=np.int32), count)),
-        "check": np.tile(_CHECKS, count),
-        "measured": sheet.sheet.proposals.measured[:count].ravel(),
-        "limit": sheet.sheet.proposals.limit[:count].ravel(),
-        "failed": bits.astype(np.bool_).ravel(),
+        "failed": _column(proposals, "failed").astype(np.int64),
+        "measured": _lists(sheet.sheet.proposals.measured[:count]),
+        "limits": _lists(sheet.sheet.proposals.limit[:count]),
     }
 
 
@@ -230,6 +219,13 @@ def _among(
 ) -> pa.DictionaryArray:
     """The texts of those numbers. DuckDB takes them as they are: no text is written twice on the way."""
     return pa.DictionaryArray.from_arrays(pa.array(rows, mask=missing), texts)
+
+
+def _lists(rows: NDArray[np.float64]) -> pa.ListArray:
+    """One list for each row. A copy: a view would keep the sheet's spare room too."""
+    count, each = rows.shape
+    offsets = pa.array(np.arange(0, (count + 1) * each, each, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(rows.flatten()))
 
 
 def _repeated(text: str, count: int) -> pa.DictionaryArray:

@@ -1,0 +1,48 @@
+"""The history's schema: the tables of `history.sql`, what they hold from the start, and the way there from
+each earlier version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from trading_assets.core.codes import CHECK_OF, Code
+
+VERSION = 2
+"""The schema that history.sql makes."""
+
+SQL = Path(__file__).with_name("history.sql").read_text(encoding="utf-8")
+
+_CODES = "INSERT INTO codes VALUES " + ", ".join(
+    f"({int(code)}, '{code.name}', {int(CHECK_OF[code])})" for code in Code
+)
+_VERDICTS = SQL[SQL.index("CREATE TABLE codes") : SQL.index("CREATE TABLE orders")]
+
+_TO_2 = f"""
+ALTER TABLE verdicts RENAME TO verdict_lines;
+{_VERDICTS}
+{_CODES};
+INSERT INTO gate_verdicts
+SELECT
+    book, session, tick_ns, execution_id, client_order_id, any_value(decision_id), any_value(symbol),
+    any_value(side), any_value(qty), any_value(limit_price), any_value(reducing), any_value(at_ns),
+    sum(CASE WHEN failed THEN 1::BIGINT << number ELSE 0 END), list(measured ORDER BY number),
+    list("limit" ORDER BY number)
+FROM verdict_lines JOIN codes USING (code)
+GROUP BY book, session, tick_ns, execution_id, client_order_id
+ORDER BY tick_ns, execution_id, client_order_id;
+DROP TABLE verdict_lines;
+"""
+
+MIGRATIONS: Mapping[int, str] = {1: _TO_2}
+"""SQL from version n to n + 1."""
+
+
+def create(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make everything in an empty database."""
+    connection.execute(SQL)
+    connection.execute(_CODES)
+    connection.execute("CREATE TABLE schema_version (version INTEGER)")
+    connection.execute("INSERT INTO schema_version VALUES (?)", [VERSION])
