@@ -128,6 +128,20 @@ def test_a_late_fill_revives_what_had_ended(
     assert not locked(desk)
 
 
+@pytest.mark.parametrize("end", [State.CANCELED, State.EXPIRED])
+@pytest.mark.parametrize("filled", [1, 2])
+def test_a_fill_that_is_known_does_not_revive_what_had_ended_when_it_is_told_late(
+    desk: Desk, end: State, filled: int
+) -> None:
+    record = planted(desk, *ACCEPTED)
+    ended = absorb_order(desk, record, told(record, end.value.lower(), 2))
+    for seen in (record, ended):
+        after = absorb_order(desk, seen, told(record, "partially_filled", filled))
+        assert (after.state, after.filled_qty) == (end, 2)
+    assert len(desk.journal.events(record.intent.client_order_id)) == len(ACCEPTED) + 2
+    assert not locked(desk)
+
+
 def test_a_late_fill_revives_what_was_abandoned(desk: Desk) -> None:
     record = planted(desk, *UNKNOWN, State.ABANDONED)
     assert absorb_order(desk, record, told(record, "filled", 5)).state == "FILLED"

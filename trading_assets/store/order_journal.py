@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
-from trading_assets.core.orders import OPEN_STATES, State, next_state
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, next_state
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.store.database import Database, as_record, as_row, given, same
 from trading_assets.store.records import IntentRecord, OrderEventRecord, OrderRecord, VerdictRecord
@@ -149,13 +149,16 @@ class OrderJournal(Database):
 
         The same state again is no event; it may raise the filled quantity, name the broker's id and
         renew the time of SUBMITTING. A filled quantity never falls: an older answer came late. A
-        further partial fill is an event. Raises IllegalTransition and UnknownOrder; nothing changes.
+        further partial fill is an event, and nothing less revives an order that has ended. Raises
+        IllegalTransition and UnknownOrder; nothing changes.
         """
         with self._writing() as connection:
             before = _order(connection, client_order_id)
             current = State(before.state)
             state = next_state(current, to)
             filled = max(before.filled_qty, filled_qty if filled_qty is not None else before.filled_qty)
+            if current in TERMINAL_STATES and state in OPEN_STATES and filled == before.filled_qty:
+                return Move(before, before)
             moved = state is not current or (state is State.PARTIALLY_FILLED and filled > before.filled_qty)
             after = OrderRecord(
                 intent=before.intent,
