@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import duckdb
 import pyarrow as pa
@@ -57,9 +57,14 @@ class FileWriter:
             self._thread.submit(self._drop).result()
             self._thread.shutdown()
 
-    def insert(self, tables: Mapping[str, Sequence[pa.Table]]) -> None:
-        """Append rows to the tables so named."""
-        self._next(lambda: self._insert(tables))
+    def insert(
+        self, tables: Mapping[str, Sequence[pa.Table]], selected: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Append rows to the tables so named.
+
+        selected: what SQL selects of a table's rows, where it is not their columns as they are
+        """
+        self._next(lambda: self._insert(tables, selected))
 
     def commit(self, state: str) -> None:
         """Commit what was inserted, with `state` in place of the one before. The commit before this one has
@@ -86,11 +91,12 @@ class FileWriter:
             self._failed = True
             raise
 
-    def _insert(self, tables: Mapping[str, Sequence[pa.Table]]) -> None:
+    def _insert(self, tables: Mapping[str, Sequence[pa.Table]], selected: Mapping[str, str]) -> None:
         with self._resumed() as transaction:
             for table, parts in tables.items():
                 self._connection.register("incoming", pa.concat_tables(parts, promote_options="permissive"))
-                self._connection.execute(f'INSERT INTO "{table}" BY NAME SELECT * FROM incoming')
+                columns = selected.get(table, "*")
+                self._connection.execute(f'INSERT INTO "{table}" BY NAME SELECT {columns} FROM incoming')
                 self._connection.unregister("incoming")
             self._transaction = transaction.pop_all()
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.orders import Kind, decision_id
+from trading_assets.core.orders import Kind
 from trading_assets.core.walk_columns import SIGNAL
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.decision_ids import DecisionIds
@@ -48,15 +48,13 @@ class Tick(NamedTuple):
 class Signals(NamedTuple):
     """Signals of consecutive ticks, by tick and symbol; symbols are rows in ascending order of their names.
 
-    rows:         core.walk_columns.SIGNAL
-    tick:         which of the ticks takes each, from 0
-    decision_ids: of each
-    scores:       the model's behind each, NaN without one
+    rows:   core.walk_columns.SIGNAL
+    tick:   which of the ticks takes each, from 0
+    scores: the model's behind each, NaN without one
     """
 
     rows: NDArray[np.void]
     tick: NDArray[np.int64]
-    decision_ids: list[str]
     scores: Floats
 
 
@@ -64,6 +62,7 @@ class Predictions(Protocol):
     """The signals of the range."""
 
     kind: Kind
+    ids: DecisionIds
     model_version: str  # "" without a model
     trained_through: date | None  # the last session that the model's labels used, None without a model
 
@@ -166,7 +165,7 @@ class ModelPredictions:
         self.trained_through: date | None = date.fromisoformat(
             self._model.manifest["training_data"]["labels_through"]
         )
-        self._ids = DecisionIds(book, Kind.MODEL, symbols)
+        self.ids = DecisionIds(book, Kind.MODEL, symbols)
         self._rows = rows
 
     def between(self, first: int, end: int) -> tuple[Signals, Signals]:
@@ -179,8 +178,7 @@ class ModelPredictions:
         found["value"] = values[tick, symbol]
         found["volatility"] = rows[tick, symbol, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
         found["reference_price"] = found["limit_price"] = nan
-        ids = self._ids.at(symbol, found["as_of_ns"])
-        return Signals(found, tick, ids, scores.reshape(rows.shape[:2])[tick, symbol]), _NONE
+        return Signals(found, tick, scores.reshape(rows.shape[:2])[tick, symbol]), _NONE
 
 
 class ExternalPredictions:
@@ -203,8 +201,7 @@ class ExternalPredictions:
 
         Raises InvalidInput for a signal out of [−1, 1], of a symbol that is not traded, with a price
         that is none, dated to a day without a tick of the range, or with another's symbol and stamp."""
-        self._book = book
-        self._symbols = symbols
+        self.ids = DecisionIds(book, Kind.EXTERNAL, symbols)
         times = [tick.at_ns for tick in ticks]
         days = [tick.session for tick in ticks]
         self._rows = rows
@@ -244,17 +241,16 @@ class ExternalPredictions:
     def _columns(
         self, taken: list[tuple[int, int, int, ExternalSignal]], first: int, volatility: Floats
     ) -> Signals:
-        rows, ids = np.zeros(len(taken), SIGNAL), []
+        rows = np.zeros(len(taken), SIGNAL)
         for row, (tick, symbol, as_of_ns, signal) in zip(rows, taken, strict=True):
             row["symbol"], row["as_of_ns"], row["value"] = symbol, as_of_ns, signal.value
             row["reference_price"], row["limit_price"] = signal.reference_price, signal.limit_price
             row["volatility"] = volatility[tick - first, symbol]
-            ids.append(decision_id(self._book, Kind.EXTERNAL, signal.symbol, f"replay:{as_of_ns}"))
         ticks = np.array([tick - first for tick, *_ in taken], dtype=np.int64)
-        return Signals(rows, ticks, ids, np.full(len(taken), nan))
+        return Signals(rows, ticks, np.full(len(taken), nan))
 
 
-_NONE = Signals(np.zeros(0, SIGNAL), np.zeros(0, np.int64), [], np.zeros(0))
+_NONE = Signals(np.zeros(0, SIGNAL), np.zeros(0, np.int64), np.zeros(0))
 
 
 def _stamp(

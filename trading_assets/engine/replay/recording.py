@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import State
 from trading_assets.core.walk_columns import Ended, OrderState
+from trading_assets.engine.replay.decision_ids import SELECT_WITH_IDS
 from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.predictions import Signals
@@ -73,7 +74,7 @@ class Recording:
         self.uncommitted = 0
 
     def _hand_over(self) -> None:
-        self._writer.insert(self._pending)
+        self._writer.insert(self._pending, {"signals": SELECT_WITH_IDS})
         self._pending, self._rows = {}, 0
 
     def _add(self, table: str, session: date, columns: Columns) -> None:
@@ -107,7 +108,8 @@ def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: NDArray[np.
         "reference_price": _known(rows["reference_price"]),
         "limit_price": _known(rows["limit_price"]),
         "score": _known(signals.scores),
-        "decision_id": pa.array(signals.decision_ids, pa.string()),
+        "begun": _among(pa.array(sheet.ids.begun), rows["symbol"].astype(np.int32)),
+        "ended": _repeated(sheet.ids.ended, len(rows)),
         "outcome": _among(_OUTCOMES, outcomes, outcomes == Outcome.NONE),
     }
 

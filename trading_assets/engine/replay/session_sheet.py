@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trading_assets.core.orders import Kind, decision_id
 from trading_assets.core.walk_columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, OrderState, Sheet
 from trading_assets.engine.replay.book import Delisting
-from trading_assets.engine.replay.decision_ids import client_order_ids
+from trading_assets.engine.replay.decision_ids import DecisionIds, client_order_ids
 from trading_assets.engine.replay.predictions import Signals
 
 Rows = NDArray[np.void]
@@ -32,6 +32,7 @@ class SessionSheet:
     close_ns: int
     symbols: tuple[str, ...]
     kind: Kind
+    ids: DecisionIds
     day: Day
     signals: Signals
     superseded: Signals
@@ -76,8 +77,11 @@ class SessionSheet:
             for row, symbol in enumerate(self.symbols)
             if stopped[row]
         }
-        names = self.signals.decision_ids
-        return [names[d] if d >= 0 else stops[d] for d in self.orders["decision"].tolist()]
+        decisions, of_each = np.unique(self.orders["decision"], return_inverse=True)
+        taken = self.signals.rows[decisions[decisions >= 0]]
+        found = [stops[d] for d in decisions[decisions < 0].tolist()]
+        found += self.ids.at(taken["symbol"], taken["as_of_ns"])
+        return [found[at] for at in of_each.tolist()]
 
     @cached_property
     def client_ids(self) -> list[str]:

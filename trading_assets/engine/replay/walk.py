@@ -99,6 +99,7 @@ class Walk:
             close_ns=self._sessions.close_ns(session),
             symbols=days.symbols,
             kind=self._signals.kind,
+            ids=self._signals.ids,
             day=days.day(session),
             signals=signals,
             superseded=superseded,
