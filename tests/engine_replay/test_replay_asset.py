@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from trading_assets.definitions import build_definitions
+from trading_assets.defs import assets_replay
 from trading_assets.defs.assets_replay import replay
 from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.engine.replay import ModelSignals
@@ -118,6 +120,14 @@ def test_a_range_is_one_run_with_a_figure_for_each_session(place: Place) -> None
     assert found.keys() == {str(group) for group in DESCRIPTION}
     assert found["limits"].passed
     assert found["limits"].metadata["sessions"].value == len(days)
+
+
+def test_the_runs_log_says_how_far_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets_replay, "PROGRESS_EVERY", 4)
+    result = place.run("2012-07-02", "2012-07-13", name="july")
+    said = [entry.user_message for entry in place.instance.all_logs(result.run_id)]
+    paces = [re.fullmatch(r"(\d) of 9 sessions replayed, [\d,]+ rows/s, \d+ s left", line) for line in said]
+    assert [pace[1] for pace in paces if pace] == ["4", "8", "9"]
 
 
 def test_the_checks_name_the_failing_sessions(place: Place) -> None:
