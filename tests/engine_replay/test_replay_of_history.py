@@ -13,6 +13,7 @@ import pytest
 
 from trading_assets.config import Settings
 from trading_assets.engine.replay import ModelSignals, ReplaySpec, run, tape
+from trading_assets.errors import InvalidInput
 from trading_assets.market.bars import Bars, Interval
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -28,18 +29,23 @@ HALF_DAY = date(2012, 11, 23)
 TABLES = ("signals", "verdicts", "orders", "fills", "positions", "equity")
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A desk whose history has received the bundle's bars up to the last of the days."""
-    data_dir = tmp_path_factory.mktemp("desk")
+def receive(data_dir: Path, after: date, last: date) -> None:
+    """Have the desk's history receive the bundle's bars of after < session ≤ last."""
     history, bundle = History(data_dir / "history.duckdb"), BundledTape()
     for symbol in SYMBOLS:
         bars = list(_stored(symbol, Interval.DAY, bundle.daily(symbol)))
         for day in DAYS:
             bars += _stored(symbol, Interval.MINUTE, bundle.minutes(symbol, day))
-        history.append("bars", [bar.row() for bar in bars if bar.session <= DAYS[-1]])
+        history.append("bars", [bar.row() for bar in bars if after < bar.session <= last])
     actions = [action for symbol in SYMBOLS for action in bundle.actions(symbol)]
     append_actions(history, actions, received_ns=1, source="bundled")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A desk whose history has received the bundle's bars up to the last of the days."""
+    data_dir = tmp_path_factory.mktemp("desk")
+    receive(data_dir, date.min, DAYS[-1])
     return data_dir
 
 
@@ -100,3 +106,44 @@ def test_an_intraday_replay_of_the_history_session_by_session_is_the_range_at_on
     for number, day in enumerate(DAYS):
         run(settings(stored), replace(whole, first=day, last=day, continues=number > 0))
     assert contents(stored, "parts") == of_the_bundle
+
+
+def test_a_replay_goes_on_day_by_day_as_the_history_grows(
+    tmp_path: Path, small_model: ModelSignals, of_the_bundle: dict[str, str]
+) -> None:
+    before = date.min
+    for day in DAYS:
+        receive(tmp_path, before, day)
+        goes_on = replace(spec(small_model, "history", "grown"), first=day, last=day, continues=day > DAYS[0])
+        run(settings(tmp_path), goes_on)
+        before = day
+    assert contents(tmp_path, "grown") == of_the_bundle
+
+
+CORRECTIONS = {
+    "a minute's close": """
+        INSERT INTO bars BY NAME
+        SELECT * REPLACE (version + 1 AS version, close * 1.001 AS close) FROM bars
+        WHERE "interval" = '1m' AND session = DATE '2012-11-20' ORDER BY start_ns LIMIT 1""",
+    "a minute that was missing": """
+        INSERT INTO bars BY NAME
+        SELECT * REPLACE (start_ns + 60_000_000_000 AS start_ns) FROM bars
+        WHERE "interval" = '1m' AND session = DATE '2012-11-20' ORDER BY start_ns DESC LIMIT 1""",
+    "a day's high": """
+        UPDATE bars SET high = high * 1.001
+        WHERE "interval" = '1d' AND session = DATE '2012-10-02' AND symbol = 'IBM'""",
+    "a split": "INSERT INTO corporate_actions VALUES ('IBM', DATE '2012-11-20', 2.0, 0.0, 2, 'late')",
+}
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_a_replay_does_not_go_on_after_bars_that_were_corrected(
+    tmp_path: Path, small_model: ModelSignals, correction: str
+) -> None:
+    receive(tmp_path, date.min, DAYS[1])
+    part = replace(spec(small_model, "history", "part"), last=DAYS[0])
+    run(settings(tmp_path), part)
+    with History(tmp_path / "history.duckdb").writing() as connection:
+        connection.execute(CORRECTIONS[correction])
+    with pytest.raises(InvalidInput, match="not those that it was made with"):
+        run(settings(tmp_path), replace(part, first=DAYS[1], last=DAYS[1], continues=True))

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dying_replay import DAYS, DIES_AFTER, settings, spec
+from dying_replay import DAYS, DIES_AFTER, SYMBOLS, settings, spec
 
-from trading_assets.engine.replay import ReplaySpec, run
+from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run
 from trading_assets.engine.replay.range_run import Pace
 from trading_assets.errors import InvalidInput
+from trading_assets.market.sessions import Sessions
 
 TABLES = ("signals", "verdicts", "orders", "fills", "positions", "equity", "checks")
+AFTER = Sessions().next(DAYS[-1])
 DYING = Path(__file__).with_name("dying_replay.py")
 PLAIN = """
 import sys
@@ -77,6 +79,20 @@ def test_session_by_session_is_the_range_at_once(at_once: Path, tmp_path: Path) 
         report = run(settings(tmp_path), replace(spec(), first=day, last=day, continues=number > 0))
     assert [result.session for result in report.sessions] == list(DAYS)
     assert contents(tmp_path) == contents(at_once)
+
+
+def test_signals_may_come_as_the_replay_goes_on(at_once: Path, tmp_path: Path) -> None:
+    whole = spec()
+    assert isinstance(whole.source, ExternalSignals)
+    for number, day in enumerate(DAYS):
+        told = tuple(signal for signal in whole.source.signals if signal.at <= day)  # type: ignore[operator]
+        part = replace(whole, source=ExternalSignals(told), first=day, last=day, continues=number > 0)
+        run(settings(tmp_path), part)
+    assert contents(tmp_path) == contents(at_once)
+    late = ExternalSignal(SYMBOLS[0], 0.3, DAYS[1])
+    changed = replace(part, source=ExternalSignals((late, *told)), first=AFTER, last=AFTER)
+    with pytest.raises(InvalidInput, match="not those that it was made with"):
+        run(settings(tmp_path), changed)
 
 
 def test_a_replay_goes_on_only_where_one_of_its_kind_ended(tmp_path: Path) -> None:

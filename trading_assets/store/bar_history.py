@@ -41,6 +41,13 @@ _VERSIONS = """
 SELECT symbol, start_ns, available_at_ns, received_at_ns, version, open, high, low, close, volume
 FROM bars WHERE "interval" = ? AND start_ns >= ? AND start_ns < ? AND received_at_ns <= ?
 """
+_MINUTES_DIGEST = """
+SELECT
+    count(*) || ' ' || coalesce(sum(hash(symbol, start_ns, version, open, high, low, close, volume)), 0)
+    AS digest
+FROM bars
+WHERE "interval" = '1m' AND session BETWEEN ? AND ? AND received_at_ns <= ? AND list_contains(?, symbol)
+"""
 _LAST_RECEIPT = "SELECT coalesce(max(received_at_ns), 0) AS newest FROM bars"
 # Derived bars know their future: they are never trained on.
 _RECORDED = """
@@ -224,6 +231,15 @@ def newest_bars(
 def last_receipt(history: History) -> int:
     """When the newest bar was received; 0: there is none."""
     return int(history.query(_LAST_RECEIPT)["newest"][0].as_py())
+
+
+def minutes_digest(
+    history: History, symbols: Sequence[str], first: date, last: date, *, as_of_ns: int
+) -> str:
+    """A text that is another one where a minute bar of first ≤ session ≤ last, received by then, is another,
+    in whatever order the table has them."""
+    parameters = [first, last, as_of_ns, list(symbols)]
+    return str(history.query(_MINUTES_DIGEST, parameters)["digest"][0].as_py())
 
 
 def newest_bars_between(

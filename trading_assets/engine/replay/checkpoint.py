@@ -25,8 +25,10 @@ from trading_assets.core.words import Limits
 from trading_assets.engine.replay.report import SessionResult
 from trading_assets.engine.replay.risk import HaltEvent
 from trading_assets.engine.replay.spec import ModelSignals, ReplaySpec
+from trading_assets.engine.replay.tape import HistoryTape
 from trading_assets.engine.replay.walk import Progress
 from trading_assets.market.bars import Tape
+from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 
 _SOURCES = ("core", "engine/replay", "features", "market")
@@ -97,9 +99,17 @@ def stored(path: Path) -> Checkpoint | None:
 
 
 def fingerprint(
-    settings: Settings, spec: ReplaySpec, limits: Limits, tape: Tape, symbols: Sequence[str]
+    settings: Settings,
+    spec: ReplaySpec,
+    limits: Limits,
+    tape: Tape,
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    last_tick_ns: int,
 ) -> str:
-    """A hash of all that the rows of a replay depend on but its range: spec, limits, signals, bars, code."""
+    """A hash of all that the rows of a replay of the sessions first … last depend on: spec, limits, signals
+    up to its last tick, bars up to its last close, code. What comes after them changes nothing."""
     digest = hashlib.sha256()
     named = {
         name: getattr(spec, name)
@@ -112,14 +122,27 @@ def fingerprint(
         for path in (spec.source.model_path, spec.source.features_path):
             digest.update(path.read_bytes())
     else:
-        digest.update(repr(spec.source.signals).encode())
+        told = [signal for signal in spec.source.signals if _is_by(signal.at, last, last_tick_ns)]
+        digest.update(repr(told).encode())
+    close_ns = Sessions().close_ns(last)
     for symbol in symbols:
+        bars = tape.daily(symbol)
+        known = int(np.searchsorted(bars.end_ns, close_ns, side="right"))
         digest.update(symbol.encode())
-        for column in tape.daily(symbol):
-            digest.update(np.ascontiguousarray(column).tobytes())
-        digest.update(repr(tape.actions(symbol)).encode())
+        for column in bars:
+            digest.update(np.ascontiguousarray(column[:known]).tobytes())
+        has_last = known > 0 and bars.end_ns[known - 1] == close_ns
+        is_gone = not has_last and known == len(bars.end_ns)  # no bar of the last session, and none after it
+        actions = [action for action in tape.actions(symbol) if action.ex_date <= last]
+        digest.update(repr((is_gone, actions)).encode())
+    if isinstance(tape, HistoryTape) and not spec.daily:
+        digest.update(tape.minutes_digest(first, last).encode())
     digest.update(_code().encode())
     return digest.hexdigest()
+
+
+def _is_by(at: date | int, last: date, last_tick_ns: int) -> bool:
+    return at <= last if isinstance(at, date) else at <= last_tick_ns
 
 
 @cache

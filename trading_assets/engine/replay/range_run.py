@@ -62,7 +62,7 @@ def replay_range(
     tape = open_tape(History(data_dir / "history.duckdb"), symbols, spec.bars, days, intraday=intraday)
     since_ns = None
     if spec.continues:  # what the last tick before the range did not take is the range's
-        since_ns = _ticks(spec, limits, sessions, [sessions.previous(days[0])])[-1].at_ns + 1
+        since_ns = _last_tick_ns(spec, limits, sessions, sessions.previous(days[0])) + 1
     signals = predictions(
         spec.source, spec.book, tape, symbols, ticks, sessions, intraday=intraday, since_ns=since_ns
     )
@@ -70,11 +70,16 @@ def replay_range(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     place, making = directory / f"{spec.name}.duckdb", directory / f".{spec.name}.duckdb"
     with _alone(directory / f".{spec.name}.lock", spec):
-        made_of = fingerprint(settings, spec, limits, tape, symbols)
+
+        def made_of(first: date, last: date) -> str:
+            last_tick_ns = _last_tick_ns(spec, limits, sessions, last)
+            return fingerprint(settings, spec, limits, tape, symbols, first, last, last_tick_ns)
+
         checkpoint = _begun(spec, sessions, days, made_of, place, making)
-        book, found = Book.opened(len(symbols), float(spec.cash_usd)), Progress()
+        book, found, first = Book.opened(len(symbols), float(spec.cash_usd)), Progress(), days[0]
         if checkpoint is not None:
             book, found = checkpoint.restored()
+            first = checkpoint.first
             log.info("replay goes on", book=spec.book, after=str(checkpoint.session))
         with FileWriter(History(making)) as writer:
             walk = Walk(
@@ -89,7 +94,7 @@ def replay_range(
                 found,
             )
             left = [day for day in days if checkpoint is None or day > checkpoint.session]
-            _walk_days(walk, left, len(days), ticks, made_of, spec, progress)
+            _walk_days(walk, left, len(days), ticks, made_of(first, days[-1]), spec, progress)
         report = ReplayReport(
             spec=spec,
             book=spec.book,
@@ -155,25 +160,26 @@ def _begun(
     spec: ReplaySpec,
     sessions: Sessions,
     days: Sequence[date],
-    made_of: str,
+    made_of: Callable[[date, date], str],
     place: Path,
     making: Path,
 ) -> Checkpoint | None:
     """Where to go on: in the file that a run of the same spec left when it died, or behind the replay that
     `spec.continues` names. None: from the beginning.
 
+    made_of: `fingerprint` of the sessions from one to another, as it is now
     Raises InvalidInput where there is nothing that could be continued.
     """
     died = stored(making)
-    if died is not None and died.made_of == made_of and died.last == spec.last:
+    if died is not None and died.last == spec.last and died.session >= days[0]:
         begins = died.first < days[0] if spec.continues else died.first == days[0]
-        if begins and died.session >= days[0]:
+        if begins and died.made_of == made_of(died.first, days[-1]):
             return died
     making.unlink(missing_ok=True)
     if not spec.continues:
         return None
     before, ended = sessions.previous(days[0]), stored(place)
-    if ended is None or ended.session != before or ended.made_of != made_of:
+    if ended is None or ended.session != before or ended.made_of != made_of(ended.first, before):
         raise InvalidInput(
             "nothing to go on with"
             if ended is None
@@ -203,14 +209,16 @@ def _alone(path: Path, spec: ReplaySpec) -> Iterator[None]:
         yield
 
 
+def _last_tick_ns(spec: ReplaySpec, limits: Limits, sessions: Sessions, day: date) -> int:
+    """That of the session, or of one before it where it has none."""
+    while not (ticks := _ticks_of(spec, limits, sessions, [day])):
+        day = sessions.previous(day)
+    return ticks[-1].at_ns
+
+
 def _ticks(spec: ReplaySpec, limits: Limits, sessions: Sessions, days: Sequence[date]) -> list[Tick]:
     """Every decision time of the range. Raises InvalidInput where there is none."""
-    if spec.daily:
-        after_open_ns = int(limits.no_entry_seconds_after_open * NS) + NS
-        ticks = [Tick(day, sessions.open_ns(day) + after_open_ns) for day in days]
-        ticks = [tick for tick in ticks if tick.at_ns < sessions.close_ns(tick.session)]
-    else:
-        ticks = [Tick(day, at_ns) for day in days for at_ns in sessions.ticks(day, spec.minutes)]
+    ticks = _ticks_of(spec, limits, sessions, days)
     if not ticks:
         raise InvalidInput(
             f"no tick from {spec.first} to {spec.last}",
@@ -218,3 +226,11 @@ def _ticks(spec: ReplaySpec, limits: Limits, sessions: Sessions, days: Sequence[
             remedy="Give a range with a session, and ticks closer to each other than a session is long.",
         )
     return ticks
+
+
+def _ticks_of(spec: ReplaySpec, limits: Limits, sessions: Sessions, days: Sequence[date]) -> list[Tick]:
+    if not spec.daily:
+        return [Tick(day, at_ns) for day in days for at_ns in sessions.ticks(day, spec.minutes)]
+    after_open_ns = int(limits.no_entry_seconds_after_open * NS) + NS
+    ticks = [Tick(day, sessions.open_ns(day) + after_open_ns) for day in days]
+    return [tick for tick in ticks if tick.at_ns < sessions.close_ns(tick.session)]

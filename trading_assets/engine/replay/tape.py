@@ -22,7 +22,13 @@ from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.minute_order import by_session
 from trading_assets.market.sessions import Sessions
-from trading_assets.store.bar_history import actions_until, last_receipt, newest_bars, newest_bars_between
+from trading_assets.store.bar_history import (
+    actions_until,
+    last_receipt,
+    minutes_digest,
+    newest_bars,
+    newest_bars_between,
+)
 from trading_assets.store.history import History
 
 EVER_NS = np.iinfo(np.int64).max
@@ -92,6 +98,10 @@ class HistoryTape:
             begin = number - number % self._at_once
             self._block = self._read(begin, min(begin + self._at_once, len(self._days)))
         return self._block.session(number)
+
+    def minutes_digest(self, first: date, last: date) -> str:
+        """What differs where a minute bar of the sessions first … last does. 10⁷ take 0.1 s to 0.4 s."""
+        return minutes_digest(self._history, self._symbols, first, last, as_of_ns=self._as_of_ns)
 
     def _read(self, begin: int, end: int) -> _Block:
         opens, closes = Sessions().hours(list(self._days)[begin:end])
