@@ -111,7 +111,7 @@ def _tick(ground: Ground, tick_ns: int, chance: random.Random) -> str:
     try:
         with ground.desk() as desk:
             # without the broker's clock a signal would bear the time of the tick before
-            for symbol in chance.sample(SYMBOLS, 2) if desk.clock.synced else ():
+            for symbol in chance.sample(SYMBOLS, 2) if desk.clock.sync() else ():
                 quote = desk.broker.quotes([symbol])[symbol]
                 if quote.bid is not None and quote.ask is not None:
                     value = chance.choice([1.0, 0.6, -1.0])

@@ -64,7 +64,7 @@ class Desk:
         *,
         connect: Connect | None = None,
     ) -> Desk:
-        """Open journal, history and broker for the configured account.
+        """Open journal, history and broker for the configured account. No clock is read: `begin` does.
 
         Raises InvalidInput (keys, mode), BookUnknown (the broker was never reached), and what the
         journal raises when its file cannot be used. A broker out of reach is no error once the
