@@ -51,8 +51,27 @@ def one_round(made: Market, minutes: int) -> dict[str, Any]:
     half = ran("whole.py", made.config_path, made.first, made.middle, *every)
     whole = ran("whole.py", made.config_path, made.first, made.last, *every)
     parts = ran("parts.py", made.config_path, made.first, made.last, whole["history"], *every)
-    session = ran("whole.py", made.config_path, made.first, made.first, *every)
+    session = one_session(made, minutes)
     return {"half": half, "whole": whole, "parts": parts, "session": session}
+
+
+def one_session(made: Market, minutes: int) -> dict[str, float]:
+    """A replay of the first session alone, as a person types it: wall seconds until its page is written, the
+    process's own start and end with it."""
+    given = {
+        "--from": made.first,
+        "--to": made.first,
+        "--config": made.config_path,
+        "--bars": "history",
+        "--interval": minutes,
+        "--cash": 1_000_000,
+        "--name": "one-session",
+    }
+    words = [str(word) for pair in given.items() for word in pair]
+    command = [sys.executable, "-m", "trading_assets.cli", "replay", *words]
+    began = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return {"process_wall_seconds": time.perf_counter() - began}
 
 
 def ratios(found: dict[str, Any], rows: int, rows_of_half: int) -> dict[str, float]:
@@ -68,7 +87,7 @@ def ratios(found: dict[str, Any], rows: int, rows_of_half: int) -> dict[str, flo
         "rows a second": rows / whole["wall_seconds"],
         "rows a CPU second": rows / whole["cpu_seconds"],
         "peak MiB": whole["peak_rss_bytes"] / MIB,
-        "one session, process start to end, s": found["session"]["process_wall_seconds"],
+        "one session, typed to done, s": found["session"]["process_wall_seconds"],
         **{f"{part}, s": spent[1] for part, spent in parts.items()},
         "whole, s": whole["wall_seconds"],
         "whole, CPU s": whole["cpu_seconds"],
@@ -94,7 +113,7 @@ def report(rounds: list[dict[str, float]], peer: float | None) -> dict[str, list
         "whole / parts": f"at most {MOST_OF_PARTS}",
         "whole / half": f"at most {MOST_OF_HALF} for twice the rows",
         "peak MiB": f"below {MOST_MIB}",
-        "one session, process start to end, s": f"begins within {MOST_START_SECONDS:g}",
+        "one session, typed to done, s": f"begins within {MOST_START_SECONDS:g}",
         "times the peer": f"at least {TIMES_THE_PEER:g}",
     }
     for name, values in figures.items():

@@ -8,47 +8,72 @@ import pyarrow as pa
 import pytest
 
 from trading_assets.core.orders import Kind, client_order_id, decision_id
-from trading_assets.engine.replay.decision_ids import SELECT_WITH_IDS, DecisionIds, client_order_ids
+from trading_assets.engine.replay.decision_ids import (
+    SELECT_SIGNALS,
+    SELECT_VERDICTS,
+    DecisionIds,
+    client_order_ids,
+)
 
 SYMBOLS = ("AAPL", "BRK.B", "IBM")
-
-
 BOOKS = ["replay:a", "replay:" + "x" * 64, 'replay:é"\\']
-SYMBOL = np.array([2, 0, 1, 1])
-AT_NS = np.array([1_341_235_800_000_000_000, 1, 0, 1_341_235_800_000_000_001])
+NUMBER = np.array([2, 0, 1, 1, 3, 5, 4])  # from the number of symbols on: their stops
+AT_NS = np.array(
+    [1_341_235_800_000_000_000, 1, 0, 1_341_235_800_000_000_001, 0, 3, 1_341_235_800_000_000_000]
+)
 
 
 def one_by_one(book: str, kind: Kind) -> list[str]:
-    """The live desk's: a model's decision is named by its tick, one from outside by its producer's id."""
-    pairs = zip(SYMBOL.tolist(), AT_NS.tolist(), strict=True)
-    return [
-        decision_id(book, kind, SYMBOLS[row], stamp if kind is Kind.MODEL else f"replay:{stamp}")
-        for row, stamp in pairs
-    ]
+    """The live desk's: a model's decision is named by its tick, one from outside by its producer's id, a stop
+    by its time."""
+
+    def named(number: int, stamp: int) -> str:
+        if number >= len(SYMBOLS):
+            return decision_id(book, Kind.STOP, SYMBOLS[number - len(SYMBOLS)], stamp)
+        return decision_id(book, kind, SYMBOLS[number], stamp if kind is Kind.MODEL else f"replay:{stamp}")
+
+    return [named(*decided) for decided in zip(NUMBER.tolist(), AT_NS.tolist(), strict=True)]
+
+
+def made_by_duckdb(ids: DecisionIds, selected: str, **columns: list[int]) -> pa.Table:
+    named = {
+        "begun": [ids.begun[number] for number in NUMBER],
+        "decided_ns": AT_NS,
+        "ended": [ids.ended[number] for number in NUMBER],
+    }
+    with duckdb.connect() as connection:
+        connection.register("incoming", pa.table(named | columns))
+        return connection.execute(f"SELECT {selected} FROM incoming").to_arrow_table()
 
 
 @pytest.mark.parametrize("kind", [Kind.MODEL, Kind.EXTERNAL])
 @pytest.mark.parametrize("book", BOOKS)
 def test_decisions_at_a_time_have_the_ids_of_the_live_desk(book: str, kind: Kind) -> None:
-    assert DecisionIds(book, kind, SYMBOLS).at(SYMBOL, AT_NS) == one_by_one(book, kind)
+    assert DecisionIds(book, kind, SYMBOLS).at(NUMBER, AT_NS) == one_by_one(book, kind)
 
 
 @pytest.mark.parametrize("kind", [Kind.MODEL, Kind.EXTERNAL])
 @pytest.mark.parametrize("book", BOOKS)
-def test_duckdb_makes_the_same_ids(book: str, kind: Kind) -> None:
-    ids = DecisionIds(book, kind, SYMBOLS)
-    incoming = pa.table(
-        {
-            "begun": [ids.begun[row] for row in SYMBOL],
-            "as_of_ns": AT_NS,
-            "ended": [ids.ended] * len(SYMBOL),
-        }
-    )
-    with duckdb.connect() as connection:
-        connection.register("incoming", incoming)
-        found = connection.execute(f"SELECT {SELECT_WITH_IDS} FROM incoming").to_arrow_table()
+def test_duckdb_makes_the_same_ids_of_signals(book: str, kind: Kind) -> None:
+    found = made_by_duckdb(DecisionIds(book, kind, SYMBOLS), SELECT_SIGNALS, as_of_ns=AT_NS.tolist())
     assert found.column_names == ["as_of_ns", "decision_id"]
     assert found["decision_id"].to_pylist() == one_by_one(book, kind)
+
+
+@pytest.mark.parametrize("kind", [Kind.MODEL, Kind.EXTERNAL])
+@pytest.mark.parametrize("book", BOOKS)
+def test_duckdb_makes_the_same_ids_of_verdicts(book: str, kind: Kind) -> None:
+    orders = {
+        "side": [1, -1, 1, -1, -1, -1, -1],
+        "slice": [0, 1, 12, 0, 3, 0, 100],
+        "attempt": [1, 2, 1, 11, 1, 1, 3],
+    }
+    found = made_by_duckdb(DecisionIds(book, kind, SYMBOLS), SELECT_VERDICTS, **orders)
+    assert found.column_names == ["side", "decision_id", "client_order_id"]
+    decided = one_by_one(book, kind)
+    assert found["decision_id"].to_pylist() == decided
+    wanted = [client_order_id(*order) for order in zip(decided, *orders.values(), strict=True)]
+    assert found["client_order_id"].to_pylist() == wanted
 
 
 def test_orders_have_the_ids_of_the_live_desk() -> None:

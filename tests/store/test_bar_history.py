@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.store import bar_history
 from trading_assets.store.bar_history import (
     StoredBar,
     actions_until,
@@ -107,7 +108,7 @@ def test_a_split_and_a_dividend_of_one_day_are_both_kept(history: History) -> No
 
 @pytest.mark.parametrize("imported", [True, False])
 def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
-    history: History, imported: bool
+    history: History, imported: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = np.random.default_rng(3)
 
@@ -115,19 +116,23 @@ def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
         close = float(random.integers(10, 99))
         return bar(symbol, start, close, version=version, received_at_ns=version).row()
 
-    if imported:  # symbol by symbol, each bar once
-        history.append("bars", [row(symbol, start, 1) for symbol in ("AAPL", "IBM") for start in range(40)])
+    if imported:  # symbol by symbol, each bar once, in several parts
+        monkeypatch.setattr(bar_history, "ROWS_OF_A_PART", 2048)
+        history.append("bars", [row(symbol, at, 1) for symbol in ("AAPL", "IBM") for at in range(1500)])
     else:  # symbols and versions mixed up, as they come live
         for version, every in ((1, 1), (2, 3)):
             starts = random.permutation(np.arange(0, 40, every)).tolist()
             history.append(
                 "bars", [row(symbol, start, version) for start in starts for symbol in ("IBM", "AAPL", "XYZ")]
             )
-    symbols = ("AAPL", "FB", "IBM")
-    number, found = newest_bars_between(history, symbols, Interval.DAY, 5, 30, as_of_ns=99)
-    single = newest_bars(history, symbols, Interval.DAY, since_ns=5, as_of_ns=99)
+    symbols, last = ("AAPL", "FB", "IBM"), 1490 if imported else 30
+    parts = newest_bars_between(history, symbols, Interval.DAY, 5, last, as_of_ns=9999)
+    assert len(parts) == (2 if imported else 1)
+    number = np.concatenate([part.symbol for part in parts])
+    found = [np.concatenate(column) for column in zip(*(part.bars for part in parts), strict=True)]
+    single = newest_bars(history, symbols, Interval.DAY, since_ns=5, as_of_ns=9999)
     for row, symbol in enumerate(symbols):
-        expected = single[symbol].start_ns < 30
+        expected = single[symbol].start_ns < last
         for column, of_symbol in zip(found, single[symbol], strict=True):
             assert column[number == row].tolist() == of_symbol[expected].tolist()
-    assert sorted(number.tolist()) == [0] * 25 + [2] * 25
+    assert sorted(number.tolist()) == [0] * (last - 5) + [2] * (last - 5)

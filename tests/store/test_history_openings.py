@@ -179,3 +179,14 @@ def test_while_it_is_held_another_process_waits_and_is_told_who_holds_it(tmp_pat
     command = [sys.executable, "-c", script, str(path), str(os.getpid())]
     with History(path).held():
         assert subprocess.run(command).returncode == 0
+
+
+def test_one_thread_of_a_transaction_is_given_back_after_its_commit(history: History) -> None:
+    threads = "SELECT current_setting('threads') AS threads"
+    before = history.query(threads)
+    with history.writing(one_thread=True) as connection:
+        assert connection.execute(threads).fetchall() == [(1,)]
+    assert history.query(threads) == before
+    with history.held(), history.writing(one_thread=True) as connection:
+        assert connection.execute(threads).fetchall() == [(1,)]
+    assert history.query(threads) == before

@@ -1,9 +1,14 @@
 """Millions of minute bars put into the order in which a replay goes through them.
 
-Compiled: sorting them costs several times what reading them does. Times are UTC nanoseconds.
+Compiled: sorting them costs several times what reading them does. They come in parts, as a reader gives them;
+nothing is copied on the way. Times are UTC nanoseconds.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +18,37 @@ from trading_assets.core.walk_columns import MINUTE_BAR
 from trading_assets.market.bars import Bars
 
 
+class NumberedBars(NamedTuple):
+    """Bars of several symbols, each with its symbol's number; one of no symbol has −1."""
+
+    symbol: NDArray[np.int32]
+    bars: Bars
+
+    @classmethod
+    def of(cls, symbol: NDArray[np.int32], bars: Bars) -> NumberedBars:
+        """Views that cannot be written to, as those of a reader are: code is compiled for one kind only."""
+        return cls(_fixed(symbol), Bars(*map(_fixed, bars)))
+
+
+def _fixed(column: NDArray[Any]) -> NDArray[Any]:
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+def ascend(parts: Sequence[NumberedBars]) -> bool:
+    """Whether the rows of all parts, one after the other, are ascending by symbol's number (none below 0),
+    then start, and no two are of the same bar."""
+    filled = [part for part in parts if len(part.symbol)]
+    ends = [
+        (part.symbol[0], part.bars.start_ns[0], part.symbol[-1], part.bars.start_ns[-1]) for part in filled
+    ]
+    follow = all(before[2:] < after[:2] for before, after in pairwise(ends))
+    return follow and all(_ascends(part.symbol, part.bars.start_ns) for part in filled)
+
+
 @compiled
-def ascends(symbol: NDArray[np.int32], start_ns: NDArray[np.int64]) -> bool:
-    """Whether rows are ascending by symbol's number (none below 0), then start, and no two are of the same
-    bar."""
+def _ascends(symbol: NDArray[np.int32], start_ns: NDArray[np.int64]) -> bool:
     for row in range(len(symbol)):
         if symbol[row] < 0:
             return False
@@ -29,24 +61,23 @@ def ascends(symbol: NDArray[np.int32], start_ns: NDArray[np.int64]) -> bool:
 
 
 def by_session(
-    symbol: NDArray[np.int32],
-    bars: Bars,
-    opens: NDArray[np.int64],
-    closes: NDArray[np.int64],
-    symbols: int,
+    parts: Sequence[NumberedBars], opens: NDArray[np.int64], closes: NDArray[np.int64], symbols: int
 ) -> tuple[NDArray[np.int64], NDArray[np.void], NDArray[np.float64]]:
     """Bars by session, symbol and time, those outside regular hours left out.
 
-    symbol, bars:  ascending by symbol's number (0 … symbols − 1) and start, none before the first open
+    parts:         that `ascend`, symbols 0 … symbols − 1, none before the first open
     opens, closes: int64[sessions]
     Returns (first, rows, volume): those of session s and symbol i are rows first[k] … first[k + 1] − 1 with
     k = s · symbols + i; rows of core.walk_columns.MINUTE_BAR.
     """
-    place = np.empty(len(symbol), np.int64)
     first = np.zeros(len(opens) * symbols + 1, np.int64)
-    _count(symbol, bars.start_ns, opens, closes, symbols, place, first)
-    rows, volume = np.empty(first[-1], MINUTE_BAR), np.empty(first[-1])
-    _put(place, first[:-1].copy(), *bars, rows, volume)
+    places = [np.empty(len(part.symbol), np.int64) for part in parts]
+    for (symbol, bars), place in zip(parts, places, strict=True):
+        _count(symbol, bars.start_ns, opens, closes, symbols, place, first)
+    np.cumsum(first, out=first)
+    rows, volume, next_row = np.empty(first[-1], MINUTE_BAR), np.empty(first[-1]), first[:-1].copy()
+    for (_, bars), place in zip(parts, places, strict=True):
+        _put(place, next_row, *bars, rows, volume)
     return first, rows, volume
 
 
@@ -60,7 +91,7 @@ def _count(
     place: NDArray[np.int64],
     first: NDArray[np.int64],
 ) -> None:
-    """Where each bar belongs, −1: nowhere; and where each place begins."""
+    """Where each bar belongs, −1: nowhere; and how many belong before what follows each place."""
     session = 0
     for row in range(len(symbol)):
         if row > 0 and symbol[row] != symbol[row - 1]:
@@ -71,8 +102,6 @@ def _count(
         if start_ns[row] < closes[session]:
             place[row] = session * symbols + symbol[row]
             first[place[row] + 1] += 1
-    for at in range(1, len(first)):
-        first[at] += first[at - 1]
 
 
 @compiled

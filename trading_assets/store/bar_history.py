@@ -17,10 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
-from trading_assets.market.minute_order import ascends
+from trading_assets.market.minute_order import NumberedBars, ascend
 from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
+ROWS_OF_A_PART = 500_000
 VALUES = ("open", "high", "low", "close", "volume")
 
 _NEWEST = """
@@ -250,22 +251,26 @@ def newest_bars_between(
     end_ns: int,
     *,
     as_of_ns: int,
-) -> tuple[NDArray[np.int32], Bars]:
-    """What `newest_bars` gives for first ≤ start < end, in one table: each bar's symbol as its number in
-    `symbols`, and the bars, ascending by symbol and start. For many rows: 10⁶ take a tenth of a second, three
-    where the table has them in another order or in several versions."""
+) -> list[NumberedBars]:
+    """What `newest_bars` gives for first ≤ start < end, all symbols together: each bar with its symbol's
+    number in `symbols`, ascending by symbol and start over the parts. For many rows: 10⁶ take a tenth of a
+    second, three where the table has them in another order or in several versions."""
     parameters = [str(interval), first_ns, end_ns, as_of_ns]
     with history.reading() as connection, one_thread(connection):
-        columns = connection.execute(_MANY, [list(symbols), *parameters]).fetchnumpy().values()
-        number, *values = (np.ma.filled(column, np.nan) for column in columns)
-        if ascends(number, values[0]):
-            return number, Bars(*values)
-        del columns, number, values
+        reader = connection.execute(_MANY, [list(symbols), *parameters]).to_arrow_reader(ROWS_OF_A_PART)
+        parts = [_numbered(*(column.to_numpy(zero_copy_only=False) for column in batch)) for batch in reader]
+        if ascend(parts):
+            return parts
+        del parts
         table = connection.execute(_VERSIONS, parameters).to_arrow_table()
-    return _in_order(table, symbols)
+    return [_in_order(table, symbols)]
 
 
-def _in_order(table: pa.Table, symbols: Sequence[str]) -> tuple[NDArray[np.int32], Bars]:
+def _numbered(symbol: NDArray[np.int32], *columns: NDArray[Any]) -> NumberedBars:
+    return NumberedBars.of(symbol, Bars(*columns))
+
+
+def _in_order(table: pa.Table, symbols: Sequence[str]) -> NumberedBars:
     """The newest version of each bar, ascending by symbol's number and start."""
     named = table["symbol"].combine_chunks().dictionary_encode()
     numbers = {symbol: number for number, symbol in enumerate(symbols)}
@@ -279,7 +284,7 @@ def _in_order(table: pa.Table, symbols: Sequence[str]) -> tuple[NDArray[np.int32
     symbol, start = symbol[order], start[order]
     newest = np.append(True, (np.diff(symbol) > 0) | (np.diff(start) > 0))[: len(order)]
     symbol, order = symbol[newest], order[newest]
-    return symbol, Bars(*(column[order] for column in columns.values()))
+    return _numbered(symbol, *(column[order] for column in columns.values()))
 
 
 def recorded_daily(

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import duckdb
@@ -25,6 +25,7 @@ import pyarrow as pa
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.duckdb_files import CONFIG, AttachedFile
+from trading_assets.store.duckdb_files import one_thread as only_one_thread
 from trading_assets.store.errors import CrossedFork, SchemaTooNew, StoreUnusable
 from trading_assets.store.history_rows import Rows, as_table, converter, place, refuse_unknown
 from trading_assets.store.history_schema import MIGRATIONS, VERSION, create
@@ -103,13 +104,21 @@ class History:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection in one transaction: committed at the end, dropped and closed on error."""
+    def writing(self, *, one_thread: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in one transaction: committed at the end, dropped and closed on error.
+
+        one_thread: all of it, its commit too; for many rows, see `duckdb_files.one_thread`
+        """
+        threads = only_one_thread if one_thread else nullcontext
         if self._holding is not None:
-            with self._typed(), _transaction(self._holding):
+            with self._typed(), threads(self._holding), _transaction(self._holding):
                 yield self._holding
             return
-        with self._connection(read_only=False) as connection, _transaction(connection):
+        with (
+            self._connection(read_only=False) as connection,
+            threads(connection),
+            _transaction(connection),
+        ):
             yield connection
 
     def query(self, sql: str, params: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:

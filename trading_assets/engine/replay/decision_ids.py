@@ -1,8 +1,8 @@
 """Ids of many decisions and orders at once: those of `core.orders`, whose hashes they are, without its cost
 for each.
 
-A decision of a replay is named by its symbol and a time. Those that an order came from get their ids here;
-those of all signals are made by DuckDB as their rows go in (`SELECT_WITH_IDS`).
+A decision of a replay is named by its symbol and a time. Orders that were sent get their ids here; those of
+all signals and verdicts are made by DuckDB as their rows go in (`SELECT_SIGNALS`, `SELECT_VERDICTS`).
 """
 
 from __future__ import annotations
@@ -21,36 +21,49 @@ _DECISION_DIGITS = 32
 _ORDER_DIGITS = 40
 _SIDES = {int(side): side.name for side in Side}
 
-SELECT_WITH_IDS = f"""
-* EXCLUDE (begun, ended), left(sha256(begun || as_of_ns || ended), {_DECISION_DIGITS}) AS decision_id
+_DECISION_ID = f"left(sha256(begun || decided_ns || ended), {_DECISION_DIGITS})"
+SELECT_SIGNALS = f"* EXCLUDE (begun, decided_ns, ended), {_DECISION_ID} AS decision_id"
+"""What becomes of rows with the `begun`, `decided_ns` and `ended` of their decisions."""
+
+_NAMES_OF_SIDES = " ".join(f"WHEN {number} THEN '{name}'" for number, name in _SIDES.items())
+SELECT_VERDICTS = f"""
+* EXCLUDE (begun, decided_ns, ended, slice, attempt), {_DECISION_ID} AS decision_id,
+'{PREFIX}' || left(sha256(
+    '["' || decision_id || '", "' || CASE side {_NAMES_OF_SIDES} END || '", '
+    || slice || ', ' || attempt || ']'
+), {_ORDER_DIGITS}) AS client_order_id
 """
-"""What becomes of rows with a signal's `as_of_ns` and the `begun` and `ended` of its symbol's decisions."""
+"""The same of rows that have a `side`, a `slice` and an `attempt` besides."""
 
 
 class DecisionIds:
-    """`core.orders.decision_id` of one book and kind, for decisions at a time: the model's at its tick,
-    another at its signal's stamp.
+    """`core.orders.decision_id` of one book, for decisions at a time: the model's at its tick, another at its
+    signal's stamp, a stop at the time when it was set off.
 
-    begun: of each symbol, what is hashed before the time; ended: what is hashed after it
+    begun: what is hashed before the time, of each of the n symbols' decisions and then of their stops
+    ended: what is hashed after it, of the same
     """
 
     def __init__(self, book: str, kind: Kind, symbols: Sequence[str]) -> None:
-        if kind is Kind.MODEL:
-            parts = [json.dumps([book, kind.value, symbol, 0]) for symbol in symbols]
-            self.begun, self.ended = [part.removesuffix("0]") for part in parts], "]"
-        else:
-            parts = [json.dumps([book, kind.value, symbol, "replay:"]) for symbol in symbols]
-            self.begun, self.ended = [part.removesuffix('"]') for part in parts], '"]'
+        before, after = ("", "]") if kind is Kind.MODEL else ('"replay:', '"]')
+        self.begun = [_begun(book, kind, symbol) + before for symbol in symbols]
+        self.begun += [_begun(book, Kind.STOP, symbol) for symbol in symbols]
+        self.ended = [after] * len(symbols) + ["]"] * len(symbols)
         self._begun = [hashlib.sha256(text.encode()) for text in self.begun]
 
-    def at(self, symbol: NDArray[np.int64], at_ns: NDArray[np.int64]) -> list[str]:
-        """Of each of n decisions: the number of its symbol, and its time."""
+    def at(self, number: NDArray[np.int64], at_ns: NDArray[np.int64]) -> list[str]:
+        """Of each of some decisions: its number in `begun`, and its time."""
         ids = []
-        for row, stamp in zip(symbol.tolist(), at_ns.tolist(), strict=True):
+        for row, stamp in zip(number.tolist(), at_ns.tolist(), strict=True):
             digest = self._begun[row].copy()
-            digest.update(f"{stamp}{self.ended}".encode())
+            digest.update(f"{stamp}{self.ended[row]}".encode())
             ids.append(digest.hexdigest()[:_DECISION_DIGITS])
         return ids
+
+
+def _begun(book: str, kind: Kind, symbol: str) -> str:
+    """What is hashed before a decision's key."""
+    return json.dumps([book, kind.value, symbol]).removesuffix("]") + ", "
 
 
 def client_order_ids(decisions: Iterable[tuple[str, int, int, int]]) -> list[str]:

@@ -15,7 +15,6 @@ from types import MappingProxyType, TracebackType
 import duckdb
 import pyarrow as pa
 
-from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
 MOST_STEPS = 4
@@ -116,7 +115,6 @@ class FileWriter:
         transaction, self._transaction = self._transaction, None
         if transaction is None:
             with ExitStack() as begun:
-                self._connection = begun.enter_context(self._history.writing())
-                begun.enter_context(one_thread(self._connection))
+                self._connection = begun.enter_context(self._history.writing(one_thread=True))
                 transaction = begun.pop_all()
         return transaction

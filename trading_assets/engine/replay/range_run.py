@@ -81,39 +81,39 @@ def replay_range(
             book, found = checkpoint.restored()
             first = checkpoint.first
             log.info("replay goes on", book=spec.book, after=str(checkpoint.session))
-        with FileWriter(History(making)) as writer:
-            walk = Walk(
-                settings,
-                spec,
-                limits,
-                sessions,
-                RangeOfDays(tape, symbols, sessions, intraday=intraday),
-                signals,
-                Recording(writer, spec.book),
-                book,
-                found,
-            )
-            left = [day for day in days if checkpoint is None or day > checkpoint.session]
-            _walk_days(walk, left, len(days), ticks, made_of(first, days[-1]), spec, progress)
-        report = ReplayReport(
-            spec=spec,
-            book=spec.book,
-            history_path=place,
-            page_path=directory / f"{spec.name}.html",
-            symbols=settings.symbols,
-            model_version=signals.model_version,
-            trained_through=signals.trained_through,
-            derived=intraday and tape.derived,
-            missing_bars=dict(found.missing),
-            delisted=dict(found.delisted),
-            sessions=tuple(found.results),
-            verdict_codes=dict(sorted(found.codes.items(), key=lambda item: (-item[1], item[0]))),
-            halts=tuple(found.halts),
-            figures=figures_of(spec.cash_usd, found.results),
-            seconds=(monotonic_ns() - began_ns) / NS,
-        )
         with tempfile.TemporaryDirectory(dir=directory, prefix=".replay-") as private:
-            page = write_page(report, limits, Path(private))
+            with FileWriter(History(making)) as writer:
+                walk = Walk(
+                    settings,
+                    spec,
+                    limits,
+                    sessions,
+                    RangeOfDays(tape, symbols, sessions, intraday=intraday),
+                    signals,
+                    Recording(writer, spec.book),
+                    book,
+                    found,
+                )
+                left = [day for day in days if checkpoint is None or day > checkpoint.session]
+                _walk_days(walk, left, len(days), ticks, made_of(first, days[-1]), spec, progress)
+                report = ReplayReport(
+                    spec=spec,
+                    book=spec.book,
+                    history_path=place,
+                    page_path=directory / f"{spec.name}.html",
+                    symbols=settings.symbols,
+                    model_version=signals.model_version,
+                    trained_through=signals.trained_through,
+                    derived=intraday and tape.derived,
+                    missing_bars=dict(found.missing),
+                    delisted=dict(found.delisted),
+                    sessions=tuple(found.results),
+                    verdict_codes=dict(sorted(found.codes.items(), key=lambda item: (-item[1], item[0]))),
+                    halts=tuple(found.halts),
+                    figures=figures_of(spec.cash_usd, found.results),
+                    seconds=(monotonic_ns() - began_ns) / NS,
+                )
+                page = write_page(report, limits, Path(private))  # while the last sessions are written
             making.replace(report.history_path)
             page.replace(report.page_path)
     log.info(

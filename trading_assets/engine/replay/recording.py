@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import State
 from trading_assets.core.walk_columns import Ended, OrderState
-from trading_assets.engine.replay.decision_ids import SELECT_WITH_IDS
+from trading_assets.engine.replay.decision_ids import SELECT_SIGNALS, SELECT_VERDICTS
 from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.predictions import Signals
@@ -38,6 +38,8 @@ _DETAIL_OF = {
     Ended.STOP: "stop loss",
 }
 _DETAILS = np.array([_DETAIL_OF[why] for why in Ended], dtype=object)
+
+_SELECTED = {"signals": SELECT_SIGNALS, "gate_verdicts": SELECT_VERDICTS}
 
 Columns = dict[str, Any]
 
@@ -74,7 +76,7 @@ class Recording:
         self.uncommitted = 0
 
     def _hand_over(self) -> None:
-        self._writer.insert(self._pending, {"signals": SELECT_WITH_IDS})
+        self._writer.insert(self._pending, _SELECTED)
         self._pending, self._rows = {}, 0
 
     def _add(self, table: str, session: date, columns: Columns) -> None:
@@ -108,8 +110,7 @@ def _signal_columns(sheet: SessionSheet, signals: Signals, outcomes: NDArray[np.
         "reference_price": _known(rows["reference_price"]),
         "limit_price": _known(rows["limit_price"]),
         "score": _known(signals.scores),
-        "begun": _among(pa.array(sheet.ids.begun), rows["symbol"].astype(np.int32)),
-        "ended": _repeated(sheet.ids.ended, len(rows)),
+        **_decided(sheet, rows["symbol"], rows["as_of_ns"]),
         "outcome": _among(_OUTCOMES, outcomes, outcomes == Outcome.NONE),
     }
 
@@ -120,10 +121,10 @@ def _verdicts(sheet: SessionSheet) -> Columns:
     return {
         "tick_ns": at_ns,
         "execution_id": at_ns.cast(pa.string()),
-        "client_order_id": pa.array(sheet.client_ids, pa.string()),
-        "decision_id": pa.array(sheet.decision_ids, pa.string()),
+        **_decided(sheet, *sheet.decided),
         "symbol": _named(sheet, orders["symbol"]),
-        **{name: _column(proposals, name) for name in ("side", "qty", "limit_price", "reducing")},
+        **{name: _column(proposals, name) for name in ("side", "slice", "qty", "limit_price", "reducing")},
+        "attempt": _column(orders, "attempt"),
         "at_ns": at_ns,
         "failed": _column(proposals, "failed").astype(np.int64),
         "measured": _lists(sheet.sheet.proposals.measured[:count]),
@@ -138,8 +139,8 @@ def _orders(sheet: SessionSheet) -> Columns:
     kinds = np.where(orders["decision"] >= 0, str(sheet.kind), "stop").astype(object)
     return {
         "tick_ns": at_ns,
-        "client_order_id": [sheet.client_ids[row] for row in sent],
-        "decision_id": [sheet.decision_ids[row] for row in sent],
+        "client_order_id": pa.array(sheet.client_ids, pa.string()),
+        "decision_id": pa.array(sheet.decision_ids, pa.string()),
         "kind": pa.array(kinds, pa.string()),
         "symbol": _named(sheet, orders["symbol"]),
         "side": _column(proposals, "side"),
@@ -161,7 +162,7 @@ def _fills(sheet: SessionSheet) -> Columns:
     fills, gone = sheet.fills, sheet.delisted
     rows = fills["order"]
     proposals, orders = sheet.proposals[rows], sheet.orders[rows]
-    client_ids = [sheet.client_ids[row] for row in rows]
+    client_ids = [sheet.client_ids[row] for row in np.searchsorted(sheet.sent, rows).tolist()]
     qty = [*(abs(closed.qty) for closed in gone), *proposals["qty"].tolist()]
     return {
         "tick_ns": [sheet.open_ns] * len(gone) + orders["at_ns"].tolist(),
@@ -210,6 +211,13 @@ def _checks(sheet: SessionSheet, limits: list[LimitResult]) -> Columns:
 def _detail(result: LimitResult) -> str:
     measured = "" if isnan(result.measured) else f"measured {result.measured:.10g}, limit {result.limit:g}. "
     return measured + result.worst
+
+
+def _decided(sheet: SessionSheet, number: NDArray[np.int64], at_ns: NDArray[np.int64]) -> Columns:
+    """What DuckDB makes the decisions' ids of."""
+    rows = number.astype(np.int32)
+    begun, ended = (_among(pa.array(texts), rows) for texts in (sheet.ids.begun, sheet.ids.ended))
+    return {"begun": begun, "decided_ns": np.ascontiguousarray(at_ns), "ended": ended}
 
 
 def _named(sheet: SessionSheet, rows: NDArray[np.int64]) -> pa.Array:

@@ -140,7 +140,7 @@ class _Orders:
 
     def name(self, row: int) -> str:
         symbol = self._sheet.symbols[self.symbol[row]]
-        return f"{symbol} {self._sheet.client_ids[self.verdict[row]]}"
+        return f"{symbol} {self._sheet.client_ids[row]}"
 
 
 def _order_results(sheet: SessionSheet, orders: _Orders, limits: Limits) -> Iterator[LimitResult]:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.orders import Kind, decision_id
+from trading_assets.core.orders import Kind
 from trading_assets.core.walk_columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, OrderState, Sheet
 from trading_assets.engine.replay.book import Delisting
 from trading_assets.engine.replay.decision_ids import DecisionIds, client_order_ids
@@ -69,23 +69,28 @@ class SessionSheet:
         return np.flatnonzero(self.orders["state"] != OrderState.NONE)
 
     @cached_property
+    def decided(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What names each verdict's decision, the signal's or that of the symbol's stop: its number in `ids`,
+        and its time in nanoseconds."""
+        decision, taken = self.orders["decision"], self.signals.rows
+        number, at_ns = np.empty((2, len(decision)), np.int64)
+        of_signal, of_stop = decision >= 0, decision < 0
+        number[of_signal] = taken["symbol"][decision[of_signal]]
+        at_ns[of_signal] = taken["as_of_ns"][decision[of_signal]]
+        stopped = -1 - decision[of_stop]
+        number[of_stop] = len(self.symbols) + stopped
+        at_ns[of_stop] = self.book.holdings["stopped_ns"][stopped]
+        return number, at_ns
+
+    @cached_property
     def decision_ids(self) -> list[str]:
-        """Of each verdict: the signal's, or that of the symbol's stop."""
-        stopped = self.book.holdings["stopped_ns"].tolist()
-        stops = {
-            -1 - row: decision_id(self.book_key, Kind.STOP, symbol, stopped[row])
-            for row, symbol in enumerate(self.symbols)
-            if stopped[row]
-        }
-        decisions, of_each = np.unique(self.orders["decision"], return_inverse=True)
-        taken = self.signals.rows[decisions[decisions >= 0]]
-        found = [stops[d] for d in decisions[decisions < 0].tolist()]
-        found += self.ids.at(taken["symbol"], taken["as_of_ns"])
-        return [found[at] for at in of_each.tolist()]
+        """Of each order sent."""
+        number, at_ns = self.decided
+        return self.ids.at(number[self.sent], at_ns[self.sent])
 
     @cached_property
     def client_ids(self) -> list[str]:
-        """Of each verdict."""
-        sides, slices = self.proposals["side"].tolist(), self.proposals["slice"].tolist()
-        attempts = self.orders["attempt"].tolist()
-        return client_order_ids(zip(self.decision_ids, sides, slices, attempts, strict=True))
+        """Of each order sent."""
+        proposals, attempts = self.proposals[self.sent], self.orders["attempt"][self.sent]
+        sides, slices = proposals["side"].tolist(), proposals["slice"].tolist()
+        return client_order_ids(zip(self.decision_ids, sides, slices, attempts.tolist(), strict=True))

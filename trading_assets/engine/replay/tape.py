@@ -105,7 +105,7 @@ class HistoryTape:
 
     def _read(self, begin: int, end: int) -> _Block:
         opens, closes = Sessions().hours(list(self._days)[begin:end])
-        symbol, bars = newest_bars_between(
+        parts = newest_bars_between(
             self._history,
             self._symbols,
             Interval.MINUTE,
@@ -113,7 +113,7 @@ class HistoryTape:
             int(closes[-1]),
             as_of_ns=self._as_of_ns,
         )
-        first, rows, volume = by_session(symbol, bars, opens, closes, len(self._symbols))
+        first, rows, volume = by_session(parts, opens, closes, len(self._symbols))
         return _Block(begin, end, len(self._symbols), first, rows, volume)
 
 
