@@ -8,10 +8,10 @@ as many partitions; and the replay of the first half of the sessions. Every run 
 one thread for OpenMP; the replay writes on a second thread while it walks. A person is taken to rearm before
 each session, so that the work goes on.
 
-    python benchmarks/replay_whole                                  10 M rows, about five minutes a round
+    python benchmarks/replay_whole                                  10 M rows, half a minute a round
     python benchmarks/replay_whole --symbols 20 --sessions 20       a quick look
 
-Prints ratios with their spread and leaves `var/bench/replay_whole.json`.
+Prints ratios with their spread and leaves `var/bench/replay_whole.json` and `.png`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from market import Market, market
 HERE = Path(__file__).parent
 BENCH = HERE.parents[1] / "var" / "bench"
 MIB = 1 << 20
+PARTS = ("features", "inference", "writing", "events")
 MOST_OF_PARTS, MOST_OF_HALF, MOST_MIB, TIMES_THE_PEER, MOST_START_SECONDS = 1.5, 2.2, 2048, 5.0, 3.0
 
 
@@ -122,6 +123,26 @@ def report(rounds: list[dict[str, float]], peer: float | None) -> dict[str, list
     return figures
 
 
+def draw(figures: dict[str, list[float]], path: Path) -> None:
+    """The whole, and below it its bare parts one after the other: medians, the whole with its spread."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 2.2), layout="constrained")
+    axes = figure.subplots()
+    whole, begun = figures["whole, s"], 0.0
+    middle = median(whole)
+    axes.barh("whole", middle, xerr=[[middle - min(whole)], [max(whole) - middle]], color="0.6")
+    for part in PARTS:
+        seconds = median(figures[f"{part}, s"])
+        axes.barh("bare parts", seconds, left=begun, label=part)
+        begun += seconds
+    axes.axvline(MOST_OF_PARTS * begun, color="black", linestyle=":", label=f"{MOST_OF_PARTS:g} × the parts")
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds by the clock")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description="The whole replay beside its unavoidable parts.")
     options.add_argument("--symbols", type=int, default=100)
@@ -146,7 +167,8 @@ def main() -> None:
     figures = report([ratios(of_round, rows, rows_of_half) for of_round in found], given.peer)
     told = {"rows": rows, "rows_of_half": rows_of_half, "figures": figures, "rounds": found}
     (BENCH / "replay_whole.json").write_text(json.dumps(told, indent=1))
-    print(BENCH / "replay_whole.json")
+    draw(figures, BENCH / "replay_whole.png")
+    print(f"{BENCH / 'replay_whole.json'} and .png")
 
 
 if __name__ == "__main__":
