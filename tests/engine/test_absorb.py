@@ -18,7 +18,8 @@ from trading_assets.broker.port import AccountActivity, NewOrder, OrderState, Un
 from trading_assets.core.ledger import Holding
 from trading_assets.core.orders import PREFIX, State, state_of_status
 from trading_assets.core.words import HaltState, Side
-from trading_assets.engine.absorb import absorb_activities, absorb_order, foreign_orders
+from trading_assets.engine.absorb import absorb_order, foreign_orders
+from trading_assets.engine.account_activities import absorb_activities
 from trading_assets.engine.accounting import ledger_of, whole_ledger_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel

@@ -8,7 +8,7 @@ import pytest
 from journal_samples import BOOK, TICK_NS, halt
 
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import LockRecord
+from trading_assets.store.records import FlattenRecord, LockRecord
 
 
 def causes(journal: Journal) -> list[tuple[str, int]]:
@@ -79,3 +79,16 @@ def test_what_was_found_foreign_waits_for_a_person_once(journal: Journal) -> Non
         "z has no intent"
     ]
     assert journal.acknowledge_foreign(BOOK, at_ns=TICK_NS + 5, author="pat", reason="mine") == []
+
+
+def test_a_flatten_is_in_force_until_it_is_ended_and_the_first_one_stays(journal: Journal) -> None:
+    first = FlattenRecord(BOOK, TICK_NS, "pat", "storm")
+    assert journal.flatten_in_force(BOOK) is None
+    assert journal.latch_flatten(first) == first
+    assert journal.latch_flatten(replace(first, at_ns=TICK_NS + 1, author="kim")) == first
+    assert journal.flatten_in_force(BOOK) == first
+    assert journal.flatten_in_force("another") is None
+    assert journal.end_flatten(BOOK, at_ns=TICK_NS + 2, reason="flat")
+    assert not journal.end_flatten(BOOK, at_ns=TICK_NS + 3, reason="flat")
+    second = replace(first, at_ns=TICK_NS + 4)
+    assert journal.latch_flatten(second) == second

@@ -16,7 +16,8 @@ from queue import Empty, Queue
 from trading_assets.broker.port import BrokerError
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update
 from trading_assets.core.orders import State, is_ours
-from trading_assets.engine.absorb import absorb_activities, absorb_order
+from trading_assets.engine.absorb import absorb_order
+from trading_assets.engine.account_activities import absorb_activities
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import OVERLAP_NS, WATERMARK

@@ -15,14 +15,9 @@ from trading_assets.config import Settings
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.desk import Desk, journal_file, kill_file, known_book, store_limits
 from trading_assets.engine.follow import cancel
+from trading_assets.engine.forced_exits import flatten_exits, force_exits
 from trading_assets.engine.halts import Cause, clear_all, latch
-from trading_assets.engine.protect import (
-    cancel_at_broker,
-    flatten_exits,
-    force_exits,
-    killed_ns,
-    new_execution_id,
-)
+from trading_assets.engine.protect import cancel_at_broker, killed_ns, new_execution_id
 from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
 from trading_assets.engine.risk import new_loss_bases
 from trading_assets.engine.submit import recover

@@ -16,13 +16,8 @@ from decimal import Decimal
 from trading_assets.broker.port import AccountState, BrokerError, OrderState, PositionState
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.orders import State, is_ours
-from trading_assets.engine.absorb import (
-    OPENING_IDS_MARK,
-    absorb_activities,
-    absorb_order,
-    foreign_orders,
-    lock,
-)
+from trading_assets.engine.absorb import absorb_order, foreign_orders, lock
+from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
 from trading_assets.engine.desk import Desk, book_of

@@ -7,7 +7,7 @@ from datetime import date
 from math import isnan
 
 from trading_assets.core.prices import mark
-from trading_assets.engine.absorb import absorb_activities
+from trading_assets.engine.account_activities import absorb_activities
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.projection import ProjectionReport, project_orders, project_positions
 from trading_assets.engine.reconcile import OVERLAP_NS, WATERMARK, ReconcileReport, reconcile

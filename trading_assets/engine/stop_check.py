@@ -16,8 +16,8 @@ from trading_assets.core.ledger import Ledger
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import STOP_LOCK, at_its_stop
 from trading_assets.engine.stop_costs import began_on, stop_costs
+from trading_assets.engine.stops import STOP_LOCK, at_its_stop
 
 SIGHTINGS_MARK = "stops_hit"  # since when the checks have seen each position at its stop
 

@@ -1,4 +1,5 @@
-"""What holds the book or a symbol back: halts, locks and foreign orders, each act with author and reason.
+"""What holds the book or a symbol back: halts, flattens, locks and foreign orders, each act with author and
+reason.
 
 Which state follows from the latched causes is said by the engine and enforced by the gate.
 """
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, insert, select, update
 
 from trading_assets.store.database import Database, as_record, as_row, same
-from trading_assets.store.records import HaltRecord, LockRecord
-from trading_assets.store.schema import foreign_orders, halts, locks
+from trading_assets.store.records import FlattenRecord, HaltRecord, LockRecord
+from trading_assets.store.schema import flattens, foreign_orders, halts, locks
 
 LATCH = "latch"
 CLEAR = "clear"
@@ -47,6 +48,31 @@ class HaltJournal(Database):
         """The causes latched and not cleared since, each as it was latched last."""
         with self._reading() as connection:
             return _latched(connection, book)
+
+    def latch_flatten(self, record: FlattenRecord) -> FlattenRecord:
+        """Keep a flatten until it is ended. One that is in force already stays, and is what is returned."""
+        with self._writing() as connection:
+            row = connection.execute(_FLATTEN, {"book": record.book}).first()
+            if row is not None:
+                return as_record(FlattenRecord, row)
+            connection.execute(insert(flattens), as_row(record))
+        return record
+
+    def flatten_in_force(self, book: str) -> FlattenRecord | None:
+        """The flatten that has not ended, if any."""
+        with self._reading() as connection:
+            row = connection.execute(_FLATTEN, {"book": book}).first()
+            return None if row is None else as_record(FlattenRecord, row)
+
+    def end_flatten(self, book: str, *, at_ns: int, reason: str) -> bool:
+        """End the flatten in force. False when there is none."""
+        with self._writing() as connection:
+            ended = connection.execute(
+                update(flattens)
+                .where(flattens.c.book == book, flattens.c.ended_ns.is_(None))
+                .values(ended_ns=at_ns, end_reason=reason)
+            )
+            return ended.rowcount > 0
 
     def lock(self, record: LockRecord) -> bool:
         """Hold a symbol. False when this cause holds it already; then the first record stays."""
@@ -114,6 +140,7 @@ _LATCHED = (
     .where(halts.c.sequence.in_(_LAST_OF_EACH_CAUSE), halts.c.action == LATCH)
     .order_by(halts.c.sequence)
 )
+_FLATTEN = select(flattens).where(*same(flattens, "book"), flattens.c.ended_ns.is_(None))
 _LOCK = select(locks.c.sequence).where(*same(locks, "book", "symbol", "cause"), locks.c.released_ns.is_(None))
 _LOCKS = select(locks).where(*same(locks, "book"), locks.c.released_ns.is_(None)).order_by(locks.c.sequence)
 

@@ -168,6 +168,7 @@ class OrderJournal(Database):
                 submitted_ns=at_ns if state is State.SUBMITTING else before.submitted_ns,
                 updated_ns=before.updated_ns,
                 detail=detail if moved else detail or before.detail,
+                evidence_ns=before.evidence_ns,
             )
             if after == before:
                 return Move(before, before)
@@ -266,7 +267,15 @@ _ORDERS = (
         intents,
         *(
             orders.c[name]
-            for name in ("state", "broker_order_id", "filled_qty", "submitted_ns", "updated_ns", "detail")
+            for name in (
+                "state",
+                "broker_order_id",
+                "filled_qty",
+                "submitted_ns",
+                "updated_ns",
+                "detail",
+                "evidence_ns",
+            )
         ),
     )
     .join(orders, orders.c.client_order_id == intents.c.client_order_id)

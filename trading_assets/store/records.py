@@ -72,6 +72,7 @@ class OrderRecord:
     submitted_ns: int | None  # when SUBMITTING was stored last
     updated_ns: int
     detail: str
+    evidence_ns: int | None = None  # the broker's own stamp of the newest answer taken in
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class AdjustmentRecord:
     author: str  # "broker" or a person
     reason: str
     reverses: str = ""  # the activity id of the fill that a bust or correction changes by these deltas
+    cost_delta: Decimal | None = None  # change of the position's whole cost, USD; None: as the kind has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,16 @@ class HaltRecord:
     author: str
     reason: str
     sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenRecord:
+    """A person's flatten: in force until every position is zero."""
+
+    book: str
+    at_ns: int  # names its decisions
+    author: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
 from trading_assets.store.errors import SchemaTooNew
 
-VERSION = 2
+VERSION = 3
 """The schema this code reads and writes."""
 
 METADATA = MetaData()
@@ -139,6 +139,7 @@ orders = Table(
     _ns("submitted_ns", nullable=True),
     _ns("updated_ns"),
     _text("detail"),
+    _ns("evidence_ns", nullable=True),
     Index("orders_by_state", "book", "state"),
 )
 
@@ -204,6 +205,7 @@ adjustments = Table(
     _text("author"),
     _text("reason"),
     _text("reverses", server_default=""),  # the fill that a bust or correction changes
+    _decimal("cost_delta", nullable=True),
     UniqueConstraint("book", "adjustment_id"),
     Index("adjustments_by_time", "book", "at_ns"),
     Index("adjustments_by_reversed", "book", "reverses"),
@@ -231,6 +233,19 @@ halts = Table(
     _text("author"),
     _text("reason"),
     Index("halts_by_cause", "book", "cause", "sequence"),
+)
+
+flattens = Table(
+    "flattens",
+    METADATA,
+    _sequence(),
+    _text("book"),
+    _ns("at_ns"),
+    _text("author"),
+    _text("reason"),
+    _ns("ended_ns", nullable=True),
+    Column("end_reason", Text),
+    Index("flattens_in_force", "book", "ended_ns"),
 )
 
 foreign_orders = Table(
@@ -370,7 +385,14 @@ def _to_2(connection: Connection) -> None:
             index.create(connection, checkfirst=True)
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+def _to_3(connection: Connection) -> None:
+    """The broker's stamp of an order's newest evidence, the cost of shares, flattens that last."""
+    connection.exec_driver_sql("ALTER TABLE orders ADD COLUMN evidence_ns BIGINT")
+    connection.exec_driver_sql("ALTER TABLE adjustments ADD COLUMN cost_delta TEXT")
+    flattens.create(connection)
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """From version n to n + 1, run in the transaction that opens the journal."""
 
 

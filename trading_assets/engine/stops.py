@@ -1,0 +1,66 @@
+"""Stops: which positions are at theirs, and the locks that keep a stop in force until it is flat. The cost
+that one is measured from is `engine.stop_costs`; selling is `engine.forced_exits`.
+"""
+
+from __future__ import annotations
+
+from trading_assets.broker.port import QuoteState
+from trading_assets.core.breakers import stop_hit
+from trading_assets.engine.absorb import lock
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.reconcile import ReconcileReport
+from trading_assets.engine.stop_costs import began_on, stop_costs
+from trading_assets.log import get_logger
+from trading_assets.store.records import LockRecord
+
+log = get_logger(__name__)
+
+STOP_LOCK = "STOP"
+
+
+def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
+    """Latch new stops, release those of an earlier session that are flat; the symbols still held by one."""
+    held = {symbol for symbol, position in report.positions.items() if position.qty > 0}
+    today = desk.today()
+    traded = {fill.symbol for fill in desk.journal.fills(desk.book, session=today.isoformat())}
+    locked = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
+    for symbol, record in locked.items():
+        if symbol not in held | traded and desk.sessions.new_york_date(record.at_ns) < today:
+            desk.journal.unlock(
+                desk.book,
+                symbol,
+                STOP_LOCK,
+                at_ns=desk.now_ns(),
+                author="system",
+                reason="flat, and the stop's session is over",
+            )
+    candidates = sorted(held - locked.keys())
+    if candidates and desk.sessions.is_open(desk.now_ns()):
+        actions = desk.broker.corporate_actions(candidates, began_on(desk.journal, desk.book), today)
+        costs = stop_costs(desk.journal, desk.book, candidates, actions, today)
+        quotes = desk.broker.quotes(candidates)
+        for symbol in candidates:
+            if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
+                quote = quotes[symbol]
+                share = 1 - desk.limits.stop_loss
+                reason = f"bid {quote.bid} at or below {share:g} of the cost {costs[symbol]:.4f}"
+                log.warning("stop loss", symbol=symbol, reason=reason)
+                lock(desk, symbol, STOP_LOCK, reason)
+                locked[symbol] = LockRecord(desk.book, symbol, STOP_LOCK, desk.now_ns(), reason)
+    return tuple(sorted(locked.keys() & held))
+
+
+def at_its_stop(desk: Desk, quote: QuoteState, cost: float) -> bool:
+    """Whether a position of that cost (USD a share) is at its stop now."""
+    return bool(
+        stop_hit(
+            float(quote.bid or 0),
+            float(quote.ask or 0),
+            quote.quote_ns or 0,
+            float(quote.last_trade or 0),
+            quote.trade_ns or 0,
+            cost,
+            desk.now_ns(),
+            desk.limits,
+        )
+    )
