@@ -93,6 +93,14 @@ def test_signals_are_all_taken_or_none(floor: TradingFloor) -> None:
     message = command("signal", "AAPL=0.5", "--price", "-3", config=config).failed_with_one_message()
     assert "is no price" in message
     assert command("signal", "AAPL=0.5", "--as-of", "2012-09-11T10:00:00", config=config).status == 2
+    for beyond in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"):
+        message = command("signal", "AAPL=0.5", "--as-of", beyond, config=config).failed_with_one_message()
+        assert "no time near now" in message
+    for option in ("--source", "--id"):
+        message = command("signal", "AAPL=0.5", option, b"\xff", config=config).failed_with_one_message()
+        assert f"{option[2:]} is '\\udcff'" in message
+    message = command("signal", "AAPL=0.5", "--limit", "1e999999", config=config).failed_with_one_message()
+    assert "limit price 1E+999999 is no price" in message
     assert command("status", "--json", config=config).json["pending_signals"] == 0
     assert command("signal", "AAPL=0.5", config=config).status == 0
     message = command("signal", "AAPL=0.7", config=config).failed_with_one_message()

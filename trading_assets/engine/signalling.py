@@ -18,7 +18,7 @@ import numpy as np
 from trading_assets.config import Settings
 from trading_assets.core.orders import Kind, decision_id
 from trading_assets.engine.desk import Desk, holding_history
-from trading_assets.engine.inbox import refuse_other_words, signal_record
+from trading_assets.engine.inbox import SaidBefore, signal_record
 from trading_assets.engine.inputs import SignalInput
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
@@ -110,8 +110,9 @@ def receive_all(desk: Desk, records: Sequence[SignalRecord]) -> list[SignalRecor
     The same decision again changes nothing. Raises InvalidInput, and nothing is stored, where it now says
     something else: a decision is taken once.
     """
+    said = SaidBefore(desk.journal)
     for record in records:
-        refuse_other_words(desk.journal, record)
+        said.refuse_other_words(record)
     new = desk.journal.record_signals(records)
     for record in new:
         log.info(
