@@ -170,4 +170,5 @@ _UNPROPOSED = {
     "HELD": "HELD: the position is where the signal wants it",
     "NO_PRICE": "NO_PRICE: no price to trade at",
     "SUPERSEDED": "SUPERSEDED: a newer signal of the symbol came with it",
+    "INCOMPLETE_BARS": "INCOMPLETE_BARS: nothing is bought while its bars have gaps",
 }

@@ -173,6 +173,12 @@ class Settings(_Section):
         default=False, description="Allow short positions; refused at start until short selling is built."
     )
 
+    max_incomplete_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.2,
+        description="Share of the symbols whose bars may have gaps; with more, and more than one, nothing is "
+        "entered on.",
+    )
+
     threshold: Fraction = Field(default=0.1, description="Weakest signal that is acted on, absolute value.")
     volatility_target: Positive | None = Field(
         default=None,

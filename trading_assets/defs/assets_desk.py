@@ -136,6 +136,7 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
                 "as of": new_york_time(signal.as_of_ns),
                 "reference price": signal.reference_price,
                 "kind": signal.kind,
+                "newest": signal not in report.passed_over,
             }
             for signal in report.signals
         ]
@@ -143,6 +144,7 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
             "source": report.source,
             "model_version": report.model_version or "none",
             "count": len(rows),
+            "passed_over": ", ".join(f"{one.symbol}={one.value:g}" for one in report.passed_over) or "none",
             "signals": table(rows),
         }
 
@@ -179,6 +181,7 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
             "halt_state": halts.state.name,
             "halt_causes": ", ".join(halts.causes) or "none",
             "no_entries_because": ", ".join((*report.vetoed, *report.protection.transient)) or "nothing",
+            "passed_over": "; ".join(map(str, report.passed_over)) or "none",
             "stops_in_force": ", ".join(report.protection.stopped) or "none",
             "recovered": len(report.protection.recovered),
             "cancelled": len(report.protection.cancelled),

@@ -1,0 +1,50 @@
+"""The order in which a pass takes its entries: the strongest signal first, of equal ones the first symbol.
+
+Where a cap binds (funds, exposure, counts of orders), those before have what those after do not get.
+"""
+
+from __future__ import annotations
+
+from trading_assets.core.compiled import inlined
+from trading_assets.core.decision_columns import Ints, Rows
+
+
+@inlined
+def strongest_first(wishes: Rows, order: Ints, room: Ints) -> None:
+    """Fill `order` (m,) with the rows of signals that may buy, by falling value, and the others behind them.
+
+    wishes: WISH (m,), by symbol
+    room:   at least half as long as `order`
+    """
+    buys, rest = 0, wishes.size
+    for row in range(wishes.size):
+        if wishes[row]["value"] > 0.0:
+            order[buys] = row
+            buys += 1
+        else:
+            rest -= 1
+            order[rest] = row
+    width = 1  # sorted so far in runs of so many; merging them keeps equal ones as they were
+    while width < buys:
+        for begin in range(0, buys - width, 2 * width):
+            middle, end = begin + width, begin + 2 * width
+            _merge(wishes, order, begin, middle, end if end < buys else buys, room)
+        width *= 2
+
+
+@inlined
+def _merge(wishes: Rows, order: Ints, begin: int, middle: int, end: int, room: Ints) -> None:
+    """Two sorted runs that follow one another become one."""
+    if not wishes[order[middle - 1]]["value"] < wishes[order[middle]]["value"]:
+        return
+    for place in range(begin, middle):
+        room[place - begin] = order[place]
+    left, right, place = 0, middle, begin
+    while left < middle - begin:
+        if right < end and wishes[order[right]]["value"] > wishes[room[left]]["value"]:
+            order[place] = order[right]
+            right += 1
+        else:
+            order[place] = room[left]
+            left += 1
+        place += 1
