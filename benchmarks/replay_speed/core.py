@@ -69,7 +69,7 @@ def columns(work: Work) -> tuple[Day, Schedule, np.ndarray, Terms]:
             at_ns,
             np.arange(ticks),
             np.arange(ticks + 1) * symbols,
-            np.zeros((ticks, symbols), np.bool_),
+            np.zeros((0, symbols), np.bool_),
             np.zeros(ticks, np.bool_),
         ),
         signals,

@@ -5,6 +5,8 @@ Where a cap binds (funds, exposure, counts of orders), those before have what th
 
 from __future__ import annotations
 
+from math import inf
+
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision_columns import Ints, Rows
 
@@ -16,15 +18,17 @@ def strongest_first(wishes: Rows, order: Ints, room: Ints) -> None:
     wishes: WISH (m,), by symbol
     room:   at least half as long as `order`
     """
-    buys, rest = 0, wishes.size
+    buys, rest, last, sorted_already = 0, wishes.size, inf, True
     for row in range(wishes.size):
-        if wishes[row]["value"] > 0.0:
-            order[buys] = row
+        value = wishes[row]["value"]
+        if value > 0.0:
+            sorted_already = sorted_already and value <= last
+            order[buys], last = row, value
             buys += 1
         else:
             rest -= 1
             order[rest] = row
-    width = 1  # sorted so far in runs of so many; merging them keeps equal ones as they were
+    width = buys if sorted_already else 1  # sorted so far in runs of so many
     while width < buys:
         for begin in range(0, buys - width, 2 * width):
             middle, end = begin + width, begin + 2 * width
@@ -34,7 +38,7 @@ def strongest_first(wishes: Rows, order: Ints, room: Ints) -> None:
 
 @inlined
 def _merge(wishes: Rows, order: Ints, begin: int, middle: int, end: int, room: Ints) -> None:
-    """Two sorted runs that follow one another become one."""
+    """Two sorted runs that follow one another become one; equal ones stay as they are."""
     if not wishes[order[middle - 1]]["value"] < wishes[order[middle]]["value"]:
         return
     for place in range(begin, middle):

@@ -115,7 +115,8 @@ def _act(
         if a_pass == Pass.EXITS:
             forget_purchases(desk)
             vetoed = schedule.vetoed[tick]
-            _show_gaps(tick, schedule, desk)
+            if schedule.incomplete.size > 0:
+                _show_gaps(tick, schedule, desk)
             wishes = _signals_at(begin, schedule.first_signal[tick + 1], signals, desk)
         if wishes.rows.size == 0:
             continue

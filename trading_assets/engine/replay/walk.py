@@ -146,7 +146,7 @@ class Walk:
             at_ns,
             tick,
             np.searchsorted(session.signals.tick, np.arange(len(ticks) + 1)),
-            incomplete,
+            incomplete if incomplete.any() else incomplete[:0],
             np.array(vetoed, dtype=np.bool_),
         )
 
