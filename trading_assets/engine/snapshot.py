@@ -23,6 +23,7 @@ from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, Signa
 from trading_assets.engine.risk import broker_clock
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
+from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
@@ -93,7 +94,7 @@ def take_snapshot(
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
             locked=symbol in locks,
-            orders_today=sum(counts.get(symbol, (0, 0))),
+            sent=counts.get(symbol, SentCount()),
         )
         for symbol in symbols
     )
@@ -212,7 +213,7 @@ def _symbol_input(
     previous_close: float,
     opened: list[OpenOrder],
     locked: bool,
-    orders_today: int,
+    sent: SentCount,
 ) -> SymbolInput:
     entries = [order for order in opened if not order.reducing]
     own = [order for order in opened if order.ours]
@@ -236,7 +237,8 @@ def _symbol_input(
         in_flight=len(own),
         lowest_sell_limit=min(sells, default=nan),
         highest_buy_limit=max(buys, default=nan),
-        orders_today=orders_today,
+        orders_today=sum(sent),
+        exits_today=sent.exits,
     )
 
 

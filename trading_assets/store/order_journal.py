@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
-from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, next_state
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, Kind, State, next_state
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.store.database import Database, as_record, as_row, given, same
 from trading_assets.store.records import IntentRecord, OrderEventRecord, OrderRecord, VerdictRecord
@@ -60,8 +60,9 @@ class UnknownOrder(TradingAssetsError):
 class SentCount(NamedTuple):
     """Orders of one symbol that were sent in a session, later-rejected ones included."""
 
-    entries: int
-    exits: int
+    entries: int = 0
+    exits: int = 0
+    flattens: int = 0  # exits of a flatten, which no cap counts
 
 
 class Move(NamedTuple):
@@ -248,7 +249,7 @@ class OrderJournal(Database):
         """By symbol, the session's orders that ever reached SUBMITTING."""
         with self._reading() as connection:
             counts = connection.execute(_SENT_COUNTS, {"book": book, "session": session})
-            return {symbol: SentCount(int(entries), int(exits)) for symbol, entries, exits in counts}
+            return {symbol: SentCount(*map(int, sent)) for symbol, *sent in counts}
 
     def reject_streak(self, book: str, *, since_ns: int = 0) -> int:
         """The broker's rejections since it last took an order, and since `since_ns`.
@@ -296,7 +297,8 @@ _SENT_COUNTS = (
     select(
         intents.c.symbol,
         func.sum(case((intents.c.reducing, 0), else_=1)),
-        func.sum(case((intents.c.reducing, 1), else_=0)),
+        func.sum(case((and_(intents.c.reducing, intents.c.kind != Kind.FLATTEN), 1), else_=0)),
+        func.sum(case((and_(intents.c.reducing, intents.c.kind == Kind.FLATTEN), 1), else_=0)),
     )
     .join(orders, orders.c.client_order_id == intents.c.client_order_id)
     .where(*same(intents, "book", "session"), orders.c.submitted_ns.is_not(None))
