@@ -68,7 +68,7 @@ def take_snapshot(
     positions = {position.symbol: position for position in desk.broker.positions()}
     ours = desk.journal.open_orders(desk.book)
     sent = desk.journal.orders(desk.book, session=session.isoformat())
-    opened = _open_orders(ours, desk.broker.open_orders()) + _lagging(desk, sent, positions)
+    opened = _open_orders(ours, desk.broker.open_orders()) + lagging(desk, sent, positions)
     symbols = tuple(
         sorted(
             {signal.symbol for signal in signals}
@@ -161,7 +161,7 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
     ]
 
 
-def _lagging(
+def lagging(
     desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
 ) -> list[OpenOrder]:
     """What today's orders have filled and the broker's positions do not show yet, as if it were still at
