@@ -1,4 +1,4 @@
-"""Whatever is in an exit's way: once it is gone, a flatten and a stop end flat, in this session or the next."""
+"""Whatever is in an exit's way: once it is gone, a flatten and a stop end flat, today or at the next open."""
 
 from __future__ import annotations
 
