@@ -24,6 +24,21 @@ class NothingCancelled(TradingAssetsError):
     """The kill is in force, and nobody could be asked to cancel."""
 
 
+class NotFlat(TradingAssetsError):
+    """The flatten is in force, and something is held, or nobody knows."""
+
+    def __init__(self, failure: str) -> None:
+        self.failure = failure
+        super().__init__(failure)
+
+    def __str__(self) -> str:
+        return (
+            f"{f'{self.failure} ' if self.failure else ''}The flatten stays in force until every position is "
+            "zero; `trading-assets status` shows it. `trading-assets flatten --reason …` tries at once, "
+            "`trading-assets rearm --reason …` ends it"
+        )
+
+
 def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     """Stop now: HALTED, durable before anything else; every working order is cancelled, no other is sent.
 
@@ -81,22 +96,14 @@ def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> Non
                 "orders": [order_line(order) for order in report.orders],
             }
         )
-    else:
-        if report.verdicts:
-            show_verdicts(report.verdicts, report.orders)
-        if report.failure:
-            say(report.failure)
-        for held in report.held:
-            say(f"still held: {held.told}")
-        if report.flat:
-            say("flat: every position is zero")
-        else:
-            say("The flatten stays in force until every position is zero; `trading-assets status` shows it.")
-            say(
-                "`trading-assets flatten --reason …` tries at once, `trading-assets rearm --reason …` ends it"
-            )
+        raise typer.Exit(0 if report.flat else 1)
+    if report.verdicts:
+        show_verdicts(report.verdicts, report.orders)
+    for held in report.held:
+        say(f"still held: {held.told}")
     if not report.flat:
-        raise typer.Exit(1)
+        raise NotFlat(report.failure)
+    say("flat: every position is zero")
 
 
 def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
