@@ -192,7 +192,7 @@ class CorporateActionState:
 
 
 class Broker(Protocol):
-    """Reads raise Unreachable, RateLimited or Rejected. `submit` and `cancel` raise Rejected,
+    """Reads raise Unreachable, RateLimited or Rejected. `submit`, `cancel` and `cancel_all` raise Rejected,
     RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout."""
 
     def account(self) -> AccountState: ...
@@ -225,6 +225,11 @@ class Broker(Protocol):
 
     def cancel(self, order_id: str) -> None:
         """Ask for a cancel. Returning proves that it was asked, not that it happened."""
+        ...
+
+    def cancel_all(self) -> Mapping[str, int]:
+        """Ask for a cancel of every open order of the account in one call, whoever sent it. The broker's
+        order id → the HTTP status that it answers for that order: 2xx says asked, no more."""
         ...
 
     def activities(self, since_ns: int) -> Sequence[AccountActivity]:

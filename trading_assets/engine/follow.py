@@ -7,7 +7,7 @@ what it became. A cancel is a request; an order that will not die stays PENDING_
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from trading_assets.broker.port import BrokerError, OrderState, Rejected
 from trading_assets.core.orders import TERMINAL_STATES, IllegalTransition, State
@@ -45,9 +45,14 @@ def follow(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
     return cancel(desk, orders)
 
 
-def cancel(desk: Desk, records: Iterable[OrderRecord]) -> list[OrderRecord]:
-    """Ask for a cancel of every working order and follow them for a bounded time."""
-    asked = [_ask(desk, record) for record in records]
+def cancel(
+    desk: Desk, records: Iterable[OrderRecord], *, asked_already: Collection[str] = ()
+) -> list[OrderRecord]:
+    """Ask for a cancel of every working order and follow them for a bounded time.
+
+    asked_already: the broker's ids of those whose cancel one call for the whole account has asked
+    """
+    asked = [_ask(desk, record, asked_already) for record in records]
     followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
     return followed
 
@@ -71,11 +76,12 @@ def cancel_astray(desk: Desk, orders: Iterable[OrderState]) -> None:
             )
 
 
-def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:
+def _ask(desk: Desk, record: OrderRecord, asked_already: Collection[str]) -> OrderRecord:
     if State(record.state) not in _WORKING or record.broker_order_id is None:
         return record
     try:
-        desk.broker.cancel(record.broker_order_id)
+        if record.broker_order_id not in asked_already:
+            desk.broker.cancel(record.broker_order_id)
     except Rejected as error:
         # It is terminal already, or gone: the next look says which.
         log.info("cancel refused", client_order_id=record.intent.client_order_id, why=str(error))
