@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import Settings
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.desk import Desk, journal_file, kill_file, known_book, store_limits
@@ -31,6 +32,7 @@ from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictR
 log = get_logger(__name__)
 
 
+@for_purpose(Purpose.PROTECT)
 def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     """HALTED, durable before anything else; then every working order is cancelled.
 
@@ -87,6 +89,7 @@ def _machine_or_last_ns(settings: Settings, journal: Journal, book: str) -> int:
     return system_now_ns() if latest is None else latest.at_ns
 
 
+@for_purpose(Purpose.PROTECT)
 def flatten(
     desk: Desk, *, reason: str, author: str, decided_ns: int | None = None
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
