@@ -29,12 +29,11 @@ from trading_assets.store.order_journal import UnknownOrder
 log = get_logger(__name__)
 
 HOLDER = "listener"
-AGAIN_SECONDS = 0.1  # between two looks at an order that is still being sent
+AGAIN_SECONDS = 0.3  # between two looks at an order that is still being sent
 PATIENCE_SECONDS = 10.0  # then it is left to the next reconciliation
 WAKE_SECONDS = 0.5
-REST_SECONDS = 0.5  # after a batch, twice as long after each that follows it closely
-MOST_REST_SECONDS = 6.0  # a batch is about four requests, and the listener's share 40 a minute
-QUIET_SECONDS = 15.0  # then the first update is taken in at once again
+BATCHES_AT_ONCE = 4  # a batch is about four requests, and the listener's share 40 a minute
+SECONDS_A_BATCH = 8.0  # on a busy day
 _BEING_SENT = frozenset({State.INTENT, State.SUBMITTING, State.UNKNOWN})
 
 
@@ -46,7 +45,7 @@ def listen(open_desk: Callable[[], Desk], updates: Queue[Update], stop: threadin
     """
     waiting: dict[OrderChanged, float] = {}  # until when its sender is waited for
     connections = 0
-    pace = _Pace()
+    pace = Pace()
     while not stop.is_set():
         batch = _batch(updates, AGAIN_SECONDS if waiting else WAKE_SECONDS)
         if not batch and not waiting:
@@ -108,23 +107,22 @@ def _reconcile(desk: Desk) -> None:
         log.warning("connected again, and not reconciled", why=str(error))
 
 
-class _Pace:
-    """How long updates are gathered before the next batch: not at all after a quiet time, and the longer the
-    more of them follow each other, so that a busy day keeps to the listener's share of the requests."""
+class Pace:
+    """When the next batch is taken in: at once, but for one that follows several others. Meanwhile updates
+    are gathered, so that a busy day keeps to the listener's share of the requests."""
 
-    def __init__(self) -> None:
-        self._seconds = 0.0
-        self._last = -QUIET_SECONDS
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._ready = float(BATCHES_AT_ONCE)
+        self._at = now()
 
     def rest(self) -> float:
-        """Seconds to wait before a batch that is at hand now."""
-        now = time.monotonic()
-        since = now - self._last
-        quiet = since >= QUIET_SECONDS
-        self._seconds = 0.0 if quiet else min(max(2 * self._seconds, REST_SECONDS), MOST_REST_SECONDS)
-        left = max(self._seconds - since, 0.0)
-        self._last = now + left
-        return left
+        """Seconds to wait before a batch that is at hand now; counts it."""
+        now = self._now()
+        ready = min(self._ready + (now - self._at) / SECONDS_A_BATCH, BATCHES_AT_ONCE)
+        rest = max(1.0 - ready, 0.0) * SECONDS_A_BATCH
+        self._ready, self._at = max(ready - 1.0, 0.0), now + rest
+        return rest
 
 
 def _batch(updates: Queue[Update], seconds: float) -> list[Update]:
