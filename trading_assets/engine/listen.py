@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 
-from trading_assets.broker.port import BrokerError, OrderState
+from trading_assets.broker.port import BrokerError, OrderState, Rejected
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update
 from trading_assets.core.orders import State, is_ours
@@ -75,17 +75,26 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
         return []  # a book that is not open yet takes everything in at its opening
     left = []
     listed = _listed(desk, updates)
+    replacing = desk.journal.client_ids(desk.book, {update.order_id for update in updates})
     for update in updates:
-        if not is_ours(update.client_order_id):
-            continue  # a person's order: its activities say what it did
+        client_id = update.client_order_id
+        if not is_ours(client_id):
+            client_id = replacing.get(update.order_id, "")
+            if not client_id:
+                continue  # a person's order: its activities say what it did
         try:
-            record = desk.journal.order(update.client_order_id)
+            record = desk.journal.order(client_id)
         except UnknownOrder:
             continue  # foreign: the reconciliation judges it
         if State(record.state) in _BEING_SENT:
             left.append(update)
-        else:
-            absorb_order(desk, record, listed.get(update.order_id) or desk.broker.order(update.order_id))
+            continue
+        try:
+            state = listed.get(update.order_id) or desk.broker.order(update.order_id)
+        except Rejected as error:  # of this order alone; what became of it the reconciliation finds out
+            log.warning("order of an update not readable", order_id=update.order_id, why=str(error))
+            continue
+        absorb_order(desk, record, state)
     take_activities(desk)
     return left
 
