@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, State
 from trading_assets.core.words import HaltState
@@ -89,6 +90,7 @@ def kill_now(
         return Killed(kept, failure=str(error))
 
 
+@for_purpose(Purpose.PROTECT)
 def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     """HALTED, durable before anything else; then every working order of the account is cancelled.
 
@@ -134,6 +136,7 @@ def kill_at_once(settings: Settings, *, reason: str, author: str) -> str:
     return f"the kill file {path}"
 
 
+@for_purpose(Purpose.PROTECT)
 def flatten(
     desk: Desk, *, reason: str, author: str, waits: Callable[[Lease], None] | None = None
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
