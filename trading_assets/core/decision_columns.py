@@ -81,6 +81,7 @@ SYMBOL = np.dtype(
         ("highest_buy_limit", np.float64),
         ("in_flight", np.int64),
         ("orders_today", np.int64),
+        ("exits_today", np.int64),
         ("tradable", np.bool_),
         ("fractionable", np.bool_),
         ("halted", np.bool_),
@@ -129,6 +130,7 @@ PROPOSAL = np.dtype(
         ("orders", np.int64),
         ("execution_orders", np.int64),
         ("exit_orders", np.int64),
+        ("symbol_exits", np.int64),
         ("reducing", np.bool_),
         ("decision_sent", np.bool_),
     ],
@@ -171,11 +173,12 @@ class Running(NamedTuple):
     sells: Floats  # the lowest limit of open sells
     buys: Floats  # the highest limit of open buys
     orders: Ints
+    exits: Ints  # a flatten's left out
     value: Floats
     volatility: Floats
     weight: Floats
     usd: Floats  # (2,): funds taken, gross exposure
-    passed: Ints  # (2,): orders, exits
+    passed: Ints  # (2,): orders, exits but a flatten's
     order: Ints  # (n,): rows of signals as they are evaluated
     merged: Ints  # (n,): room for sorting them
 
@@ -184,13 +187,14 @@ class Running(NamedTuple):
         """Room for `count` symbols."""
         usd, passed = np.zeros(2), np.zeros(2, np.int64)
         exposure, reserved, sells, buys, value, volatility, weight = np.zeros((7, count))
-        orders, order, merged = np.zeros((3, count), np.int64)
+        orders, exits, order, merged = np.zeros((4, count), np.int64)
         return Running(
             exposure,
             reserved,
             sells,
             buys,
             orders,
+            exits,
             value,
             volatility,
             weight,

@@ -12,6 +12,7 @@ from datetime import date
 
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import TERMINAL_STATES, State
+from trading_assets.core.tolerance import at_most
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
@@ -19,10 +20,12 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import follow
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import RULES, Phase, SignalInput
+from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.signalling import as_received, stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
+from trading_assets.engine.submit import see_kill_switch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_time
@@ -81,6 +84,7 @@ def execute(
     one interval ago, LeaseHeld when another process has the book, BrokerError when the broker cannot
     be read, ClockUnread when it has not even told the time: nothing new is sent then.
     """
+    see_kill_switch(desk)
     desk.begin()
     refuse_other_times(desk, session, tick_ns)
     with desk.journal.lease(desk.book, holder) as lease:
@@ -90,6 +94,7 @@ def execute(
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
+        _free_for_signals(desk, signals)
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
@@ -194,6 +199,13 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
         signals = waiting_signals(desk, session, tick_ns)
     signals = as_received(desk.journal, desk.book, signals)
     return tuple(replace(signal, attempt=_attempt(desk, signal.decision_id)) for signal in signals), vetoed
+
+
+def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
+    """Cancel what a person has at work that holds the shares which a signal sells now."""
+    newest, _ = newest_signals(signals)
+    selling = {symbol for symbol, signal in newest.items() if at_most(signal.value, -desk.limits.threshold)}
+    free_shares(desk, selling, why="it holds shares that a signal sells now")
 
 
 def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:
