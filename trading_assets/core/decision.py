@@ -127,6 +127,9 @@ def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[i
         below = not at_least(abs(wish["value"]), limits.threshold)
         outcomes[row] = Outcome.BELOW_THRESHOLD if below else Outcome.HELD
         return 0, nan, NO_SLICE
+    if not exits and weight == 0.0 and symbol["qty"] >= 0.0:  # the exits' pass had it
+        outcomes[row] = Outcome.HELD
+        return 0, nan, NO_SLICE
     held, reserved, value = symbol["qty"], symbol["reserved_qty"], _mark(symbol)
     side = order_side(weight, held, reserved, exposure, value, standing.equity_usd)
     covering = side == Side.BUY and held < 0.0  # there should be no short: it is bought back
