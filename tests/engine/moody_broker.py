@@ -194,6 +194,17 @@ class MoodyBroker:
         if mood == "obeys":
             self._change(order_id, status="canceled")
 
+    def cancel_all(self) -> Mapping[str, int]:
+        answers = {}
+        for order in self.at_work():
+            try:
+                self.cancel(order.id)
+            except Rejected as error:
+                answers[order.id] = error.status
+            else:
+                answers[order.id] = 200
+        return answers
+
     def order(self, order_id: str) -> OrderState:
         return self._looked_up(lambda order: order.id == order_id, order_id)
 
@@ -260,14 +271,19 @@ class MoodyBroker:
     def asset(self, symbol: str) -> AssetState:
         return AssetState(symbol, tradable=True, fractionable=False, halted=False)
 
+    def assets(self) -> Sequence[AssetState]:
+        return [self.asset(symbol) for symbol in self.symbols]
+
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
         return {
             symbol: QuoteState(symbol, PRICE - CENT, PRICE + CENT, self.now_ns, PRICE, self.now_ns, PRICE)
             for symbol in symbols
         }
 
-    def activities(self, since_ns: int) -> Sequence[AccountActivity]:
-        return [line for line in self.lines if line.at_ns >= since_ns]
+    def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
+        found = [line for line in self.lines if line.at_ns >= since_ns]
+        names = [line.id for line in found]
+        return found[names.index(after_id) + 1 :] if after_id in names else found
 
     def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
         return []

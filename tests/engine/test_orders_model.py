@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from copy import deepcopy
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,7 +32,7 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.broker.update_stream import OrderChanged
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, State
-from trading_assets.engine import follow, operator, submit
+from trading_assets.engine import follow, obstacles, operator, submit
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.inputs import Phase
@@ -55,6 +57,7 @@ class Orders(RuleBasedStateMachine):
     """One desk on one broker. `root` is where the journals of the sequences go."""
 
     root: Path
+    beginning: tuple[Path, MoodyBroker]
 
     @initialize(
         stamps=st.sampled_from(["true", "of the submission"]),
@@ -62,17 +65,32 @@ class Orders(RuleBasedStateMachine):
         sold=st.sampled_from(["", "rests", "lands_unheard", "is_lost", "rate_limits"]),
     )
     def open(self, stamps: str, bought: str, sold: str) -> None:
-        self.broker = MoodyBroker(FIRST_NS, stamps)
-        self.desk = Desk.open(
-            Settings(data_dir=self.root / str(next(numbers))), {}, connect=lambda *_: self.broker
-        )
-        self.filled: dict[str, Decimal] = {}
-        self.desk.begin()
-        self.protect()
-        self.buy("AAPL", "fills")
+        begun, broker = self.beginning
+        home = self.root / str(next(numbers))
+        copytree(begun, home)
+        self.broker = deepcopy(broker)
+        self.broker.stamps = stamps
+        self.begin_at(home)
         self.buy("IBM", bought)
         if sold:
             self.sell("AAPL", sold)
+
+    def begin_at(self, home: Path) -> None:
+        self.desk = Desk.open(Settings(data_dir=home), {}, connect=lambda *_: self.broker)
+        self.filled: dict[str, Decimal] = {}
+        self.desk.begin()
+
+    @classmethod
+    def begin(cls, root: Path) -> None:
+        """What every sequence begins with: an open book that holds AAPL."""
+        first = cls()
+        first.broker = MoodyBroker(FIRST_NS, "true")
+        first.begin_at(root / "beginning")
+        first.protect()
+        first.buy("AAPL", "fills")
+        first.desk.close()
+        assert first.broker.held
+        cls.root, cls.beginning = root, (root / "beginning", first.broker)
 
     # --- the desk at work
 
@@ -262,13 +280,14 @@ def test_whatever_happens_to_orders_a_flatten_ends_flat_once_the_broker_obeys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(obstacles, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(submit, "LOOKUP_PAUSES_SECONDS", (0.0,))
-    monkeypatch.setattr(Orders, "root", tmp_path, raising=False)
+    Orders.begin(tmp_path)
     run_state_machine_as_test(
         Orders,
         settings=settings(
             max_examples=EXAMPLES,
-            stateful_step_count=20,
+            stateful_step_count=15,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
