@@ -194,15 +194,16 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
         yield floor
 
 
-@pytest.fixture
-def trial(floor: TradingFloor, tmp_path: Path) -> Iterator[Trial]:
-    """In a session of its own."""
+@pytest.fixture(params=[10.0])
+def trial(request: pytest.FixtureRequest, floor: TradingFloor, tmp_path: Path) -> Iterator[Trial]:
+    """In a session of its own, from so many minutes after its open on, or before its close (< 0)."""
     floor.control("/faults", faults=[])
     floor.control("/halt", symbol="AAPL", halted=False)
     floor.control("/quote", symbol="AAPL")
     now = floor.control("/clock", step_ns=0)["now_ns"]
     session = floor.sessions.next(floor.sessions.new_york_date(now))
-    floor.tick(session, 1)
+    near_ns = floor.sessions.open_ns(session) if request.param > 0 else floor.sessions.close_ns(session)
+    floor.move_clock(near_ns + int(request.param * MINUTE_NS))
     with new_account(floor, tmp_path) as desk:
         yield Trial(floor, session, desk)
 
@@ -251,11 +252,10 @@ def test_an_exit_gets_out_once_what_was_in_its_way_is_gone(
 
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda obstacle: obstacle.__name__)
 @pytest.mark.parametrize("way", ["flatten", "stop"])
+@pytest.mark.parametrize("trial", [-10.0], indirect=True, ids=["ten minutes before the close"])
 def test_an_exit_that_did_not_get_out_today_gets_out_at_the_next_open(
     trial: Trial, way: str, obstacle: Callable[[Trial], Away]
 ) -> None:
-    trial.floor.move_clock(trial.floor.sessions.close_ns(trial.session) - 2 * MINUTE_NS)
-    trial.desk.begin()
     away = obstacle(trial)
     if away is gone_by_itself:
         away = stuck(trial)
