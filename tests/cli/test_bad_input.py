@@ -417,7 +417,6 @@ def test_a_file_system_without_a_free_block_stops_entries_and_is_named(
     assert command("verify", SESSION, config=floor.config_path).status == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -436,6 +435,7 @@ def test_a_kill_is_set_by_file_where_the_configuration_has_a_typo(tmp_path: Path
     assert (data / "KILL").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_holds_while_the_broker_is_out_of_reach(floor: TradingFloor) -> None:
     bought(floor)
     floor.exchange.terminate()
