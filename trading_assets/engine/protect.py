@@ -13,7 +13,7 @@ from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.flattens import begin_flatten, end_when_flat
-from trading_assets.engine.follow import cancel
+from trading_assets.engine.follow import cancel, cancel_astray
 from trading_assets.engine.forced_exits import (
     flatten_exits,
     force_exits,
@@ -63,6 +63,7 @@ def protect(
     recovered = tuple(recover(desk))
     cancelled += _cancel_for_flatten(desk, at_once=at_once)
     report = reconcile(desk)
+    cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     observe(desk, report.account)
     keep_close_equity(desk, report.account)
