@@ -167,7 +167,7 @@ def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> No
     assert not result.success
     said = failure_of(result)
     assert "AAPL, " in said
-    assert "the gate refused it: ASSET_NOT_TRADABLE; tried again at the next look of the protection" in said
+    assert "the gate refused it: SYMBOL_HALTED; tried again at the next look of the protection" in said
     with live.floor.open_desk() as desk:
         assert desk.journal.flatten_in_force(desk.book) is not None
 
