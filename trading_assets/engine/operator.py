@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, State
 from trading_assets.core.words import HaltState
@@ -68,6 +69,7 @@ class Killed:
         )
 
 
+@for_purpose(Purpose.PROTECT)
 def kill_now(
     settings: Settings,
     environ: Mapping[str, str] | None = None,
@@ -91,6 +93,7 @@ def kill_now(
         return Killed(kept, failure=str(error))
 
 
+@for_purpose(Purpose.PROTECT)
 def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     """HALTED, durable before anything else; then every working order of the account is cancelled.
 
@@ -146,6 +149,7 @@ def _set_kill_file(path: Path, reason: str, author: str) -> str:
     return f"the kill file {path}"
 
 
+@for_purpose(Purpose.PROTECT)
 def flatten(
     desk: Desk, *, reason: str, author: str, waits: Callable[[Lease], None] | None = None
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
@@ -179,6 +183,7 @@ class Flattening:
         return not (self.held or self.failure)
 
 
+@for_purpose(Purpose.PROTECT)
 def flatten_now(
     desk: Desk, *, reason: str, author: str, waits: Callable[[Lease], None] | None = None
 ) -> Flattening:
