@@ -95,6 +95,17 @@ def rejected(trial: Trial) -> Away:
 
 
 def refused(trial: Trial) -> Away:
+    """By the gate: the broker's clock says that the market is closed."""
+    real = trial.desk.broker
+    trial.desk.broker = Altered(real, clock=lambda: replace(real.clock(), is_open=False))
+
+    def away() -> None:
+        trial.desk.broker = real
+
+    return away
+
+
+def halted(trial: Trial) -> Away:
     trial.floor.control("/halt", symbol="AAPL", halted=True)
     return lambda: trial.floor.control("/halt", symbol="AAPL", halted=False)
 
@@ -176,6 +187,7 @@ def working_entry_stuck(trial: Trial) -> Away:
 OBSTACLES = (
     rejected,
     refused,
+    halted,
     unfilled,
     persons_limit,
     persons_stop,
@@ -237,6 +249,8 @@ def test_an_exit_gets_out_once_what_was_in_its_way_is_gone(
         protect(trial)
         assert trial.held() == trial.entry.intent.qty
         assert trial.alerts()
+        if obstacle is refused:
+            assert "AAPL: exit refused: MARKET_CLOSED" in trial.alerts()
         if way != "stop":
             assert [held.symbol for held in still_held(trial.desk)] == ["AAPL"]
             assert "FLATTEN" in trial.desk.halts().causes
