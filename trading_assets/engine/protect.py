@@ -68,9 +68,12 @@ def protect(
     report = reconcile(desk)
     cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
-    observe(desk, report.account)
+    if not report.catching_up:  # a withdrawal that has not been read yet is no loss
+        observe(desk, report.account)
     keep_close_equity(desk, report.account)
     transient = transient_causes(desk, report.account, report.clock)
+    if report.catching_up:
+        transient += (Cause.CATCHING_UP,)
     cancelled += cancel_for_halts(desk, cancelled)
     cancelled += _cancel_overdue(desk, cancelled)
     stopped = stops_in_force(desk, report) if report.opened else ()
