@@ -13,6 +13,7 @@ from datetime import date
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.core.tolerance import at_most
+from trading_assets.core.words import HaltState
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
@@ -202,7 +203,9 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
 
 
 def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
-    """Cancel what a person has at work that holds the shares which a signal sells now."""
+    """Cancel what a person has at work that holds the shares which a symbol's newest signal sells now."""
+    if desk.halts().state is HaltState.HALTED:
+        return
     newest, _ = newest_signals(signals)
     selling = {symbol for symbol, signal in newest.items() if at_most(signal.value, -desk.limits.threshold)}
     free_shares(desk, selling, why="it holds shares that a signal sells now")
