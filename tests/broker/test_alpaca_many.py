@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from scripted_server import Reply, Request, ScriptedServer
 from trading_assets.broker import alpaca
 from trading_assets.broker.alpaca import AlpacaBroker, Origins, _in_urls
 from trading_assets.broker.port import MoreActivities, MoreOrders, RateLimited
-from trading_assets.broker.purpose import Purpose
+from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import SHARES, RateBudget
 from trading_assets.market.clock import system_now_ns
 
@@ -102,10 +103,10 @@ def test_all_assets_are_one_request_and_a_row_that_cannot_be_read_costs_no_other
 
 def fills(count: int) -> list[dict[str, Any]]:
     """Ascending, ten a second."""
-    return [
-        {**FILL, "id": f"{n:08d}", "transaction_time": f"2012-07-03T13:{n // 600:02d}:{n // 10 % 60:02d}Z"}
-        for n in range(count)
-    ]
+    stamps = (
+        f"2012-07-03T{13 + n // 36_000:02d}:{n // 600 % 60:02d}:{n // 10 % 60:02d}Z" for n in range(count)
+    )
+    return [{**FILL, "id": f"{n:08d}", "transaction_time": stamp} for n, stamp in enumerate(stamps)]
 
 
 def history(rows: list[dict[str, Any]], headers: dict[str, str] | None = None) -> Any:
@@ -205,3 +206,58 @@ def test_a_long_list_of_orders_says_how_far_a_look_came(
     assert more.value.through_ns == read[-1].submitted_ns
     server.requests.clear()
     assert len(broker.open_orders()) == len(rows)  # every one of these is needed
+
+
+@pytest.mark.slow(8)
+def test_50000_activities_are_read_at_200_requests_a_minute_beside_a_protection_that_never_waits(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    """500 pages: more than two minutes' worth. A look a minute, and a protection's ten reads after it."""
+    rows, minute, left = fills(50_000), 0, 200
+    place = {row["id"]: number for number, row in enumerate(rows)}
+    began = 1_341_322_500
+
+    def counted(body: Any) -> Reply:
+        """As Alpaca counts: a window a minute."""
+        nonlocal left
+        refused, left = left == 0, max(left - 1, 0)
+        stated = {
+            "Date": formatdate(began + 60 * minute, usegmt=True),
+            "X-RateLimit-Limit": "200",
+            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Reset": str(began + 60 * (minute + 1)),
+        }
+        if refused:
+            return Reply(429, {"code": 42910000, "message": "rate limit exceeded"}, stated)
+        return Reply(200, body, stated)
+
+    def page(request: Request) -> Reply:
+        begin = place[request.query["page_token"]] + 1 if "page_token" in request.query else 0
+        return counted(rows[begin : begin + 100])
+
+    server.on("GET", "/v2/account/activities", page)
+    server.on("GET", "/v2/positions", lambda _: counted([]))
+    budget = RateBudget(tmp_path / "rate_limit", now_ns=lambda: (1_000 + 60 * minute) * SECOND)
+    broker = AlpacaBroker(Origins(server.url, server.url), "key-id", "secret", budget=budget)
+    read: list[str] = []
+    after: str | None = None
+    try:
+        while True:
+            server.requests.clear()
+            try:
+                read += [one.id for one in broker.activities(T0 - 2_100 * SECOND, after_id=after)]
+                after = None
+            except MoreActivities as more:
+                read += [one.id for one in more.read]
+                after = more.after_id
+            assert len(server.sent("GET", "/v2/account/activities")) <= alpaca.PAGES_A_LOOK
+            with asking_for(Purpose.PROTECT):
+                for _ in range(10):
+                    broker.positions()
+            if after is None:
+                break
+            minute, left = minute + 1, 200
+    finally:
+        broker.close()
+    assert read == [row["id"] for row in rows]
+    assert minute == len(rows) // (100 * alpaca.PAGES_A_LOOK)

@@ -268,6 +268,7 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
                             venues.pop().close()
                     if isinstance(told, dict):
                         venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
+                        # a case runs one tick up to four times in a minute that stands
                         faces.show(venues[0], disconnecting(server), TOKEN, requests_per_minute=1_000_000)
                     _write_all(tell, f"{answer}\n".encode())
                 except BaseException:  # noqa: BLE001 - whoever waits for the line sees that it did not come
