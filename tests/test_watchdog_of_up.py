@@ -6,28 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from queue import Empty, Queue
 from threading import Thread
-from typing import Any
 
 import psutil
 import pytest
+import requests
 import yaml
 from receiver import Receiver, listening
-from running_desk import BOOK, ROOT, TOKEN, RunningDesk, free_ports, start
+from running_desk import RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.engine import chain, sign_of_life
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.protect import new_execution_id
 from trading_assets.engine.sign_of_life import Life
 from trading_assets.engine.signalling import receive
 from trading_assets.market.sessions import Sessions
-from trading_assets.store.journal import Journal
 from trading_assets.store.leases import when_free
 from trading_assets.up import FIRST_SESSION
 
@@ -96,29 +93,145 @@ def part(desk: RunningDesk, name: str) -> psutil.Process:
     return found
 
 
-def through_its_stop(desk: RunningDesk) -> None:
-    """A share of AAPL that was bought at 6.5 % above the market."""
+def through_its_stop(desk: RunningDesk, symbol: str) -> None:
+    """Buy at 6.5 % above the market, and let the market come back."""
     settings = config.load(desk.config_path)
     with desk.keeper() as keeper, Desk.open(settings) as opened:
-        tick_ns = Sessions().ticks(FIRST_SESSION, 30)[1]
+        tick_ns = Sessions().ticks(FIRST_SESSION, 30)[0]
         if keeper.now_ns() < tick_ns:
             keeper.move_to(tick_ns)
-        protect(opened)
-        quote = opened.broker.quotes(["AAPL"])["AAPL"]
+        opened.clock.sync()
+        quote = opened.broker.quotes([symbol])[symbol]
         assert quote.bid is not None
         dear = (quote.bid * Decimal("1.065")).quantize(Decimal("0.01"))
-        keeper.quote("AAPL", float(dear), float(dear + Decimal("0.01")))
-        opened.clock.sync()
-        receive(opened, "AAPL", 0.5, reference_price=dear)
-        when_free(lambda: chain.run_tick(opened))
-        assert held(desk) == ["AAPL"]
-        keeper.tape_quote("AAPL")
-
-
-def protect(opened: Desk) -> None:
-    when_free(lambda: protect_alone(opened, new_execution_id()))
+        keeper.quote(symbol, float(dear), float(dear + Decimal("0.01")))
+        receive(opened, symbol, 0.5, reference_price=dear)
+        when_free(lambda: chain.run_tick(opened, FIRST_SESSION, tick_ns, new_execution_id()))
+        assert symbol in held(desk)
+        keeper.tape_quote(symbol)
 
 
 def held(desk: RunningDesk) -> list[str]:
     with Desk.open(config.load(desk.config_path)) as opened:
         return [position.symbol for position in opened.broker.positions()]
+
+
+def fired(desk: RunningDesk, symbol: str) -> bool:
+    return symbol not in held(desk)
+
+
+def protections(desk: RunningDesk) -> int:
+    return len(desk.runs("reconcile"))
+
+
+def test_the_watchdog_is_a_part_and_status_says_so(desk: RunningDesk) -> None:
+    settings = config.load(desk.config_path)
+    desk.wait("its sign of life", lambda: sign_of_life.seen(settings).life is Life.WATCHES)
+    assert sign_of_life.seen(settings).pid == part(desk, "trading-assets").pid
+    desk.wait("the first protection by the daemon", lambda: protections(desk))
+    done = subprocess.run(
+        [sys.executable, "-m", "trading_assets.cli", "status"],
+        env=os.environ | {"TRADING_ASSETS_CONFIG": str(desk.config_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "watchdog" in done.stdout
+    assert "watches" in done.stdout
+
+
+def test_a_daemon_that_hangs_holds_no_stop_back(desk: RunningDesk, receiver: Receiver) -> None:
+    daemon = part(desk, "dagster-daemon")
+    daemon.suspend()
+    try:
+        through_its_stop(desk, "AAPL")
+        desk.wait("the stop", lambda: fired(desk, "AAPL"), 60)
+        desk.wait("its alert", lambda: told(receiver, "Nobody but the watchdog protects"), 60)
+    finally:
+        daemon.resume()
+
+
+def told(receiver: Receiver, title: str) -> bool:
+    """Whether an alert has arrived, alone or among others."""
+    return any(
+        title in message["title"] or title in message["message"] for message in list(receiver.messages)
+    )
+
+
+def test_a_code_location_that_is_broken_holds_no_stop_back(desk: RunningDesk) -> None:
+    """The daemon's code server is ended too, so that it loads the sources anew, as it would within time."""
+    definitions = desk.home / "project" / "desk_definitions.py"
+    good = definitions.read_text()
+    definitions.write_text("from trading_assets.definitions import defs\ndefs = = defs\n")
+    try:
+        for child in part(desk, "dagster-daemon").children(recursive=True):
+            child.kill()
+        through_its_stop(desk, "IBM")
+        desk.wait("the stop", lambda: fired(desk, "IBM"), 60)
+    finally:
+        definitions.write_text(good)
+
+
+def test_a_typo_in_the_configuration_holds_no_stop_back(desk: RunningDesk, receiver: Receiver) -> None:
+    good = desk.config_path.read_text()
+    through_its_stop(desk, "MSFT")
+    settings = config.load(desk.config_path)
+    desk.config_path.write_text(good + "\nstop_los: 0.05\n")
+    try:
+        with Desk.open(settings) as opened:
+            desk.wait(
+                "the stop",
+                lambda: "MSFT" not in [position.symbol for position in opened.broker.positions()],
+                60,
+            )
+        desk.wait("its alert", lambda: told(receiver, "The configuration cannot be used"), 60)
+    finally:
+        desk.config_path.write_text(good)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoken"),
+    [
+        ("dagster-daemon", "Dagster's daemon ended"),
+        ("dagster-webserver", "Dagster's webserver ended"),
+        ("trading-assets", "The listener with the watchdog ended"),
+    ],
+)
+def test_a_part_that_is_killed_is_started_again_and_people_are_told(
+    desk: RunningDesk, said: Callable[[], list[str]], receiver: Receiver, name: str, spoken: str
+) -> None:
+    before = part(desk, name)
+    before.kill()
+    desk.wait("a line on the terminal", lambda: any(spoken in line for line in said()), 30)
+    desk.wait("another in its place", lambda: _replaced(desk, name, before.pid), 60)
+    desk.wait("its alert", lambda: told(receiver, spoken), 60)
+
+
+def _replaced(desk: RunningDesk, name: str, pid: int) -> bool:
+    try:
+        return part(desk, name).pid != pid
+    except (ValueError, psutil.Error):
+        return False
+
+
+def test_after_all_of_it_the_daemon_protects_again_and_a_stop_fires(desk: RunningDesk) -> None:
+    desk.wait("the webserver", lambda: _answers(desk), 60)
+    before = protections(desk)
+    desk.wait("a protection by the daemon", lambda: protections(desk) > before, 120)
+
+
+def _answers(desk: RunningDesk) -> bool:
+    try:
+        return bool(desk.graphql("{ version }"))
+    except (requests.RequestException, ValueError):
+        return False
+
+
+def test_ctrl_c_ends_the_watchdog_too(desk: RunningDesk) -> None:
+    settings = config.load(desk.config_path)
+    processes = desk.processes()
+    desk.process.send_signal(signal.SIGINT)
+    assert desk.process.wait(60) == 0
+    assert not [process for process in processes if process.is_running() and process.status() != "zombie"]
+    assert sign_of_life.seen(settings).life is Life.NONE

@@ -21,7 +21,7 @@ from trading_assets.defs import assets_desk, jobs_day
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
-from trading_assets.engine.day import is_put_away
+from trading_assets.engine.put_away import is_put_away
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
 from trading_assets.market.sessions import MINUTE_NS
@@ -210,7 +210,7 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     assert orders.asset_materialization is not None
     assert orders.asset_materialization.metadata["verdicts"].value == 3.0  # two entries and the flatten
     with live.floor.open_desk() as desk:
-        assert is_put_away(desk, KEY)
+        assert is_put_away(desk.journal, desk.book, KEY)
         assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None
         copy = History(Path(desk.settings.data_dir) / "history-snapshot.duckdb")
         closing = "SELECT count(*) AS n FROM equity WHERE tick_ns = ?"
