@@ -115,7 +115,9 @@ def test_a_journal_that_takes_no_alert_keeps_no_part_from_being_started(
     assert "no alert of it is kept" in said[1]
 
 
-def test_a_watchdog_that_hangs_is_ended_and_started_again(parts: Parts, settings: Settings) -> None:
+def test_a_watchdog_that_hangs_is_ended_and_started_again(
+    parts: Parts, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     stop = threading.Event()
     stop.set()  # nobody asks a webserver
@@ -123,15 +125,39 @@ def test_a_watchdog_that_hangs_is_ended_and_started_again(parts: Parts, settings
     hung = parts.pid(LISTENER)
     sign = sign_file(settings)
     sign.write_text(json.dumps({"host": os.uname().nodename, "pid": hung, "start": process_start(hung)}))
-    guard._looked_ns = 0
-    guard.look()
-    assert parts.pid(LISTENER) == hung
-    os.utime(sign, (time.time() - 200, time.time() - 200))
-    guard._looked_ns = 0
-    guard.look()
-    assert "hangs: the watchdog has given no sign of life for 200 s" in said[0]
+    now = monotonic_ns()
+    monkeypatch.setattr(up, "monotonic_ns", lambda: now)
+    for seconds, touched in ((0, False), (170, False), (5, True), (170, False), (15, False)):
+        guard._looked_ns = 0
+        now += seconds * 10**9
+        guard._answered_ns = guard._beaten_ns = now
+        if touched:
+            os.utime(sign)
+        assert said == []
+        guard.look()
+    assert said == [
+        "The listener with the watchdog hangs: the watchdog has given no sign of life for 180 s; it is ended"
+    ]
     parts.keep(said.append)
     assert parts.pid(LISTENER) != hung
+
+
+def test_a_machine_that_slept_makes_no_watchdog_hang(parts: Parts, settings: Settings) -> None:
+    """Its last sign is hours old by the machine's clock, and seconds by the process's."""
+    said: list[str] = []
+    stop = threading.Event()
+    stop.set()
+    guard = _Guard(parts, settings, "http://127.0.0.1:9", stop, said.append)
+    pid = parts.pid(LISTENER)
+    sign = sign_file(settings)
+    sign.write_text(json.dumps({"host": os.uname().nodename, "pid": pid, "start": process_start(pid)}))
+    guard._looked_ns = 0
+    guard.look()
+    os.utime(sign, (time.time() - 7_200, time.time() - 7_200))
+    for _ in range(2):
+        guard._looked_ns = 0
+        guard.look()
+    assert said == []
 
 
 def test_a_daemon_without_a_heartbeat_for_five_minutes_is_ended(

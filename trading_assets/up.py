@@ -32,7 +32,7 @@ from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, N
 from trading_assets.engine import alerts, sign_of_life
 from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import journal_file, known_book
-from trading_assets.engine.sign_of_life import Life
+from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
 from trading_assets.engine.watchdog import NO_BOOK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
@@ -127,7 +127,11 @@ class Parts:
                 when = f"in {pause:.0f} s" if pause else "now"
                 self._tell(say, part, f"exit status {part.process.returncode}; started again {when}")
             if part.again_ns is not None and now >= part.again_ns:
-                self._restart(part, say)
+                try:
+                    self._restart(part, say)
+                except OSError as error:  # no memory, no room: the others go on
+                    part.again_ns = now + int(RESTART_SECONDS[-1] * 1e9)
+                    say(f"{_SPOKEN[part.name]} cannot be started, tried again in a minute: {error}")
 
     def end(self, name: str) -> None:
         """Kill a part that hangs; `keep` starts it again."""
@@ -185,7 +189,7 @@ class Parts:
                     f"{what}. {meanwhile} Its log: {part.log}",
                 )
                 alerts.enqueue(journal, alert, subject=f"ended:{part.name}", now_ns=now)
-        except TradingAssetsError as error:
+        except Exception as error:  # noqa: BLE001 - said; an alert that is not kept must not end the desk
             say(f"no alert of it is kept: {error}")
 
     def _open_instance(self) -> None:
@@ -404,6 +408,8 @@ class _Guard:
         self._parts, self._settings, self._url, self._stop, self._say = parts, settings, url, stop, say
         self._looked_ns = monotonic_ns()
         self._answered_ns = monotonic_ns()
+        self._sign_ns: int | None = None  # the watchdog's last sign of life, and since when it is the last:
+        self._signed_ns = monotonic_ns()  # by our own time, which stands while the machine sleeps
         self._beaten: float = 0.0  # the daemon's last heartbeat
         self._beaten_ns = monotonic_ns()
         self._asking = threading.Thread(target=self._ask, name="asks Dagster", daemon=True)
@@ -415,8 +421,11 @@ class _Guard:
             return
         self._looked_ns = now
         seen = sign_of_life.seen(self._settings)
-        if seen.life is Life.SILENT and seen.pid == self._parts.pid(LISTENER):
-            self._end(LISTENER, f"the watchdog has given no sign of life for {seen.ago_s:.0f} s")
+        if seen.pid != self._parts.pid(LISTENER) or seen.at_ns != self._sign_ns:
+            self._sign_ns, self._signed_ns = seen.at_ns, now
+        elif now - self._signed_ns > SILENT_AFTER_SECONDS * 1e9:
+            self._signed_ns = now
+            self._end(LISTENER, f"the watchdog has given no sign of life for {SILENT_AFTER_SECONDS:.0f} s")
         if now - self._answered_ns > HUNG_SECONDS * 1e9:
             self._answered_ns = now
             self._end(WEBSERVER, f"no answer for {HUNG_SECONDS:.0f} s")

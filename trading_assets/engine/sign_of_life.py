@@ -36,6 +36,7 @@ class Seen(NamedTuple):
     life: Life
     pid: int | None = None
     ago_s: float | None = None  # since its last sign, by the machine's clock
+    at_ns: int | None = None  # its last sign
 
 
 class SignOfLife:
@@ -78,7 +79,8 @@ def seen(settings: Settings) -> Seen:
     """What the file says of the configuration's watchdog."""
     path = sign_file(settings)
     try:
-        ago_s = (system_now_ns() - path.stat().st_mtime_ns) / 1e9
+        at_ns = path.stat().st_mtime_ns
+        ago_s = (system_now_ns() - at_ns) / 1e9
         here = json.loads(path.read_text())
         host, pid, start = here["host"], int(here["pid"]), here["start"]
     except FileNotFoundError:
@@ -86,5 +88,5 @@ def seen(settings: Settings) -> Seen:
     except (OSError, ValueError, KeyError, TypeError):
         return Seen(Life.DIED)  # half written: it had no time, or no room, for more
     if host == socket.gethostname() and process_start(pid) != start:
-        return Seen(Life.DIED, pid, ago_s)
-    return Seen(Life.SILENT if ago_s > SILENT_AFTER_SECONDS else Life.WATCHES, pid, ago_s)
+        return Seen(Life.DIED, pid, ago_s, at_ns)
+    return Seen(Life.SILENT if ago_s > SILENT_AFTER_SECONDS else Life.WATCHES, pid, ago_s, at_ns)
