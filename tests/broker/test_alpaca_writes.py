@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_an_order_leaves_as_a_day_limit_order_with_both_keys_in_its_headers(
     assert request.headers["APCA-API-KEY-ID"] == "key-id"
     assert request.headers["APCA-API-SECRET-KEY"] == "secret"
     assert (placed.id, placed.status) == (ORDER["id"], "pending_new")
+
+
+@pytest.mark.parametrize(
+    ("side", "reducing", "intent"),
+    [
+        (Side.BUY, False, "buy_to_open"),
+        (Side.SELL, True, "sell_to_close"),
+        (Side.BUY, True, "buy_to_close"),
+        (Side.SELL, False, "sell_to_open"),
+    ],
+)
+def test_an_order_says_whether_it_opens_or_closes_a_position(
+    server: ScriptedServer, broker: AlpacaBroker, side: Side, reducing: bool, intent: str
+) -> None:
+    server.on("POST", "/v2/orders", Reply(200, {**ORDER, "status": "pending_new"}))
+    broker.submit(replace(NEW, side=side, reducing=reducing))
+    (request,) = server.requests
+    assert json.loads(request.body)["position_intent"] == intent
 
 
 @pytest.mark.parametrize(
@@ -233,6 +252,37 @@ def test_a_failed_cancel_has_left_once_and_is_of_its_kind(
     assert len(server.requests) == 1
 
 
+def test_a_cancel_of_all_is_one_request_with_a_status_for_each_order(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    answer = [{"id": "o1", "status": 200}, {"id": "o2", "status": 500}, {"id": "o3", "status": "422"}]
+    server.on("DELETE", "/v2/orders", Reply(207, answer), Reply(207, []))
+    assert broker.cancel_all() == {"o1": 200, "o2": 500, "o3": 422}
+    assert broker.cancel_all() == {}
+    assert [(one.method, one.path) for one in server.requests] == [("DELETE", "/v2/orders")] * 2
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (refusal(403, 40310000, "not now"), Rejected),
+        (refusal(429, 42910000, "rate limit exceeded"), RateLimited),
+        (Reply(500, HTML), OutcomeUnknown),
+        (Reply(207, {"id": "o1", "status": 200}), OutcomeUnknown),
+        (Reply(207, [{"id": "o1"}]), OutcomeUnknown),
+        (Reset(), OutcomeUnknown),
+    ],
+)
+def test_a_failed_cancel_of_all_is_of_its_kind(
+    server: ScriptedServer, broker: AlpacaBroker, step: Step, error: type[BrokerError]
+) -> None:
+    server.on("DELETE", "/v2/orders", step)
+    with pytest.raises(BrokerError) as caught:
+        broker.cancel_all()
+    assert type(caught.value) is error
+    assert len(server.requests) == 1
+
+
 def test_an_id_with_a_slash_does_not_reach_another_endpoint(
     server: ScriptedServer, broker: AlpacaBroker
 ) -> None:
@@ -248,5 +298,7 @@ def test_a_read_only_connection_sends_neither_order_nor_cancel(server: ScriptedS
     for call, argument in calls:
         with pytest.raises(WriteRefused, match="read-only"):
             call(argument)
+    with pytest.raises(WriteRefused, match="read-only"):
+        watching.cancel_all()
     assert server.requests == []
     watching.close()

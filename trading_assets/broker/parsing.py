@@ -77,6 +77,11 @@ def clock(answer: Any) -> ClockState:
     )
 
 
+def cancelled(row: Row) -> tuple[str, int]:
+    """One order of a bulk cancel's answer: its id, and the HTTP status of its own cancel."""
+    return _text(row, "id"), int(_decimal(row, "status"))
+
+
 def session(row: Row) -> tuple[date, tuple[int, int]]:
     """One calendar day: its date with open and close, which Alpaca states in New York time."""
     day = _date(row, "date")
@@ -155,6 +160,7 @@ def order(answer: Any) -> OrderState:
         replaced_by=None if row.get("replaced_by") is None else _text(row, "replaced_by"),
         type=str(row.get("type") or row.get("order_type") or ""),
         time_in_force=str(row.get("time_in_force") or ""),
+        replaces=None if row.get("replaces") is None else _text(row, "replaces"),
     )
 
 

@@ -14,15 +14,16 @@ from decimal import Decimal
 from math import nan
 
 from trading_assets.broker.port import AssetState, OrderState, PositionState, QuoteState
-from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
+from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
@@ -67,7 +68,7 @@ def take_snapshot(
     positions = {position.symbol: position for position in desk.broker.positions()}
     ours = desk.journal.open_orders(desk.book)
     sent = desk.journal.orders(desk.book, session=session.isoformat())
-    opened = _open_orders(ours, desk.broker.open_orders()) + _lagging(desk, sent, positions)
+    opened = _open_orders(ours, desk.broker.open_orders()) + lagging(desk, sent, positions)
     symbols = tuple(
         sorted(
             {signal.symbol for signal in signals}
@@ -93,7 +94,7 @@ def take_snapshot(
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
             locked=symbol in locks,
-            orders_today=sum(counts.get(symbol, (0, 0))),
+            sent=counts.get(symbol, SentCount()),
         )
         for symbol in symbols
     )
@@ -133,19 +134,20 @@ def take_snapshot(
 
 
 def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
-    """Ours by the journal (INTENT, SUBMITTING and UNKNOWN count as open), a person's by the broker."""
-    opened = [
-        OpenOrder(
-            record.intent.symbol,
-            record.intent.side,
-            remaining(record),
-            record.intent.limit_price,
-            record.intent.reducing,
-            ours=True,
-        )
-        for record in ours
-    ]
-    continued = {record.broker_order_id for record in ours}  # what replaced an order of ours is ours
+    """Ours by the journal (INTENT, SUBMITTING and UNKNOWN count as open), but what a person replaced with the
+    quantity and price that it has now. By the broker a person's, and what has ended here and works there."""
+    at_broker = list(at_broker)
+    opened: list[OpenOrder] = []
+    counted = {record.intent.client_order_id for record in ours}
+    for record in ours:
+        leaves: Decimal = remaining(record)
+        limit_price: Decimal | None = record.intent.limit_price
+        replacement = replacement_at_work(record, at_broker)
+        if replacement is not None:
+            counted.add(replacement.client_order_id)
+            leaves, limit_price = replacement.qty - replacement.filled_qty, replacement.limit_price
+        intent = record.intent
+        opened.append(OpenOrder(intent.symbol, intent.side, leaves, limit_price, intent.reducing, ours=True))
     return opened + [
         OpenOrder(
             order.symbol,
@@ -156,11 +158,11 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
             ours=False,
         )
         for order in at_broker
-        if not is_ours(order.client_order_id) and order.id not in continued
+        if order.client_order_id not in counted
     ]
 
 
-def _lagging(
+def lagging(
     desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
 ) -> list[OpenOrder]:
     """What today's orders have filled and the broker's positions do not show yet, as if it were still at
@@ -168,15 +170,22 @@ def _lagging(
     traded = [record for record in sent if record.filled_qty]
     if not traded:
         return []
-    journaled: dict[str | None, Decimal] = defaultdict(Decimal)
-    for fill in desk.journal.fills(desk.book, session=desk.session_text()):
-        journaled[fill.broker_order_id] += fill.qty
+    fills = desk.journal.fills(desk.book, session=desk.session_text())
     moved: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     unfolded: dict[str, Decimal] = defaultdict(Decimal)
     for record in traded:
         intent = record.intent
         moved[intent.symbol, intent.side] += record.filled_qty
-        unfolded[intent.symbol] += intent.side * (record.filled_qty - journaled[record.broker_order_id])
+        journaled = sum(
+            (
+                fill.qty
+                for fill in fills
+                if record.broker_order_id == fill.broker_order_id
+                or intent.client_order_id == fill.client_order_id
+            ),
+            Decimal(0),
+        )
+        unfolded[intent.symbol] += intent.side * (record.filled_qty - journaled)
     holdings = ledger_of(desk.journal, desk.book).holdings
     found = []
     for symbol, ahead in unfolded.items():
@@ -212,7 +221,7 @@ def _symbol_input(
     previous_close: float,
     opened: list[OpenOrder],
     locked: bool,
-    orders_today: int,
+    sent: SentCount,
 ) -> SymbolInput:
     entries = [order for order in opened if not order.reducing]
     own = [order for order in opened if order.ours]
@@ -236,7 +245,8 @@ def _symbol_input(
         in_flight=len(own),
         lowest_sell_limit=min(sells, default=nan),
         highest_buy_limit=max(buys, default=nan),
-        orders_today=orders_today,
+        orders_today=sum(sent),
+        exits_today=sent.exits,
     )
 
 

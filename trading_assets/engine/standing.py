@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from math import nan
 
 from trading_assets.broker.port import BrokerError, PositionState
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.words import HaltState
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
+from trading_assets.engine.catch_up import WATERMARK
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.flattens import Held, still_held
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase
-from trading_assets.engine.reconcile import WATERMARK
 from trading_assets.engine.risk import measured_losses
 from trading_assets.engine.settle import marks
 from trading_assets.engine.sign_of_life import Life, Seen, seen
-from trading_assets.store.records import BreakRecord, EquityRecord, HaltRecord, LockRecord
+from trading_assets.store.records import BreakRecord, EquityRecord, FlattenRecord, HaltRecord, LockRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Standing:
     last_tick_ns: int | None  # today's last
     vetoed: tuple[str, ...]  # blocking checks that did not pass at the last tick
     watchdog: Seen  # by its sign of life
+    flatten: FlattenRecord | None = None  # in force
+    held: tuple[Held, ...] = ()  # under it; empty too where the broker does not answer
 
     @property
     def well(self) -> bool:
@@ -103,6 +107,7 @@ class Positions:
     positions: tuple[HeldPosition, ...]
 
 
+@for_purpose(Purpose.LOOK)
 def standing(desk: Desk) -> Standing:
     """Look at journal and broker once."""
     desk.clock.sync()
@@ -115,6 +120,12 @@ def standing(desk: Desk) -> Standing:
     lease = journal.lease_holder(book)
     last_tick = _last_tick(desk) if session else None
     counts = journal.sent_counts(book, session) if session else {}
+    held: tuple[Held, ...] = ()
+    if not unreachable:
+        try:
+            held = still_held(desk)
+        except BrokerError as error:
+            unreachable = str(error)
     return Standing(
         book=book,
         venue=desk.settings.venue,
@@ -141,9 +152,12 @@ def standing(desk: Desk) -> Standing:
         last_tick_ns=last_tick,
         vetoed=() if last_tick is None else missing_or_failed(desk, last_tick),
         watchdog=seen(desk.settings),
+        flatten=journal.flatten_in_force(book),
+        held=held,
     )
 
 
+@for_purpose(Purpose.LOOK)
 def positions(desk: Desk) -> Positions:
     """The ledger beside the broker."""
     ledger = ledger_of(desk.journal, desk.book)

@@ -63,12 +63,13 @@ def see_kill_switch(desk: Desk, when: str = "") -> None:
     """Latch a kill that the environment or the kill file sets. `when` is added to the recorded reason."""
     seen = desk.kill_switch()
     if seen is not None:
+        now = desk.known_ns()  # asks no broker, which may take seconds to answer
         latch(
             desk.journal,
             desk.book,
             Cause.KILL,
-            at_ns=desk.now_ns(),
-            session=desk.session_text(),
+            at_ns=now,
+            session=desk.sessions.new_york_date(now).isoformat(),
             reason=f"kill seen in {seen}{when}",
         )
 
@@ -100,7 +101,13 @@ def _post(desk: Desk, intent: IntentRecord, detail: str) -> OrderRecord:
     client_id = intent.client_order_id
     record = _move(desk, client_id, State.SUBMITTING, detail)
     order = NewOrder(
-        client_id, intent.symbol, intent.side, intent.qty, intent.limit_price, intent.extended_hours
+        client_id,
+        intent.symbol,
+        intent.side,
+        intent.qty,
+        intent.limit_price,
+        intent.extended_hours,
+        reducing=intent.reducing,
     )
     try:
         answer = desk.broker.submit(order)
@@ -272,5 +279,5 @@ def _move(desk: Desk, client_order_id: str, to: State, detail: str) -> OrderReco
 
 
 def remaining(record: OrderRecord) -> Decimal:
-    """Leaves quantity: what may still fill."""
-    return record.intent.qty - record.filled_qty
+    """Leaves quantity: what may still fill. None where a replacement filled more than was meant."""
+    return max(record.intent.qty - record.filled_qty, Decimal(0))

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import LastGood, Settings
 from trading_assets.engine import alerts, put_away
 from trading_assets.engine.accounting import ledger_of
@@ -285,6 +286,7 @@ class Watchdog:
             last = Look(system_now_ns(), monotonic_ns(), own)
             self._memory = self._memory._replace(last=last, since_ns=last.monotonic_ns, own_ns=own)
 
+    @for_purpose(Purpose.PROTECT)
     def _protected(self, settings: Settings) -> str | None:
         """Protect under the lease; the mark that it left. Raises what opening a desk and protecting do."""
         with self._open_desk(settings) as desk:
