@@ -523,7 +523,7 @@ def test_a_disk_that_is_full_but_for_the_journal_holds_no_stop_back(
         with (data_dir(floor) / name).open("ab") as file:
             file.truncate(room)
     with listener(floor, receiver, file_bytes=room):
-        until(lambda: not held(floor))
+        until(lambda: not held(floor), 120)
 
 
 @pytest.mark.slow
@@ -534,7 +534,7 @@ def test_where_the_journal_cannot_be_written_nothing_is_sent_and_the_alert_goes_
     with floor.open_desk() as desk:  # as a daemon would have it open
         sent = desk.journal.orders(desk.book)
         with listener(floor, receiver, file_bytes=1):
-            until(lambda: "The watchdog could not protect" in receiver.titles(), 60)
+            until(lambda: "The watchdog could not protect" in receiver.titles(), 120)
         assert desk.journal.orders(desk.book) == sent
         assert desk.journal.pending_alerts() == []
     assert held(floor) == ["AAPL"]
