@@ -143,7 +143,8 @@ def test_a_book_that_is_protected_in_time_is_never_due(steps: list[float], pace:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("watchdog"), SESSION) as floor:
+    many = 100_000  # requests a minute: many accounts, one after the other, in the same few minutes
+    with trading_floor(tmp_path_factory.mktemp("watchdog"), SESSION, requests_per_minute=many) as floor:
         floor.tick(SESSION, 1)
         yield floor
 
