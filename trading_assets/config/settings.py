@@ -223,6 +223,9 @@ class Settings(_Section):
     reconciliation_interval_seconds: Positive = Field(
         default=60.0, description="Seconds between two reconciliations of ledger and broker."
     )
+    watchdog_seconds: Annotated[float, Field(gt=0, le=180)] = Field(
+        default=180.0, description="Seconds without a protection after which the watchdog protects itself."
+    )
 
     @field_validator("symbols")
     @classmethod

@@ -14,6 +14,7 @@ import dagster as dg
 from trading_assets.config import Settings
 from trading_assets.defs.jobs import tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.owed import owed_end
 from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at
 from trading_assets.market.clock import system_now_ns
@@ -77,6 +78,9 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
             return dg.SkipReason(time)
         at_ns = asked_ns + time.ahead_ns
         due = due_at(Sessions(), work, at_ns, now_ns=time.now_ns, tick_minutes=minutes)
+        if isinstance(due, NotDue) and work is Work.END_OF_DAY:
+            made_up = owed_end(context.instance, desk, time.now_ns)
+            return dg.SkipReason(f"{due.reason}; {made_up}") if isinstance(made_up, str) else made_up
         if isinstance(due, NotDue):
             return dg.SkipReason(due.reason)
         if work is not Work.TICK:
@@ -115,10 +119,11 @@ def before_the_open(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
 
 @dg.schedule(
     job=end_of_day,
-    cron_schedule="10 13,16 * * 1-5",
+    cron_schedule="*/10 * * * *",  # a day that was missed is made up for whenever the desk is up
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Ten minutes after the close of a session; a half day closes at 13:00.",
+    description="Ten minutes after the close of a session; a half day closes at 13:00. What was missed then "
+    "is made up for when the desk is next up.",
 )
 def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.END_OF_DAY)

@@ -16,6 +16,7 @@ import dagster as dg
 from trading_assets.config import Settings
 from trading_assets.defs.jobs import reconcile, tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.owed import owed_end
 from trading_assets.defs.readiness import (
     Readiness,
     exchange_keeper,
@@ -116,33 +117,39 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
         if isinstance(keeper, str):
             return dg.SkipReason(keeper)
         if desk.settings.virtual_time == "runs":
-            return _end_of_a_session(keeper, json.loads(context.cursor or "{}"))
+            return _end_of_a_session(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
         if not trading_armed(context.instance):
             return dg.SkipReason(f"time stands; {NOT_ARMED}")
         under_way = run_under_way(context.instance)
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
         with closing(keeper):
-            return _move(desk, keeper, json.loads(context.cursor or "{}"))
+            return _move(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
 
 
-def _end_of_a_session(keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
-    """The premarket work or the end of the day, once; the trading schedule asks for the ticks.
+def _end_of_a_session(
+    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+) -> Evaluation:
+    """The premarket work or the end of the day, once, and days that are owed theirs; the trading schedule
+    asks for the ticks.
 
     done: what was requested last, {"run_key"}
     """
     with closing(keeper):
         now = keeper.now_ns()
     due = overdue_end(Sessions(), now)
-    if due is None:
-        return dg.SkipReason("time runs; no end of a session is due")
-    request = run_request(due)
-    if request.run_key == done.get("run_key"):
-        return dg.SkipReason(f"time runs; {due.work} of {due.session} was requested")
+    request = None if due is None else run_request(due)
+    if request is None or request.run_key == done.get("run_key"):
+        made_up = owed_end(instance, desk, now)
+        if isinstance(made_up, str):
+            return dg.SkipReason(f"time runs; no other end of a session is due; {made_up}")
+        return dg.SensorResult(run_requests=[made_up], cursor=json.dumps(done))
     return dg.SensorResult(run_requests=[request], cursor=json.dumps({"run_key": request.run_key}))
 
 
-def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
+def _move(
+    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+) -> Evaluation:
     """What is due where time stands, else time moved to what is due next.
 
     done: what was requested last, {"at_ns", "signals"}: after a crash between a move and its request,
@@ -158,6 +165,8 @@ def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evalua
         request = _tick_for(waiting, now)
         if request is not None:
             return _requested(request, now, waiting)
+    if due is None and isinstance(made_up := owed_end(instance, desk, now), dg.RunRequest):
+        return dg.SensorResult(run_requests=[made_up], cursor=json.dumps(done))
     if (causes := desk.halted()) is not None:
         return dg.SkipReason(f"time stands; halted: {causes}; rearm with a reason to go on")
     if due is None:
