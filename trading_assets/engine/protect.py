@@ -18,11 +18,13 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel
 from trading_assets.engine.forced_exits import flatten_exits, force_exits, stop_exits, unfilled_exits
 from trading_assets.engine.halts import Cause, end_session_drawdown
+from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
 from trading_assets.log import get_logger
+from trading_assets.market.clock import system_now_ns
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
@@ -63,6 +65,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
         exits += flatten_exits(desk, report, killed)
     exits += unfilled_exits(desk, report, {forced.symbol for forced in exits} | set(stopped))
     verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
+    note_protected(desk.journal, desk.book, now_ns=system_now_ns())
     return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 
 
