@@ -18,6 +18,7 @@ from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.code_version import code_version
+from trading_assets.defs.lanes import BOOK_POOL, LIVE
 from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
@@ -27,9 +28,6 @@ from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, V
 
 GROUP = "desk"
 OWNERS = ["team:desk"]
-LANE_TAG = "trading_assets/lane"
-LIVE = {LANE_TAG: "live"}
-BOOK_POOL = "book"  # one run at a time acts on the book
 
 # what the run does all the same after a step that failed
 _STILL_DONE = {
@@ -165,9 +163,10 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
     No entry leaves unless the tick's blocking data checks are stored as passed.
     """
     from trading_assets.engine.tick import execute
+    from trading_assets.store.leases import when_free
 
     at = desk.at(context)
-    report = execute(at.desk, at.session, at.tick_ns, context.run.run_id)
+    report = when_free(lambda: execute(at.desk, at.session, at.tick_ns, context.run.run_id))
     halts = at.desk.halts()
     return _result(
         at,

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from trading_assets.defs.assets_desk import BOOK_POOL, LIVE
+from trading_assets.defs.lanes import BOOK_POOL, SESSION_END
 from trading_assets.defs.resources import PARTITION_TAG, DeskResource
 from trading_assets.market.clock import system_now_ns
+from trading_assets.store.leases import when_free
 
 KEEP = {
     "trading_tick": timedelta(days=7),
@@ -27,7 +28,8 @@ def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Protect, then look at account, symbols, hours, model and daily bars. Fails where one is not right."""
     from trading_assets.engine.day import premarket as work
 
-    report = work(desk.open(context))
+    opened = desk.open(context)
+    report = when_free(lambda: work(opened))
     context.add_output_metadata({"session": report.session, "new_daily_bars": report.daily_bars})
     if report.problems:
         raise dg.Failure(description="; ".join(report.problems), allow_retries=False)
@@ -39,7 +41,7 @@ def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None
     from trading_assets.engine import day
 
     opened = desk.open(context)
-    report = day.end_of_day(opened)
+    report = when_free(lambda: day.end_of_day(opened))
     for asset, figures in report.figures.items():
         context.instance.report_runless_asset_event(
             dg.AssetMaterialization(
@@ -81,7 +83,7 @@ def _prune(instance: dg.DagsterInstance, reported: Callable[[str], bool]) -> int
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=SESSION_END,
     description="Before the open: protection, then all that the session will need is looked at.",
 )
 def premarket() -> None:
@@ -90,7 +92,7 @@ def premarket() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=SESSION_END,
     description="After the close: reconciliation, the session reported and put away, old runs deleted.",
 )
 def end_of_day() -> None:

@@ -7,14 +7,12 @@ their turn with the ticks. What an act does is `engine.operator`'s.
 import dagster as dg
 from pydantic import Field
 
-from trading_assets.defs.assets_desk import BOOK_POOL, LANE_TAG, LIVE
+from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
 from trading_assets.defs.resources import DeskResource
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
 
-KILL_LANE = {LANE_TAG: "kill", "dagster/priority": "100"}
-FIRST_IN_LANE = {**LIVE, "dagster/priority": "50"}
 _AUTHOR = Field(default="", description="Who acts; empty: the user that Dagster runs as.")
 
 
@@ -48,15 +46,14 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
     )
 
 
-@dg.op(pool=BOOK_POOL)
+@dg.op
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Every position is sold, by the broker's quantities."""
     from trading_assets.engine import operator
+    from trading_assets.store.leases import when_free
 
-    opened = desk.open(context)
-    verdicts, orders = operator.flatten(
-        opened, reason=config.reason, author=config.author or operator.person()
-    )
+    opened, author = desk.open(context), config.author or operator.person()
+    verdicts, orders = when_free(lambda: operator.flatten(opened, reason=config.reason, author=author))
     context.add_output_metadata(
         {
             "book": opened.book,
@@ -95,7 +92,7 @@ def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=KILL_LANE,
+    tags=KILL,
     description="Halt the book now and cancel what works. It ends with a rearm, and with nothing else.",
 )
 def kill() -> None:
@@ -104,7 +101,7 @@ def kill() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=FIRST_IN_LANE,
+    tags=FLATTEN,
     description="Sell every position now; allowed under a kill too.",
 )
 def flatten() -> None:
@@ -113,7 +110,7 @@ def flatten() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=PERSON,
     description="Clear halts and break locks and accept looser limits. Needs a reason.",
 )
 def rearm() -> None:
@@ -122,7 +119,7 @@ def rearm() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=PERSON,
     description="Take over an account that was not empty at the first start. Needs a reason.",
 )
 def adopt() -> None:

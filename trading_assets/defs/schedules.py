@@ -12,6 +12,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from trading_assets.config import Settings
+from trading_assets.defs.evaluations import told_of_failure
 from trading_assets.defs.jobs import tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
 from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
@@ -98,6 +99,7 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
     description="A tick every `tick_minutes` of a session. Turn it on to arm trading, on the embedded "
     "exchange too; it starts stopped.",
 )
+@told_of_failure
 def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.TICK)
 
@@ -109,6 +111,7 @@ def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Half an hour before the open of a session.",
 )
+@told_of_failure
 def before_the_open(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.PREMARKET)
 
@@ -120,6 +123,7 @@ def before_the_open(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Ten minutes after the close of a session; a half day closes at 13:00.",
 )
+@told_of_failure
 def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.END_OF_DAY)
 

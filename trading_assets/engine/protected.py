@@ -9,6 +9,9 @@ from __future__ import annotations
 from trading_assets.store.journal import Journal
 
 PROTECTED_MARK = "protected_ns"
+OVERDUE_NS = 180 * 10**9
+"""Older than this the last protection is too old: somebody else protects, and people are told."""
+RETRY_NS = 15 * 10**9
 
 
 def note_protected(journal: Journal, book: str, *, now_ns: int) -> None:
@@ -27,3 +30,21 @@ def protected_ago_ns(journal: Journal, book: str, *, now_ns: int) -> int | None:
     if marked is None or int(marked) > now_ns:
         return None
     return now_ns - int(marked)
+
+
+def is_due(
+    now_ns: int, *, interval_ns: int, ago_ns: int | None, requested_ns: int | None, unmet: int
+) -> bool:
+    """Whether protection is to be requested now.
+
+    ago_ns:       since the last protection, None: unknown
+    requested_ns: when it was last requested, None: never
+    unmet:        how many requests have come since the last protection and led to none; they are
+                  repeated after 15, 30, 60 … seconds, at most after the interval
+    """
+    if ago_ns is not None and ago_ns < interval_ns:
+        return False
+    if not unmet or requested_ns is None or requested_ns > now_ns:
+        return True
+    patience_ns = min(RETRY_NS << min(unmet - 1, 10), interval_ns)
+    return now_ns - requested_ns >= patience_ns
