@@ -17,7 +17,8 @@ from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.resources import RANGE_TAGS, ConfigurationResource, DeskResource
+from trading_assets.defs.lanes import RANGE_TAGS
+from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.checks import CHECKS
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive

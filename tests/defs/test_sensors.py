@@ -32,8 +32,8 @@ from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.core.words import HaltState
 from trading_assets.defs import evaluations, sensors
+from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.readiness import UNDER_WAY, run_under_way
-from trading_assets.defs.resources import RANGE_TAGS
 from trading_assets.defs.sensors import protection, signal_inbox, virtual_clock
 from trading_assets.engine import alerts
 from trading_assets.engine.halts import Cause, latch

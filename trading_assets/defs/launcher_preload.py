@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 
 from trading_assets.config import Settings, limits
-from trading_assets.defs.event_log import last_migration
+from trading_assets.defs import fallback
 
 MODULES = (
     "pyarrow.dataset",
@@ -32,7 +32,7 @@ def warm() -> None:
     _compile_features()
     _compile_accounting()
     _compile_decisions()
-    last_migration()  # of Dagster's event log, of which each run makes a shard
+    fallback.try_all()
 
 
 def _compile_features() -> None:

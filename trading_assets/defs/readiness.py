@@ -18,8 +18,8 @@ from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 from trading_assets.config import Settings, path_in_use
 from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.defs.lanes import LANE_TAG
-from trading_assets.defs.resources import RANGE_TAGS, read_settings
+from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
+from trading_assets.defs.resources import read_settings
 from trading_assets.engine.desk import known_book
 from trading_assets.engine.halts import in_force
 from trading_assets.errors import InvalidInput

@@ -17,20 +17,13 @@ from pydantic import PrivateAttr
 
 from trading_assets import config
 from trading_assets.config import Settings
+from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.engine.desk import Desk
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 
 TICK_TAG = "trading_assets/tick_ns"
 PARTITION_TAG = "dagster/partition"
-# every tag by which Dagster marks a run that a backfill, or a range of partitions, launched
-RANGE_TAGS = (
-    "dagster/backfill",
-    "dagster/parent_backfill",
-    "dagster/root_backfill",
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
-)
 
 RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 
