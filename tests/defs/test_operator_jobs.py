@@ -20,6 +20,7 @@ from trading_assets.definitions import build_definitions, defs
 from trading_assets.defs import assets_desk, jobs_day
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.day import is_put_away
 from trading_assets.engine.reconcile import reconcile
@@ -71,6 +72,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
         with dg.DagsterInstance.get() as instance:
+            come_to(instance, KEY)
             yield Live(floor, definitions, instance)
 
 

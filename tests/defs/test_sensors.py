@@ -34,7 +34,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.defs import evaluations, sensors
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.readiness import UNDER_WAY, run_under_way
-from trading_assets.defs.sensors import protection, signal_inbox, virtual_clock
+from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
 from trading_assets.engine import alerts
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protected import note_protected
@@ -163,6 +163,42 @@ def test_the_clock_walks_through_the_day_and_over_the_holiday(
         ][:9]
     )
     assert len(ticks) == 6
+
+
+def latest(instance: dg.DagsterInstance) -> str:
+    return str(instance.get_dynamic_partitions("live_sessions")[-1])
+
+
+def test_the_latest_partition_is_the_venues_session_whatever_the_machines_day(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    watch = Watch(live_session, instance)
+    assert skipped(watch()) == "the session is 2012-07-03"
+    assert latest(instance) == "2012-07-03"
+    floor.move_clock(SESSIONS.close_ns(SESSION) + 22 * 3_600 * 10**9)
+    assert skipped(watch()) == "2012-07-04 is not an XNYS session"
+    assert latest(instance) == "2012-07-03"
+    floor.move_clock(SESSIONS.open_ns(date(2012, 7, 5)))
+    watch()
+    assert latest(instance) == "2012-07-05"
+
+
+def test_the_latest_partition_on_alpaca_is_todays_session_and_on_a_closed_day_the_last_one(
+    desk: Desk, instance: dg.DagsterInstance
+) -> None:
+    desk.configure("venue: alpaca\n")
+    watch = Watch(live_session, instance)
+    friday = date(2026, 11, 20)
+    for now, session in (
+        (SESSIONS.open_ns(friday) - 60 * MINUTE_NS, "2026-11-20"),
+        (SESSIONS.close_ns(friday) + 60 * MINUTE_NS, "2026-11-20"),
+        (SESSIONS.close_ns(friday) + 24 * 60 * MINUTE_NS, "2026-11-20"),  # Saturday
+        (SESSIONS.open_ns(date(2026, 11, 23)), "2026-11-23"),
+        (SESSIONS.open_ns(date(2026, 11, 25)) + 24 * 60 * MINUTE_NS, "2026-11-23"),  # Thanksgiving
+    ):
+        desk.now_ns = now
+        watch()
+        assert latest(instance) == session
 
 
 def run_of_assets(instance: dg.DagsterInstance, *keys: dg.AssetKey) -> dg.DagsterRun:

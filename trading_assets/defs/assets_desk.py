@@ -19,7 +19,7 @@ from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import BOOK_POOL, LIVE
-from trading_assets.defs.partitions import SESSIONS
+from trading_assets.defs.partitions import LIVE_SESSIONS
 from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.steps import StepFailed, attempt, check_step
@@ -28,6 +28,7 @@ from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, V
 
 GROUP = "desk"
 OWNERS = ["team:desk"]
+ONE_RUN = dg.BackfillPolicy.single_run()  # of a range, which is refused whole, once
 
 # what the run does all the same after a step that failed
 _STILL_DONE = {
@@ -46,7 +47,8 @@ _EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -79,7 +81,8 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
 @dg.asset(
     group_name=GROUP,
     deps=[bars],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"numba", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -111,7 +114,8 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
 @dg.asset(
     group_name=GROUP,
     deps=[features],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"xgboost", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -150,7 +154,8 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
 @dg.asset(
     group_name=GROUP,
     deps=[signals],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "sqlite"},
     owners=OWNERS,
     tags=LIVE,
@@ -190,7 +195,8 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
 @dg.asset(
     group_name=GROUP,
     deps=[gated_orders],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -218,7 +224,8 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
 @dg.asset(
     group_name=GROUP,
     deps=[fills],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
     owners=OWNERS,
     tags=LIVE,

@@ -43,7 +43,7 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     from trading_assets.engine.protected import OVERDUE_NS, protected_ago_ns
     from trading_assets.store.leases import LeaseHeld, when_free
 
-    opened, holder = desk.open(context), f"run {context.run.run_id}"
+    opened, holder = desk.open_to_protect(context), f"run {context.run.run_id}"
     try:
         report = when_free(lambda: protect_alone(opened, new_execution_id(), holder=holder))
     except LeaseHeld as held:

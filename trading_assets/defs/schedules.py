@@ -15,6 +15,7 @@ from trading_assets.config import Settings
 from trading_assets.defs.evaluations import told_of_failure
 from trading_assets.defs.jobs import tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at
 from trading_assets.market.clock import system_now_ns
@@ -87,6 +88,7 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
     before = run_under_way(context.instance, Work.TICK.value)
     if before is not None:
         return dg.SkipReason(f"the previous tick is still running: run {before.run_id}")
+    come_to(context.instance, due.session)
     return run_request(due)
 
 

@@ -18,6 +18,7 @@ from trading_assets.config import Settings
 from trading_assets.defs.evaluations import tell_failure, told_of_failure
 from trading_assets.defs.jobs import reconcile, tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.readiness import (
     Readiness,
     exchange_keeper,
@@ -25,6 +26,7 @@ from trading_assets.defs.readiness import (
     run_under_way,
     trading_armed,
 )
+from trading_assets.defs.resources import read_settings
 from trading_assets.defs.schedules import run_request
 from trading_assets.engine.agenda import Due, Work, next_due, overdue_end, standing_at
 from trading_assets.engine.inbox import take_files
@@ -120,7 +122,7 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
         return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
     if context.cursor == _identity(waiting):
         return dg.SkipReason(f"{len(waiting)} signals wait; their tick was requested")
-    request = _tick_for(waiting, now)
+    request = _tick_for(context.instance, waiting, now)
     if request is None:
         return dg.SkipReason(f"{len(waiting)} signals wait; the market is closed")
     return dg.SensorResult(run_requests=[request], cursor=_identity(waiting))
@@ -150,7 +152,7 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
         with closing(keeper):
-            return _move(desk, keeper, json.loads(context.cursor or "{}"))
+            return _move(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
 
 
 def _end_of_a_session(keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
@@ -169,7 +171,9 @@ def _end_of_a_session(keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
     return dg.SensorResult(run_requests=[request], cursor=json.dumps({"run_key": request.run_key}))
 
 
-def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
+def _move(
+    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+) -> Evaluation:
     """What is due where time stands, else time moved to what is due next.
 
     done: what was requested last, {"at_ns", "signals"}: after a crash between a move and its request,
@@ -182,7 +186,7 @@ def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evalua
     if due is not None and due.at_ns == done.get("at_ns"):
         due = None
     if due is None and waiting and _identity(waiting) != done.get("signals"):
-        request = _tick_for(waiting, now)
+        request = _tick_for(instance, waiting, now)
         if request is not None:
             return _requested(request, now, waiting)
     if (causes := desk.halted()) is not None:
@@ -192,6 +196,7 @@ def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evalua
         if due.session > _last_session_of_the_tape(sessions):
             return dg.SkipReason(f"time stands: the exchange's tape ends before {due.session}")
         keeper.move_to(due.at_ns)
+    come_to(instance, due.session)
     return _requested(run_request(due), due.at_ns, waiting if due.work is Work.TICK else ())
 
 
@@ -200,18 +205,40 @@ def _requested(request: dg.RunRequest, at_ns: int, waiting: Sequence[SignalRecor
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
 
-def _tick_for(waiting: Sequence[SignalRecord], now_ns: int) -> dg.RunRequest | None:
+def _tick_for(
+    instance: dg.DagsterInstance, waiting: Sequence[SignalRecord], now_ns: int
+) -> dg.RunRequest | None:
     """A tick at this very moment; None while the market is closed. Once for the same signals."""
     sessions = Sessions()
     if not sessions.is_open(now_ns):
         return None
     due = Due(Work.TICK, sessions.new_york_date(now_ns).isoformat(), now_ns)
+    come_to(instance, due.session)
     return dg.RunRequest(
         run_key=f"signals:{_identity(waiting)}",
         job_name=due.work.value,
         partition_key=due.session,
         tags=tick_tags(due.at_ns),
     )
+
+
+@dg.sensor(
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes the session under way, in the venue's time, the last partition of the live assets: "
+    "the interface's latest is the one that trades.",
+)
+@told_of_failure
+def live_session(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    now = _venue_now_ns(read_settings(None))
+    if isinstance(now, str):
+        return dg.SkipReason(now)
+    sessions = Sessions()
+    session = sessions.session_at(now)
+    if session is None:
+        return dg.SkipReason(f"{sessions.new_york_date(now)} is not an XNYS session")
+    come_to(context.instance, session.isoformat())
+    return dg.SkipReason(f"the session is {session}")
 
 
 def _identity(waiting: Sequence[SignalRecord]) -> str:
@@ -238,4 +265,4 @@ def _last_session_of_the_tape(sessions: Sessions) -> str:
     return sessions.new_york_date(last_ns).isoformat()
 
 
-SENSORS: Sequence[dg.SensorDefinition] = (protection, signal_inbox, virtual_clock)
+SENSORS: Sequence[dg.SensorDefinition] = (protection, signal_inbox, virtual_clock, live_session)
