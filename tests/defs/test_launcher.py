@@ -25,7 +25,7 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.monitoring import execute_run_monitoring_iteration
 
 from trading_assets.defs import launcher
-from trading_assets.defs.launcher import ForkingRunLauncher, RunNotBegun, worker_of
+from trading_assets.defs.launcher import ForkingRunLauncher, ForkserverHangs, RunNotBegun, worker_of
 from trading_assets.store.journal import Journal
 from trading_assets.store.leases import LeaseHeld
 
@@ -354,6 +354,23 @@ def test_a_forkserver_whose_launcher_is_gone_kills_what_is_over_its_time(
     _, process = stopped(ground, "1")
     ground.launcher.dispose()
     within(20, lambda: has_ended(process), "it was killed")
+
+
+def test_a_forkserver_that_hangs_is_given_up_and_the_next_run_starts_another(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "ANSWER_SECONDS", 1.0)
+    on, process = ground.begun()
+    parent = process.parent()
+    assert parent is not None
+    parent.suspend()
+    with pytest.raises(ForkserverHangs, match="no sign of life"):
+        ground.launch("looking")
+    within(10, lambda: has_ended(parent), "it was killed")
+    monkeypatch.undo()
+    ground.wait(ground.launch("looking"), dg.DagsterRunStatus.SUCCESS)
+    ground.release()
+    ground.wait(on, dg.DagsterRunStatus.SUCCESS)
 
 
 def test_one_line_less_is_the_stock_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,8 @@ ATTEMPTS = 3  # somebody may be editing the sources
 KILLED_AFTER_SECONDS = 10.0  # of an interrupted run
 KILLED_BY_THE_FORKSERVER_AFTER = 30.0  # past a run's maximum time: the daemon's monitoring comes first
 STOCK_SECONDS = 600  # until forkservers are tried again
-ANSWER_SECONDS = 110.0  # the first run waits for the imports; run monitoring gives up after 120
+FIRST_ANSWER_SECONDS = 110.0  # the first run waits for the imports; run monitoring gives up after 120
+ANSWER_SECONDS = 30.0  # of a forkserver that has begun runs: no other run leaves the queue meanwhile
 # Libraries that start threads as they are loaded are told not to: a thread does not survive a fork.
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
@@ -58,6 +59,11 @@ class ForkserverGone(TradingAssetsError):
 
 class RunNotBegun(TradingAssetsError):
     """The run's process, or the definitions, could not be made ready; the message is what they said."""
+
+
+class ForkserverHangs(RunNotBegun):
+    """It gave no sign of life. What it was asked for it may still begin, and a run that was given up then
+    ends at once; it is asked for nothing more."""
 
 
 class NoForkserver(RunNotBegun):
@@ -80,16 +86,18 @@ class Forkserver:
                 pass_fds=[theirs.fileno()],
             )
         self._control.send(origin.encode())
+        self._has_begun_runs = False
 
     def run(self, run_id: str, instance_ref: str, max_seconds: float) -> None:
         """Have the run begun in a process of its own, and killed when it takes longer; 0: however long.
 
-        Raises ForkserverGone when nothing was begun and another one may be asked, RunNotBegun
-        when the run's process, or the definitions, could not be made ready.
+        Raises ForkserverGone when nothing was begun and another one may be asked, ForkserverHangs when it
+        does not answer, RunNotBegun when the run's process, or the definitions, could not be made ready.
         """
+        patience = ANSWER_SECONDS if self._has_begun_runs else FIRST_ANSWER_SECONDS
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
-            ours.settimeout(ANSWER_SECONDS)
+            ours.settimeout(patience)
             with theirs:
                 request = json.dumps(
                     {"run_id": run_id, "instance_ref": instance_ref, "max_seconds": max_seconds}
@@ -101,8 +109,8 @@ class Forkserver:
             try:
                 answer = ours.recv(1 << 16)
             except TimeoutError as error:
-                raise RunNotBegun(
-                    f"the run's process gave no sign of life within {ANSWER_SECONDS:.0f} s"
+                raise ForkserverHangs(
+                    f"the run's process gave no sign of life within {patience:.0f} s"
                 ) from error
             except ConnectionError:
                 answer = b""
@@ -115,6 +123,7 @@ class Forkserver:
             raise NoForkserver(told["unfit"])
         if "failed" in told:
             raise RunNotBegun(told["failed"])
+        self._has_begun_runs = True
 
     def close(self) -> None:
         """Ask nothing more of it. It ends when the last of its runs has."""
@@ -155,6 +164,10 @@ class ForkingRunLauncher(DefaultRunLauncher):
             try:
                 server.run(run.run_id, instance_ref, max_seconds)
                 break
+            except ForkserverHangs:
+                self._retire(location, server)
+                server.process.kill()  # its runs go on without it
+                raise
             except ForkserverGone as gone:
                 self._retire(location, server)
                 if attempt == ATTEMPTS:
