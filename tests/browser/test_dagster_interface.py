@@ -310,12 +310,8 @@ def test_a_tick_launched_by_clicking_is_seen_to_succeed(
     with desk.keeper() as keeper:
         keeper.move_to(TICKS[1])
     page.resize(1400, 900)
-    page.open(f"{desk.url}/runs")
-    page.click("Jobs")
-    page.click("trading_tick")
+    page.open(f"{desk.url}/locations/trading_assets/jobs/trading_tick?partition={SESSION}")
     page.click("Materialize all…", "button")
-    page.click("Select a partition or create one")
-    page.click(SESSION)
     page.sees("1 partition", "Launch 1 run")
     take(page, pictures / "launch.png")
     page.click("Launch 1 run", "button")
