@@ -24,6 +24,7 @@ from trading_assets.definitions import build_definitions, defs
 from trading_assets.defs import assets_desk, jobs_day
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import PARTITION_TAG, ConfigurationResource, DeskResource
 from trading_assets.engine.desk import Desk, journal_file, known_book
 from trading_assets.engine.halts import in_force
@@ -78,6 +79,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
         with dg.DagsterInstance.get() as instance:
+            come_to(instance, KEY)
             yield Live(floor, definitions, instance)
 
 

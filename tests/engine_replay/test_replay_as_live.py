@@ -14,6 +14,7 @@ from trading_floor import trading_floor
 from trading_assets import config
 from trading_assets.definitions import build_definitions
 from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run
@@ -75,6 +76,7 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
         with dg.DagsterInstance.get() as instance:
+            come_to(instance, SESSION.isoformat())
             for number, values in enumerate(SIGNALS):
                 tick_ns = floor.tick(SESSION, number)
                 with floor.open_desk() as desk:

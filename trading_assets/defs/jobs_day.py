@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from trading_assets.defs.assets_desk import BOOK_POOL, CHAIN, LIVE
+from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.lanes import BOOK_POOL, SESSION_END
 from trading_assets.defs.resources import PARTITION_TAG, DeskResource
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
+from trading_assets.store.leases import when_free
 
 log = get_logger(__name__)
 
@@ -43,7 +45,8 @@ def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Protect, then look at account, symbols, hours, model and daily bars. Fails where one is not right."""
     from trading_assets.engine.day import premarket as work
 
-    report = work(desk.open(context))
+    opened = desk.open(context)
+    report = when_free(lambda: work(opened))
     context.add_output_metadata({"session": report.session, "new_daily_bars": report.daily_bars})
     if report.problems:
         raise dg.Failure(description="; ".join(report.problems), allow_retries=False)
@@ -58,7 +61,7 @@ def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None
 
     opened = desk.open(context)
     try:
-        reports = day.end_of_day(opened)
+        reports = when_free(lambda: day.end_of_day(opened))
         for report in reports:
             _report(context.instance, report.session, report.figures)
             put_away(opened.journal, opened.book, report.session, at_ns=opened.now_ns())
@@ -143,7 +146,7 @@ def _prune(instance: dg.DagsterInstance, before_deleting: Callable[[str], None])
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=SESSION_END,
     description="Before the open: protection, then all that the session will need is looked at.",
 )
 def premarket() -> None:
@@ -152,7 +155,7 @@ def premarket() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=SESSION_END,
     description="After the close: reconciliation, each session that is owed it reported and put away, old "
     "runs deleted.",
 )

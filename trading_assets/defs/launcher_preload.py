@@ -11,7 +11,7 @@ from importlib import import_module
 import duckdb
 import numpy as np
 
-from trading_assets.defs.event_log import last_migration
+from trading_assets.defs import fallback
 from trading_assets.engine.preload import compile_accounting, compile_decisions
 
 MODULES = (
@@ -31,7 +31,7 @@ def warm() -> None:
     _compile_features()
     compile_accounting()
     compile_decisions()
-    last_migration()  # of Dagster's event log, of which each run makes a shard
+    fallback.try_all()
 
 
 def _compile_features() -> None:
