@@ -11,7 +11,7 @@ from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
 
 from trading_assets.broker import parsing
 from trading_assets.broker.parsing import Malformed
-from trading_assets.broker.port import CorporateActionState
+from trading_assets.broker.port import CorporateActionState, unread_of
 from trading_assets.core.words import Side
 
 T0 = 1_341_322_500_000_000_000  # 2012-07-03T13:35:00Z
@@ -86,9 +86,7 @@ def test_numbers_may_come_as_text_or_as_json_numbers() -> None:
     assert parsing.order({**ORDER, "qty": 3}).qty == Decimal(3)
 
 
-@pytest.mark.parametrize(
-    "name", ["account_number", "equity", "last_equity", "cash", "buying_power", "trading_blocked"]
-)
+@pytest.mark.parametrize("name", ["account_number", "equity", "last_equity", "cash", "buying_power"])
 def test_an_account_without_a_needed_figure_is_malformed(name: str) -> None:
     with pytest.raises(Malformed, match=f"`{name}`"):
         parsing.account(without(ACCOUNT, name))
@@ -98,6 +96,12 @@ def test_an_account_without_a_needed_figure_is_malformed(name: str) -> None:
 def test_any_block_blocks_trading(name: str) -> None:
     assert not parsing.account(ACCOUNT).trading_blocked
     assert parsing.account({**ACCOUNT, name: True}).trading_blocked
+    assert parsing.account({**ACCOUNT, name: "false"}).trading_blocked  # no word of the broker's that we know
+
+
+def test_an_account_that_does_not_say_that_it_may_trade_is_blocked() -> None:
+    assert parsing.account(without(ACCOUNT, "trading_blocked")).trading_blocked
+    assert parsing.account(without(ACCOUNT, "status")).status == ""
 
 
 def test_settled_cash_is_taken_where_it_is_stated() -> None:
@@ -189,6 +193,56 @@ def test_actions_of_one_ex_date_are_merged_and_a_reverse_split_shrinks() -> None
         ("stock_dividends", {"ex_date": "2012-08-09", "rate": 1}),
     ],
 )
-def test_an_action_that_cannot_be_applied_is_malformed(kind: str, row: dict[str, Any]) -> None:
-    with pytest.raises(Malformed):
-        parsing.corporate_actions({kind: [row]})
+def test_an_action_that_cannot_be_applied_costs_its_row_alone(kind: str, row: dict[str, Any]) -> None:
+    good = {"symbol": "IBM", "ex_date": "2012-08-09", "rate": 0.85}
+    groups: dict[str, list[dict[str, Any]]] = {"cash_dividends": [good]}
+    groups[kind] = [*groups.get(kind, []), row]
+    found = parsing.corporate_actions(groups)
+    assert [one.symbol for one in found] == ["IBM"]
+    assert [unread.symbol for unread in unread_of(found)] == [row.get("symbol", "")]
+
+
+ORDERS_OF_OTHERS = {
+    "a multi-leg order that works": (
+        {
+            "symbol": "",
+            "side": "",
+            "asset_class": "",
+            "order_class": "mleg",
+            "qty": "2",
+            "limit_price": "0.6",
+        },
+        (False, Decimal(120)),
+    ),
+    "one that has ended": ({"symbol": "", "side": "", "status": "canceled"}, (False, Decimal(0))),
+    "one that another replaced": ({"symbol": "", "side": "", "replaced_by": "o2"}, (False, Decimal(0))),
+    "a share order without a side": (
+        {"side": None, "qty": "3", "filled_qty": "1", "limit_price": "50"},
+        (False, Decimal(100)),
+    ),
+    "one without a price": ({"side": "", "limit_price": None}, (True, Decimal(0))),
+    "one without a quantity": ({"side": "", "qty": None}, (True, Decimal(0))),
+    "one of ours": ({"side": "", "client_order_id": "ta-0001"}, (True, Decimal(0))),
+    "one without a name": ({"client_order_id": None}, (True, Decimal(0))),
+}
+
+
+@pytest.mark.parametrize("what", ORDERS_OF_OTHERS)
+def test_an_order_that_cannot_be_read_holds_entries_where_it_may_be_ours_or_a_risk_unknown(what: str) -> None:
+    changed, expected = ORDERS_OF_OTHERS[what]
+    row = {**ORDER, "client_order_id": "web-1", "status": "new", "filled_qty": "0", **changed}
+    found = parsing.readable([row, ORDER], parsing.order, parsing.unread_order)
+    assert [one.client_order_id for one in found] == [ORDER["client_order_id"]]
+    (unread,) = unread_of(found)
+    assert (unread.holds_entries, unread.exposure_usd) == expected
+
+
+def test_a_position_needs_its_symbol_side_and_quantity_and_nothing_else() -> None:
+    needed = {"symbol", "side", "qty"}
+    for name in POSITION:
+        found = parsing.readable([without(POSITION, name)], parsing.position, parsing.unread_position)
+        assert (len(found), [row.holds_entries for row in unread_of(found)]) == (
+            (0, [True]) if name in needed else (1, [])
+        )
+    (coin,) = parsing.readable([{**POSITION, "symbol": "BTCUSD", "asset_class": "crypto"}], parsing.position)
+    assert (coin.asset_class, coin.market_value) == ("crypto", Decimal("2975.5"))

@@ -7,6 +7,8 @@ they do not know and lose the whole list. Parsing is in `broker.parsing`, timeou
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -34,8 +36,12 @@ from trading_assets.broker.port import (
     NotFound,
     OrderState,
     PositionState,
+    Quotes,
     QuoteState,
+    Rejected,
+    Rows,
     Unreachable,
+    UnreadRow,
     WriteRefused,
 )
 from trading_assets.broker.rate_budget import RateBudget
@@ -56,6 +62,8 @@ CORPORATE_ACTION_TYPES = "forward_split,reverse_split,stock_dividend,cash_divide
 PROCESSED_BEFORE_EX = timedelta(days=14)
 PROCESSED_AFTER_EX = timedelta(days=120)
 ORDER_NOT_FOUND = 40410000
+REFUSED_SYMBOL = (400, 422)  # the answers to a list with one symbol that the feed does not have
+MAX_QUOTE_REQUESTS = 32  # for one list; one unnamed stranger among a thousand symbols takes 21
 TRADING_HOSTS = {
     "paper": urlsplit(BaseURL.TRADING_PAPER.value).hostname,
     "live": urlsplit(BaseURL.TRADING_LIVE.value).hostname,
@@ -183,25 +191,54 @@ class AlpacaBroker:
             lambda: parsing.asset(self._trading.get(f"/assets/{url_quote(symbol, safe='')}")),
         )
 
-    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
-        """One quote for each symbol asked for; a symbol that the answer lacks has all fields None."""
-        if not symbols:
-            return {}
+    def quotes(self, symbols: Sequence[str]) -> Quotes:
+        """One quote for each symbol asked for; a symbol that the answer lacks has all fields None. A symbol
+        for which the broker refuses the whole list is found and left out, in a bounded number of requests."""
+        read, unread = dict[str, QuoteState](), list[UnreadRow]()
+        lists, requests = deque([list(symbols)] if symbols else []), 0
+        while lists:  # the longest lists first: what the bound cuts off are the fewest symbols
+            wanted = lists.popleft()
+            if requests == MAX_QUOTE_REQUESTS:
+                unread += [UnreadRow(symbol, symbol, "not asked: too many were refused") for symbol in wanted]
+                continue
+            requests += 1
+            try:
+                answer = asked("quotes", partial(self._snapshots, wanted))
+            except Rejected as error:
+                if error.status not in REFUSED_SYMBOL:
+                    raise
+                if len(wanted) == 1:
+                    unread.append(UnreadRow(wanted[0], wanted[0], str(error)))
+                    continue
+                lists += _parts(wanted, error.message)
+                continue
+            read |= answer
+            unread += answer.unread
+        return Quotes({symbol: read[symbol] for symbol in symbols if symbol in read}, unread)
+
+    def _snapshots(self, symbols: Sequence[str]) -> Quotes:
         wanted = {"symbols": ",".join(symbols), "feed": self._feed}
+        snapshots = _object(self._data.get("/stocks/snapshots", wanted))
+        read, unread = dict[str, QuoteState](), list[UnreadRow]()
+        for symbol in symbols:
+            try:
+                read[symbol] = parsing.quote(symbol, snapshots.get(symbol))
+            except Malformed as error:
+                unread.append(UnreadRow(symbol, symbol, str(error)))
+        return Quotes(read, unread)
 
-        def read() -> dict[str, QuoteState]:
-            snapshots = _object(self._data.get("/stocks/snapshots", wanted))
-            return {symbol: parsing.quote(symbol, snapshots.get(symbol)) for symbol in symbols}
+    def positions(self) -> Rows[PositionState]:
+        return asked(
+            "positions",
+            lambda: parsing.readable(
+                self._trading.get("/positions"), parsing.position, parsing.unread_position
+            ),
+        )
 
-        return asked("quotes", read)
-
-    def positions(self) -> Sequence[PositionState]:
-        return asked("positions", lambda: parsing.rows(self._trading.get("/positions"), parsing.position))
-
-    def open_orders(self) -> Sequence[OrderState]:
+    def open_orders(self) -> Rows[OrderState]:
         return asked("open orders", lambda: self._orders("open", None))
 
-    def orders_since(self, since_ns: int) -> Sequence[OrderState]:
+    def orders_since(self, since_ns: int) -> Rows[OrderState]:
         return asked("orders", lambda: self._orders("all", since_ns))
 
     def order(self, order_id: str) -> OrderState:
@@ -239,21 +276,23 @@ class AlpacaBroker:
         path = f"/orders/{url_quote(order_id, safe='')}"
         asked(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
 
-    def activities(self, since_ns: int) -> Sequence[AccountActivity]:
+    def activities(self, since_ns: int) -> Rows[AccountActivity]:
         """As the port says. Lines without a time of their own are stamped with their date, which may
         lie before `since_ns`."""
         query = {"after": parsing.stamp(since_ns - 1), "direction": "asc", "page_size": ACTIVITIES_PAGE}
 
-        def read() -> list[AccountActivity]:
+        def read() -> Rows[AccountActivity]:
             found: dict[str, AccountActivity] = {}
+            unread: dict[UnreadRow, None] = {}
             while True:
-                page = parsing.rows(self._trading.get("/account/activities", query), parsing.activity)
+                page = parsing.readable(self._trading.get("/account/activities", query), parsing.activity)
                 fresh = {one.id: one for one in page if one.id not in found}
                 found |= fresh
-                if len(page) < ACTIVITIES_PAGE:
-                    return sorted(found.values(), key=lambda one: one.at_ns)
-                if not fresh:
-                    raise Malformed(f"page_token {page[-1].id} leads to the same page again")
+                unread |= dict.fromkeys(page.unread)
+                if len(page) + len(page.unread) < ACTIVITIES_PAGE:
+                    return Rows(sorted(found.values(), key=lambda one: one.at_ns), unread)
+                if not fresh:  # nor can one go on from a page of which no row can be read
+                    raise Malformed(f"page_token {query.get('page_token')} leads to the same page again")
                 query["page_token"] = page[-1].id
 
         return asked("activities", read)
@@ -288,10 +327,10 @@ class AlpacaBroker:
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]:
+    ) -> Rows[CorporateActionState]:
         """Splits and dividends with first ≤ ex-date ≤ last, merged to one row a symbol and ex-date."""
         if not symbols or first > last:
-            return []
+            return Rows()
         query = {
             "symbols": ",".join(symbols),
             "types": CORPORATE_ACTION_TYPES,
@@ -301,12 +340,16 @@ class AlpacaBroker:
             "limit": CORPORATE_ACTIONS_PAGE,
         }
 
-        def read() -> list[CorporateActionState]:
+        def read() -> Rows[CorporateActionState]:
             groups: dict[str, list[Any]] = {}
             for page in _pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
                 for kind, listed in _object(page.get("corporate_actions") or {}).items():
-                    groups.setdefault(kind, []).extend(parsing.rows(listed or [], dict))
-            return [one for one in parsing.corporate_actions(groups) if first <= one.ex_date <= last]
+                    groups.setdefault(kind, []).extend(_list(listed or []))
+            told = parsing.corporate_actions(groups)
+            return Rows(
+                (one for one in told if first <= one.ex_date <= last),
+                (row for row in told.unread if parsing.is_ex_within(row, first, last)),
+            )
 
         return asked("corporate actions", read)
 
@@ -322,7 +365,7 @@ class AlpacaBroker:
                 f"account {self._account_number} has not been confirmed by the broker; nothing was sent"
             )
 
-    def _orders(self, status: str, since_ns: int | None) -> list[OrderState]:
+    def _orders(self, status: str, since_ns: int | None) -> Rows[OrderState]:
         """All pages, ascending. `after` is exclusive and the page's last order may share its time with
         the next page's first: each page begins just before the last one's end, and ids deduplicate."""
         query: dict[str, Any] = {
@@ -332,17 +375,19 @@ class AlpacaBroker:
             "nested": "false",
         }
         found: dict[str, OrderState] = {}
+        unread: dict[UnreadRow, None] = {}
         after_ns = since_ns
         while True:
             if after_ns is not None:
                 query["after"] = parsing.stamp(after_ns - 1)
-            page = parsing.rows(self._trading.get("/orders", query), parsing.order)
+            page = parsing.readable(self._trading.get("/orders", query), parsing.order, parsing.unread_order)
             fresh = {one.id: one for one in page if one.id not in found}
             found |= fresh
-            if len(page) < ORDERS_PAGE:
-                return sorted(found.values(), key=lambda one: one.submitted_ns)
+            unread |= dict.fromkeys(page.unread)
+            if len(page) + len(page.unread) < ORDERS_PAGE:
+                return Rows(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
             if not fresh:
-                raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {page[-1].submitted_ns}")
+                raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {query.get('after')}")
             after_ns = max(one.submitted_ns for one in page)
 
 
@@ -360,6 +405,22 @@ def _object(answer: Any) -> Mapping[str, Any]:
     if not isinstance(answer, Mapping):
         raise Malformed(f"expected an object, got {str(answer)[:300]}")
     return answer
+
+
+def _list(answer: Any) -> list[Any]:
+    if not isinstance(answer, list):
+        raise Malformed(f"expected a list, got {str(answer)[:300]}")
+    return answer
+
+
+def _parts(symbols: Sequence[str], refusal: str) -> tuple[list[str], list[str]]:
+    """A refused list in two: what the refusal names apart from the others, else its halves."""
+    words = set(re.findall(r"[A-Za-z0-9./_-]*[A-Za-z0-9]", refusal))
+    named = [symbol for symbol in symbols if symbol in words]
+    if 0 < len(named) < len(symbols):
+        return [symbol for symbol in symbols if symbol not in words], named
+    half = len(symbols) // 2
+    return list(symbols[:half]), list(symbols[half:])
 
 
 def _pages(fetch: Callable[[dict[str, str]], Any]) -> Iterator[Mapping[str, Any]]:

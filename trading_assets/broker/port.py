@@ -6,13 +6,17 @@ read raises; it never returns "empty". `trading_assets.broker.alpaca` is the onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from trading_assets.errors import TradingAssetsError
+
+T = TypeVar("T")
+
+US_EQUITY = "us_equity"  # the asset class that the desk trades
 
 
 class BrokerError(TradingAssetsError):
@@ -67,15 +71,46 @@ class Unreachable(BrokerError):
     """A read got no usable answer. It says nothing about the state at the broker."""
 
 
+class UnreadRow(NamedTuple):
+    """One row of an answer that is not what the answer holds. The other rows stand; this one is told."""
+
+    subject: str  # the order's or activity's id, the symbol; empty where the row names neither
+    symbol: str  # empty: the row does not say
+    why: str
+    holds_entries: bool = False  # it may be ours, or be an exposure that nobody knows
+    exposure_usd: Decimal = Decimal(0)  # what a person's order may still buy
+
+
+class Rows(list[T]):
+    """The rows of an answer that could be read, and those that could not: none vanishes silently."""
+
+    def __init__(self, read: Iterable[T] = (), unread: Iterable[UnreadRow] = ()) -> None:
+        super().__init__(read)
+        self.unread = tuple(unread)
+
+
+class Quotes(dict[str, "QuoteState"]):
+    """Quotes by symbol. A symbol that the broker refuses, or whose quote cannot be read, is in `unread`."""
+
+    def __init__(self, read: Mapping[str, QuoteState], unread: Iterable[UnreadRow] = ()) -> None:
+        super().__init__(read)
+        self.unread = tuple(unread)
+
+
+def unread_of(answer: Iterable[object]) -> tuple[UnreadRow, ...]:
+    """The rows of an answer that could not be read."""
+    return answer.unread if isinstance(answer, Rows | Quotes) else ()
+
+
 @dataclass(frozen=True, slots=True)
 class AccountState:
     account_number: str
-    status: str
+    status: str  # ACTIVE, or the word for why it does not trade; empty where the broker does not say
     equity: Decimal
     last_equity: Decimal
     cash: Decimal
     buying_power: Decimal
-    trading_blocked: bool
+    trading_blocked: bool  # also where the broker does not say
     settled_cash: Decimal  # cash, where the broker does not state it apart
 
 
@@ -93,6 +128,7 @@ class AssetState:
     tradable: bool
     fractionable: bool
     halted: bool
+    known: bool = True  # False: the broker does not know the asset, or does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +148,12 @@ class QuoteState:
 class PositionState:
     symbol: str
     qty: Decimal  # signed
-    avg_entry_price: Decimal
+    avg_entry_price: Decimal  # 0 where the broker does not state it
     available: Decimal
+    asset_class: str = US_EQUITY
+    market_value: Decimal | None = None  # USD, signed
+    current_price: Decimal | None = None  # the broker's mark
+    last_close: Decimal | None = None  # of the previous session
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +174,7 @@ class OrderState:
     replaced_by: str | None
     type: str
     time_in_force: str
+    asset_class: str = US_EQUITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +231,11 @@ class CorporateActionState:
 
 class Broker(Protocol):
     """Reads raise Unreachable, RateLimited or Rejected. `submit` and `cancel` raise Rejected,
-    RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout."""
+    RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout.
+
+    One row that cannot be read does not cost the others: orders, positions, activities and corporate
+    actions come as `Rows`, quotes as `Quotes`, each with what could not be read of it (`unread_of`).
+    """
 
     def account(self) -> AccountState: ...
 
@@ -202,7 +247,9 @@ class Broker(Protocol):
 
     def asset(self, symbol: str) -> AssetState: ...
 
-    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]: ...
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
+        """Of every symbol that the broker does not refuse."""
+        ...
 
     def positions(self) -> Sequence[PositionState]: ...
 
