@@ -35,6 +35,7 @@ from trading_assets.broker.port import (
     OrderState,
     PositionState,
     QuoteState,
+    Rows,
     Unreachable,
     WriteRefused,
 )
@@ -51,7 +52,10 @@ ACTIVITIES_PAGE = 100
 BARS_PAGE = 10_000
 CORPORATE_ACTIONS_PAGE = 1_000
 TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
-CORPORATE_ACTION_TYPES = "forward_split,reverse_split,stock_dividend,cash_dividend"
+CORPORATE_ACTION_TYPES = (
+    "forward_split,reverse_split,stock_dividend,cash_dividend,"
+    "capital_gains_distribution,spin_off,rights_distribution"
+)
 # Alpaca selects corporate actions by process date: a dividend's is its payable date, weeks after the ex-date
 PROCESSED_BEFORE_EX = timedelta(days=14)
 PROCESSED_AFTER_EX = timedelta(days=120)
@@ -288,10 +292,11 @@ class AlpacaBroker:
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]:
-        """Splits and dividends with first ≤ ex-date ≤ last, merged to one row a symbol and ex-date."""
+    ) -> Rows[CorporateActionState]:
+        """As the port says."""
         if not symbols or first > last:
-            return []
+            return Rows()
+        wanted = frozenset(symbols)
         query = {
             "symbols": ",".join(symbols),
             "types": CORPORATE_ACTION_TYPES,
@@ -301,12 +306,15 @@ class AlpacaBroker:
             "limit": CORPORATE_ACTIONS_PAGE,
         }
 
-        def read() -> list[CorporateActionState]:
+        def read() -> Rows[CorporateActionState]:
             groups: dict[str, list[Any]] = {}
             for page in _pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
                 for kind, listed in _object(page.get("corporate_actions") or {}).items():
-                    groups.setdefault(kind, []).extend(parsing.rows(listed or [], dict))
-            return [one for one in parsing.corporate_actions(groups) if first <= one.ex_date <= last]
+                    # what is no list is one row that cannot be read
+                    groups.setdefault(kind, []).extend(listed if isinstance(listed, list) else [listed])
+            told = parsing.corporate_actions(groups)
+            asked_for = (one for one in told if first <= one.ex_date <= last and one.symbol in wanted)
+            return Rows.of(asked_for, (one for one in told.unreadable if one.symbol in {"", *wanted}))
 
         return asked("corporate actions", read)
 

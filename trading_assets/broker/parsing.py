@@ -8,10 +8,11 @@ answer: a list that silently lost a row would say that an order or a position do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from trading_assets.broker.port import (
@@ -24,6 +25,9 @@ from trading_assets.broker.port import (
     OrderState,
     PositionState,
     QuoteState,
+    Rows,
+    SpinOffState,
+    Unreadable,
 )
 from trading_assets.core.words import Side
 
@@ -34,6 +38,30 @@ NEW_YORK = ZoneInfo("America/New_York")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
+_ANNOUNCED = frozenset(
+    {
+        "forward_splits",
+        "reverse_splits",
+        "stock_dividends",
+        "cash_dividends",
+        "capital_gains_distributions",
+        "spin_offs",
+        "rights_distributions",
+    }
+)
+_TOLD_BY_ACTIVITIES = frozenset(
+    {
+        "unit_splits",
+        "cash_mergers",
+        "stock_mergers",
+        "stock_and_cash_mergers",
+        "redemptions",
+        "name_changes",
+        "worthless_removals",
+        "partial_calls",
+        "reorganizations",
+    }
 )
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
 
@@ -64,6 +92,8 @@ def account(answer: Any) -> AccountState:
         buying_power=_decimal(row, "buying_power"),
         trading_blocked=blocked,
         settled_cash=cash if row.get("settled_cash") is None else _decimal(row, "settled_cash"),
+        multiplier=_decimal_or_none(row, "multiplier"),
+        non_marginable_buying_power=_decimal_or_none(row, "non_marginable_buying_power"),
     )
 
 
@@ -192,6 +222,10 @@ def activity(row: Row) -> AccountActivity:
         order_id=None if row.get("order_id") is None else _text(row, "order_id"),
         order_status=None,
         net_amount=None if row.get("net_amount") is None else _decimal(row, "net_amount"),
+        changes=str(row["previous_id"]) if row.get("previous_id") else None,
+        status=str(row.get("status") or "executed"),
+        group=str(row["group_id"]) if row.get("group_id") else None,
+        currency=str(row.get("currency") or "USD"),
     )
 
 
@@ -200,31 +234,83 @@ def bar(symbol: str, row: Row) -> BarState:
     return BarState(symbol=symbol, start_ns=_ns(row, "t"), open=o, high=h, low=low, close=c, volume=v)
 
 
-def corporate_actions(groups: Mapping[str, Sequence[Row]]) -> list[CorporateActionState]:
-    """Splits, stock dividends and cash dividends, one row for each symbol and ex-date, ascending.
+class _Announced(NamedTuple):
+    """What one row announces for a symbol's ex-date."""
 
-    groups: Alpaca's lists by kind; other kinds are passed over. The ratio of a split is new_rate ÷
-    old_rate, that of a stock dividend 1 + rate.
+    symbol: str
+    ex_date: date
+    ratio: float = 1.0
+    cash: float = 0.0
+    spin_off: SpinOffState | None = None
+
+
+def corporate_actions(groups: Mapping[str, Any]) -> Rows[CorporateActionState]:
+    """What changes price, shares or cost of each symbol, one row for each symbol and ex-date, ascending.
+
+    groups: Alpaca's lists by kind. The ratio of a split is new_rate ÷ old_rate, that of a stock dividend
+    1 + rate. A row that cannot be used is named in `unreadable` and costs no other row.
     """
-    merged: dict[tuple[str, date], tuple[float, float]] = {}
+    found: list[_Announced] = []
+    unreadable: list[Unreadable] = []
     for kind, items in groups.items():
+        if not isinstance(items, list):
+            unreadable.append(Unreadable("", f"{kind}: expected a list, got {_shown(items)}"))
+            continue
         for item in items:
-            row = _mapping(item)
-            ratio, cash = 1.0, 0.0
-            if kind in ("forward_splits", "reverse_splits"):
-                ratio = _positive(row, "new_rate") / _positive(row, "old_rate")
-            elif kind == "stock_dividends":
-                ratio = 1.0 + _positive(row, "rate")
-            elif kind == "cash_dividends":
-                if row.get("currency") not in (None, "", "USD"):
-                    raise Malformed(f"the dividend is not in USD: {_shown(row)}")
-                cash = _positive(row, "rate")
-            else:
+            try:
+                announced = _announced(kind, _mapping(item))
+            except Malformed as error:
+                unreadable.append(Unreadable(_symbol_of(item), f"{kind}: {error}"))
                 continue
-            key = (_text(row, "symbol"), _date(row, "ex_date"))
-            before = merged.get(key, (1.0, 0.0))
-            merged[key] = (before[0] * ratio, before[1] + cash)
-    return [CorporateActionState(*key, *merged[key]) for key in sorted(merged)]
+            if announced is not None:
+                found.append(announced)
+    merged: dict[tuple[str, date], CorporateActionState] = {}
+    for one in found:
+        key = (one.symbol, one.ex_date)
+        before = merged.get(key, CorporateActionState(*key, 1.0, 0.0))
+        merged[key] = replace(
+            before,
+            split_ratio=before.split_ratio * one.ratio,
+            cash_usd=before.cash_usd + one.cash,
+            spin_offs=before.spin_offs if one.spin_off is None else (*before.spin_offs, one.spin_off),
+        )
+    return Rows.of((merged[key] for key in sorted(merged)), unreadable)
+
+
+def _announced(kind: str, row: Row) -> _Announced | None:
+    """What a row announces; None for a kind that moves a position to another symbol or ends it, which the
+    account's activities say. Raises Malformed."""
+    if kind in _TOLD_BY_ACTIVITIES:
+        return None
+    if kind not in _ANNOUNCED:
+        raise Malformed(f"a kind nobody knows: {_shown(row)}")
+    if row.get("currency") not in (None, "", "USD"):
+        raise Malformed(f"it is not in USD: {_shown(row)}")
+    day = _date(row, "ex_date")
+    if kind in ("spin_offs", "rights_distributions"):
+        per_share = _positive(row, "new_rate" if kind == "spin_offs" else "rate")
+        if kind == "spin_offs":
+            per_share /= _positive(row, "source_rate")
+        return _Announced(
+            _text(row, "source_symbol"), day, spin_off=SpinOffState(_text(row, "new_symbol"), per_share)
+        )
+    symbol = _text(row, "symbol")
+    if kind in ("forward_splits", "reverse_splits"):
+        return _Announced(symbol, day, ratio=_positive(row, "new_rate") / _positive(row, "old_rate"))
+    if kind == "stock_dividends":
+        return _Announced(symbol, day, ratio=1.0 + _positive(row, "rate"))
+    if kind == "capital_gains_distributions":
+        rates = ("long_term_rate", "short_term_rate")  # either may be absent, null or 0
+        return _Announced(symbol, day, cash=sum(_positive(row, name) for name in rates if row.get(name)))
+    return _Announced(symbol, day, cash=_positive(row, "rate"))
+
+
+def _symbol_of(row: Any) -> str:
+    """Whose row it is, as far as it says so."""
+    if not isinstance(row, Mapping):
+        return ""
+    names = ("symbol", "source_symbol", "old_symbol", "acquiree_symbol")
+    return next((str(row[name]) for name in names if row.get(name)), "")
 
 
 def stamp(ns: int) -> str:
@@ -263,6 +349,14 @@ def _decimal(row: Row, name: str) -> Decimal:
     if number is None or isinstance(value, bool) or not number.is_finite():
         raise Malformed(f"`{name}` is no number in {_shown(row)}")
     return number
+
+
+def _decimal_or_none(row: Row, name: str) -> Decimal | None:
+    """A figure that nothing depends on: None where it cannot be read."""
+    try:
+        return _decimal(row, name)
+    except Malformed:
+        return None
 
 
 def _positive(row: Row, name: str) -> float:

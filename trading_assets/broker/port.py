@@ -6,13 +6,15 @@ read raises; it never returns "empty". `trading_assets.broker.alpaca` is the onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar
 
 from trading_assets.errors import TradingAssetsError
+
+Row = TypeVar("Row")
 
 
 class BrokerError(TradingAssetsError):
@@ -68,6 +70,27 @@ class Unreachable(BrokerError):
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One row of an answer that could not be used, and what it says of itself."""
+
+    symbol: str  # whose row it is; "" where the row does not say
+    why: str
+
+
+class Rows(tuple[Row, ...]):
+    """The rows of an answer that can be used; `unreadable` names those that cannot. One bad row costs
+    itself and no other."""
+
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], unreadable: Iterable[Unreadable] = ()) -> Self:
+        found = cls(rows)
+        found.unreadable = tuple(unreadable)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     account_number: str
     status: str
@@ -77,6 +100,8 @@ class AccountState:
     buying_power: Decimal
     trading_blocked: bool
     settled_cash: Decimal  # cash, where the broker does not state it apart
+    multiplier: Decimal | None = None  # 1: nothing is borrowed and sales settle first; None: not told
+    non_marginable_buying_power: Decimal | None = None  # kept with the input, not enforced
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +189,10 @@ class AccountActivity:
     order_id: str | None
     order_status: str | None
     net_amount: Decimal | None  # cash effect of what is not a fill
-    changes: str | None = None  # the id of the fill that is busted, or has this quantity and price now
+    changes: str | None = None  # the id of the line that this one busts, corrects or cancels
+    status: str = "executed"  # executed, correct or canceled
+    group: str | None = None  # what lines of one corporate action share
+    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +209,22 @@ class BarState:
 
 
 @dataclass(frozen=True, slots=True)
+class SpinOffState:
+    """Shares of another company, or rights, for each old share."""
+
+    new_symbol: str
+    per_share: float  # new shares for each old one
+
+
+@dataclass(frozen=True, slots=True)
 class CorporateActionState:
+    """What happens to a holder of the symbol on the morning of the ex-date, all of it together."""
+
     symbol: str
     ex_date: date
-    split_ratio: float
-    cash_usd: float
+    split_ratio: float  # new shares for each old one; 1: no split
+    cash_usd: float  # for each old share
+    spin_offs: tuple[SpinOffState, ...] = ()
 
 
 class Broker(Protocol):
@@ -234,7 +273,11 @@ class Broker(Protocol):
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]: ...
+    ) -> Rows[CorporateActionState]:
+        """One row a symbol and ex-date, first ≤ ex-date ≤ last. `unreadable` names each announcement that is
+        not in them: in another currency, malformed, or of a kind nobody knows. Its symbol's row may then
+        lack it."""
+        ...
 
     def close(self) -> None:
         """Release connections. The object is of no use afterwards."""
