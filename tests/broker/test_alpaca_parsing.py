@@ -11,7 +11,7 @@ from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
 
 from trading_assets.broker import parsing
 from trading_assets.broker.parsing import Malformed
-from trading_assets.broker.port import CorporateActionState, unread_of
+from trading_assets.broker.port import CorporateActionState, SpinOffState, unread_of
 from trading_assets.core.words import Side
 
 T0 = 1_341_322_500_000_000_000  # 2012-07-03T13:35:00Z
@@ -177,29 +177,60 @@ def test_actions_of_one_ex_date_are_merged_and_a_reverse_split_shrinks() -> None
             {"symbol": "AAPL", "ex_date": day, "rate": 0.5, "currency": "USD"},
         ],
     }
-    assert parsing.corporate_actions(groups) == [
+    assert parsing.corporate_actions(groups) == (
         CorporateActionState("AAPL", date(2012, 8, 9), 1.05, 2.5),
         CorporateActionState("IBM", date(2012, 8, 9), 0.1, 0.0),
-    ]
+    )
+
+
+def test_a_capital_gain_is_cash_and_a_spin_off_and_rights_are_shares_of_another_for_each_old_share() -> None:
+    day = date(2012, 8, 9)
+    fund = {"symbol": "FUND", "ex_date": "2012-08-09"}
+    parent = {"source_symbol": "OLD", "ex_date": "2012-08-09"}
+    groups: dict[str, list[dict[str, Any]]] = {
+        "capital_gains_distributions": [
+            {**fund, "long_term_rate": 0.4, "short_term_rate": 0.1},
+            {**fund, "long_term_rate": 0.5, "short_term_rate": None, "currency": "USD"},
+        ],
+        "spin_offs": [{**parent, "source_rate": 20, "new_symbol": "NEW", "new_rate": 1}],
+        "rights_distributions": [{**parent, "new_symbol": "OLDR", "rate": 2}],
+    }
+    assert parsing.corporate_actions(groups) == (
+        CorporateActionState("FUND", day, 1.0, 1.0),
+        CorporateActionState("OLD", day, 1.0, 0.0, (SpinOffState("NEW", 0.05), SpinOffState("OLDR", 2.0))),
+    )
+
+
+def test_a_kind_that_ends_or_moves_a_position_is_left_to_the_activities() -> None:
+    told = parsing.corporate_actions({"name_changes": [{"old_symbol": "FB", "new_symbol": "META"}]})
+    assert (told, told.unreadable) == ((), ())
+
+
+GOOD = {"symbol": "GOOD", "ex_date": "2012-08-09", "rate": 1}
 
 
 @pytest.mark.parametrize(
-    ("kind", "row"),
+    ("kind", "row", "symbol"),
     [
-        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": 1, "currency": "EUR"}),
-        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": -1}),
-        ("forward_splits", {"symbol": "X", "ex_date": "2012-08-09", "new_rate": 2, "old_rate": 0}),
-        ("forward_splits", {"symbol": "X", "ex_date": "soon", "new_rate": 2, "old_rate": 1}),
-        ("stock_dividends", {"ex_date": "2012-08-09", "rate": 1}),
+        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": 1, "currency": "EUR"}, "X"),
+        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": -1}, "X"),
+        ("forward_splits", {"symbol": "X", "ex_date": "2012-08-09", "new_rate": 2, "old_rate": 0}, "X"),
+        ("forward_splits", {"symbol": "X", "ex_date": "soon", "new_rate": 2, "old_rate": 1}, "X"),
+        ("stock_dividends", {"ex_date": "2012-08-09", "rate": 1}, ""),
+        ("capital_gains_distributions", {"symbol": "X", "long_term_rate": 1}, "X"),
+        ("spin_offs", {"source_symbol": "X", "ex_date": "2012-08-09", "new_rate": 1, "source_rate": 2}, "X"),
+        ("rights_distributions", {"source_symbol": "X", "ex_date": "2012-08-09", "new_symbol": "Y"}, "X"),
+        ("never_heard_of", {"symbol": "X"}, "X"),
+        ("cash_dividends", 5, ""),
     ],
 )
-def test_an_action_that_cannot_be_applied_costs_its_row_alone(kind: str, row: dict[str, Any]) -> None:
-    good = {"symbol": "IBM", "ex_date": "2012-08-09", "rate": 0.85}
-    groups: dict[str, list[dict[str, Any]]] = {"cash_dividends": [good]}
-    groups[kind] = [*groups.get(kind, []), row]
-    found = parsing.corporate_actions(groups)
-    assert [one.symbol for one in found] == ["IBM"]
-    assert [unread.symbol for unread in unread_of(found)] == [row.get("symbol", "")]
+def test_an_announcement_that_cannot_be_used_is_named_and_leaves_the_others(
+    kind: str, row: Any, symbol: str
+) -> None:
+    told = parsing.corporate_actions({kind: [row], "stock_dividends": [row, GOOD]})
+    assert CorporateActionState("GOOD", date(2012, 8, 9), 2.0, 0.0) in told
+    assert symbol in [one.symbol for one in told.unreadable]
+    assert kind in told.unreadable[0].why
 
 
 ORDERS_OF_OTHERS = {

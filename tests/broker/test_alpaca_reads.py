@@ -23,6 +23,7 @@ from trading_assets.broker.port import (
     PositionState,
     RateLimited,
     Rejected,
+    SpinOffState,
     Unauthorized,
     Unreachable,
     unread_of,
@@ -46,7 +47,7 @@ def test_account_clock_and_positions_are_read_exactly(server: ScriptedServer, br
     clock = broker.clock()
     assert clock.now_ns == T0 + 123_456_789
     assert clock.next_close_ns == T0 + (3 * 60 + 25) * 60 * SECOND
-    assert broker.positions() == [
+    assert list(broker.positions()) == [
         PositionState(
             "AAPL",
             qty=Decimal(5),
@@ -243,7 +244,7 @@ def test_bars_are_raw_of_the_chosen_feed_half_open_and_from_all_pages(
 def test_an_empty_range_asks_nothing(server: ScriptedServer, broker: AlpacaBroker) -> None:
     assert broker.bars([], "1d", T0, T0 + SECOND) == []
     assert broker.bars(["AAPL"], "1d", T0, T0) == []
-    assert broker.corporate_actions([], date(2012, 1, 1), date(2012, 1, 2)) == []
+    assert broker.corporate_actions([], date(2012, 1, 1), date(2012, 1, 2)) == ()
     assert server.requests == []
 
 
@@ -269,14 +270,52 @@ def test_corporate_actions_are_selected_by_ex_date_although_the_broker_selects_b
         Reply(200, {"corporate_actions": pages[1], "next_page_token": None}),
     )
     found = broker.corporate_actions(["AAPL", "IBM"], date(2012, 8, 1), date(2012, 8, 10))
-    assert found == [
+    assert found == (
         CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),
         CorporateActionState("IBM", date(2012, 8, 9), 2.0, 0.0),
-    ]
+    )
+    assert found.unreadable == ()
     query = server.requests[0].query
     assert query["start"] < "2012-08-01"
     assert query["end"] > "2012-08-16"
     assert server.requests[1].query["page_token"] == "p2"
+
+
+def test_an_announcement_that_cannot_be_read_costs_itself_and_says_whose_it_is(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    groups: dict[str, object] = {
+        "cash_dividends": [
+            {"symbol": "IBM", "ex_date": "2012-08-08", "rate": 0.85, "currency": "CAD"},
+            {"symbol": "AAPL", "ex_date": "2012-08-09", "rate": 2.65},
+            "no object",
+        ],
+        "ticker_swaps": [{"symbol": "MSFT"}, {"symbol": "GE"}],
+        "forward_splits": {"symbol": "AAPL"},
+    }
+    server.on(
+        "GET", "/v1/corporate-actions", Reply(200, {"corporate_actions": groups, "next_page_token": None})
+    )
+    found = broker.corporate_actions(["AAPL", "IBM", "MSFT"], date(2012, 8, 1), date(2012, 8, 10))
+    assert found == (CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),)
+    assert [one.symbol for one in found.unreadable] == ["IBM", "", "MSFT", "AAPL"]  # nobody asked for GE
+
+
+def test_a_spin_off_is_the_parents_although_its_row_is_found_by_the_new_symbol_too(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    row = {
+        "source_symbol": "AAPL",
+        "source_rate": 4,
+        "new_symbol": "NEW",
+        "new_rate": 1,
+        "ex_date": "2012-08-09",
+    }
+    answer = {"corporate_actions": {"spin_offs": [row]}, "next_page_token": None}
+    server.on("GET", "/v1/corporate-actions", Reply(200, answer), Reply(200, answer))
+    (found,) = broker.corporate_actions(["AAPL"], date(2012, 8, 1), date(2012, 8, 10))
+    assert found.spin_offs == (SpinOffState("NEW", 0.25),)
+    assert broker.corporate_actions(["NEW"], date(2012, 8, 1), date(2012, 8, 10)) == ()
 
 
 READS: dict[str, tuple[str, Callable[[AlpacaBroker], object]]] = {

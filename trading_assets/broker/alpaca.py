@@ -41,7 +41,7 @@ from trading_assets.broker.port import (
     Rejected,
     Rows,
     Unreachable,
-    UnreadRow,
+    Unreadable,
     WriteRefused,
 )
 from trading_assets.broker.rate_budget import RateBudget
@@ -57,7 +57,10 @@ ACTIVITIES_PAGE = 100
 BARS_PAGE = 10_000
 CORPORATE_ACTIONS_PAGE = 1_000
 TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
-CORPORATE_ACTION_TYPES = "forward_split,reverse_split,stock_dividend,cash_dividend"
+CORPORATE_ACTION_TYPES = (
+    "forward_split,reverse_split,stock_dividend,cash_dividend,"
+    "capital_gains_distribution,spin_off,rights_distribution"
+)
 # Alpaca selects corporate actions by process date: a dividend's is its payable date, weeks after the ex-date
 PROCESSED_BEFORE_EX = timedelta(days=14)
 PROCESSED_AFTER_EX = timedelta(days=120)
@@ -194,12 +197,12 @@ class AlpacaBroker:
     def quotes(self, symbols: Sequence[str]) -> Quotes:
         """One quote for each symbol asked for; a symbol that the answer lacks has all fields None. A symbol
         for which the broker refuses the whole list is found and left out, in a bounded number of requests."""
-        read, unread = dict[str, QuoteState](), list[UnreadRow]()
+        read, unread = dict[str, QuoteState](), list[Unreadable]()
         lists, requests = deque([list(symbols)] if symbols else []), 0
         while lists:  # the longest lists first: what the bound cuts off are the fewest symbols
             wanted = lists.popleft()
             if requests == MAX_QUOTE_REQUESTS:
-                unread += [UnreadRow(symbol, symbol, "not asked: too many were refused") for symbol in wanted]
+                unread += [Unreadable(symbol, "not asked: too many were refused") for symbol in wanted]
                 continue
             requests += 1
             try:
@@ -208,23 +211,23 @@ class AlpacaBroker:
                 if error.status not in REFUSED_SYMBOL:
                     raise
                 if len(wanted) == 1:
-                    unread.append(UnreadRow(wanted[0], wanted[0], str(error)))
+                    unread.append(Unreadable(wanted[0], str(error)))
                     continue
                 lists += _parts(wanted, error.message)
                 continue
             read |= answer
-            unread += answer.unread
+            unread += answer.unreadable
         return Quotes({symbol: read[symbol] for symbol in symbols if symbol in read}, unread)
 
     def _snapshots(self, symbols: Sequence[str]) -> Quotes:
         wanted = {"symbols": ",".join(symbols), "feed": self._feed}
         snapshots = _object(self._data.get("/stocks/snapshots", wanted))
-        read, unread = dict[str, QuoteState](), list[UnreadRow]()
+        read, unread = dict[str, QuoteState](), list[Unreadable]()
         for symbol in symbols:
             try:
                 read[symbol] = parsing.quote(symbol, snapshots.get(symbol))
             except Malformed as error:
-                unread.append(UnreadRow(symbol, symbol, str(error)))
+                unread.append(Unreadable(symbol, str(error)))
         return Quotes(read, unread)
 
     def positions(self) -> Rows[PositionState]:
@@ -283,14 +286,14 @@ class AlpacaBroker:
 
         def read() -> Rows[AccountActivity]:
             found: dict[str, AccountActivity] = {}
-            unread: dict[UnreadRow, None] = {}
+            unread: dict[Unreadable, None] = {}
             while True:
                 page = parsing.readable(self._trading.get("/account/activities", query), parsing.activity)
                 fresh = {one.id: one for one in page if one.id not in found}
                 found |= fresh
-                unread |= dict.fromkeys(page.unread)
-                if len(page) + len(page.unread) < ACTIVITIES_PAGE:
-                    return Rows(sorted(found.values(), key=lambda one: one.at_ns), unread)
+                unread |= dict.fromkeys(page.unreadable)
+                if len(page) + len(page.unreadable) < ACTIVITIES_PAGE:
+                    return Rows.of(sorted(found.values(), key=lambda one: one.at_ns), unread)
                 if not fresh:  # nor can one go on from a page of which no row can be read
                     raise Malformed(f"page_token {query.get('page_token')} leads to the same page again")
                 query["page_token"] = page[-1].id
@@ -328,9 +331,10 @@ class AlpacaBroker:
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
     ) -> Rows[CorporateActionState]:
-        """Splits and dividends with first ≤ ex-date ≤ last, merged to one row a symbol and ex-date."""
+        """As the port says."""
         if not symbols or first > last:
             return Rows()
+        wanted = frozenset(symbols)
         query = {
             "symbols": ",".join(symbols),
             "types": CORPORATE_ACTION_TYPES,
@@ -344,11 +348,17 @@ class AlpacaBroker:
             groups: dict[str, list[Any]] = {}
             for page in _pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
                 for kind, listed in _object(page.get("corporate_actions") or {}).items():
-                    groups.setdefault(kind, []).extend(_list(listed or []))
+                    # what is no list is one row that cannot be read
+                    groups.setdefault(kind, []).extend(listed if isinstance(listed, list) else [listed])
             told = parsing.corporate_actions(groups)
-            return Rows(
-                (one for one in told if first <= one.ex_date <= last),
-                (row for row in told.unread if parsing.is_ex_within(row, first, last)),
+            asked_for = (one for one in told if first <= one.ex_date <= last and one.symbol in wanted)
+            return Rows.of(
+                asked_for,
+                (
+                    row
+                    for row in told.unreadable
+                    if row.symbol in {"", *wanted} and parsing.is_ex_within(row, first, last)
+                ),
             )
 
         return asked("corporate actions", read)
@@ -375,7 +385,7 @@ class AlpacaBroker:
             "nested": "false",
         }
         found: dict[str, OrderState] = {}
-        unread: dict[UnreadRow, None] = {}
+        unread: dict[Unreadable, None] = {}
         after_ns = since_ns
         while True:
             if after_ns is not None:
@@ -383,9 +393,9 @@ class AlpacaBroker:
             page = parsing.readable(self._trading.get("/orders", query), parsing.order, parsing.unread_order)
             fresh = {one.id: one for one in page if one.id not in found}
             found |= fresh
-            unread |= dict.fromkeys(page.unread)
-            if len(page) + len(page.unread) < ORDERS_PAGE:
-                return Rows(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
+            unread |= dict.fromkeys(page.unreadable)
+            if len(page) + len(page.unreadable) < ORDERS_PAGE:
+                return Rows.of(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
             if not fresh:
                 raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {query.get('after')}")
             after_ns = max(one.submitted_ns for one in page)
@@ -404,12 +414,6 @@ def _host_fits(url: str, mode: str) -> None:
 def _object(answer: Any) -> Mapping[str, Any]:
     if not isinstance(answer, Mapping):
         raise Malformed(f"expected an object, got {str(answer)[:300]}")
-    return answer
-
-
-def _list(answer: Any) -> list[Any]:
-    if not isinstance(answer, list):
-        raise Malformed(f"expected a list, got {str(answer)[:300]}")
     return answer
 
 

@@ -9,11 +9,11 @@ silently lost a row would say that an order or a position does not exist.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from trading_assets.broker.port import (
@@ -28,7 +28,8 @@ from trading_assets.broker.port import (
     PositionState,
     QuoteState,
     Rows,
-    UnreadRow,
+    SpinOffState,
+    Unreadable,
 )
 from trading_assets.core.orders import TERMINAL_STATES, is_ours, state_of_status
 from trading_assets.core.words import Side
@@ -42,6 +43,30 @@ _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
 OPTION_MULTIPLIER = 100  # shares a contract
+_ANNOUNCED = frozenset(
+    {
+        "forward_splits",
+        "reverse_splits",
+        "stock_dividends",
+        "cash_dividends",
+        "capital_gains_distributions",
+        "spin_offs",
+        "rights_distributions",
+    }
+)
+_TOLD_BY_ACTIVITIES = frozenset(
+    {
+        "unit_splits",
+        "cash_mergers",
+        "stock_mergers",
+        "stock_and_cash_mergers",
+        "redemptions",
+        "name_changes",
+        "worthless_removals",
+        "partial_calls",
+        "reorganizations",
+    }
+)
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
 
 
@@ -57,7 +82,7 @@ def rows(answer: Any, parse: Callable[[Row], T]) -> list[T]:
 
 
 def readable(
-    answer: Any, parse: Callable[[Row], T], unread: Callable[[Row, str], UnreadRow] | None = None
+    answer: Any, parse: Callable[[Row], T], unread: Callable[[Row, str], Unreadable] | None = None
 ) -> Rows[T]:
     """As `rows`, but a row that cannot be parsed is kept as unread and costs no other.
 
@@ -66,13 +91,13 @@ def readable(
     """
     if not isinstance(answer, list):
         raise Malformed(f"expected a list, got {_shown(answer)}")
-    good, bad = list[T](), list[UnreadRow]()
+    good, bad = list[T](), list[Unreadable]()
     for row in [_mapping(one) for one in answer]:
         try:
             good.append(parse(row))
         except Malformed as error:
             bad.append((unread or _unread)(row, str(error)))
-    return Rows(good, bad)
+    return Rows.of(good, bad)
 
 
 def account(answer: Any) -> AccountState:
@@ -91,6 +116,8 @@ def account(answer: Any) -> AccountState:
         buying_power=_decimal(row, "buying_power"),
         trading_blocked=blocked,
         settled_cash=cash if row.get("settled_cash") is None else _decimal(row, "settled_cash"),
+        multiplier=_decimal_or_none(row, "multiplier"),
+        non_marginable_buying_power=_decimal_or_none(row, "non_marginable_buying_power"),
     )
 
 
@@ -167,10 +194,10 @@ def position(row: Row) -> PositionState:
     )
 
 
-def unread_position(row: Row, why: str) -> UnreadRow:
+def unread_position(row: Row, why: str) -> Unreadable:
     """A position of which nothing is known but perhaps its symbol: unknown is never flat."""
     symbol = _word(row, "symbol")
-    return UnreadRow(symbol, symbol, why, holds_entries=True)
+    return Unreadable(symbol, why, holds_entries=True)
 
 
 def order(answer: Any) -> OrderState:
@@ -197,7 +224,7 @@ def order(answer: Any) -> OrderState:
     )
 
 
-def unread_order(row: Row, why: str) -> UnreadRow:
+def unread_order(row: Row, why: str) -> Unreadable:
     """An order of which something is missing: a person's order of several legs has neither symbol nor side.
 
     Entries wait for one that may be ours. A person's adds its leaves at the limit to the exposure, by the
@@ -209,15 +236,15 @@ def unread_order(row: Row, why: str) -> UnreadRow:
     qty, limit = _decimal_or_none(row, "qty"), _decimal_or_none(row, "limit_price")
     subject, symbol = _word(row, "id") or client_id, _word(row, "symbol")
     if not client_id or is_ours(client_id):
-        return UnreadRow(subject, symbol, why, holds_entries=True)
+        return Unreadable(symbol, why, subject, holds_entries=True)
     ended = isinstance(status, str) and state_of_status(status, filled, qty or filled)[0] in TERMINAL_STATES
     if ended or row.get("replaced_by") is not None:
-        return UnreadRow(subject, symbol, why)
+        return Unreadable(symbol, why, subject)
     if qty is None or limit is None:
-        return UnreadRow(subject, symbol, why, holds_entries=True)
+        return Unreadable(symbol, why, subject, holds_entries=True)
     of_shares = symbol and _asset_class(row) == US_EQUITY and row.get("order_class") != "mleg"
     leaves = (qty - filled) * (1 if of_shares else OPTION_MULTIPLIER)
-    return UnreadRow(subject, symbol, why, exposure_usd=abs(leaves * limit))
+    return Unreadable(symbol, why, subject, exposure_usd=abs(leaves * limit))
 
 
 def activity(row: Row) -> AccountActivity:
@@ -254,6 +281,10 @@ def activity(row: Row) -> AccountActivity:
         order_id=None if row.get("order_id") is None else _text(row, "order_id"),
         order_status=None,
         net_amount=None if row.get("net_amount") is None else _decimal(row, "net_amount"),
+        changes=str(row["previous_id"]) if row.get("previous_id") else None,
+        status=str(row.get("status") or "executed"),
+        group=str(row["group_id"]) if row.get("group_id") else None,
+        currency=str(row.get("currency") or "USD"),
     )
 
 
@@ -262,48 +293,90 @@ def bar(symbol: str, row: Row) -> BarState:
     return BarState(symbol=symbol, start_ns=_ns(row, "t"), open=o, high=h, low=low, close=c, volume=v)
 
 
-def corporate_actions(groups: Mapping[str, Sequence[Row]]) -> Rows[CorporateActionState]:
-    """Splits, stock dividends and cash dividends, one row for each symbol and ex-date, ascending.
+class _Announced(NamedTuple):
+    """What one row announces for a symbol's ex-date."""
 
-    groups: Alpaca's lists by kind; other kinds are passed over. The ratio of a split is new_rate ÷
-    old_rate, that of a stock dividend 1 + rate. A row that cannot be read, or is not in USD, is unread.
+    symbol: str
+    ex_date: date
+    ratio: float = 1.0
+    cash: float = 0.0
+    spin_off: SpinOffState | None = None
+
+
+def corporate_actions(groups: Mapping[str, Any]) -> Rows[CorporateActionState]:
+    """What changes price, shares or cost of each symbol, one row for each symbol and ex-date, ascending.
+
+    groups: Alpaca's lists by kind. The ratio of a split is new_rate ÷ old_rate, that of a stock dividend
+    1 + rate. A row that cannot be used is named in `unreadable` and costs no other row.
     """
-    merged: dict[tuple[str, date], tuple[float, float]] = {}
-    unread = list[UnreadRow]()
+    found: list[_Announced] = []
+    unreadable: list[Unreadable] = []
     for kind, items in groups.items():
-        read = readable(list(items), partial(_action, kind), unread_action)
-        unread += read.unread
-        for key, ratio, cash in filter(None, read):
-            before = merged.get(key, (1.0, 0.0))
-            merged[key] = (before[0] * ratio, before[1] + cash)
-    return Rows((CorporateActionState(*key, *merged[key]) for key in sorted(merged)), unread)
+        if not isinstance(items, list):
+            unreadable.append(Unreadable("", f"{kind}: expected a list, got {_shown(items)}"))
+            continue
+        for item in items:
+            try:
+                announced = _announced(kind, _mapping(item))
+            except Malformed as error:
+                day = _word(item, "ex_date") if isinstance(item, Mapping) else ""
+                unreadable.append(Unreadable(_symbol_of(item), f"{kind}: {error}", day))
+                continue
+            if announced is not None:
+                found.append(announced)
+    merged: dict[tuple[str, date], CorporateActionState] = {}
+    for one in found:
+        key = (one.symbol, one.ex_date)
+        before = merged.get(key, CorporateActionState(*key, 1.0, 0.0))
+        merged[key] = replace(
+            before,
+            split_ratio=before.split_ratio * one.ratio,
+            cash_usd=before.cash_usd + one.cash,
+            spin_offs=before.spin_offs if one.spin_off is None else (*before.spin_offs, one.spin_off),
+        )
+    return Rows.of((merged[key] for key in sorted(merged)), unreadable)
 
 
-def _action(kind: str, row: Row) -> tuple[tuple[str, date], float, float] | None:
-    """Symbol and ex-date, the ratio of a split and the cash of a dividend; None for a kind passed over."""
-    ratio, cash = 1.0, 0.0
-    if kind in ("forward_splits", "reverse_splits"):
-        ratio = _positive(row, "new_rate") / _positive(row, "old_rate")
-    elif kind == "stock_dividends":
-        ratio = 1.0 + _positive(row, "rate")
-    elif kind == "cash_dividends":
-        if row.get("currency") not in (None, "", "USD"):
-            raise Malformed(f"the dividend is not in USD: {_shown(row)}")
-        cash = _positive(row, "rate")
-    else:
+def _announced(kind: str, row: Row) -> _Announced | None:
+    """What a row announces; None for a kind that moves a position to another symbol or ends it, which the
+    account's activities say. Raises Malformed."""
+    if kind in _TOLD_BY_ACTIVITIES:
         return None
-    return (_text(row, "symbol"), _date(row, "ex_date")), ratio, cash
+    if kind not in _ANNOUNCED:
+        raise Malformed(f"a kind nobody knows: {_shown(row)}")
+    if row.get("currency") not in (None, "", "USD"):
+        raise Malformed(f"it is not in USD: {_shown(row)}")
+    day = _date(row, "ex_date")
+    if kind in ("spin_offs", "rights_distributions"):
+        per_share = _positive(row, "new_rate" if kind == "spin_offs" else "rate")
+        if kind == "spin_offs":
+            per_share /= _positive(row, "source_rate")
+        return _Announced(
+            _text(row, "source_symbol"), day, spin_off=SpinOffState(_text(row, "new_symbol"), per_share)
+        )
+    symbol = _text(row, "symbol")
+    if kind in ("forward_splits", "reverse_splits"):
+        return _Announced(symbol, day, ratio=_positive(row, "new_rate") / _positive(row, "old_rate"))
+    if kind == "stock_dividends":
+        return _Announced(symbol, day, ratio=1.0 + _positive(row, "rate"))
+    if kind == "capital_gains_distributions":
+        rates = ("long_term_rate", "short_term_rate")  # either may be absent, null or 0
+        return _Announced(symbol, day, cash=sum(_positive(row, name) for name in rates if row.get(name)))
+    return _Announced(symbol, day, cash=_positive(row, "rate"))
 
 
-def unread_action(row: Row, why: str) -> UnreadRow:
-    symbol = _word(row, "symbol")
-    return UnreadRow(f"{symbol} {_word(row, 'ex_date')}".strip(), symbol, why)
+def _symbol_of(row: Any) -> str:
+    """Whose row it is, as far as it says so."""
+    if not isinstance(row, Mapping):
+        return ""
+    names = ("symbol", "source_symbol", "old_symbol", "acquiree_symbol")
+    return next((str(row[name]) for name in names if row.get(name)), "")
 
 
-def is_ex_within(row: UnreadRow, first: date, last: date) -> bool:
-    """Whether an unread corporate action may be ex in these days; one without a date may."""
+def is_ex_within(row: Unreadable, first: date, last: date) -> bool:
+    """Whether an unreadable corporate action may be ex in these days; one without a date may."""
     try:
-        return first <= date.fromisoformat(row.subject.rpartition(" ")[2]) <= last
+        return first <= date.fromisoformat(row.subject[:10]) <= last
     except ValueError:
         return True
 
@@ -314,8 +387,8 @@ def stamp(ns: int) -> str:
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
-def _unread(row: Row, why: str) -> UnreadRow:
-    return UnreadRow(_word(row, "id"), _word(row, "symbol"), why)
+def _unread(row: Row, why: str) -> Unreadable:
+    return Unreadable(_word(row, "symbol"), why, _word(row, "id"))
 
 
 def _word(row: Row, name: str) -> str:
@@ -360,19 +433,19 @@ def _decimal(row: Row, name: str) -> Decimal:
     return number
 
 
+def _decimal_or_none(row: Row, name: str) -> Decimal | None:
+    """A figure that nothing depends on: None where it cannot be read."""
+    try:
+        return _decimal(row, name)
+    except Malformed:
+        return None
+
+
 def _positive(row: Row, name: str) -> float:
     number = float(_decimal(row, name))
     if number <= 0:
         raise Malformed(f"`{name}` is not positive in {_shown(row)}")
     return number
-
-
-def _decimal_or_none(row: Row, name: str) -> Decimal | None:
-    """As `_decimal`; what is no number is not known."""
-    try:
-        return _decimal(row, name)
-    except Malformed:
-        return None
 
 
 def _price_if_any(row: Row, name: str) -> Decimal | None:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from trading_assets.errors import TradingAssetsError
 
-T = TypeVar("T")
+Row = TypeVar("Row")
 
 US_EQUITY = "us_equity"  # the asset class that the desk trades
 
@@ -71,35 +71,41 @@ class Unreachable(BrokerError):
     """A read got no usable answer. It says nothing about the state at the broker."""
 
 
-class UnreadRow(NamedTuple):
-    """One row of an answer that is not what the answer holds. The other rows stand; this one is told."""
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One row of an answer that could not be used, and what it says of itself."""
 
-    subject: str  # the order's or activity's id, the symbol; empty where the row names neither
-    symbol: str  # empty: the row does not say
+    symbol: str  # whose row it is; "" where the row does not say
     why: str
-    holds_entries: bool = False  # it may be ours, or be an exposure that nobody knows
-    exposure_usd: Decimal = Decimal(0)  # what a person's order may still buy
+    subject: str = ""  # what else names it: the order's or activity's id, an ex-date
+    holds_entries: bool = False  # it may be ours, or is an exposure that nobody knows
+    exposure_usd: Decimal = Decimal(0)  # what a person's order may still add
 
 
-class Rows(list[T]):
-    """The rows of an answer that could be read, and those that could not: none vanishes silently."""
+class Rows(list[Row]):
+    """The rows of an answer that can be used; `unreadable` names those that cannot. One bad row costs
+    itself and no other."""
 
-    def __init__(self, read: Iterable[T] = (), unread: Iterable[UnreadRow] = ()) -> None:
-        super().__init__(read)
-        self.unread = tuple(unread)
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], unreadable: Iterable[Unreadable] = ()) -> Self:
+        found = cls(rows)
+        found.unreadable = tuple(unreadable)
+        return found
 
 
 class Quotes(dict[str, "QuoteState"]):
-    """Quotes by symbol. A symbol that the broker refuses, or whose quote cannot be read, is in `unread`."""
+    """Quotes by symbol. One that the broker refuses, or that cannot be read, is named in `unreadable`."""
 
-    def __init__(self, read: Mapping[str, QuoteState], unread: Iterable[UnreadRow] = ()) -> None:
+    def __init__(self, read: Mapping[str, QuoteState], unreadable: Iterable[Unreadable] = ()) -> None:
         super().__init__(read)
-        self.unread = tuple(unread)
+        self.unreadable = tuple(unreadable)
 
 
-def unread_of(answer: Iterable[object]) -> tuple[UnreadRow, ...]:
-    """The rows of an answer that could not be read."""
-    return answer.unread if isinstance(answer, Rows | Quotes) else ()
+def unread_of(answer: Iterable[object]) -> tuple[Unreadable, ...]:
+    """The rows of an answer that could not be used."""
+    return answer.unreadable if isinstance(answer, Rows | Quotes) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ class AccountState:
     buying_power: Decimal
     trading_blocked: bool  # also where the broker does not say
     settled_cash: Decimal  # cash, where the broker does not state it apart
+    multiplier: Decimal | None = None  # 1: nothing is borrowed and sales settle first; None: not told
+    non_marginable_buying_power: Decimal | None = None  # kept with the input, not enforced
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +213,10 @@ class AccountActivity:
     order_id: str | None
     order_status: str | None
     net_amount: Decimal | None  # cash effect of what is not a fill
-    changes: str | None = None  # the id of the fill that is busted, or has this quantity and price now
+    changes: str | None = None  # the id of the line that this one busts, corrects or cancels
+    status: str = "executed"  # executed, correct or canceled
+    group: str | None = None  # what lines of one corporate action share
+    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +233,22 @@ class BarState:
 
 
 @dataclass(frozen=True, slots=True)
+class SpinOffState:
+    """Shares of another company, or rights, for each old share."""
+
+    new_symbol: str
+    per_share: float  # new shares for each old one
+
+
+@dataclass(frozen=True, slots=True)
 class CorporateActionState:
+    """What happens to a holder of the symbol on the morning of the ex-date, all of it together."""
+
     symbol: str
     ex_date: date
-    split_ratio: float
-    cash_usd: float
+    split_ratio: float  # new shares for each old one; 1: no split
+    cash_usd: float  # for each old share
+    spin_offs: tuple[SpinOffState, ...] = ()
 
 
 class Broker(Protocol):
@@ -281,7 +303,11 @@ class Broker(Protocol):
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]: ...
+    ) -> Rows[CorporateActionState]:
+        """One row a symbol and ex-date, first ≤ ex-date ≤ last. `unreadable` names each announcement that is
+        not in them: in another currency, malformed, or of a kind nobody knows. Its symbol's row may then
+        lack it."""
+        ...
 
     def close(self) -> None:
         """Release connections. The object is of no use afterwards."""
