@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,18 +33,22 @@ from trading_assets.broker.port import (
     BrokerError,
     ClockState,
     CorporateActionState,
+    MoreActivities,
+    MoreOrders,
     NewOrder,
     NotFound,
     OrderState,
     PositionState,
     Quotes,
     QuoteState,
+    RateLimited,
     Rejected,
     Rows,
     Unreachable,
     Unreadable,
     WriteRefused,
 )
+from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
 from trading_assets.config import Settings, keys
@@ -54,7 +59,10 @@ log = get_logger(__name__)
 
 ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
+PAGES_A_LOOK = 10  # of a list of orders or activities; what is longer takes several looks
+PAGES_OF_ITS_CALLER = 3  # those beyond are history, and have the share of requests that is for it
 BARS_PAGE = 10_000
+SYMBOLS_LENGTH = 4_000  # of a URL, where common servers take 8 000 of the whole
 CORPORATE_ACTIONS_PAGE = 1_000
 TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
 CORPORATE_ACTION_TYPES = (
@@ -194,14 +202,20 @@ class AlpacaBroker:
             lambda: parsing.asset(self._trading.get(f"/assets/{url_quote(symbol, safe='')}")),
         )
 
+    def assets(self) -> Rows[AssetState]:
+        """Every active US equity, some 12 000 at Alpaca."""
+        wanted = {"status": "active", "asset_class": "us_equity"}
+        return asked("assets", lambda: parsing.readable(self._trading.get("/assets", wanted), parsing.asset))
+
     def quotes(self, symbols: Sequence[str]) -> Quotes:
         """One quote for each symbol asked for; a symbol that the answer lacks has all fields None. A symbol
         for which the broker refuses the whole list is found and left out, in a bounded number of requests."""
         read, unread = dict[str, QuoteState](), list[Unreadable]()
-        lists, requests = deque([list(symbols)] if symbols else []), 0
+        lists = deque[Sequence[str]](_in_urls(symbols))
+        most, requests = len(lists) - 1 + MAX_QUOTE_REQUESTS, 0
         while lists:  # the longest lists first: what the bound cuts off are the fewest symbols
             wanted = lists.popleft()
-            if requests == MAX_QUOTE_REQUESTS:
+            if requests == most:
                 unread += [Unreadable(symbol, "not asked: too many were refused") for symbol in wanted]
                 continue
             requests += 1
@@ -239,10 +253,10 @@ class AlpacaBroker:
         )
 
     def open_orders(self) -> Rows[OrderState]:
-        return asked("open orders", lambda: self._orders("open", None))
+        return self._orders("open", None)
 
     def orders_since(self, since_ns: int) -> Rows[OrderState]:
-        return asked("orders", lambda: self._orders("all", since_ns))
+        return self._orders("all", since_ns)
 
     def order(self, order_id: str) -> OrderState:
         path = f"/orders/{url_quote(order_id, safe='')}"
@@ -279,32 +293,44 @@ class AlpacaBroker:
         path = f"/orders/{url_quote(order_id, safe='')}"
         asked(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
 
-    def activities(self, since_ns: int) -> Rows[AccountActivity]:
+    def activities(self, since_ns: int, *, after_id: str | None = None) -> Rows[AccountActivity]:
         """As the port says. Lines without a time of their own are stamped with their date, which may
         lie before `since_ns`."""
         query = {"after": parsing.stamp(since_ns - 1), "direction": "asc", "page_size": ACTIVITIES_PAGE}
+        if after_id is not None:
+            query["page_token"] = after_id
 
-        def read() -> Rows[AccountActivity]:
-            found: dict[str, AccountActivity] = {}
-            unread: dict[Unreadable, None] = {}
-            while True:
-                page = parsing.readable(self._trading.get("/account/activities", query), parsing.activity)
-                fresh = {one.id: one for one in page if one.id not in found}
-                found |= fresh
-                unread |= dict.fromkeys(page.unreadable)
-                if len(page) + len(page.unreadable) < ACTIVITIES_PAGE:
-                    return Rows.of(sorted(found.values(), key=lambda one: one.at_ns), unread)
+        found: dict[str, AccountActivity] = {}
+        unread: dict[Unreadable, None] = {}
+
+        def page() -> bool:
+            """Read one more page; whether it is the last."""
+            got = parsing.readable(self._trading.get("/account/activities", query), parsing.activity)
+            fresh = {one.id: one for one in got if one.id not in found}
+            found.update(fresh)
+            unread.update(dict.fromkeys(got.unreadable))
+            last = len(got) + len(got.unreadable) < ACTIVITIES_PAGE
+            if not last:
                 if not fresh:  # nor can one go on from a page of which no row can be read
                     raise Malformed(f"page_token {query.get('page_token')} leads to the same page again")
-                query["page_token"] = page[-1].id
+                query["page_token"] = got[-1].id
+            return last
 
-        return asked("activities", read)
+        complete = _read_on("activities", page)
+        in_time = Rows.of(sorted(found.values(), key=lambda one: one.at_ns), unread)
+        if not complete:
+            raise MoreActivities(in_time, str(query["page_token"]))
+        return in_time
 
     def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
         """As the port says; interval is a value of market.bars.Interval. Daily bars carry Alpaca's own
         start, midnight in New York."""
         if not symbols or start_ns >= end_ns:
             return []
+        found = [bar for some in _in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
+        return sorted(found, key=lambda bar: (bar.symbol, bar.start_ns))
+
+    def _bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
         query = {
             "symbols": ",".join(symbols),
             "timeframe": TIMEFRAMES[interval],
@@ -323,8 +349,7 @@ class AlpacaBroker:
                 for symbol, listed in _object(page.get("bars") or {}).items()
                 for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
             ]
-            inside = (bar for bar in found if start_ns <= bar.start_ns < end_ns)
-            return sorted(inside, key=lambda bar: (bar.symbol, bar.start_ns))
+            return [bar for bar in found if start_ns <= bar.start_ns < end_ns]
 
         return asked("bars", read)
 
@@ -334,6 +359,16 @@ class AlpacaBroker:
         """As the port says."""
         if not symbols or first > last:
             return Rows()
+        found, unread = list[CorporateActionState](), list[Unreadable]()
+        for some in _in_urls(symbols):
+            told = self._corporate_actions(some, first, last)
+            found += told
+            unread += told.unreadable
+        return Rows.of(sorted(found, key=lambda one: (one.symbol, one.ex_date)), unread)
+
+    def _corporate_actions(
+        self, symbols: Sequence[str], first: date, last: date
+    ) -> Rows[CorporateActionState]:
         wanted = frozenset(symbols)
         query = {
             "symbols": ",".join(symbols),
@@ -376,29 +411,74 @@ class AlpacaBroker:
             )
 
     def _orders(self, status: str, since_ns: int | None) -> Rows[OrderState]:
-        """All pages, ascending. `after` is exclusive and the page's last order may share its time with
-        the next page's first: each page begins just before the last one's end, and ids deduplicate."""
+        """Ascending: all pages of the open ones, of all those of as many as one look reads. `after` is
+        exclusive and the page's last order may share its time with the next page's first: each page begins
+        just before the last one's end, and ids deduplicate."""
         query: dict[str, Any] = {
             "status": status,
             "limit": ORDERS_PAGE,
             "direction": "asc",
             "nested": "false",
         }
+        if since_ns is not None:
+            query["after"] = parsing.stamp(since_ns - 1)
         found: dict[str, OrderState] = {}
         unread: dict[Unreadable, None] = {}
-        after_ns = since_ns
-        while True:
-            if after_ns is not None:
-                query["after"] = parsing.stamp(after_ns - 1)
-            page = parsing.readable(self._trading.get("/orders", query), parsing.order, parsing.unread_order)
-            fresh = {one.id: one for one in page if one.id not in found}
-            found |= fresh
-            unread |= dict.fromkeys(page.unreadable)
-            if len(page) + len(page.unreadable) < ORDERS_PAGE:
-                return Rows.of(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
-            if not fresh:
-                raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {query.get('after')}")
-            after_ns = max(one.submitted_ns for one in page)
+
+        def page() -> bool:
+            """Read one more page; whether it is the last."""
+            got = parsing.readable(self._trading.get("/orders", query), parsing.order, parsing.unread_order)
+            fresh = {one.id: one for one in got if one.id not in found}
+            found.update(fresh)
+            unread.update(dict.fromkeys(got.unreadable))
+            last = len(got) + len(got.unreadable) < ORDERS_PAGE
+            if not last:
+                if not fresh:
+                    raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {query.get('after')}")
+                query["after"] = parsing.stamp(max(one.submitted_ns for one in got) - 1)
+            return last
+
+        complete = _read_on(f"{status} orders", page, most=None if status == "open" else PAGES_A_LOOK)
+        in_time = Rows.of(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
+        if not complete:
+            raise MoreOrders(in_time, in_time[-1].submitted_ns)
+        return in_time
+
+
+def _read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_LOOK) -> bool:
+    """Ask for pages until one is the last, or as many as one look reads; whether it was the last.
+
+    most: None reads them all, for its caller's purpose. Beyond a few of its caller's the pages are history:
+    where that has had its share of the rate limit, the look ends. Raises what `transport.asked` raises.
+    """
+    number = 0
+    while True:
+        number += 1
+        history = most is not None and number > PAGES_OF_ITS_CALLER
+        try:
+            with asking_for(Purpose.HISTORY) if history else nullcontext():
+                last = asked(what, page)
+        except RateLimited:
+            if not history:
+                raise
+            return False
+        if last or number == most:
+            return last
+
+
+def _in_urls(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The symbols in as few parts as fit into a URL each."""
+    part: list[str] = []
+    length = 0
+    for symbol in symbols:
+        more = len(url_quote(symbol, safe="")) + len("%2C")
+        if part and length + more > SYMBOLS_LENGTH:
+            yield tuple(part)
+            part, length = [], 0
+        part.append(symbol)
+        length += more
+    if part:
+        yield tuple(part)
 
 
 def _host_fits(url: str, mode: str) -> None:
