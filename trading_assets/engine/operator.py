@@ -18,7 +18,7 @@ from trading_assets.engine.follow import cancel
 from trading_assets.engine.forced_exits import flatten_exits, force_exits
 from trading_assets.engine.halts import Cause, clear_all, latch
 from trading_assets.engine.protect import cancel_at_broker, killed_ns, new_execution_id
-from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
+from trading_assets.engine.reconcile import BREAK_LOCK, look
 from trading_assets.engine.risk import new_loss_bases
 from trading_assets.engine.submit import recover
 from trading_assets.errors import InvalidInput, TradingAssetsError
@@ -99,7 +99,7 @@ def flatten(
     with desk.journal.lease(desk.book, f"flatten:{author}") as lease:
         recover(desk)
         cancel(desk, desk.journal.open_orders(desk.book))
-        report = reconcile(desk)
+        report = look(desk)
         now = desk.now_ns()
         desk.journal.set_mark(desk.book, f"flatten:{now}", f"{author}: {reason}", now)
         log.warning("flatten", book=desk.book, reason=reason, author=author)

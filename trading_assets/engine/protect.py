@@ -18,7 +18,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import cancel
 from trading_assets.engine.forced_exits import flatten_exits, force_exits, stop_exits, unfilled_exits
 from trading_assets.engine.halts import Cause, end_session_drawdown
-from trading_assets.engine.reconcile import ReconcileReport, reconcile
+from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
@@ -44,17 +44,26 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops, unfilled exits: in this order.
 
     The clock has been read just before; reconciling reads it again. Raises broker.port.BrokerError when
-    the broker cannot be read; a kill that is set has been latched by then.
+    the positions cannot be read; a kill that is set has been latched by then, and what was to be cancelled
+    has been asked to. What else fails (`engine.reads`) keeps no exit back.
     """
     see_kill_switch(desk)
     # Before anything that a failing read could keep from happening.
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
-    report = reconcile(desk)
+    try:
+        report = look(desk)
+    except AnotherAccount:
+        raise
+    except BrokerError:
+        cancel_for_halts(desk)
+        _cancel_overdue(desk)
+        raise
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
-    observe(desk, report.account)
-    keep_close_equity(desk, report.account)
-    transient = transient_causes(desk, report.account, report.clock)
+    if report.account_read is not None:
+        observe(desk, report.account_read)
+        keep_close_equity(desk, report.account_read)
+    transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
     stopped = stops_in_force(desk, report) if report.opened else ()
     exits = stop_exits(desk, stopped)
