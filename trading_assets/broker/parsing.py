@@ -221,6 +221,7 @@ def order(answer: Any) -> OrderState:
         type=str(row.get("type") or row.get("order_type") or ""),
         time_in_force=str(row.get("time_in_force") or ""),
         asset_class=_asset_class(row),
+        replaces=None if row.get("replaces") is None else _text(row, "replaces"),
     )
 
 

@@ -15,7 +15,7 @@ from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.follow import cancel
+from trading_assets.engine.follow import cancel, cancel_astray
 from trading_assets.engine.forced_exits import flatten_exits, force_exits, stop_exits, unfilled_exits
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
@@ -59,6 +59,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
         cancel_for_halts(desk)
         _cancel_overdue(desk)
         raise
+    cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     if report.account_read is not None:
         observe(desk, report.account_read)

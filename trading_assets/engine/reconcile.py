@@ -23,8 +23,8 @@ from trading_assets.broker.port import (
     unread_of,
 )
 from trading_assets.core.ledger import Ledger
-from trading_assets.core.orders import State, is_ours
-from trading_assets.engine.absorb import absorb_order, foreign_orders, lock
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
+from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
 from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
@@ -92,6 +92,7 @@ class ReconcileReport:
     positions: Mapping[str, PositionState]  # the equities that could be read
     account_read: AccountState | None  # None: it could not be read
     clock: ClockReading | None  # None: it could not be read
+    astray: tuple[OrderState, ...] = ()  # ours that have ended in the journal and work at the broker
     others: tuple[PositionState, ...] = ()  # of other asset classes, which this desk does not trade
     missed: Mapping[Read, BrokerError] = field(default_factory=dict)  # where any, nothing is compared
     unknown: frozenset[str] = frozenset()  # symbols whose position could not be read; "" stands for any
@@ -154,7 +155,8 @@ def look(desk: Desk) -> ReconcileReport:
     tell_others(desk, others)
     opened = _is_open(desk, sight, account, held, now)
     since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
-    orders = _orders(desk, since, sight)
+    sweep = _orders(desk, since, sight)
+    orders = sweep.orders
     ours = _known(desk, orders)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     if foreign:
@@ -166,10 +168,8 @@ def look(desk: Desk) -> ReconcileReport:
             session=desk.session_text(),
             reason="; ".join(foreign),
         )
-    for order in orders:
-        record = ours.get(order.client_order_id)
-        if record is not None:
-            ours[order.client_order_id] = absorb_order(desk, record, order)
+    astray = _absorb_sweep(desk, sweep, ours)
+    foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     fills, adjustments = _activities(desk, sight, since, opened)
     if held is None:
         raise sight.missed[Read.POSITIONS]
@@ -178,13 +178,13 @@ def look(desk: Desk) -> ReconcileReport:
     breaks = tuple(desk.journal.open_breaks(desk.book)) if opened and sight.missed else ()
     if opened and account is not None and not sight.missed:
         settling = _settling(desk, orders, now)
-        differences = find_differences(desk, ledger, account, positions, orders, ours)
+        differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
         if any(difference.kind in _BOOKED_LATE for difference in differences):
             late_fills, late_adjustments = _activities(desk, sight, now - LATE_NS, opened)
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
-                differences = find_differences(desk, ledger, account, positions, orders, ours)
+                differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
         found = [
             difference
             for difference in differences
@@ -216,6 +216,7 @@ def look(desk: Desk) -> ReconcileReport:
         positions=positions,
         account_read=account,
         clock=clock,
+        astray=astray,
         others=others,
         missed=sight.missed,
         unknown=unknown,
@@ -329,7 +330,17 @@ def _not_comparable(difference: Difference, others: Sequence[PositionState], unk
     return False
 
 
-def _orders(desk: Desk, since_ns: int, sight: Look) -> list[OrderState]:
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The broker's orders, and which of ours it says that it does not have (`absent`) or could not be asked
+    about (`unread`), by client order id."""
+
+    orders: list[OrderState]
+    absent: frozenset[str]
+    unread: frozenset[str]
+
+
+def _orders(desk: Desk, since_ns: int, sight: Look) -> Sweep:
     """Every order submitted since, every open one, and what became of ours however old they are; each as far
     as it can be read."""
     since = sight.read(Read.ORDERS, partial(desk.broker.orders_since, since_ns))
@@ -338,21 +349,62 @@ def _orders(desk: Desk, since_ns: int, sight: Look) -> list[OrderState]:
     for what, listed in ((Read.ORDERS, since), (Read.OPEN_ORDERS, opened)):
         for order in sight.rows(what, () if listed is None else listed):
             orders.setdefault(order.id, order)
+    absent, unread = set(), set()
     for record in desk.journal.open_orders(desk.book):
         if State(record.state) in WORKING and record.broker_order_id not in orders:
-            ask = partial(desk.broker.order_by_client_id, record.intent.client_order_id)
-            ended = sight.read(Read.ORDER_BY_CLIENT_ID, ask)
+            client_id = record.intent.client_order_id
+            try:
+                ended = desk.broker.order_by_client_id(client_id)
+            except BrokerError as error:
+                log.warning("order not readable", client_order_id=client_id, why=str(error))
+                unread.add(client_id)
+                continue
             if ended is not None:
                 orders[ended.id] = ended
-    return list(orders.values())
+            else:
+                absent.add(client_id)
+    return Sweep(list(orders.values()), frozenset(absent), frozenset(unread))
 
 
 def _known(desk: Desk, orders: Sequence[OrderState]) -> dict[str, OrderRecord]:
-    """Our records of these orders and of all that we believe open, by client order id."""
+    """Our records of these orders, of those that they replaced and of all that we believe open, by client
+    order id."""
     known = {record.intent.client_order_id: record for record in desk.journal.open_orders(desk.book)}
     named = {order.client_order_id for order in orders if is_ours(order.client_order_id)}
+    others = [order.id for order in orders if not is_ours(order.client_order_id)]
+    named.update(desk.journal.client_ids(desk.book, others).values())
     # one that is in neither is foreign: the Knight rule finds it missing here
     return known | desk.journal.named(named - known.keys())
+
+
+def _absorb_sweep(desk: Desk, sweep: Sweep, ours: dict[str, OrderRecord]) -> tuple[OrderState, ...]:
+    """Take in what the broker says of each order of ours, and bring `ours` up to it. Returns those that work
+    at the broker and have ended here: nobody follows them."""
+    listed = {order.id: order for order in sweep.orders}
+    named = {order.client_order_id for order in sweep.orders}
+    standing_for = {record.broker_order_id: client_id for client_id, record in ours.items()}
+    astray = []
+    for order in sweep.orders:
+        client_id = order.client_order_id
+        if client_id not in ours:  # a replacement is looked at from the order that began its chain
+            client_id = standing_for.get(order.id, "")
+            if not client_id or client_id in named or _is_settled(ours[client_id], order):
+                continue
+        ours[client_id] = absorb_order(desk, ours[client_id], order, listed)
+    for order in sweep.orders:
+        record = ours.get(order.client_order_id) or ours.get(standing_for.get(order.id, ""))
+        works = state_of_status(order.status, order.filled_qty, order.qty)[0] in OPEN_STATES
+        if record and works and order.replaced_by is None and State(record.state) in TERMINAL_STATES:
+            astray.append(order)
+    for client_id in sweep.absent & ours.keys():
+        ours[client_id] = absorb_absence(desk, ours[client_id])
+    return tuple(astray)
+
+
+def _is_settled(record: OrderRecord, order: OrderState) -> bool:
+    """Whether record and broker agree that what replaced our order has ended, and nothing is new."""
+    ended = state_of_status(order.status, order.filled_qty, order.qty)[0] in TERMINAL_STATES
+    return ended and State(record.state) in TERMINAL_STATES and (record.evidence_ns or 0) >= order.updated_ns
 
 
 def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
