@@ -20,6 +20,7 @@ from trading_assets import config
 from trading_assets.broker.port import Broker, BrokerError
 from trading_assets.config import Settings
 from trading_assets.core.words import Limits
+from trading_assets.engine.asset_list import AssetList
 from trading_assets.engine.day_facts import DayFacts
 from trading_assets.engine.halts import HaltView, in_force, kill_switch_seen
 from trading_assets.errors import TradingAssetsError
@@ -116,7 +117,14 @@ class Desk:
     def begin(self) -> None:
         """Begin an execution: the time is read, and nothing known from an earlier one."""
         self.clock.sync()
-        self.facts = DayFacts()
+        self.facts = DayFacts(self._asset_list())
+
+    def _asset_list(self) -> AssetList | None:
+        """The assets of the session as all processes share them; none before the venue has told the time."""
+        if not self.clock.synced:
+            return None
+        name = f"assets-{self.settings.venue}-{self.settings.mode}.json"
+        return AssetList(Path(self.settings.data_dir) / name, self.session_text())
 
     def now_ns(self) -> int:
         """The venue's time. While the venue has not answered this process at all: that of the journal's

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, State
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
@@ -34,6 +35,7 @@ from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictR
 log = get_logger(__name__)
 
 
+@for_purpose(Purpose.PROTECT)
 def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     """HALTED, durable before anything else; then every working order is cancelled.
 
@@ -90,6 +92,7 @@ def _machine_or_last_ns(settings: Settings, journal: Journal, book: str) -> int:
     return system_now_ns() if latest is None else latest.at_ns
 
 
+@for_purpose(Purpose.PROTECT)
 def flatten(
     desk: Desk, *, reason: str, author: str, decided_ns: int | None = None
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:

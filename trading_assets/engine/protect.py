@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trading_assets.broker.port import BrokerError, OrderState
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
@@ -40,6 +41,7 @@ class ProtectReport:
     orders: tuple[OrderRecord, ...]
 
 
+@for_purpose(Purpose.PROTECT)
 def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> ProtectReport:
     """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops, unfilled exits: in this order.
 
@@ -76,6 +78,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 
 
+@for_purpose(Purpose.PROTECT)
 def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> ProtectReport:
     """Protect and reconcile between ticks, under the book's lease. Raises LeaseHeld and BrokerError."""
     see_kill_switch(desk)
@@ -84,6 +87,7 @@ def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> 
         return protect(desk, lease, tick_ns=desk.now_ns(), execution_id=execution_id)
 
 
+@for_purpose(Purpose.PROTECT)
 def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
     """HALTED cancels every working order but a flatten's: of ours, foreign ones with our prefix included, and
     under a kill of the whole account; a daily loss every working entry."""

@@ -8,7 +8,6 @@ evidence, and a position is never overwritten.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,9 +24,18 @@ from trading_assets.broker.port import (
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
 from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
-from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
+from trading_assets.engine.catch_up import (
+    Listed,
+    Taken,
+    caught_up,
+    list_orders,
+    note_contained,
+    take_activities,
+    take_late_activities,
+    tell_of_catching_up,
+)
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.reads import Look, Read, by_class, tell_missed, tell_others
@@ -36,7 +44,6 @@ from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import (
-    AdjustmentRecord,
     BreakRecord,
     FillRecord,
     OpeningPositionRecord,
@@ -46,9 +53,6 @@ from trading_assets.store.records import (
 log = get_logger(__name__)
 
 NS = 1_000_000_000
-WATERMARK = "reconciled_ns"
-OVERLAP_NS = 15 * 60 * NS
-LATE_NS = 10 * 24 * 3600 * NS  # how far back an activity may be dated that a broker books late
 SETTLE_NS = 5 * NS
 SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
@@ -58,6 +62,10 @@ COST_TOLERANCE_USD = 0.01
 
 class AnotherAccount(BrokerError):
     """The key pair now leads to an account that is not this desk's book: nothing follows for the book."""
+
+
+class StillReading(BrokerError):
+    """An opening waits for the rest of the account's history. Nothing has been concluded."""
 
 
 _BOOKED_LATE = frozenset(
@@ -93,6 +101,7 @@ class ReconcileReport:
     account_read: AccountState | None  # None: it could not be read
     clock: ClockReading | None  # None: it could not be read
     astray: tuple[OrderState, ...] = ()  # ours that have ended in the journal and work at the broker
+    catching_up: bool = False  # the account's history is longer than was read so far: nothing was compared
     others: tuple[PositionState, ...] = ()  # of other asset classes, which this desk does not trade
     missed: Mapping[Read, BrokerError] = field(default_factory=dict)  # where any, nothing is compared
     unknown: frozenset[str] = frozenset()  # symbols whose position could not be read; "" stands for any
@@ -107,7 +116,7 @@ class ReconcileReport:
 
     @property
     def clean(self) -> bool:
-        whole = not (self.missed or self.unknown)
+        whole = not (self.missed or self.unknown or self.catching_up)
         return self.opened and whole and not self.breaks and not self.foreign
 
     def is_flat(self, symbol: str) -> bool:
@@ -154,8 +163,8 @@ def look(desk: Desk) -> ReconcileReport:
     unknown = frozenset(row.symbol for what, row in sight.unread if what is Read.POSITIONS)
     tell_others(desk, others)
     opened = _is_open(desk, sight, account, held, now)
-    since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
-    sweep = _orders(desk, since, sight)
+    listed = list_orders(desk, sight)
+    sweep = _orders(desk, listed)
     orders = sweep.orders
     ours = _known(desk, orders)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
@@ -170,17 +179,27 @@ def look(desk: Desk) -> ReconcileReport:
         )
     astray = _absorb_sweep(desk, sweep, ours)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
-    fills, adjustments = _activities(desk, sight, since, opened)
+    taken = _activities(desk, sight) if opened else Taken([], [], complete=True)
+    fills, adjustments = taken.fills, taken.adjustments
     if held is None:
         raise sight.missed[Read.POSITIONS]
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
-    breaks = tuple(desk.journal.open_breaks(desk.book)) if opened and sight.missed else ()
-    if opened and account is not None and not sight.missed:
+    breaks: tuple[BreakRecord, ...] = ()
+    catching_up = opened and not (listed.complete and taken.complete)
+    if catching_up:  # nothing can be compared with half a history
+        tell_of_catching_up(desk)
+        desk.reconciled = False
+    elif opened and sight.missed:
+        breaks = tuple(desk.journal.open_breaks(desk.book))
+    elif opened and account is not None:
         settling = _settling(desk, orders, now)
         differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
-        if any(difference.kind in _BOOKED_LATE for difference in differences):
-            late_fills, late_adjustments = _activities(desk, sight, now - LATE_NS, opened)
+        late = [difference for difference in differences if difference.kind in _BOOKED_LATE]
+        if late:
+            new = not _all_confirmed(desk, late)
+            ask = partial(take_late_activities, desk, unconfirmed=new)
+            late_fills, late_adjustments = sight.read(Read.ACTIVITIES, ask) or ([], [])
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
@@ -202,7 +221,7 @@ def look(desk: Desk) -> ReconcileReport:
             )
         )
         _act(desk, found, breaks)
-        desk.journal.set_mark(desk.book, WATERMARK, str(now), now)
+        caught_up(desk, now)
         desk.reconciled = True
     report = ReconcileReport(
         at_ns=now,
@@ -217,6 +236,7 @@ def look(desk: Desk) -> ReconcileReport:
         account_read=account,
         clock=clock,
         astray=astray,
+        catching_up=catching_up,
         others=others,
         missed=sight.missed,
         unknown=unknown,
@@ -238,7 +258,8 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
     """A person takes over an account that was not empty: its positions and cash become the opening
     entry. Returns the number of positions. Does nothing when the book is open already (returns 0).
 
-    Raises InvalidInput without a reason.
+    Raises InvalidInput without a reason, and StillReading while the account's history is too long for one
+    look: the next call goes on.
     """
     if not reason.strip():
         raise InvalidInput("it needs a reason", where="adopt", remedy="Say why: --reason.")
@@ -251,7 +272,11 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
         raise Unreachable(f"a position cannot be read, and cannot be adopted: {row.why}")
     positions, others = by_class(held)
     tell_others(desk, others)
-    _record_opening(desk, account, positions.values(), author=author, reason=reason)
+    if not _record_opening(desk, account, positions.values(), author=author, reason=reason):
+        raise StillReading(
+            "the account has more activities of this moment than one look reads. Run `trading-assets adopt` "
+            "again in a minute: it goes on where this one ended."
+        )
     return len(positions)
 
 
@@ -286,17 +311,17 @@ def _open_if_empty(desk: Desk, account: AccountState, held: Sequence[PositionSta
         symbols = sorted(position.symbol for position in held)
         log.warning("account not empty at first start: adopt it", book=desk.book, positions=symbols)
         return False
-    _record_opening(desk, account, (), author="system", reason="first start, nothing held")
-    return True
+    return _record_opening(desk, account, (), author="system", reason="first start, nothing held")
 
 
 def _record_opening(
     desk: Desk, account: AccountState, positions: Iterable[PositionState], *, author: str, reason: str
-) -> None:
-    """The opening entry, with the ids of the activities that it already contains."""
+) -> bool:
+    """The opening entry, with the ids of the activities that it already contains; False while these are not
+    all read."""
     now = desk.now_ns()
-    contained = [activity.id for activity in desk.broker.activities(max(now - OVERLAP_NS, 0))]
-    desk.journal.set_mark(desk.book, OPENING_IDS_MARK, json.dumps(contained), now)
+    if not note_contained(desk, now):
+        return False
     records = [OpeningPositionRecord(desk.book, CASH, account.cash, Decimal(0), now, author, reason)]
     records += [
         OpeningPositionRecord(
@@ -306,19 +331,13 @@ def _record_opening(
     ]
     desk.journal.record_opening(records)
     log.info("book opened", book=desk.book, positions=len(records) - 1, cash=str(account.cash), author=author)
+    return True
 
 
-def _activities(
-    desk: Desk, sight: Look, since_ns: int, opened: bool
-) -> tuple[list[FillRecord], list[AdjustmentRecord]]:
+def _activities(desk: Desk, sight: Look) -> Taken:
     """What is new of the account's history, taken in; nothing where it cannot be read."""
-
-    def taken() -> tuple[list[FillRecord], list[AdjustmentRecord]]:
-        activities = desk.broker.activities(since_ns)
-        sight.rows(Read.ACTIVITIES, activities)
-        return absorb_activities(desk, activities) if opened else ([], [])
-
-    return sight.read(Read.ACTIVITIES, taken) or ([], [])
+    ask = partial(take_activities, desk, reading_on=True, sight=sight)
+    return sight.read(Read.ACTIVITIES, ask) or Taken([], [], complete=True)
 
 
 def _not_comparable(difference: Difference, others: Sequence[PositionState], unknown: frozenset[str]) -> bool:
@@ -340,15 +359,9 @@ class Sweep:
     unread: frozenset[str]
 
 
-def _orders(desk: Desk, since_ns: int, sight: Look) -> Sweep:
-    """Every order submitted since, every open one, and what became of ours however old they are; each as far
-    as it can be read."""
-    since = sight.read(Read.ORDERS, partial(desk.broker.orders_since, since_ns))
-    opened = sight.read(Read.OPEN_ORDERS, desk.broker.open_orders)
-    orders: dict[str, OrderState] = {}
-    for what, listed in ((Read.ORDERS, since), (Read.OPEN_ORDERS, opened)):
-        for order in sight.rows(what, () if listed is None else listed):
-            orders.setdefault(order.id, order)
+def _orders(desk: Desk, listed: Listed) -> Sweep:
+    """The listed orders, and what became of those of ours that no list tells of."""
+    orders = dict(listed.orders)
     absent, unread = set(), set()
     for record in desk.journal.open_orders(desk.book):
         if State(record.state) in WORKING and record.broker_order_id not in orders:
@@ -416,6 +429,16 @@ def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
     filling = {order.symbol for order in orders if order.filled_qty and order.updated_ns >= since}
     moved = {fill.symbol for fill in desk.journal.fills(desk.book, since_ns=since)}
     return filling | moved | {a.symbol for a in desk.journal.adjustments(desk.book, since_ns=since)}
+
+
+def _all_confirmed(desk: Desk, differences: Iterable[Difference]) -> bool:
+    """Whether every one of them was seen often enough before."""
+    confirmed = {
+        (record.kind, record.subject)
+        for record in desk.journal.open_breaks(desk.book)
+        if record.sightings >= SIGHTINGS
+    }
+    return all((difference.kind, difference.subject) in confirmed for difference in differences)
 
 
 def _act(desk: Desk, found: Sequence[Difference], breaks: Sequence[BreakRecord]) -> None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from math import nan
 
 from trading_assets.broker.port import BrokerError, PositionState
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.words import HaltState
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
+from trading_assets.engine.catch_up import WATERMARK
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase
-from trading_assets.engine.reconcile import WATERMARK
 from trading_assets.engine.risk import measured_losses
 from trading_assets.engine.settle import marks
 from trading_assets.store.records import BreakRecord, EquityRecord, HaltRecord, LockRecord
@@ -100,6 +101,7 @@ class Positions:
     positions: tuple[HeldPosition, ...]
 
 
+@for_purpose(Purpose.LOOK)
 def standing(desk: Desk) -> Standing:
     """Look at journal and broker once."""
     desk.clock.sync()
@@ -140,6 +142,7 @@ def standing(desk: Desk) -> Standing:
     )
 
 
+@for_purpose(Purpose.LOOK)
 def positions(desk: Desk) -> Positions:
     """The ledger beside the broker."""
     ledger = ledger_of(desk.journal, desk.book)
