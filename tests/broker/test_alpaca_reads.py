@@ -469,15 +469,24 @@ def test_one_refused_symbol_costs_no_other_its_quote(
     assert len(server.requests) <= (1 + 2 * len(bad) if named else alpaca.MAX_QUOTE_REQUESTS)
 
 
-def test_a_list_in_which_every_symbol_is_refused_ends_in_a_bounded_number_of_requests(
+def test_a_list_in_which_every_symbol_is_refused_fails_after_a_bounded_number_of_requests(
     server: ScriptedServer, broker: AlpacaBroker
 ) -> None:
     symbols = [f"S{n:03}" for n in range(500)]
     server.on("GET", "/v2/stocks/snapshots", refusing(set(symbols), named=False))
-    found = broker.quotes(symbols)
-    assert not found
-    assert {row.symbol for row in unread_of(found)} == set(symbols)
+    with pytest.raises(Rejected):
+        broker.quotes(symbols)
     assert len(server.requests) == alpaca.MAX_QUOTE_REQUESTS
+
+
+def test_a_refused_symbol_is_not_asked_for_again(server: ScriptedServer, broker: AlpacaBroker) -> None:
+    server.on("GET", "/v2/stocks/snapshots", refusing({"CVR"}, named=True))
+    for more in (3, 1):
+        before = len(server.requests)
+        found = broker.quotes(["AAPL", "CVR", "IBM"])
+        assert list(found) == ["AAPL", "IBM"]
+        assert [row.symbol for row in unread_of(found)] == ["CVR"]
+        assert len(server.requests) - before == more
 
 
 def test_a_quote_that_cannot_be_read_costs_no_other(server: ScriptedServer, broker: AlpacaBroker) -> None:

@@ -160,6 +160,7 @@ class AlpacaBroker:
         self._confirmed = account_number is None
         self._read_only = read_only
         self._feed = feed
+        self._refused: dict[str, str] = {}  # symbols for which this connection gets no quote, and why
         self._trading = TradingClient(
             key_id, secret, paper=mode == "paper", raw_data=True, url_override=at.trading
         )
@@ -209,12 +210,18 @@ class AlpacaBroker:
 
     def quotes(self, symbols: Sequence[str]) -> Quotes:
         """One quote for each symbol asked for; a symbol that the answer lacks has all fields None. A symbol
-        for which the broker refuses the whole list is found and left out, in a bounded number of requests."""
+        for which the broker refuses the whole list is found and left out, in a bounded number of requests,
+        and is not asked for again by this connection."""
         read, unread = dict[str, QuoteState](), list[Unreadable]()
-        lists = deque[Sequence[str]](_in_urls(symbols))
+        refused = {symbol: why for symbol in symbols if (why := self._refused.get(symbol))}
+        unread += [Unreadable(symbol, why) for symbol, why in refused.items()]
+        lists = deque[Sequence[str]](_in_urls([symbol for symbol in symbols if symbol not in refused]))
         most, requests = len(lists) - 1 + MAX_QUOTE_REQUESTS, 0
+        failure: Rejected | None = None
         while lists:  # the longest lists first: what the bound cuts off are the fewest symbols
             wanted = lists.popleft()
+            if requests == most and failure is not None and not read:
+                raise failure  # it is not one symbol's fault
             if requests == most:
                 unread += [Unreadable(symbol, "not asked: too many were refused") for symbol in wanted]
                 continue
@@ -224,7 +231,9 @@ class AlpacaBroker:
             except Rejected as error:
                 if error.status not in REFUSED_SYMBOL:
                     raise
+                failure = error
                 if len(wanted) == 1:
+                    self._refused[wanted[0]] = str(error)
                     unread.append(Unreadable(wanted[0], str(error)))
                     continue
                 lists += _parts(wanted, error.message)
