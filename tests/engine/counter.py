@@ -155,6 +155,12 @@ class Counter:
     def cancel(self, order_id: str) -> None:
         self.orders[order_id] = replace(self.order(order_id), status="canceled")
 
+    def cancel_all(self) -> Mapping[str, int]:
+        asked = {order.id: 200 for order in self.open_orders()}
+        for order_id in asked:
+            self.cancel(order_id)
+        return asked
+
     def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
         return Rows(line for line in self.lines if line.at_ns >= since_ns)
 

@@ -302,6 +302,15 @@ class AlpacaBroker:
         path = f"/orders/{url_quote(order_id, safe='')}"
         asked(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
 
+    def cancel_all(self) -> Mapping[str, int]:
+        """DELETE /v2/orders: 207 with a status for each order that was open."""
+        self._may_write()
+        return asked(
+            "cancel all orders",
+            lambda: dict(parsing.rows(self._trading.delete("/orders") or [], parsing.cancelled)),
+            write=True,
+        )
+
     def activities(self, since_ns: int, *, after_id: str | None = None) -> Rows[AccountActivity]:
         """As the port says. Lines without a time of their own are stamped with their date, which may
         lie before `since_ns`."""

@@ -274,7 +274,7 @@ class CorporateActionState:
 
 
 class Broker(Protocol):
-    """Reads raise Unreachable, RateLimited or Rejected. `submit` and `cancel` raise Rejected,
+    """Reads raise Unreachable, RateLimited or Rejected. `submit`, `cancel` and `cancel_all` raise Rejected,
     RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout.
 
     One row that cannot be read does not cost the others: orders, positions, activities and corporate
@@ -318,6 +318,11 @@ class Broker(Protocol):
 
     def cancel(self, order_id: str) -> None:
         """Ask for a cancel. Returning proves that it was asked, not that it happened."""
+        ...
+
+    def cancel_all(self) -> Mapping[str, int]:
+        """Ask for a cancel of every open order of the account in one call, whoever sent it. The broker's
+        order id → the HTTP status that it answers for that order: 2xx says asked, no more."""
         ...
 
     def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:

@@ -7,7 +7,7 @@ what it became. A cancel is a request; an order that will not die stays PENDING_
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from trading_assets.broker.port import BrokerError, MoreOrders, OrderState, Rejected
 from trading_assets.broker.purpose import Purpose, asking_for
@@ -47,9 +47,14 @@ def follow(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
     return cancel(desk, orders)
 
 
-def cancel(desk: Desk, records: Iterable[OrderRecord]) -> list[OrderRecord]:
-    """Ask for a cancel of every working order and follow them for a bounded time."""
-    asked = [_ask(desk, record) for record in records]
+def cancel(
+    desk: Desk, records: Iterable[OrderRecord], *, asked_already: Collection[str] = ()
+) -> list[OrderRecord]:
+    """Ask for a cancel of every working order and follow them for a bounded time.
+
+    asked_already: the broker's ids of those whose cancel one call for the whole account has asked
+    """
+    asked = [_ask(desk, record, asked_already) for record in records]
     followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
     return followed
 
@@ -73,11 +78,12 @@ def cancel_astray(desk: Desk, orders: Iterable[OrderState]) -> None:
             )
 
 
-def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:
+def _ask(desk: Desk, record: OrderRecord, asked_already: Collection[str]) -> OrderRecord:
     if State(record.state) not in _WORKING or record.broker_order_id is None:
         return record
     try:
-        desk.broker.cancel(record.broker_order_id)
+        if record.broker_order_id not in asked_already:
+            desk.broker.cancel(record.broker_order_id)
     except Rejected as error:
         # It is terminal already, or gone: the next look says which.
         log.info("cancel refused", client_order_id=record.intent.client_order_id, why=str(error))
@@ -132,11 +138,12 @@ def _look(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
     except BrokerError as error:
         log.warning("orders not readable", orders=len(records), why=str(error))
         return list(records)
-    return [_taken_in(desk, record, listed.get(str(record.broker_order_id))) for record in records]
+    return [_taken_in(desk, record, listed) for record in records]
 
 
-def _taken_in(desk: Desk, record: OrderRecord, found: OrderState | None) -> OrderRecord:
-    return _look_at(desk, record) if found is None else absorb_order(desk, record, found)
+def _taken_in(desk: Desk, record: OrderRecord, listed: Mapping[str, OrderState]) -> OrderRecord:
+    found = listed.get(str(record.broker_order_id))
+    return _look_at(desk, record) if found is None else absorb_order(desk, record, found, listed)
 
 
 def _look_at(desk: Desk, record: OrderRecord) -> OrderRecord:

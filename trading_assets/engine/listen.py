@@ -74,8 +74,8 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
     if not updates or not desk.journal.opening(desk.book):
         return []  # a book that is not open yet takes everything in at its opening
     left = []
-    replacing = desk.journal.client_ids(desk.book, {update.order_id for update in updates})
     listed = _listed(desk, updates)
+    replacing = desk.journal.client_ids(desk.book, {update.order_id for update in updates})
     for update in updates:
         client_id = update.client_order_id
         if not is_ours(client_id):

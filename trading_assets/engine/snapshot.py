@@ -34,6 +34,7 @@ from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
+from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
@@ -82,7 +83,7 @@ def take_snapshot(
     sent = desk.journal.orders(desk.book, session=session.isoformat())
     listed = sight.read(Read.OPEN_ORDERS, desk.broker.open_orders)
     at_broker = () if listed is None else sight.rows(Read.OPEN_ORDERS, listed)
-    opened = _open_orders(ours, at_broker) + _lagging(desk, sent, positions)
+    opened = _open_orders(ours, at_broker) + lagging(desk, sent, positions)
     if listed is None:
         opened += _held_by_unlisted(positions, opened)
     traded = (
@@ -112,7 +113,7 @@ def take_snapshot(
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
             locked=symbol in locks,
-            orders_today=sum(counts.get(symbol, (0, 0))),
+            sent=counts.get(symbol, SentCount()),
             phase=phase,
         )
         for symbol in symbols
@@ -226,7 +227,7 @@ def _waiting(clock_read: bool, account: AccountState | None, sight: Look) -> Ite
     yield from sight.causes
 
 
-def _lagging(
+def lagging(
     desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
 ) -> list[OpenOrder]:
     """What today's orders have filled and the broker's positions do not show yet, as if it were still at
@@ -295,7 +296,7 @@ def _symbol_input(
     previous_close: float,
     opened: list[OpenOrder],
     locked: bool,
-    orders_today: int,
+    sent: SentCount,
     phase: Phase,
 ) -> SymbolInput:
     qty = position.qty if position is not None else Decimal(0)
@@ -325,7 +326,8 @@ def _symbol_input(
         in_flight=len(own),
         lowest_sell_limit=min(sells, default=nan),
         highest_buy_limit=max(buys, default=nan),
-        orders_today=orders_today,
+        orders_today=sum(sent),
+        exits_today=sent.exits,
     )
 
 
