@@ -45,6 +45,7 @@ from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
 from trading_assets.engine.checks import CHECKS
+from trading_assets.engine.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bundle import BundledTape
@@ -267,6 +268,19 @@ def broker_errors() -> str:
     return _table(("Error", "A kind of", "Meaning"), rows)
 
 
+def reads() -> str:
+    rows = [
+        (
+            f"`{read}`",
+            ", ".join(sorted(need.acts)) or "–",
+            "its symbol" if need.by_symbol else "all" if need.acts else "–",
+            need.without,
+        )
+        for read, need in NEEDS.items()
+    ]
+    return _table(("Read", "Needed for", "Waits", "Without it"), rows)
+
+
 def features() -> str:
     rows = [(f"`{feature.name}`", feature.meaning) for feature in DAILY.features]
     return _table(("Feature", "Meaning"), rows)
@@ -309,6 +323,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "journal-tables": journal_tables,
     "history-tables": history_tables,
     "broker-errors": broker_errors,
+    "reads": reads,
     "features": features,
     "tape": tape,
 }

@@ -7,6 +7,7 @@ they do not know and lose the whole list. Parsing is in `broker.parsing`, timeou
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,8 +101,10 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
     """A broker for the configured venue, with its key pair from `environ` (embedded: the public one).
 
     Where `account_number` is set (live demands it) the broker's own answer is compared with it.
-    While the broker does not answer, the connection is returned and refuses to write until a later
-    `account()` has confirmed it. Raises InvalidInput for missing keys and for the wrong account.
+    While the broker does not answer, the connection is returned. It refuses to write until a later
+    `account()` has confirmed it, unless these keys have opened the account before: a key pair is one
+    account's for good, and exits do not wait for an account that cannot be read. Raises InvalidInput for
+    missing keys and for the wrong account.
     """
     key_id, secret = keys(settings, environ)
     if settings.venue == "alpaca":
@@ -117,10 +120,16 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
         budget=RateBudget(Path(settings.data_dir) / f"rate_limit-{settings.venue}-{settings.mode}"),
     )
     if settings.account_number is not None:
+        opened = Path(settings.data_dir) / f"account_opened-{settings.venue}-{settings.mode}"
         try:
             broker.account()
+            _note_opened(opened, key_id, settings.account_number)
         except BrokerError as error:
-            log.warning("account not confirmed, no order leaves until it is", error=str(error))
+            if not isinstance(error, Rejected) and _has_opened(opened, key_id, settings.account_number):
+                broker.confirm()
+                log.warning("account not readable, these keys have opened it before", error=str(error))
+            else:
+                log.warning("account not confirmed, no order leaves until it is", error=str(error))
         except BaseException:
             broker.close()
             raise
@@ -182,6 +191,10 @@ class AlpacaBroker:
             )
         self._confirmed = True
         return state
+
+    def confirm(self) -> None:
+        """Let orders go out before `account()` has been read: the keys are known to open the pinned one."""
+        self._confirmed = True
 
     def clock(self) -> ClockState:
         return asked("clock", lambda: parsing.clock(self._trading.get("/clock")))
@@ -497,6 +510,30 @@ def _in_urls(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
         length += more
     if part:
         yield tuple(part)
+
+
+def _note_opened(path: Path, key_id: str, account_number: str) -> None:
+    """Keep which key pair opened which account; nothing of either can be read from it."""
+    said = _opening(key_id, account_number)
+    if _has_opened(path, key_id, account_number):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(said)
+        path.chmod(0o600)
+    except OSError as error:  # it costs the foresight, and no order
+        log.warning("not kept which account the keys open", why=str(error))
+
+
+def _has_opened(path: Path, key_id: str, account_number: str) -> bool:
+    try:
+        return path.read_text() == _opening(key_id, account_number)
+    except OSError:
+        return False
+
+
+def _opening(key_id: str, account_number: str) -> str:
+    return hashlib.sha256(f"{account_number} {key_id}".encode()).hexdigest()
 
 
 def _host_fits(url: str, mode: str) -> None:

@@ -104,7 +104,10 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
     positions = {one.symbol: one.qty for one in told if one.qty}
     by_hand = [
         Held(
-            one.symbol, one.qty, f"{one.asset_class}, which this desk does not trade", "never: sell it there"
+            one.symbol,
+            one.qty,
+            f"{one.asset_class}, which this desk does not trade",
+            "never, sell it at the broker",
         )
         for one in told
         if one.qty and one.asset_class != US_EQUITY
