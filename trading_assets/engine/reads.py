@@ -48,6 +48,9 @@ class Act(StrEnum):
     ENTRIES = "entries"
 
 
+EXITS = (Act.STOPS, Act.SIGNAL_EXITS, Act.FLATTEN)
+
+
 class Read(StrEnum):
     """A question to the broker, by the port's name for it."""
 
@@ -132,17 +135,20 @@ class Look:
         self.missed: dict[Read, BrokerError] = {}
         self.unread: list[tuple[Read, Unreadable]] = []
 
-    def read(self, what: Read, ask: Callable[[], T], *acts: Act) -> T | None:
-        """The answer; None where there is none. acts: what the caller does with it; raises BrokerError where
-        one of them is not possible without."""
+    def read(self, what: Read, ask: Callable[[], T]) -> T | None:
+        """The answer; None where there is none."""
         try:
             return ask()
         except BrokerError as error:
             self.missed[what] = error
             tell_missed(self._desk, what, error)
-            if needed(what, *acts):
-                raise
             return None
+
+    def require(self, *acts: Act) -> None:
+        """Raises the broker.port.BrokerError of a read without which one of these is not possible."""
+        for what, error in self.missed.items():
+            if needed(what, *acts):
+                raise error
 
     def rows(self, what: Read, answer: Iterable[T]) -> Iterable[T]:
         """The same answer; what could not be read of it is told and kept."""

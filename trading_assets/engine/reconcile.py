@@ -38,7 +38,7 @@ from trading_assets.engine.catch_up import (
 )
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
-from trading_assets.engine.reads import Look, Read, by_class, tell_missed, tell_others
+from trading_assets.engine.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.risk import ClockReading, broker_clock
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
@@ -181,8 +181,7 @@ def look(desk: Desk) -> ReconcileReport:
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     taken = _activities(desk, sight) if opened else Taken([], [], complete=True)
     fills, adjustments = taken.fills, taken.adjustments
-    if held is None:
-        raise sight.missed[Read.POSITIONS]
+    sight.require(*EXITS)
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()

@@ -29,7 +29,7 @@ from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
-from trading_assets.engine.reads import Look, Read, by_class
+from trading_assets.engine.reads import EXITS, Look, Read, by_class
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
 from trading_assets.engine.submit import remaining
@@ -77,8 +77,9 @@ def take_snapshot(
     clock = broker_clock(desk)
     account = sight.read(Read.ACCOUNT, desk.broker.account)
     account_ns = desk.now_ns() if account is not None else 0
-    held = desk.broker.positions()
-    positions, others = by_class(sight.rows(Read.POSITIONS, held))
+    held = sight.read(Read.POSITIONS, desk.broker.positions)
+    sight.require(*EXITS)
+    positions, others = by_class(sight.rows(Read.POSITIONS, () if held is None else held))
     ours = desk.journal.open_orders(desk.book)
     sent = desk.journal.orders(desk.book, session=session.isoformat())
     listed = sight.read(Read.OPEN_ORDERS, desk.broker.open_orders)
@@ -337,9 +338,10 @@ def _price(order: OpenOrder, last_trade: float) -> float:
 
 
 def _last_price(quote: QuoteState | None, position: PositionState | None, previous_close: float) -> float:
-    """The last trade, else the last close, else the broker's mark."""
-    if quote is not None and quote.last_trade is not None:
-        return float(quote.last_trade)
+    """The last trade; where there is none, the side of the quote that stands alone, the last close, the
+    broker's mark."""
+    if quote is not None and (price := quote.last_trade or quote.bid or quote.ask):
+        return float(price)
     if previous_close > 0:
         return previous_close
     if position is None:
