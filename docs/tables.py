@@ -47,6 +47,7 @@ from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
 from trading_assets.engine.checks import CHECKS
+from trading_assets.engine.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bundle import BundledTape
@@ -269,6 +270,19 @@ def broker_errors() -> str:
     return _table(("Error", "A kind of", "Meaning"), rows)
 
 
+def reads() -> str:
+    rows = [
+        (
+            f"`{read}`",
+            ", ".join(sorted(need.acts)) or "–",
+            "its symbol" if need.by_symbol else "all" if need.acts else "–",
+            need.without,
+        )
+        for read, need in NEEDS.items()
+    ]
+    return _table(("Read", "Needed for", "Waits", "Without it"), rows)
+
+
 def request_purposes() -> str:
     rows = [
         (f"`{purpose.name}`", f"{SHARES[purpose].leaves:.0%}", f"{SHARES[purpose].most:.0%}")
@@ -319,6 +333,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "journal-tables": journal_tables,
     "history-tables": history_tables,
     "broker-errors": broker_errors,
+    "reads": reads,
     "request-purposes": request_purposes,
     "features": features,
     "tape": tape,

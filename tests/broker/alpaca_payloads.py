@@ -61,7 +61,9 @@ POSITION: dict[str, Any] = {
     "qty": "5",
     "qty_available": "4",
     "side": "long",
-    "market_value": "2970.6",
+    "market_value": "2975.5",
+    "current_price": "595.1",
+    "lastday_price": "590.25",
     "cost_basis": "2970.55",
 }
 

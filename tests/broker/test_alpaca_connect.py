@@ -100,6 +100,27 @@ def test_while_the_pinned_account_cannot_be_confirmed_nothing_is_sent(server: Sc
     connected.close()
 
 
+def test_keys_that_have_opened_the_pinned_account_send_orders_while_it_cannot_be_read(
+    server: ScriptedServer,
+) -> None:
+    down, settings = Reply(502, ""), embedded(server, "PA0001")
+    server.on("GET", "/v2/account", Reply(200, ACCOUNT), down, down, Reply(401, {"message": "unauthorized."}))
+    server.on("POST", "/v2/orders", Reply(200, ORDER))
+    connect(settings, {}).close()
+    again = connect(settings, {})
+    again.submit(NEW)
+    assert len(server.sent("POST", "/v2/orders")) == 1
+    again.close()
+    (kept,) = Path(settings.data_dir).glob("account_opened-*")
+    assert kept.stat().st_mode & 0o077 == 0
+    assert "PA0001" not in kept.read_text()
+    for other in (settings.model_copy(update={"account_number": "PA0002"}), settings):  # down, then refused
+        refused = connect(other, {})
+        with pytest.raises(WriteRefused):
+            refused.submit(NEW)
+        refused.close()
+
+
 def test_an_account_that_changes_under_the_connection_stops_its_orders(server: ScriptedServer) -> None:
     server.on("GET", "/v2/account", Reply(200, ACCOUNT), Reply(200, {**ACCOUNT, "account_number": "PA9"}))
     connected = connect(embedded(server, "PA0001"), {})

@@ -11,7 +11,7 @@ from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
 
 from trading_assets.broker import parsing
 from trading_assets.broker.parsing import Malformed
-from trading_assets.broker.port import CorporateActionState
+from trading_assets.broker.port import CorporateActionState, SpinOffState, unread_of
 from trading_assets.core.words import Side
 
 T0 = 1_341_322_500_000_000_000  # 2012-07-03T13:35:00Z
@@ -87,9 +87,7 @@ def test_numbers_may_come_as_text_or_as_json_numbers() -> None:
     assert parsing.order({**ORDER, "qty": 3}).qty == Decimal(3)
 
 
-@pytest.mark.parametrize(
-    "name", ["account_number", "equity", "last_equity", "cash", "buying_power", "trading_blocked"]
-)
+@pytest.mark.parametrize("name", ["account_number", "equity", "last_equity", "cash", "buying_power"])
 def test_an_account_without_a_needed_figure_is_malformed(name: str) -> None:
     with pytest.raises(Malformed, match=f"`{name}`"):
         parsing.account(without(ACCOUNT, name))
@@ -99,6 +97,12 @@ def test_an_account_without_a_needed_figure_is_malformed(name: str) -> None:
 def test_any_block_blocks_trading(name: str) -> None:
     assert not parsing.account(ACCOUNT).trading_blocked
     assert parsing.account({**ACCOUNT, name: True}).trading_blocked
+    assert parsing.account({**ACCOUNT, name: "false"}).trading_blocked  # no word of the broker's that we know
+
+
+def test_an_account_that_does_not_say_that_it_may_trade_is_blocked() -> None:
+    assert parsing.account(without(ACCOUNT, "trading_blocked")).trading_blocked
+    assert parsing.account(without(ACCOUNT, "status")).status == ""
 
 
 def test_settled_cash_is_taken_where_it_is_stated() -> None:
@@ -174,22 +178,103 @@ def test_actions_of_one_ex_date_are_merged_and_a_reverse_split_shrinks() -> None
             {"symbol": "AAPL", "ex_date": day, "rate": 0.5, "currency": "USD"},
         ],
     }
-    assert parsing.corporate_actions(groups) == [
+    assert tuple(parsing.corporate_actions(groups)) == (
         CorporateActionState("AAPL", date(2012, 8, 9), 1.05, 2.5),
         CorporateActionState("IBM", date(2012, 8, 9), 0.1, 0.0),
-    ]
+    )
+
+
+def test_a_capital_gain_is_cash_and_a_spin_off_and_rights_are_shares_of_another_for_each_old_share() -> None:
+    day = date(2012, 8, 9)
+    fund = {"symbol": "FUND", "ex_date": "2012-08-09"}
+    parent = {"source_symbol": "OLD", "ex_date": "2012-08-09"}
+    groups: dict[str, list[dict[str, Any]]] = {
+        "capital_gains_distributions": [
+            {**fund, "long_term_rate": 0.4, "short_term_rate": 0.1},
+            {**fund, "long_term_rate": 0.5, "short_term_rate": None, "currency": "USD"},
+        ],
+        "spin_offs": [{**parent, "source_rate": 20, "new_symbol": "NEW", "new_rate": 1}],
+        "rights_distributions": [{**parent, "new_symbol": "OLDR", "rate": 2}],
+    }
+    assert tuple(parsing.corporate_actions(groups)) == (
+        CorporateActionState("FUND", day, 1.0, 1.0),
+        CorporateActionState("OLD", day, 1.0, 0.0, (SpinOffState("NEW", 0.05), SpinOffState("OLDR", 2.0))),
+    )
+
+
+def test_a_kind_that_ends_or_moves_a_position_is_left_to_the_activities() -> None:
+    told = parsing.corporate_actions({"name_changes": [{"old_symbol": "FB", "new_symbol": "META"}]})
+    assert (list(told), told.unreadable) == ([], ())
+
+
+GOOD = {"symbol": "GOOD", "ex_date": "2012-08-09", "rate": 1}
 
 
 @pytest.mark.parametrize(
-    ("kind", "row"),
+    ("kind", "row", "symbol"),
     [
-        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": 1, "currency": "EUR"}),
-        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": -1}),
-        ("forward_splits", {"symbol": "X", "ex_date": "2012-08-09", "new_rate": 2, "old_rate": 0}),
-        ("forward_splits", {"symbol": "X", "ex_date": "soon", "new_rate": 2, "old_rate": 1}),
-        ("stock_dividends", {"ex_date": "2012-08-09", "rate": 1}),
+        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": 1, "currency": "EUR"}, "X"),
+        ("cash_dividends", {"symbol": "X", "ex_date": "2012-08-09", "rate": -1}, "X"),
+        ("forward_splits", {"symbol": "X", "ex_date": "2012-08-09", "new_rate": 2, "old_rate": 0}, "X"),
+        ("forward_splits", {"symbol": "X", "ex_date": "soon", "new_rate": 2, "old_rate": 1}, "X"),
+        ("stock_dividends", {"ex_date": "2012-08-09", "rate": 1}, ""),
+        ("capital_gains_distributions", {"symbol": "X", "long_term_rate": 1}, "X"),
+        ("spin_offs", {"source_symbol": "X", "ex_date": "2012-08-09", "new_rate": 1, "source_rate": 2}, "X"),
+        ("rights_distributions", {"source_symbol": "X", "ex_date": "2012-08-09", "new_symbol": "Y"}, "X"),
+        ("never_heard_of", {"symbol": "X"}, "X"),
+        ("cash_dividends", 5, ""),
     ],
 )
-def test_an_action_that_cannot_be_applied_is_malformed(kind: str, row: dict[str, Any]) -> None:
-    with pytest.raises(Malformed):
-        parsing.corporate_actions({kind: [row]})
+def test_an_announcement_that_cannot_be_used_is_named_and_leaves_the_others(
+    kind: str, row: Any, symbol: str
+) -> None:
+    told = parsing.corporate_actions({kind: [row], "stock_dividends": [row, GOOD]})
+    assert CorporateActionState("GOOD", date(2012, 8, 9), 2.0, 0.0) in told
+    assert symbol in [one.symbol for one in told.unreadable]
+    assert kind in told.unreadable[0].why
+
+
+ORDERS_OF_OTHERS = {
+    "a multi-leg order that works": (
+        {
+            "symbol": "",
+            "side": "",
+            "asset_class": "",
+            "order_class": "mleg",
+            "qty": "2",
+            "limit_price": "0.6",
+        },
+        (False, Decimal(120)),
+    ),
+    "one that has ended": ({"symbol": "", "side": "", "status": "canceled"}, (False, Decimal(0))),
+    "one that another replaced": ({"symbol": "", "side": "", "replaced_by": "o2"}, (False, Decimal(0))),
+    "a share order without a side": (
+        {"side": None, "qty": "3", "filled_qty": "1", "limit_price": "50"},
+        (False, Decimal(100)),
+    ),
+    "one without a price": ({"side": "", "limit_price": None}, (True, Decimal(0))),
+    "one without a quantity": ({"side": "", "qty": None}, (True, Decimal(0))),
+    "one of ours": ({"side": "", "client_order_id": "ta-0001"}, (True, Decimal(0))),
+    "one without a name": ({"client_order_id": None}, (True, Decimal(0))),
+}
+
+
+@pytest.mark.parametrize("what", ORDERS_OF_OTHERS)
+def test_an_order_that_cannot_be_read_holds_entries_where_it_may_be_ours_or_a_risk_unknown(what: str) -> None:
+    changed, expected = ORDERS_OF_OTHERS[what]
+    row = {**ORDER, "client_order_id": "web-1", "status": "new", "filled_qty": "0", **changed}
+    found = parsing.readable([row, ORDER], parsing.order, parsing.unread_order)
+    assert [one.client_order_id for one in found] == [ORDER["client_order_id"]]
+    (unread,) = unread_of(found)
+    assert (unread.holds_entries, unread.exposure_usd) == expected
+
+
+def test_a_position_needs_its_symbol_side_and_quantity_and_nothing_else() -> None:
+    needed = {"symbol", "side", "qty"}
+    for name in POSITION:
+        found = parsing.readable([without(POSITION, name)], parsing.position, parsing.unread_position)
+        assert (len(found), [row.holds_entries for row in unread_of(found)]) == (
+            (0, [True]) if name in needed else (1, [])
+        )
+    (coin,) = parsing.readable([{**POSITION, "symbol": "BTCUSD", "asset_class": "crypto"}], parsing.position)
+    assert (coin.asset_class, coin.market_value) == ("crypto", Decimal("2975.5"))

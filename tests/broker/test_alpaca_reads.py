@@ -23,8 +23,10 @@ from trading_assets.broker.port import (
     PositionState,
     RateLimited,
     Rejected,
+    SpinOffState,
     Unauthorized,
     Unreachable,
+    unread_of,
 )
 
 SECOND = 1_000_000_000
@@ -45,8 +47,16 @@ def test_account_clock_and_positions_are_read_exactly(server: ScriptedServer, br
     clock = broker.clock()
     assert clock.now_ns == T0 + 123_456_789
     assert clock.next_close_ns == T0 + (3 * 60 + 25) * 60 * SECOND
-    assert broker.positions() == [
-        PositionState("AAPL", qty=Decimal(5), avg_entry_price=Decimal("594.11"), available=Decimal(4))
+    assert list(broker.positions()) == [
+        PositionState(
+            "AAPL",
+            qty=Decimal(5),
+            avg_entry_price=Decimal("594.11"),
+            available=Decimal(4),
+            market_value=Decimal("2975.5"),
+            current_price=Decimal("595.1"),
+            last_close=Decimal("590.25"),
+        )
     ]
 
 
@@ -260,14 +270,52 @@ def test_corporate_actions_are_selected_by_ex_date_although_the_broker_selects_b
         Reply(200, {"corporate_actions": pages[1], "next_page_token": None}),
     )
     found = broker.corporate_actions(["AAPL", "IBM"], date(2012, 8, 1), date(2012, 8, 10))
-    assert found == [
+    assert tuple(found) == (
         CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),
         CorporateActionState("IBM", date(2012, 8, 9), 2.0, 0.0),
-    ]
+    )
+    assert found.unreadable == ()
     query = server.requests[0].query
     assert query["start"] < "2012-08-01"
     assert query["end"] > "2012-08-16"
     assert server.requests[1].query["page_token"] == "p2"
+
+
+def test_an_announcement_that_cannot_be_read_costs_itself_and_says_whose_it_is(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    groups: dict[str, object] = {
+        "cash_dividends": [
+            {"symbol": "IBM", "ex_date": "2012-08-08", "rate": 0.85, "currency": "CAD"},
+            {"symbol": "AAPL", "ex_date": "2012-08-09", "rate": 2.65},
+            "no object",
+        ],
+        "ticker_swaps": [{"symbol": "MSFT"}, {"symbol": "GE"}],
+        "forward_splits": {"symbol": "AAPL"},
+    }
+    server.on(
+        "GET", "/v1/corporate-actions", Reply(200, {"corporate_actions": groups, "next_page_token": None})
+    )
+    found = broker.corporate_actions(["AAPL", "IBM", "MSFT"], date(2012, 8, 1), date(2012, 8, 10))
+    assert tuple(found) == (CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),)
+    assert [one.symbol for one in found.unreadable] == ["IBM", "", "MSFT", "AAPL"]  # nobody asked for GE
+
+
+def test_a_spin_off_is_the_parents_although_its_row_is_found_by_the_new_symbol_too(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    row = {
+        "source_symbol": "AAPL",
+        "source_rate": 4,
+        "new_symbol": "NEW",
+        "new_rate": 1,
+        "ex_date": "2012-08-09",
+    }
+    answer = {"corporate_actions": {"spin_offs": [row]}, "next_page_token": None}
+    server.on("GET", "/v1/corporate-actions", Reply(200, answer), Reply(200, answer))
+    (found,) = broker.corporate_actions(["AAPL"], date(2012, 8, 1), date(2012, 8, 10))
+    assert found.spin_offs == (SpinOffState("NEW", 0.25),)
+    assert broker.corporate_actions(["NEW"], date(2012, 8, 1), date(2012, 8, 10)) == []
 
 
 READS: dict[str, tuple[str, Callable[[AlpacaBroker], object]]] = {
@@ -339,12 +387,114 @@ def test_an_unknown_symbol_is_not_found(server: ScriptedServer, broker: AlpacaBr
         broker.asset("NOPE")
 
 
-def test_one_bad_row_makes_the_list_unreadable_and_is_named(
+def test_one_bad_order_costs_its_row_and_no_other(server: ScriptedServer, broker: AlpacaBroker) -> None:
+    server.on("GET", "/v2/orders", Reply(200, [numbered(1), {**numbered(2), "id": None}, numbered(3)]))
+    found = broker.open_orders()
+    assert [one.client_order_id for one in found] == ["c0001", "c0003"]
+    (unread,) = unread_of(found)
+    assert unread.subject == "c0002"
+    assert "no `id` in" in unread.why
+
+
+def test_a_page_with_bad_rows_is_a_whole_page(
+    server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 3)
+    orders = [numbered(n, f"2012-07-03T13:35:0{n}.000000000Z") for n in range(8)]
+    orders[1] = {**orders[1], "side": ""}
+    server.on("GET", "/v2/orders", order_book(orders))
+    found = broker.orders_since(T0)
+    assert [one.client_order_id for one in found] == [f"c{n:04}" for n in (0, 2, 3, 4, 5, 6, 7)]
+    assert [row.subject for row in unread_of(found)] == [orders[1]["id"]]
+
+
+def test_one_bad_activity_costs_its_row_and_no_other(
+    server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alpaca, "ACTIVITIES_PAGE", 2)
+    listed = [{**FILL, "id": f"20120703{n}"} for n in range(4)]
+    listed[1] = {**listed[1], "qty": "many"}
+
+    def answer(request: Request) -> Reply:
+        ids = [one["id"] for one in listed]
+        begin = ids.index(request.query["page_token"]) + 1 if "page_token" in request.query else 0
+        return Reply(200, listed[begin : begin + 2])
+
+    server.on("GET", "/v2/account/activities", answer)
+    found = broker.activities(T0)
+    assert sorted(one.id for one in found) == ["201207030", "201207032", "201207033"]
+    assert {row.subject for row in unread_of(found)} == {"201207031"}
+
+
+def test_one_bad_corporate_action_costs_its_row_and_tells_only_of_the_days_asked(
     server: ScriptedServer, broker: AlpacaBroker
 ) -> None:
-    server.on("GET", "/v2/orders", Reply(200, [numbered(1), {**numbered(2), "id": None}]))
-    with pytest.raises(Unreachable, match=r"no `id` in .*c0002"):
-        broker.open_orders()
+    rows = [
+        {"symbol": "AAPL", "ex_date": "2012-07-03", "rate": 2.65},
+        {"symbol": "IBM", "ex_date": "2012-07-03", "rate": 0.85, "currency": "CAD"},
+        {"symbol": "GE", "ex_date": "2012-07-20", "rate": 0.17, "currency": "EUR"},
+        {"symbol": "MSFT", "ex_date": None, "rate": 0.2},
+    ]
+    server.on("GET", "/v1/corporate-actions", Reply(200, {"corporate_actions": {"cash_dividends": rows}}))
+    day = date(2012, 7, 3)
+    found = broker.corporate_actions(["AAPL", "GE", "IBM", "MSFT"], day, day)
+    assert [one.symbol for one in found] == ["AAPL"]
+    assert {row.symbol for row in unread_of(found)} == {"IBM", "MSFT"}
+
+
+def refusing(bad: set[str], *, status: int = 400, named: bool) -> Callable[[Request], Reply]:
+    """Snapshots that are refused as a whole for one symbol that the feed does not have."""
+
+    def answer(request: Request) -> Reply:
+        asked_for = request.query["symbols"].split(",")
+        refused = [symbol for symbol in asked_for if symbol in bad]
+        if refused:
+            return Reply(status, {"message": f"invalid symbol: {refused[0]}." if named else "bad request"})
+        return Reply(200, dict.fromkeys(asked_for, SNAPSHOT))
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("bad", [{"S00"}, {"S17"}, {"S39"}, {"S03", "S04"}, {"S01", "S20", "S38"}])
+def test_one_refused_symbol_costs_no_other_its_quote(
+    server: ScriptedServer, broker: AlpacaBroker, bad: set[str], named: bool, status: int
+) -> None:
+    symbols = [f"S{n:02}" for n in range(40)]
+    server.on("GET", "/v2/stocks/snapshots", refusing(bad, status=status, named=named))
+    found = broker.quotes(symbols)
+    assert list(found) == [symbol for symbol in symbols if symbol not in bad]
+    assert {row.symbol for row in unread_of(found)} == bad
+    assert len(server.requests) <= (1 + 2 * len(bad) if named else alpaca.MAX_QUOTE_REQUESTS)
+
+
+def test_a_list_in_which_every_symbol_is_refused_fails_after_a_bounded_number_of_requests(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    symbols = [f"S{n:03}" for n in range(500)]
+    server.on("GET", "/v2/stocks/snapshots", refusing(set(symbols), named=False))
+    with pytest.raises(Rejected):
+        broker.quotes(symbols)
+    assert len(server.requests) == alpaca.MAX_QUOTE_REQUESTS
+
+
+def test_a_refused_symbol_is_not_asked_for_again(server: ScriptedServer, broker: AlpacaBroker) -> None:
+    server.on("GET", "/v2/stocks/snapshots", refusing({"CVR"}, named=True))
+    for more in (3, 1):
+        before = len(server.requests)
+        found = broker.quotes(["AAPL", "CVR", "IBM"])
+        assert list(found) == ["AAPL", "IBM"]
+        assert [row.symbol for row in unread_of(found)] == ["CVR"]
+        assert len(server.requests) - before == more
+
+
+def test_a_quote_that_cannot_be_read_costs_no_other(server: ScriptedServer, broker: AlpacaBroker) -> None:
+    bad = {**SNAPSHOT, "latestTrade": {"t": "noon", "p": 1}}
+    server.on("GET", "/v2/stocks/snapshots", Reply(200, {"AAPL": bad, "IBM": SNAPSHOT}))
+    found = broker.quotes(["AAPL", "IBM"])
+    assert list(found) == ["IBM"]
+    assert [row.symbol for row in unread_of(found)] == ["AAPL"]
 
 
 def test_a_proxy_of_the_environment_is_not_used_on_loopback(

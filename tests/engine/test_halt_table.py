@@ -160,7 +160,7 @@ TRIGGERS = {
     "daily loss": Trigger(Cause.DAILY_LOSS, losing(max_daily_loss=0.005), cancels=True),
     "maximum drawdown": Trigger(Cause.MAX_DRAWDOWN, losing(max_drawdown=0.005)),
     "break": Trigger(Cause.BREAK, cash_apart),
-    "broker unreachable": Trigger(Cause.BROKER_UNREACHABLE, no_clock, latched=False, alerts=False),
+    "broker unreachable": Trigger(Cause.BROKER_UNREACHABLE, no_clock, latched=False),
     "calendars disagree": Trigger(Cause.CALENDARS_DISAGREE, another_calendar, latched=False, alerts=False),
     "clock skew": Trigger(Cause.CLOCK_SKEW, skewed, latched=False, alerts=False),
     "equity mismatch": Trigger(Cause.EQUITY_MISMATCH, another_close, latched=False),

@@ -45,9 +45,9 @@ def test_a_tick_and_a_protection_leave_the_mark_and_one_that_broke_off_does_not(
         real = desk.broker
 
         def down() -> object:
-            raise Unreachable("the account is not told")
+            raise Unreachable("the positions are not told")
 
-        desk.broker = Altered(real, account=down)
+        desk.broker = Altered(real, positions=down)
         with pytest.raises(Unreachable):
             protect_alone(desk, new_execution_id())
         assert protected_ago_ns(desk.journal, desk.book, now_ns=system_now_ns()) is None

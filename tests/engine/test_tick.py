@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ground import Ground, buy, execute, prepare, run_tick
+from ground import Ground, buy_dear, execute, prepare, run_tick
 
 from trading_assets.core.gate import reason
 from trading_assets.engine import signalling
@@ -81,10 +81,13 @@ def test_another_session_and_a_late_tick_are_refused(ground: Ground) -> None:
             execute(desk, ground.session, ground.ticks()[0])
 
 
-def test_a_tick_whose_venue_does_not_tell_the_time_says_so(ground: Ground) -> None:
+def test_a_tick_whose_venue_does_not_tell_the_time_protects_and_says_so(ground: Ground) -> None:
     tick_ns = ground.go_to_tick(3)
     with ground.desk() as desk:
-        buy(ground, desk)  # the book is known, and so is the time of its last figures
+        buy_dear(ground, desk)  # the book is known, and so is the time of its last figures
     ground.keeper.script([{"kind": "server_error", "path": "/v2/clock", "times": None}])
     with ground.desk() as desk, pytest.raises(ClockUnread, match="has not been read"):
         execute(desk, ground.session, tick_ns)
+    ground.keeper.script([])
+    with ground.desk() as desk:
+        assert list(desk.broker.positions()) == []  # at its stop, and sold

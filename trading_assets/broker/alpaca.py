@@ -7,6 +7,9 @@ they do not know and lose the whole list. Parsing is in `broker.parsing`, timeou
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, timedelta
@@ -37,9 +40,13 @@ from trading_assets.broker.port import (
     NotFound,
     OrderState,
     PositionState,
+    Quotes,
     QuoteState,
     RateLimited,
+    Rejected,
+    Rows,
     Unreachable,
+    Unreadable,
     WriteRefused,
 )
 from trading_assets.broker.purpose import Purpose, asking_for
@@ -59,11 +66,16 @@ BARS_PAGE = 10_000
 SYMBOLS_LENGTH = 4_000  # of a URL, where common servers take 8 000 of the whole
 CORPORATE_ACTIONS_PAGE = 1_000
 TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
-CORPORATE_ACTION_TYPES = "forward_split,reverse_split,stock_dividend,cash_dividend"
+CORPORATE_ACTION_TYPES = (
+    "forward_split,reverse_split,stock_dividend,cash_dividend,"
+    "capital_gains_distribution,spin_off,rights_distribution"
+)
 # Alpaca selects corporate actions by process date: a dividend's is its payable date, weeks after the ex-date
 PROCESSED_BEFORE_EX = timedelta(days=14)
 PROCESSED_AFTER_EX = timedelta(days=120)
 ORDER_NOT_FOUND = 40410000
+REFUSED_SYMBOL = (400, 422)  # the answers to a list with one symbol that the feed does not have
+MAX_QUOTE_REQUESTS = 32  # for one list; one unnamed stranger among a thousand symbols takes 21
 TRADING_HOSTS = {
     "paper": urlsplit(BaseURL.TRADING_PAPER.value).hostname,
     "live": urlsplit(BaseURL.TRADING_LIVE.value).hostname,
@@ -89,8 +101,10 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
     """A broker for the configured venue, with its key pair from `environ` (embedded: the public one).
 
     Where `account_number` is set (live demands it) the broker's own answer is compared with it.
-    While the broker does not answer, the connection is returned and refuses to write until a later
-    `account()` has confirmed it. Raises InvalidInput for missing keys and for the wrong account.
+    While the broker does not answer, the connection is returned. It refuses to write until a later
+    `account()` has confirmed it, unless these keys have opened the account before: a key pair is one
+    account's for good, and exits do not wait for an account that cannot be read. Raises InvalidInput for
+    missing keys and for the wrong account.
     """
     key_id, secret = keys(settings, environ)
     if settings.venue == "alpaca":
@@ -106,10 +120,16 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
         budget=RateBudget(Path(settings.data_dir) / f"rate_limit-{settings.venue}-{settings.mode}"),
     )
     if settings.account_number is not None:
+        opened = Path(settings.data_dir) / f"account_opened-{settings.venue}-{settings.mode}"
         try:
             broker.account()
+            _note_opened(opened, key_id, settings.account_number)
         except BrokerError as error:
-            log.warning("account not confirmed, no order leaves until it is", error=str(error))
+            if not isinstance(error, Rejected) and _has_opened(opened, key_id, settings.account_number):
+                broker.confirm()
+                log.warning("account not readable, these keys have opened it before", error=str(error))
+            else:
+                log.warning("account not confirmed, no order leaves until it is", error=str(error))
         except BaseException:
             broker.close()
             raise
@@ -149,6 +169,7 @@ class AlpacaBroker:
         self._confirmed = account_number is None
         self._read_only = read_only
         self._feed = feed
+        self._refused: dict[str, str] = {}  # symbols for which this connection gets no quote, and why
         self._trading = TradingClient(
             key_id, secret, paper=mode == "paper", raw_data=True, url_override=at.trading
         )
@@ -171,6 +192,10 @@ class AlpacaBroker:
         self._confirmed = True
         return state
 
+    def confirm(self) -> None:
+        """Let orders go out before `account()` has been read: the keys are known to open the pinned one."""
+        self._confirmed = True
+
     def clock(self) -> ClockState:
         return asked("clock", lambda: parsing.clock(self._trading.get("/clock")))
 
@@ -191,48 +216,68 @@ class AlpacaBroker:
             lambda: parsing.asset(self._trading.get(f"/assets/{url_quote(symbol, safe='')}")),
         )
 
-    def assets(self) -> Sequence[AssetState]:
-        """Every active US equity, some 12 000 at Alpaca. A row that cannot be read is left out and told."""
+    def assets(self) -> Rows[AssetState]:
+        """Every active US equity, some 12 000 at Alpaca."""
         wanted = {"status": "active", "asset_class": "us_equity"}
+        return asked("assets", lambda: parsing.readable(self._trading.get("/assets", wanted), parsing.asset))
 
-        def read() -> list[AssetState]:
-            found: list[AssetState] = []
-            left_out = 0
-            for row in parsing.rows(self._trading.get("/assets", wanted), dict):
-                try:
-                    found.append(parsing.asset(row))
-                except Malformed as error:
-                    left_out += 1
-                    why = str(error)
-            if left_out:
-                log.warning("assets not readable", rows=left_out, last=why)
-            return found
+    def quotes(self, symbols: Sequence[str]) -> Quotes:
+        """One quote for each symbol asked for; a symbol that the answer lacks has all fields None. A symbol
+        for which the broker refuses the whole list is found and left out, in a bounded number of requests,
+        and is not asked for again by this connection."""
+        read, unread = dict[str, QuoteState](), list[Unreadable]()
+        refused = {symbol: why for symbol in symbols if (why := self._refused.get(symbol))}
+        unread += [Unreadable(symbol, why) for symbol, why in refused.items()]
+        lists = deque[Sequence[str]](_in_urls([symbol for symbol in symbols if symbol not in refused]))
+        most, requests = len(lists) - 1 + MAX_QUOTE_REQUESTS, 0
+        failure: Rejected | None = None
+        while lists:  # the longest lists first: what the bound cuts off are the fewest symbols
+            wanted = lists.popleft()
+            if requests == most and failure is not None and not read:
+                raise failure  # it is not one symbol's fault
+            if requests == most:
+                unread += [Unreadable(symbol, "not asked: too many were refused") for symbol in wanted]
+                continue
+            requests += 1
+            try:
+                answer = asked("quotes", partial(self._snapshots, wanted))
+            except Rejected as error:
+                if error.status not in REFUSED_SYMBOL:
+                    raise
+                failure = error
+                if len(wanted) == 1:
+                    self._refused[wanted[0]] = str(error)
+                    unread.append(Unreadable(wanted[0], str(error)))
+                    continue
+                lists += _parts(wanted, error.message)
+                continue
+            read |= answer
+            unread += answer.unreadable
+        return Quotes({symbol: read[symbol] for symbol in symbols if symbol in read}, unread)
 
-        return asked("assets", read)
-
-    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
-        """One quote for each symbol asked for; a symbol that the answer lacks has all fields None."""
-        found: dict[str, QuoteState] = {}
-        for some in _in_urls(symbols):
-            found |= self._quotes(some)
-        return found
-
-    def _quotes(self, symbols: Sequence[str]) -> dict[str, QuoteState]:
+    def _snapshots(self, symbols: Sequence[str]) -> Quotes:
         wanted = {"symbols": ",".join(symbols), "feed": self._feed}
+        snapshots = _object(self._data.get("/stocks/snapshots", wanted))
+        read, unread = dict[str, QuoteState](), list[Unreadable]()
+        for symbol in symbols:
+            try:
+                read[symbol] = parsing.quote(symbol, snapshots.get(symbol))
+            except Malformed as error:
+                unread.append(Unreadable(symbol, str(error)))
+        return Quotes(read, unread)
 
-        def read() -> dict[str, QuoteState]:
-            snapshots = _object(self._data.get("/stocks/snapshots", wanted))
-            return {symbol: parsing.quote(symbol, snapshots.get(symbol)) for symbol in symbols}
+    def positions(self) -> Rows[PositionState]:
+        return asked(
+            "positions",
+            lambda: parsing.readable(
+                self._trading.get("/positions"), parsing.position, parsing.unread_position
+            ),
+        )
 
-        return asked("quotes", read)
-
-    def positions(self) -> Sequence[PositionState]:
-        return asked("positions", lambda: parsing.rows(self._trading.get("/positions"), parsing.position))
-
-    def open_orders(self) -> Sequence[OrderState]:
+    def open_orders(self) -> Rows[OrderState]:
         return self._orders("open", None)
 
-    def orders_since(self, since_ns: int) -> Sequence[OrderState]:
+    def orders_since(self, since_ns: int) -> Rows[OrderState]:
         return self._orders("all", since_ns)
 
     def order(self, order_id: str) -> OrderState:
@@ -279,7 +324,7 @@ class AlpacaBroker:
             write=True,
         )
 
-    def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
+    def activities(self, since_ns: int, *, after_id: str | None = None) -> Rows[AccountActivity]:
         """As the port says. Lines without a time of their own are stamped with their date, which may
         lie before `since_ns`."""
         query = {"after": parsing.stamp(since_ns - 1), "direction": "asc", "page_size": ACTIVITIES_PAGE}
@@ -287,20 +332,23 @@ class AlpacaBroker:
             query["page_token"] = after_id
 
         found: dict[str, AccountActivity] = {}
+        unread: dict[Unreadable, None] = {}
 
         def page() -> bool:
             """Read one more page; whether it is the last."""
-            got = parsing.rows(self._trading.get("/account/activities", query), parsing.activity)
+            got = parsing.readable(self._trading.get("/account/activities", query), parsing.activity)
             fresh = {one.id: one for one in got if one.id not in found}
             found.update(fresh)
-            if len(got) == ACTIVITIES_PAGE:
-                if not fresh:
-                    raise Malformed(f"page_token {got[-1].id} leads to the same page again")
+            unread.update(dict.fromkeys(got.unreadable))
+            last = len(got) + len(got.unreadable) < ACTIVITIES_PAGE
+            if not last:
+                if not fresh:  # nor can one go on from a page of which no row can be read
+                    raise Malformed(f"page_token {query.get('page_token')} leads to the same page again")
                 query["page_token"] = got[-1].id
-            return len(got) < ACTIVITIES_PAGE
+            return last
 
         complete = _read_on("activities", page)
-        in_time = sorted(found.values(), key=lambda one: one.at_ns)
+        in_time = Rows.of(sorted(found.values(), key=lambda one: one.at_ns), unread)
         if not complete:
             raise MoreActivities(in_time, str(query["page_token"]))
         return in_time
@@ -338,16 +386,21 @@ class AlpacaBroker:
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]:
-        """Splits and dividends with first ≤ ex-date ≤ last, merged to one row a symbol and ex-date."""
+    ) -> Rows[CorporateActionState]:
+        """As the port says."""
         if not symbols or first > last:
-            return []
-        found = [one for some in _in_urls(symbols) for one in self._corporate_actions(some, first, last)]
-        return sorted(found, key=lambda one: (one.symbol, one.ex_date))
+            return Rows()
+        found, unread = list[CorporateActionState](), list[Unreadable]()
+        for some in _in_urls(symbols):
+            told = self._corporate_actions(some, first, last)
+            found += told
+            unread += told.unreadable
+        return Rows.of(sorted(found, key=lambda one: (one.symbol, one.ex_date)), unread)
 
     def _corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> list[CorporateActionState]:
+    ) -> Rows[CorporateActionState]:
+        wanted = frozenset(symbols)
         query = {
             "symbols": ",".join(symbols),
             "types": CORPORATE_ACTION_TYPES,
@@ -357,12 +410,22 @@ class AlpacaBroker:
             "limit": CORPORATE_ACTIONS_PAGE,
         }
 
-        def read() -> list[CorporateActionState]:
+        def read() -> Rows[CorporateActionState]:
             groups: dict[str, list[Any]] = {}
             for page in _pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
                 for kind, listed in _object(page.get("corporate_actions") or {}).items():
-                    groups.setdefault(kind, []).extend(parsing.rows(listed or [], dict))
-            return [one for one in parsing.corporate_actions(groups) if first <= one.ex_date <= last]
+                    # what is no list is one row that cannot be read
+                    groups.setdefault(kind, []).extend(listed if isinstance(listed, list) else [listed])
+            told = parsing.corporate_actions(groups)
+            asked_for = (one for one in told if first <= one.ex_date <= last and one.symbol in wanted)
+            return Rows.of(
+                asked_for,
+                (
+                    row
+                    for row in told.unreadable
+                    if row.symbol in {"", *wanted} and parsing.is_ex_within(row, first, last)
+                ),
+            )
 
         return asked("corporate actions", read)
 
@@ -378,7 +441,7 @@ class AlpacaBroker:
                 f"account {self._account_number} has not been confirmed by the broker; nothing was sent"
             )
 
-    def _orders(self, status: str, since_ns: int | None) -> list[OrderState]:
+    def _orders(self, status: str, since_ns: int | None) -> Rows[OrderState]:
         """Ascending: all pages of the open ones, of all those of as many as one look reads. `after` is
         exclusive and the page's last order may share its time with the next page's first: each page begins
         just before the last one's end, and ids deduplicate."""
@@ -391,20 +454,23 @@ class AlpacaBroker:
         if since_ns is not None:
             query["after"] = parsing.stamp(since_ns - 1)
         found: dict[str, OrderState] = {}
+        unread: dict[Unreadable, None] = {}
 
         def page() -> bool:
             """Read one more page; whether it is the last."""
-            got = parsing.rows(self._trading.get("/orders", query), parsing.order)
+            got = parsing.readable(self._trading.get("/orders", query), parsing.order, parsing.unread_order)
             fresh = {one.id: one for one in got if one.id not in found}
             found.update(fresh)
-            if len(got) == ORDERS_PAGE:
+            unread.update(dict.fromkeys(got.unreadable))
+            last = len(got) + len(got.unreadable) < ORDERS_PAGE
+            if not last:
                 if not fresh:
-                    raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {got[-1].submitted_ns}")
+                    raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {query.get('after')}")
                 query["after"] = parsing.stamp(max(one.submitted_ns for one in got) - 1)
-            return len(got) < ORDERS_PAGE
+            return last
 
         complete = _read_on(f"{status} orders", page, most=None if status == "open" else PAGES_A_LOOK)
-        in_time = sorted(found.values(), key=lambda one: one.submitted_ns)
+        in_time = Rows.of(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
         if not complete:
             raise MoreOrders(in_time, in_time[-1].submitted_ns)
         return in_time
@@ -446,6 +512,30 @@ def _in_urls(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(part)
 
 
+def _note_opened(path: Path, key_id: str, account_number: str) -> None:
+    """Keep which key pair opened which account; nothing of either can be read from it."""
+    said = _opening(key_id, account_number)
+    if _has_opened(path, key_id, account_number):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(said)
+        path.chmod(0o600)
+    except OSError as error:  # it costs the foresight, and no order
+        log.warning("not kept which account the keys open", why=str(error))
+
+
+def _has_opened(path: Path, key_id: str, account_number: str) -> bool:
+    try:
+        return path.read_text() == _opening(key_id, account_number)
+    except OSError:
+        return False
+
+
+def _opening(key_id: str, account_number: str) -> str:
+    return hashlib.sha256(f"{account_number} {key_id}".encode()).hexdigest()
+
+
 def _host_fits(url: str, mode: str) -> None:
     host = urlsplit(url).hostname
     if host != TRADING_HOSTS[mode] and not (mode == "paper" and is_loopback(url)):
@@ -460,6 +550,16 @@ def _object(answer: Any) -> Mapping[str, Any]:
     if not isinstance(answer, Mapping):
         raise Malformed(f"expected an object, got {str(answer)[:300]}")
     return answer
+
+
+def _parts(symbols: Sequence[str], refusal: str) -> tuple[list[str], list[str]]:
+    """A refused list in two: what the refusal names apart from the others, else its halves."""
+    words = set(re.findall(r"[A-Za-z0-9./_-]*[A-Za-z0-9]", refusal))
+    named = [symbol for symbol in symbols if symbol in words]
+    if 0 < len(named) < len(symbols):
+        return [symbol for symbol in symbols if symbol not in words], named
+    half = len(symbols) // 2
+    return list(symbols[:half]), list(symbols[half:])
 
 
 def _pages(fetch: Callable[[dict[str, str]], Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,20 +1,23 @@
 """Alpaca's JSON as the port's types. Values in, values out; what goes out is in `broker.order_entry`.
 
 What the desk does not depend on is tolerated: unknown fields, statuses, types and activities. What it
-does depend on (an id, a side, a quantity) raises `Malformed` with the row named, for the whole
-answer: a list that silently lost a row would say that an order or a position does not exist.
+does depend on (an id, a side, a quantity) raises `Malformed` with the row named. In a list that costs the
+row and not the others: it is kept as unread, and says whether entries must wait for it. A list that
+silently lost a row would say that an order or a position does not exist.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from trading_assets.broker.port import (
+    US_EQUITY,
     AccountActivity,
     AccountState,
     AssetState,
@@ -24,7 +27,11 @@ from trading_assets.broker.port import (
     OrderState,
     PositionState,
     QuoteState,
+    Rows,
+    SpinOffState,
+    Unreadable,
 )
+from trading_assets.core.orders import TERMINAL_STATES, is_ours, state_of_status
 from trading_assets.core.words import Side
 
 Row = Mapping[str, Any]
@@ -34,6 +41,31 @@ NEW_YORK = ZoneInfo("America/New_York")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
+OPTION_MULTIPLIER = 100  # shares a contract
+_ANNOUNCED = frozenset(
+    {
+        "forward_splits",
+        "reverse_splits",
+        "stock_dividends",
+        "cash_dividends",
+        "capital_gains_distributions",
+        "spin_offs",
+        "rights_distributions",
+    }
+)
+_TOLD_BY_ACTIVITIES = frozenset(
+    {
+        "unit_splits",
+        "cash_mergers",
+        "stock_mergers",
+        "stock_and_cash_mergers",
+        "redemptions",
+        "name_changes",
+        "worthless_removals",
+        "partial_calls",
+        "reorganizations",
+    }
 )
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
 
@@ -49,21 +81,43 @@ def rows(answer: Any, parse: Callable[[Row], T]) -> list[T]:
     return [parse(_mapping(row)) for row in answer]
 
 
+def readable(
+    answer: Any, parse: Callable[[Row], T], unread: Callable[[Row, str], Unreadable] | None = None
+) -> Rows[T]:
+    """As `rows`, but a row that cannot be parsed is kept as unread and costs no other.
+
+    unread: what the row is then, by what can still be read of it; None: a row named by its `id`. Raises
+    Malformed for what is no list of objects: that is another answer than the one asked for.
+    """
+    if not isinstance(answer, list):
+        raise Malformed(f"expected a list, got {_shown(answer)}")
+    good, bad = list[T](), list[Unreadable]()
+    for row in [_mapping(one) for one in answer]:
+        try:
+            good.append(parse(row))
+        except Malformed as error:
+            bad.append((unread or _unread)(row, str(error)))
+    return Rows.of(good, bad)
+
+
 def account(answer: Any) -> AccountState:
+    """The account. A flag that is missing blocks: entries need the broker's word, exits do not."""
     row = _mapping(answer)
     cash = _decimal(row, "cash")
-    blocked = _flag(row, "trading_blocked") or any(
-        row.get(name) is True for name in ("account_blocked", "trade_suspended_by_user")
+    blocked = row.get("trading_blocked") is not False or any(
+        row.get(name, False) is not False for name in ("account_blocked", "trade_suspended_by_user")
     )
     return AccountState(
         account_number=_text(row, "account_number"),
-        status=_text(row, "status"),
+        status=row["status"] if isinstance(row.get("status"), str) else "",
         equity=_decimal(row, "equity"),
         last_equity=_decimal(row, "last_equity"),
         cash=cash,
         buying_power=_decimal(row, "buying_power"),
         trading_blocked=blocked,
         settled_cash=cash if row.get("settled_cash") is None else _decimal(row, "settled_cash"),
+        multiplier=_decimal_or_none(row, "multiplier"),
+        non_marginable_buying_power=_decimal_or_none(row, "non_marginable_buying_power"),
     )
 
 
@@ -127,17 +181,28 @@ def quote(symbol: str, snapshot: Any) -> QuoteState:
 
 
 def position(row: Row) -> PositionState:
+    """A position by its quantity, side and symbol; what else is missing is not known."""
     qty = abs(_decimal(row, "qty"))
-    available = qty if row.get("qty_available") is None else abs(_decimal(row, "qty_available"))
+    available = _decimal_or_none(row, "qty_available")
     side = _text(row, "side")
     if side not in ("long", "short"):
         raise Malformed(f"`side` is neither long nor short in {_shown(row)}")
     return PositionState(
         symbol=_text(row, "symbol"),
         qty=qty if side == "long" else -qty,
-        avg_entry_price=_decimal(row, "avg_entry_price"),
-        available=available,
+        avg_entry_price=_decimal_or_none(row, "avg_entry_price") or Decimal(0),
+        available=qty if available is None else abs(available),
+        asset_class=_asset_class(row),
+        market_value=_decimal_or_none(row, "market_value"),
+        current_price=_price_if_any(row, "current_price"),
+        last_close=_price_if_any(row, "lastday_price"),
     )
+
+
+def unread_position(row: Row, why: str) -> Unreadable:
+    """A position of which nothing is known but perhaps its symbol: unknown is never flat."""
+    symbol = _word(row, "symbol")
+    return Unreadable(symbol, why, holds_entries=True)
 
 
 def order(answer: Any) -> OrderState:
@@ -160,8 +225,32 @@ def order(answer: Any) -> OrderState:
         replaced_by=None if row.get("replaced_by") is None else _text(row, "replaced_by"),
         type=str(row.get("type") or row.get("order_type") or ""),
         time_in_force=str(row.get("time_in_force") or ""),
+        asset_class=_asset_class(row),
         replaces=None if row.get("replaces") is None else _text(row, "replaces"),
     )
+
+
+def unread_order(row: Row, why: str) -> Unreadable:
+    """An order of which something is missing: a person's order of several legs has neither symbol nor side.
+
+    Entries wait for one that may be ours. A person's adds its leaves at the limit to the exposure, by the
+    contract where it is no share's; one that still works and does not tell them holds entries too.
+    """
+    client_id = _word(row, "client_order_id")
+    status = row.get("status")
+    filled = _decimal_or_none(row, "filled_qty") or Decimal(0)
+    qty, limit = _decimal_or_none(row, "qty"), _decimal_or_none(row, "limit_price")
+    subject, symbol = _word(row, "id") or client_id, _word(row, "symbol")
+    if not client_id or is_ours(client_id):
+        return Unreadable(symbol, why, subject, holds_entries=True)
+    ended = isinstance(status, str) and state_of_status(status, filled, qty or filled)[0] in TERMINAL_STATES
+    if ended or row.get("replaced_by") is not None:
+        return Unreadable(symbol, why, subject)
+    if qty is None or limit is None:
+        return Unreadable(symbol, why, subject, holds_entries=True)
+    of_shares = symbol and _asset_class(row) == US_EQUITY and row.get("order_class") != "mleg"
+    leaves = (qty - filled) * (1 if of_shares else OPTION_MULTIPLIER)
+    return Unreadable(symbol, why, subject, exposure_usd=abs(leaves * limit))
 
 
 def activity(row: Row) -> AccountActivity:
@@ -198,6 +287,10 @@ def activity(row: Row) -> AccountActivity:
         order_id=None if row.get("order_id") is None else _text(row, "order_id"),
         order_status=None,
         net_amount=None if row.get("net_amount") is None else _decimal(row, "net_amount"),
+        changes=str(row["previous_id"]) if row.get("previous_id") else None,
+        status=str(row.get("status") or "executed"),
+        group=str(row["group_id"]) if row.get("group_id") else None,
+        currency=str(row.get("currency") or "USD"),
     )
 
 
@@ -206,37 +299,112 @@ def bar(symbol: str, row: Row) -> BarState:
     return BarState(symbol=symbol, start_ns=_ns(row, "t"), open=o, high=h, low=low, close=c, volume=v)
 
 
-def corporate_actions(groups: Mapping[str, Sequence[Row]]) -> list[CorporateActionState]:
-    """Splits, stock dividends and cash dividends, one row for each symbol and ex-date, ascending.
+class _Announced(NamedTuple):
+    """What one row announces for a symbol's ex-date."""
 
-    groups: Alpaca's lists by kind; other kinds are passed over. The ratio of a split is new_rate ÷
-    old_rate, that of a stock dividend 1 + rate.
+    symbol: str
+    ex_date: date
+    ratio: float = 1.0
+    cash: float = 0.0
+    spin_off: SpinOffState | None = None
+
+
+def corporate_actions(groups: Mapping[str, Any]) -> Rows[CorporateActionState]:
+    """What changes price, shares or cost of each symbol, one row for each symbol and ex-date, ascending.
+
+    groups: Alpaca's lists by kind. The ratio of a split is new_rate ÷ old_rate, that of a stock dividend
+    1 + rate. A row that cannot be used is named in `unreadable` and costs no other row.
     """
-    merged: dict[tuple[str, date], tuple[float, float]] = {}
+    found: list[_Announced] = []
+    unreadable: list[Unreadable] = []
     for kind, items in groups.items():
+        if not isinstance(items, list):
+            unreadable.append(Unreadable("", f"{kind}: expected a list, got {_shown(items)}"))
+            continue
         for item in items:
-            row = _mapping(item)
-            ratio, cash = 1.0, 0.0
-            if kind in ("forward_splits", "reverse_splits"):
-                ratio = _positive(row, "new_rate") / _positive(row, "old_rate")
-            elif kind == "stock_dividends":
-                ratio = 1.0 + _positive(row, "rate")
-            elif kind == "cash_dividends":
-                if row.get("currency") not in (None, "", "USD"):
-                    raise Malformed(f"the dividend is not in USD: {_shown(row)}")
-                cash = _positive(row, "rate")
-            else:
+            try:
+                announced = _announced(kind, _mapping(item))
+            except Malformed as error:
+                day = _word(item, "ex_date") if isinstance(item, Mapping) else ""
+                unreadable.append(Unreadable(_symbol_of(item), f"{kind}: {error}", day))
                 continue
-            key = (_text(row, "symbol"), _date(row, "ex_date"))
-            before = merged.get(key, (1.0, 0.0))
-            merged[key] = (before[0] * ratio, before[1] + cash)
-    return [CorporateActionState(*key, *merged[key]) for key in sorted(merged)]
+            if announced is not None:
+                found.append(announced)
+    merged: dict[tuple[str, date], CorporateActionState] = {}
+    for one in found:
+        key = (one.symbol, one.ex_date)
+        before = merged.get(key, CorporateActionState(*key, 1.0, 0.0))
+        merged[key] = replace(
+            before,
+            split_ratio=before.split_ratio * one.ratio,
+            cash_usd=before.cash_usd + one.cash,
+            spin_offs=before.spin_offs if one.spin_off is None else (*before.spin_offs, one.spin_off),
+        )
+    return Rows.of((merged[key] for key in sorted(merged)), unreadable)
+
+
+def _announced(kind: str, row: Row) -> _Announced | None:
+    """What a row announces; None for a kind that moves a position to another symbol or ends it, which the
+    account's activities say. Raises Malformed."""
+    if kind in _TOLD_BY_ACTIVITIES:
+        return None
+    if kind not in _ANNOUNCED:
+        raise Malformed(f"a kind nobody knows: {_shown(row)}")
+    if row.get("currency") not in (None, "", "USD"):
+        raise Malformed(f"it is not in USD: {_shown(row)}")
+    day = _date(row, "ex_date")
+    if kind in ("spin_offs", "rights_distributions"):
+        per_share = _positive(row, "new_rate" if kind == "spin_offs" else "rate")
+        if kind == "spin_offs":
+            per_share /= _positive(row, "source_rate")
+        return _Announced(
+            _text(row, "source_symbol"), day, spin_off=SpinOffState(_text(row, "new_symbol"), per_share)
+        )
+    symbol = _text(row, "symbol")
+    if kind in ("forward_splits", "reverse_splits"):
+        return _Announced(symbol, day, ratio=_positive(row, "new_rate") / _positive(row, "old_rate"))
+    if kind == "stock_dividends":
+        return _Announced(symbol, day, ratio=1.0 + _positive(row, "rate"))
+    if kind == "capital_gains_distributions":
+        rates = ("long_term_rate", "short_term_rate")  # either may be absent, null or 0
+        return _Announced(symbol, day, cash=sum(_positive(row, name) for name in rates if row.get(name)))
+    return _Announced(symbol, day, cash=_positive(row, "rate"))
+
+
+def _symbol_of(row: Any) -> str:
+    """Whose row it is, as far as it says so."""
+    if not isinstance(row, Mapping):
+        return ""
+    names = ("symbol", "source_symbol", "old_symbol", "acquiree_symbol")
+    return next((str(row[name]) for name in names if row.get(name)), "")
+
+
+def is_ex_within(row: Unreadable, first: date, last: date) -> bool:
+    """Whether an unreadable corporate action may be ex in these days; one without a date may."""
+    try:
+        return first <= date.fromisoformat(row.subject[:10]) <= last
+    except ValueError:
+        return True
 
 
 def stamp(ns: int) -> str:
     """A time as RFC 3339 text with all nine decimals; times before 1970 as 1970."""
     seconds, fraction = divmod(max(ns, 0), 1_000_000_000)
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+def _unread(row: Row, why: str) -> Unreadable:
+    return Unreadable(_word(row, "symbol"), why, _word(row, "id"))
+
+
+def _word(row: Row, name: str) -> str:
+    """Text where the row has some, else empty."""
+    value = row.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _asset_class(row: Row) -> str:
+    return _word(row, "asset_class") or US_EQUITY
 
 
 def _mapping(row: Any) -> Row:
@@ -271,11 +439,24 @@ def _decimal(row: Row, name: str) -> Decimal:
     return number
 
 
+def _decimal_or_none(row: Row, name: str) -> Decimal | None:
+    """A figure that nothing depends on: None where it cannot be read."""
+    try:
+        return _decimal(row, name)
+    except Malformed:
+        return None
+
+
 def _positive(row: Row, name: str) -> float:
     number = float(_decimal(row, name))
     if number <= 0:
         raise Malformed(f"`{name}` is not positive in {_shown(row)}")
     return number
+
+
+def _price_if_any(row: Row, name: str) -> Decimal | None:
+    price = _decimal_or_none(row, name)
+    return price if price is not None and price > 0 else None
 
 
 def _price_or_none(row: Row, name: str) -> Decimal | None:

@@ -6,13 +6,17 @@ read raises; it never returns "empty". `trading_assets.broker.alpaca` is the onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar
 
 from trading_assets.errors import TradingAssetsError
+
+Row = TypeVar("Row")
+
+US_EQUITY = "us_equity"  # the asset class that the desk trades
 
 
 class BrokerError(TradingAssetsError):
@@ -87,15 +91,54 @@ class MoreActivities(BrokerError):
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One row of an answer that could not be used, and what it says of itself."""
+
+    symbol: str  # whose row it is; "" where the row does not say
+    why: str
+    subject: str = ""  # what else names it: the order's or activity's id, an ex-date
+    holds_entries: bool = False  # it may be ours, or is an exposure that nobody knows
+    exposure_usd: Decimal = Decimal(0)  # what a person's order may still add
+
+
+class Rows(list[Row]):
+    """The rows of an answer that can be used; `unreadable` names those that cannot. One bad row costs
+    itself and no other."""
+
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], unreadable: Iterable[Unreadable] = ()) -> Self:
+        found = cls(rows)
+        found.unreadable = tuple(unreadable)
+        return found
+
+
+class Quotes(dict[str, "QuoteState"]):
+    """Quotes by symbol. One that the broker refuses, or that cannot be read, is named in `unreadable`."""
+
+    def __init__(self, read: Mapping[str, QuoteState], unreadable: Iterable[Unreadable] = ()) -> None:
+        super().__init__(read)
+        self.unreadable = tuple(unreadable)
+
+
+def unread_of(answer: Iterable[object]) -> tuple[Unreadable, ...]:
+    """The rows of an answer that could not be used."""
+    return answer.unreadable if isinstance(answer, Rows | Quotes) else ()
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     account_number: str
-    status: str
+    status: str  # ACTIVE, or the word for why it does not trade; empty where the broker does not say
     equity: Decimal
     last_equity: Decimal
     cash: Decimal
     buying_power: Decimal
-    trading_blocked: bool
+    trading_blocked: bool  # also where the broker does not say
     settled_cash: Decimal  # cash, where the broker does not state it apart
+    multiplier: Decimal | None = None  # 1: nothing is borrowed and sales settle first; None: not told
+    non_marginable_buying_power: Decimal | None = None  # kept with the input, not enforced
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +155,7 @@ class AssetState:
     tradable: bool
     fractionable: bool
     halted: bool
+    known: bool = True  # False: the broker does not know the asset, or does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +175,12 @@ class QuoteState:
 class PositionState:
     symbol: str
     qty: Decimal  # signed
-    avg_entry_price: Decimal
+    avg_entry_price: Decimal  # 0 where the broker does not state it
     available: Decimal
+    asset_class: str = US_EQUITY
+    market_value: Decimal | None = None  # USD, signed
+    current_price: Decimal | None = None  # the broker's mark
+    last_close: Decimal | None = None  # of the previous session
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +201,7 @@ class OrderState:
     replaced_by: str | None
     type: str
     time_in_force: str
+    asset_class: str = US_EQUITY
     replaces: str | None = None  # the id of the order whose place it took
 
 
@@ -186,7 +235,10 @@ class AccountActivity:
     order_id: str | None
     order_status: str | None
     net_amount: Decimal | None  # cash effect of what is not a fill
-    changes: str | None = None  # the id of the fill that is busted, or has this quantity and price now
+    changes: str | None = None  # the id of the line that this one busts, corrects or cancels
+    status: str = "executed"  # executed, correct or canceled
+    group: str | None = None  # what lines of one corporate action share
+    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +255,31 @@ class BarState:
 
 
 @dataclass(frozen=True, slots=True)
+class SpinOffState:
+    """Shares of another company, or rights, for each old share."""
+
+    new_symbol: str
+    per_share: float  # new shares for each old one
+
+
+@dataclass(frozen=True, slots=True)
 class CorporateActionState:
+    """What happens to a holder of the symbol on the morning of the ex-date, all of it together."""
+
     symbol: str
     ex_date: date
-    split_ratio: float
-    cash_usd: float
+    split_ratio: float  # new shares for each old one; 1: no split
+    cash_usd: float  # for each old share
+    spin_offs: tuple[SpinOffState, ...] = ()
 
 
 class Broker(Protocol):
     """Reads raise Unreachable, RateLimited or Rejected. `submit`, `cancel` and `cancel_all` raise Rejected,
-    RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout."""
+    RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout.
+
+    One row that cannot be read does not cost the others: orders, positions, activities and corporate
+    actions come as `Rows`, quotes as `Quotes`, each with what could not be read of it (`unread_of`).
+    """
 
     def account(self) -> AccountState: ...
 
@@ -225,10 +292,12 @@ class Broker(Protocol):
     def asset(self, symbol: str) -> AssetState: ...
 
     def assets(self) -> Sequence[AssetState]:
-        """Every active US equity, in one request. A row that cannot be read is left out."""
+        """Every active US equity, in one request."""
         ...
 
-    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]: ...
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
+        """Of every symbol that the broker does not refuse."""
+        ...
 
     def positions(self) -> Sequence[PositionState]: ...
 
@@ -267,7 +336,11 @@ class Broker(Protocol):
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]: ...
+    ) -> Rows[CorporateActionState]:
+        """One row a symbol and ex-date, first ≤ ex-date ≤ last. `unreadable` names each announcement that is
+        not in them: in another currency, malformed, or of a kind nobody knows. Its symbol's row may then
+        lack it."""
+        ...
 
     def close(self) -> None:
         """Release connections. The object is of no use afterwards."""

@@ -15,6 +15,7 @@ from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, stat
 from trading_assets.engine.accounting import corrected
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK
+from trading_assets.engine.reads import Look
 from trading_assets.store.records import OrderRecord
 
 QUANTITY_TOLERANCE = 1e-6
@@ -140,16 +141,26 @@ def _agree(ours: State, theirs: State) -> bool:
 def _quantity_differences(
     desk: Desk, ledger: Ledger, positions: Mapping[str, PositionState]
 ) -> list[Difference]:
+    quantities = {
+        symbol: (
+            ledger.holdings[symbol].qty if symbol in ledger.holdings else 0.0,
+            float(positions[symbol].qty) if symbol in positions else 0.0,
+        )
+        for symbol in sorted(ledger.holdings.keys() | positions.keys())
+    }
+    apart = [
+        symbol for symbol, (ours, theirs) in quantities.items() if abs(ours - theirs) > QUANTITY_TOLERANCE
+    ]
+    if not apart:
+        return []
+    today = desk.today()
+    actions = Look(desk).corporate_actions(apart, today, today)
+    split = {action.symbol for action in actions if action.split_ratio != 1.0}
     found = []
-    for symbol in sorted(ledger.holdings.keys() | positions.keys()):
-        held = ledger.holdings.get(symbol)
-        ours = held.qty if held is not None else 0.0
-        theirs = float(positions[symbol].qty) if symbol in positions else 0.0
-        if abs(ours - theirs) <= QUANTITY_TOLERANCE:
-            continue
+    for symbol in apart:
+        ours, theirs = quantities[symbol]
         kind = BreakKind.QUANTITY if ours else BreakKind.UNEXPECTED_POSITION
-        today = desk.today()
-        if any(action.split_ratio != 1.0 for action in desk.broker.corporate_actions([symbol], today, today)):
+        if symbol in split:
             kind = BreakKind.CORPORATE_ACTION
         found.append(Difference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
     return found

@@ -9,7 +9,7 @@ lists is `engine.reconcile`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from trading_assets.engine.absorb import alert
 from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
 from trading_assets.engine.breaks import WORKING
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.reads import Look, Read
 from trading_assets.log import get_logger
 from trading_assets.store.records import AdjustmentRecord, FillRecord
 
@@ -63,19 +64,26 @@ def since_ns(desk: Desk) -> int:
     return max(min(opened, default=desk.now_ns()) - OVERLAP_NS, 0)
 
 
-def list_orders(desk: Desk) -> Listed:
+def list_orders(desk: Desk, sight: Look) -> Listed:
     """The orders submitted since the watermark, all open ones, and what became of ours however old they are:
-    three requests at most while no list is long. Raises BrokerError."""
+    three requests at most while no list is long. What `sight` cannot read is missing."""
     begin = max(since_ns(desk), int(desk.journal.mark(desk.book, _ORDERS_PLACE) or 0))
     complete = True
-    try:
-        found = {order.id: order for order in desk.broker.orders_since(begin)}
-    except MoreOrders as more:
-        found = {order.id: order for order in more.read}
-        desk.journal.set_mark(desk.book, _ORDERS_PLACE, str(more.through_ns), desk.now_ns())
-        complete = False
-    for order in desk.broker.open_orders():
-        found.setdefault(order.id, order)
+
+    def since() -> Sequence[OrderState]:
+        nonlocal complete
+        try:
+            return desk.broker.orders_since(begin)
+        except MoreOrders as more:
+            desk.journal.set_mark(desk.book, _ORDERS_PLACE, str(more.through_ns), desk.now_ns())
+            complete = False
+            return more.read
+
+    found: dict[str, OrderState] = {}
+    for what, ask in ((Read.ORDERS, since), (Read.OPEN_ORDERS, desk.broker.open_orders)):
+        listed = sight.read(what, ask)
+        for order in sight.rows(what, () if listed is None else listed):
+            found.setdefault(order.id, order)
     earlier = [
         record.submitted_ns - SENT_BEFORE_NS
         for record in desk.journal.open_orders(desk.book)
@@ -100,12 +108,13 @@ def orders_from(desk: Desk, from_ns: int) -> Iterable[OrderState]:
         return ()
 
 
-def take_activities(desk: Desk, *, reading_on: bool = False) -> Taken:
+def take_activities(desk: Desk, *, reading_on: bool = False, sight: Look | None = None) -> Taken:
     """Journal the account's activities since the watermark; none of a book that is not open. Raises
     BrokerError.
 
     reading_on: a long history is read on from where the last look ended. Who does not is told what a
     first look reads, and leaves a book that is catching up alone
+    sight:      is told of lines that cannot be read
 
     Where the overlap alone is longer than a look, what follows the last activity that was read is read beside
     it: a busy account is caught up all the same.
@@ -116,9 +125,9 @@ def take_activities(desk: Desk, *, reading_on: bool = False) -> Taken:
         return Taken([], [], complete=not unread)
     since, now = since_ns(desk), desk.now_ns()
     busy = bool(place) and (unread or since < int(place["busy_until_ns"]))
-    fills, adjustments, last = _look(desk, since, place["after"] if busy else None)
+    fills, adjustments, last = _look(desk, since, place["after"] if busy else None, sight)
     if last.more and not busy and place:
-        later = _look(desk, since, place["after"])
+        later = _look(desk, since, place["after"], sight)
         fills, adjustments, last = fills + later[0], adjustments + later[1], later[2]
         busy = True
     if reading_on and (last.more or busy or place):
@@ -141,7 +150,7 @@ class _Last(NamedTuple):
 
 
 def _look(
-    desk: Desk, since: int, after: str | None
+    desk: Desk, since: int, after: str | None, sight: Look | None
 ) -> tuple[list[FillRecord], list[AdjustmentRecord], _Last]:
     """Journal what one look reads."""
     try:
@@ -151,6 +160,8 @@ def _look(
         last = _Last(found[-1].id if found else None, more=False)
     except MoreActivities as more:
         found, last = more.read, _Last(more.after_id, more=True)
+    if sight is not None:
+        sight.rows(Read.ACTIVITIES, found)
     return (*absorb_activities(desk, found), last)
 
 
@@ -164,7 +175,7 @@ def take_late_activities(desk: Desk, *, unconfirmed: bool) -> tuple[list[FillRec
             return [], []
         opened = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
         place = {"since": max(now - LATE_NS, opened - OVERLAP_NS, 0), "after": None, "began_ns": now}
-    fills, adjustments, last = _look(desk, int(place["since"]), place["after"])
+    fills, adjustments, last = _look(desk, int(place["since"]), place["after"], None)
     kept = {**place, "after": last.id if last.more else None}
     desk.journal.set_mark(desk.book, _LATE_PLACE, json.dumps(kept), now)
     return fills, adjustments

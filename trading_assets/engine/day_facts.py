@@ -17,7 +17,10 @@ from trading_assets.broker.port import (
     BrokerError,
     CorporateActionState,
     NotFound,
+    Rejected,
     Unreachable,
+    Unreadable,
+    unread_of,
 )
 from trading_assets.engine.asset_list import AssetList
 from trading_assets.log import get_logger
@@ -35,6 +38,8 @@ class DayFacts:
     _assets: dict[str, AssetState] | None = None  # the broker's list; None: not read yet
     _alone: dict[str, AssetState] = field(default_factory=dict)  # asked for by itself in this execution
     _asked_alone: int = 0
+    _silent: BrokerError | None = None  # why it gave no asset by itself
+    unread_actions: list[Unreadable] = field(default_factory=list)  # of those that were asked for
     _actions: dict[tuple[str, date], list[CorporateActionState]] = field(default_factory=dict)
 
     def asset(self, broker: Broker, symbol: str) -> AssetState:
@@ -43,7 +48,8 @@ class DayFacts:
         A yes holds for the session: whoever is halted since then has no fresh quote. A no is asked again in
         each execution, so that none holds an exit for longer than it is true; and so is a symbol that the
         list lacks. Some 20 in an execution are: for the others the list's word stands. One that the broker
-        does not know cannot be traded, and holds no other back. Raises broker.port.BrokerError.
+        does not know holds no other back. Raises broker.port.BrokerError; a broker that does not answer is
+        not asked for the next one in the same execution.
         """
         if symbol in self._alone:
             return self._alone[symbol]
@@ -60,6 +66,7 @@ class DayFacts:
         unknown = tuple(symbol for symbol in symbols if (symbol, session) not in self._actions)
         if unknown:
             told = broker.corporate_actions(unknown, session, session)
+            self.unread_actions += unread_of(told)
             for symbol in unknown:
                 self._actions[symbol, session] = [action for action in told if action.symbol == symbol]
         return [action for symbol in symbols for action in self._actions[symbol, session]]
@@ -80,7 +87,9 @@ class DayFacts:
         return self._assets
 
     def _by_itself(self, broker: Broker, symbol: str) -> AssetState:
-        unknown = AssetState(symbol, tradable=False, fractionable=False, halted=False)
+        unknown = AssetState(symbol, tradable=False, fractionable=False, halted=False, known=False)
+        if self._silent is not None:
+            raise self._silent
         if self._asked_alone >= MOST_ASKED_ALONE:
             if self._assets:
                 return unknown  # the list was read and lacks it
@@ -93,3 +102,8 @@ class DayFacts:
         except NotFound as error:
             log.warning("asset unknown at the broker", symbol=symbol, why=str(error))
             return unknown
+        except Rejected:
+            raise
+        except BrokerError as error:
+            self._silent = error
+            raise

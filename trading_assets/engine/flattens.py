@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_assets.broker.port import BrokerError, OrderState
+from trading_assets.broker.port import US_EQUITY, BrokerError, OrderState, unread_of
 from trading_assets.core.gate import reason as refusal
 from trading_assets.core.orders import Kind, client_order_id, decision_id, is_ours
 from trading_assets.core.words import Side
@@ -65,7 +65,8 @@ def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
     """End the flatten once nothing is held, nothing works that could buy, and nothing that was filled in the
     last minute is still to be shown. What cannot be read ends nothing."""
     try:
-        positions = {one.symbol: one for one in desk.broker.positions() if one.qty}
+        told = desk.broker.positions()
+        positions = {one.symbol: one for one in told if one.qty}
         working = bool(desk.broker.open_orders() or desk.journal.open_orders(desk.book))
     except BrokerError as error:
         log.warning("not known whether the book is flat", book=desk.book, why=str(error))
@@ -76,7 +77,7 @@ def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
         for order in desk.journal.orders(desk.book, session=desk.session_text())
         if now - order.updated_ns < LAG_NS
     ]
-    if positions or working or lagging(desk, moved, positions):
+    if positions or unread_of(told) or working or lagging(desk, moved, positions):
         return False
     if desk.journal.end_flatten(desk.book, at_ns=desk.now_ns(), reason="every position is zero"):
         alert(
@@ -107,15 +108,31 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
     flatten = desk.journal.flatten_in_force(desk.book)
     if flatten is None:
         return ()
-    positions = {one.symbol: one.qty for one in desk.broker.positions() if one.qty}
+    told = desk.broker.positions()
+    positions = {one.symbol: one.qty for one in told if one.qty}
+    by_hand = [
+        Held(
+            one.symbol,
+            one.qty,
+            f"{one.asset_class}, which this desk does not trade",
+            "never, sell it at the broker",
+        )
+        for one in told
+        if one.qty and one.asset_class != US_EQUITY
+    ]
+    by_hand += [
+        Held(row.symbol or "a position", Decimal(0), f"it cannot be read ({row.why})", "once it can be read")
+        for row in unread_of(told)
+    ]
     ours = desk.journal.open_orders(desk.book)
     names = {record.intent.client_order_id for record in ours}
     others = [order for order in desk.broker.open_orders() if order.client_order_id not in names]
-    if not (positions or ours or others):
+    if not (positions or by_hand or ours or others):
         why = "no position is shown; what was filled in the last minute may still come"
         return (Held("any symbol", Decimal(0), why, AT_NEXT_LOOK),)
     of_orders = {record.intent.symbol for record in ours} | {order.symbol for order in others}
-    return tuple(
+    sold_here = (positions.keys() | of_orders) - {one.symbol for one in by_hand}
+    return tuple(by_hand) + tuple(
         Held(
             symbol,
             positions.get(symbol, Decimal(0)),
@@ -127,7 +144,7 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
                 [order for order in others if order.symbol == symbol],
             ),
         )
-        for symbol in sorted(positions.keys() | of_orders)
+        for symbol in sorted(sold_here)
     )
 
 

@@ -44,7 +44,7 @@ class SymbolInput:
     bid: float
     ask: float
     quote_ns: int
-    last_trade: float
+    last_trade: float  # where there is none, what stands in for it: last close, the broker's mark
     previous_close: float  # adjusted for today's split and dividend
     tradable: bool
     fractionable: bool

@@ -19,6 +19,7 @@ from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.reads import by_class
 from trading_assets.engine.reconcile import SIGHTINGS
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import transfers_of
@@ -62,7 +63,7 @@ def limit_checks(desk: Desk) -> list[CheckOutcome]:
 
 def read_state(desk: Desk) -> State:
     account = desk.broker.account()
-    positions = {position.symbol: position for position in desk.broker.positions()}
+    positions, _ = by_class(desk.broker.positions())  # what no order of this desk can change is no limit's
     ledger = ledger_of(desk.journal, desk.book)
     entries = [order for order in desk.journal.open_orders(desk.book) if not order.intent.reducing]
     at_broker = desk.broker.open_orders() if entries else ()

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from trading_assets.broker.port import BrokerError
 from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
@@ -26,7 +27,7 @@ from trading_assets.engine.forced_exits import (
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.obstacles import cancel_account, cancel_others, tell_own_stuck
 from trading_assets.engine.protected import note_protected
-from trading_assets.engine.reconcile import ReconcileReport, reconcile
+from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
@@ -59,21 +60,30 @@ def protect(
     force, else of stops and of what was not sold. In this order.
 
     at_once: a flatten is tried now, whenever its turn would be. The clock has been read just before;
-    reconciling reads it again. Raises broker.port.BrokerError when the broker cannot be read; a kill that is
-    set has been latched by then.
+    reconciling reads it again. Raises broker.port.BrokerError when the positions cannot be read; a kill that
+    is set has been latched by then, and what was to be cancelled has been asked to. What else fails
+    (`engine.reads`) keeps no exit back.
     """
     see_kill_switch(desk)
     # Before anything that a failing read could keep from happening.
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
     cancelled += _cancel_for_flatten(desk, cancelled, at_once=at_once)
-    report = reconcile(desk)
+    try:
+        report = look(desk)
+    except AnotherAccount:
+        raise
+    except BrokerError:
+        cancelled += cancel_for_halts(desk, cancelled)
+        _cancel_overdue(desk, cancelled)
+        raise
     cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
-    if not report.catching_up:  # a withdrawal that has not been read yet is no loss
-        observe(desk, report.account)
-    keep_close_equity(desk, report.account)
-    transient = transient_causes(desk, report.account, report.clock)
+    if report.account_read is not None:
+        if not report.catching_up:  # a withdrawal that has not been read yet is no loss
+            observe(desk, report.account_read)
+        keep_close_equity(desk, report.account_read)
+    transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     if report.catching_up:
         transient += (Cause.CATCHING_UP,)
     cancelled += cancel_for_halts(desk, cancelled)

@@ -1,18 +1,26 @@
 """Comparing what we say we hold with what the broker says, and acting on the difference.
 
 One code path at start, every minute and after a reconnect: fetch, apply what is missing, fold,
-compare, keep what differs. A failed fetch means "unknown", never "flat". A break counts when it is
-seen twice in a row; repair comes only from the broker's evidence, and a position is never
-overwritten.
+compare, keep what differs. A failed fetch means "unknown", never "flat": what was read is applied, and
+nothing is compared. A break counts when it is seen twice in a row; repair comes only from the broker's
+evidence, and a position is never overwritten.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
-from trading_assets.broker.port import AccountState, BrokerError, OrderState, PositionState
+from trading_assets.broker.port import (
+    AccountState,
+    BrokerError,
+    OrderState,
+    PositionState,
+    Unreachable,
+    unread_of,
+)
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
 from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
@@ -30,11 +38,17 @@ from trading_assets.engine.catch_up import (
 )
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.risk import ClockReading, broker_clock
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
-from trading_assets.store.records import BreakRecord, FillRecord, OpeningPositionRecord, OrderRecord
+from trading_assets.store.records import (
+    BreakRecord,
+    FillRecord,
+    OpeningPositionRecord,
+    OrderRecord,
+)
 
 log = get_logger(__name__)
 
@@ -83,15 +97,31 @@ class ReconcileReport:
     breaks: tuple[BreakRecord, ...]  # every open one, confirmed or seen once
     foreign: tuple[str, ...]  # what no person has acknowledged by a rearm
     ledger: Ledger
-    positions: Mapping[str, PositionState]
-    account: AccountState
+    positions: Mapping[str, PositionState]  # the equities that could be read
+    account_read: AccountState | None  # None: it could not be read
     clock: ClockReading | None  # None: it could not be read
-    catching_up: bool = False  # the account's history is longer than was read so far: nothing was compared
     astray: tuple[OrderState, ...] = ()  # ours that have ended in the journal and work at the broker
+    catching_up: bool = False  # the account's history is longer than was read so far: nothing was compared
+    others: tuple[PositionState, ...] = ()  # of other asset classes, which this desk does not trade
+    missed: Mapping[Read, BrokerError] = field(default_factory=dict)  # where any, nothing is compared
+    unknown: frozenset[str] = frozenset()  # symbols whose position could not be read; "" stands for any
+    waiting: tuple[Cause, ...] = ()  # why entries wait for what could not be read
+
+    @property
+    def account(self) -> AccountState:
+        """Raises broker.port.BrokerError where it could not be read."""
+        if self.account_read is None:
+            raise self.missed[Read.ACCOUNT]
+        return self.account_read
 
     @property
     def clean(self) -> bool:
-        return self.opened and not self.catching_up and not self.breaks and not self.foreign
+        whole = not (self.missed or self.unknown or self.catching_up)
+        return self.opened and whole and not self.breaks and not self.foreign
+
+    def is_flat(self, symbol: str) -> bool:
+        """Whether the broker says that nothing is held: what cannot be read is not flat."""
+        return symbol not in self.positions and self.unknown.isdisjoint({symbol, ""})
 
     @property
     def average_costs(self) -> tuple[AverageCost, ...]:
@@ -109,12 +139,31 @@ def reconcile(desk: Desk) -> ReconcileReport:
     Raises broker.port.BrokerError when anything cannot be fetched, and AnotherAccount when the broker has
     replaced the account since the desk was opened; nothing is concluded then.
     """
+    report = look(desk)
+    for error in report.missed.values():
+        raise error
+    return report
+
+
+def look(desk: Desk) -> ReconcileReport:
+    """As `reconcile`, by what can be read: protection depends on the positions alone.
+
+    Raises AnotherAccount, and BrokerError when the positions cannot be read, after the orders have been.
+    """
+    sight = Look(desk)
     clock = broker_clock(desk)
+    if clock is None:
+        tell_missed(desk, Read.CLOCK, desk.clock.failure)
     now = desk.now_ns()
-    account = _account(desk)
-    positions = {position.symbol: position for position in desk.broker.positions()}
-    opened = _ensure_opening(desk, account, positions, now)
-    listed = list_orders(desk)
+    account = sight.read(Read.ACCOUNT, desk.broker.account)
+    if account is not None:
+        _same_account(desk, account)
+    held = sight.read(Read.POSITIONS, desk.broker.positions)
+    positions, others = by_class(sight.rows(Read.POSITIONS, () if held is None else held))
+    unknown = frozenset(row.symbol for what, row in sight.unread if what is Read.POSITIONS)
+    tell_others(desk, others)
+    opened = _is_open(desk, sight, account, held, now)
+    listed = list_orders(desk, sight)
     sweep = _orders(desk, listed)
     orders = sweep.orders
     ours = _known(desk, orders)
@@ -130,8 +179,9 @@ def reconcile(desk: Desk) -> ReconcileReport:
         )
     astray = _absorb_sweep(desk, sweep, ours)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
-    taken = take_activities(desk, reading_on=True) if opened else Taken([], [], complete=True)
+    taken = _activities(desk, sight) if opened else Taken([], [], complete=True)
     fills, adjustments = taken.fills, taken.adjustments
+    sight.require(*EXITS)
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
@@ -139,13 +189,16 @@ def reconcile(desk: Desk) -> ReconcileReport:
     if catching_up:  # nothing can be compared with half a history; entries wait, and no exit does
         tell_of_catching_up(desk)
         desk.reconciled = True
-    elif opened:
+    elif opened and sight.missed:
+        breaks = tuple(desk.journal.open_breaks(desk.book))
+    elif opened and account is not None:
         settling = _settling(desk, orders, now)
         differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
         late = [difference for difference in differences if difference.kind in _BOOKED_LATE]
         if late:
             new = not _all_confirmed(desk, late)
-            late_fills, late_adjustments = take_late_activities(desk, unconfirmed=new)
+            ask = partial(take_late_activities, desk, unconfirmed=new)
+            late_fills, late_adjustments = sight.read(Read.ACTIVITIES, ask) or ([], [])
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
@@ -153,9 +206,11 @@ def reconcile(desk: Desk) -> ReconcileReport:
         found = [
             difference
             for difference in differences
-            if difference.symbol not in settling and not (settling and difference.kind is BreakKind.CASH)
+            if difference.symbol not in settling
+            and not (settling and difference.kind is BreakKind.CASH)
+            and not _not_comparable(difference, others, unknown)
         ]
-        waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if settling}
+        waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if settling or unknown}
         breaks = tuple(
             desk.journal.record_sightings(
                 desk.book,
@@ -177,10 +232,14 @@ def reconcile(desk: Desk) -> ReconcileReport:
         foreign=foreign,
         ledger=ledger,
         positions=positions,
-        account=account,
+        account_read=account,
         clock=clock,
-        catching_up=catching_up,
         astray=astray,
+        catching_up=catching_up,
+        others=others,
+        missed=sight.missed,
+        unknown=unknown,
+        waiting=sight.causes,
     )
     log.info(
         "reconciled",
@@ -205,9 +264,14 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
         raise InvalidInput("it needs a reason", where="adopt", remedy="Say why: --reason.")
     if desk.journal.opening(desk.book):
         return 0
-    account = _account(desk)
-    positions = desk.broker.positions()
-    if not _record_opening(desk, account, positions, author=author, reason=reason):
+    account = desk.broker.account()
+    _same_account(desk, account)
+    held = desk.broker.positions()
+    for row in unread_of(held):
+        raise Unreachable(f"a position cannot be read, and cannot be adopted: {row.why}")
+    positions, others = by_class(held)
+    tell_others(desk, others)
+    if not _record_opening(desk, account, positions.values(), author=author, reason=reason):
         raise StillReading(
             "the account has more activities of this moment than one look reads. Run `trading-assets adopt` "
             "again in a minute: it goes on where this one ended."
@@ -215,24 +279,36 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
     return len(positions)
 
 
-def _account(desk: Desk) -> AccountState:
-    account = desk.broker.account()
+def _same_account(desk: Desk, account: AccountState) -> None:
     theirs = book_of(desk.settings, account.account_number)
     if theirs != desk.book:
         raise AnotherAccount(
             f"the broker answers for {theirs}, this desk is {desk.book}: open the desk again"
         )
-    return account
 
 
-def _ensure_opening(
-    desk: Desk, account: AccountState, positions: Mapping[str, PositionState], now: int
+def _is_open(
+    desk: Desk,
+    sight: Look,
+    account: AccountState | None,
+    held: Sequence[PositionState] | None,
+    now: int,
 ) -> bool:
-    """An empty account opens by itself; one that holds something waits in RECONCILING."""
+    """An empty account opens by itself; one that holds something waits in RECONCILING, as does one that
+    cannot be read."""
     if desk.journal.opening(desk.book):
         return True
-    if positions or desk.broker.open_orders():
-        log.warning("account not empty at first start: adopt it", book=desk.book, positions=sorted(positions))
+    if account is None or held is None:
+        return False
+    opened = sight.read(Read.OPEN_ORDERS, lambda: _open_if_empty(desk, account, held))
+    return opened or False
+
+
+def _open_if_empty(desk: Desk, account: AccountState, held: Sequence[PositionState]) -> bool:
+    orders = desk.broker.open_orders()
+    if held or orders or unread_of(held) or unread_of(orders):
+        symbols = sorted(position.symbol for position in held)
+        log.warning("account not empty at first start: adopt it", book=desk.book, positions=symbols)
         return False
     return _record_opening(desk, account, (), author="system", reason="first start, nothing held")
 
@@ -255,6 +331,21 @@ def _record_opening(
     desk.journal.record_opening(records)
     log.info("book opened", book=desk.book, positions=len(records) - 1, cash=str(account.cash), author=author)
     return True
+
+
+def _activities(desk: Desk, sight: Look) -> Taken:
+    """What is new of the account's history, taken in; nothing where it cannot be read."""
+    ask = partial(take_activities, desk, reading_on=True, sight=sight)
+    return sight.read(Read.ACTIVITIES, ask) or Taken([], [], complete=True)
+
+
+def _not_comparable(difference: Difference, others: Sequence[PositionState], unknown: frozenset[str]) -> bool:
+    """A position that could not be read is not known to differ, and what is no equity is in no ledger of
+    ours by the symbol that its position has."""
+    if difference.kind in (BreakKind.QUANTITY, BreakKind.UNEXPECTED_POSITION, BreakKind.CORPORATE_ACTION):
+        plain = {one.symbol.replace("/", "") for one in others}
+        return not unknown.isdisjoint({difference.symbol, ""}) or difference.symbol.replace("/", "") in plain
+    return False
 
 
 @dataclass(frozen=True, slots=True)

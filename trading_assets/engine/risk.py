@@ -135,15 +135,32 @@ def broker_clock(desk: Desk) -> ClockReading | None:
     return ClockReading(found[0], found[0].now_ns - system_now_ns())
 
 
-def transient_causes(desk: Desk, account: AccountState, clock: ClockReading | None) -> tuple[Cause, ...]:
-    """What forbids entries as long as it lasts: a clock that cannot be read, clock skew, calendars that
-    disagree, an E0 that does not fit our stored close, which alerts once a session. The embedded exchange's
-    clock is virtual and is not held to the machine's."""
+def transient_causes(
+    desk: Desk, account: AccountState | None, clock: ClockReading | None, waiting: Collection[Cause] = ()
+) -> tuple[Cause, ...]:
+    """What forbids entries as long as it lasts: a clock or an account that cannot be read, clock skew,
+    calendars that disagree, a blocked account and an E0 that does not fit our stored close, which both alert
+    once a session. The embedded exchange's clock is virtual and is not held to the machine's.
+
+    waiting: what else the look could not read
+    """
     causes = [Cause.BROKER_UNREACHABLE] if clock is None else _clock_causes(desk, clock)
+    if account is None:
+        causes.append(Cause.BROKER_UNREACHABLE)
+    elif is_blocked(account):
+        causes.append(Cause.ACCOUNT_BLOCKED)
+        alert(
+            desk,
+            f"account_blocked:{desk.session_text()}",
+            f"No entries: {Cause.ACCOUNT_BLOCKED}",
+            f"the account is {account.status or 'without a status'}, trading blocked: "
+            f"{account.trading_blocked}. Exits are tried all the same; ask the broker why.",
+        )
+    causes = list(dict.fromkeys([*causes, *waiting]))
     today = desk.today()
     previous = desk.sessions.previous(today).isoformat()
     stored = desk.journal.mark(desk.book, f"{CLOSE_EQUITY_MARK}:{previous}")
-    if stored is not None:
+    if stored is not None and account is not None:
         e0, transfers = account.last_equity, transfers_of(desk, today)
         # Brokers differ in whether what was transferred since the close is in their figure.
         if not any(e0_agrees(float(e0), float(stored), float(moved)) for moved in (0, transfers)):
@@ -157,6 +174,11 @@ def transient_causes(desk: Desk, account: AccountState, clock: ClockReading | No
     for cause in causes:
         log.warning("no entries", cause=str(cause), book=desk.book)
     return tuple(causes)
+
+
+def is_blocked(account: AccountState) -> bool:
+    """Whether the broker takes no order that opens a position; also where it does not say so."""
+    return account.trading_blocked or account.status != "ACTIVE"
 
 
 def _clock_causes(desk: Desk, clock: ClockReading) -> list[Cause]:

@@ -1,7 +1,8 @@
 """Reading the broker and the journal once, into the full input of one decision.
 
-A failed read raises: "unknown" is never "flat". What is read here and only that reaches
-`engine.decide`; the caller stores it before deciding.
+What is read here and only that reaches `engine.decide`; the caller stores it before deciding. The positions
+are needed by everything: "unknown" is never "flat". What else cannot be read is missing in the input, where
+the gate refuses entries for it, and has a stand-in for exits (`engine.reads`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,24 @@ from datetime import date
 from decimal import Decimal
 from math import nan
 
-from trading_assets.broker.port import AssetState, OrderState, PositionState, QuoteState
+from trading_assets.broker.port import (
+    US_EQUITY,
+    AccountState,
+    AssetState,
+    OrderState,
+    PositionState,
+    QuoteState,
+    Rows,
+    Unreadable,
+)
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.reads import EXITS, Look, Read, by_class
 from trading_assets.engine.replacements import replacement_at_work
-from trading_assets.engine.risk import broker_clock
+from trading_assets.engine.risk import broker_clock, is_blocked
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
 from trading_assets.store.journal import SentCount
@@ -29,6 +40,7 @@ from trading_assets.store.records import OrderRecord
 log = get_logger(__name__)
 
 NINE_DECIMALS = Decimal("1e-9")
+OPTION_MULTIPLIER = 100  # shares a contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class OpenOrder:
     limit_price: Decimal | None
     reducing: bool
     ours: bool
+    traded: bool = True  # False: of no symbol that has a quote and an asset here
 
 
 def take_snapshot(
@@ -57,44 +70,52 @@ def take_snapshot(
 ) -> DecisionInput:
     """Account, positions, open orders and quotes from the broker, activity and halts from the journal.
 
-    Raises broker.port.BrokerError when any part of it but the broker's clock cannot be read; without
-    the clock entries are vetoed and exits go on.
+    Raises broker.port.BrokerError when the positions cannot be read. Without the rest, or a row of it,
+    entries are vetoed and exits go on.
     """
+    sight = Look(desk)
     clock = broker_clock(desk)
-    if clock is None and Cause.BROKER_UNREACHABLE not in transient:
-        transient = (*transient, Cause.BROKER_UNREACHABLE)
-    account = desk.broker.account()
-    account_ns = desk.now_ns()
-    positions = {position.symbol: position for position in desk.broker.positions()}
+    account = sight.read(Read.ACCOUNT, desk.broker.account)
+    account_ns = desk.now_ns() if account is not None else 0
+    held = sight.read(Read.POSITIONS, desk.broker.positions)
+    sight.require(*EXITS)
+    positions, others = by_class(sight.rows(Read.POSITIONS, () if held is None else held))
     ours = desk.journal.open_orders(desk.book)
     sent = desk.journal.orders(desk.book, session=session.isoformat())
-    opened = _open_orders(ours, desk.broker.open_orders()) + lagging(desk, sent, positions)
-    symbols = tuple(
-        sorted(
-            {signal.symbol for signal in signals}
-            | {forced.symbol for forced in forced_exits}
-            | positions.keys()
-            | {order.symbol for order in opened}
-        )
+    listed = sight.read(Read.OPEN_ORDERS, desk.broker.open_orders)
+    at_broker = () if listed is None else sight.rows(Read.OPEN_ORDERS, listed)
+    opened = _open_orders(ours, at_broker) + lagging(desk, sent, positions)
+    if listed is None:
+        opened += _held_by_unlisted(positions, opened)
+    traded = (
+        {signal.symbol for signal in signals}
+        | {forced.symbol for forced in forced_exits}
+        | positions.keys()
+        | {order.symbol for order in opened if order.traded}
     )
-    quotes = desk.broker.quotes(symbols) if symbols else {}
-    previous = _previous_closes(desk, session, quotes)
+    opened += _exposures_of_others(others, [row for _, row in sight.unread])
+    symbols = tuple(sorted(traded | {order.symbol for order in opened}))
+    quotes = sight.quotes(sorted(traded))
+    assets = sight.assets(sorted(traded))
+    previous = _previous_closes(desk, session, quotes, sight, phase)
     counts = desk.journal.sent_counts(desk.book, session.isoformat())
     locks = {record.symbol for record in desk.journal.locks(desk.book)}
-    halts = desk.halts().with_transient(transient)
+    transient = (*transient, *_waiting(clock is not None, account, sight))
+    halts = desk.halts().with_transient(tuple(dict.fromkeys(transient)))
     now_ns = desk.now_ns()
     extended = desk.settings.extended_hours and desk.sessions.is_extended(now_ns)
     calendar_open = extended or desk.sessions.is_open(now_ns)
     views = tuple(
         _symbol_input(
             symbol,
-            qty=positions[symbol].qty if symbol in positions else Decimal(0),
-            asset=desk.facts.asset(desk.broker, symbol),
+            position=positions.get(symbol),
+            asset=assets.get(symbol),
             quote=quotes.get(symbol),
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
             locked=symbol in locks,
             sent=counts.get(symbol, SentCount()),
+            phase=phase,
         )
         for symbol in symbols
     )
@@ -105,9 +126,9 @@ def take_snapshot(
         execution_id=execution_id,
         phase=phase,
         now_ns=now_ns,
-        equity_usd=float(account.equity),
-        buying_power_usd=float(account.buying_power) - float(_unconfirmed_usd(ours)),
-        settled_cash_usd=float(account.settled_cash) - sum(view.open_entry_usd for view in views),
+        equity_usd=float(account.equity) if account is not None else nan,
+        buying_power_usd=_buying_power(account, ours),
+        settled_cash_usd=_settled_cash(account, views),
         account_ns=account_ns,
         open_ns=desk.sessions.open_ns(session),
         close_ns=desk.sessions.close_ns(session),
@@ -118,7 +139,8 @@ def take_snapshot(
         else extended or clock.state.is_open,  # the broker's clock knows regular hours only
         halt_state=int(halts.state),
         halt_causes=tuple(str(cause) for cause in halts.causes),
-        reconciling=not desk.reconciled,
+        # An exit needs no comparison of books: what is reserved says the snapshot itself.
+        reconciling=not (desk.reconciled if phase is Phase.ENTRIES else desk.journal.opening(desk.book)),
         orders_today=sum(sum(count) for count in counts.values()),
         execution_orders=execution_orders,
         exit_orders_today=sum(count.exits for count in counts.values()),
@@ -152,14 +174,58 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
         OpenOrder(
             order.symbol,
             order.side,
-            order.qty - order.filled_qty,
+            (order.qty - order.filled_qty) * (OPTION_MULTIPLIER if order.asset_class == "us_option" else 1),
             order.limit_price,
-            reducing=order.side == Side.SELL,
+            reducing=order.side == Side.SELL and order.asset_class == US_EQUITY,
             ours=False,
+            traded=order.asset_class == US_EQUITY,
         )
         for order in at_broker
         if order.client_order_id not in counted
     ]
+
+
+def _held_by_unlisted(positions: Mapping[str, PositionState], opened: Sequence[OpenOrder]) -> list[OpenOrder]:
+    """What the broker does not call available, beyond what our own orders hold: the orders that hold it could
+    not be listed."""
+    found = []
+    for symbol, position in positions.items():
+        ours = sum(
+            (order.leaves for order in opened if order.symbol == symbol and order.reducing), Decimal(0)
+        )
+        held = abs(position.qty) - position.available - ours
+        if held > 0:
+            side = Side.SELL if position.qty > 0 else Side.BUY
+            found.append(OpenOrder(symbol, side, held, None, reducing=True, ours=False))
+    return found
+
+
+def _exposures_of_others(others: Iterable[PositionState], unread: Iterable[Unreadable]) -> list[OpenOrder]:
+    """What the account holds of other classes, and what persons' orders that cannot be read may add, in USD
+    at 1: exposure that no order of ours can change. Without a value it is unknown, and refuses entries."""
+    held = [(one.symbol, one.market_value) for one in others]
+    added = [(row.symbol or row.subject, row.exposure_usd) for row in unread if row.exposure_usd]
+    return [
+        OpenOrder(
+            symbol,
+            Side.BUY,
+            Decimal(1),
+            None if usd is None else abs(usd),
+            reducing=False,
+            ours=False,
+            traded=False,
+        )
+        for symbol, usd in held + added
+    ]
+
+
+def _waiting(clock_read: bool, account: AccountState | None, sight: Look) -> Iterable[Cause]:
+    """Why entries wait, by what this snapshot read."""
+    if not clock_read:
+        yield Cause.BROKER_UNREACHABLE
+    if account is not None and is_blocked(account):
+        yield Cause.ACCOUNT_BLOCKED
+    yield from sight.causes
 
 
 def lagging(
@@ -212,22 +278,38 @@ def _unconfirmed_usd(ours: Sequence[OrderRecord]) -> Decimal:
     )
 
 
+def _buying_power(account: AccountState | None, ours: Sequence[OrderRecord]) -> float:
+    return nan if account is None else float(account.buying_power) - float(_unconfirmed_usd(ours))
+
+
+def _settled_cash(account: AccountState | None, views: Sequence[SymbolInput]) -> float:
+    if account is None:
+        return nan
+    return float(account.settled_cash) - sum(view.open_entry_usd for view in views)
+
+
 def _symbol_input(
     symbol: str,
     *,
-    qty: Decimal,
-    asset: AssetState,
+    position: PositionState | None,
+    asset: AssetState | None,
     quote: QuoteState | None,
     previous_close: float,
     opened: list[OpenOrder],
     locked: bool,
     sent: SentCount,
+    phase: Phase,
 ) -> SymbolInput:
+    qty = position.qty if position is not None else Decimal(0)
+    if asset is None or not asset.known:
+        # Whether it may be bought is not known; what is held is sold, and its fraction with it.
+        fraction = qty != qty.to_integral_value()
+        asset = AssetState(symbol, phase is not Phase.ENTRIES, fraction, halted=False)
     entries = [order for order in opened if not order.reducing]
     own = [order for order in opened if order.ours]
     sells = [float(order.limit_price) for order in own if order.side == Side.SELL and order.limit_price]
     buys = [float(order.limit_price) for order in own if order.side == Side.BUY and order.limit_price]
-    last = _number(quote.last_trade if quote else None)
+    last = _last_price(quote, position, previous_close)
     return SymbolInput(
         symbol=symbol,
         qty=float(qty),
@@ -255,12 +337,34 @@ def _price(order: OpenOrder, last_trade: float) -> float:
     return float(order.limit_price) if order.limit_price is not None else last_trade
 
 
-def _previous_closes(desk: Desk, session: date, quotes: Mapping[str, QuoteState]) -> dict[str, float]:
-    """Yesterday's raw closes, adjusted for today's split and dividend."""
+def _last_price(quote: QuoteState | None, position: PositionState | None, previous_close: float) -> float:
+    """The last trade; where there is none, the side of the quote that stands alone, the last close, the
+    broker's mark."""
+    if quote is not None and (price := quote.last_trade or quote.bid or quote.ask):
+        return float(price)
+    if previous_close > 0:
+        return previous_close
+    if position is None:
+        return nan
+    return _number(position.current_price or position.last_close)
+
+
+def _previous_closes(
+    desk: Desk, session: date, quotes: Mapping[str, QuoteState], sight: Look, phase: Phase
+) -> dict[str, float]:
+    """Yesterday's raw closes, adjusted for today's split and dividend. Where these cannot be read entries
+    have none; for exits the raw close stands."""
     closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
-    if closes:
-        for action in desk.facts.actions(desk.broker, closes, session):
-            closes[action.symbol] = (closes[action.symbol] - action.cash_usd) / action.split_ratio
+    if not closes:
+        return closes
+    actions = sight.read(Read.CORPORATE_ACTIONS, lambda: desk.facts.actions(desk.broker, closes, session))
+    unread = desk.facts.unread_actions
+    sight.rows(Read.CORPORATE_ACTIONS, Rows.of((), unread))
+    for action in actions or ():
+        closes[action.symbol] = (closes[action.symbol] - action.cash_usd) / action.split_ratio
+    if phase is Phase.ENTRIES:
+        unknown = closes.keys() if actions is None else {row.symbol for row in unread}
+        closes |= dict.fromkeys(closes.keys() & unknown, nan)
     return closes
 
 

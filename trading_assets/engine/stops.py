@@ -8,6 +8,7 @@ from trading_assets.broker.port import QuoteState
 from trading_assets.core.breakers import stop_hit
 from trading_assets.engine.absorb import lock
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import ReconcileReport
 from trading_assets.engine.stop_costs import began_on, stop_costs
 from trading_assets.log import get_logger
@@ -19,13 +20,21 @@ STOP_LOCK = "STOP"
 
 
 def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
-    """Latch new stops, release those of an earlier session that are flat; the symbols still held by one."""
+    """Latch new stops, release those of an earlier session that are flat; the symbols still held by one.
+
+    Without corporate actions the ledger's cost stands as it is; without a quote of its own a position's stop
+    cannot be seen. Both are told, and hold no other symbol back.
+    """
     held = {symbol for symbol, position in report.positions.items() if position.qty > 0}
     today = desk.today()
     traded = {fill.symbol for fill in desk.journal.fills(desk.book, session=today.isoformat())}
     locked = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
     for symbol, record in locked.items():
-        if symbol not in held | traded and desk.sessions.new_york_date(record.at_ns) < today:
+        if (
+            symbol not in traded
+            and report.is_flat(symbol)
+            and desk.sessions.new_york_date(record.at_ns) < today
+        ):
             desk.journal.unlock(
                 desk.book,
                 symbol,
@@ -36,9 +45,10 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
             )
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
-        actions = desk.broker.corporate_actions(candidates, began_on(desk.journal, desk.book), today)
+        sight = Look(desk)
+        actions = sight.corporate_actions(candidates, began_on(desk.journal, desk.book), today)
         costs = stop_costs(desk.journal, desk.book, candidates, actions, today)
-        quotes = desk.broker.quotes(candidates)
+        quotes = sight.quotes(candidates)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
                 quote = quotes[symbol]

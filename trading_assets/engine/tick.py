@@ -29,6 +29,7 @@ from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import see_kill_switch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
+from trading_assets.market.clock import ClockUnread
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import OrderRecord, OutboxRecord, VerdictRecord
@@ -82,12 +83,17 @@ def execute(
     """Run the tick's decisions under the book's lease.
 
     Raises NotThisTick for a session that is not today's or a tick that is still to come or more than
-    one interval ago, LeaseHeld when another process has the book, BrokerError when the broker cannot
-    be read, ClockUnread when it has not even told the time: nothing new is sent then.
+    one interval ago, LeaseHeld when another process has the book, BrokerError when the positions cannot be
+    read, ClockUnread when a venue with a time of its own has not told it: protection has taken place then.
     """
     see_kill_switch(desk)
     desk.begin()
-    refuse_other_times(desk, session, tick_ns)
+    try:
+        refuse_other_times(desk, session, tick_ns)
+    except ClockUnread:
+        with desk.journal.lease(desk.book, holder) as lease:
+            protect(desk, lease, tick_ns=tick_ns, execution_id=execution_id)
+        raise
     with desk.journal.lease(desk.book, holder) as lease:
         protection = protect(desk, lease, tick_ns=tick_ns, execution_id=execution_id)
         signals, vetoed = _signals(desk, session, tick_ns)
@@ -169,10 +175,11 @@ def _passed(signal: SignalInput, outcome: str, newer: SignalInput | None = None)
 def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
     """A live step works on the current session and the tick that is due; anything else is replay's.
 
-    Raises NotThisTick, and ClockUnread where the venue has never told this process what time it is: then
-    nobody knows which tick is due.
+    Raises NotThisTick, and ClockUnread where the venue's time is its own (the embedded exchange's) and it has
+    never told this process what time it is: then nobody knows which tick is due. Elsewhere the machine's
+    clock stands in, and entries wait.
     """
-    now = desk.clock.now_ns()
+    now = desk.clock.now_ns() if desk.settings.virtual_time is not None else desk.now_ns()
     today = desk.sessions.new_york_date(now)
     if today != session:
         raise NotThisTick(
