@@ -4,6 +4,7 @@
 # make conformance  the exchange against Alpaca's own documents and its client for Node
 # make crash  all 2000 cases of a tick killed at every step under every fault, and a day of faults
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
+# make newest  the tests of what is made of Dagster's insides, on its newest patch: before a new upper bound
 # make setup  the environment alone                 make clean  removes it and what a demo left
 # make bench  speed: beside other backtesters, beside plain XGBoost, pandas and polars, and of a whole replay
 
@@ -15,12 +16,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.requirements-installed
 EDITABLE := $(VENV)/.project-installed
+NEWEST := var/newest-dagster
 
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo bench test conformance crash soak check lint clean
+.PHONY: help setup up demo bench test conformance crash soak newest check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -63,6 +65,16 @@ crash: setup
 
 soak: setup
 	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)
+
+# A second environment over the first, in which only Dagster differs.
+newest: setup
+	@rm -rf $(NEWEST) && $(BIN)/python -m venv $(NEWEST)
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$(echo $(NEWEST)/lib/python*/site-packages)/desk.pth
+	@$(NEWEST)/bin/python -m pip install --quiet --no-deps --upgrade --ignore-installed \
+	  "dagster<1.14" "dagster-shared<1.14" "dagster-pipes<1.14" "dagster-graphql<1.14" "dagster-webserver<1.14"
+	@$(NEWEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
+	$(NEWEST)/bin/python -m pytest tests/defs
 
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"

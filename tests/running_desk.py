@@ -131,7 +131,9 @@ class RunningDesk:
             self.process.wait(30)
 
 
-def start(home: Path, *, ports: list[int], alert_urls: str = "", **settings: object) -> RunningDesk:
+def start(
+    home: Path, *, ports: list[int], alert_urls: str = "", project: Path = ROOT, **settings: object
+) -> RunningDesk:
     """Start `up` in `home`, with the committed instance and a tick every half hour."""
     dagster_home = home / "dagster_home"
     if not dagster_home.exists():
@@ -143,7 +145,7 @@ def start(home: Path, *, ports: list[int], alert_urls: str = "", **settings: obj
     path.write_text(yaml.safe_dump({"tick_minutes": 30, "embedded": embedded, **settings}))
     process = subprocess.Popen(
         [sys.executable, "-m", "trading_assets.up", "--config", str(path), "--port", str(ports[0])],
-        cwd=ROOT,
+        cwd=project,
         env=os.environ
         | {
             "DAGSTER_HOME": str(dagster_home),

@@ -21,6 +21,7 @@ from trading_assets.engine import signalling
 from trading_assets.engine.chain import open_session, run_tick
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id
+from trading_assets.engine.tick import PassedOver
 from trading_assets.errors import InvalidInput
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
@@ -35,9 +36,11 @@ class Execution:
     execution_id: str
     verdicts: tuple[VerdictRecord, ...]
     orders: tuple[OrderRecord, ...]
-    outcomes: dict[str, str]  # symbol → ORDERED, REFUSED, BELOW_THRESHOLD, HELD, NO_PRICE, SUPERSEDED
+    outcomes: dict[str, str]
+    """symbol → ORDERED, REFUSED, BELOW_THRESHOLD, HELD, NO_PRICE, INCOMPLETE_BARS, SUPERSEDED"""
     vetoed: tuple[str, ...]  # blocking checks that did not pass: no entry was sent
     problems: tuple[str, ...]  # steps beside the orders that failed, each with its reason
+    passed_over: tuple[PassedOver, ...] = ()  # signals of the tick, from whomever, that were not decided on
 
 
 def execute_trading_signals(
@@ -104,6 +107,7 @@ def execute_trading_signals(
         },
         vetoed=done.vetoed,
         problems=report.problems,
+        passed_over=done.passed_over,
     )
 
 

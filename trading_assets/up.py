@@ -1,8 +1,10 @@
-"""The desk on this machine, `make up`: exchange, webserver and daemon started, waited for, ended together.
+"""The desk on this machine, `make up`: exchange, webserver, daemon and listener, started, kept and ended.
 
 Each part runs in a session of its own, so that a Ctrl-C reaches only this process, which ends the
-parts in order: first what requests and shows runs, then the runs, the exchange last. What the parts do
-is theirs; here is only that all of them are there, or none.
+parts in order: first what requests and shows runs, then the runs, the exchange last. Until all are ready one
+that ends takes the rest with it. From then on it is started again, and people are told; the others go on, the
+watchdog in the listener's process first of all. Without its exchange there is nothing to trade on: then all
+ends. What the parts do is theirs.
 """
 
 from __future__ import annotations
@@ -22,20 +24,24 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from types import FrameType
-from typing import Any
 from urllib.parse import urlsplit
-
-import requests
 
 from trading_assets import config
 from trading_assets.config import Settings
+from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, NoAnswer
+from trading_assets.engine import alerts, sign_of_life
 from trading_assets.engine.agenda import CLOSE_LAG_NS
+from trading_assets.engine.desk import journal_file, known_book
+from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
+from trading_assets.engine.watchdog import NO_BOOK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.store.journal import Journal
+from trading_assets.store.records import OutboxRecord
 
 HOST = "127.0.0.1"
 WEB_PORT = 3000
@@ -46,13 +52,12 @@ READY_SECONDS = 120.0
 END_SECONDS = 4.0
 POLL_SECONDS = 0.25
 
-_READINESS = """{
-  instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime } } }
-  workspaceOrError {
-    ... on Workspace { locationEntries { locationOrLoadError { ... on PythonError { message } } } }
-    ... on PythonError { message }
-  }
-}"""
+DAEMON, WEBSERVER, LISTENER = "dagster-daemon", "dagster-webserver", "trading-assets"
+RESTART_SECONDS = (0.0, 5.0, 15.0, 60.0)  # before a part is started for the 1st, 2nd, … time in a row
+LASTING_SECONDS = 600.0  # a part that has run so long ended for another reason than the time before
+LIFE_SECONDS = 5.0  # between two looks at the watchdog's sign of life
+HUNG_SECONDS = 300.0  # without a heartbeat of any daemon, or an answer of the webserver: it is ended
+HEALTH_SECONDS = 30.0  # between two questions to the webserver
 
 Say = Callable[[str], None]
 
@@ -61,17 +66,155 @@ class PartFailed(TradingAssetsError):
     """A part did not start or did not last; the message shows the end of its log."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """One process with all that it starts: they share its session's process group."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    started_ns: int  # monotonic
+    ends: int = 0  # in a row, without lasting in between
+    again_ns: int | None = None  # monotonic: when it is started again; None: it has not ended
 
     def failure(self) -> PartFailed:
         lines = self.log.read_text(errors="replace").splitlines()[-20:]
         return PartFailed(f"{self.name} ended; the end of {self.log}:\n" + "\n".join(lines))
+
+
+class Parts:
+    """Webserver, daemon and listener: started together, kept running, ended together."""
+
+    def __init__(self, project: Path, settings: Settings, environ: Mapping[str, str], port: int) -> None:
+        self._project, self._settings, self._environ = project, settings, environ
+        self._logs = Path(settings.data_dir) / "logs"
+        self._commands = {
+            WEBSERVER: ["-h", HOST, "-p", str(port), "-w", "workspace.yaml"],
+            DAEMON: ["run", "-w", "workspace.yaml"],
+            LISTENER: ["listen"],
+        }
+        self.all: list[Part] = []
+
+    def __enter__(self) -> Parts:
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._open_instance()
+        try:
+            for name in self._commands:
+                self.all.append(self._started(name))
+        except BaseException:
+            _end(self.all)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _end(self.all)
+
+    def refuse_ended(self) -> None:
+        """Raises PartFailed where one has ended."""
+        for part in self.all:
+            if part.process.poll() is not None:
+                raise part.failure()
+
+    def keep(self, say: Say) -> None:
+        """Start again what has ended, after a pause that grows; what has happened is said and alerted."""
+        for part in self.all:
+            now = monotonic_ns()
+            if part.again_ns is None and part.process.poll() is not None:
+                lasted = now - part.started_ns >= LASTING_SECONDS * 1e9
+                part.ends = 1 if lasted else part.ends + 1
+                pause = RESTART_SECONDS[min(part.ends, len(RESTART_SECONDS)) - 1]
+                part.again_ns = now + int(pause * 1e9)
+                when = f"in {pause:.0f} s" if pause else "now"
+                self._tell(say, part, f"exit status {part.process.returncode}; started again {when}")
+            if part.again_ns is not None and now >= part.again_ns:
+                try:
+                    self._restart(part, say)
+                except OSError as error:  # no memory, no room: the others go on
+                    part.again_ns = now + int(RESTART_SECONDS[-1] * 1e9)
+                    say(f"{_SPOKEN[part.name]} cannot be started, tried again in a minute: {error}")
+
+    def end(self, name: str) -> None:
+        """Kill a part that hangs; `keep` starts it again."""
+        (part,) = [part for part in self.all if part.name == name]
+        with suppress(ProcessLookupError):
+            os.killpg(part.process.pid, signal.SIGKILL)
+        part.process.wait()
+
+    def pid(self, name: str) -> int:
+        return next(part.process.pid for part in self.all if part.name == name)
+
+    def _restart(self, part: Part, say: Say) -> None:
+        _end([part])  # its code server, and runs that were on: the next protection takes up what they began
+        if part.name == DAEMON:
+            try:
+                self._open_instance()
+            except PartFailed as error:
+                say(str(error))
+        fresh = self._started(part.name)
+        part.process, part.started_ns, part.again_ns = fresh.process, fresh.started_ns, None
+
+    def _started(self, name: str) -> Part:
+        log = self._logs / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).parent / name), *self._commands[name]],
+                cwd=self._project,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Part(name, process, log, monotonic_ns())
+
+    def _tell(self, say: Say, part: Part, what: str) -> None:
+        """On the terminal, and into the outbox where the journal takes it."""
+        meanwhile = (
+            "Without it nothing watches over Dagster; its daemon goes on protecting."
+            if part.name == LISTENER
+            else "The watchdog goes on protecting."
+        )
+        title = f"{_SPOKEN[part.name]} ended"
+        say(f"{title}: {what}. {meanwhile} Its log: {part.log}")
+        now = system_now_ns()
+        try:
+            with Journal.open(journal_file(self._settings)) as journal:
+                book = known_book(self._settings, journal) or NO_BOOK
+                alert = OutboxRecord(
+                    f"{book}:ended:{part.name}:{now}",
+                    book,
+                    now,
+                    "ERROR",
+                    title,
+                    f"{what}. {meanwhile} Its log: {part.log}",
+                )
+                alerts.enqueue(journal, alert, subject=f"ended:{part.name}", now_ns=now)
+        except Exception as error:  # noqa: BLE001 - said; an alert that is not kept must not end the desk
+            say(f"no alert of it is kept: {error}")
+
+    def _open_instance(self) -> None:
+        """Have the instance's tables made, and what a crash left of runs ended, before its parts start."""
+        log = self._logs / "dagster-instance.log"
+        with log.open("ab") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "trading_assets.defs.opening"],
+                cwd=self._project,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            home = self._environ["DAGSTER_HOME"]
+            raise PartFailed(f"the Dagster instance at {home} cannot be opened; see {log}")
+
+
+_SPOKEN = {
+    WEBSERVER: "Dagster's webserver",
+    DAEMON: "Dagster's daemon",
+    LISTENER: "The listener with the watchdog",
+}
 
 
 def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) -> None:
@@ -93,15 +236,19 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
         if settings.venue == "embedded":
             exchange = parts.enter_context(_exchange(settings, environ[CONTROL_TOKEN_VARIABLE], first))
             say(f"exchange   {exchange.url}  (control plane {exchange.control_url})")
-        dagster = parts.enter_context(_dagster(project, Path(settings.data_dir) / "logs", environ, port))
         url = f"http://{HOST}:{port}"
+        dagster = parts.enter_context(Parts(project, settings, environ | {URL_VARIABLE: url}, port))
         try:
-            _wait_until_ready(url, began, dagster, exchange, stop)
+            with closing(DagsterHealth(url)) as health:
+                _wait_until_ready(health, began, dagster, exchange, stop)
             if not stop.is_set():
                 say(f"Dagster    {url}  (webserver; the daemon is running)")
                 say("Ready. Turn the schedule trading_hours on to arm trading; Ctrl-C ends all of it.")
+            guard = _Guard(dagster, settings, url, stop, say)
             while not stop.wait(POLL_SECONDS):
-                _refuse_ended(dagster, exchange)
+                _refuse_ended(exchange)
+                dagster.keep(say)
+                guard.look()
         finally:
             say("ending …")
     say("ended: no process is left, the ports are free")
@@ -191,52 +338,6 @@ def let_time_run(keeper: Keeper, sessions: Sessions) -> None:
     keeper.run(1.0)
 
 
-@contextmanager
-def _dagster(project: Path, logs: Path, environ: Mapping[str, str], port: int) -> Iterator[list[Part]]:
-    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    commands = {
-        "dagster-webserver": ["-h", HOST, "-p", str(port), "-w", "workspace.yaml"],
-        "dagster-daemon": ["run", "-w", "workspace.yaml"],
-        "trading-assets": ["listen"],
-    }
-    _open_instance(project, logs, environ)
-    started: list[Part] = []
-    try:
-        for name, arguments in commands.items():
-            log = logs / f"{name}.log"
-            with log.open("ab") as output:
-                process = subprocess.Popen(
-                    [str(Path(sys.executable).parent / name), *arguments],
-                    cwd=project,
-                    env=environ,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            started.append(Part(name, process, log))
-        yield started
-    finally:
-        _end(started)
-
-
-def _open_instance(project: Path, logs: Path, environ: Mapping[str, str]) -> None:
-    """Have the instance's tables made, and what a crash left of runs ended, before its parts start."""
-    log = logs / "dagster-instance.log"
-    with log.open("ab") as output:
-        done = subprocess.run(
-            [sys.executable, "-m", "trading_assets.defs.opening"],
-            cwd=project,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        raise PartFailed(f"the Dagster instance at {environ['DAGSTER_HOME']} cannot be opened; see {log}")
-
-
 def _end(parts: list[Part]) -> None:
     """Every process of every part: asked, waited for, killed."""
     for part in parts:
@@ -269,46 +370,84 @@ def _wait(done: Callable[[], bool], seconds: float = END_SECONDS) -> None:
 
 
 def _wait_until_ready(
-    url: str, began: float, parts: list[Part], exchange: ExchangeProcess | None, stop: threading.Event
+    health: DagsterHealth, began: float, parts: Parts, exchange: ExchangeProcess | None, stop: threading.Event
 ) -> None:
     """Until the webserver answers, the definitions are loaded and every daemon has given a sign of life."""
     until_ns = monotonic_ns() + int(READY_SECONDS * 1e9)
     missing = "an answer of the webserver"
-    with requests.Session() as session:
-        session.trust_env = False
-        while not stop.wait(POLL_SECONDS):
-            _refuse_ended(parts, exchange)
-            with suppress(requests.RequestException):
-                answer = session.post(f"{url}/graphql", json={"query": _READINESS}, timeout=30)
-                missing = _missing(answer.json()["data"], began)
-                if not missing:
-                    return
-            if monotonic_ns() > until_ns:
-                logs = ", ".join(str(part.log) for part in parts)
-                raise PartFailed(f"not ready after {READY_SECONDS:.0f} s: {missing} is missing; see {logs}")
+    while not stop.wait(POLL_SECONDS):
+        parts.refuse_ended()
+        _refuse_ended(exchange)
+        with suppress(NoAnswer):
+            missing = _missing(health.ask(), began)
+            if not missing:
+                return
+        if monotonic_ns() > until_ns:
+            logs = ", ".join(str(part.log) for part in parts.all)
+            raise PartFailed(f"not ready after {READY_SECONDS:.0f} s: {missing} is missing; see {logs}")
 
 
-def _missing(answer: Mapping[str, Any], began: float) -> str:
+def _missing(health: Health, began: float) -> str:
     """What is not there yet, empty when all is. Raises PartFailed where the definitions do not load."""
-    workspace = answer["workspaceOrError"]
-    locations = [entry["locationOrLoadError"] for entry in workspace.get("locationEntries", [])]
-    for found in (workspace, *filter(None, locations)):
-        if "message" in found:
-            raise PartFailed(f"the definitions do not load: {found['message']}")
-    if not locations or None in locations:
+    for error in (health.error, *(location.error for location in health.locations)):
+        if error:
+            raise PartFailed(f"the definitions do not load: {error}")
+    if not health.locations or not all(location.loaded for location in health.locations):
         return "the code location"
-    silent = [
-        status["daemonType"]
-        for status in answer["instance"]["daemonHealth"]["allDaemonStatuses"]
-        if status["required"] and not (status["healthy"] and (status["lastHeartbeatTime"] or 0.0) >= began)
-    ]
+    silent = [daemon for daemon, last_s in health.heartbeats.items() if last_s < began]
     return f"a sign of life of the daemon {', '.join(silent)}" if silent else ""
 
 
-def _refuse_ended(parts: list[Part], exchange: ExchangeProcess | None) -> None:
-    for part in parts:
-        if part.process.poll() is not None:
-            raise part.failure()
+class _Guard:
+    """Looks whether a part that is there hangs, says so, and ends it; `Parts.keep` starts it again.
+
+    The webserver is asked in a thread of its own: an answer that is late delays no Ctrl-C.
+    """
+
+    def __init__(self, parts: Parts, settings: Settings, url: str, stop: threading.Event, say: Say) -> None:
+        self._parts, self._settings, self._url, self._stop, self._say = parts, settings, url, stop, say
+        self._looked_ns = monotonic_ns()
+        self._answered_ns = monotonic_ns()
+        self._sign_ns: int | None = None  # the watchdog's last sign of life, and since when it is the last:
+        self._signed_ns = monotonic_ns()  # by our own time, which stands while the machine sleeps
+        self._beaten: float = 0.0  # the daemon's last heartbeat
+        self._beaten_ns = monotonic_ns()
+        self._asking = threading.Thread(target=self._ask, name="asks Dagster", daemon=True)
+        self._asking.start()
+
+    def look(self) -> None:
+        now = monotonic_ns()
+        if now - self._looked_ns < LIFE_SECONDS * 1e9:
+            return
+        self._looked_ns = now
+        seen = sign_of_life.seen(self._settings)
+        if seen.pid != self._parts.pid(LISTENER) or seen.at_ns != self._sign_ns:
+            self._sign_ns, self._signed_ns = seen.at_ns, now
+        elif now - self._signed_ns > SILENT_AFTER_SECONDS * 1e9:
+            self._signed_ns = now
+            self._end(LISTENER, f"the watchdog has given no sign of life for {SILENT_AFTER_SECONDS:.0f} s")
+        if now - self._answered_ns > HUNG_SECONDS * 1e9:
+            self._answered_ns = now
+            self._end(WEBSERVER, f"no answer for {HUNG_SECONDS:.0f} s")
+        elif now - self._beaten_ns > HUNG_SECONDS * 1e9:
+            self._beaten_ns = now
+            self._end(DAEMON, f"no heartbeat for {HUNG_SECONDS:.0f} s")
+
+    def _end(self, name: str, why: str) -> None:
+        self._say(f"{_SPOKEN[name]} hangs: {why}; it is ended")
+        self._parts.end(name)
+
+    def _ask(self) -> None:
+        with closing(DagsterHealth(self._url)) as health:
+            while not self._stop.wait(HEALTH_SECONDS):
+                with suppress(NoAnswer):  # `look` counts for how long
+                    beaten = max(health.ask().heartbeats.values(), default=0.0)
+                    self._answered_ns = monotonic_ns()
+                    if beaten != self._beaten:
+                        self._beaten, self._beaten_ns = beaten, monotonic_ns()
+
+
+def _refuse_ended(exchange: ExchangeProcess | None) -> None:
     if exchange is not None and not exchange.is_running:
         raise PartFailed("the exchange ended; its log is exchange.log in its state directory")
 

@@ -65,7 +65,13 @@ def columns(work: Work) -> tuple[Day, Schedule, np.ndarray, Terms]:
     first = np.arange(symbols + 1) * bars
     return (
         Day(day, first, minutes),
-        Schedule(at_ns, np.arange(ticks), np.arange(ticks + 1) * symbols),
+        Schedule(
+            at_ns,
+            np.arange(ticks),
+            np.arange(ticks + 1) * symbols,
+            np.zeros((0, symbols), np.bool_),
+            np.zeros(ticks, np.bool_),
+        ),
         signals,
         terms,
     )

@@ -29,6 +29,7 @@ from trading_assets.definitions import build_definitions
 from trading_assets.defs import jobs_day
 from trading_assets.defs.compute_log import FORKED
 from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import Desk
@@ -100,6 +101,7 @@ class Year:
         """Really run a session: premarket, its ticks, a protection; what is written later is as these are."""
         ticks = self.ticks(session)
         key = session.isoformat()
+        come_to(self.instance, key)
         self._run("premarket", session, self.sessions.open_ns(session) - PREMARKET_NS)
         for number, tick_ns in enumerate(ticks):
             self._go_to(tick_ns)
@@ -117,6 +119,7 @@ class Year:
 
     def write(self, session: date) -> None:
         """Store a session's runs as the session really run last had them."""
+        come_to(self.instance, session.isoformat())
         premarket_ns = self.sessions.open_ns(session) - PREMARKET_NS
         self.recorded["premarket"].write_again(self.instance, session, premarket_ns)
         for number, tick_ns in enumerate(self.ticks(session)):

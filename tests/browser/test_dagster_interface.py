@@ -35,12 +35,16 @@ GROUPS = {
     "training": ["training_bars", "training_features", "model"],
 }
 RANGE = [day.isoformat() for day in Sessions().between(date(2012, 1, 3), date(2012, 3, 30))]
+TRADED = [day.isoformat() for day in Sessions().between(date(2012, 7, 16), FIRST_SESSION)]
 LARGEST_PICTURE = 250_000
 
 _BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 _BACKFILL_STATE = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
   ... on PartitionBackfill { status numPartitions runs(limit: 10) { runId status } } } }"""
+_ADD = """mutation($repository: RepositorySelector!, $key: String!) { addDynamicPartition(
+  repositorySelector: $repository, partitionsDefName: "live_sessions", partitionKey: $key) { __typename
+  ... on PythonError { message } } }"""
 _RUN = """query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value }
   eventConnection { events { ... on ExecutionStepFailureEvent { stepKey error { message } } } } } } }"""
 _SENSOR = """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
@@ -76,8 +80,11 @@ def backfills(desk: RunningDesk) -> dict[str, str]:
     rows = [f"{symbol},1,{day}" for day in RANGE[::5] for symbol in ("AAPL", "GOOG", "IBM", "MSFT")]
     signals.write_text("\n".join(["symbol,value,session", *rows]))
     config = {"name": "quarter", "source": "external", "signals_path": str(signals)}
+    for day in TRADED:
+        added = desk.graphql(_ADD, repository=REPOSITORY, key=day)["addDynamicPartition"]
+        assert added["__typename"] in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"), added
     return {
-        "live": backfill(desk, [[name] for name in GROUPS["desk"]], [DAY_BEFORE, SESSION]),
+        "live": backfill(desk, [[name] for name in GROUPS["desk"]], TRADED),
         "replay": backfill(
             desk, [["replay", "replay"]], RANGE, {"ops": {"replay__replay": {"config": config}}}
         ),
@@ -231,11 +238,13 @@ def test_a_backfill_of_live_assets_fails_and_nothing_reaches_the_broker(
     def runs() -> list[dict[str, str]]:
         return list(backfill_state(desk, backfills["live"])["runs"])
 
-    desk.wait("its runs", lambda: [run["status"] for run in runs()] == ["FAILURE", "FAILURE"])
-    for run in runs():
-        failures = ended_run(desk, run["runId"]).failures
-        assert list(failures) == ["bars"]
-        assert "a backfill or a range of partitions cannot reach a broker" in failures["bars"]
+    assert len(TRADED) == 41
+    assert TRADED[-2:] == [DAY_BEFORE, SESSION]
+    desk.wait("its run", lambda: [run["status"] for run in runs()] == ["FAILURE"])
+    (run,) = runs()
+    failures = ended_run(desk, run["runId"]).failures
+    assert list(failures) == ["bars"]
+    assert "a backfill or a range of partitions cannot reach a broker" in failures["bars"]
     assert at_the_broker(desk) == []
     with Journal.open(desk.data_dir / "journal.sqlite") as journal:
         assert not journal.orders(BOOK)
@@ -301,13 +310,8 @@ def test_a_tick_launched_by_clicking_is_seen_to_succeed(
     with desk.keeper() as keeper:
         keeper.move_to(TICKS[1])
     page.resize(1400, 900)
-    page.open(f"{desk.url}/runs")
-    page.click("Jobs")
-    page.click("trading_tick")
+    page.open(f"{desk.url}/locations/trading_assets/jobs/trading_tick?partition={SESSION}")
     page.click("Materialize all…", "button")
-    page.click("Show all partitions")
-    page.click("ex: 2000-03-01", "input", whole=False)
-    page.write(SESSION)
     page.sees("1 partition", "Launch 1 run")
     take(page, pictures / "launch.png")
     page.click("Launch 1 run", "button")

@@ -51,7 +51,7 @@ def command(
 
     named = {} if config is None else {"TRADING_ASSETS_CONFIG": str(config)}
     ended = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*COMMAND, *(text if isinstance(text, bytes) else str(text) for text in arguments)],
         env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **named, **(environ or {})},
         capture_output=True,
         text=True,

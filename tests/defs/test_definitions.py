@@ -11,9 +11,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.dagster_run import DagsterRun
 
 from trading_assets.definitions import defs
 from trading_assets.defs import assets_desk
+from trading_assets.defs.jobs import JOBS
+from trading_assets.defs.jobs_day import DAY_JOBS
+from trading_assets.defs.jobs_operator import OPERATOR_JOBS
+from trading_assets.defs.run_queue import tags_of
+from trading_assets.defs.schedules import SCHEDULES
+from trading_assets.defs.sensors import SENSORS
+from trading_assets.defs.sensors_alerts import ALERT_SENSORS
 from trading_assets.engine.checks import BLOCKING, CHECKS
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +77,55 @@ def test_a_tick_runs_the_chain_in_one_process_in_the_live_lane() -> None:
     assert job.asset_layer.executable_asset_keys == set(LIVE)
     assert job.executor_def.name == "in_process"
     assert job.tags["trading_assets/lane"] == "live"
+
+
+def test_whatever_protects_is_behind_no_tick_and_first_off_the_queue() -> None:
+    jobs = {name: defs.resolve_job_def(name) for name in ("reconcile", "flatten", "kill", "trading_tick")}
+    lanes = {name: job.tags["trading_assets/lane"] for name, job in jobs.items()}
+    assert len(set(lanes.values())) == len(lanes)
+    priority = {name: int(job.tags["dagster/priority"]) for name, job in jobs.items()}
+    assert priority["kill"] > priority["flatten"] > priority["reconcile"] > priority["trading_tick"] > 0
+    pools = {name: set().union(*(node.definition.pools for node in job.nodes)) for name, job in jobs.items()}
+    assert {name for name, found in pools.items() if found} == {"trading_tick"}
+
+
+@pytest.mark.parametrize("job", [*JOBS, *DAY_JOBS, *OPERATOR_JOBS], ids=lambda job: job.name)
+def test_every_run_has_a_maximum_time(job: dg.JobDefinition) -> None:
+    tags = defs.resolve_job_def(job.name).tags
+    assert 0 < int(tags["dagster/max_runtime"]) <= 24 * 3600
+    if job.name in ("trading_tick", "reconcile", "kill"):
+        assert tags["dagster/max_runtime"] == "120"
+
+
+def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
+    settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    for kind, count in (("sensors", len([*SENSORS, *ALERT_SENSORS])), ("schedules", len(SCHEDULES))):
+        assert settings[kind]["use_threads"] is True
+        assert settings[kind]["num_workers"] >= count
+
+
+@pytest.mark.parametrize(
+    ("tags", "selected", "given"),
+    [
+        ({}, ["bars"], {"trading_assets/lane": "live", "dagster/max_runtime": "120"}),
+        (
+            {"dagster/max_runtime": "9"},
+            ["fills"],
+            {"trading_assets/lane": "live", "dagster/max_runtime": "9"},
+        ),
+        ({"dagster/backfill": "abc"}, ["bars", "fills"], {"dagster/max_runtime": "120"}),
+        ({"trading_assets/lane": "live"}, ["bars"], {}),
+        ({}, ["model"], {}),
+        ({}, [], {}),
+    ],
+)
+def test_a_run_of_live_assets_without_a_job_gets_a_ticks_lane_and_time_and_a_backfills_no_lane(
+    tags: dict[str, str], selected: list[str], given: dict[str, str]
+) -> None:
+    run = DagsterRun(
+        job_name="__ASSET_JOB", tags=tags, asset_selection=frozenset(map(dg.AssetKey, selected)) or None
+    )
+    assert tags_of(run) == given
 
 
 def test_no_job_that_sends_orders_is_retried() -> None:

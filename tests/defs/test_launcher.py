@@ -24,20 +24,23 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.monitoring import execute_run_monitoring_iteration
 
-from trading_assets.defs.launcher import ForkingRunLauncher, RunNotBegun, worker_of
+from trading_assets.defs import launcher
+from trading_assets.defs.launcher import ForkingRunLauncher, ForkserverHangs, RunNotBegun, worker_of
+from trading_assets.store.journal import Journal
+from trading_assets.store.leases import LeaseHeld
 
 COMMITTED = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"
 CONFIG = """
 telemetry: {enabled: false}
 run_monitoring: {enabled: true}
 event_log_storage:
-  module: trading_assets.defs.event_log
-  class: PooledSqliteEventLogStorage
+  module: trading_assets.defs.fallback
+  class: EventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
-run_launcher: {module: trading_assets.defs.launcher, class: ForkingRunLauncher}
+run_launcher: {module: trading_assets.defs.fallback, class: RunLauncher}
 compute_logs:  # the stock one leaves its processes where a run is killed
-  module: trading_assets.defs.compute_log
-  class: FileComputeLogManager
+  module: trading_assets.defs.fallback
+  class: ComputeLogManager
   config: {dagster_home: {env: DAGSTER_HOME}}
 """
 SOURCE = """
@@ -55,6 +58,17 @@ def wait():
     while not Path(__file__).with_name("released").exists() and time.monotonic() < until:
         time.sleep(0.02)
 
+@dg.op
+def hold():
+    from trading_assets.store.journal import Journal
+    with Journal.open(Path(__file__).with_name("journal.sqlite")) as journal, journal.lease("book", "a tick"):
+        Path(__file__).with_name("held").touch()
+        time.sleep(60)
+
+@dg.job(executor_def=dg.in_process_executor)
+def holding():
+    hold()
+
 @dg.job(executor_def=dg.in_process_executor)
 def looking():
     look()
@@ -63,7 +77,7 @@ def looking():
 def waiting():
     wait()
 
-defs = dg.Definitions(jobs=[looking, waiting])
+defs = dg.Definitions(jobs=[looking, waiting, holding])
 """
 
 
@@ -84,14 +98,14 @@ class Ground:
         pointer = ModuleCodePointer("desk_under_test.definitions", "defs", str(self.source.parents[1]))
         return ReconstructableRepository(pointer).get_reconstructable_job(name)
 
-    def create(self, job: str) -> dg.DagsterRun:
+    def create(self, job: str, **tags: str) -> dg.DagsterRun:
         found = self.job(job)
         return self.instance.create_run_for_job(
-            found.get_definition(), job_code_origin=found.get_python_origin()
+            found.get_definition(), job_code_origin=found.get_python_origin(), tags=tags
         )
 
-    def launch(self, job: str) -> str:
-        run = self.create(job)
+    def launch(self, job: str, **tags: str) -> str:
+        run = self.create(job, **tags)
         self.launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
         return run.run_id
 
@@ -103,9 +117,9 @@ class Ground:
     def wait(self, run_id: str, status: dg.DagsterRunStatus) -> None:
         within(20, lambda: self.status(run_id) is status, f"{run_id} is {self.status(run_id)}")
 
-    def begun(self) -> tuple[str, psutil.Process]:
+    def begun(self, job: str = "waiting", **tags: str) -> tuple[str, psutil.Process]:
         """A run that waits, and its process."""
-        run_id = self.launch("waiting")
+        run_id = self.launch(job, **tags)
         self.wait(run_id, dg.DagsterRunStatus.STARTED)
         return run_id, process_of(self.instance, run_id)
 
@@ -263,6 +277,100 @@ def test_a_run_that_no_launcher_launched_is_failed_too_when_it_was_killed(ground
         os.kill(process.pid, signal.SIGKILL)
     ground.monitor()
     assert ground.status(run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def stopped(ground: Ground, max_seconds: str) -> tuple[str, psutil.Process]:
+    """A run that holds a book's lease and hears no signal but SIGKILL."""
+    held = ground.source.with_name("held")
+    held.unlink(missing_ok=True)
+    run_id, process = ground.begun("holding", **{"dagster/max_runtime": max_seconds})
+    within(20, held.exists, "it holds the lease")
+    process.suspend()
+    return run_id, process
+
+
+def take_the_lease(ground: Ground) -> None:
+    """What the next protection does first. Raises LeaseHeld."""
+    with Journal.open(ground.source.with_name("journal.sqlite")) as journal, journal.lease("book", "next"):
+        pass
+
+
+def test_a_stopped_run_over_its_time_is_ended_for_certain_and_its_lease_with_it(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "KILLED_AFTER_SECONDS", 1.0)
+    run_id, process = stopped(ground, "1")
+    with pytest.raises(LeaseHeld):
+        take_the_lease(ground)
+    within(20, lambda: ground.monitor() or ground.status(run_id) is dg.DagsterRunStatus.FAILURE, "its time")
+    within(20, lambda: has_ended(process), "it was killed")
+    take_the_lease(ground)
+
+
+def test_a_stopped_run_that_a_person_ends_is_killed_and_cancelled(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "KILLED_AFTER_SECONDS", 1.0)
+    run_id, process = stopped(ground, "600")
+    assert ground.launcher.terminate(run_id)
+    ground.wait(run_id, dg.DagsterRunStatus.CANCELED)
+    assert has_ended(process)
+    take_the_lease(ground)
+
+
+def test_a_run_that_ends_when_it_is_interrupted_is_not_killed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    real = os.kill
+    monkeypatch.setattr(
+        launcher.os, "kill", lambda pid, number: (killed.append(number), real(pid, number))[1]
+    )
+    monkeypatch.setattr(launcher, "KILLED_AFTER_SECONDS", 20.0)
+    run_id, process = ground.begun()
+    assert ground.launcher.terminate(run_id)
+    ground.wait(run_id, dg.DagsterRunStatus.CANCELED)
+    within(20, lambda: has_ended(process), "it ends by itself")
+    assert killed == [signal.SIGINT]
+
+
+def test_without_a_daemon_the_forkserver_kills_what_is_over_its_time(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "KILLED_BY_THE_FORKSERVER_AFTER", 2.0)
+    _, process = stopped(ground, "1")
+    unlimited, waits = ground.begun(**{"dagster/max_runtime": "0"})
+    within(20, lambda: has_ended(process), "it was killed")
+    take_the_lease(ground)
+    assert not has_ended(waits)
+    ground.release()
+    ground.wait(unlimited, dg.DagsterRunStatus.SUCCESS)
+
+
+def test_a_forkserver_whose_launcher_is_gone_kills_what_is_over_its_time(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "KILLED_BY_THE_FORKSERVER_AFTER", 2.0)
+    _, process = stopped(ground, "1")
+    ground.launcher.dispose()
+    within(20, lambda: has_ended(process), "it was killed")
+
+
+def test_a_forkserver_that_hangs_is_given_up_and_the_next_run_starts_another(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "ANSWER_SECONDS", 1.0)
+    on, process = ground.begun()
+    parent = process.parent()
+    assert parent is not None
+    parent.suspend()
+    with pytest.raises(ForkserverHangs, match="no sign of life"):
+        ground.launch("looking")
+    within(10, lambda: has_ended(parent), "it was killed")
+    monkeypatch.undo()
+    ground.wait(ground.launch("looking"), dg.DagsterRunStatus.SUCCESS)
+    ground.release()
+    ground.wait(on, dg.DagsterRunStatus.SUCCESS)
 
 
 def test_one_line_less_is_the_stock_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,12 +17,15 @@ from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.resources import RANGE_TAGS, ConfigurationResource, DeskResource
+from trading_assets.defs.lanes import RANGE_TAGS
+from trading_assets.defs.partitions import come_to
+from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.checks import CHECKS
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.bar_history import StoredBar
+from trading_assets.store.journal import Journal
 
 pytestmark = pytest.mark.slow  # the tests build on each other: the venue's clock only moves forward
 SESSION = date(2012, 7, 3)  # a half day: it closes at 13:00
@@ -68,6 +71,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
         with dg.DagsterInstance.get() as instance:
+            for session in ("2012-07-02", "2012-07-05", KEY):
+                come_to(instance, session)
             yield Live(floor, definitions, instance)
 
 
@@ -143,7 +148,10 @@ def test_the_metadata_shows_verdicts_and_an_equity_curve(live: Live) -> None:
 @pytest.mark.parametrize("tag", RANGE_TAGS)
 def test_a_run_of_a_backfill_or_a_range_is_refused_before_anything_is_opened(live: Live, tag: str) -> None:
     before = journal_size(live)
-    result = live.run(tags={tag: KEY})
+    ends = [
+        edge for edge in RANGE_TAGS if "range" in edge
+    ]  # Dagster takes both, and no partition beside them
+    result = live.run(None, tags=dict.fromkeys(ends, KEY)) if tag in ends else live.run(tags={tag: KEY})
     assert not result.success
     assert materialized(result) == []
     assert "a backfill or a range of partitions cannot reach a broker" in failure_of(result, "bars")
@@ -233,6 +241,26 @@ def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_prot
 def test_reconcile_protects_without_bars_features_or_history(live: Live) -> None:
     result = live.run(None, job="reconcile")
     assert result.success
+
+
+def test_a_mistyped_configuration_ends_ticks_and_not_protection(live: Live) -> None:
+    path = live.floor.config_path
+    good = path.read_text()
+    assert live.run(None, job="reconcile").success
+    with live.floor.open_desk() as desk:
+        book, before = desk.book, desk.journal.mark(desk.book, "protected_ns")
+        journal_path = Path(desk.settings.data_dir) / "journal.sqlite"
+    path.write_text(good + "mod: live\n")
+    try:
+        assert live.run(None, job="reconcile").success
+        tick = live.run(tags=tick_tags(live.floor.sessions.ticks(SESSION, 30)[3]))
+        assert "unknown key `mod`" in failure_of(tick, "bars")
+    finally:
+        path.write_text(good)
+    with Journal.open(journal_path) as journal:
+        assert int(journal.mark(book, "protected_ns") or 0) > int(before or 0)
+        (told,) = [alert for alert in journal.pending_alerts() if "configuration" in alert.title]
+        assert "unknown key `mod`" in told.body
 
 
 def test_a_missed_tick_is_refused(live: Live) -> None:

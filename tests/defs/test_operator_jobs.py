@@ -13,6 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.events import StepMaterializationData
+from dagster._core.test_utils import create_run_for_test
 from trading_floor import TradingFloor, trading_floor
 
 from trading_assets import config
@@ -22,10 +24,11 @@ from trading_assets.definitions import build_definitions, defs
 from trading_assets.defs import assets_desk, jobs_day
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
-from trading_assets.engine.day import is_put_away
+from trading_assets.defs.partitions import come_to
+from trading_assets.defs.resources import PARTITION_TAG, ConfigurationResource, DeskResource
 from trading_assets.engine.desk import Desk, journal_file, known_book
 from trading_assets.engine.halts import in_force
+from trading_assets.engine.put_away import is_put_away
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
 from trading_assets.market.sessions import MINUTE_NS
@@ -76,6 +79,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
         with dg.DagsterInstance.get() as instance:
+            come_to(instance, KEY)
             yield Live(floor, definitions, instance)
 
 
@@ -273,7 +277,7 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
         orders.asset_materialization.metadata["verdicts"].value == 4.0
     )  # two entries, a flatten's two tries
     with live.floor.open_desk() as desk:
-        assert is_put_away(desk, KEY)
+        assert is_put_away(desk.journal, desk.book, KEY)
         assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None
         copy = History(Path(desk.settings.data_dir) / "history-snapshot.duckdb")
         closing = "SELECT count(*) AS n FROM equity WHERE tick_ns = ?"
@@ -288,6 +292,46 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     assert live.instance.get_runs(tick_runs) == []
     for key in chain:
         assert live.instance.get_materialized_partitions(key) == {KEY}
+
+
+def ticked(live: Live, session: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """A tick run of some session that ended so."""
+    return create_run_for_test(
+        live.instance, job_name="trading_tick", status=status, tags={PARTITION_TAG: session}
+    )
+
+
+@pytest.mark.slow
+def test_failed_and_cancelled_runs_are_deleted_too_after_longer_and_no_session_keeps_any(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2012-06-29 was another book's, and put away by none: its partition stays all the same."""
+    other = "2012-06-29"
+    run = ticked(live, other, dg.DagsterRunStatus.SUCCESS)
+    live.instance.report_dagster_event(
+        dg.DagsterEvent(
+            "ASSET_MATERIALIZATION",
+            "trading_tick",
+            event_specific_data=StepMaterializationData(dg.AssetMaterialization("bars", partition=other)),
+        ),
+        run.run_id,
+    )
+    for status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
+        ticked(live, other, status)
+        create_run_for_test(live.instance, job_name="reconcile", status=status)
+    bars = dg.AssetKey("bars")
+    assert live.instance.get_materialized_partitions(bars) >= {other}
+    gone = []
+    for days in (6, 8, 31):
+        later = datetime.now(UTC) + timedelta(days=days)
+        monkeypatch.setattr(jobs_day, "system_now_ns", lambda at=later: int(at.timestamp()) * 10**9)
+        result = live.run("end_of_day")
+        assert result.success, failure_of(result)
+        left = {(run.job_name, run.status.value) for run in live.instance.get_runs()}
+        gone.append([name for name in ("trading_tick", "reconcile") if (name, "FAILURE") not in left])
+        assert (("trading_tick", "SUCCESS") in left) == (days < 7)
+    assert gone == [[], ["reconcile"], ["trading_tick", "reconcile"]]
+    assert live.instance.get_materialized_partitions(bars) >= {other}
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
-"""Session partitions against the calendar, at chosen moments of 2012."""
+"""The replay's session partitions against the calendar, at chosen moments of 2012; the live assets', as
+sessions come."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ import pytest
 from dagster import PartitionsDefinition
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-from trading_assets.defs.partitions import FIRST_SESSION, SESSIONS, session_partitions
+from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.lanes import LIVE_ASSETS
+from trading_assets.defs.partitions import FIRST_SESSION, LIVE_SESSIONS, SESSIONS, come_to, session_partitions
 from trading_assets.defs.resources import current_session
 from trading_assets.market.sessions import Sessions
 
@@ -85,3 +88,45 @@ def test_known_closures_of_the_future_have_no_partition() -> None:
 
 def test_the_first_partition_is_the_first_bundled_session() -> None:
     assert SESSIONS.get_first_partition_key() == FIRST_SESSION.isoformat()
+
+
+def live_keys(instance: dg.DagsterInstance) -> list[str]:
+    return list(LIVE_SESSIONS.get_partition_keys(dynamic_partitions_store=instance))
+
+
+def test_the_last_live_partition_is_the_session_that_was_come_to_last() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for session in ("2012-07-03", "2012-07-03", "2012-07-05", "2012-07-05"):
+            come_to(instance, session)
+        assert live_keys(instance) == ["2012-07-03", "2012-07-05"]
+        come_to(instance, "2012-07-03")  # an exchange that was begun anew
+        assert live_keys(instance) == ["2012-07-05", "2012-07-03"]
+
+
+def test_what_was_materialized_before_there_were_live_partitions_keeps_its_status() -> None:
+    @dg.asset(name="bars", partitions_def=SESSIONS)
+    def before() -> None:
+        pass
+
+    @dg.asset(name="bars", partitions_def=LIVE_SESSIONS)
+    def now() -> None:
+        pass
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for session in ("2012-07-05", "2012-07-02", "2012-07-03"):
+            dg.materialize([before], instance=instance, partition_key=session)
+        come_to(instance, "2012-07-06")
+        assert live_keys(instance) == ["2012-07-02", "2012-07-03", "2012-07-05", "2012-07-06"]
+        dg.materialize([now], instance=instance, partition_key="2012-07-06")
+        come_to(instance, "2012-07-03")
+        assert live_keys(instance)[-1] == "2012-07-03"
+        found = instance.get_status_by_partition(dg.AssetKey("bars"), live_keys(instance), LIVE_SESSIONS)
+        assert {str(status) for status in (found or {}).values()} == {"AssetPartitionStatus.MATERIALIZED"}
+        assert len(found or {}) == 4
+
+
+def test_the_live_assets_have_the_live_partitions_and_take_a_range_as_one_run() -> None:
+    assert [asset.key.to_user_string() for asset in CHAIN] == list(LIVE_ASSETS)
+    for asset in CHAIN:
+        assert asset.partitions_def is LIVE_SESSIONS
+        assert asset.backfill_policy == dg.BackfillPolicy.single_run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date, datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,16 +19,17 @@ from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import defs
-from trading_assets.defs import schedules
+from trading_assets.defs import owed, schedules
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
 from trading_assets.defs.sensors import virtual_clock
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.engine.put_away import put_away
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import HaltRecord
+from trading_assets.store.records import HaltRecord, OpeningPositionRecord
 from trading_assets.up import LEAD_NS, let_time_run
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -287,6 +289,49 @@ def test_the_ends_of_a_session_are_asked_for_once_on_half_days_too(evaluate: Eva
         ("2026-11-27T09:00", "before_the_open"),
         ("2026-11-27T13:10", "after_the_close"),
     ]
+
+
+def opened_on(desk_home: Path, at: str) -> None:
+    """The book's opening entry."""
+    with Journal.open(desk_home / "var" / "journal.sqlite") as journal:
+        journal.record_opening(
+            [OpeningPositionRecord(BOOK, "", Decimal(100_000), Decimal(0), ns(at), "test", "test")]
+        )
+
+
+def test_a_day_that_was_missed_is_asked_for_whenever_the_desk_is_next_up(
+    evaluate: Evaluate, desk_home: Path, instance: dg.DagsterInstance
+) -> None:
+    """Opened on a Tuesday, down over its close and over Thanksgiving, up again before Friday's open."""
+    opened_on(desk_home, "2026-11-24T09:00")
+    for at in ("2026-11-24T10:00", "2026-11-24T16:00"):
+        assert "no session is owed its end" in reason(evaluate(at, schedule=after_the_close))
+    for at in ("2026-11-24T16:20", "2026-11-25T03:10", "2026-11-26T12:00", "2026-11-27T08:30"):
+        found = evaluate(at, schedule=after_the_close)
+        assert isinstance(found, dg.RunRequest), at
+        assert found.job_name == "end_of_day"
+    run = create_run_for_test(instance, job_name="end_of_day", status=dg.DagsterRunStatus.STARTED)
+    said = reason(evaluate("2026-11-27T08:40", schedule=after_the_close))
+    assert f"2026-11-24, 2026-11-25 owed; their end is on: run {run.run_id}" in said
+
+
+def test_a_day_whose_end_failed_is_tried_again_after_an_hour(
+    evaluate: Evaluate, desk_home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_on(desk_home, "2026-11-24T09:00")
+    create_run_for_test(instance, job_name="end_of_day", status=dg.DagsterRunStatus.FAILURE)
+    made_ns = system_now_ns()
+    for minutes, again in ((1, False), (59, False), (61, True)):
+        monkeypatch.setattr(owed, "system_now_ns", lambda m=minutes: made_ns + m * MINUTE_NS)
+        found = evaluate("2026-11-24T17:30", schedule=after_the_close)
+        assert isinstance(found, dg.RunRequest) is again
+
+
+def test_a_day_that_was_put_away_is_not_asked_for_again(evaluate: Evaluate, desk_home: Path) -> None:
+    opened_on(desk_home, "2026-11-24T09:00")
+    with Journal.open(desk_home / "var" / "journal.sqlite") as journal:
+        put_away(journal, BOOK, "2026-11-24", at_ns=ns("2026-11-24T16:10"))
+    assert "no session is owed its end" in reason(evaluate("2026-11-24T16:20", schedule=after_the_close))
 
 
 def test_the_end_of_a_day_is_made_up_for_hours_later(evaluate: Evaluate) -> None:

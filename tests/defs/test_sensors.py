@@ -6,14 +6,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from time import sleep
 
 import dagster as dg
 import pytest
 from dagster._core.remote_origin import (
     GrpcServerCodeLocationOrigin,
     RemoteInstigatorOrigin,
+    RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
 from dagster._core.scheduler.instigation import (
@@ -23,17 +27,24 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from dagster._core.test_utils import create_run_for_test
+from receiver import listening
 from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.core.words import HaltState
-from trading_assets.defs import sensors
-from trading_assets.defs.sensors import protection, signal_inbox, virtual_clock
+from trading_assets.defs import evaluations, sensors
+from trading_assets.defs.lanes import RANGE_TAGS
+from trading_assets.defs.readiness import UNDER_WAY, run_under_way
+from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
+from trading_assets.engine import alerts
 from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
+from trading_assets.errors import InvalidInput
 from trading_assets.exchange.keeper import Keeper
-from trading_assets.market.clock import system_now_ns
+from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.store.journal import Journal
 
 pytestmark = pytest.mark.slow  # an exchange for each
 SESSION = date(2012, 7, 3)  # a half day before a holiday
@@ -152,6 +163,42 @@ def test_the_clock_walks_through_the_day_and_over_the_holiday(
         ][:9]
     )
     assert len(ticks) == 6
+
+
+def latest(instance: dg.DagsterInstance) -> str:
+    return str(instance.get_dynamic_partitions("live_sessions")[-1])
+
+
+def test_the_latest_partition_is_the_venues_session_whatever_the_machines_day(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    watch = Watch(live_session, instance)
+    assert skipped(watch()) == "the session is 2012-07-03"
+    assert latest(instance) == "2012-07-03"
+    floor.move_clock(SESSIONS.close_ns(SESSION) + 22 * 3_600 * 10**9)
+    assert skipped(watch()) == "2012-07-04 is not an XNYS session"
+    assert latest(instance) == "2012-07-03"
+    floor.move_clock(SESSIONS.open_ns(date(2012, 7, 5)))
+    watch()
+    assert latest(instance) == "2012-07-05"
+
+
+def test_the_latest_partition_on_alpaca_is_todays_session_and_on_a_closed_day_the_last_one(
+    desk: Desk, instance: dg.DagsterInstance
+) -> None:
+    desk.configure("venue: alpaca\n")
+    watch = Watch(live_session, instance)
+    friday = date(2026, 11, 20)
+    for now, session in (
+        (SESSIONS.open_ns(friday) - 60 * MINUTE_NS, "2026-11-20"),
+        (SESSIONS.close_ns(friday) + 60 * MINUTE_NS, "2026-11-20"),
+        (SESSIONS.close_ns(friday) + 24 * 60 * MINUTE_NS, "2026-11-20"),  # Saturday
+        (SESSIONS.open_ns(date(2026, 11, 23)), "2026-11-23"),
+        (SESSIONS.open_ns(date(2026, 11, 25)) + 24 * 60 * MINUTE_NS, "2026-11-23"),  # Thanksgiving
+    ):
+        desk.now_ns = now
+        watch()
+        assert latest(instance) == session
 
 
 def run_of_assets(instance: dg.DagsterInstance, *keys: dg.AssetKey) -> dg.DagsterRun:
@@ -318,34 +365,193 @@ def test_with_a_model_signals_from_outside_are_left_where_they_are(
     assert not (tmp_path / "var" / "inbox").exists()
 
 
-def test_protection_is_requested_once_an_interval(
-    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+BOOK = "embedded:PA0001:paper"
+NS = 10**9
+
+
+@dataclass
+class Desk:
+    """A desk that only its configuration, its journal and the machine's clock make up; no venue answers."""
+
+    home: Path
+    now_ns: int
+    interval_ns: int = 60 * NS
+
+    @property
+    def config_path(self) -> Path:
+        return self.home / "config" / "execution.yaml"
+
+    def configure(self, text: str) -> None:
+        self.config_path.parent.mkdir(exist_ok=True)
+        self.config_path.write_text(text)
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        with Journal.open(self.home / "var" / "journal.sqlite") as journal:
+            yield journal
+
+    def protected(self) -> None:
+        with self.journal() as journal:
+            note_protected(journal, BOOK, now_ns=self.now_ns)
+
+    def alerts(self) -> list[str]:
+        with self.journal() as journal:
+            return [alert.title for alert in journal.pending_alerts()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk = Desk(tmp_path, system_now_ns())
+    desk.configure("reconciliation_interval_seconds: 60\n")
+    monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(desk.config_path))
+    monkeypatch.setattr(sensors, "system_now_ns", lambda: desk.now_ns)
+    with desk.journal() as journal:
+        journal.set_mark("embedded:paper", "book", BOOK, 0)
+    return desk
+
+
+def run_of(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    location = GrpcServerCodeLocationOrigin(host="localhost", port=1)
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job)
+    return create_run_for_test(instance, job_name=job, status=status, remote_job_origin=origin)
+
+
+def test_protection_is_requested_whatever_else_is_queued_or_on(
+    desk: Desk, instance: dg.DagsterInstance
 ) -> None:
+    for status in UNDER_WAY:
+        for job in ("trading_tick", "premarket", "flatten", "replay", "__ASSET_JOB"):
+            run_of(instance, job, status)
+    request(Watch(protection, instance)())
+
+
+def test_no_second_protection_is_requested_beside_one(desk: Desk, instance: dg.DagsterInstance) -> None:
     watch = Watch(protection, instance)
-    request(watch())
-    assert "the last one was requested" in skipped(watch())
-    later = system_now_ns() + 61 * 10**9
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: later)
-    run = create_run_for_test(instance, job_name="trading_tick", status=dg.DagsterRunStatus.STARTED)
-    assert skipped(watch()) == f"trading_tick is on: run {run.run_id}"
-    instance.delete_run(run.run_id)
-    request(watch())
-    floor.config_path.write_text("reconciliation_interval_seconds: 10\n")
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: later + 11 * 10**9)
+    for status in UNDER_WAY:
+        run = run_of(instance, "reconcile", status)
+        assert skipped(watch(stored=False)) == f"reconcile is under way: run {run.run_id}"
+        instance.delete_run(run.run_id)
     request(watch())
 
 
-def test_a_tick_that_succeeded_is_protection_too(
-    floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+def test_protection_is_due_once_the_journals_last_one_is_older_than_the_interval(
+    desk: Desk, instance: dg.DagsterInstance
 ) -> None:
-    run = create_run_for_test(instance, job_name="trading_tick", status=dg.DagsterRunStatus.STARTED)
-    ended = dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name="trading_tick")
-    instance.report_dagster_event(ended, run.run_id)
     watch = Watch(protection, instance)
-    assert "a tick protected and reconciled" in skipped(watch())
-    later = system_now_ns() + 61 * 10**9
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: later)
+    desk.protected()
+    assert "protected 0 s ago" in skipped(watch())
+    desk.now_ns += 59 * NS
+    assert "protected 59 s ago" in skipped(watch())
+    desk.now_ns += NS
     request(watch())
+    desk.protected()
+    desk.now_ns += 60 * NS
+    request(watch())
+    desk.configure("reconciliation_interval_seconds: 10\n")
+    desk.protected()
+    desk.now_ns += 10 * NS
+    request(watch())
+
+
+def test_a_request_that_led_to_no_protection_is_repeated_with_patience(
+    desk: Desk, instance: dg.DagsterInstance
+) -> None:
+    watch = Watch(protection, instance)
+    requested = []
+    began = desk.now_ns
+    while desk.now_ns < began + 200 * NS:
+        if isinstance(watch(), dg.SensorResult):
+            requested.append((desk.now_ns - began) // NS)
+        desk.now_ns += 5 * NS
+    assert requested == [0, 15, 45, 105, 165]
+    desk.protected()
+    desk.now_ns += 60 * NS
+    request(watch())
+    desk.now_ns += 15 * NS
+    request(watch())
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_was_set_makes_no_protection_wait(
+    desk: Desk, instance: dg.DagsterInstance, hours: int
+) -> None:
+    watch = Watch(protection, instance)
+    request(watch())
+    desk.protected()
+    desk.now_ns += hours * 3_600 * NS
+    request(watch())
+
+
+@pytest.mark.parametrize(
+    "cursor", ["1790000000000000000", "soon", "{}", "[1]", '["a", 1]', "[1, 2, 3]", "null"]
+)
+def test_any_cursor_lets_protection_be_requested(
+    desk: Desk, instance: dg.DagsterInstance, cursor: str
+) -> None:
+    watch = Watch(protection, instance)
+    watch.cursor = cursor
+    request(watch())
+
+
+@pytest.mark.parametrize(
+    "text", ["reconciliation_interval_secondz: 60\n", "mode: [\n", "\x00", "venue: nowhere\n"]
+)
+def test_a_mistyped_configuration_ends_no_protection_and_is_told(
+    desk: Desk, instance: dg.DagsterInstance, text: str
+) -> None:
+    watch = Watch(protection, instance)
+    request(watch())
+    desk.protected()
+    desk.configure(text)
+    assert "protected 0 s ago" in skipped(watch())  # by the configuration that could last be used
+    desk.now_ns += 60 * NS
+    request(watch())
+    with pytest.raises(InvalidInput):
+        Watch(signal_inbox, instance)()
+    assert desk.alerts() == ["signal_inbox could not be evaluated"]
+
+
+def test_a_process_that_never_read_a_configuration_requests_protection_all_the_same(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluations, "_told_ns", {})
+    desk.configure("mode: [\n")
+    with listening() as receiver:
+        monkeypatch.setenv(alerts.URLS_VARIABLE, receiver.url)
+        request(Watch(protection, instance)())
+        until = monotonic_ns() + 20 * NS
+        while not receiver.messages and monotonic_ns() < until:
+            sleep(0.05)
+        assert receiver.titles() == ["protection could not be evaluated"]
+        desk.now_ns += 60 * NS
+        request(Watch(protection, instance)())
+    assert receiver.titles() == ["protection could not be evaluated"]  # once in its cool-down
+
+
+def test_a_journal_that_cannot_be_read_ends_no_request_for_protection(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk.home / "var" / "journal.sqlite").write_bytes(b"no database" * 1000)
+    for suffix in ("-wal", "-shm"):
+        (desk.home / "var" / f"journal.sqlite{suffix}").unlink(missing_ok=True)
+    request(Watch(protection, instance)())
+
+
+def test_a_backfills_run_holds_up_neither_time_nor_ticks(instance: dg.DagsterInstance) -> None:
+    for tag in RANGE_TAGS:
+        create_run_for_test(
+            instance,
+            job_name="__ASSET_JOB",
+            status=dg.DagsterRunStatus.STARTED,
+            asset_selection=frozenset({dg.AssetKey("bars")}),
+            tags={tag: "2012-07-03"},
+        )
+    assert instance.get_runs_count() == len(RANGE_TAGS)
+    assert run_under_way(instance) is None
+    run = run_of_assets(instance, dg.AssetKey("bars"))
+    under_way = run_under_way(instance)
+    assert under_way is not None
+    assert under_way.run_id == run.run_id
 
 
 def test_what_protects_runs_from_the_start() -> None:

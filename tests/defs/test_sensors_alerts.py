@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from dagster._core.test_utils import create_run_for_test
 from receiver import Receiver, listening
 
 from trading_assets.defs import sensors_alerts
+from trading_assets.defs.courier import Courier
+from trading_assets.defs.sensors import protection
 from trading_assets.defs.sensors_alerts import (
     ALERT_SENSORS,
     alert_delivery,
@@ -20,6 +23,8 @@ from trading_assets.defs.sensors_alerts import (
     alert_on_success,
 )
 from trading_assets.engine import alerts
+from trading_assets.errors import InvalidInput
+from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
 
@@ -203,6 +208,59 @@ def test_the_outbox_is_delivered_by_its_sensor(
     assert deliver() == "2 alerts delivered, 0 wait"
     assert waiting(home) == []
     assert receiver.titles() == ["2 alerts: Check failed: positions.limit …"]
+
+
+@pytest.fixture
+def slow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """An address that takes a minute, or until it is let go."""
+    let_go = threading.Event()
+
+    def send(_title: str, _body: str, _severity: str) -> bool:
+        return let_go.wait(60)
+
+    channel = alerts.Channel("mailto://slow", "slow", send)
+    monkeypatch.setattr(alerts, "channels", lambda _environ: (channel,))
+    monkeypatch.setattr(sensors_alerts, "_COURIER", Courier())
+    monkeypatch.setattr(sensors_alerts, "PATIENCE_SECONDS", 0.2)
+    yield let_go
+    let_go.set()
+
+
+def delivered(instance: dg.DagsterInstance) -> str:
+    with dg.build_sensor_context(instance=instance) as context:
+        found = alert_delivery(context)
+    assert isinstance(found, dg.SkipReason)
+    return str(found.skip_message)
+
+
+def test_an_address_that_takes_a_minute_holds_up_no_evaluation_and_gets_its_alert_once(
+    home: Path, instance: dg.DagsterInstance, slow: threading.Event
+) -> None:
+    see_result(alert_on_failure, instance, run(instance, broken))
+    began = monotonic_ns()
+    for _ in range(3):
+        assert "an address takes its time" in delivered(instance)
+        with dg.build_sensor_context(instance=instance) as context:
+            assert isinstance(protection(context), dg.SensorResult)
+    assert monotonic_ns() - began < 30 * 10**9
+    assert [thread.name for thread in threading.enumerate()].count("alert-delivery") == 1
+    slow.set()
+    until = monotonic_ns() + 20 * 10**9
+    while (said := delivered(instance)) != "0 alerts delivered, 0 wait" and monotonic_ns() < until:
+        assert (
+            said in ("1 alerts delivered, 0 wait", "0 alerts delivered, 0 wait") or "takes its time" in said
+        )
+    assert waiting(home) == []
+
+
+def test_a_delivery_that_fails_is_a_failed_evaluation_and_is_told(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    see_result(alert_on_failure, instance, run(instance, broken))
+    monkeypatch.setenv(alerts.URLS_VARIABLE, "no-such-service://x")
+    with pytest.raises(InvalidInput, match="apprise"):
+        delivered(instance)
+    assert "alert_delivery could not be evaluated" in [alert.title for alert in waiting(home)]
 
 
 def test_alerts_run_from_the_start() -> None:

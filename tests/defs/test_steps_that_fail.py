@@ -23,6 +23,7 @@ from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.defs.sensors_alerts import alert_on_failure
 from trading_assets.engine import ingest
@@ -91,6 +92,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
         definitions = build_definitions(
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
+        come_to(instance, KEY)
         yield Live(floor, definitions, instance)
 
 

@@ -9,7 +9,7 @@ import pytest
 from planted import outcome_of, red
 from trading_floor import TradingFloor, trading_floor
 
-from trading_assets.engine.checks import BLOCKING, checks_of, missing_or_failed, record
+from trading_assets.engine.checks import BLOCKING, checks_of, incomplete_symbols, missing_or_failed, record
 from trading_assets.engine.data_checks import bar_checks, data_checks, feature_checks, signal_checks
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.featurise import store_features
@@ -56,11 +56,43 @@ def test_what_the_tick_stored_is_all_green(desk: Desk, tick_ns: int) -> None:
     assert [outcome.check for outcome in outcomes] == expected
 
 
-def test_a_missing_daily_bar_is_red(desk: Desk, tick_ns: int) -> None:
-    change(desk, "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1d' AND session = '2012-06-20'")
+LACKS_A_DAY = "DELETE FROM bars WHERE symbol = ? AND \"interval\" = '1d' AND session = '2012-06-20'"
+
+
+def test_a_missing_daily_bar_holds_up_its_own_symbol(desk: Desk, tick_ns: int) -> None:
+    change(desk, LACKS_A_DAY, "IBM")
+    store_features(desk, SESSION, tick_ns)
+    outcomes = data_checks(desk, SESSION, tick_ns)
+    assert red(outcomes) == {"no_symbol_incomplete"}  # the row is of what there is: it is true to its time
+    incomplete = outcome_of(outcomes, "no_symbol_incomplete")
+    assert "IBM lacks 1 daily bars, the first of 2012-06-20" in incomplete.detail
+    complete = outcome_of(outcomes, "complete")
+    assert (complete.measured, complete.limit) == (0.2, 0.2)
+    record(desk, SESSION, tick_ns, outcomes)
+    assert missing_or_failed(desk, tick_ns) == ()
+    assert incomplete_symbols(desk, tick_ns) == {"IBM"}
+
+
+def test_missing_bars_of_more_than_the_share_hold_up_everything(desk: Desk, tick_ns: int) -> None:
+    for symbol in ("IBM", "MSFT"):
+        change(desk, LACKS_A_DAY, symbol)
     found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == {"complete"}
-    assert "IBM lacks 1 daily bars, the first of 2012-06-20" in outcome_of(found, "complete").detail
+    assert red(found) == {"complete", "no_symbol_incomplete"}
+    assert "incomplete: IBM, MSFT" in outcome_of(found, "complete").detail
+    record(desk, SESSION, tick_ns, found)
+    assert "bars.complete" in missing_or_failed(desk, tick_ns)
+    assert incomplete_symbols(desk, tick_ns) == {"IBM", "MSFT"}
+    desk.settings = desk.settings.model_copy(update={"max_incomplete_share": 0.4})
+    assert red(bar_checks(desk, SESSION, tick_ns)) == {"no_symbol_incomplete"}
+
+
+def test_bars_that_came_after_all_end_the_wait(desk: Desk, tick_ns: int) -> None:
+    change(desk, LACKS_A_DAY, "IBM")
+    record(desk, SESSION, tick_ns, bar_checks(desk, SESSION, tick_ns))
+    desk.history.path.unlink()
+    store_bars(desk, SESSION, tick_ns)
+    record(desk, SESSION, tick_ns, bar_checks(desk, SESSION, tick_ns))
+    assert incomplete_symbols(desk, tick_ns) == frozenset()
 
 
 def test_a_symbol_that_was_not_listed_yet_has_no_gap(desk: Desk, tick_ns: int) -> None:
@@ -68,7 +100,7 @@ def test_a_symbol_that_was_not_listed_yet_has_no_gap(desk: Desk, tick_ns: int) -
     assert red(bar_checks(desk, SESSION, tick_ns)) == set()
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [(14, set()), (15, {"complete"})])
+@pytest.mark.parametrize(("minutes", "expected"), [(14, set()), (15, {"no_symbol_incomplete"})])
 def test_a_gap_of_minutes_is_red_above_fifteen(
     desk: Desk, tick_ns: int, minutes: int, expected: set[str]
 ) -> None:
@@ -140,17 +172,17 @@ def test_a_symbol_that_trades_now_and_then_may_pause(desk: Desk, tick_ns: int) -
     assert red(bar_checks(desk, SESSION, tick_ns)) == set()
 
 
-def test_a_symbol_that_is_silent_for_long_vetoes_entries(desk: Desk, tick_ns: int) -> None:
+def test_a_symbol_that_is_silent_for_long_waits(desk: Desk, tick_ns: int) -> None:
     newest = tick_ns - 16 * MINUTE_NS
     change(
         desk, "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1m' AND available_at_ns > ?", newest
     )
-    assert red(bar_checks(desk, SESSION, tick_ns)) == {"complete", "no_symbol_behind"}
+    assert red(bar_checks(desk, SESSION, tick_ns)) == {"no_symbol_incomplete", "no_symbol_behind"}
 
 
 def test_no_minute_bar_at_all_is_red(desk: Desk, tick_ns: int) -> None:
     change(desk, "DELETE FROM bars WHERE \"interval\" = '1m'")
-    assert red(bar_checks(desk, SESSION, tick_ns)) == {"complete", "fresh"}
+    assert red(bar_checks(desk, SESSION, tick_ns)) == {"complete", "no_symbol_incomplete", "fresh"}
 
 
 @pytest.mark.parametrize(

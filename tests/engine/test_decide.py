@@ -26,7 +26,7 @@ from trading_assets.core.orders import Kind, client_order_id
 from trading_assets.core.words import HaltState, Side
 from trading_assets.engine.decide import Decision, decide
 from trading_assets.engine.follow import follow
-from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.inputs import RULES, DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
 from trading_assets.engine.send import store_input
 from trading_assets.store.records import VerdictRecord
 
@@ -106,6 +106,7 @@ def inputs(phase: Phase = Phase.ENTRIES, **changes: Any) -> DecisionInput:
         forced_exits=(),
         sent_ids=(),
         limits=LIMITS,
+        rules=RULES,
     )
     return replace(calm, **changes)
 
@@ -126,6 +127,81 @@ def test_the_newest_signal_of_a_symbol_supersedes_the_others() -> None:
     decision = decide(inputs(signals=(wish(decision_id="newer"), older)))
     assert decision.outcomes == {"older": "SUPERSEDED", "newer": "ORDERED"}
     assert [verdict.decision_id for verdict in decision.verdicts] == ["newer"]
+
+
+@given(st.permutations(range(6)), st.integers(0, 2))
+def test_of_signals_with_one_stamp_the_last_received_is_the_newest_whatever_their_ids_are(
+    places: list[int], received_together: int
+) -> None:
+    signals = [
+        wish(
+            value=-1.0 if place == 5 else 1.0,
+            decision_id=f"{7 * place % 6}",
+            received_ns=NOW_NS + max(place, received_together),
+            sequence=place + 1,
+        )
+        for place in places
+    ]
+    decision = decide(inputs(Phase.EXITS, symbols=(view(qty=10.0),), signals=tuple(signals)))
+    (sold,) = decision.verdicts
+    assert (sold.side, sold.decision_id) == (Side.SELL, f"{7 * 5 % 6}")
+    assert list(decision.outcomes.values()).count("SUPERSEDED") == 5
+
+
+def test_an_input_from_before_the_rules_derives_the_decision_that_it_had() -> None:
+    signals = (
+        wish("BBB", 0.5),
+        wish("AAA", 0.2, decision_id="b"),
+        wish("AAA", 0.9, decision_id="a"),
+        wish("CCC", 1.0),
+    )
+    payload = inputs(signals=signals, execution_orders=8).as_json()
+    for name in ("rules", "incomplete"):
+        del payload[name]
+    for stored in payload["signals"]:
+        for name in ("received_ns", "sequence"):
+            del stored[name]
+    old = DecisionInput.from_json(payload)
+    assert [verdict.symbol for verdict in decide(old).approved] == ["AAA", "BBB"]
+    assert decide(old).outcomes["a"] == "SUPERSEDED"
+    new = decide(replace(old, rules=RULES))
+    assert [verdict.symbol for verdict in new.approved] == ["CCC", "AAA"]
+    assert new.outcomes["b"] == "SUPERSEDED"
+
+
+CAPS = {
+    "execution": {"execution_orders": 9},
+    "day": {"orders_today": 199},
+    "cash": {"settled_cash_usd": 5_100.0},
+    "buying power": {"buying_power_usd": 5_100.0},
+}
+
+
+@pytest.mark.parametrize("cap", CAPS.values(), ids=CAPS.keys())
+@given(values=st.lists(st.sampled_from([0.2, 0.7, 1.0, -1.0]), min_size=4, max_size=4))
+def test_where_a_cap_binds_the_strongest_signal_has_it(cap: dict[str, float], values: list[float]) -> None:
+    signals = tuple(wish(symbol, value) for symbol, value in zip(SYMBOLS, values, strict=True))
+    decision = decide(inputs(signals=signals, limits=LIMITS._replace(min_order_notional=900.0), **cap))
+    by_strength = sorted((value, symbol) for symbol, value in zip(SYMBOLS, values, strict=True))
+    strongest = max(values)
+    if strongest > 0.0:
+        first = next(symbol for value, symbol in by_strength if value == strongest)
+        assert decision.approved[0].symbol == first
+    strengths = {symbol: value for value, symbol in by_strength}
+    order = [(-strengths[verdict.symbol], verdict.symbol) for verdict in decision.verdicts]
+    assert order == sorted(order)
+
+
+def test_what_an_incomplete_symbol_is_sold_for_does_not_wait() -> None:
+    held = view("AAA", qty=10.0)
+    given_ = inputs(
+        symbols=(held, view("BBB")), signals=(wish("AAA", -1.0), wish("BBB")), incomplete=("AAA", "BBB")
+    )
+    sold = decide(replace(given_, phase=Phase.EXITS))
+    assert [(verdict.symbol, verdict.side) for verdict in sold.approved] == [("AAA", Side.SELL)]
+    bought = decide(given_)
+    assert bought.verdicts == ()
+    assert bought.outcomes == {"decision-AAA": "HELD", "decision-BBB": "INCOMPLETE_BARS"}
 
 
 @pytest.mark.parametrize(
@@ -364,6 +440,8 @@ def any_input(draw: st.DrawFn) -> DecisionInput:
     state = draw(st.sampled_from([HaltState.REDUCE_ONLY, HaltState.HALTED])) if rarely(draw) else 0
     return inputs(
         phase,
+        rules=draw(st.sampled_from([1, RULES])),
+        incomplete=tuple(one.symbol for one in views if rarely(draw)),
         symbols=views,
         signals=signals,
         forced_exits=forced,
@@ -445,3 +523,23 @@ def test_a_stored_input_gives_the_same_decision_field_by_field(given_: DecisionI
     decision = decide(given_)
     assert fields_of(decide(as_stored(given_))) == fields_of(decision)
     assert as_stored(given_).as_json() == given_.as_json()
+
+
+@settings(max_examples=300)
+@given(any_input())
+def test_a_symbol_with_incomplete_bars_is_not_entered_on_and_takes_nothing_from_the_others(
+    given_: DecisionInput,
+) -> None:
+    decision, whole = decide(given_), decide(replace(given_, incomplete=()))
+    if given_.phase is not Phase.ENTRIES:
+        assert fields_of(decision) == fields_of(whole)
+        return
+    kept = tuple(signal for signal in given_.signals if signal.symbol not in given_.incomplete)
+    others = decide(replace(given_, signals=kept, incomplete=()))
+    assert repr(decision.verdicts) == repr(others.verdicts)  # as text, NaN equals itself
+    waiting = {
+        key
+        for key, outcome in whole.outcomes.items()
+        if key not in others.outcomes and outcome in ("ORDERED", "REFUSED")
+    }
+    assert waiting <= {key for key, outcome in decision.outcomes.items() if outcome == "INCOMPLETE_BARS"}

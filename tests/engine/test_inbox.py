@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import errno
+import io
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +18,8 @@ from hypothesis import strategies as st
 
 from trading_assets.engine import inbox
 from trading_assets.engine.inbox import TakenFile, take_files
+from trading_assets.engine.signal_rows import FIELDS
+from trading_assets.store.errors import StoreUnusable
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
@@ -133,13 +140,14 @@ def test_rejected_rows_can_be_corrected_and_dropped_again(tmp_path: Path, journa
         ("a.csv", "", "there is no signal in it"),
         ("a.csv", "symbol,value\n", "there is no signal in it"),
         ("a.csv", "symbol,value,colour\nAAPL,0.5,red\n", "unknown field 'colour'"),
-        ("a.csv", "symbol,value\nAAPL,0.5,more\n", "unknown field 'more than the header'"),
+        ("a.csv", "symbol,value,value\nAAPL,0.5,0.6\n", "the field 'value' is there twice"),
         ("a.csv", 'symbol,value\n"AAPL,0.5\n', "line"),
-        ("a.csv", b"symbol,value\n\xff\xfe,0.5\n", "no UTF-8 text"),
+        ("a.csv", "symbol,value\nAAPL,0.5\n".encode("utf-16"), "no UTF-8 text"),
+        ("a.json", b'[{"symbol": "\xff"}]', "no UTF-8 text"),
         ("a.json", "{", "Expecting"),
         ("a.json", "[1, 2]", "neither a list of objects"),
         ("a.json", '"AAPL"', "neither a list of objects"),
-        ("a.json", "[" * 100_000, "recursion"),
+        ("a.json", "[" * 100_000, "nested too deep"),
         ("a.json", "[]", "there is no signal in it"),
         ("a.csv", "symbol,value\n" + "AAPL,0.5\n" * 200_000, "larger than"),
     ],
@@ -190,7 +198,7 @@ def test_what_is_still_being_written_or_is_no_signal_file_is_left_alone(
 def test_a_file_that_a_dead_process_had_taken_is_received_once(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, dies_at: str
 ) -> None:
-    class Died(Exception):
+    class Died(BaseException):  # as a signal ends a process: no handler of errors sees it
         pass
 
     def die(*_: object) -> None:
@@ -233,22 +241,279 @@ def test_one_id_does_not_say_two_things(tmp_path: Path, journal: Journal) -> Non
     assert [signal.value for signal in journal.pending_signals(BOOK)] == [0.5]
 
 
-@given(content=st.binary(max_size=200), suffix=st.sampled_from([".csv", ".json"]))
-def test_no_content_whatever_is_lost_or_stops_the_inbox(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str
+CELL = st.sampled_from(
+    ["AAPL", "IBM", "0.5", "-1", "", " ", "1e999999", "1e9999999999999999999", "9" * 5000, "nan", "\0", "0.1"]
+) | st.text(max_size=8)
+STAMP = st.sampled_from(
+    [
+        "",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "1347372600000",
+        "1" + "0" * 30,
+        "2012-09-11T10:00:00Z",
+    ]
+) | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+CSV_ROWS = st.lists(st.tuples(CELL, CELL, STAMP, CELL, CELL), min_size=1, max_size=6)
+NESTED = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["AAPL", "\ud800", 1e-5]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=4), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+
+
+def as_csv(rows: list[tuple[str, ...]]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerows([("symbol", "value", "as_of", "limit_price", "id"), *rows])
+    return out.getvalue().encode(errors="surrogatepass")
+
+
+CONTENT = (
+    st.tuples(st.sampled_from([".csv", ".json"]), st.binary(max_size=200))
+    | st.tuples(st.just(".csv"), CSV_ROWS.map(as_csv))
+    | st.tuples(st.just(".json"), NESTED.map(lambda value: json.dumps(value).encode()))
+)
+
+
+@given(dropped=st.lists(CONTENT, min_size=1, max_size=4))
+def test_whatever_files_hold_each_row_is_received_or_refused_and_the_good_file_after_them_is_taken(
+    tmp_path_factory: pytest.TempPathFactory, dropped: list[tuple[str, bytes]]
 ) -> None:
     home = tmp_path_factory.mktemp("any")
     with Journal.open(home / "journal.sqlite") as journal:
-        drop(home, f"a{suffix}", content)
-        (file,) = take(home, journal)
-        assert file.received or file.refused
+        for number, (suffix, content) in enumerate(dropped):
+            drop(home, f"{number}{suffix}", content)
+        drop(home, "z-good.csv", "symbol,value\nIBM,0.5\n")
+        taken = take(home, journal)
+        assert not any(file.waits for file in taken)
+        assert len(taken) == len(dropped) + 1
+        assert len(taken[-1].received) == 1
         kept = [
             path.read_bytes()
             for place in ("archive", "rejected")
             for path in (home / "inbox" / place).iterdir()
         ]
-        assert content in kept
-        assert all(isinstance(signal, SignalRecord) for signal in journal.pending_signals(BOOK))
+        stored = {(signal.decision_id, signal.value) for signal in journal.pending_signals(BOOK)}
+        for file, (suffix, content) in zip(taken, dropped, strict=False):
+            assert content in kept
+            assert {(signal.decision_id, signal.value) for signal in file.received} <= stored
+            assert file.received or file.refused
+            if suffix == ".csv" and content.startswith(b"symbol,value,as_of"):
+                assert len(file.received) + len(file.refused) in (len(rows_of(content)), 1)
+        assert take(home, journal) == []
+
+
+def rows_of(content: bytes) -> list[list[str]]:
+    text = content.decode(errors="surrogateescape")
+    return [row for row in csv.reader(io.StringIO(text, newline="")) if row][1:]
+
+
+@given(names=st.lists(st.binary(min_size=1, max_size=240), min_size=1, max_size=4, unique=True))
+def test_a_file_of_any_name_is_taken(tmp_path_factory: pytest.TempPathFactory, names: list[bytes]) -> None:
+    home = tmp_path_factory.mktemp("any")
+    (home / "inbox").mkdir()
+    dropped = {name.replace(b"/", b"_").replace(b"\0", b"_").lstrip(b".") + b".csv" for name in names}
+    with Journal.open(home / "journal.sqlite") as journal:
+        for number, name in enumerate(sorted(dropped)):
+            (home / "inbox" / os.fsdecode(name)).write_text(f"symbol,value\nAAPL,0.{number}\nNOPE,1\n")
+        taken = take(home, journal)
+        assert (
+            len(taken)
+            == len(journal.pending_signals(BOOK))
+            == len(list((home / "inbox" / "archive").iterdir()))
+        )
+        hidden = {name for name in dropped if name == b".csv"}  # hidden files are nobody's
+        assert len(taken) == len(dropped - hidden)
+        assert all(file.refused for file in taken)
+
+
+def make_a_link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def make_a_dangling_link(path: Path) -> None:
+    path.symlink_to("nowhere.csv")
+
+
+def make_a_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "inside.csv").write_text("symbol,value\nAAPL,0.9\n")
+
+
+@pytest.mark.parametrize("make", [make_a_link, make_a_dangling_link, make_a_directory, os.mkfifo])
+@pytest.mark.parametrize("place", ["inbox", "inbox/taken"])
+def test_what_is_no_file_is_put_aside_unopened_with_an_alert(
+    tmp_path: Path, journal: Journal, make: Callable[[Path], object], place: str
+) -> None:
+    take(tmp_path, journal)
+    make(tmp_path / place / "1-x.csv")
+    drop(tmp_path, "y.csv", "symbol,value\nIBM,0.5\n")
+    refused = next(file for file in take(tmp_path, journal) if file.refused)
+    assert "a link, a directory or a device" in refused.refused[0]
+    assert [signal.symbol for signal in journal.pending_signals(BOOK)] == ["IBM"]
+    assert "a link, a directory or a device" in journal.pending_alerts()[0].body
+    assert len(names(tmp_path, "rejected")) == 2
+    assert take(tmp_path, journal) == []
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, method: str, match: str, error: Exception) -> None:
+    """Have a method of Path fail for paths with `match` in them."""
+    real = getattr(Path, method)
+
+    def failing(path: Path, *arguments: object, **named: object) -> object:
+        if match in str(path) or any(match in str(argument) for argument in arguments):
+            raise error
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, method, failing)
+
+
+@pytest.mark.parametrize(
+    ("method", "match"),
+    [("write_bytes", "bad.csv"), ("rename", "rejected"), ("rename", "bad.csv"), ("lstat", "bad.csv")],
+)
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("surprise")]
+)
+def test_a_file_that_cannot_even_be_put_aside_is_alerted_on_tried_again_and_stops_nobody(
+    tmp_path: Path,
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    match: str,
+    error: Exception,
+) -> None:
+    drop(tmp_path, "bad.csv", "no header of ours\n1\n")
+    drop(tmp_path, "good.csv", "symbol,value\nIBM,0.5\n")
+    with monkeypatch.context() as patch:
+        fails(patch, method, match, error)
+        (waiting,) = (file for file in take(tmp_path, journal) if file.waits)
+        assert "tried again" in waiting.refused[0]
+        assert not next(file for file in take(tmp_path, journal) if file.waits).received
+    assert [signal.symbol for signal in journal.pending_signals(BOOK)] == ["IBM"]
+    (told,) = (alert for alert in journal.pending_alerts() if alert.title == "Signal file not taken")
+    assert told.severity == "ERROR"
+    assert str(error) in told.body
+    (file,) = take(tmp_path, journal)
+    assert not file.waits
+    assert names(tmp_path, "rejected") == ["bad.csv", "bad.csv.reason.txt"]
+
+
+def test_a_row_that_the_journal_cannot_hold_costs_that_row(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(tmp_path, "a.csv", "symbol,value\nAAPL,0.1\nIBM,0.2\nAAPL,0.3\n")
+    real = journal.record_signals
+
+    def record(received: Sequence[SignalRecord]) -> list[SignalRecord]:
+        if any(signal.symbol == "IBM" for signal in received):
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+        return real(received)
+
+    monkeypatch.setattr(journal, "record_signals", record)
+    (file,) = take(tmp_path, journal)
+    assert [signal.value for signal in file.received] == [0.1, 0.3]
+    assert [signal.value for signal in journal.pending_signals(BOOK)] == [0.1, 0.3]
+    assert file.refused[0].startswith("row 2: the journal cannot hold it")
+    (rows,) = (path for path in (tmp_path / "inbox" / "rejected").iterdir() if path.suffix == ".csv")
+    assert rows.read_text() == "symbol,value\nIBM,0.2\n"
+
+
+def test_a_journal_that_cannot_be_written_refuses_nobody(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> None:
+        raise StoreUnusable("journal.sqlite", "database or disk is full")
+
+    drop(tmp_path, "a.csv", "symbol,value\nAAPL,0.1\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "record_signals", full)
+        patch.setattr(journal, "enqueue_alert", full)
+        (file,) = take(tmp_path, journal)
+    assert file.waits
+    assert names(tmp_path, "rejected") == []
+    assert len(take(tmp_path, journal)[0].received) == 1
+
+
+def test_an_inbox_that_is_none_is_alerted_on(tmp_path: Path, journal: Journal) -> None:
+    (tmp_path / "inbox").write_text("")
+    assert all(file.waits for file in take(tmp_path, journal))
+    assert "inbox" in journal.pending_alerts()[0].body
+    (tmp_path / "inbox").unlink()
+    assert take(tmp_path, journal) == []
+
+
+def test_a_file_that_its_producer_takes_back_is_nobodys(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(tmp_path, "bad.csv", "")
+    fails(monkeypatch, "lstat", "bad.csv", FileNotFoundError(errno.ENOENT, "No such file"))
+    assert take(tmp_path, journal) == []
+    assert journal.pending_alerts() == []
+
+
+def test_one_id_does_not_say_two_things_in_one_file_either(tmp_path: Path, journal: Journal) -> None:
+    drop(tmp_path, "a.csv", "symbol,value,id\nIBM,0.5,x\nIBM,-0.6,x\nAAPL,0.6,x\nIBM,0.5,x\n")
+    (file,) = take(tmp_path, journal)
+    assert [(signal.symbol, signal.value) for signal in journal.pending_signals(BOOK)] == [
+        ("IBM", 0.5),
+        ("AAPL", 0.6),
+    ]
+    (refused,) = file.refused
+    assert "row 2: " in refused
+    assert "already and says 0.5, not -0.6" in refused
+
+
+def test_producers_that_go_wrong_are_told_of_apart(tmp_path: Path, journal: Journal) -> None:
+    for name in ("momentum-1.csv", "momentum-2.csv", "reversal-1.csv"):
+        drop(tmp_path, name, "symbol,value\nNOPE,0.5\n")
+    take(tmp_path, journal)
+    assert len(journal.pending_alerts()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "received", "why"),
+    [
+        (
+            "go.json",
+            '[{"symbol":"IBM","value":0.3},\n {"symbol":"AAPL","value":0.1,"as_of":"0001-01-01T00:00:00Z"}]',
+            ["IBM"],
+            "0001-01-01T00:00:00Z', no time near now",
+        ),
+        (
+            "sentinel.csv",
+            "symbol,value,as_of\nIBM,0.3,\nAAPL,0.1,9999-12-31T23:59:59Z\n",
+            ["IBM"],
+            "no time near now",
+        ),
+        ("one.json", '{"symbol":"AAPL","value":0.15,"reference_price":94.1}', ["AAPL"], None),
+        ("epoch.csv", "symbol,value,as_of\nAAPL,0.18,1347372600000\n", [], "milliseconds?"),
+        ("twice.json", '{"AAPL": 0.5, "AAPL": -1}', ["AAPL", "AAPL"], None),
+        (
+            "surrogate.json",
+            r'[{"symbol":"IBM","value":1,"source":"\ud800"},{"symbol":"AAPL","value":1}]',
+            ["AAPL"],
+            "source is",
+        ),
+        ("huge.csv", "symbol,value,limit_price\nIBM,1,1e999999\nAAPL,1,5\n", ["AAPL"], "no price"),
+    ],
+)
+def test_what_producers_write_is_taken_rightly_or_refused_by_name(
+    tmp_path: Path, journal: Journal, name: str, content: str, received: list[str], why: str | None
+) -> None:
+    drop(tmp_path, name, content)
+    (file,) = take(tmp_path, journal)
+    assert [signal.symbol for signal in journal.pending_signals(BOOK)] == received
+    assert len(file.refused) == (why is not None)
+    assert why is None or why in file.refused[0]
 
 
 def test_places_are_private_to_their_user(tmp_path: Path, journal: Journal) -> None:

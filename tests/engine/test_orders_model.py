@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from moody_broker import Moods, MoodyBroker
 from wire import look, send, signal
 
-from trading_assets.broker.port import BrokerError
+from trading_assets.broker.port import BrokerError, OrderState
 from trading_assets.broker.update_stream import OrderChanged
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, State
@@ -44,7 +44,7 @@ FIRST_NS = 1_341_495_600_000_000_000  # 2012-07-05 09:40 in New York
 MINUTE_NS = 60_000_000_000
 ROUNDS_IN_SESSION = 8
 ROUNDS_AFTER = 6
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "20"))
 SYMBOLS = st.sampled_from(["AAPL", "IBM"])
 ENDS = ["filled", "canceled", "expired", "done_for_day", "rejected"]
 PASSING = ["suspended", "pending_replace", "of_next_year"]
@@ -71,7 +71,9 @@ class Orders(RuleBasedStateMachine):
         self.broker = deepcopy(broker)
         self.broker.stamps = stamps
         self.begin_at(home)
+        self.protect()
         self.buy("IBM", bought)
+        assert len(self.desk.journal.orders(self.desk.book)) == 2
         if sold:
             self.sell("AAPL", sold)
 
@@ -148,15 +150,14 @@ class Orders(RuleBasedStateMachine):
     @precondition(lambda self: self.broker.at_work())
     @rule(data=st.data(), status=st.sampled_from(ENDS), part=st.booleans(), seen_by=SEEN_BY)
     def the_broker_ends_an_order(self, data: st.DataObject, status: str, part: bool, seen_by: str) -> None:
-        self.says(data, status, part, seen_by)
+        self.says(data.draw(st.sampled_from(self.broker.at_work())), status, part, seen_by)
 
     @precondition(lambda self: self.broker.at_work())
     @rule(data=st.data(), status=st.sampled_from(GOES_ON), part=st.booleans(), seen_by=SEEN_BY)
     def the_broker_says(self, data: st.DataObject, status: str, part: bool, seen_by: str) -> None:
-        self.says(data, status, part, seen_by)
+        self.says(data.draw(st.sampled_from(self.broker.at_work())), status, part, seen_by)
 
-    def says(self, data: st.DataObject, status: str, part: bool, seen_by: str) -> None:
-        order = data.draw(st.sampled_from(self.broker.at_work()))
+    def says(self, order: OrderState, status: str, part: bool, seen_by: str) -> None:
         left = order.qty - order.filled_qty
         filled = left if status == "filled" else min(Decimal(1), left - 1) if part else Decimal(0)
         self.broker.word(order.id, status, filled)
@@ -275,14 +276,40 @@ class Orders(RuleBasedStateMachine):
                 assert after is before or ended or after in TRANSITIONS[before], (before, after)
 
 
-@pytest.mark.slow
-def test_whatever_happens_to_orders_a_flatten_ends_flat_once_the_broker_obeys(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits, and every sequence begins from one open book."""
     monkeypatch.setattr(follow, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(obstacles, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(submit, "LOOKUP_PAUSES_SECONDS", (0.0,))
     Orders.begin(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pending_cancel", "rejected"),
+        ("partially_filled", "rejected"),
+        ("of_next_year", "canceled"),
+        ("pending_cancel", "new", "pending_cancel", "expired"),
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("seen_by", ["protect", "the_listener"])
+def test_a_resting_exit_that_the_broker_ends_in_an_odd_way_is_sold_again(
+    words: tuple[str, ...], seen_by: str
+) -> None:
+    machine = Orders()
+    machine.open("true", "fills", "rests")
+    (resting,) = machine.broker.at_work()
+    for word in words:
+        machine.says(machine.broker.orders[resting.id], word, word == "partially_filled", seen_by)
+    assert State(machine.desk.journal.order(resting.client_order_id).state) in TERMINAL_STATES
+    machine.teardown()
+
+
+@pytest.mark.slow
+def test_whatever_happens_to_orders_a_flatten_ends_flat_once_the_broker_obeys() -> None:
     run_state_machine_as_test(
         Orders,
         settings=settings(

@@ -14,6 +14,7 @@ from trading_floor import trading_floor
 from trading_assets import config
 from trading_assets.definitions import build_definitions
 from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run
@@ -24,13 +25,19 @@ from trading_assets.store.history import History
 pytestmark = [pytest.mark.exchange, pytest.mark.slow]
 SESSION = date(2012, 7, 3)  # a half day: six ticks
 INSTANCE = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"
-SIGNALS = (  # by tick: buys, one below the threshold, more of one, an exit beside a buy, what is refused
-    {"AAPL": 0.5, "MSFT": 0.9, "IBM": 0.05},
-    {"AAPL": 1.0, "GOOG": 1.0},
-    {"MSFT": -0.6, "IBM": 0.3, "AAPL": 0.2},
-    {},
-    {"IBM": 1.0, "GOOG": -1.0, "AAPL": 0.9, "MSFT": 1.0},
-    {"AAPL": -1.0, "FB": 0.5},
+# By tick: buys, one below the threshold, more of one, an exit beside a buy and two opinions of one stamp,
+# more buys than an execution may send, what is refused.
+SIGNALS: tuple[tuple[tuple[str, float], ...], ...] = (
+    (("AAPL", 0.5), ("MSFT", 0.9), ("IBM", 0.05)),
+    (("AAPL", 1.0), ("GOOG", 1.0)),
+    (("MSFT", -0.6), ("IBM", -0.3), ("IBM", 0.3), ("AAPL", 0.2), ("GOOG", 1.0), ("GOOG", 0.4)),
+    (),
+    (("AAPL", 0.9), ("GOOG", -1.0), ("IBM", 1.0), ("MSFT", 1.0)),
+    (("AAPL", -1.0), ("FB", 0.5)),
+)
+SENT_AT_MOST = 3
+SUPERSEDED = (
+    "SELECT symbol, value, as_of_ns FROM signals WHERE session = ? AND outcome = 'SUPERSEDED' ORDER BY ALL"
 )
 VERDICTS = """
 SELECT tick_ns, at_ns, symbol, side, qty, limit_price, reducing, code, "check",
@@ -60,21 +67,24 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
     shutil.copy(INSTANCE, home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     sent = []
-    with trading_floor(tmp_path, SESSION, data_dir=str(tmp_path / "desk")) as floor:
+    with trading_floor(
+        tmp_path, SESSION, data_dir=str(tmp_path / "desk"), max_orders_per_execution=SENT_AT_MOST
+    ) as floor:
         path = str(floor.config_path)
         settings = config.load(floor.config_path)
         definitions = build_definitions(
             {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
         )
         with dg.DagsterInstance.get() as instance:
+            come_to(instance, SESSION.isoformat())
             for number, values in enumerate(SIGNALS):
                 tick_ns = floor.tick(SESSION, number)
                 with floor.open_desk() as desk:
                     if number == 0:
                         reconcile(desk)
-                    for symbol, value in values.items():
-                        receive(desk, symbol, value)
-                sent += [ExternalSignal(symbol, value, tick_ns) for symbol, value in values.items()]
+                    for place, (symbol, value) in enumerate(values):
+                        receive(desk, symbol, value, source=f"producer {place}")
+                sent += [ExternalSignal(symbol, value, tick_ns) for symbol, value in values]
                 traded = definitions.resolve_job_def("trading_tick").execute_in_process(
                     instance=instance, partition_key=SESSION.isoformat(), tags=tick_tags(tick_ns)
                 )
@@ -92,8 +102,11 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
     )
     report = run(settings, spec)
     live, replayed = History(tmp_path / "desk" / "history.duckdb"), History(report.history_path)
-    for sql in (VERDICTS, ORDERS, FILLS):
+    assert len(rows(live, SUPERSEDED)) == 2
+    for sql in (VERDICTS, ORDERS, FILLS, SUPERSEDED):
         assert rows(replayed, sql) == rows(live, sql)
     fills = live.query(FILLS, [SESSION]).to_pylist()
     assert {fill["side"] for fill in fills} == {-1, 1}
     assert len(fills) > 6
+    late = "SELECT symbol FROM verdicts WHERE code = 'EXECUTION_ORDER_COUNT' AND failed ORDER BY tick_ns"
+    assert live.query(late)["symbol"].to_pylist() == ["IBM", "AAPL"]  # the weakest that wanted to buy

@@ -151,12 +151,22 @@ def test_the_newest_signal_of_a_symbol_at_a_tick_supersedes_the_older_ones() -> 
     assert newest.tick.tolist() == [1]
 
 
-def test_a_session_as_stamp_is_its_first_tick_and_two_signals_cannot_have_one_stamp() -> None:
+def test_a_session_as_stamp_is_its_first_tick_and_of_one_stamp_the_later_in_the_file_counts() -> None:
     day = date(2012, 8, 8)
     ticks = [Tick(day, at_ns) for at_ns in SESSIONS.ticks(day, 30)]
-    source = ExternalSignals((ExternalSignal("AAPL", 0.5, day), ExternalSignal("AAPL", 0.3, ticks[0].at_ns)))
-    with pytest.raises(InvalidInput, match="one stamp"):
-        predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
+    said = (
+        ExternalSignal("AAPL", 0.5, day),
+        ExternalSignal("AAPL", -0.9, ticks[0].at_ns),
+        ExternalSignal("AAPL", 0.3, day),
+    )
+    for source in (said, said[::-1]):
+        found = predictions(
+            ExternalSignals(source), "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True
+        )
+        newest, older = found.between(0, len(ticks))
+        assert newest.rows["value"].tolist() == [source[-1].value]
+        assert newest.rows["as_of_ns"].tolist() == [ticks[0].at_ns]
+        assert older.rows["value"].tolist() == [signal.value for signal in source[:-1]]
 
 
 @pytest.mark.parametrize(

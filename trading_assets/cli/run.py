@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,7 +14,8 @@ import typer
 
 from trading_assets.cli.options import Config, Json, day, settings_of
 from trading_assets.cli.output import note, plain, progress_bar, say, show_json, show_lines
-from trading_assets.config import path_in_use
+from trading_assets.config import LastGood, path_in_use
+from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
 
 
@@ -263,19 +264,39 @@ def exchange(
         )
 
 
-def listen(config: Config = None) -> None:
-    """Bring what happens to orders into the journal within a second, until Ctrl-C. `make up` runs it.
+def listen(
+    config: Config = None,
+    dagster_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar=URL_VARIABLE,
+            metavar="URL",
+            help="Of Dagster's web interface, to ask how Dagster is; not asked where not given.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Follow trade updates, and watch: protect the book where nobody else does. `make up` runs it.
 
-    It follows the broker's stream of trade updates. Without it the next tick or reconciliation reads them.
+    What happens to orders is in the journal within a second. Where the last protection is older than
+    `watchdog_seconds` it protects under the same lease, and alerts; it needs neither Dagster's daemon nor its
+    webserver. Until Ctrl-C.
     """
     from trading_assets.broker.update_stream import UpdateStream
     from trading_assets.engine.desk import Desk
-    from trading_assets.engine.listen import listen as take_in
+    from trading_assets.engine.listen import serve
     from trading_assets.up import stop_signals
 
-    with stop_signals() as stop, UpdateStream(settings_of(config), os.environ) as stream:
-        say("listening to trade updates; Ctrl-C ends it")
-        take_in(lambda: Desk.open(settings_of(config)), stream.updates, stop)
+    settings_of(config)
+    configured = LastGood(path_in_use(config, os.environ))
+    with ExitStack() as held:
+        stop = held.enter_context(stop_signals())
+        ask = None
+        if dagster_url is not None:
+            ask = held.enter_context(closing(DagsterHealth(dagster_url))).troubles
+        stream = held.enter_context(UpdateStream(configured.settings, os.environ))
+        say("listening to trade updates, and watching over the book; Ctrl-C ends it")
+        serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)
 
 
 def _port(origin: str) -> int:

@@ -53,6 +53,7 @@ def tick(config: Config = None, as_json: Json = False) -> None:
                 "verdicts": [verdict_line(verdict) for verdict in done.verdicts],
                 "orders": [order_line(order) for order in done.orders],
                 "outcomes": done.outcomes,
+                "passed_over": [plain(signal) for signal in done.passed_over],
                 "failed_checks": [
                     {
                         "check": found.check.key,
@@ -70,6 +71,8 @@ def tick(config: Config = None, as_json: Json = False) -> None:
     else:
         say(f"tick of {new_york_time(done.tick_ns)}, execution {done.execution_id}: {halts.state.name}")
         show_verdicts(done.verdicts, done.orders)
+        for signal in done.passed_over:
+            say(str(signal))
         for found in report.failed_checks:
             say(f"check failed: {found.check.key} ({found.check.severity}): {found.detail}")
         for problem in report.problems:

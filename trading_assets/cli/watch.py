@@ -11,6 +11,7 @@ import typer
 from trading_assets.cli.options import Config, Json, Session, opened
 from trading_assets.cli.output import plain, say, show_json, show_lines, show_table
 from trading_assets.engine.explain import Explained, explained
+from trading_assets.engine.sign_of_life import Life
 from trading_assets.engine.standing import Standing, standing
 from trading_assets.engine.standing import positions as held_positions
 from trading_assets.market.sessions import new_york_time
@@ -157,6 +158,15 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
     yield "waiting", f"{found.pending_signals} signals, {found.pending_alerts} alerts"
     if found.lease:
         yield "running", found.lease
+    if found.watchdog.life is not Life.NONE:
+        yield "watchdog", _WATCHDOG[found.watchdog.life]
+
+
+_WATCHDOG = {
+    Life.WATCHES: "watches",
+    Life.SILENT: "HANGS: end its process, `make up` starts it again; `trading-assets listen` runs it alone",
+    Life.DIED: "DIED: `make up` starts it again; `trading-assets listen` runs it alone",
+}
 
 
 def _reasons(line: Explained) -> Iterator[str]:
@@ -175,4 +185,5 @@ _UNPROPOSED = {
     "HELD": "HELD: the position is where the signal wants it",
     "NO_PRICE": "NO_PRICE: no price to trade at",
     "SUPERSEDED": "SUPERSEDED: a newer signal of the symbol came with it",
+    "INCOMPLETE_BARS": "INCOMPLETE_BARS: nothing is bought while its bars have gaps",
 }

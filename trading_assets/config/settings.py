@@ -173,6 +173,12 @@ class Settings(_Section):
         default=False, description="Allow short positions; refused at start until short selling is built."
     )
 
+    max_incomplete_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.2,
+        description="Share of the symbols whose bars may have gaps; with more, and more than one, nothing is "
+        "entered on.",
+    )
+
     threshold: Fraction = Field(default=0.1, description="Weakest signal that is acted on, absolute value.")
     volatility_target: Positive | None = Field(
         default=None,
@@ -216,6 +222,9 @@ class Settings(_Section):
     )
     reconciliation_interval_seconds: Positive = Field(
         default=60.0, description="Seconds between two reconciliations of ledger and broker."
+    )
+    watchdog_seconds: Annotated[float, Field(gt=0, le=180)] = Field(
+        default=180.0, description="Seconds without a protection after which the watchdog protects itself."
     )
 
     @field_validator("symbols")

@@ -22,6 +22,7 @@ from trading_assets.core.decision_columns import (
     Wishes,
 )
 from trading_assets.core.decision_orders import Asked, propose
+from trading_assets.core.entry_order import strongest_first
 from trading_assets.core.prices import mark, round_down_to_tick, round_up_to_tick
 from trading_assets.core.sizing import (
     NO_SLICE,
@@ -60,9 +61,13 @@ def decide_pass(
     _begin(symbols, running)
     asked = Asked(standing, symbols, wishes, limits, first, out, outcomes, running)
     if a_pass != Pass.PROTECT:
-        _weigh(asked)
+        _weigh(asked, a_pass == Pass.ENTRIES)
+    by_strength = a_pass == Pass.ENTRIES and standing.by_strength
+    if by_strength:
+        strongest_first(wishes.rows, running.order, running.merged)
     at = first
-    for row in range(wishes.rows.size):
+    for place in range(wishes.rows.size):
+        row = running.order[place] if by_strength else place
         outcomes[row] = Outcome.NONE
         if a_pass == Pass.PROTECT:
             side, price, slices = _forced_exit(row, asked)
@@ -93,14 +98,16 @@ def _begin(symbols: Rows, running: Running) -> None:
 
 
 @inlined
-def _weigh(asked: Asked) -> None:
-    """Each symbol's target share of equity."""
+def _weigh(asked: Asked, entering: bool) -> None:
+    """Each symbol's target share of equity. One that is not entered on takes no room from the others."""
     running = asked.running
     for i in range(asked.symbols.size):
         running.value[i], running.volatility[i] = nan, nan
     for row in range(asked.wishes.rows.size):
         wish = asked.wishes.rows[row]
-        running.value[wish["symbol"]], running.volatility[wish["symbol"]] = wish["value"], wish["volatility"]
+        i = wish["symbol"]
+        if not (entering and asked.symbols[i]["incomplete"]):
+            running.value[i], running.volatility[i] = wish["value"], wish["volatility"]
     equity = asked.standing.equity_usd
     target_weights(running.value, running.volatility, running.exposure, equity, asked.limits, running.weight)
 
@@ -113,9 +120,15 @@ def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[i
     wish = asked.wishes.rows[row]
     i = wish["symbol"]
     symbol, weight, exposure = asked.symbols[i], running.weight[i], running.exposure[i]
+    if not exits and symbol["incomplete"] and at_least(wish["value"], limits.threshold):
+        outcomes[row] = Outcome.INCOMPLETE_BARS
+        return 0, nan, NO_SLICE
     if weight != weight:
         below = not at_least(abs(wish["value"]), limits.threshold)
         outcomes[row] = Outcome.BELOW_THRESHOLD if below else Outcome.HELD
+        return 0, nan, NO_SLICE
+    if not exits and weight == 0.0 and symbol["qty"] >= 0.0:  # the exits' pass had it
+        outcomes[row] = Outcome.HELD
         return 0, nan, NO_SLICE
     held, reserved, value = symbol["qty"], symbol["reserved_qty"], _mark(symbol)
     side = order_side(weight, held, reserved, exposure, value, standing.equity_usd)

@@ -39,6 +39,7 @@ class Outcome(IntEnum):
     BELOW_THRESHOLD = 3
     HELD = 4
     NO_PRICE = 5
+    INCOMPLETE_BARS = 6
 
 
 class Standing(NamedTuple):
@@ -62,6 +63,7 @@ class Standing(NamedTuple):
     execution_orders: int
     exit_orders_today: int
     reject_streak: int
+    by_strength: bool  # entries go by the strength of their signals; False: by symbol
 
 
 # One symbol that is held, worked or wished for; see `engine.inputs.SymbolInput`.
@@ -84,6 +86,7 @@ SYMBOL = np.dtype(
         ("fractionable", np.bool_),
         ("halted", np.bool_),
         ("locked", np.bool_),
+        ("incomplete", np.bool_),  # its bars have gaps: it is not entered on
     ],
     align=True,
 )
@@ -136,7 +139,8 @@ PROPOSAL = np.dtype(
 
 
 class Wishes(NamedTuple):
-    """What a pass is asked, in the order of its evaluation: signals, at most one a symbol, or forced exits.
+    """What a pass is asked: signals, at most one a symbol, or forced exits. They are evaluated in their
+    order, entries by strength (`core.entry_order`).
 
     rows: WISH, shape (m,)
     sent: shape (m, slices): this decision's slice, on the side that the pass trades, was sent before in this
@@ -175,11 +179,27 @@ class Running(NamedTuple):
     weight: Floats
     usd: Floats  # (2,): funds taken, gross exposure
     passed: Ints  # (2,): orders, exits but a flatten's
+    order: Ints  # (n,): rows of signals as they are evaluated
+    merged: Ints  # (n,): room for sorting them
 
     @staticmethod
     def of(count: int) -> Running:
         """Room for `count` symbols."""
         usd, passed = np.zeros(2), np.zeros(2, np.int64)
         exposure, reserved, sells, buys, value, volatility, weight = np.zeros((7, count))
-        orders, exits = np.zeros((2, count), np.int64)
-        return Running(exposure, reserved, sells, buys, orders, exits, value, volatility, weight, usd, passed)
+        orders, exits, order, merged = np.zeros((4, count), np.int64)
+        return Running(
+            exposure,
+            reserved,
+            sells,
+            buys,
+            orders,
+            exits,
+            value,
+            volatility,
+            weight,
+            usd,
+            passed,
+            order,
+            merged,
+        )

@@ -109,14 +109,18 @@ def _act(
     begin, passes, sent_before = 0, 1, sheet.counts[ORDERS]
     if tick >= 0:
         begin, passes = schedule.first_signal[tick], 3
+    vetoed = False
     wishes = due_exits(now_ns, terms, limits, book, sheet, desk)
     for a_pass in range(passes):
         if a_pass == Pass.EXITS:
             forget_purchases(desk)
+            vetoed = schedule.vetoed[tick]
+            if schedule.incomplete.size > 0:
+                _show_gaps(tick, schedule, desk)
             wishes = _signals_at(begin, schedule.first_signal[tick + 1], signals, desk)
         if wishes.rows.size == 0:
             continue
-        if not execute(now_ns, a_pass, wishes, sent_before, terms, limits, book, sheet, desk):
+        if not execute(now_ns, a_pass, wishes, sent_before, vetoed, terms, limits, book, sheet, desk):
             return False
         if a_pass != Pass.PROTECT:
             _keep_outcomes(begin, wishes.rows.size, sheet, desk)
@@ -124,6 +128,13 @@ def _act(
         look(now_ns, limits, book, sheet, desk)
         write_state(now_ns, book, sheet, desk)
     return True
+
+
+@inlined
+def _show_gaps(tick: int, schedule: Schedule, desk: Desk) -> None:
+    """Whose bars are incomplete at the tick."""
+    for i in range(desk.shown.size):
+        desk.shown[i]["incomplete"] = schedule.incomplete[tick, i]
 
 
 @inlined

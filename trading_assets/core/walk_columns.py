@@ -78,6 +78,8 @@ class Schedule(NamedTuple):
     at_ns: Ints  # (k,)
     tick: Ints  # (k,): the tick's number in the session, −1: between two ticks
     first_signal: Ints  # (ticks + 1,)
+    incomplete: Flags  # (ticks, n), or (0, n) for none: the symbol's bars have gaps at the tick
+    vetoed: Flags  # (ticks,): too many have, nothing is entered on
 
 
 # A session's signals by tick and symbol, at most one of each. `reference_price` NaN: the last price then.

@@ -21,6 +21,7 @@ def execute(
     a_pass: int,
     wishes: Wishes,
     sent_before: int,
+    vetoed: bool,
     terms: Terms,
     limits: Limits,
     book: Book,
@@ -29,13 +30,15 @@ def execute(
 ) -> bool:
     """Decide one pass and send what passed: it trades with the quote, or rests. False: there is no room.
 
-    The desk has the outcomes. `sent_before`: of the session's orders, those before this execution
+    The desk has the outcomes.
+    sent_before: of the session's orders, those before this execution
+    vetoed:      too many symbols' bars are incomplete at the tick: nothing is entered on
     """
     show_orders(book, sheet, desk)
     first = sheet.counts[VERDICTS]
     used = decide_pass(
         a_pass,
-        _standing(now_ns, sent_before, terms, book, sheet, desk),
+        _standing(now_ns, sent_before, vetoed, terms, book, sheet, desk),
         desk.shown,
         _with_sent(wishes, a_pass, book, sheet, desk),
         limits,
@@ -57,7 +60,9 @@ def execute(
 
 
 @inlined
-def _standing(now_ns: int, sent_before: int, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> Standing:
+def _standing(
+    now_ns: int, sent_before: int, vetoed: bool, terms: Terms, book: Book, sheet: Sheet, desk: Desk
+) -> Standing:
     """A cash account: its buying power is cash less what open buys may take."""
     cash, reserved = book.figures[CASH], 0.0
     for i in range(desk.shown.size):
@@ -76,7 +81,7 @@ def _standing(now_ns: int, sent_before: int, terms: Terms, book: Book, sheet: Sh
         terms.close_ns,
         is_open,
         is_open,
-        1 if daily_loss or max_drawdown or session_drawdown else 0,
+        1 if vetoed or daily_loss or max_drawdown or session_drawdown else 0,
         False,
         daily_loss,
         max_drawdown,
@@ -85,6 +90,7 @@ def _standing(now_ns: int, sent_before: int, terms: Terms, book: Book, sheet: Sh
         sheet.counts[ORDERS] - sent_before,
         sheet.counts[EXITS],
         0,
+        True,
     )
 
 

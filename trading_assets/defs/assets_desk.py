@@ -18,7 +18,8 @@ from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.partitions import SESSIONS
+from trading_assets.defs.lanes import BOOK_POOL, LIVE
+from trading_assets.defs.partitions import LIVE_SESSIONS
 from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.steps import StepFailed, attempt, check_step
@@ -27,9 +28,7 @@ from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, V
 
 GROUP = "desk"
 OWNERS = ["team:desk"]
-LANE_TAG = "trading_assets/lane"
-LIVE = {LANE_TAG: "live"}
-BOOK_POOL = "book"  # one run at a time acts on the book
+ONE_RUN = dg.BackfillPolicy.single_run()  # of a range, which is refused whole, once
 
 # what the run does all the same after a step that failed
 _STILL_DONE = {
@@ -48,7 +47,8 @@ _EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER
 
 @dg.asset(
     group_name=GROUP,
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -81,7 +81,8 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
 @dg.asset(
     group_name=GROUP,
     deps=[bars],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"numba", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -113,7 +114,8 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
 @dg.asset(
     group_name=GROUP,
     deps=[features],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"xgboost", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -136,6 +138,7 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
                 "as of": new_york_time(signal.as_of_ns),
                 "reference price": signal.reference_price,
                 "kind": signal.kind,
+                "newest": signal not in report.passed_over,
             }
             for signal in report.signals
         ]
@@ -143,6 +146,7 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
             "source": report.source,
             "model_version": report.model_version or "none",
             "count": len(rows),
+            "passed_over": ", ".join(f"{one.symbol}={one.value:g}" for one in report.passed_over) or "none",
             "signals": table(rows),
         }
 
@@ -152,7 +156,8 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
 @dg.asset(
     group_name=GROUP,
     deps=[signals],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "sqlite"},
     owners=OWNERS,
     tags=LIVE,
@@ -165,9 +170,10 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
     No entry leaves unless the tick's blocking data checks are stored as passed.
     """
     from trading_assets.engine.tick import execute
+    from trading_assets.store.leases import when_free
 
     at = desk.at(context)
-    report = execute(at.desk, at.session, at.tick_ns, context.run.run_id)
+    report = when_free(lambda: execute(at.desk, at.session, at.tick_ns, context.run.run_id))
     halts = at.desk.halts()
     return _result(
         at,
@@ -179,6 +185,7 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
             "halt_state": halts.state.name,
             "halt_causes": ", ".join(halts.causes) or "none",
             "no_entries_because": ", ".join((*report.vetoed, *report.protection.transient)) or "nothing",
+            "passed_over": "; ".join(map(str, report.passed_over)) or "none",
             "stops_in_force": ", ".join(report.protection.stopped) or "none",
             "recovered": len(report.protection.recovered),
             "cancelled": len(report.protection.cancelled),
@@ -191,7 +198,8 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
 @dg.asset(
     group_name=GROUP,
     deps=[gated_orders],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
     owners=OWNERS,
     tags=LIVE,
@@ -219,7 +227,8 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
 @dg.asset(
     group_name=GROUP,
     deps=[fills],
-    partitions_def=SESSIONS,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
     owners=OWNERS,
     tags=LIVE,

@@ -13,6 +13,7 @@ import dagster as dg
 
 from trading_assets.config import Settings
 from trading_assets.defs.code_version import code_version
+from trading_assets.defs.lanes import LANE_TAG
 from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.presentation import line_plot, table
 from trading_assets.defs.resources import ConfigurationResource
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "replay"
 OWNERS = ["team:research"]
-REPLAY = {"trading_assets/lane": "replay"}
+REPLAY = {LANE_TAG: "replay"}
 POOL = "replay"  # one at a time, however it was launched
 HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which the checks find the replay
 PROGRESS_EVERY = 50  # sessions

@@ -10,6 +10,7 @@ from datetime import date
 import dagster as dg
 
 from trading_assets.defs.code_version import code_version
+from trading_assets.defs.lanes import LANE_TAG
 from trading_assets.defs.presentation import table
 from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.market.clock import system_now_ns
@@ -17,7 +18,7 @@ from trading_assets.market.sessions import Sessions
 
 GROUP = "training"
 OWNERS = ["team:research"]
-TRAIN = {"trading_assets/lane": "train"}
+TRAIN = {LANE_TAG: "train"}
 SOURCE = "bundled"
 
 

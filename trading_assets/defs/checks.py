@@ -11,7 +11,8 @@ from math import isfinite
 
 import dagster as dg
 
-from trading_assets.defs.assets_desk import BOOK_POOL, CHAIN
+from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.checks import Check, CheckOutcome, Severity, checks_of, record
 from trading_assets.engine.steps import StepFailed, attempt, check_step

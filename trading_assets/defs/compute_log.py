@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from dagster import StringSource
@@ -43,12 +44,30 @@ class FileComputeLogManager(LocalComputeLogManager):
             with super().capture_logs(log_key) as captured:
                 yield captured
             return
-        output, error = (
-            self.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])
-            for kind in (ComputeIOType.STDOUT, ComputeIOType.STDERR)
-        )
-        for path in (output, error):
-            ensure_file(path)
-        with redirect_to_file(sys.stdout, output), redirect_to_file(sys.stderr, error):
-            yield CapturedLogContext(log_key)
-        touch_file(self.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]
+        with _kept(self, log_key) as captured:
+            yield captured
+
+
+@contextmanager
+def _kept(
+    manager: LocalComputeLogManager, log_key: Sequence[str]
+) -> Generator[CapturedLogContext, None, None]:
+    output, error = (
+        manager.get_captured_local_path(log_key, IO_TYPE_EXTENSION[kind])
+        for kind in (ComputeIOType.STDOUT, ComputeIOType.STDERR)
+    )
+    for path in (output, error):
+        ensure_file(path)
+    with redirect_to_file(sys.stdout, output), redirect_to_file(sys.stderr, error):
+        yield CapturedLogContext(log_key)
+    touch_file(manager.complete_artifact_path(log_key))  # type: ignore[no-untyped-call]
+
+
+def try_out(place: Path) -> None:
+    """Keep what is printed in an empty directory, as a forked run does. Raises where this Dagster's manager
+    is no longer what this one is made of."""
+    manager, key = FileComputeLogManager(str(place)), ["try-out"]
+    with _kept(manager, key):
+        pass
+    if not manager.is_capture_complete(key):
+        raise RuntimeError("what was printed does not count as complete")

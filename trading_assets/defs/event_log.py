@@ -5,11 +5,13 @@ each shard (the index, and a file for each run) keeps one connection of the proc
 comes as a batch (DAGSTER_EVENT_BATCH_SIZE), which is one transaction of each shard. A planned check is stored
 without partitions, as its outcome is. A new shard is made at once, where the stock storage reads every
 migration there is. A run that is deleted takes its shard and what its checks found with it, which the stock
-storage leaves behind. Taking the entry out of dagster.yaml goes back to the stock storage, on the same files.
+storage leaves behind. Where this Dagster's storage is no longer what this one is made of, the stock storage
+stands in, on the same files (`defs.fallback`).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -20,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from dagster import StringSource
+from dagster import AssetKey, StringSource
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.event_api import EventHandlerFn
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
@@ -255,3 +258,38 @@ def _without_partitions(event: EventLogEntry) -> EventLogEntry:
 
 def _set_up(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL").close()
+
+
+def try_out(place: Path) -> None:
+    """Store, read and delete a run's events in an empty directory. Raises where this Dagster's storage is no
+    longer what this one is made of."""
+    storage = PooledSqliteEventLogStorage(str(place))
+    run_id, asset = "try-out", AssetKey("try_out")
+    planned = AssetCheckEvaluationPlanned(asset_key=asset, check_name="try_out")
+    told = (
+        (DagsterEventType.ENGINE_EVENT, EngineEventData()),
+        (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, planned),
+    )
+    events = [
+        EventLogEntry(  # type: ignore[no-untyped-call]
+            error_info=None,
+            level=logging.INFO,
+            user_message="",
+            run_id=run_id,
+            timestamp=0.0,
+            dagster_event=DagsterEvent(kind.value, run_id, event_specific_data=data),
+        )
+        for kind, data in told
+    ]
+    try:
+        storage.store_event(events[0])
+        storage.store_event_batch(events)
+        _ShardWatchdog(storage, run_id, lambda *_: None, None)
+        stored = len(storage.get_logs_for_run(run_id))
+        if stored != 3 or not storage.supports_asset_checks:
+            raise RuntimeError(f"{stored} of 3 events were stored, or checks are not")
+        storage.delete_events(run_id)
+        if storage.get_logs_for_run(run_id) or not storage.path_for_shard(INDEX_SHARD_NAME):
+            raise RuntimeError("a deleted run's events are still there")
+    finally:
+        storage.dispose()

@@ -3,16 +3,15 @@
 import dagster as dg
 
 from trading_assets.defs import assets_desk, assets_replay, assets_training
-from trading_assets.defs.assets_desk import BOOK_POOL, LIVE
-from trading_assets.defs.assets_replay import REPLAY
-from trading_assets.defs.assets_training import TRAIN
+from trading_assets.defs.lanes import PROTECT, REPLAY, TICK, TRAIN
 from trading_assets.defs.resources import TICK_TAG, DeskResource
+from trading_assets.market.clock import system_now_ns
 
 trading_tick = dg.define_asset_job(
     "trading_tick",
     selection=dg.AssetSelection.assets(*assets_desk.CHAIN),
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=TICK,
     description="One tick: bars to reconciled positions with every check, for the session that is under way.",
 )
 
@@ -33,15 +32,26 @@ replay = dg.define_asset_job(
 )
 
 
-@dg.op(pool=BOOK_POOL)
+@dg.op
 def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
-    """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease. What a person does
-    under it is waited for."""
-    from trading_assets.engine.protect import new_execution_id, protect_alone
-    from trading_assets.store.leases import when_free
+    """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease. What a tick or a person
+    does under it is waited for; where that takes longer, this ends, and the sensor asks again.
 
-    opened, holder = desk.open(context), f"run {context.run.run_id}"
-    report = when_free(lambda: protect_alone(opened, new_execution_id(), holder=holder))
+    Raises LeaseHeld where the book has gone without protection for too long.
+    """
+    from trading_assets.engine.protect import new_execution_id, protect_alone
+    from trading_assets.engine.protected import OVERDUE_NS, protected_ago_ns
+    from trading_assets.store.leases import LeaseHeld, when_free
+
+    opened, holder = desk.open_to_protect(context), f"run {context.run.run_id}"
+    try:
+        report = when_free(lambda: protect_alone(opened, new_execution_id(), holder=holder))
+    except LeaseHeld as held:
+        ago_ns = protected_ago_ns(opened.journal, opened.book, now_ns=system_now_ns())
+        if ago_ns is None or ago_ns > OVERDUE_NS:
+            raise
+        context.log.info(f"left to the next request: {held}")
+        return
     found = report.reconciliation
     context.log.info(
         f"ledger and broker agree: {found.clean}; {len(found.breaks)} breaks, "
@@ -52,7 +62,7 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=PROTECT,
     description="Protection and reconciliation between ticks: an exit waits for no bar, model or history.",
 )
 def reconcile() -> None:
@@ -64,4 +74,4 @@ JOBS = (trading_tick, train, replay, reconcile)
 
 def tick_tags(tick_ns: int) -> dict[str, str]:
     """The run tags of one tick of `trading_tick`, for whoever launches it for the session's partition."""
-    return {TICK_TAG: str(tick_ns), **LIVE}
+    return {TICK_TAG: str(tick_ns), **TICK}

@@ -1,6 +1,6 @@
 """A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason and author as run config.
 
-A kill has a lane of its own and no pool: it waits for no tick. The others act on the book and take
+Kill and flatten have lanes of their own and no pool: they leave the queue beside any tick. The others take
 their turn with the ticks. What an act does is `engine.operator`'s.
 """
 
@@ -10,15 +10,13 @@ import dagster as dg
 from pydantic import Field
 
 from trading_assets.config import path_in_use
-from trading_assets.defs.assets_desk import BOOK_POOL, LANE_TAG, LIVE
+from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
 from trading_assets.defs.resources import DeskResource, read_settings
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
 
-KILL_LANE = {LANE_TAG: "kill", "dagster/priority": "100"}
-FIRST_IN_LANE = {**LIVE, "dagster/priority": "50"}
 _AUTHOR = Field(default="", description="Who acts; empty: the user that Dagster runs as.")
 
 
@@ -62,14 +60,18 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
         raise dg.Failure(description=killed.nothing_cancelled, allow_retries=False)
 
 
-@dg.op(pool=BOOK_POOL)
+@dg.op
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Every position is sold, by the broker's quantities. The run fails while anything is held."""
     from trading_assets.engine import operator
 
-    opened = desk.open(context)
-    author = config.author or operator.person()
-    report = operator.flatten_now(opened, reason=config.reason, author=author)
+    opened, author = desk.open(context), config.author or operator.person()
+    report = operator.flatten_now(
+        opened,
+        reason=config.reason,
+        author=author,
+        waits=lambda _lease: None,
+    )
     orders = ", ".join(f"{order.intent.symbol} {order.state}" for order in report.orders)
     context.add_output_metadata(
         {
@@ -118,7 +120,7 @@ def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=KILL_LANE,
+    tags=KILL,
     description="Halt the book now and cancel what works. It ends with a rearm, and with nothing else.",
 )
 def kill() -> None:
@@ -127,7 +129,7 @@ def kill() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=FIRST_IN_LANE,
+    tags=FLATTEN,
     description="Sell every position now, and go on until every one is zero; allowed under a kill too.",
 )
 def flatten() -> None:
@@ -136,7 +138,7 @@ def flatten() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=PERSON,
     description="Clear halts and break locks and accept looser limits. Needs a reason.",
 )
 def rearm() -> None:
@@ -145,7 +147,7 @@ def rearm() -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags=LIVE,
+    tags=PERSON,
     description="Take over an account that was not empty at the first start. Needs a reason.",
 )
 def adopt() -> None:

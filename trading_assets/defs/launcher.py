@@ -3,9 +3,13 @@
 The stock launcher starts a new interpreter for every run, which imports and builds all definitions
 again. Here the process that launches (the daemon) keeps one forkserver (`defs.launcher_forkserver`),
 asks it for a fork for each run, and starts another when it is gone or the sources have changed. What a
-run does after its fork is the forkserver's module. A run's process is known by the event that it writes
-into its own log, so any process of the instance can end it or tell whether it lives. Taking the entry out
-of dagster.yaml goes back to the stock launcher.
+run does after its fork is the forkserver's module. Where no forkserver can begin runs, the stock launcher
+does, and an alert says so.
+
+A run's process is known by the event that it writes into its own log, so any process of the instance can end
+it or tell whether it lives. What is to end is interrupted, and killed where it does not end: one that is
+stopped or hangs hears nothing. A run over its maximum time is killed by its forkserver too, whatever has
+become of the daemon.
 """
 
 from __future__ import annotations
@@ -29,12 +33,22 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._serdes import ConfigurableClassData, serialize_value
 
+from trading_assets.defs.fallback import tell_fallback
+from trading_assets.defs.lanes import MAX_RUNTIME_TAG
 from trading_assets.errors import TradingAssetsError
+from trading_assets.log import get_logger
+from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.leases import process_start
+
+log = get_logger(__name__)
 
 PROCESS_START = "process_start"  # beside Dagster's "pid" in the event that names a run's process
 ATTEMPTS = 3  # somebody may be editing the sources
-ANSWER_SECONDS = 110.0  # the first run waits for the imports; run monitoring gives up after 120
+KILLED_AFTER_SECONDS = 10.0  # of an interrupted run
+KILLED_BY_THE_FORKSERVER_AFTER = 30.0  # past a run's maximum time: the daemon's monitoring comes first
+STOCK_SECONDS = 600  # until forkservers are tried again
+FIRST_ANSWER_SECONDS = 110.0  # the first run waits for the imports; run monitoring gives up after 120
+ANSWER_SECONDS = 30.0  # of a forkserver that has begun runs: no other run leaves the queue meanwhile
 # Libraries that start threads as they are loaded are told not to: a thread does not survive a fork.
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
@@ -45,6 +59,15 @@ class ForkserverGone(TradingAssetsError):
 
 class RunNotBegun(TradingAssetsError):
     """The run's process, or the definitions, could not be made ready; the message is what they said."""
+
+
+class ForkserverHangs(RunNotBegun):
+    """It gave no sign of life. What it was asked for it may still begin, and a run that was given up then
+    ends at once; it is asked for nothing more."""
+
+
+class NoForkserver(RunNotBegun):
+    """No forkserver could begin the run, and none has: another launcher may."""
 
 
 class Forkserver:
@@ -63,18 +86,22 @@ class Forkserver:
                 pass_fds=[theirs.fileno()],
             )
         self._control.send(origin.encode())
+        self._has_begun_runs = False
 
-    def run(self, run_id: str, instance_ref: str) -> None:
-        """Have the run begun in a process of its own.
+    def run(self, run_id: str, instance_ref: str, max_seconds: float) -> None:
+        """Have the run begun in a process of its own, and killed when it takes longer; 0: however long.
 
-        Raises ForkserverGone when nothing was begun and another one may be asked, RunNotBegun
-        when the run's process, or the definitions, could not be made ready.
+        Raises ForkserverGone when nothing was begun and another one may be asked, ForkserverHangs when it
+        does not answer, RunNotBegun when the run's process, or the definitions, could not be made ready.
         """
+        patience = ANSWER_SECONDS if self._has_begun_runs else FIRST_ANSWER_SECONDS
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
-            ours.settimeout(ANSWER_SECONDS)
+            ours.settimeout(patience)
             with theirs:
-                request = json.dumps({"run_id": run_id, "instance_ref": instance_ref}).encode()
+                request = json.dumps(
+                    {"run_id": run_id, "instance_ref": instance_ref, "max_seconds": max_seconds}
+                ).encode()
                 try:
                     socket.send_fds(self._control, [request], [theirs.fileno()])
                 except OSError as error:
@@ -82,8 +109,8 @@ class Forkserver:
             try:
                 answer = ours.recv(1 << 16)
             except TimeoutError as error:
-                raise RunNotBegun(
-                    f"the run's process gave no sign of life within {ANSWER_SECONDS:.0f} s"
+                raise ForkserverHangs(
+                    f"the run's process gave no sign of life within {patience:.0f} s"
                 ) from error
             except ConnectionError:
                 answer = b""
@@ -92,8 +119,11 @@ class Forkserver:
         told: dict[str, str] = json.loads(answer)
         if "changed" in told:
             raise ForkserverGone(told["changed"])
+        if "unfit" in told:
+            raise NoForkserver(told["unfit"])
         if "failed" in told:
             raise RunNotBegun(told["failed"])
+        self._has_begun_runs = True
 
     def close(self) -> None:
         """Ask nothing more of it. It ends when the last of its runs has."""
@@ -108,25 +138,50 @@ class ForkingRunLauncher(DefaultRunLauncher):
         self._servers: dict[str, Forkserver] = {}  # by origin
         self._retired: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
+        self._stock_until_ns = 0
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Begin the run. Raises RunNotBegun."""
-        run, origin = context.dagster_run, context.job_code_origin
-        if origin is None or not _forks(origin.repository_origin):
+        origin = context.job_code_origin
+        if origin is None or not _forks(origin.repository_origin) or monotonic_ns() < self._stock_until_ns:
             super().launch_run(context)
             return
-        location = serialize_value(origin.repository_origin)
+        try:
+            self._fork(context, origin.repository_origin)
+        except NoForkserver as error:
+            if context.workspace is None:  # of which the stock launcher knows the code server
+                raise
+            self._stock_until_ns = monotonic_ns() + STOCK_SECONDS * 10**9
+            tell_fallback("the forking run launcher", str(error))
+            super().launch_run(context)
+
+    def _fork(self, context: LaunchRunContext, origin: RepositoryPythonOrigin) -> None:
+        run, location = context.dagster_run, serialize_value(origin)
+        max_seconds = self._max_seconds(run)
         instance_ref = serialize_value(self._instance.get_ref())
         for attempt in range(1, ATTEMPTS + 1):
             server = self._server(location)
             try:
-                server.run(run.run_id, instance_ref)
+                server.run(run.run_id, instance_ref, max_seconds)
                 break
+            except ForkserverHangs:
+                self._retire(location, server)
+                server.process.kill()  # its runs go on without it
+                raise
             except ForkserverGone as gone:
                 self._retire(location, server)
                 if attempt == ATTEMPTS:
-                    raise RunNotBegun(f"{ATTEMPTS} forkservers in turn did not begin it: {gone}") from gone
+                    raise NoForkserver(f"{ATTEMPTS} forkservers in turn did not begin it: {gone}") from gone
         self._run_ids.add(run.run_id)
+
+    def _max_seconds(self, run: dg.DagsterRun) -> float:
+        """The run's maximum time, with what the daemon is given first to end it in; 0: it has none."""
+        given = run.tags.get(MAX_RUNTIME_TAG) or self._instance.run_monitoring_max_runtime_seconds
+        try:
+            seconds = float(given)
+        except ValueError:  # Dagster passes over such a tag as well
+            return 0.0
+        return seconds + KILLED_BY_THE_FORKSERVER_AFTER if seconds > 0 else 0.0
 
     def _server(self, origin: str) -> Forkserver:
         with self._lock:
@@ -143,19 +198,44 @@ class ForkingRunLauncher(DefaultRunLauncher):
                 server.close()
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupt the run, which then reports itself as cancelled. False where there is none to end."""
+        """Interrupt the run, which then reports itself as cancelled; kill it where it does not end by then.
+        False where there is none to end."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        worker = worker_of(self._instance, run_id)
+        worker = self._worker(run_id)
         if worker is None:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        if not is_alive(*worker):
+        pid, start = worker[0], worker[1] or process_start(worker[0]) or ""
+        if not is_alive(pid, start):
             return False
         with suppress(ProcessLookupError):
-            os.kill(worker[0], signal.SIGINT)
+            os.kill(pid, signal.SIGINT)
+        threading.Thread(
+            target=self._see_it_end, args=(run, pid, start), name=f"end-{run_id}", daemon=True
+        ).start()
         return True
+
+    def _worker(self, run_id: str) -> tuple[int, str] | None:
+        try:
+            return worker_of(self._instance, run_id)
+        except (AttributeError, TypeError, ValueError) as error:  # of another Dagster's events
+            tell_fallback("what tells a run's process", f"{type(error).__name__}: {error}")
+            return None
+
+    def _see_it_end(self, run: dg.DagsterRun, pid: int, start: str) -> None:
+        if not start or _has_ended(pid, start, KILLED_AFTER_SECONDS):
+            return  # without a start the process may be another that was given the same id
+        log.error("run killed: it did not end when it was interrupted", run_id=run.run_id, pid=pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        _has_ended(pid, start, KILLED_AFTER_SECONDS)
+        now = self._instance.get_run_by_id(run.run_id)
+        if now is not None and not now.is_finished:
+            self._instance.report_run_canceled(
+                now, f"Its process {pid} did not end within {KILLED_AFTER_SECONDS:.0f} s and was killed."
+            )
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -163,7 +243,7 @@ class ForkingRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives. Run monitoring fails a run whose process does not."""
-        worker = worker_of(self._instance, run.run_id)
+        worker = self._worker(run.run_id)
         if worker is None:  # it has not said yet where it runs
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         if is_alive(*worker):
@@ -200,6 +280,17 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, str] | No
                 return int(metadata["pid"].value), str(start.value)
             named = named or (int(metadata["pid"].value), "")
     return named
+
+
+def _has_ended(pid: int, start: str, seconds: float) -> bool:
+    """Whether it ends within that time."""
+    until_ns = monotonic_ns() + int(seconds * 1e9)
+    pause = threading.Event()
+    while is_alive(pid, start):
+        if monotonic_ns() > until_ns:
+            return False
+        pause.wait(0.1)
+    return True
 
 
 def is_alive(pid: int, start: str) -> bool:

@@ -16,8 +16,11 @@ import signal
 import site
 import socket
 import sys
+import threading
 import traceback
+from contextlib import suppress
 from importlib.machinery import PathFinder
+from math import inf
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,6 +38,7 @@ from dagster._utils.interrupts import capture_interrupts
 
 from trading_assets.defs.compute_log import FORKED
 from trading_assets.defs.launcher import PROCESS_START
+from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.leases import process_start
 
 REAP_SECONDS = 1.0
@@ -44,15 +48,16 @@ _Sources = frozenset[tuple[str, int, int]]
 def serve(control: socket.socket) -> None:
     """Take requests until the launcher is gone, then wait for the runs that are on.
 
-    A request is JSON {"run_id", "instance_ref"} with a socket for its answer, which the run's process
-    gives as it begins ({}), or this one where there will be none: {"changed"}, {"failed"}.
+    A request is JSON {"run_id", "instance_ref", "max_seconds"} with a socket for its answer, which the run's
+    process gives as it begins ({}), or this one where there will be none: {"changed"}, {"unfit"}, {"failed"}.
     """
+    runs = Runs()
     origin = deserialize_value(control.recv(1 << 20).decode(), RepositoryPythonOrigin)
     before = _sources(origin)
     failed = _preload(origin)
     while True:
         readable, _, _ = select.select([control], [], [], REAP_SECONDS)
-        _reap()
+        runs.look()
         if not readable:
             continue
         request, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 1)
@@ -61,25 +66,45 @@ def serve(control: socket.socket) -> None:
         with socket.socket(fileno=descriptors[0]) as answer:
             if _sources(origin) != before:
                 _answer(answer, changed="the sources have changed since it loaded them")
-            elif failed or (failed := _threads()):
+            elif failed:
                 _answer(answer, failed=failed)
-            elif os.fork() == 0:
-                control.close()
-                _run(answer, **json.loads(request))
+            elif threads := _threads():
+                _answer(answer, unfit=threads)
+            else:
+                _begin(control, answer, runs, **json.loads(request))
     control.close()
-    while _reap(wait=True):
-        pass
+    pause = threading.Event()
+    while runs.look():
+        pause.wait(REAP_SECONDS)
+
+
+def _begin(
+    control: socket.socket,
+    answer: socket.socket,
+    runs: Runs,
+    run_id: str,
+    instance_ref: str,
+    max_seconds: float,
+) -> None:
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        _run(answer, run_id, instance_ref)
+    runs.begun(pid, max_seconds)
 
 
 def _preload(origin: RepositoryPythonOrigin) -> str:
     """Import what runs import and build the definitions; why that failed, or "". Nothing is opened."""
     try:
         recon_repository_from_origin(origin).get_definition()
+    except Exception:  # noqa: BLE001 - told to each launch, until the sources have changed
+        return f"the definitions do not load:\n{traceback.format_exc()}"
+    try:
         from trading_assets.defs import launcher_preload
 
         launcher_preload.warm()
-    except Exception:  # noqa: BLE001 - told to each launch, until the sources have changed
-        return f"the definitions do not load:\n{traceback.format_exc()}"
+    except Exception:  # noqa: BLE001 - it saves time and nothing else: a run does without
+        traceback.print_exc()
     gc.collect()
     gc.freeze()
     return ""
@@ -105,15 +130,27 @@ def _sources(origin: RepositoryPythonOrigin) -> _Sources:
     )
 
 
-def _reap(*, wait: bool = False) -> bool:
-    """Take the runs that have ended; with `wait` until one has. False where none is left."""
-    try:
-        while os.waitpid(-1, 0 if wait else os.WNOHANG) != (0, 0):
-            if wait:
-                return True
-    except ChildProcessError:
-        return False
-    return True
+class Runs:
+    """The runs that are on, each with the time at which it is killed: the last to see to that a run that
+    hangs or is stopped ends. A process keeps its id until it is waited for here, so no other one is meant."""
+
+    def __init__(self) -> None:
+        self._until_ns: dict[int, float] = {}  # by process id
+
+    def begun(self, pid: int, max_seconds: float) -> None:
+        """max_seconds: 0: however long it takes"""
+        self._until_ns[pid] = monotonic_ns() + max_seconds * 1e9 if max_seconds else inf
+
+    def look(self) -> bool:
+        """Take those that have ended, kill those that are over their time. False where none is left."""
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+                self._until_ns.pop(ended, None)
+        now = monotonic_ns()
+        for pid in [pid for pid, until_ns in self._until_ns.items() if now > until_ns]:
+            sys.stderr.write(f"process {pid} is over its run's maximum time and is killed\n")
+            os.kill(pid, signal.SIGKILL)
+        return bool(self._until_ns)
 
 
 def _answer(answer: socket.socket, **told: str) -> None:

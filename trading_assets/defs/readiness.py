@@ -15,12 +15,14 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
-from trading_assets.config import Settings
+from trading_assets.config import Settings, path_in_use
 from trading_assets.core.words import HaltState
-from trading_assets.defs.assets_desk import CHAIN, LANE_TAG
+from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
 from trading_assets.defs.resources import read_settings
 from trading_assets.engine.desk import known_book
 from trading_assets.engine.halts import Cause, in_force
+from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.store.journal import Journal
@@ -37,6 +39,8 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _OTHER_LANES = ("replay", "train")
+NO_BOOK = "no book yet"
+_last_good: dict[Path, Settings] = {}  # by file
 
 
 class Readiness(NamedTuple):
@@ -61,9 +65,19 @@ class Readiness(NamedTuple):
 
 
 @contextmanager
-def readiness() -> Iterator[Readiness]:
-    """What is known of the desk now. Raises InvalidInput for a configuration that cannot be used."""
-    settings = read_settings(None)
+def readiness(*, last_good: bool = False) -> Iterator[Readiness]:
+    """What is known of the desk now. Raises InvalidInput for a configuration that cannot be used.
+
+    last_good: take the last configuration instead that this process could use; for what protects and what
+               tells people, which a mistyped line must not end
+    """
+    path = path_in_use(None, os.environ).resolve()
+    try:
+        settings = _last_good[path] = read_settings(None)
+    except InvalidInput:
+        if not last_good or path not in _last_good:
+            raise
+        settings = _last_good[path]
     with Journal.open(Path(settings.data_dir) / JOURNAL_NAME) as journal:
         yield Readiness(settings, journal, known_book(settings, journal))
 
@@ -81,7 +95,10 @@ def run_under_way(instance: dg.DagsterInstance, job: str | None = None) -> dg.Da
 
 
 def _may_act_on_the_book(run: dg.DagsterRun) -> bool:
-    """A run launched from an asset's page, a backfill's too, has no job's lane but names its assets."""
+    """A run launched from an asset's page has no job's lane but names its assets. A backfill's of live assets
+    is refused before it opens anything, so nobody waits for it."""
+    if any(tag in run.tags for tag in RANGE_TAGS):
+        return False
     if run.asset_selection:
         return any(asset.key in run.asset_selection for asset in CHAIN)
     return run.tags.get(LANE_TAG) not in _OTHER_LANES

@@ -17,20 +17,18 @@ from pydantic import PrivateAttr
 
 from trading_assets import config
 from trading_assets.config import Settings
+from trading_assets.defs.lanes import RANGE_TAGS
+from trading_assets.defs.last_good import keep, kept_settings
+from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.desk import Desk
+from trading_assets.errors import InvalidInput
+from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
+from trading_assets.store.records import OutboxRecord
 
 TICK_TAG = "trading_assets/tick_ns"
 PARTITION_TAG = "dagster/partition"
-# every tag by which Dagster marks a run that a backfill, or a range of partitions, launched
-RANGE_TAGS = (
-    "dagster/backfill",
-    "dagster/parent_backfill",
-    "dagster/root_backfill",
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
-)
 
 RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 
@@ -99,13 +97,36 @@ class DeskResource(dg.ConfigurableResource[Any]):
         """The desk at no particular tick. Raises dagster.Failure for a run of a backfill or a range."""
         refuse_range(context.run.tags)
         if self._desk is None:
-            self._desk = Desk.open(read_settings(self.config_path))
+            settings = read_settings(self.config_path)
+            keep(context.instance, config.path_in_use(self.config_path, os.environ), settings)
+            self._desk = Desk.open(settings)
         return self._desk
+
+    def open_to_protect(self, context: RunContext) -> Desk:
+        """As `open`, and where the configuration cannot be used by the last one that could, with an alert.
+        Raises InvalidInput where there is none."""
+        try:
+            return self.open(context)
+        except InvalidInput as error:
+            path = config.path_in_use(self.config_path, os.environ)
+            settings = kept_settings(context.instance, path)
+            if settings is None:
+                raise
+            self._desk = Desk.open(settings)
+            _tell_of_configuration(self._desk, error)
+            return self._desk
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if self._desk is not None:
             self._desk.close()
             self._desk = None
+
+
+def _tell_of_configuration(desk: Desk, error: InvalidInput) -> None:
+    now, subject = system_now_ns(), f"{desk.book}:configuration"
+    title = "The configuration cannot be used: no tick until it is mended, protection by the last good one"
+    alert = OutboxRecord(f"{subject}:{now}", desk.book, now, "ERROR", title, str(error))
+    enqueue(desk.journal, alert, subject=subject, now_ns=now)
 
 
 def read_settings(config_path: str | None) -> Settings:

@@ -1,15 +1,43 @@
-"""Dagster's run queue, looked at twice as often as its configuration can say."""
+"""Dagster's run queue, looked at twice as often as its configuration can say, and the tags that a run of live
+assets is given where it names no job.
+
+A run from an asset's page has none of a job's tags: it is put into the lane of the ticks and gets a tick's
+maximum time. One of a backfill or a range, which is refused as it begins, gets the time and no lane.
+"""
 
 from __future__ import annotations
 
+from dagster import DagsterRun
+from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
+
+from trading_assets.defs.fallback import tell_fallback
+from trading_assets.defs.lanes import LANE_TAG, LIVE, LIVE_ASSETS, MAX_RUNTIME_TAG, RANGE_TAGS, TICK_SECONDS
 
 LOOK_SECONDS = 0.5  # the daemon's own grain: less would not be noticed
 
 
 class PromptRunCoordinator(QueuedRunCoordinator):
-    """The queue of the stock coordinator; only the daemon's interval between two looks is shorter."""
+    """The queue of the stock coordinator, with a shorter interval between the daemon's looks."""
 
     @property
     def dequeue_interval_seconds(self) -> float:  # type: ignore[override]
         return LOOK_SECONDS
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        try:
+            tags = tags_of(context.dagster_run)
+            if tags:
+                self._instance.add_run_tags(context.dagster_run.run_id, tags)
+        except Exception as error:  # noqa: BLE001 - the run is queued without, as the stock coordinator does
+            tell_fallback("the tags of runs without a job", f"{type(error).__name__}: {error}")
+        return super().submit_run(context)
+
+
+def tags_of(run: DagsterRun) -> dict[str, str]:
+    """What the run lacks of a tick's tags where it materializes live assets without a job."""
+    selected = {key.to_user_string() for key in run.asset_selection or ()}
+    if LANE_TAG in run.tags or selected.isdisjoint(LIVE_ASSETS):
+        return {}
+    lane = {} if any(tag in run.tags for tag in RANGE_TAGS) else LIVE
+    return {**lane, MAX_RUNTIME_TAG: run.tags.get(MAX_RUNTIME_TAG, str(TICK_SECONDS))}

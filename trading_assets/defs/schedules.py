@@ -12,8 +12,11 @@ from typing import NamedTuple
 import dagster as dg
 
 from trading_assets.config import Settings
+from trading_assets.defs.evaluations import told_of_failure
 from trading_assets.defs.jobs import tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.owed import owed_end
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at
 from trading_assets.market.clock import system_now_ns
@@ -77,6 +80,9 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
             return dg.SkipReason(time)
         at_ns = asked_ns + time.ahead_ns
         due = due_at(Sessions(), work, at_ns, now_ns=time.now_ns, tick_minutes=minutes)
+        if isinstance(due, NotDue) and work is Work.END_OF_DAY:
+            made_up = owed_end(context.instance, desk, time.now_ns)
+            return dg.SkipReason(f"{due.reason}; {made_up}") if isinstance(made_up, str) else made_up
         if isinstance(due, NotDue):
             return dg.SkipReason(due.reason)
         if work is not Work.TICK:
@@ -86,6 +92,7 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
     before = run_under_way(context.instance, Work.TICK.value)
     if before is not None:
         return dg.SkipReason(f"the previous tick is still running: run {before.run_id}")
+    come_to(context.instance, due.session)
     return run_request(due)
 
 
@@ -98,6 +105,7 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
     description="A tick every `tick_minutes` of a session. Turn it on to arm trading, on the embedded "
     "exchange too; it starts stopped.",
 )
+@told_of_failure
 def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.TICK)
 
@@ -109,17 +117,20 @@ def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Half an hour before the open of a session.",
 )
+@told_of_failure
 def before_the_open(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.PREMARKET)
 
 
 @dg.schedule(
     job=end_of_day,
-    cron_schedule="10 13,16 * * 1-5",
+    cron_schedule="*/10 * * * *",  # a day that was missed is made up for whenever the desk is up
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Ten minutes after the close of a session; a half day closes at 13:00.",
+    description="Ten minutes after the close of a session; a half day closes at 13:00. What was missed then "
+    "is made up for when the desk is next up.",
 )
+@told_of_failure
 def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return _decide(context, Work.END_OF_DAY)
 

@@ -10,12 +10,16 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 
 from trading_assets.config import Settings
+from trading_assets.defs.evaluations import tell_failure, told_of_failure
 from trading_assets.defs.jobs import reconcile, tick_tags, trading_tick
 from trading_assets.defs.jobs_day import end_of_day, premarket
+from trading_assets.defs.owed import owed_end
+from trading_assets.defs.partitions import come_to
 from trading_assets.defs.readiness import (
     Readiness,
     exchange_keeper,
@@ -23,9 +27,11 @@ from trading_assets.defs.readiness import (
     run_under_way,
     trading_armed,
 )
+from trading_assets.defs.resources import read_settings
 from trading_assets.defs.schedules import run_request
 from trading_assets.engine.agenda import Due, Work, next_due, overdue_end, standing_at
 from trading_assets.engine.inbox import take_files
+from trading_assets.engine.protected import is_due, protected_ago_ns
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
@@ -36,32 +42,54 @@ NOT_ARMED = "trading is not armed: turn on the schedule trading_hours"
 Evaluation = dg.SensorResult | dg.SkipReason
 
 
+class Request(NamedTuple):
+    """The last protection that was requested, as the sensor's cursor keeps it."""
+
+    at_ns: int | None = None
+    unmet: int = 0  # requests that no protection has followed yet
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Request":
+        """Of a cursor that cannot be read nothing is known, and protection is due."""
+        try:
+            return cls(*(int(value) for value in json.loads(cursor or "[]")))
+        except (TypeError, ValueError):
+            return cls()
+
+
 @dg.sensor(
     job=reconcile,
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Protection and reconciliation every `reconciliation_interval_seconds`; a tick is one too.",
+    description="Protection and reconciliation once the journal's last one, a tick's too, is older than "
+    "`reconciliation_interval_seconds`, whatever else is queued or on.",
 )
+@told_of_failure
 def protection(context: dg.SensorEvaluationContext) -> Evaluation:
     now = system_now_ns()
-    with readiness() as desk:
-        interval_ns = int(desk.settings.reconciliation_interval_seconds * 1e9)
-    since = now - int(context.cursor or 0)
-    if since < interval_ns:
-        return dg.SkipReason(f"the last one was requested {since / 1e9:.0f} s ago")
-    under_way = run_under_way(context.instance)
+    last = Request.of(context.cursor)
+    try:
+        interval_ns, ago_ns = _protected(now)
+    except Exception as error:  # noqa: BLE001 - protection is requested all the same, and the failure told
+        tell_failure("protection", error)
+        interval_ns, ago_ns = int(Settings().reconciliation_interval_seconds * 1e9), None
+    met = ago_ns is not None and last.at_ns is not None and now - ago_ns >= last.at_ns
+    unmet = 0 if met else last.unmet
+    if not is_due(now, interval_ns=interval_ns, ago_ns=ago_ns, requested_ns=last.at_ns, unmet=unmet):
+        since = "never" if ago_ns is None else f"{ago_ns / 1e9:.0f} s ago"
+        return dg.SkipReason(f"protected {since}, requested {unmet} times since")
+    under_way = run_under_way(context.instance, reconcile.name)
     if under_way is not None:
-        return dg.SkipReason(f"{under_way.job_name} is on: run {under_way.run_id}")
-    ended = _last_tick_ended_ns(context.instance)
-    if now - ended < interval_ns:
-        return dg.SkipReason(f"a tick protected and reconciled {(now - ended) / 1e9:.0f} s ago")
-    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=str(now))
+        return dg.SkipReason(f"{under_way.job_name} is under way: run {under_way.run_id}")
+    cursor = json.dumps([now, unmet + 1])
+    return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
 
 
-def _last_tick_ended_ns(instance: dg.DagsterInstance) -> int:
-    succeeded = dg.RunsFilter(job_name=Work.TICK.value, statuses=[dg.DagsterRunStatus.SUCCESS])
-    ended = [record.end_time for record in instance.get_run_records(succeeded, limit=1)]
-    return int(ended[0] * 1e9) if ended and ended[0] is not None else 0
+def _protected(now_ns: int) -> tuple[int, int | None]:
+    """The interval of protections and the age of the last."""
+    with readiness(last_good=True) as desk:
+        ago_ns = None if desk.book is None else protected_ago_ns(desk.journal, desk.book, now_ns=now_ns)
+        return int(desk.settings.reconciliation_interval_seconds * 1e9), ago_ns
 
 
 @dg.sensor(
@@ -70,6 +98,7 @@ def _last_tick_ended_ns(instance: dg.DagsterInstance) -> int:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes files dropped into the inbox, and requests a tick at once for signals that wait.",
 )
+@told_of_failure
 def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.model.enabled:
@@ -94,7 +123,7 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
         return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
     if context.cursor == _identity(waiting):
         return dg.SkipReason(f"{len(waiting)} signals wait; their tick was requested")
-    request = _tick_for(waiting, now)
+    request = _tick_for(context.instance, waiting, now)
     if request is None:
         return dg.SkipReason(f"{len(waiting)} signals wait; the market is closed")
     return dg.SensorResult(run_requests=[request], cursor=_identity(waiting))
@@ -108,6 +137,7 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
     "while a run is on, while trading is not armed and while the book is halted. Where its time runs, only "
     "the two ends of a session are requested here.",
 )
+@told_of_failure
 def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.virtual_time is None:
@@ -116,33 +146,39 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
         if isinstance(keeper, str):
             return dg.SkipReason(keeper)
         if desk.settings.virtual_time == "runs":
-            return _end_of_a_session(keeper, json.loads(context.cursor or "{}"))
+            return _end_of_a_session(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
         if not trading_armed(context.instance):
             return dg.SkipReason(f"time stands; {NOT_ARMED}")
         under_way = run_under_way(context.instance)
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
         with closing(keeper):
-            return _move(desk, keeper, json.loads(context.cursor or "{}"))
+            return _move(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
 
 
-def _end_of_a_session(keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
-    """The premarket work or the end of the day, once; the trading schedule asks for the ticks.
+def _end_of_a_session(
+    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+) -> Evaluation:
+    """The premarket work or the end of the day, once, and days that are owed theirs; the trading schedule
+    asks for the ticks.
 
     done: what was requested last, {"run_key"}
     """
     with closing(keeper):
         now = keeper.now_ns()
     due = overdue_end(Sessions(), now)
-    if due is None:
-        return dg.SkipReason("time runs; no end of a session is due")
-    request = run_request(due)
-    if request.run_key == done.get("run_key"):
-        return dg.SkipReason(f"time runs; {due.work} of {due.session} was requested")
+    request = None if due is None else run_request(due)
+    if request is None or request.run_key == done.get("run_key"):
+        made_up = owed_end(instance, desk, now)
+        if isinstance(made_up, str):
+            return dg.SkipReason(f"time runs; no other end of a session is due; {made_up}")
+        return dg.SensorResult(run_requests=[made_up], cursor=json.dumps(done))
     return dg.SensorResult(run_requests=[request], cursor=json.dumps({"run_key": request.run_key}))
 
 
-def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evaluation:
+def _move(
+    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+) -> Evaluation:
     """What is due where time stands, else time moved to what is due next.
 
     done: what was requested last, {"at_ns", "signals"}: after a crash between a move and its request,
@@ -155,9 +191,11 @@ def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evalua
     if due is not None and due.at_ns == done.get("at_ns"):
         due = None
     if due is None and waiting and _identity(waiting) != done.get("signals"):
-        request = _tick_for(waiting, now)
+        request = _tick_for(instance, waiting, now)
         if request is not None:
             return _requested(request, now, waiting)
+    if due is None and isinstance(made_up := owed_end(instance, desk, now), dg.RunRequest):
+        return dg.SensorResult(run_requests=[made_up], cursor=json.dumps(done))
     if (causes := desk.halted()) is not None:
         return dg.SkipReason(f"time stands; halted: {causes}; rearm with a reason to go on")
     if due is None:
@@ -165,6 +203,7 @@ def _move(desk: Readiness, keeper: Keeper, done: dict[str, str | int]) -> Evalua
         if due.session > _last_session_of_the_tape(sessions):
             return dg.SkipReason(f"time stands: the exchange's tape ends before {due.session}")
         keeper.move_to(due.at_ns)
+    come_to(instance, due.session)
     return _requested(run_request(due), due.at_ns, waiting if due.work is Work.TICK else ())
 
 
@@ -173,18 +212,40 @@ def _requested(request: dg.RunRequest, at_ns: int, waiting: Sequence[SignalRecor
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
 
-def _tick_for(waiting: Sequence[SignalRecord], now_ns: int) -> dg.RunRequest | None:
+def _tick_for(
+    instance: dg.DagsterInstance, waiting: Sequence[SignalRecord], now_ns: int
+) -> dg.RunRequest | None:
     """A tick at this very moment; None while the market is closed. Once for the same signals."""
     sessions = Sessions()
     if not sessions.is_open(now_ns):
         return None
     due = Due(Work.TICK, sessions.new_york_date(now_ns).isoformat(), now_ns)
+    come_to(instance, due.session)
     return dg.RunRequest(
         run_key=f"signals:{_identity(waiting)}",
         job_name=due.work.value,
         partition_key=due.session,
         tags=tick_tags(due.at_ns),
     )
+
+
+@dg.sensor(
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes the session under way, in the venue's time, the last partition of the live assets: "
+    "the interface's latest is the one that trades.",
+)
+@told_of_failure
+def live_session(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    now = _venue_now_ns(read_settings(None))
+    if isinstance(now, str):
+        return dg.SkipReason(now)
+    sessions = Sessions()
+    session = sessions.session_at(now)
+    if session is None:
+        return dg.SkipReason(f"{sessions.new_york_date(now)} is not an XNYS session")
+    come_to(context.instance, session.isoformat())
+    return dg.SkipReason(f"the session is {session}")
 
 
 def _identity(waiting: Sequence[SignalRecord]) -> str:
@@ -211,4 +272,4 @@ def _last_session_of_the_tape(sessions: Sessions) -> str:
     return sessions.new_york_date(last_ns).isoformat()
 
 
-SENSORS: Sequence[dg.SensorDefinition] = (protection, signal_inbox, virtual_clock)
+SENSORS: Sequence[dg.SensorDefinition] = (protection, signal_inbox, virtual_clock, live_session)

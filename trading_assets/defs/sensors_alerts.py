@@ -1,7 +1,7 @@
 """Sensors that tell people: what a finished run and its checks have to say, and the outbox's delivery.
 
 A run's alerts go into the journal's outbox once for a run, with a cool-down for each subject; halts,
-locks and breaks are put there by the engine. One sensor delivers what waits.
+locks and breaks are put there by the engine. One sensor has what waits delivered, on a thread of its own.
 """
 
 import os
@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from trading_assets.defs.readiness import readiness
+from trading_assets.defs.courier import Courier
+from trading_assets.defs.evaluations import told_of_failure
+from trading_assets.defs.readiness import NO_BOOK, readiness
 from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
 from trading_assets.engine import alerts
 from trading_assets.errors import TradingAssetsError
@@ -18,8 +20,9 @@ from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import OutboxRecord
 
-NO_BOOK = "no book yet"
 STEPS_NAMED = 10
+PATIENCE_SECONDS = 3.0  # of an evaluation with the addresses; the delivery goes on
+_COURIER = Courier()
 
 
 def _tell(context: dg.RunStatusSensorContext) -> None:
@@ -31,7 +34,7 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
     found = list(_found(context))
     now = system_now_ns()
     try:
-        with readiness() as desk:
+        with readiness(last_good=True) as desk:
             book = desk.book or NO_BOOK
             for subject, severity, title, body in found:
                 alert = OutboxRecord(
@@ -86,6 +89,7 @@ def _why(failure: StepFailureData) -> str:
     minimum_interval_seconds=5,
     description="Alerts on failed checks of runs that succeeded.",
 )
+@told_of_failure
 def alert_on_success(context: dg.RunStatusSensorContext) -> None:
     _tell(context)
 
@@ -96,6 +100,7 @@ def alert_on_success(context: dg.RunStatusSensorContext) -> None:
     minimum_interval_seconds=5,
     description="Alerts on failed runs and on their failed checks.",
 )
+@told_of_failure
 def alert_on_failure(context: dg.RunStatusSensorContext) -> None:
     _tell(context)
 
@@ -106,6 +111,7 @@ def alert_on_failure(context: dg.RunStatusSensorContext) -> None:
     minimum_interval_seconds=5,
     description="Alerts on cancelled runs and on their failed checks.",
 )
+@told_of_failure
 def alert_on_cancellation(context: dg.RunStatusSensorContext) -> None:
     _tell(context)
 
@@ -115,16 +121,20 @@ def alert_on_cancellation(context: dg.RunStatusSensorContext) -> None:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=f"Delivers the outbox to the addresses in {alerts.URLS_VARIABLE}.",
 )
+@told_of_failure
 def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    return dg.SkipReason(_COURIER.deliver(_deliver, wait_seconds=PATIENCE_SECONDS))
+
+
+def _deliver() -> str:
+    """One round of the outbox; what came of it."""
     to = alerts.channels(os.environ)
-    with readiness() as desk:
+    with readiness(last_good=True) as desk:
         round_ = alerts.deliver(desk.journal, to)
     if not to:
-        return dg.SkipReason(
-            f"{round_.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered"
-        )
+        return f"{round_.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered"
     trouble = f"; not taken by {', '.join(round_.failed)}" if round_.failed else ""
-    return dg.SkipReason(f"{round_.delivered} alerts delivered, {round_.waiting} wait{trouble}")
+    return f"{round_.delivered} alerts delivered, {round_.waiting} wait{trouble}"
 
 
 ALERT_SENSORS: Sequence[dg.SensorDefinition] = (

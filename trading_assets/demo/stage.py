@@ -20,6 +20,7 @@ from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.definitions import defs
 from trading_assets.defs.jobs import tick_tags
+from trading_assets.defs.partitions import come_to
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess, start_process
@@ -72,6 +73,8 @@ class Stage:
         run_config: dict[str, Any] = {**QUIET, "resources": resources}
         if ops:
             run_config["ops"] = ops
+        if session is not None:
+            come_to(self.instance, session.isoformat())
         return defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=session.isoformat() if session is not None else None,

@@ -6,13 +6,15 @@ schedule's or a sensor's; what the work is belongs to `engine.day` and `engine.t
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.market.sessions import FIRST_DAY, MINUTE_NS, Sessions
 
 PREMARKET_LEAD_NS = 30 * MINUTE_NS
 CLOSE_LAG_NS = 10 * MINUTE_NS  # the broker's last fills and the close's equity are in by then
+ENDS_KEPT = 20  # sessions: a desk that was down for longer begins anew, and `rebuild` projects the rest
 
 
 class Work(StrEnum):
@@ -91,6 +93,18 @@ def overdue_end(sessions: Sessions, now_ns: int) -> Due | None:
         if 0 <= now_ns - at_ns <= LATE_AFTER_NS[work]:
             return Due(work, day.isoformat(), at_ns)
     return None
+
+
+def ends_due(sessions: Sessions, first: date, now_ns: int) -> list[date]:
+    """The sessions from `first` on whose end of the day has become due by `now_ns`, however long ago: the
+    last ENDS_KEPT of them, the earliest first."""
+    today = sessions.new_york_date(now_ns)
+    ended = [
+        day
+        for day in sessions.between(max(first, FIRST_DAY), today)[-ENDS_KEPT - 1 :]
+        if now_ns >= sessions.close_ns(day) + CLOSE_LAG_NS
+    ]
+    return ended[-ENDS_KEPT:]
 
 
 def next_due(sessions: Sessions, after_ns: int, tick_minutes: int) -> Due:

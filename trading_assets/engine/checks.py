@@ -52,6 +52,7 @@ class CheckOutcome:
     measured: float | None
     limit: float | None
     detail: str  # what is wrong and where, or what was looked at
+    symbols: tuple[str, ...] = ()  # those that it finds not fit to be entered on
 
 
 def _blocking(asset: str, name: str, description: str) -> Check:
@@ -70,8 +71,15 @@ CHECKS: tuple[Check, ...] = (
     _blocking(
         "bars",
         "complete",
-        "Every symbol has a daily bar for each session of the features' look-back, and today's minute bars "
-        "from the open to the tick without a gap of more than 15 minutes.",
+        "At most `max_incomplete_share` of the symbols, or a single one, lack a daily bar for a session of "
+        "the features' look-back, or have a gap of more than 15 minutes between today's minute bars from the "
+        "open to the tick.",
+    ),
+    _warn(
+        "bars",
+        "no_symbol_incomplete",
+        "No symbol's bars have such gaps. One that has them is not entered on (INCOMPLETE_BARS) until they "
+        "are filled; the others are, and exits go on.",
     ),
     _blocking(
         "bars",
@@ -291,6 +299,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 PROBLEMS_SHOWN = 10
+INCOMPLETE = "bars.no_symbol_incomplete"
 _BY_KEY = {check.key: check for check in CHECKS}
 BLOCKING = frozenset(check.key for check in CHECKS if check.blocking)
 
@@ -308,6 +317,7 @@ def outcome(
     measured: float | None = None,
     limit: float | None = None,
     detail: str = "",
+    symbols: Iterable[str] = (),
 ) -> CheckOutcome:
     """The outcome of the check `key` ("asset.name"): passed when there are no `problems`, or as said.
 
@@ -319,13 +329,18 @@ def outcome(
     if len(found) > PROBLEMS_SHOWN:
         found[PROBLEMS_SHOWN:] = [f"and {len(found) - PROBLEMS_SHOWN} more"]
     return CheckOutcome(
-        _BY_KEY[key], passed, measured, limit, "; ".join([*([detail] if detail else []), *found])
+        _BY_KEY[key],
+        passed,
+        measured,
+        limit,
+        "; ".join([*([detail] if detail else []), *found]),
+        tuple(symbols),
     )
 
 
 @holding_history
 def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutcome]) -> None:
-    """Keep outcomes: blocking ones in the journal first, where the tick looks, then all in history.
+    """Keep outcomes: those that the tick looks at in the journal first, then all in history.
 
     Recording a tick's check again replaces it. Raises what the stores raise.
     """
@@ -336,6 +351,11 @@ def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutc
             GateCheckRecord(desk.book, tick_ns, found.check.key, found.passed, now, found.detail)
             for found in outcomes
             if found.check.blocking
+        ]
+        + [
+            GateCheckRecord(desk.book, tick_ns, INCOMPLETE, found.passed, now, " ".join(found.symbols))
+            for found in outcomes
+            if found.check.key == INCOMPLETE
         ]
     )
     for asset in dict.fromkeys(found.check.asset for found in outcomes):
@@ -359,6 +379,12 @@ def missing_or_failed(desk: Desk, tick_ns: int) -> tuple[str, ...]:
     """The blocking checks that are not stored as passed for the tick: while there are any, no entry."""
     passed = {stored.check for stored in desk.journal.gate_checks(desk.book, tick_ns) if stored.passed}
     return tuple(sorted(BLOCKING - passed))
+
+
+def incomplete_symbols(desk: Desk, tick_ns: int) -> frozenset[str]:
+    """The symbols whose bars the tick's check found incomplete: they are not entered on."""
+    stored = {found.check: found.detail for found in desk.journal.gate_checks(desk.book, tick_ns)}
+    return frozenset(stored.get(INCOMPLETE, "").split())
 
 
 def _row(desk: Desk, session: date, tick_ns: int, found: CheckOutcome) -> dict[str, object]:

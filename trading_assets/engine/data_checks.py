@@ -6,22 +6,22 @@ table in `engine.checks`; checks of orders and limits are `engine.order_checks` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.engine.checks import CheckOutcome, outcome
+from trading_assets.engine.checks import PROBLEMS_SHOWN, CheckOutcome, outcome
 from trading_assets.engine.desk import Desk, holding_history
+from trading_assets.engine.featurise import earliest_daily_ns
+from trading_assets.engine.incomplete_bars import MAX_GAP_MINUTES, vetoes_all
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import Window, window_from_bars
 from trading_assets.market.bars import Bars, Interval
-from trading_assets.market.sessions import MINUTE_NS
+from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.bar_history import actions_until, newest_bars
-
-MAX_GAP_MINUTES = 15
 
 # One interval since a time: what others have imported beside it is not looked at, however much it is.
 _TWICE = """
@@ -58,6 +58,7 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
     """The bars that the tick's features are made of, as stored by now."""
     now_ns = desk.now_ns()
     expected = _lookback(desk, session)
+    share = desk.settings.max_incomplete_share
     first_ns, open_ns = desk.sessions.open_ns(expected[0]), desk.sessions.open_ns(session)
     symbols = list(desk.settings.symbols)
     with desk.history.reading():  # one opening of the file for all queries
@@ -68,18 +69,24 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
             of_interval = (symbols, str(interval), since_ns)
             twice += desk.history.query(_TWICE, of_interval).to_pylist()
             future += desk.history.query(_FROM_THE_FUTURE, (*of_interval, now_ns)).to_pylist()
+    gaps = [
+        *gaps_of_days(desk.sessions, daily, expected),
+        *gaps_of_minutes(minutes, open_ns, tick_ns),
+    ]
+    incomplete = sorted({symbol for symbol, _ in gaps})
     limit_s = desk.limits.stale_signal_seconds
     newest_ns = max((int(bars.end_ns[-1]) for bars in minutes.values() if len(bars.end_ns)), default=0)
     age_s = (tick_ns - newest_ns) / 1e9
     return [
         outcome(
             "bars.complete",
-            [
-                *_missing_days(desk, daily, expected),
-                *_gaps(minutes, open_ns, tick_ns),
-            ],
-            detail=f"{len(expected)} sessions and the minutes since the open, {len(daily)} symbols",
+            passed=not vetoes_all(len(incomplete), len(symbols), share),
+            measured=len(incomplete) / len(symbols),
+            limit=share,
+            detail=f"{len(expected)} sessions and the minutes since the open, {len(daily)} symbols, "
+            f"incomplete: {_some(incomplete)}",
         ),
+        outcome("bars.no_symbol_incomplete", [f"{symbol} {why}" for symbol, why in gaps], symbols=incomplete),
         outcome(
             "bars.sane",
             [
@@ -199,21 +206,28 @@ def _lookback(desk: Desk, session: date) -> list[date]:
     return days[::-1]
 
 
-def _missing_days(desk: Desk, daily: Mapping[str, Bars], expected: list[date]) -> Iterable[str]:
-    """Sessions without a daily bar. Before a symbol's first stored bar it was not listed."""
+def gaps_of_days(
+    sessions: Sessions, daily: Mapping[str, Bars], expected: list[date]
+) -> Iterable[tuple[str, str]]:
+    """(symbol, what it lacks) of the expected sessions. Before its first bar of them it was not listed."""
     for symbol, bars in daily.items():
-        held = {desk.sessions.new_york_date(int(start)) for start in bars.start_ns}
+        held = {sessions.new_york_date(int(start)) for start in bars.start_ns}
         missing = [day for day in expected if day not in held and (not held or day > min(held))]
         if missing:
-            yield f"{symbol} lacks {len(missing)} daily bars, the first of {missing[0]}"
+            yield symbol, f"lacks {len(missing)} daily bars, the first of {missing[0]}"
 
 
-def _gaps(minutes: Mapping[str, Bars], open_ns: int, tick_ns: int) -> Iterable[str]:
+def gaps_of_minutes(minutes: Mapping[str, Bars], open_ns: int, tick_ns: int) -> Iterable[tuple[str, str]]:
     for symbol, bars in minutes.items():
         ends = np.concatenate(([open_ns], bars.end_ns, [tick_ns]))
         longest = int(np.diff(ends).max()) / MINUTE_NS
         if longest > MAX_GAP_MINUTES:
-            yield f"{symbol} has no minute bar for {longest:.0f} minutes"
+            yield symbol, f"has no minute bar for {longest:.0f} minutes"
+
+
+def _some(symbols: Sequence[str]) -> str:
+    more = [f"and {len(symbols) - PROBLEMS_SHOWN} more"] if len(symbols) > PROBLEMS_SHOWN else []
+    return ", ".join([*symbols[:PROBLEMS_SHOWN], *more]) or "none"
 
 
 def _lags(minutes: Mapping[str, Bars], newest_ns: int) -> Iterable[tuple[str, float]]:
@@ -247,7 +261,9 @@ def _bars_at(desk: Desk, interval: Interval, since_ns: int, tick_ns: int, as_of_
 
 def _windows_at(desk: Desk, session: date, tick_ns: int, as_of_ns: int) -> dict[str, Window]:
     """Each symbol's bars of a row, put together apart from `engine.featurise`."""
-    first_ns, open_ns = desk.sessions.open_ns(_lookback(desk, session)[0]), desk.sessions.open_ns(session)
+    open_ns = desk.sessions.open_ns(session)
+    # a symbol whose days have gaps reaches further back than the sessions of the look-back
+    first_ns = earliest_daily_ns(open_ns)
     daily = _bars_at(desk, Interval.DAY, first_ns, tick_ns, as_of_ns)
     minutes = _bars_at(desk, Interval.MINUTE, open_ns, tick_ns, as_of_ns)
     actions = actions_until(desk.history, desk.settings.symbols, session, as_of_ns=as_of_ns)

@@ -1,7 +1,8 @@
 """The two ends of a session: what must be right before the open, and what is put away after the close.
 
 Both begin with protection, on journal and broker alone; what needs the history or the model comes
-after it and cannot keep it from happening. What Dagster shows of it is `defs.jobs_day`'s.
+after it and cannot keep it from happening. Which sessions are owed their end is `engine.put_away`'s, what
+Dagster shows of it is `defs.jobs_day`'s.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.engine.accounting import verify_checkpoint
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.ingest import store_bars
-from trading_assets.engine.projection import project_orders
+from trading_assets.engine.projection import project_missed_close, project_orders
 from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.put_away import is_put_away, owed
+from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.settle import settle_positions
 from trading_assets.engine.signalling import champion
 from trading_assets.engine.tick import NotThisTick
@@ -26,7 +29,6 @@ from trading_assets.store.session_history import session_figures
 
 log = get_logger(__name__)
 
-PUT_AWAY_MARK = "put_away"  # marks a session whose end_of_day is complete
 SNAPSHOT = "history-snapshot.duckdb"  # for notebooks, which would lock the history itself
 
 
@@ -84,36 +86,72 @@ def premarket(desk: Desk) -> PremarketReport:
     return PremarketReport(session.isoformat(), tuple(problems), bars)
 
 
-def end_of_day(desk: Desk) -> DayReport:
-    """Reconcile after the close by the whole ledger, project the session anew, copy the history for readers.
+def end_of_day(desk: Desk) -> tuple[DayReport, ...]:
+    """Reconcile by the whole ledger, project each session that is owed its end anew, copy the history for
+    readers. A session that the next day has overtaken is projected from the journal alone: what the broker
+    holds now is not what it held then.
 
-    Raises NotThisTick before the close and on a day without session, LeaseHeld, BrokerError,
-    HistoryLocked. Doing it again changes nothing.
+    Raises NotThisTick where none is owed, before the close and on a day without session; LeaseHeld,
+    BrokerError, HistoryLocked. Doing it again changes nothing.
     """
-    session = _session_today(desk)
-    close_ns = desk.sessions.close_ns(session)
-    if desk.now_ns() < close_ns:
-        raise NotThisTick(f"{session} is still open: its end comes after the close")
+    ending = sessions_to_end(desk)
     protect_alone(desk, new_execution_id(), holder="end of day")
     verify_checkpoint(desk.journal, desk.book)
-    report = settle_positions(desk, session, close_ns)
-    key = session.isoformat()
-    for tick_ns in sorted({verdict.tick_ns for verdict in desk.journal.verdicts(desk.book, session=key)}):
-        project_orders(desk, session, tick_ns)
+    agree = True
+    for session in ending:
+        close_ns = desk.sessions.close_ns(session)
+        if session == desk.today():
+            agree = settle_positions(desk, session, close_ns).clean
+        else:
+            project_missed_close(desk, session)
+        key = session.isoformat()
+        for tick_ns in sorted({verdict.tick_ns for verdict in desk.journal.verdicts(desk.book, session=key)}):
+            project_orders(desk, session, tick_ns)
+    if ending[-1] != desk.today():
+        agree = reconcile(desk).clean
     snapshot = Path(desk.settings.data_dir) / SNAPSHOT
     desk.history.snapshot(snapshot)
     working = tuple(order.intent.client_order_id for order in desk.journal.open_orders(desk.book))
-    log.info("end of day", session=key, agree=report.clean, still_working=len(working))
-    return DayReport(key, report.clean, working, session_figures(desk.history, desk.book, session), snapshot)
+    days = [session.isoformat() for session in ending]
+    log.info("end of day", sessions=days, agree=agree, still_working=len(working))
+    return tuple(
+        DayReport(session.isoformat(), agree, working, figures_of(desk, session), snapshot)
+        for session in ending
+    )
 
 
-def put_away(desk: Desk, session: str) -> None:
-    """Note that everything of the session is stored and reported, so that its runs may be pruned."""
-    desk.journal.set_mark(desk.book, f"{PUT_AWAY_MARK}:{session}", str(desk.now_ns()), desk.now_ns())
+def sessions_to_end(desk: Desk) -> tuple[date, ...]:
+    """The sessions that are owed their end, the earliest first; else today's, once more, after its close.
+
+    Raises NotThisTick where there is none.
+    """
+    desk.clock.sync()
+    now, today = desk.now_ns(), desk.today()
+    ending = owed(desk.journal, desk.book, desk.sessions, now)
+    closed = desk.sessions.is_session(today) and now >= desk.sessions.close_ns(today)
+    again = not ending or not is_put_away(desk.journal, desk.book, today.isoformat())
+    if closed and again and today not in ending:
+        ending = (*ending, today)
+    if not ending:
+        session = _session_today(desk)
+        raise NotThisTick(f"{session} is still open: its end comes after the close")
+    return ending
 
 
-def is_put_away(desk: Desk, session: str) -> bool:
-    return desk.journal.mark(desk.book, f"{PUT_AWAY_MARK}:{session}") is not None
+def figures_of(desk: Desk, session: date) -> Mapping[str, Mapping[str, float]]:
+    """What the history holds of the session, asset by asset; nothing of one in which the desk was not up."""
+    if not _was_up(desk, session.isoformat()):
+        return {}
+    return session_figures(desk.history, desk.book, session)
+
+
+def _was_up(desk: Desk, session: str) -> bool:
+    journal, book = desk.journal, desk.book
+    return bool(
+        journal.equity(book, session=session)
+        or journal.orders(book, session=session)
+        or journal.tick_inputs(book, session=session)
+    )
 
 
 def _session_today(desk: Desk) -> date:

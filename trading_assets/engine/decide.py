@@ -6,6 +6,7 @@ broker. The replay's walk calls the same compiled pass on its own columns.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from math import inf, nan
@@ -40,9 +41,10 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
-from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.inputs import RULES, DecisionInput, ForcedExit, Phase, SignalInput
 from trading_assets.store.records import VerdictRecord
 
+SUPERSEDED = "SUPERSEDED"
 NINE_DECIMALS = Decimal("1e-9")
 _OF_A_WISH = ("attempt", "value", "as_of_ns", "reference_price", "limit_price", "volatility", "qty")
 _PASS = {Phase.PROTECT: Pass.PROTECT, Phase.EXITS: Pass.EXITS, Phase.ENTRIES: Pass.ENTRIES}
@@ -53,7 +55,8 @@ class Decision:
     """Every proposal with its verdict, in the order of sending, and what became of each signal."""
 
     verdicts: tuple[VerdictRecord, ...]
-    outcomes: dict[str, str]  # decision id → ORDERED, REFUSED, BELOW_THRESHOLD, HELD, NO_PRICE, SUPERSEDED
+    outcomes: dict[str, str]  # decision id → ORDERED, REFUSED, BELOW_THRESHOLD, HELD, NO_PRICE,
+    # INCOMPLETE_BARS, SUPERSEDED
 
     @property
     def approved(self) -> tuple[VerdictRecord, ...]:
@@ -81,10 +84,11 @@ def decide(given: DecisionInput) -> Decision:
     if a_pass is Pass.PROTECT:
         wishes = [_forced(exit_) for exit_ in given.forced_exits]
     else:
-        newest = _newest(given.signals, outcomes)
+        newest, passed_over = newest_signals(given.signals, given.rules)
+        outcomes |= {signal.decision_id: SUPERSEDED for signal in passed_over}
         wishes = [_wished(newest[symbol]) for symbol in sorted(newest)]
     limits = as_compiled(given.limits)
-    symbols = _symbol_rows(given.symbols)
+    symbols = _symbol_rows(given)
     rows = {view.symbol: row for row, view in enumerate(given.symbols)}
     asked = _asked(given, a_pass, wishes, rows, symbols, limits)
     found = np.empty(len(wishes), np.int8)
@@ -110,14 +114,23 @@ def as_compiled(limits: Limits) -> Limits:
     return Limits._make(value if isinstance(value, bool) else float(value) for value in limits)
 
 
-def _newest(signals: tuple[SignalInput, ...], outcomes: dict[str, str]) -> dict[str, SignalInput]:
-    """The newest signal of each symbol by its producer's stamp; the others are superseded."""
+def newest_signals(
+    signals: Iterable[SignalInput], rules: int = RULES
+) -> tuple[dict[str, SignalInput], list[SignalInput]]:
+    """The newest signal of each symbol, by its producer's stamp and then by its arrival; and the others."""
+
+    def age(signal: SignalInput) -> tuple[int, int, int] | tuple[int, str]:
+        if rules < RULES:
+            return signal.as_of_ns, signal.decision_id
+        return signal.as_of_ns, signal.received_ns, signal.sequence
+
     newest: dict[str, SignalInput] = {}
-    for signal in sorted(signals, key=lambda signal: (signal.as_of_ns, signal.decision_id)):
+    passed_over = []
+    for signal in sorted(signals, key=age):
         if signal.symbol in newest:
-            outcomes[newest[signal.symbol].decision_id] = "SUPERSEDED"
+            passed_over.append(newest[signal.symbol])
         newest[signal.symbol] = signal
-    return newest
+    return newest, passed_over
 
 
 def _wished(signal: SignalInput) -> _Wish:
@@ -158,13 +171,16 @@ def _standing(given: DecisionInput) -> Standing:
         execution_orders=given.execution_orders,
         exit_orders_today=given.exit_orders_today,
         reject_streak=given.reject_streak,
+        by_strength=given.rules >= RULES,
     )
 
 
-def _symbol_rows(views: tuple[SymbolInput, ...]) -> Rows:
-    found = np.zeros(len(views), SYMBOL)
+def _symbol_rows(given: DecisionInput) -> Rows:
+    found = np.zeros(len(given.symbols), SYMBOL)
     for name in SYMBOL.fields or ():
-        found[name] = [getattr(view, name) for view in views]
+        if name != "incomplete":
+            found[name] = [getattr(view, name) for view in given.symbols]
+    found["incomplete"] = [view.symbol in given.incomplete for view in given.symbols]
     return found
 
 

@@ -33,7 +33,7 @@ class Explained:
     symbol: str
     kind: str
     decision_id: str
-    outcome: str  # PASS, the gate's reason, or BELOW_THRESHOLD, HELD, NO_PRICE, SUPERSEDED
+    outcome: str  # PASS, the gate's reason, or BELOW_THRESHOLD, HELD, NO_PRICE, INCOMPLETE_BARS, SUPERSEDED
     side: str | None = None
     qty: Decimal | None = None
     limit_price: Decimal | None = None

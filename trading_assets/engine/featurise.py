@@ -45,7 +45,7 @@ def windows_at(
 ) -> dict[str, Window]:
     """Each symbol's bars of a row at the tick, as they had been received by `as_of_ns`."""
     open_ns = Sessions().open_ns(session)
-    since_ns = open_ns - int(DAILY.lookback * CALENDAR_DAYS_PER_SESSION + 10) * DAY_NS
+    since_ns = earliest_daily_ns(open_ns)
     with history.reading():  # one opening of the file for the three queries
         daily = newest_bars(history, symbols, Interval.DAY, since_ns=since_ns, as_of_ns=as_of_ns)
         minutes = newest_bars(history, symbols, Interval.MINUTE, since_ns=open_ns, as_of_ns=as_of_ns)
@@ -54,6 +54,11 @@ def windows_at(
         symbol: window_from_bars(daily[symbol], minutes[symbol], actions[symbol], tick_ns, DAILY.lookback)
         for symbol in symbols
     }
+
+
+def earliest_daily_ns(open_ns: int) -> int:
+    """Where the daily bars of a row begin at the earliest, for a session that opens at `open_ns`."""
+    return open_ns - int(DAILY.lookback * CALENDAR_DAYS_PER_SESSION + 10) * DAY_NS
 
 
 def feature_rows(desk: Desk, session: date, tick_ns: int) -> dict[str, tuple[NDArray[np.float64], int]]:

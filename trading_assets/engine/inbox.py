@@ -1,27 +1,36 @@
-"""Signals from outside: what one must be, and files of them dropped into `<data_dir>/inbox`.
+"""Signals from outside on their way into the journal, and files of them dropped into `<data_dir>/inbox`.
 
 A file is taken by a rename, so that it is taken once and whole; who writes one writes it under another
 name (ending in .part) and renames it. Its good rows go into the journal, the bad ones into
 `rejected/` in the file's own form, beside a text with the reason of each, and the file itself into
-`archive/`. What cannot be read as a whole goes to `rejected/` as it came. People are told of either. What a
-signal does is `engine.signalling`'s.
+`archive/`. What cannot be read as a whole goes to `rejected/` as it came. Each file stands alone: one that
+cannot even be put aside stays in `taken/`, is tried again, and keeps no other from being taken. People are
+told of each of these. `engine.signal_rows` says what a row is, `engine.signalling` what a signal does.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+import stat
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from math import isfinite
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from trading_assets.core.orders import Kind, decision_id
+from trading_assets.engine import signal_rows
 from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.signal_rows import (
+    Row,
+    RowFile,
+    printable,
+    refuse_far,
+    refuse_unprintable,
+    refuse_unusable,
+)
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
@@ -31,14 +40,14 @@ from trading_assets.store.records import OutboxRecord, SignalRecord
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
+
 INBOX = "inbox"
 SUFFIXES = (".csv", ".json")
-FIELDS = ("symbol", "value", "as_of", "reference_price", "limit_price", "id", "source")
 MAX_BYTES = 1_000_000
 REASONS_TOLD = 10
-_SECOND_NS = 10**9
-
-Row = Mapping[str, Any]
+ROW_FAULTS = (ArithmeticError, TypeError, ValueError)  # of a value, not of the journal
+LONGEST_NAME = 120  # characters of a file's own name that it keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class TakenFile:
     name: str
     received: tuple[SignalRecord, ...]  # in the journal, whether new or known
     refused: tuple[str, ...]  # one reason for each row, or one for the file
+    waits: bool = False  # it could not be taken, and is tried again
 
 
 def signal_record(
@@ -65,22 +75,16 @@ def signal_record(
 ) -> SignalRecord:
     """One signal from outside, validated: value in [−1, 1], prices in USD, as_of_ns defaults to now.
 
-    Raises InvalidInput for a value out of range, a symbol that is not traded, or a price that is not
-    above zero.
+    Raises InvalidInput for a value out of range, a symbol that is not traded, a price that is not above zero,
+    a stamp that is nowhere near now, or a source or id that cannot be stored.
     """
-    where = f"signal {symbol}"
-    if symbol not in symbols:
-        raise InvalidInput(
-            f"{symbol!r} is not among the traded symbols {', '.join(symbols)}",
-            where=where,
-            remedy="Add it to `symbols` in the configuration, or correct the name.",
-        )
-    if not (isfinite(value) and -1.0 <= value <= 1.0):
-        raise InvalidInput(f"{value} is outside [-1, 1]", where=where, remedy="Scale the signal to [-1, 1].")
-    for name, price in (("reference price", reference_price), ("limit price", limit_price)):
-        if price is not None and not (price.is_finite() and price > 0):
-            raise InvalidInput(f"{name} {price} is no price", where=where, remedy="Give USD above zero.")
+    where = f"signal {printable(symbol)[:LONGEST_NAME]}"
+    prices = {"reference price": reference_price, "limit price": limit_price}
+    refuse_unusable(symbol, value, prices, symbols, where=where)
+    for name, word in (("source", source), ("id", producer_id)):
+        refuse_unprintable(name, word or "", where)
     as_of = now_ns if as_of_ns is None else as_of_ns
+    refuse_far(as_of, signal_rows.near(now_ns), where)
     return SignalRecord(
         book=book,
         decision_id=decision_id(book, Kind.EXTERNAL, symbol, producer_id or f"{source}:{as_of}"),
@@ -94,21 +98,36 @@ def signal_record(
     )
 
 
-def refuse_other_words(journal: Journal, record: SignalRecord) -> None:
-    """Raises InvalidInput where the inbox has the same decision and it says something else: a decision
-    is taken once."""
-    stored = journal.signal(record.book, record.decision_id)
-    if stored is not None and _said(stored) != _said(record):
-        raise InvalidInput(
-            f"the signal of {stored.source!r} as of {new_york_time(stored.as_of_ns)} is in the inbox "
-            f"already and says {stored.value:g}, not {record.value:g}",
-            where=f"signal {record.symbol}",
-            remedy="Stamp a new opinion with its own time, or give it an id of its own.",
-        )
+class SaidBefore:
+    """What decisions say in the journal, and in what is received together with them."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._said: dict[str, SignalRecord] = {}
+
+    def refuse_other_words(self, record: SignalRecord) -> None:
+        """Raises InvalidInput where the same decision was received and said something else: a decision is
+        taken once."""
+        earlier = self._said.get(record.decision_id) or self._journal.signal(record.book, record.decision_id)
+        if earlier is not None and _said(earlier) != _said(record):
+            raise InvalidInput(
+                f"the signal of {earlier.source!r} as of {new_york_time(earlier.as_of_ns)} is in the inbox "
+                f"already and says {_words(earlier)}, not {_words(record)}",
+                where=f"signal {record.symbol}",
+                remedy="Stamp a new opinion with its own time, or give it an id of its own.",
+            )
+        self._said[record.decision_id] = record
 
 
 def _said(record: SignalRecord) -> tuple[object, ...]:
     return record.value, record.reference_price, record.limit_price
+
+
+def _words(record: SignalRecord) -> str:
+    prices = {"at": record.reference_price, "limit": record.limit_price}
+    return " ".join(
+        [f"{record.value:g}", *(f"{name} {usd}" for name, usd in prices.items() if usd is not None)]
+    )
 
 
 def take_files(
@@ -117,187 +136,218 @@ def take_files(
     """Take every file that waits, those first that an earlier process took and did not finish.
 
     now_ns: the venue's time, which stamps what arrives. A file's rows keep their identity when it is
-    taken again after a crash, so that no signal is received twice.
+    taken again after a crash, so that no signal is received twice. Nothing that a file is or holds raises
+    here; what could not be taken is in the answer, in the log and in an alert, and waits for the next time.
     """
-    inbox = data_dir / INBOX
-    places = {name: inbox / name for name in ("taken", "archive", "rejected")}
-    for place in (inbox, *places.values()):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in sorted(inbox.iterdir()):
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            path.rename(places["taken"] / f"{system_now_ns()}-{path.name}")
-    return [
-        _take(path, places, journal, book, symbols, now_ns)
-        for path in sorted(places["taken"].iterdir())
-        if path.is_file()
-    ]
+    return _Inbox(data_dir / INBOX, journal, book, symbols, now_ns).take()
 
 
-def _take(
-    path: Path,
-    places: Mapping[str, Path],
-    journal: Journal,
-    book: str,
-    symbols: Sequence[str],
-    now_ns: int,
-) -> TakenFile:
-    try:
-        rows = list(_rows(path))
-    except InvalidInput as error:
-        _write(places["rejected"] / f"{path.name}.reason.txt", f"{error}\n")
-        _tell(journal, book, places["rejected"] / path.name, [str(error)], now_ns)
-        path.rename(places["rejected"] / path.name)
-        log.warning("signal file refused", file=path.name, reason=str(error))
-        return TakenFile(path.name, (), (str(error),))
-    received, bad, reasons = [], [], []
-    for number, row in enumerate(rows, 1):
-        try:
-            record = _record(row, f"{path.name}:{number}", book, symbols, now_ns)
-            refuse_other_words(journal, record)
-            received.append(record)
-        except InvalidInput as error:
-            bad.append(row)
-            reasons.append(f"row {number}: {error}")
-    new = journal.record_signals(received)
-    if bad:
-        _write(places["rejected"] / path.name, _text(bad, path.suffix.lower()))
-        _write(places["rejected"] / f"{path.name}.reason.txt", "\n".join(reasons) + "\n")
-        _tell(journal, book, places["rejected"] / path.name, reasons, now_ns)
-    path.rename(places["archive"] / path.name)
-    log.info("signal file taken", file=path.name, signals=len(received), new=len(new), refused=len(bad))
-    return TakenFile(path.name, tuple(received), tuple(reasons))
+class _Inbox:
+    """The places of one inbox, while its files are taken."""
 
-
-def _tell(journal: Journal, book: str, rejected: Path, reasons: Sequence[str], now_ns: int) -> None:
-    """Into the outbox, once for a file also where it is taken again after a crash. A producer that goes wrong
-    with every file is told of once in a cool-down; all of them lie in `rejected/`."""
-    said = [*reasons[:REASONS_TOLD], *(["…"] if len(reasons) > REASONS_TOLD else [])]
-    body = "\n".join([*said, f"What was refused lies in {rejected}"])
-    alert = OutboxRecord(f"{book}:signal_file:{rejected.name}", book, now_ns, "WARN", "Signals refused", body)
-    enqueue(journal, alert, subject="signal_file", now_ns=system_now_ns())
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    """The file's rows. Raises InvalidInput where it has none to read."""
-    if path.stat().st_size > MAX_BYTES:
-        raise _unreadable(path, f"it is larger than {MAX_BYTES} bytes")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unreadable(path, f"it is no UTF-8 text ({error.reason} at byte {error.start})") from error
-    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(path, text)
-    if not rows:
-        raise _unreadable(path, "there is no signal in it")
-    for row in rows:
-        unknown = sorted(str(name) for name in row.keys() - set(FIELDS))
-        if unknown:
-            raise _unreadable(path, f"unknown field {unknown[0]!r}")
-    yield from rows
-
-
-def _csv_rows(path: Path, text: str) -> list[Row]:
-    try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="more than the header")
-        return [{name: value for name, value in row.items() if value not in (None, "")} for row in reader]
-    except csv.Error as error:
-        raise _unreadable(path, f"line {reader.line_num}: {error}") from error
-
-
-def _json_rows(path: Path, text: str) -> list[Row]:
-    try:
-        content = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(path, str(error)) from error
-    if isinstance(content, dict):
-        return [{"symbol": symbol, "value": value} for symbol, value in content.items()]
-    if isinstance(content, list) and all(isinstance(row, dict) for row in content):
-        return [{name: value for name, value in row.items() if value is not None} for row in content]
-    raise _unreadable(path, "it is neither a list of objects nor an object of symbol: value")
-
-
-def _unreadable(path: Path, what: str) -> InvalidInput:
-    return InvalidInput(
-        what,
-        where=f"signal file {path.name}",
-        remedy=f"Write CSV with a header, or JSON, of the fields {', '.join(FIELDS)}; "
-        "symbol and value are required.",
-    )
-
-
-def _record(row: Row, identity: str, book: str, symbols: Sequence[str], now_ns: int) -> SignalRecord:
-    missing = [name for name in ("symbol", "value") if name not in row]
-    if missing:
-        raise InvalidInput(f"no {missing[0]}", where="signal", remedy="Every row needs symbol and value.")
-    value = _number(row, "value")
-    assert value is not None
-    return signal_record(
-        book,
-        symbols,
-        _word(row, "symbol"),
-        float(value),
-        now_ns=now_ns,
-        as_of_ns=_time(row.get("as_of")),
-        reference_price=_number(row, "reference_price"),
-        limit_price=_number(row, "limit_price"),
-        source=_word(row, "source") if "source" in row else "file",
-        producer_id=_word(row, "id") if "id" in row else identity,
-    )
-
-
-def _word(row: Row, name: str) -> str:
-    value = row[name]
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    raise InvalidInput(f"{name} is {value!r}", where="signal", remedy="Give a text.")
-
-
-def _number(row: Row, name: str) -> Decimal | None:
-    value = row.get(name)
-    if value is None or (isinstance(value, Decimal) and value.is_finite()):
-        return value
-    try:
-        number = Decimal(value.strip()) if isinstance(value, str) else Decimal("NaN")
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        raise InvalidInput(f"{name} is {value!r}", where="signal", remedy="Give a finite number.")
-    return number
-
-
-def _time(value: Any) -> int | None:
-    """ISO 8601 with its offset from UTC, or whole nanoseconds since the epoch."""
-    if value is None:
-        return None
-    text = str(value).strip()
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise InvalidInput(
-            f"as_of is {text!r}",
-            where="signal",
-            remedy="Give ISO 8601 with an offset, such as 2012-09-11T10:00:00-04:00, or nanoseconds.",
+    def __init__(self, place: Path, journal: Journal, book: str, symbols: Sequence[str], now_ns: int) -> None:
+        self._place, self._journal, self._book = place, journal, book
+        self._symbols, self._now_ns = symbols, now_ns
+        self._taken, self._archive, self._rejected = (
+            place / name for name in ("taken", "archive", "rejected")
         )
-    return int(moment.timestamp()) * _SECOND_NS + moment.microsecond * 1000
+        self._last_ns = 0
+
+    def take(self) -> list[TakenFile]:
+        found: list[TakenFile] = []
+        for path in self._or_waits(self._place, self._dropped, found) or ():
+            self._or_waits(path, partial(self._accept, path, found), found)
+        for path in self._or_waits(self._taken, self._begun, found) or ():
+            self._or_waits(path, partial(self._read, path, found), found)
+        return found
+
+    def _or_waits(self, path: Path, work: Callable[[], T], found: list[TakenFile]) -> T | None:
+        """What `work` returns. Where it fails, people are told and `path` is left for the next time: no file
+        keeps the others from being taken."""
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - of any kind: it is logged, alerted on, and tried again
+            name, why = printable(path.name), printable(f"{type(error).__name__}: {error}")
+            log.error("signal file not taken", file=name, why=why)
+            found.append(TakenFile(name, (), (f"not taken, tried again: {why}",), waits=True))
+            self._tell_that_it_waits(path, name, why)
+            return None
+
+    def _tell_that_it_waits(self, path: Path, name: str, why: str) -> None:
+        title = "Signal file not taken"
+        body = f"{printable(str(path))} could not be taken and is tried again: {why}"
+        alert = OutboxRecord(
+            f"{self._book}:signal_file_waits:{name}:{system_now_ns()}",
+            self._book,
+            self._now_ns,
+            "ERROR",
+            title,
+            body,
+        )
+        try:
+            enqueue(self._journal, alert, subject=f"signal_file_waits:{name}", now_ns=system_now_ns())
+        except Exception as error:  # noqa: BLE001 - without a journal there is the log; the next file has its turn
+            log.error("signal file not taken, and no alert", file=name, why=printable(str(error)))
+
+    def _dropped(self) -> list[Path]:
+        for place in (self._place, self._taken, self._archive, self._rejected):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [
+            path
+            for path in sorted(self._place.iterdir())
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]
+
+    def _begun(self) -> list[Path]:
+        return sorted(self._taken.iterdir())
+
+    def _accept(self, path: Path, found: list[TakenFile]) -> None:
+        """Make a dropped file ours. What is no file goes to `rejected/`, unopened."""
+        name = f"{self._stamp_ns()}-{_kept_name(path)}"
+        try:
+            if stat.S_ISREG(path.lstat().st_mode):
+                path.rename(self._taken / name)
+            else:
+                found.append(self._reject(path, name, _no_file(name)))
+        except FileNotFoundError:
+            log.info("signal file withdrawn", file=printable(path.name))
+
+    def _stamp_ns(self) -> int:
+        """When a file is taken; no two have one."""
+        self._last_ns = max(system_now_ns(), self._last_ns + 1)
+        return self._last_ns
+
+    def _read(self, path: Path, found: list[TakenFile]) -> None:
+        """Receive the rows of a file that is ours."""
+        try:
+            read = _rows(path)
+        except InvalidInput as error:
+            found.append(self._reject(path, path.name, error))
+            return
+        received, bad, reasons = self._records(path, read)
+        new, failed = self._recorded(received)
+        for row, why in failed:
+            bad.append(row)
+            reasons.append(f"row {row.number}: {why}")
+        if bad:
+            kept = self._rejected / path.name
+            _write(kept, read.text(sorted(bad, key=lambda row: row.number)))
+            _write(kept.with_name(f"{path.name}.reason.txt"), "\n".join(reasons) + "\n")
+            self._tell(kept, reasons)
+        path.rename(self._archive / path.name)
+        unstored = {row.number for row, _ in failed}
+        stored = tuple(record for row, record in received if row.number not in unstored)
+        log.info("signal file taken", file=path.name, signals=len(stored), new=new, refused=len(bad))
+        found.append(TakenFile(path.name, stored, tuple(reasons)))
+
+    def _records(
+        self, path: Path, read: RowFile
+    ) -> tuple[list[tuple[Row, SignalRecord]], list[Row], list[str]]:
+        """The rows that are signals, those that are none, and why."""
+        received, bad, reasons = list[tuple[Row, SignalRecord]](), list[Row](), list[str]()
+        said, span = SaidBefore(self._journal), signal_rows.near(self._now_ns)
+        for row in read.rows:
+            try:
+                says = signal_rows.signal_row(row, span)
+                record = signal_record(
+                    self._book,
+                    self._symbols,
+                    says.symbol,
+                    says.value,
+                    now_ns=self._now_ns,
+                    as_of_ns=says.as_of_ns,
+                    reference_price=says.reference_price,
+                    limit_price=says.limit_price,
+                    source=says.source or "file",
+                    producer_id=says.identity or f"{path.name}:{row.number}",
+                )
+                said.refuse_other_words(record)
+            except InvalidInput as error:
+                bad.append(row)
+                reasons.append(f"row {row.number}: {printable(str(error))}")
+            else:
+                received.append((row, record))
+        return received, bad, reasons
+
+    def _recorded(self, received: Sequence[tuple[Row, SignalRecord]]) -> tuple[int, list[tuple[Row, str]]]:
+        """Put the signals into the journal, in one transaction: how many are new. Where one of them is
+        nothing that it can hold, one by one, and why that one is not there. Raises what the journal does."""
+        try:
+            return len(self._journal.record_signals([record for _, record in received])), []
+        except ROW_FAULTS as error:
+            log.error("signals not stored together", why=printable(str(error)))
+        new, failed = 0, list[tuple[Row, str]]()
+        for row, record in received:
+            try:
+                new += len(self._journal.record_signals([record]))
+            except ROW_FAULTS as error:
+                failed.append(
+                    (row, printable(f"the journal cannot hold it ({type(error).__name__}: {error})"))
+                )
+        return new, failed
+
+    def _reject(self, path: Path, name: str, error: InvalidInput) -> TakenFile:
+        """Put a file aside as it came, beside its reason."""
+        kept, why = self._rejected / name, printable(str(error))
+        _write(kept.with_name(f"{name}.reason.txt"), f"{why}\n")
+        self._tell(kept, [why])
+        path.rename(kept)
+        log.warning("signal file refused", file=name, reason=why)
+        return TakenFile(name, (), (why,))
+
+    def _tell(self, kept: Path, reasons: Sequence[str]) -> None:
+        """Into the outbox, once for a file also where it is taken again after a crash. A producer that goes
+        wrong with every file (names that differ in digits are one producer's) is told of once in a cool-down;
+        all of them lie in `rejected/`."""
+        said = [*reasons[:REASONS_TOLD], *(["…"] if len(reasons) > REASONS_TOLD else [])]
+        body = printable("\n".join([*said, f"What was refused lies in {kept}"]))
+        alert = OutboxRecord(
+            f"{self._book}:signal_file:{kept.name}", self._book, self._now_ns, "WARN", "Signals refused", body
+        )
+        producer = re.sub(r"[0-9]+", "#", kept.name.partition("-")[2])
+        enqueue(self._journal, alert, subject=f"signal_file:{producer}", now_ns=system_now_ns())
 
 
-def _text(rows: Sequence[Row], suffix: str) -> str:
-    """Rows in the form in which they came, to be corrected and dropped again."""
-    if suffix == ".json":
-        return json.dumps([dict(row) for row in rows], default=str, indent=1) + "\n"
-    out = io.StringIO()
-    names = [name for name in FIELDS if any(name in row for row in rows)]
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+def _kept_name(path: Path) -> str:
+    """A file's own name in a form that every place and message takes."""
+    stem = "".join(mark if mark.isascii() and mark.isprintable() else "_" for mark in path.stem)
+    return f"{stem[:LONGEST_NAME]}{path.suffix}"
+
+
+def _no_file(name: str) -> InvalidInput:
+    return InvalidInput(
+        "it is a link, a directory or a device",
+        where=f"signal file {name}",
+        remedy="Write a file under another name, ending in .part, and rename it.",
+    )
+
+
+def _rows(path: Path) -> RowFile:
+    """The file's rows. Raises InvalidInput where it has none to read, OSError where the machine fails."""
+    where = f"signal file {printable(path.name)}"
+    try:
+        # neither through a link nor waiting for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise signal_rows.unreadable(f"it may not be read: {error.strerror}", where) from error
+    except OSError:
+        if not path.is_symlink():
+            raise
+        raise _no_file(path.name) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path.name)
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise signal_rows.unreadable(f"it is larger than {MAX_BYTES} bytes", where)
+    if path.suffix.lower() == ".csv":
+        return signal_rows.csv_rows(content, where)
+    return signal_rows.json_rows(content, where)
 
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
+    part.write_bytes(text.encode("utf-8", errors="surrogateescape"))
     part.replace(path)

@@ -16,6 +16,11 @@ from pydantic import ConfigDict, TypeAdapter
 
 from trading_assets.core.words import Limits
 
+RULES = 2
+"""The rules of order by which decisions are made now. 1: of a symbol's signals with one stamp the one with
+the greatest decision id is the newest, and entries go by symbol. 2: the last received is the newest, and the
+entry with the strongest signal goes first."""
+
 _JSON = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
 
 
@@ -64,6 +69,8 @@ class SignalInput:
     kind: str  # core.orders.Kind
     decision_id: str
     attempt: int = 1
+    received_ns: int = 0  # by the inbox; 0: it came from no inbox
+    sequence: int = 0  # of its arrival in the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,8 @@ class DecisionInput:
     forced_exits: tuple[ForcedExit, ...]
     sent_ids: tuple[str, ...]  # client order ids of this session's intents, sent or dropped
     limits: Limits
+    rules: int = 1  # see RULES; what was stored before there were any was decided by the first
+    incomplete: tuple[str, ...] = ()  # symbols whose bars have gaps: they are not entered on
 
     def as_json(self) -> dict[str, Any]:
         """JSON values that `from_json` turns back into an equal input (NaN and infinity as text)."""

@@ -1,5 +1,7 @@
 """Trade updates brought into the journal while no tick is at work. A service; nothing waits for it.
 
+Its process hosts the watchdog too (`engine.watchdog`), in a thread of its own: neither waits for the other.
+
 An update is a hint: the order and the account's activities are then read by REST and taken in as a tick
 or a reconciliation takes them, and a connection that was lost and found is followed by a reconciliation.
 What is being sent belongs to its sender; it is looked at again once the sender has written what the broker
@@ -10,17 +12,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, Queue
 
 from trading_assets.broker.port import BrokerError, OrderState, Rejected
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update
+from trading_assets.config import LastGood, Settings
 from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.absorb import absorb_order
 from trading_assets.engine.catch_up import SENT_BEFORE_NS, orders_from, take_activities
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.preload import preload
 from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.watchdog import Trouble, Watchdog
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.store.journal import LeaseHeld
@@ -32,9 +37,35 @@ HOLDER = "listener"
 AGAIN_SECONDS = 0.3  # between two looks at an order that is still being sent
 PATIENCE_SECONDS = 10.0  # then it is left to the next reconciliation
 WAKE_SECONDS = 0.5
+END_SECONDS = 3.0  # that a protection which is on is waited for; the next one takes up what it began
 BATCHES_AT_ONCE = 4  # a batch is about four requests, and the listener's share 40 a minute
 SECONDS_A_BATCH = 8.0  # on a busy day
 _BEING_SENT = frozenset({State.INTENT, State.SUBMITTING, State.UNKNOWN})
+
+
+def serve(
+    configured: LastGood,
+    open_desk: Callable[[Settings], Desk],
+    updates: Queue[Update],
+    stop: threading.Event,
+    *,
+    ask_dagster: Callable[[], Sequence[Trouble]] | None = None,
+) -> None:
+    """Listen and watch until `stop` is set, both by the last good configuration.
+
+    ask_dagster: as in `Watchdog`
+    """
+    preload()
+    watchdog = Watchdog(configured, open_desk, ask_dagster=ask_dagster)
+    watching = threading.Thread(target=watchdog.watch, args=(stop,), name="watchdog", daemon=True)
+    watching.start()
+    while not stop.is_set():
+        try:
+            listen(lambda: open_desk(configured.settings), updates, stop)
+        except Exception:  # a fault over one update ends neither the service nor the watchdog
+            log.exception("the listener met a fault, and goes on with the next update")
+            stop.wait(1.0)
+    watching.join(END_SECONDS)
 
 
 def listen(open_desk: Callable[[], Desk], updates: Queue[Update], stop: threading.Event) -> None:

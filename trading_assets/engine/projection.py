@@ -114,6 +114,27 @@ def project_positions(
     )
 
 
+def project_missed_close(desk: Desk, session: date) -> None:
+    """A session's orders and fills, and positions and equity at its close, from the journal alone, after the
+    next day has begun. The equity is the session's last reading, whenever it was; marks, gross exposure and
+    the broker's side of then are not known."""
+    close_ns, end_ns = desk.sessions.close_ns(session), new_york_midnight_ns(session + timedelta(days=1))
+    project_orders(desk, session, close_ns)
+    ledger = fold_records(
+        desk.journal.opening(desk.book),
+        [fill for fill in desk.journal.fills(desk.book) if fill.at_ns < end_ns],
+        [entry for entry in desk.journal.adjustments(desk.book) if entry.at_ns < end_ns],
+    )
+    keys: Keys = {"book": desk.book, "session": session, "tick_ns": close_ns}
+    equity = desk.journal.equity(desk.book, session=session.isoformat())
+    desk.history.replace_many(
+        [
+            ("positions", keys, _position_rows(keys, ledger, None, {})),
+            ("equity", keys, [_equity_row(keys, record, None) for record in equity[-1:]]),
+        ]
+    )
+
+
 def rebuild(desk: Desk) -> list[date]:
     """Project everything that the journal holds and the history does not, as after the loss of its file; the
     sessions. The ledger's checkpoint is compared with the whole fold first.

@@ -25,11 +25,13 @@ from trading_assets.engine.forced_exits import (
 )
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.obstacles import cancel_account, cancel_others, tell_own_stuck
+from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
 from trading_assets.log import get_logger
+from trading_assets.market.clock import system_now_ns
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import FlattenRecord, OrderRecord, VerdictRecord
 
@@ -88,6 +90,7 @@ def protect(
     verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
     if flatten is not None:
         end_when_flat(desk, flatten)
+    note_protected(desk.journal, desk.book, now_ns=system_now_ns())
     return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 
 

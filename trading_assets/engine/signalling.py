@@ -7,7 +7,7 @@ is stored with that tick in the history whatever becomes of it. No order is size
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from math import isfinite, isnan, nan, sqrt
@@ -17,14 +17,16 @@ import numpy as np
 
 from trading_assets.config import Settings
 from trading_assets.core.orders import Kind, decision_id
+from trading_assets.engine.decide import newest_signals
 from trading_assets.engine.desk import Desk, holding_history
-from trading_assets.engine.inbox import refuse_other_words, signal_record
+from trading_assets.engine.inbox import SaidBefore, signal_record
 from trading_assets.engine.inputs import SignalInput
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.log import get_logger
 from trading_assets.store.bar_history import minutes_held
 from trading_assets.store.history import History
+from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 from trading_assets.store.tick_history import features_at, signals_at
 
@@ -45,6 +47,7 @@ class SignalsReport:
     model_version: str
     signals: tuple[SignalInput, ...]
     scores: dict[str, float]
+    passed_over: tuple[SignalInput, ...] = ()  # a newer signal of the symbol came with it
 
 
 def external_signal(
@@ -110,8 +113,9 @@ def receive_all(desk: Desk, records: Sequence[SignalRecord]) -> list[SignalRecor
     The same decision again changes nothing. Raises InvalidInput, and nothing is stored, where it now says
     something else: a decision is taken once.
     """
+    said = SaidBefore(desk.journal)
     for record in records:
-        refuse_other_words(desk.journal, record)
+        said.refuse_other_words(record)
     new = desk.journal.record_signals(records)
     for record in new:
         log.info(
@@ -180,6 +184,18 @@ def signals_in(history: History, book: str, session: date, tick_ns: int) -> tupl
     )
 
 
+def as_received(journal: Journal, book: str, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:
+    """The same signals with their places in the order in which the inbox received them."""
+    arrivals = journal.arrivals(
+        book, [signal.decision_id for signal in signals if signal.kind == Kind.EXTERNAL]
+    )
+    found = []
+    for signal in signals:
+        received_ns, sequence = arrivals.get(signal.decision_id, (0, 0))
+        found.append(replace(signal, received_ns=received_ns, sequence=sequence))
+    return tuple(found)
+
+
 def champion(settings: Settings) -> LoadedModel:
     """The configured model. Raises InvalidInput when it is missing, altered, or does not fit the features."""
     from trading_assets.model.registry import load
@@ -240,7 +256,9 @@ def _from_inbox(desk: Desk, session: date, tick_ns: int, closes: dict[str, float
         )
         for record in waiting
     )
-    return SignalsReport(session.isoformat(), tick_ns, "external", "", signals, {})
+    signals = as_received(desk.journal, desk.book, signals)
+    _, passed_over = newest_signals(signals)
+    return SignalsReport(session.isoformat(), tick_ns, "external", "", signals, {}, tuple(passed_over))
 
 
 def _row(

@@ -20,6 +20,7 @@ from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase
 from trading_assets.engine.risk import measured_losses
 from trading_assets.engine.settle import marks
+from trading_assets.engine.sign_of_life import Life, Seen, seen
 from trading_assets.store.records import BreakRecord, EquityRecord, FlattenRecord, HaltRecord, LockRecord
 
 
@@ -58,12 +59,13 @@ class Standing:
     limits_waiting: tuple[str, ...]  # looser in the file than in force
     last_tick_ns: int | None  # today's last
     vetoed: tuple[str, ...]  # blocking checks that did not pass at the last tick
+    watchdog: Seen  # by its sign of life
     flatten: FlattenRecord | None = None  # in force
     held: tuple[Held, ...] = ()  # under it; empty too where the broker does not answer
 
     @property
     def well(self) -> bool:
-        """Reachable, reconciled, its equity known, ACTIVE, nothing broken."""
+        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead."""
         return (
             not self.unreachable
             and self.opened
@@ -72,6 +74,7 @@ class Standing:
             and self.kill_switch is None
             and not self.breaks
             and not self.locks
+            and self.watchdog.life not in (Life.SILENT, Life.DIED)
         )
 
 
@@ -148,6 +151,7 @@ def standing(desk: Desk) -> Standing:
         limits_waiting=desk.looser_waiting,
         last_tick_ns=last_tick,
         vetoed=() if last_tick is None else missing_or_failed(desk, last_tick),
+        watchdog=seen(desk.settings),
         flatten=journal.flatten_in_force(book),
         held=held,
     )

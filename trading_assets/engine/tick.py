@@ -6,27 +6,30 @@ tick's blocking checks are not stored as passed, entries are vetoed and protecti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.core.tolerance import at_most
 from trading_assets.core.words import HaltState
 from trading_assets.engine.alerts import enqueue
-from trading_assets.engine.checks import missing_or_failed
-from trading_assets.engine.decide import Decision, decide
+from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
+from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import follow
 from trading_assets.engine.halts import Cause
-from trading_assets.engine.inputs import Phase, SignalInput
+from trading_assets.engine.inputs import RULES, Phase, SignalInput
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.send import send_approved, store_input
-from trading_assets.engine.signalling import stored_signals, waiting_signals
+from trading_assets.engine.signalling import as_received, stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import see_kill_switch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import OrderRecord, OutboxRecord, VerdictRecord
 
@@ -41,6 +44,26 @@ class NotThisTick(TradingAssetsError):
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A signal that was not decided on, or not for an entry."""
+
+    symbol: str
+    value: float
+    as_of_ns: int
+    decision_id: str
+    outcome: str  # SUPERSEDED: a newer signal of the symbol came with it; INCOMPLETE_BARS
+    newer_value: float | None = None
+    newer_as_of_ns: int | None = None
+
+    def __str__(self) -> str:
+        signal = f"{self.symbol}={self.value:g} as of {new_york_time(self.as_of_ns)}"
+        if self.newer_value is None or self.newer_as_of_ns is None:
+            return f"{signal} was passed over: {self.outcome}, its bars have gaps and nothing is bought of it"
+        newer = f"{self.symbol}={self.newer_value:g} as of {new_york_time(self.newer_as_of_ns)}"
+        return f"{signal} was passed over: {self.outcome} by {newer}"
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionReport:
     execution_id: str
     session: str
@@ -50,6 +73,7 @@ class ExecutionReport:
     verdicts: tuple[VerdictRecord, ...]
     orders: tuple[OrderRecord, ...]
     outcomes: dict[str, str]  # decision id → what became of the signal
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 def execute(
@@ -67,6 +91,7 @@ def execute(
     with desk.journal.lease(desk.book, holder) as lease:
         protection = protect(desk, lease, tick_ns=tick_ns, execution_id=execution_id)
         signals, vetoed = _signals(desk, session, tick_ns)
+        incomplete = tuple(sorted(incomplete_symbols(desk, tick_ns)))
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
@@ -74,7 +99,16 @@ def execute(
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
-                desk, lease, session, tick_ns, execution_id, phase, signals, transient, len(orders)
+                desk,
+                lease,
+                session,
+                tick_ns,
+                execution_id,
+                phase,
+                signals,
+                incomplete,
+                transient,
+                len(orders),
             )
             verdicts += decision.verdicts
             orders += sent
@@ -84,6 +118,9 @@ def execute(
             }
         for signal in signals:
             desk.journal.consume_signal(desk.book, signal.decision_id, signal.symbol, tick_ns)
+    passed_over = _passed_over(signals, outcomes)
+    for one in passed_over:
+        log.warning("signal passed over", signal=str(one), symbol=one.symbol, outcome=one.outcome)
     log.info(
         "tick executed",
         session=session.isoformat(),
@@ -101,6 +138,31 @@ def execute(
         tuple(verdicts),
         tuple(orders),
         outcomes,
+        passed_over,
+    )
+
+
+def _passed_over(signals: Sequence[SignalInput], outcomes: Mapping[str, str]) -> tuple[PassedOver, ...]:
+    """What no order came of though a signal asked for one, by symbol."""
+    newest, older = newest_signals(signals)
+    found = [_passed(signal, SUPERSEDED, newest[signal.symbol]) for signal in older]
+    found += [
+        _passed(signal, Outcome.INCOMPLETE_BARS.name)
+        for signal in newest.values()
+        if outcomes.get(signal.decision_id) == Outcome.INCOMPLETE_BARS.name
+    ]
+    return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+
+
+def _passed(signal: SignalInput, outcome: str, newer: SignalInput | None = None) -> PassedOver:
+    return PassedOver(
+        signal.symbol,
+        signal.value,
+        signal.as_of_ns,
+        signal.decision_id,
+        outcome,
+        None if newer is None else newer.value,
+        None if newer is None else newer.as_of_ns,
     )
 
 
@@ -136,6 +198,7 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
     if not signals and SIGNALS_STORED in vetoed:
         # An exit that somebody asked for does not wait for a history; entries are vetoed.
         signals = waiting_signals(desk, session, tick_ns)
+    signals = as_received(desk.journal, desk.book, signals)
     return tuple(replace(signal, attempt=_attempt(desk, signal.decision_id)) for signal in signals), vetoed
 
 
@@ -143,8 +206,8 @@ def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
     """Cancel what a person has at work that holds the shares which a symbol's newest signal sells now."""
     if desk.halts().state is HaltState.HALTED:
         return
-    newest = {signal.symbol: signal.value for signal in sorted(signals, key=lambda signal: signal.as_of_ns)}
-    selling = {symbol for symbol, value in newest.items() if at_most(value, -desk.limits.threshold)}
+    newest, _ = newest_signals(signals)
+    selling = {symbol for symbol, signal in newest.items() if at_most(signal.value, -desk.limits.threshold)}
     free_shares(desk, selling, why="it holds shares that a signal sells now")
 
 
@@ -174,6 +237,7 @@ def _phase(
     execution_id: str,
     phase: Phase,
     signals: tuple[SignalInput, ...],
+    incomplete: tuple[str, ...],
     transient: tuple[Cause, ...],
     sent_before: int,
 ) -> tuple[Decision, list[OrderRecord]]:
@@ -189,6 +253,7 @@ def _phase(
         transient=transient,
         execution_orders=sent_before,
     )
+    snapshot = replace(snapshot, rules=RULES, incomplete=incomplete)
     store_input(desk, snapshot)
     decision = decide(snapshot)
     return decision, follow(desk, send_approved(desk, lease, decision))

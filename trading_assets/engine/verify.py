@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from trading_assets.engine.decide import decide
 from trading_assets.engine.featurise import windows_at
-from trading_assets.engine.inputs import DecisionInput, Phase
+from trading_assets.engine.inputs import RULES, DecisionInput, Phase
 from trading_assets.engine.projection import verdict_row
-from trading_assets.engine.signalling import signals_in
+from trading_assets.engine.signalling import as_received, signals_in
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.store.history import History, HistoryLocked
@@ -223,7 +223,10 @@ def _signal_differences(
     count = 0
     with history.reading():  # one opening of the file for all ticks
         for (tick_ns, phase), one in sorted(last.items()):
-            stored = {signal.decision_id: signal for signal in signals_in(history, book, session, tick_ns)}
+            held = signals_in(history, book, session, tick_ns)
+            if one.rules >= RULES:  # before, their arrival was no part of the input
+                held = as_received(journal, book, held)
+            stored = {signal.decision_id: signal for signal in held}
             used = {signal.decision_id: replace(signal, attempt=1) for signal in one.signals}
             count += len(used) if phase is Phase.EXITS else 0
             if not stored and all(journal.signal(book, key) for key in used):

@@ -51,6 +51,15 @@ class TickJournal(Database):
         with self._reading() as connection:
             return [as_record(SignalRecord, row) for row in connection.execute(query)]
 
+    def arrivals(self, book: str, decision_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """When the signals of these decisions were received, in nanoseconds, and their numbers in the order
+        of arrival."""
+        query = select(signals.c.decision_id, signals.c.received_ns, signals.c.sequence).where(
+            signals.c.book == book, signals.c.decision_id.in_(decision_ids)
+        )
+        with self._reading() as connection:
+            return {row.decision_id: (row.received_ns, row.sequence) for row in connection.execute(query)}
+
     def consume_signal(self, book: str, decision_id: str, symbol: str, tick_ns: int) -> bool:
         """Mark a signal as decided on by a tick. False when it is not pending."""
         with self._writing() as connection:

@@ -117,7 +117,8 @@ def fingerprint(
     }
     spread = settings.quote_spread_bps if spec.spread_bps is None else spec.spread_bps
     patience = (settings.timeout_seconds, settings.reconciliation_interval_seconds)
-    digest.update(repr((named, spec.name, spread, patience, tuple(limits), tuple(symbols))).encode())
+    share = settings.max_incomplete_share
+    digest.update(repr((named, spec.name, spread, patience, share, tuple(limits), tuple(symbols))).encode())
     if isinstance(spec.source, ModelSignals):
         for path in (spec.source.model_path, spec.source.features_path):
             digest.update(path.read_bytes())

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
-from math import isfinite, isnan, nan, sqrt
+from math import isnan, nan, sqrt
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.decision_ids import DecisionIds
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals
 from trading_assets.engine.replay.tape import session_minutes
+from trading_assets.engine.signal_rows import refuse_unusable, said_time
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.features.daily_kernel import LOOKBACK
@@ -200,24 +201,16 @@ class ExternalPredictions:
         """since_ns: what is stamped before it was taken before the range, or never
 
         Raises InvalidInput for a signal out of [−1, 1], of a symbol that is not traded, with a price
-        that is none, dated to a day without a tick of the range, or with another's symbol and stamp."""
+        that is none, or dated to a day without a tick of the range."""
         self.ids = DecisionIds(book, Kind.EXTERNAL, symbols)
         times = [tick.at_ns for tick in ticks]
         days = [tick.session for tick in ticks]
         self._rows = rows
         self._taken: dict[int, list[tuple[int, int, ExternalSignal]]] = {}
-        seen = set()
         for signal in source.signals:
             as_of_ns = _stamp(signal, symbols, days, times)
             if as_of_ns is None:
                 continue
-            if (signal.symbol, as_of_ns) in seen:
-                raise InvalidInput(
-                    "two signals with one stamp",
-                    where=f"replay, signal {signal.symbol} of {signal.at}",
-                    remedy="Give one signal for each symbol and time.",
-                )
-            seen.add((signal.symbol, as_of_ns))
             tick = bisect_left(times, as_of_ns)
             if tick < len(times) and as_of_ns >= since_ns:
                 taken = (symbols.index(signal.symbol), as_of_ns, signal)
@@ -231,6 +224,7 @@ class ExternalPredictions:
         older: list[tuple[int, int, int, ExternalSignal]] = []
         for tick in range(first, end):
             of_symbol: dict[int, tuple[int, int, int, ExternalSignal]] = {}
+            # of one stamp the later in the source counts, as what arrives later does with the inbox
             for symbol, as_of_ns, signal in sorted(self._taken.get(tick, []), key=lambda taken: taken[:2]):
                 if symbol in of_symbol:
                     older.append(of_symbol[symbol])
@@ -257,18 +251,15 @@ def _stamp(
     signal: ExternalSignal, symbols: Sequence[str], days: Sequence[date], times: Sequence[int]
 ) -> int | None:
     """The stamp in nanoseconds; None for a session out of the range."""
-    where = f"replay, signal {signal.symbol} of {signal.at}"
-    if signal.symbol not in symbols:
-        raise InvalidInput(
-            f"{signal.symbol!r} is not among the traded symbols {', '.join(symbols)}",
-            where=where,
-            remedy="Add it to `symbols` in the configuration, or leave it out.",
+    where = f"replay, signal {signal.symbol} of {said_time(signal.at)}"
+    prices = {
+        name: None if isnan(price) else price
+        for name, price in (
+            ("reference price", signal.reference_price),
+            ("limit price", signal.limit_price),
         )
-    if not (isfinite(signal.value) and -1.0 <= signal.value <= 1.0):
-        raise InvalidInput(f"{signal.value} is outside [-1, 1]", where=where, remedy="Scale it to [-1, 1].")
-    for price in (signal.reference_price, signal.limit_price):
-        if not (isnan(price) or (isfinite(price) and price > 0.0)):
-            raise InvalidInput(f"{price} is no price", where=where, remedy="Give USD above zero, or none.")
+    }
+    refuse_unusable(signal.symbol, signal.value, prices, symbols, where=where)
     if not isinstance(signal.at, date):
         return signal.at
     if not days[0] <= signal.at <= days[-1]:

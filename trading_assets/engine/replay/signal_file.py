@@ -1,80 +1,104 @@
-"""Signals from outside for a replay, from a CSV or Parquet file. What becomes of them is `predictions`.
+"""Signals from outside for a replay, from a CSV, JSON or Parquet file. What becomes of them is `predictions`.
 
-Columns: symbol; value in [−1, 1]; `session` (an ISO date: its first tick) or `as_of` (an ISO time with
-its offset); and, where the producer gave them, reference_price and limit_price in USD.
+A row is what it is for the inbox (`engine.signal_rows`), with its time in `as_of`, or in `session` (a date,
+which stands for its first tick). So a file for the inbox can be replayed; `source` says nothing in a replay.
+A row that is no signal refuses the file: a replay of the others would be one of something else.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
 from math import nan
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trading_assets.engine import signal_rows
 from trading_assets.engine.replay.spec import ExternalSignal
+from trading_assets.engine.signal_rows import FIELDS, REPLAYED, SESSION, Row, RowFile, SignalRow, said_time
 from trading_assets.errors import InvalidInput
 
-REQUIRED = ("symbol", "value")
-STAMPS = ("session", "as_of")
-OPTIONAL = ("reference_price", "limit_price")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+REPLAYED_FIELDS = (*FIELDS, SESSION)
 
 
 def read_signals(path: Path) -> tuple[ExternalSignal, ...]:
     """Every signal of the file, in its order. Raises InvalidInput naming the file and the line."""
+    read, found, said = _rows(path), list[ExternalSignal](), dict[tuple[str, str], ExternalSignal]()
+    for row in read.rows:
+        where = f"{path}, {'row' if read.header is None else 'line'} {_line(row, read)}"
+        says = signal_rows.signal_row(row, REPLAYED, where, REPLAYED_FIELDS)
+        signal = _signal(says, where)
+        if says.identity is not None:
+            earlier = said.setdefault((says.symbol, says.identity), signal)
+            if repr(earlier) != repr(signal):  # NaN is NaN
+                raise InvalidInput(
+                    f"id {says.identity!r} of {says.symbol} said {earlier.value:g} "
+                    f"as of {said_time(earlier.at)} before, and now {signal.value:g} "
+                    f"as of {said_time(signal.at)}",
+                    where=where,
+                    remedy="Give a new opinion an id of its own.",
+                )
+            if earlier is not signal:
+                continue
+        found.append(signal)
+    return tuple(found)
+
+
+def _rows(path: Path) -> RowFile:
     try:
-        rows = pq.read_table(path).to_pylist() if path.suffix == ".parquet" else list(_csv_rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowInvalid) as error:
+        if path.suffix.lower() == ".parquet":
+            return _parquet_rows(path)
+        content = path.read_bytes()
+    except (OSError, pa.ArrowException) as error:
         raise InvalidInput(
-            f"cannot be read: {error}", where=str(path), remedy="Give a CSV file in UTF-8, or a .parquet."
-        ) from error
-    if not rows:
-        raise InvalidInput("no signal in it", where=str(path), remedy="Give a header and at least one row.")
-    columns = set(rows[0])
-    unknown = sorted(map(str, columns - {*REQUIRED, *STAMPS, *OPTIONAL}))
-    missing = [name for name in REQUIRED if name not in columns]
-    if unknown or missing or len(columns & set(STAMPS)) != 1:
-        raise InvalidInput(
-            f"columns {', '.join(sorted(map(str, columns)))}",
+            f"cannot be read: {error}",
             where=str(path),
-            remedy="Name them symbol, value, session or as_of, and if wanted reference_price, limit_price.",
+            remedy="Give a CSV or JSON file in UTF-8, or a .parquet.",
+        ) from error
+    if path.suffix.lower() == ".json":
+        return signal_rows.json_rows(content, str(path), REPLAYED_FIELDS)
+    return signal_rows.csv_rows(content, str(path), REPLAYED_FIELDS)
+
+
+def _parquet_rows(path: Path) -> RowFile:
+    table = pq.read_table(path)
+    for name in table.column_names:
+        if name not in REPLAYED_FIELDS:
+            raise signal_rows.unreadable(f"unknown field {name!r}", str(path), REPLAYED_FIELDS)
+        if table.column_names.count(name) > 1:
+            raise signal_rows.unreadable(f"the field {name!r} is there twice", str(path), REPLAYED_FIELDS)
+    if not table.num_rows:
+        raise signal_rows.unreadable("there is no signal in it", str(path), REPLAYED_FIELDS)
+    return RowFile(
+        None,
+        tuple(
+            Row(number, tuple((name, said) for name, said in row.items() if not _is_absent(said)), row)
+            for number, row in enumerate(table.to_pylist(), 1)
+        ),
+    )
+
+
+def _is_absent(said: object) -> bool:
+    """Null, or the NaN that tables of numbers have in its place."""
+    return said is None or (isinstance(said, float) and said != said)
+
+
+def _line(row: Row, read: RowFile) -> int:
+    return row.number if read.header is None else row.number + 1
+
+
+def _signal(says: SignalRow, where: str) -> ExternalSignal:
+    at = says.as_of_ns if says.session is None else says.session
+    if at is None:
+        raise InvalidInput(
+            "neither session nor as_of",
+            where=where,
+            remedy="Say when the signal was made: give one of the two.",
         )
-    return tuple(_signal(row, f"{path}, line {number}") for number, row in enumerate(rows, start=2))
-
-
-def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from csv.DictReader(file, strict=True)
-
-
-def _signal(row: Mapping[str, Any], where: str) -> ExternalSignal:
-    try:
-        return ExternalSignal(
-            symbol=str(row["symbol"]),
-            value=float(row["value"]),
-            at=_day(row["session"]) if "session" in row else _time_ns(row["as_of"]),
-            reference_price=_price(row.get("reference_price")),
-            limit_price=_price(row.get("limit_price")),
-        )
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(str(error), where=where, remedy="Correct the row, or leave it out.") from error
-
-
-def _day(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)
-
-
-def _time_ns(value: Any) -> int:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError(f"{value} has no offset from UTC")
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-def _price(value: Any) -> float:
-    return nan if value in (None, "") else float(value)
+    return ExternalSignal(
+        symbol=says.symbol,
+        value=says.value,
+        at=at,
+        reference_price=nan if says.reference_price is None else float(says.reference_price),
+        limit_price=nan if says.limit_price is None else float(says.limit_price),
+    )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from trading_assets.core.walk_columns import MINUTE_BAR, SYMBOL_DAY, Day
 from trading_assets.engine.replay.daily_stack import DailyStack
+from trading_assets.engine.replay.gaps import DailyGaps, minute_gaps
 from trading_assets.errors import InvalidInput
 from trading_assets.market.actions import ex_price
 from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
@@ -30,6 +31,8 @@ from trading_assets.store.bar_history import (
     newest_bars_between,
 )
 from trading_assets.store.history import History
+
+Flags = NDArray[np.bool_]
 
 EVER_NS = np.iinfo(np.int64).max
 ROWS_AT_ONCE = 3_500_000  # minute bars in memory, 56 bytes each; each reading goes through the whole file
@@ -187,6 +190,7 @@ class RangeOfDays:
         self._sessions = sessions
         self._intraday = intraday
         self._daily = DailyStack([tape.daily(symbol) for symbol in self.symbols])
+        self._gaps = DailyGaps(self._daily, sessions)
         self._actions: dict[date, list[CorporateAction]] = {}
         for symbol in self.symbols:
             for ex_date, action in _by_ex_date(tape.actions(symbol)).items():
@@ -201,6 +205,15 @@ class RangeOfDays:
         place, _ = self._daily.starting_at(self._sessions.open_ns(session))
         gone = np.flatnonzero((place == self._daily.begin[1:]) & (place > self._daily.begin[:-1]))
         return {self.symbols[row]: float(self._daily.bars.close[place[row] - 1]) for row in gone.tolist()}
+
+    def incomplete(self, session: date, day: Day, tick_ns: Sequence[int]) -> tuple[Flags, int]:
+        """Which symbols' bars are incomplete at each tick, (ticks, n), and how many symbols there are."""
+        daily, counts = self._gaps.at(session)
+        found = np.repeat(daily[None, :], len(tick_ns), axis=0)
+        if self._intraday:
+            ticks = np.array(tick_ns, dtype=np.int64)
+            found |= minute_gaps(day, self._sessions.open_ns(session), ticks) & counts
+        return found, int(counts.sum())
 
     def day(self, session: date) -> Day:
         """The session's prices."""

@@ -21,6 +21,7 @@ from trading_assets.core.walk import walk_session
 from trading_assets.core.walk_columns import EQUITY, FACT_COSTS_USD, Book, Schedule, Sheet, Terms
 from trading_assets.core.words import Limits
 from trading_assets.engine.decide import as_compiled
+from trading_assets.engine.incomplete_bars import vetoes_all
 from trading_assets.engine.replay.book import close_delisted, take_actions
 from trading_assets.engine.replay.predictions import Predictions
 from trading_assets.engine.replay.recording import Recording
@@ -70,6 +71,7 @@ class Walk:
         self._patience_ns = int(settings.timeout_seconds * NS)
         self._protect_ns = ceil(settings.reconciliation_interval_seconds / 60) * MINUTE_NS
         spread_bps = settings.quote_spread_bps if spec.spread_bps is None else spec.spread_bps
+        self._max_share = settings.max_incomplete_share
         self._half_spread = spread_bps / 20_000.0
         self._sessions = sessions
         self._days = days
@@ -138,7 +140,15 @@ class Walk:
             at_ns = np.union1d(ticks, minutes)
         tick = np.full(len(at_ns), -1)
         tick[np.searchsorted(at_ns, ticks)] = np.arange(len(ticks))
-        return Schedule(at_ns, tick, np.searchsorted(session.signals.tick, np.arange(len(ticks) + 1)))
+        incomplete, symbols = self._days.incomplete(session.session, session.day, session.tick_ns)
+        vetoed = [vetoes_all(count, symbols, self._max_share) for count in incomplete.sum(axis=1).tolist()]
+        return Schedule(
+            at_ns,
+            tick,
+            np.searchsorted(session.signals.tick, np.arange(len(ticks) + 1)),
+            incomplete if incomplete.any() else incomplete[:0],
+            np.array(vetoed, dtype=np.bool_),
+        )
 
     def _terms(self, session: SessionSheet) -> Terms:
         spec = self._spec

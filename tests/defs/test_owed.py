@@ -1,0 +1,101 @@
+"""On the embedded exchange too the end of a day that was missed is asked for when the desk is next up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.remote_origin import (
+    GrpcServerCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
+from dagster._core.test_utils import create_run_for_test
+from trading_floor import TOKEN, TradingFloor, trading_floor
+
+from trading_assets.defs.sensors import virtual_clock
+from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.put_away import put_away
+from trading_assets.market.sessions import MINUTE_NS, Sessions
+
+pytestmark = pytest.mark.slow
+SESSION, NEXT = date(2012, 7, 5), date(2012, 7, 6)
+SESSIONS = Sessions()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
+    """A book that was opened in the session's first ticks; then the desk was down until the next morning."""
+    with trading_floor(tmp_path, SESSION) as floor:
+        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
+        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
+        floor.tick(SESSION, 1)
+        with floor.open_desk() as desk:
+            protect_alone(desk, new_execution_id())
+        floor.move_clock(SESSIONS.open_ns(NEXT) - 45 * MINUTE_NS)
+        yield floor
+
+
+def turn_on(instance: dg.DagsterInstance) -> None:
+    """What the switch of trading_hours in the UI stores."""
+    location = GrpcServerCodeLocationOrigin(host="localhost", port=1)
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "trading_hours")
+    data = ScheduleInstigatorData(cron_schedule="* * * * *")
+    instance.add_instigator_state(
+        InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
+    )
+
+
+def asked(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[str | None], str | None]:
+    """The jobs that one evaluation requests, and its cursor."""
+    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+        found = virtual_clock(context)
+    if isinstance(found, dg.SkipReason):
+        return [], cursor
+    assert isinstance(found, dg.SensorResult)
+    return [request.job_name for request in found.run_requests or ()], found.cursor
+
+
+def now_ns(floor: TradingFloor) -> int:
+    with floor.open_desk() as desk:
+        desk.clock.sync()
+        return desk.now_ns()
+
+
+def test_where_time_stands_the_missed_end_comes_before_time_moves_on(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    before = now_ns(floor)
+    assert asked(instance) == (["end_of_day"], "{}")
+    assert now_ns(floor) == before
+    # an attempt that fails keeps time from going on for no longer than itself
+    create_run_for_test(instance, job_name="end_of_day", status=dg.DagsterRunStatus.FAILURE)
+    assert asked(instance)[0] == ["premarket"]
+    assert now_ns(floor) == SESSIONS.open_ns(NEXT) - 30 * MINUTE_NS
+
+
+def test_where_time_runs_it_is_asked_for_at_once(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
+    settings = yaml.safe_load(floor.config_path.read_text())
+    settings["embedded"]["time"] = "runs"
+    floor.config_path.write_text(yaml.safe_dump(settings))
+    assert asked(instance)[0] == ["end_of_day"]
+    with floor.open_desk() as desk:
+        put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
+    assert asked(instance)[0] == []

@@ -1,0 +1,94 @@
+"""Which signals a tick decides on, in which order, and that it says which it passed over."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ground import Ground, buy, execute, prepare, run_tick
+
+from trading_assets.core.words import Side
+from trading_assets.engine import checks, data_checks, featurise, signalling
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.explain import explained
+from trading_assets.engine.verify import verify
+
+
+def lose_a_day(desk: Desk, session: date, tick_ns: int, symbol: str) -> None:
+    """Have the tick's bars without one of the symbol's days, and all that is made of them done again."""
+    with desk.history.writing() as connection:
+        connection.execute(
+            "DELETE FROM bars WHERE symbol = ? AND \"interval\" = '1d' AND session = '2012-08-15'", [symbol]
+        )
+    checks.record(desk, session, tick_ns, data_checks.bar_checks(desk, session, tick_ns))
+    featurise.store_features(desk, session, tick_ns)
+    checks.record(desk, session, tick_ns, data_checks.feature_checks(desk, session, tick_ns))
+
+
+def test_a_sell_that_came_last_is_sent_and_what_it_superseded_is_said(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+    now = ground.go_to_tick(1)
+    with ground.desk() as desk:
+        for number in range(12):  # among twelve ids, some sort before and some behind the sell's
+            signalling.receive(desk, "AAPL", 0.5, as_of_ns=now, source=f"producer {number}")
+        sell = signalling.receive(desk, "AAPL", -1.0, as_of_ns=now, source="the last")
+        stored = signalling.store_signals(desk, ground.session, now)
+        assert len(stored.passed_over) == 12
+        report, _ = run_tick(desk, ground.session, now)
+        (verdict,) = report.verdicts
+        assert (verdict.side, verdict.decision_id) == (Side.SELL, sell.decision_id)
+        assert report.outcomes[sell.decision_id] == "ORDERED"
+        assert len(report.passed_over) == 12
+        said = str(report.passed_over[0])
+        assert said.startswith(
+            "AAPL=0.5 as of 2012-09-11 10:30:00 EDT was passed over: SUPERSEDED by AAPL=-1 as of"
+        )
+        assert not desk.journal.pending_signals(desk.book)
+        verified = verify(desk.journal, desk.history, desk.book, ground.session)
+        assert verified.identical, verified.differences
+
+
+def test_a_symbol_with_a_missing_day_waits_while_others_are_bought_and_it_is_sold(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk, "IBM", 0.3)
+    now = ground.go_to_tick(1)
+    with ground.desk() as desk:
+        signalling.receive(desk, "IBM", 1.0)
+        signalling.receive(desk, "AAPL", 0.5)
+        prepare(desk, ground.session, now)
+        lose_a_day(desk, ground.session, now, "IBM")
+        report = execute(desk, ground.session, now)
+        assert report.vetoed == ()
+        assert [verdict.symbol for verdict in report.verdicts if not verdict.failed] == ["AAPL"]
+        (waiting,) = report.passed_over
+        assert (waiting.symbol, waiting.value, waiting.outcome) == ("IBM", 1.0, "INCOMPLETE_BARS")
+        assert "its bars have gaps" in str(waiting)
+        lines = explained(desk.journal, desk.book, ground.session.isoformat(), symbol="IBM")
+        assert lines[-1].outcome == "INCOMPLETE_BARS"
+    now = ground.go_to_tick(2)
+    with ground.desk() as desk:
+        signalling.receive(desk, "IBM", -1.0)
+        prepare(desk, ground.session, now)
+        report = execute(desk, ground.session, now)
+        assert [(verdict.symbol, verdict.side, verdict.failed) for verdict in report.verdicts] == [
+            ("IBM", Side.SELL, 0)
+        ]
+        assert checks.incomplete_symbols(desk, now) == {"IBM"}
+        verified = verify(desk.journal, desk.history, desk.book, ground.session)
+        # nothing differs but what the first tick saw of the day that is gone since
+        assert {(found.of, found.subject) for found in verified.differences} == {
+            ("features", f"IBM at {ground.ticks()[0]}")
+        }
+
+
+def test_the_strongest_signals_have_the_orders_of_an_execution(ground: Ground) -> None:
+    now = ground.go_to_tick(0)
+    values = {"AAPL": 0.2, "GOOG": 0.4, "IBM": 0.9, "MSFT": 0.9}
+    with ground.desk(max_orders_per_execution=2) as desk:
+        for symbol, value in values.items():
+            signalling.receive(desk, symbol, value)
+        report, _ = run_tick(desk, ground.session, now)
+        assert [verdict.symbol for verdict in report.verdicts] == ["IBM", "MSFT", "GOOG", "AAPL"]
+        assert [order.intent.symbol for order in report.orders] == ["IBM", "MSFT"]

@@ -1,0 +1,146 @@
+"""Incomplete bars in a replay: found as the live check finds them, and kept from entries as live."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+from handmade_bars import HandmadeBars
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading_assets.core.walk_columns import MINUTE_BAR, SYMBOL_DAY, Day
+from trading_assets.engine.data_checks import gaps_of_days, gaps_of_minutes
+from trading_assets.engine.incomplete_bars import vetoes_all
+from trading_assets.engine.replay import ExternalSignal
+from trading_assets.engine.replay.daily_stack import DailyStack
+from trading_assets.engine.replay.gaps import DailyGaps, minute_gaps
+from trading_assets.features.daily import DAILY
+from trading_assets.market.bars import Bars
+from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.store.history import History
+
+SESSIONS = Sessions()
+DAYS = SESSIONS.between(date(2012, 3, 1), date(2012, 7, 31))
+SESSION = DAYS[-1]
+OPEN_NS = SESSIONS.open_ns(SESSION)
+
+
+def daily_bars(days: list[date]) -> Bars:
+    starts = np.array([SESSIONS.open_ns(day) for day in days], dtype=np.int64)
+    ends = np.array([SESSIONS.close_ns(day) for day in days], dtype=np.int64)
+    prices = np.full(len(days), 100.0)
+    return Bars(starts, ends, prices, prices, prices, prices, prices)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    missing=st.lists(
+        st.sets(st.integers(0, len(DAYS) - 1), max_size=4) | st.just(set(range(len(DAYS) - 1))),
+        min_size=1,
+        max_size=4,
+    ),
+    first=st.lists(st.sampled_from([0, 40, len(DAYS) - 5]), min_size=4, max_size=4),
+    place=st.integers(DAILY.lookback, len(DAYS) - 1),
+)
+def test_a_missing_day_is_found_as_the_live_check_finds_it(
+    missing: list[set[int]], first: list[int], place: int
+) -> None:
+    session = DAYS[place]
+    symbols = [
+        daily_bars([day for number, day in enumerate(DAYS) if number >= begun and number not in gone])
+        for gone, begun in zip(missing, first, strict=False)
+    ]
+    found, counts = DailyGaps(DailyStack(symbols), SESSIONS).at(session)
+    expected = DAYS[place - DAILY.lookback + 1 : place]
+    for row, bars in enumerate(symbols):
+        known = (bars.start_ns >= SESSIONS.open_ns(expected[0])) & (bars.end_ns <= SESSIONS.open_ns(session))
+        held = Bars._make(column[known] for column in bars)
+        live = bool(list(gaps_of_days(SESSIONS, {"A": held}, expected)))
+        has_begun = bool((bars.start_ns <= SESSIONS.open_ns(session)).any())
+        goes_on = bool((bars.start_ns >= SESSIONS.open_ns(session)).any())
+        assert counts[row] == (has_begun and goes_on)
+        assert found[row] == (live and counts[row])
+
+
+@given(
+    held=st.lists(st.sets(st.integers(0, 120), max_size=9), min_size=1, max_size=4),
+    whole=st.lists(st.booleans(), min_size=4, max_size=4),
+)
+def test_a_gap_of_minutes_is_found_as_the_live_check_finds_it(
+    held: list[set[int]], whole: list[bool]
+) -> None:
+    minutes = [
+        sorted(set(range(121)) - some if all_others else some)
+        for some, all_others in zip(held, whole, strict=False)
+    ]
+    bars = np.zeros(sum(map(len, minutes)), MINUTE_BAR)
+    bars["start_ns"] = OPEN_NS + np.concatenate(minutes) * MINUTE_NS
+    bars["end_ns"] = bars["start_ns"] + MINUTE_NS
+    first = np.append(0, np.cumsum([len(of_symbol) for of_symbol in minutes]))
+    ticks = OPEN_NS + np.array([5, 14, 15, 16, 30, 60, 121]) * MINUTE_NS
+    found = minute_gaps(Day(np.zeros(len(minutes), SYMBOL_DAY), first, bars), OPEN_NS, ticks)
+    for row in range(len(minutes)):
+        ends = bars["end_ns"][first[row] : first[row + 1]]
+        for number, tick_ns in enumerate(ticks.tolist()):
+            by_then = ends[ends <= tick_ns]
+            prices = np.full(len(by_then), 1.0)
+            own = Bars(by_then - MINUTE_NS, by_then, prices, prices, prices, prices, prices)
+            assert found[number, row] == bool(list(gaps_of_minutes({"A": own}, OPEN_NS, tick_ns)))
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "symbols", "share", "vetoed"),
+    [
+        (0, 5, 0.2, False),
+        (1, 5, 0.2, False),
+        (2, 5, 0.2, True),
+        (1, 2, 0.2, False),  # one alone says nothing of the others
+        (2, 2, 0.2, True),
+        (1, 1, 0.2, False),
+        (20, 100, 0.2, False),
+        (21, 100, 0.2, True),
+        (0, 100, 0.0, False),
+        (1, 100, 0.0, True),
+        (100, 100, 1.0, False),
+    ],
+)
+def test_all_wait_only_where_more_than_the_share_are_incomplete(
+    incomplete: int, symbols: int, share: float, vetoed: bool
+) -> None:
+    assert vetoes_all(incomplete, symbols, share) is vetoed
+
+
+def outcomes(bars: HandmadeBars, name: str, *signals: ExternalSignal, share: float = 0.2) -> dict[str, str]:
+    bars.settings = bars.settings.model_copy(update={"max_incomplete_share": share})
+    report = bars.replay(8, *signals, name=name)
+    query = "SELECT symbol || ' ' || value AS signal, outcome FROM signals ORDER BY ALL"
+    return {row["signal"]: row["outcome"] for row in History(report.history_path).query(query).to_pylist()}
+
+
+def test_a_symbol_without_a_day_waits_and_is_sold_and_the_other_trades(bars: HandmadeBars) -> None:
+    for symbol in ("AAPL", "IBM"):
+        bars.plant_daily(symbol, [(100.0, 100.0)] * 10)
+    with bars.history.writing() as connection:
+        connection.execute("DELETE FROM bars WHERE symbol = 'IBM' AND session = ?", [bars.days[4]])
+    signals = (
+        ExternalSignal("IBM", 1.0, bars.days[2]),
+        ExternalSignal("IBM", 0.9, bars.days[5]),
+        ExternalSignal("AAPL", 1.0, bars.days[5]),
+        ExternalSignal("IBM", -1.0, bars.days[6]),
+    )
+    said = {"IBM 1.0": "ORDERED", "IBM 0.9": "INCOMPLETE_BARS", "AAPL 1.0": "ORDERED", "IBM -1.0": "ORDERED"}
+    assert outcomes(bars, "one", *signals) == said
+    # where no share is allowed the whole tick's entries are refused, and exits go
+    assert outcomes(bars, "none", *signals, share=0.0) == said | {"AAPL 1.0": "REFUSED"}
+
+
+def test_the_strongest_signals_have_what_the_cap_leaves(bars: HandmadeBars) -> None:
+    for symbol in ("AAPL", "IBM"):
+        bars.plant_daily(symbol, [(100.0, 100.0)] * 10)
+    signals = (ExternalSignal("AAPL", 0.5, bars.days[2]), ExternalSignal("IBM", 0.9, bars.days[2]))
+    report = bars.replay(8, *signals, limits={"max_orders_per_execution": 1})
+    assert report.verdict_codes == {"EXECUTION_ORDER_COUNT": 1, "PASS": 1}
+    orders = History(report.history_path).query("SELECT symbol FROM orders").to_pylist()
+    assert [order["symbol"] for order in orders] == ["IBM"]

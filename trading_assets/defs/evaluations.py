@@ -1,0 +1,72 @@
+"""An evaluation of a sensor or schedule that fails: people are told of it, then it is Dagster's.
+
+Dagster shows a failed evaluation on the sensor's page and nowhere else, and whatever that sensor requests is
+no longer requested. The alert goes into the journal's outbox, and past it where there is no journal.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from trading_assets.defs.readiness import NO_BOOK, readiness
+from trading_assets.engine import alerts
+from trading_assets.log import get_logger
+from trading_assets.market.clock import monotonic_ns, system_now_ns
+from trading_assets.store.records import OutboxRecord
+
+log = get_logger(__name__)
+
+Evaluate = TypeVar("Evaluate", bound=Callable[..., Any])
+
+_told_ns: dict[str, int] = {}  # by name, past the outbox: its own cool-down, which the journal cannot keep
+
+
+def told_of_failure(evaluate: Evaluate) -> Evaluate:
+    """The evaluation as it is; what it raises is told before it goes on to Dagster."""
+
+    @functools.wraps(evaluate)
+    def told(*arguments: Any, **named: Any) -> Any:
+        try:
+            return evaluate(*arguments, **named)
+        except Exception as error:
+            tell_failure(evaluate.__name__, error)
+            raise
+
+    return told  # type: ignore[return-value]
+
+
+def tell_failure(name: str, error: Exception) -> None:
+    """Alert on a failed evaluation, once in the cool-down. Raises nothing: whoever fails has more to do."""
+    title = f"{name} could not be evaluated"
+    body = f"{type(error).__name__}: {error}\nWhat it requests is not requested until this is mended."
+    log.error("evaluation failed", evaluation=name, why=str(error))
+    now = system_now_ns()
+    subject = f"evaluation:{name}"
+    try:
+        with readiness(last_good=True) as desk:
+            book = desk.book or NO_BOOK
+            alert = OutboxRecord(f"{book}:{subject}:{now}", book, now, "ERROR", title, body)
+            alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
+    except Exception as without:  # noqa: BLE001 - there is no journal: told past it, and in the log
+        log.error("alert past the outbox", title=title, why=str(without))
+        _tell_past_the_outbox(subject, title, f"{body}\n{without}")
+
+
+def _tell_past_the_outbox(subject: str, title: str, body: str) -> None:
+    """On a thread of its own: an address may take its time."""
+    last = _told_ns.get(subject)
+    if last is not None and monotonic_ns() - last < alerts.COOL_DOWN_NS:
+        return
+    _told_ns[subject] = monotonic_ns()
+
+    def send() -> None:
+        try:
+            alerts.send_at_once(alerts.channels(os.environ), title, body)
+        except Exception as error:  # noqa: BLE001 - nobody is left to tell but the log
+            log.error("alert not delivered", title=title, why=str(error))
+
+    threading.Thread(target=send, name="alert", daemon=True).start()
