@@ -148,10 +148,9 @@ def test_the_metadata_shows_verdicts_and_an_equity_curve(live: Live) -> None:
 @pytest.mark.parametrize("tag", RANGE_TAGS)
 def test_a_run_of_a_backfill_or_a_range_is_refused_before_anything_is_opened(live: Live, tag: str) -> None:
     before = journal_size(live)
-    ends = [
-        edge for edge in RANGE_TAGS if "range" in edge
-    ]  # Dagster takes both, and no partition beside them
-    result = live.run(None, tags=dict.fromkeys(ends, KEY)) if tag in ends else live.run(tags={tag: KEY})
+    ends = [edge for edge in RANGE_TAGS if "range" in edge]
+    over = tag in ends  # Dagster takes both of them, and no partition beside
+    result = live.run(None if over else KEY, tags=dict.fromkeys(ends if over else [tag], KEY))
     assert not result.success
     assert materialized(result) == []
     assert "a backfill or a range of partitions cannot reach a broker" in failure_of(result, "bars")
