@@ -23,6 +23,7 @@ from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_di
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.risk import ClockReading, broker_clock
+from trading_assets.engine.share_costs import complete_costs
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -122,6 +123,8 @@ def reconcile(desk: Desk) -> ReconcileReport:
             ours[order.client_order_id] = absorb_order(desk, record, order)
     activities = desk.broker.activities(since)
     fills, adjustments = absorb_activities(desk, activities) if opened else ([], [])
+    if opened:
+        adjustments += complete_costs(desk, positions)
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
@@ -130,6 +133,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         differences = find_differences(desk, ledger, account, positions, orders, ours)
         if any(difference.kind in _BOOKED_LATE for difference in differences):
             late_fills, late_adjustments = absorb_activities(desk, desk.broker.activities(now - LATE_NS))
+            late_adjustments += complete_costs(desk, positions)
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)

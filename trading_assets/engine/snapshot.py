@@ -21,6 +21,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
 from trading_assets.engine.risk import broker_clock
+from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
@@ -246,11 +247,15 @@ def _price(order: OpenOrder, last_trade: float) -> float:
 
 
 def _previous_closes(desk: Desk, session: date, quotes: Mapping[str, QuoteState]) -> dict[str, float]:
-    """Yesterday's raw closes, adjusted for today's split and dividend."""
+    """Yesterday's raw closes, adjusted for today's split, dividend, capital gain and spin-off."""
     closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
     if closes:
-        for action in desk.facts.actions(desk.broker, closes, session):
-            closes[action.symbol] = (closes[action.symbol] - action.cash_usd) / action.split_ratio
+        actions = desk.facts.actions(desk.broker, closes, session)
+        parts = spun_off(desk, actions, session)
+        for action in actions:
+            left = 1.0 - parts.get((action.symbol, action.ex_date), 0.0)
+            close = (closes[action.symbol] - action.cash_usd) * left
+            closes[action.symbol] = close / action.split_ratio
     return closes
 
 

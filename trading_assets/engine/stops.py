@@ -4,12 +4,15 @@ that one is measured from is `engine.stop_costs`; selling is `engine.forced_exit
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from trading_assets.broker.port import QuoteState
 from trading_assets.core.breakers import stop_hit
 from trading_assets.engine.absorb import lock
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.stop_costs import began_on, stop_costs
+from trading_assets.engine.share_costs import spun_off
+from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs
 from trading_assets.log import get_logger
 from trading_assets.store.records import LockRecord
 
@@ -36,8 +39,7 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
             )
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
-        actions = desk.broker.corporate_actions(candidates, began_on(desk.journal, desk.book), today)
-        costs = stop_costs(desk.journal, desk.book, candidates, actions, today)
+        costs = costs_of_stops(desk, candidates)
         quotes = desk.broker.quotes(candidates)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
@@ -48,6 +50,17 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
                 lock(desk, symbol, STOP_LOCK, reason)
                 locked[symbol] = LockRecord(desk.book, symbol, STOP_LOCK, desk.now_ns(), reason)
     return tuple(sorted(locked.keys() & held))
+
+
+def costs_of_stops(desk: Desk, symbols: Collection[str]) -> dict[str, float]:
+    """What the stop of each of these symbols that is held is measured from, USD a share.
+
+    Raises broker.port.BrokerError where corporate actions cannot be read.
+    """
+    today = desk.today()
+    began = began_on(desk.journal, desk.book)
+    actions = desk.broker.corporate_actions(sorted(symbols), began, asked_until(today))
+    return stop_costs(desk.journal, desk.book, symbols, actions, today, spun_off(desk, actions, today))
 
 
 def at_its_stop(desk: Desk, quote: QuoteState, cost: float) -> bool:
