@@ -34,9 +34,7 @@ def after_close(ground: Ground, minutes: int) -> None:
     ground.keeper.move_to(ground.sessions.close_ns(ground.session) + minutes * 60 * SECOND_NS)
 
 
-def running(ground: Ground, desk: Desk, seconds: float) -> None:
-    """The venue's time, as it is that many seconds later, to a desk that knows that it runs."""
-    desk.clock.stands = False
+def later(ground: Ground, desk: Desk, seconds: float) -> None:
     ground.keeper.move_to(desk.broker.clock().now_ns + int(seconds * SECOND_NS))
 
 
@@ -56,16 +54,16 @@ def test_one_bad_reading_of_the_equity_latches_nothing_and_holds_entries_until_t
     ground: Ground, factor: str
 ) -> None:
     ground.go_to_tick(0)
-    with ground.desk() as desk:
+    with ground.desk(virtual_time="runs") as desk:
         before = observed(desk)
         real = desk.broker
-        running(ground, desk, 60)
+        later(ground, desk, 60)
         reads(desk, factor)
         report = protect_alone(desk, new_execution_id())
         assert report.transient == (Cause.EQUITY_UNCONFIRMED,)
         assert desk.journal.latest_equity(desk.book) == before
         desk.broker = real
-        running(ground, desk, 60)
+        later(ground, desk, 60)
         assert protect_alone(desk, new_execution_id()).transient == ()
         after = desk.journal.latest_equity(desk.book)
         assert after is not None
@@ -86,21 +84,21 @@ def test_a_loss_that_a_second_reading_confirms_five_seconds_later_is_latched(
     ground: Ground, factor: str, causes: tuple[Cause, ...]
 ) -> None:
     ground.go_to_tick(0)
-    with ground.desk() as desk:
+    with ground.desk(virtual_time="runs") as desk:
         observed(desk)
         reads(desk, factor)
         for seconds in (60, 2, 2):
-            running(ground, desk, seconds)
+            later(ground, desk, seconds)
             assert Cause.EQUITY_UNCONFIRMED in protect_alone(desk, new_execution_id()).transient
             assert desk.halts().causes == ()
-        running(ground, desk, 1)
+        later(ground, desk, 1)
         assert protect_alone(desk, new_execution_id()).transient == ()
         assert desk.halts().causes == causes
 
 
 def test_what_only_the_second_reading_says_waits_for_a_third(ground: Ground) -> None:
     ground.go_to_tick(0)
-    with ground.desk() as desk:
+    with ground.desk(virtual_time="runs") as desk:
         observed(desk)
         real = desk.broker
         for factor, causes in (
@@ -110,7 +108,7 @@ def test_what_only_the_second_reading_says_waits_for_a_third(ground: Ground) -> 
         ):
             desk.broker = real
             reads(desk, factor)
-            running(ground, desk, 60)
+            later(ground, desk, 60)
             protect_alone(desk, new_execution_id())
             assert desk.halts().causes == causes
 
@@ -131,13 +129,13 @@ def test_where_the_venues_time_stands_the_second_reading_follows_at_once(ground:
         assert Cause.DAILY_LOSS in desk.halts().causes
 
 
-@pytest.mark.parametrize("stands", [True, False])
+@pytest.mark.parametrize("time", ["stands", "runs"])
 @pytest.mark.parametrize("amount", [50_000, -50_000])
 def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
-    ground: Ground, stands: bool, amount: int
+    ground: Ground, time: str, amount: int
 ) -> None:
     ground.go_to_tick(0)
-    with ground.desk() as desk:
+    with ground.desk(virtual_time=time) as desk:
         before = observed(desk)
         real, transfers = desk.broker, [Decimal(amount)]
 
@@ -148,8 +146,7 @@ def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
 
         desk.broker = Altered(real, activities=activities)
         for seconds in (60, 60):
-            if not stands:
-                running(ground, desk, seconds)
+            later(ground, desk, seconds)
             report = protect_alone(desk, new_execution_id())
         assert report.transient == ()
         assert desk.halts().causes == ()
@@ -161,11 +158,8 @@ def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
 
 def test_a_stop_sells_in_the_look_that_doubts_the_equity(ground: Ground) -> None:
     ground.go_to_tick(0)
-    with ground.desk() as desk:
+    with ground.desk(virtual_time="runs") as desk:
         buy_dear(ground, desk)
-        running(ground, desk, 1)
-        desk.clock.sync()
-        ground.keeper.tape_quote("AAPL")
         reads(desk, "0.5")
         report = protect_alone(desk, new_execution_id())
         assert Cause.EQUITY_UNCONFIRMED in report.transient

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from trading_assets.core.ledger import (
 )
 from trading_assets.engine.activity_types import Booked
 from trading_assets.log import get_logger
+from trading_assets.market.settlement import Sale
 from trading_assets.store.journal import Journal
 from trading_assets.store.ledger_checkpoints import Evidence
 from trading_assets.store.records import (
@@ -347,3 +349,12 @@ def transfers_since(journal: Journal, book: str, since_ns: int) -> Decimal:
             worth = Decimal(journal.mark(book, worth_mark(entry.adjustment_id)) or 0)
             total += -worth if entry.adjustment_id.endswith(CANCELED) else worth
     return total
+
+
+def sales_since(journal: Journal, book: str, since_ns: int) -> list[Sale]:
+    """What was sold at or after `since_ns`, as busts and corrections leave it."""
+    fills = journal.fills(book, since_ns=since_ns)
+    if all(fill.side > 0 for fill in fills):
+        return []
+    held, _ = _as_corrected(fills, journal.adjustments(book, since_ns=since_ns))
+    return [Sale(date.fromisoformat(fill.session), fill.qty * fill.price) for fill in held if fill.side < 0]

@@ -23,7 +23,7 @@ from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_di
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.risk import ClockReading, broker_clock
-from trading_assets.engine.share_costs import complete_costs
+from trading_assets.engine.share_costs import complete_costs, tell_of_missing_stops
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -153,6 +153,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
             )
         )
         _act(desk, found, breaks)
+        tell_of_missing_stops(desk, ledger)
         desk.journal.set_mark(desk.book, WATERMARK, str(now), now)
         desk.reconciled = True
     report = ReconcileReport(

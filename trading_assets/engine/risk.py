@@ -210,8 +210,8 @@ def broker_clock(desk: Desk) -> ClockReading | None:
 
 def transient_causes(desk: Desk, account: AccountState, clock: ClockReading | None) -> tuple[Cause, ...]:
     """What forbids entries as long as it lasts: a clock that cannot be read, clock skew, calendars that
-    disagree, an equity in doubt, an E0 that does not fit our stored close, which alerts once a session. The embedded exchange's
-    clock is virtual and is not held to the machine's."""
+    disagree, an equity in doubt, an E0 that does not fit our stored close, which alerts once a session. The
+    embedded exchange's clock is virtual and is not held to the machine's."""
     causes = [Cause.BROKER_UNREACHABLE] if clock is None else _clock_causes(desk, clock)
     today = desk.today()
     previous = desk.sessions.previous(today).isoformat()

@@ -17,6 +17,7 @@ from trading_assets.broker.port import (
     PositionState,
     QuoteState,
 )
+from trading_assets.core.ledger import Ledger
 from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import is_positive
 from trading_assets.engine.absorb import alert
@@ -98,9 +99,29 @@ def complete_costs(desk: Desk, positions: Mapping[str, PositionState]) -> list[A
                 f"cost:{entry.adjustment_id}",
                 f"{entry.symbol}: {entry.qty_delta:f} shares came without a cost",
                 "The broker states no average entry price: their stop cannot fire. Say what they cost with "
-                f"`trading-assets adjust {entry.symbol} --cost USD_A_SHARE --reason ...`",
+                f"`trading-assets adjust {entry.symbol} --cost USD --reason ...`",
             )
     return desk.journal.record_adjustments(entries)
+
+
+def without_stop(ledger: Ledger) -> list[str]:
+    """The symbols that are held at no cost, or at none that is a number: their stop cannot fire."""
+    return sorted(
+        symbol
+        for symbol, holding in ledger.holdings.items()
+        if holding.qty > QUANTITY_TOLERANCE and not is_positive(holding.avg_cost)
+    )
+
+
+def tell_of_missing_stops(desk: Desk, ledger: Ledger) -> None:
+    """Tell a person once a session of each symbol that is held without a cost."""
+    for symbol in without_stop(ledger):
+        alert(
+            desk,
+            f"costless:{symbol}:{desk.session_text()}",
+            f"{symbol} is held at cost 0: its stop cannot fire",
+            f"Say what it cost: `trading-assets adjust {symbol} --cost USD --reason ...`, or sell it.",
+        )
 
 
 def _given_up(desk: Desk, line: AccountActivity, together: Sequence[AccountActivity]) -> str | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from math import nan
 
-from trading_assets.broker.port import AssetState, OrderState, PositionState, QuoteState
+from trading_assets.broker.port import AccountState, AssetState, OrderState, PositionState, QuoteState
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
-from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
@@ -24,6 +24,8 @@ from trading_assets.engine.risk import broker_clock
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_midnight_ns
+from trading_assets.market.settlement import LONGEST_DAYS, unsettled_usd
 from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
@@ -107,8 +109,10 @@ def take_snapshot(
         now_ns=now_ns,
         equity_usd=float(account.equity),
         buying_power_usd=float(account.buying_power) - float(_unconfirmed_usd(ours)),
-        settled_cash_usd=float(account.settled_cash) - sum(view.open_entry_usd for view in views),
+        settled_cash_usd=float(settled_cash(desk, account)) - sum(view.open_entry_usd for view in views),
         account_ns=account_ns,
+        multiplier=_number(account.multiplier),
+        non_marginable_buying_power_usd=_number(account.non_marginable_buying_power),
         open_ns=desk.sessions.open_ns(session),
         close_ns=desk.sessions.close_ns(session),
         calendar_open=calendar_open,
@@ -131,6 +135,17 @@ def take_snapshot(
         sent_ids=tuple(record.intent.client_order_id for record in sent),
         limits=desk.limits,
     )
+
+
+def settled_cash(desk: Desk, account: AccountState) -> Decimal:
+    """USD that may be spent without borrowing: the broker's cash; in an account of multiplier 1 less what
+    sales of ours will bring that settle after today."""
+    if account.multiplier != 1:
+        return account.settled_cash
+    today = desk.today()
+    since_ns = new_york_midnight_ns(today - timedelta(days=LONGEST_DAYS))
+    sales = sales_since(desk.journal, desk.book, since_ns)
+    return account.settled_cash - unsettled_usd(desk.sessions, sales, today)
 
 
 def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
