@@ -55,6 +55,7 @@ def test_an_order_is_read_with_its_quantities_exact() -> None:
     assert (order.qty, order.filled_qty, order.limit_price) == (Decimal(3), Decimal(1), Decimal("594.12"))
     assert (order.side, order.status, order.replaced_by) == (Side.BUY, "partially_filled", None)
     assert parsing.order({**ORDER, "side": "sell", "replaced_by": "o2"}).replaced_by == "o2"
+    assert (order.replaces, parsing.order({**ORDER, "replaces": "o0"}).replaces) == (None, "o0")
 
 
 def test_an_order_sent_by_notional_has_the_quantity_that_it_filled() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_an_order_leaves_as_a_day_limit_order_with_both_keys_in_its_headers(
     assert request.headers["APCA-API-KEY-ID"] == "key-id"
     assert request.headers["APCA-API-SECRET-KEY"] == "secret"
     assert (placed.id, placed.status) == (ORDER["id"], "pending_new")
+
+
+@pytest.mark.parametrize(
+    ("side", "reducing", "intent"),
+    [
+        (Side.BUY, False, "buy_to_open"),
+        (Side.SELL, True, "sell_to_close"),
+        (Side.BUY, True, "buy_to_close"),
+        (Side.SELL, False, "sell_to_open"),
+    ],
+)
+def test_an_order_says_whether_it_opens_or_closes_a_position(
+    server: ScriptedServer, broker: AlpacaBroker, side: Side, reducing: bool, intent: str
+) -> None:
+    server.on("POST", "/v2/orders", Reply(200, {**ORDER, "status": "pending_new"}))
+    broker.submit(replace(NEW, side=side, reducing=reducing))
+    (request,) = server.requests
+    assert json.loads(request.body)["position_intent"] == intent
 
 
 @pytest.mark.parametrize(

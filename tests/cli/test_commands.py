@@ -24,8 +24,8 @@ from trading_assets.market.sessions import Sessions
 
 COMMANDS = {
     "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
-    "kill", "flatten", "rearm", "adopt", "adjust", "arm", "disarm", "alert-test", "import-bars", "rebuild",
-    "verify", "config",
+    "kill", "flatten", "rearm", "close-order", "adopt", "adjust", "arm", "disarm", "alert-test",
+    "import-bars", "rebuild", "verify", "config",
 }  # fmt: skip
 
 
@@ -47,7 +47,17 @@ def test_every_command_that_prints_data_offers_json_and_a_configuration(name: st
 
 @pytest.mark.parametrize(
     "line",
-    [(), ("nothing",), ("tick", "--nothing"), ("kill",), ("rearm", "--reason", ""), ("verify", "today")],
+    [
+        (),
+        ("nothing",),
+        ("tick", "--nothing"),
+        ("kill",),
+        ("rearm", "--reason", ""),
+        ("verify", "today"),
+        ("close-order", "ta-1"),
+        ("close-order", "--reason", "x"),
+        ("close-order", "ta-1", "--reason", " "),
+    ],
 )
 def test_a_wrong_line_ends_with_2_and_says_why(line: tuple[str, ...]) -> None:
     ended = command(*line)

@@ -115,6 +115,31 @@ def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: Trad
     assert held.json["positions"][0]["qty"] == held.json["positions"][0]["broker_qty"] == 3.0
 
 
+def test_a_person_closes_an_order_that_the_broker_has_lost(floor: TradingFloor) -> None:
+    from planted import plant_order
+
+    floor.tick(SESSION, 0)
+    command("tick", config=floor.config_path)
+    with floor.open_desk() as desk:
+        desk.begin()
+        client_id = plant_order(desk, 1).intent.client_order_id
+    line = ("close-order", client_id, "--reason", "the broker has lost it")
+    closed = command(*line, "--json", config=floor.config_path)
+    assert closed.status == 0
+    told = {name: closed.json[name] for name in ("was", "state", "at_broker", "by_person", "released")}
+    assert told == {
+        "was": "ACCEPTED",
+        "state": "ABANDONED",
+        "at_broker": "not found",
+        "by_person": True,
+        "released": [],
+    }
+    again = command(*line, config=floor.config_path)
+    assert "has ended already: ABANDONED" in again.failed_with_one_message()
+    unknown = command("close-order", "ta-nothing", "--reason", "x", config=floor.config_path)
+    assert "has no order ta-nothing" in unknown.failed_with_one_message()
+
+
 def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor) -> None:
     from planted import buy_behind_our_back
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,16 @@ from trading_assets.core.orders import (
     PREFIX,
     TERMINAL_STATES,
     TRANSITIONS,
+    Evidence,
     IllegalTransition,
     Kind,
     State,
     client_order_id,
     decision_id,
     is_ours,
+    is_overtaken,
     next_state,
+    path_on_evidence,
     state_of_status,
 )
 
@@ -30,7 +34,7 @@ SUBMITTING | ACCEPTED, REJECTED, UNKNOWN, PARTIALLY_FILLED, FILLED
 UNKNOWN | ACCEPTED, REJECTED, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, ABANDONED, SUBMITTING
 ACCEPTED | PARTIALLY_FILLED, FILLED, PENDING_CANCEL, CANCELED, EXPIRED, REJECTED
 PARTIALLY_FILLED | PARTIALLY_FILLED, FILLED, PENDING_CANCEL, CANCELED, EXPIRED
-PENDING_CANCEL | CANCELED, PARTIALLY_FILLED, FILLED, EXPIRED, ACCEPTED
+PENDING_CANCEL | CANCELED, PARTIALLY_FILLED, FILLED, EXPIRED, ACCEPTED, REJECTED
 CANCELED, EXPIRED, ABANDONED | PARTIALLY_FILLED, FILLED
 FILLED, REJECTED, DROPPED |
 """
@@ -65,6 +69,78 @@ def test_every_state_is_open_or_terminal_and_only_late_fills_revive() -> None:
     assert {State.INTENT, State.SUBMITTING, State.UNKNOWN} < OPEN_STATES
     for state in TERMINAL_STATES:
         assert TRANSITIONS[state] <= {State.PARTIALLY_FILLED, State.FILLED}
+
+
+@pytest.mark.parametrize("current", State)
+@pytest.mark.parametrize("new", State)
+def test_a_word_of_the_broker_is_taken_along_the_table_and_a_terminal_one_ends_whatever_is_open(
+    current: State, new: State
+) -> None:
+    steps, in_table = path_on_evidence(current, new)
+    stations = [current, *steps]
+    if in_table:
+        assert stations[-1] is new
+        assert all(pair in defined_edges() for pair in pairwise(stations))
+        return
+    assert (current, new) not in defined_edges()
+    assert stations[-1] is (new if current in OPEN_STATES and new in TERMINAL_STATES else current)
+
+
+@pytest.mark.parametrize("current", [State.SUBMITTING, State.UNKNOWN])
+def test_what_is_over_while_its_submission_has_no_answer_had_been_accepted(current: State) -> None:
+    for end in (State.CANCELED, State.EXPIRED):
+        steps, in_table = path_on_evidence(current, end)
+        assert in_table
+        assert steps[-1] is end
+    assert path_on_evidence(State.SUBMITTING, State.CANCELED).steps == (State.ACCEPTED, State.CANCELED)
+
+
+evidence = st.builds(
+    Evidence,
+    stamp_ns=st.integers(0, 3),
+    state=st.sampled_from(State),
+    filled_qty=st.integers(0, 3).map(Decimal),
+)
+
+
+@given(evidence, evidence)
+def test_of_two_answers_at_most_one_is_overtaken_and_more_filled_never_is(
+    one: Evidence, other: Evidence
+) -> None:
+    assert not (is_overtaken(one, other) and is_overtaken(other, one))
+    if one.filled_qty > other.filled_qty or one.stamp_ns > other.stamp_ns:
+        assert not is_overtaken(one, other)
+
+
+@given(evidence, evidence)
+def test_the_end_of_an_open_order_is_news_whatever_its_stamp(word: Evidence, known: Evidence) -> None:
+    """A broker that states no time of the last change falls back to that of the submission."""
+    if word.state in TERMINAL_STATES and known.state in OPEN_STATES and word.filled_qty == known.filled_qty:
+        assert not is_overtaken(word, known)
+
+
+@pytest.mark.parametrize("end", sorted(TERMINAL_STATES))
+@pytest.mark.parametrize("working", sorted(OPEN_STATES))
+@pytest.mark.parametrize(("age", "overtaken"), [(-1, True), (0, True), (1, False)])
+def test_a_working_order_is_old_news_of_one_that_has_ended_unless_its_stamp_is_newer(
+    end: State, working: State, age: int, overtaken: bool
+) -> None:
+    known = Evidence(10, end, Decimal(2))
+    assert is_overtaken(Evidence(10 + age, working, Decimal(2)), known) == overtaken
+
+
+@pytest.mark.parametrize(("age", "overtaken"), [(-1, True), (0, False), (1, False)])
+def test_of_two_words_on_a_working_order_the_stamp_decides_and_equal_ones_count(
+    age: int, overtaken: bool
+) -> None:
+    known = Evidence(10, State.PENDING_CANCEL, Decimal(0))
+    assert is_overtaken(Evidence(10 + age, State.ACCEPTED, Decimal(0)), known) == overtaken
+
+
+def test_a_bust_that_lowers_the_filled_quantity_does_not_hide_the_end() -> None:
+    known = Evidence(10, State.PARTIALLY_FILLED, Decimal(3))
+    assert is_overtaken(Evidence(10, State.CANCELED, Decimal(1)), known)
+    assert not is_overtaken(Evidence(11, State.CANCELED, Decimal(1)), known)
 
 
 ACCEPTED_CLASS = [

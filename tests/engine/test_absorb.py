@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from planted import Altered, plant_order
 from trading_floor import TradingFloor, trading_floor
-from wire import failing, locked, look, new_account
+from wire import failing, locked, look, new_account, signal
 
 from trading_assets.broker.port import AccountActivity, NewOrder, OrderState, Unreachable
 from trading_assets.core.ledger import Holding
-from trading_assets.core.orders import PREFIX, State, state_of_status
+from trading_assets.core.orders import OPEN_STATES, PREFIX, State, path_on_evidence, state_of_status
 from trading_assets.core.words import HaltState, Side
 from trading_assets.engine.absorb import absorb_order, foreign_orders
 from trading_assets.engine.account_activities import absorb_activities
@@ -31,6 +31,14 @@ SESSION = date(2012, 7, 5)
 SUBMITTING, UNKNOWN = (State.SUBMITTING,), (State.SUBMITTING, State.UNKNOWN)
 ACCEPTED = (State.SUBMITTING, State.ACCEPTED)
 LOW_PRICE = Decimal("1.00")
+PATH_TO = {
+    State.INTENT: (),
+    State.SUBMITTING: SUBMITTING,
+    State.UNKNOWN: UNKNOWN,
+    State.ACCEPTED: ACCEPTED,
+    State.PARTIALLY_FILLED: (*ACCEPTED, State.PARTIALLY_FILLED),
+    State.PENDING_CANCEL: (*ACCEPTED, State.PENDING_CANCEL),
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +55,8 @@ def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
 
 
 def planted(desk: Desk, *states: State, qty: str = "5") -> OrderRecord:
-    return plant_order(desk, 1, qty=qty, states=states or ACCEPTED)
+    states = states or ACCEPTED
+    return plant_order(desk, 1, qty=qty, states=states)
 
 
 def told(record: OrderRecord, status: str, filled: int = 0, **changes: object) -> OrderState:
@@ -162,7 +171,6 @@ def test_a_fill_before_the_cancel_is_taken_from_the_cancelled_order(desk: Desk) 
         ((*ACCEPTED, State.FILLED), "canceled", 0),
         ((*ACCEPTED, State.CANCELED), "new", 0),
         ((*UNKNOWN, State.ABANDONED), "canceled", 0),
-        ((*ACCEPTED, State.PARTIALLY_FILLED), "rejected", 0),
     ],
     ids=lambda value: value[-1].value if isinstance(value, tuple) else None,
 )
@@ -175,6 +183,85 @@ def test_an_edge_that_the_table_does_not_have_locks_the_symbol_and_alerts_once(
     assert desk.journal.order(record.intent.client_order_id) == record
     assert locked(desk) == {("AAPL", "ORDER_STATE")}
     assert alerts(desk) == ["AAPL locked: ORDER_STATE"]
+
+
+@pytest.mark.parametrize("state", sorted(OPEN_STATES))
+@pytest.mark.parametrize(
+    ("status", "filled", "end"),
+    [
+        ("rejected", 0, "REJECTED"),
+        ("canceled", 0, "CANCELED"),
+        ("canceled", 2, "CANCELED"),
+        ("expired", 0, "EXPIRED"),
+        ("done_for_day", 2, "EXPIRED"),
+        ("filled", 5, "FILLED"),
+    ],
+)
+def test_a_terminal_word_ends_an_order_in_any_open_state_and_frees_what_it_held(
+    desk: Desk, state: State, status: str, filled: int, end: str
+) -> None:
+    record = plant_order(desk, 1, qty="5", states=PATH_TO[state])
+    for _ in range(2):
+        after = absorb_order(desk, record, told(record, status, filled))
+        assert (after.state, after.filled_qty) == (end, filled)
+    assert not desk.journal.open_orders(desk.book)
+    assert not look(desk, signal(desk, "AAPL")).symbols[0].in_flight
+    if path_on_evidence(state, State(end)).in_table:
+        assert not locked(desk)
+        assert not alerts(desk)
+    else:  # the shares are free; what happened a person looks at
+        assert locked(desk) == {("AAPL", "ORDER_STATE")}
+        assert alerts(desk) == ["AAPL locked: ORDER_STATE"]
+
+
+def test_a_second_order_that_contradicts_the_journal_is_told_though_the_symbol_is_locked_already(
+    desk: Desk,
+) -> None:
+    for number in (1, 2):
+        record = plant_order(desk, number, qty="5", states=(*ACCEPTED, State.PARTIALLY_FILLED))
+        absorb_order(desk, record, told(record, "rejected", id=f"broker-{number}"))
+    assert alerts(desk) == ["AAPL locked: ORDER_STATE", "AAPL: ORDER_STATE"]
+
+
+# --- old news
+
+
+@pytest.mark.parametrize("age", [-1, 0])
+@pytest.mark.parametrize("status", ["new", "pending_cancel", "on_the_moon", "partially_filled"])
+@pytest.mark.parametrize("end", ["canceled", "expired", "rejected", "filled"])
+def test_what_is_older_than_what_was_taken_in_is_no_edge_no_lock_and_no_break(
+    desk: Desk, end: str, status: str, age: int
+) -> None:
+    record = planted(desk)
+    stamp = record.intent.created_ns + 100
+    filled = 5 if end == "filled" else 2
+    ended = absorb_order(desk, record, told(record, end, filled, updated_ns=stamp))
+    for seen in (record, ended):
+        assert absorb_order(desk, seen, told(record, status, 2, updated_ns=stamp + age)) == ended
+    assert not locked(desk)
+
+
+def test_a_newer_word_that_an_ended_order_works_is_a_contradiction(desk: Desk) -> None:
+    record = planted(desk)
+    ended = absorb_order(desk, record, told(record, "canceled"))
+    assert ended.evidence_ns is not None
+    assert absorb_order(desk, ended, told(record, "new", updated_ns=ended.evidence_ns + 1)) == ended
+    assert locked(desk) == {("AAPL", "ORDER_STATE")}
+
+
+def test_an_older_look_does_not_take_back_that_a_cancel_is_pending(desk: Desk) -> None:
+    record = planted(desk)
+    stamp = record.intent.created_ns
+    pending = absorb_order(desk, record, told(record, "pending_cancel", updated_ns=stamp + 5))
+    assert absorb_order(desk, pending, told(record, "new", updated_ns=stamp)).state == "PENDING_CANCEL"
+    assert absorb_order(desk, pending, told(record, "new", updated_ns=stamp + 6)).state == "ACCEPTED"
+
+
+def test_an_end_without_a_time_of_its_own_ends_the_order_all_the_same(desk: Desk) -> None:
+    record = planted(desk)
+    stamp = record.intent.created_ns
+    working = absorb_order(desk, record, told(record, "new", 2, updated_ns=stamp + 5))
+    assert absorb_order(desk, working, told(record, "canceled", 2, updated_ns=stamp)).state == "CANCELED"
 
 
 def test_evidence_that_another_process_has_overtaken_is_no_illegal_edge(desk: Desk) -> None:
@@ -276,7 +363,7 @@ def test_a_replaced_order_is_followed_to_the_end_of_its_chain(desk: Desk) -> Non
     assert (record.state, record.broker_order_id) == ("ACCEPTED", "broker-3")
     assert alerts(desk) == ["Order replaced at the broker"]
     (seen,) = look(desk).symbols
-    assert seen.open_entry_usd == 5 * 600.0  # once: the order and what replaced it are one
+    assert seen.open_entry_usd == 5 * 601.0  # once, at its price: the order and what replaced it are one
     (ended,) = cancel(desk, [record])
     assert ended.state == "CANCELED"
     assert cancelled == ["broker-3"]

@@ -8,6 +8,7 @@ import pytest
 from tapes import SmallTape, at, body, submit, venue
 
 from trading_assets.exchange.ids import asset_id
+from trading_assets.exchange.payloads import order_json
 from trading_assets.exchange.refusals import Refusal
 from trading_assets.exchange.venue import Venue
 
@@ -73,6 +74,8 @@ def refused(exchange: Venue, raw: bytes) -> tuple[int, int, str]:
         (body(client_order_id="x" * 129), "at most 128"),
         (body(client_order_id=12), "client_order_id must be text"),
         (body(extended_hours="yes"), "extended_hours must be a boolean"),
+        (body(position_intent="to_open"), "invalid position_intent"),
+        (body(position_intent=1), "invalid position_intent"),
     ],
 )
 def test_a_malformed_order_is_refused_with_40010001(exchange: Venue, raw: bytes, says: str) -> None:
@@ -107,6 +110,14 @@ def test_a_malformed_order_is_refused_with_40010001(exchange: Venue, raw: bytes,
             for word in ("bracket", "oco", "oto", "mleg")
         ),
         ({"take_profit": {"limit_price": "110"}}, "take_profit orders are not supported"),
+        *(
+            ({"position_intent": word}, f"inferred: buy_to_open, specified: {word}")
+            for word in ("buy_to_close", "sell_to_open", "sell_to_close")
+        ),
+        *(
+            ({"side": "sell", "position_intent": word}, f"inferred: sell_to_open, specified: {word}")
+            for word in ("buy_to_open", "buy_to_close", "sell_to_close")
+        ),
     ],
 )
 def test_an_order_against_the_rules_is_refused_with_42210000(
@@ -134,6 +145,19 @@ def test_an_order_that_the_account_may_not_place_is_refused_with_403(
     status, code, message = refused(exchange, body(**members))
     assert (status, code) == FORBIDDEN
     assert says in message
+
+
+def test_an_order_that_says_what_it_does_to_the_position_is_taken_and_shows_it() -> None:
+    exchange = venue()
+    bought = exchange.submit(body(qty="5", position_intent="buy_to_open"))
+    for raw in (
+        body(side="sell", qty="2", position_intent="sell_to_open"),
+        body(position_intent="buy_to_close"),
+    ):
+        assert refused(exchange, raw)[:2] == RULE
+    sold = exchange.submit(body(side="sell", qty="2", position_intent="sell_to_close"))
+    shown = [order_json(exchange.order(one.id))["position_intent"] for one in (bought, sold)]
+    assert shown == ["buy_to_open", "sell_to_close"]
 
 
 def test_the_malformed_is_refused_before_a_broken_rule_and_that_before_the_forbidden(exchange: Venue) -> None:

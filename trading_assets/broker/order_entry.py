@@ -5,6 +5,7 @@ What comes back is in `broker.parsing`; whether an order should go at all was de
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from trading_assets.core.words import Side
 from trading_assets.errors import InvalidInput
 
 QTY_STEP = Decimal("0.000000001")
+_EFFECT = {True: "close", False: "open"}
 
 
 def quantised(new: NewOrder) -> NewOrder:
@@ -31,21 +33,25 @@ def quantised(new: NewOrder) -> NewOrder:
         raise _unsendable(new, f"quantity {new.qty} and limit price {new.limit_price} leave nothing to send")
     if not 1 <= len(new.client_order_id) <= 128:
         raise _unsendable(new, "the client order id must have 1 to 128 characters")
-    return NewOrder(new.client_order_id, new.symbol, new.side, qty, price, new.extended_hours)
+    return replace(new, qty=qty, limit_price=price)
 
 
 def order_fields(new: NewOrder) -> dict[str, Any]:
     """The body of POST /orders. Numbers are decimal text, as Alpaca's specification types them: a
-    float on the wire would turn 0.3 into 0.30000000000000004."""
+    float on the wire would turn 0.3 into 0.30000000000000004. With `position_intent` the broker refuses an
+    order that would open what it is to close."""
+    side = "buy" if new.side == Side.BUY else "sell"
+    intent = {} if new.reducing is None else {"position_intent": f"{side}_to_{_EFFECT[new.reducing]}"}
     return {
         "symbol": new.symbol,
-        "side": "buy" if new.side == Side.BUY else "sell",
+        "side": side,
         "type": "limit",
         "time_in_force": "day",
         "qty": _plain(new.qty),
         "limit_price": _plain(new.limit_price),
         "client_order_id": new.client_order_id,
         "extended_hours": new.extended_hours,
+        **intent,
     }
 
 

@@ -185,6 +185,7 @@ def order(answer: Any) -> OrderState:
         replaced_by=None if row.get("replaced_by") is None else _text(row, "replaced_by"),
         type=str(row.get("type") or row.get("order_type") or ""),
         time_in_force=str(row.get("time_in_force") or ""),
+        replaces=None if row.get("replaces") is None else _text(row, "replaces"),
     )
 
 

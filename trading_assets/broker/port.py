@@ -159,11 +159,13 @@ class OrderState:
     replaced_by: str | None
     type: str
     time_in_force: str
+    replaces: str | None = None  # the id of the order whose place it took
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """A DAY limit order to be sent, quantised."""
+    """A DAY limit order to be sent, quantised. `reducing`: whether it closes a position or opens one, and is
+    told to the broker so; None: it is not told."""
 
     client_order_id: str
     symbol: str
@@ -171,6 +173,7 @@ class NewOrder:
     qty: Decimal
     limit_price: Decimal
     extended_hours: bool = False
+    reducing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         operate.kill,
         operate.flatten,
         operate.rearm,
+        operate.close_order,
         operate.adopt,
         operate.adjust,
         operate.arm,

@@ -1,4 +1,5 @@
-"""The operator's commands: `kill`, `flatten`, `rearm`, `adopt`, `adjust`, `arm`, `disarm`, `alert-test`.
+"""The operator's commands: `kill`, `flatten`, `rearm`, `close-order`, `adopt`, `adjust`, `arm`, `disarm`,
+`alert-test`.
 
 What acts on the book is kept with author and reason.
 """
@@ -112,6 +113,50 @@ def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     say(f"{state}: cleared {', '.join(cleared) or 'no halt'}")
     if waiting:
         say(f"limits taken up from the file: {', '.join(waiting)}")
+
+
+def close_order(
+    order: Annotated[str, typer.Argument(metavar="ID", help="Its client order id, or the broker's.")],
+    reason: Reason,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """End an order that the broker's answers do not end, and free what it holds. Only a person can do this.
+
+    The broker is asked first, and to cancel what still works there. An order that it says has ended is taken
+    as such; any other becomes ABANDONED, with author and reason. A fill that comes later is still booked.
+    """
+    author = operator.person()
+    with progress("close-order") as step, opened(config) as desk:
+        closed = when_free(
+            lambda: operator.close_order(desk, order, reason=reason, author=author), waiting(step)
+        )
+    if as_json:
+        show_json(
+            {
+                **order_line(closed.order),
+                "was": closed.was,
+                "at_broker": closed.at_broker,
+                "by_person": closed.by_person,
+                "released": closed.released,
+                "still_locked": closed.still_locked,
+            }
+        )
+        return
+    intent = closed.order.intent
+    side = Side(intent.side).name.lower()
+    say(
+        f"{intent.symbol}: {side} {intent.qty:f} at {intent.limit_price:f} was {closed.was} and is "
+        f"{closed.order.state}, {closed.order.filled_qty:f} filled"
+    )
+    say(f"at the broker: {closed.at_broker}")
+    if closed.released:
+        say(f"{intent.symbol} released: {', '.join(closed.released)}")
+    if closed.still_locked:
+        say(
+            f"{intent.symbol} still locked: {', '.join(closed.still_locked)}; "
+            "see `trading-assets status`, then `trading-assets rearm`"
+        )
 
 
 def adopt(reason: Reason, config: Config = None, as_json: Json = False) -> None:

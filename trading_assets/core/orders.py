@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from trading_assets.core.words import Side
 from trading_assets.errors import TradingAssetsError
@@ -30,7 +31,7 @@ class State(StrEnum):
     EXPIRED = "EXPIRED"
     REJECTED = "REJECTED"  # by the broker, never by the gate
     DROPPED = "DROPPED"  # an intent that was never sent
-    ABANDONED = "ABANDONED"  # was UNKNOWN until the session was over and two sweeps were clean
+    ABANDONED = "ABANDONED"  # the broker does not have it, or a person has closed it
 
 
 class Kind(StrEnum):
@@ -67,7 +68,9 @@ def _edges() -> Mapping[State, frozenset[State]]:
             s.PARTIALLY_FILLED: frozenset(
                 {s.PARTIALLY_FILLED, s.FILLED, s.PENDING_CANCEL, s.CANCELED, s.EXPIRED}
             ),
-            s.PENDING_CANCEL: frozenset({s.CANCELED, s.PARTIALLY_FILLED, s.FILLED, s.EXPIRED, s.ACCEPTED}),
+            s.PENDING_CANCEL: frozenset(
+                {s.CANCELED, s.PARTIALLY_FILLED, s.FILLED, s.EXPIRED, s.ACCEPTED, s.REJECTED}
+            ),
             s.CANCELED: late_fills,
             s.EXPIRED: late_fills,
             s.ABANDONED: late_fills,
@@ -102,10 +105,7 @@ class IllegalTransition(TradingAssetsError):
         super().__init__(current, new)
 
     def __str__(self) -> str:
-        return (
-            f"an order in {self.current} cannot become {self.new}; "
-            "lock the symbol and compare the order with the broker's"
-        )
+        return f"an order in {self.current} cannot become {self.new}; compare it with the broker's"
 
 
 def next_state(current: State, new: State) -> State:
@@ -117,6 +117,59 @@ def next_state(current: State, new: State) -> State:
     if new == current or new in TRANSITIONS[current]:
         return new
     raise IllegalTransition(current, new)
+
+
+class Path(NamedTuple):
+    """The states that an order takes on one after the other, and whether every step is in the table."""
+
+    steps: tuple[State, ...]
+    in_table: bool
+
+
+def path_on_evidence(current: State, new: State) -> Path:
+    """How an order in `current` takes the broker's word that it is `new`.
+
+    What is cancelled or expired while its submission has no answer yet had been accepted. A terminal word
+    ends an open order also where the table has no such edge. Any other word that the table does not have
+    leaves the order where it is.
+    """
+    if new is current:
+        return Path((), True)
+    if new in TRANSITIONS[current]:
+        return Path((new,), True)
+    if current in (State.SUBMITTING, State.UNKNOWN) and new in TRANSITIONS[State.ACCEPTED]:
+        return Path((State.ACCEPTED, new), True)
+    return Path((new,) if current in OPEN_STATES and new in TERMINAL_STATES else (), False)
+
+
+class Evidence(NamedTuple):
+    """What one answer of the broker says of an order.
+
+    stamp_ns: the broker's own time of the order's last change. A broker may state equal ones, and
+        the time of the submission where it has none.
+    filled_qty: the cumulative quantity in shares
+    """
+
+    stamp_ns: int
+    state: State
+    filled_qty: Decimal
+
+
+def is_overtaken(evidence: Evidence, newest: Evidence) -> bool:
+    """Whether `evidence` is older than what was taken in already: then it says nothing.
+
+    More filled is always news, and so is the end of an open order: an order that has ended does not work
+    later. Otherwise the stamps decide; where they are equal, fills only grow and the end comes last.
+    """
+    if evidence.filled_qty > newest.filled_qty or evidence.stamp_ns > newest.stamp_ns:
+        return False
+    if evidence.filled_qty < newest.filled_qty:
+        return True
+    if evidence.state in TERMINAL_STATES and newest.state in OPEN_STATES:
+        return False
+    if evidence.state in OPEN_STATES and newest.state in TERMINAL_STATES:
+        return True
+    return evidence.stamp_ns < newest.stamp_ns
 
 
 _STATE_OF_STATUS: Mapping[str, State] = {

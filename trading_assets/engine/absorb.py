@@ -4,35 +4,60 @@ table. Nothing is sent from here. The account's activities are in `engine.accoun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 
 from trading_assets.broker.port import BrokerError, OrderState
-from trading_assets.core.orders import TRANSITIONS, IllegalTransition, State, is_ours, state_of_status
+from trading_assets.core.orders import OPEN_STATES, Evidence, State, is_ours, state_of_status
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.replacements import BrokenChain, Chain, followed
 from trading_assets.log import get_logger
 from trading_assets.store.order_journal import Move
 from trading_assets.store.records import LockRecord, OrderRecord, OutboxRecord
 
 log = get_logger(__name__)
 
-_OUTCOME_OPEN = frozenset({State.SUBMITTING, State.UNKNOWN})
-_BEFORE_ACCEPTANCE = frozenset({State.INTENT, *_OUTCOME_OPEN})
+NS = 1_000_000_000
+DISPUTE_LOCK = "ORDER_STATE"
+ABSENCES_TO_ABANDON = 2
+ABSENCES_APART_NS = 5 * NS
+"""Two sweeps at one moment are one: the broker's list may be behind for a few seconds."""
+_BEFORE_ACCEPTANCE = frozenset({State.INTENT, State.SUBMITTING, State.UNKNOWN})
 
 
-def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRecord:
+def absorb_order(
+    desk: Desk, record: OrderRecord, state: OrderState, listed: Mapping[str, OrderState] | None = None
+) -> OrderRecord:
     """Move our order to where the broker says it is, or says that the order is that replaced it.
 
-    An edge that the table does not have locks the symbol and alerts, and leaves the order as it was.
-    Evidence that another process has overtaken meanwhile changes nothing and is told by the other's lines.
+    Any terminal word ends an open order. An edge that the table does not have locks the symbol and alerts
+    all the same. What the journal knows better by now changes nothing. A chain of replacements that has
+    filled more than was approved halts the book (the Knight rule).
+
+    listed: orders that were just read, by the broker's id: what a chain need not ask for again
     """
     if state.replaced_by is not None:
+        alert(
+            desk,
+            f"replaced:{state.id}",
+            "Order replaced at the broker",
+            f"{record.intent.symbol}: order {state.id} was replaced by {state.replaced_by}, "
+            "which is followed in its place",
+        )
+    chain = Chain(state)
+    if state.replaced_by is not None or state.client_order_id != record.intent.client_order_id:
         try:
-            state = _replacement(desk, record, state)
+            chain = followed(desk, record, state, listed)
+        except BrokenChain as broken:
+            return _broken(desk, record, broken)
         except BrokerError as error:
             log.warning("replacement not readable", symbol=record.intent.symbol, why=str(error))
             return record
+    state = chain.order
+    if chain.earlier_ids:
+        _halt_when_overfilled(desk, record, state)
     new, attention = state_of_status(state.status, state.filled_qty, state.qty)
-    now = desk.now_ns()
     if attention:
         alert(
             desk,
@@ -40,43 +65,102 @@ def absorb_order(desk: Desk, record: OrderRecord, state: OrderState) -> OrderRec
             "Unexpected order status",
             f"{record.intent.symbol}: order {state.id} is {state.status!r} at the broker",
         )
-    more = state.filled_qty > record.filled_qty
-    if State(record.state) is new and not more and record.broker_order_id == state.id:
+    _found(desk, record)
+    known = (State(record.state), record.filled_qty, record.broker_order_id)
+    if known == (new, state.filled_qty, state.id) and (record.evidence_ns or 0) >= state.updated_ns:
         return record
-    path = [new]
-    if State(record.state) in _OUTCOME_OPEN and new not in TRANSITIONS[State(record.state)]:
-        path = [State.ACCEPTED, new]  # what is being or was cancelled or expired had been accepted
-    try:
-        for step in path:
-            moved = desk.journal.move(
-                record.intent.client_order_id,
-                step,
-                at_ns=now,
-                broker_order_id=state.id,
-                filled_qty=state.filled_qty,
-                detail=state.status,
-            )
-            _log_move(moved, state)
-    except IllegalTransition as error:
-        current = desk.journal.order(record.intent.client_order_id)
-        if current != record:
-            return current
-        lock(desk, record.intent.symbol, "ORDER_STATE", str(error))
+    taken = desk.journal.take_in(
+        record.intent.client_order_id,
+        Evidence(state.updated_ns, new, state.filled_qty),
+        at_ns=desk.now_ns(),
+        broker_order_id=state.id,
+        earlier_ids=chain.earlier_ids,
+        detail=state.status,
+    )
+    _log_move(Move(taken.before, taken.after), state)
+    if not taken.in_table:
+        was = taken.before.state
+        dispute(
+            desk,
+            record,
+            f"order {record.intent.client_order_id} was {was} in the journal, "
+            f"and the broker says {state.status!r}, which does not follow",
+        )
+    return taken.after
+
+
+def absorb_absence(desk: Desk, record: OrderRecord) -> OrderRecord:
+    """The broker says that it does not have our order. Said at two moments, it ends the order as ABANDONED:
+    what it reserved is free. The symbol is locked, and a person is told."""
+    now, mark = desk.now_ns(), _absences_mark(record)
+    seen = json.loads(desk.journal.mark(desk.book, mark) or "[]")
+    if not seen or now - seen[-1] >= ABSENCES_APART_NS:
+        seen.append(now)
+        desk.journal.set_mark(desk.book, mark, json.dumps(seen), now)
+    if len(seen) < ABSENCES_TO_ABANDON:
+        log.warning("order not at the broker", **_words(record), state=record.state)
         return record
+    detail = "the broker does not have it, asked at two times"
+    moved = desk.journal.abandon(record.intent.client_order_id, at_ns=now, detail=detail)
+    if moved.after != moved.before:
+        log.warning("order abandoned", **_words(record), was=moved.before.state)
+        dispute(
+            desk,
+            record,
+            f"order {record.intent.client_order_id} was {moved.before.state} in the journal, and the broker "
+            "does not have it: ABANDONED. Look at the broker's order page, then `trading-assets rearm`",
+        )
     return moved.after
 
 
-def _replacement(desk: Desk, record: OrderRecord, state: OrderState) -> OrderState:
-    """The last order of the chain that a replacement began. We never replace: a person did, and is told."""
+def _found(desk: Desk, record: OrderRecord) -> None:
+    """The broker has the order: an absence that was seen before does not count with a later one."""
+    if State(record.state) in OPEN_STATES and json.loads(
+        desk.journal.mark(desk.book, _absences_mark(record)) or "[]"
+    ):
+        desk.journal.set_mark(desk.book, _absences_mark(record), "[]", desk.now_ns())
+
+
+def _absences_mark(record: OrderRecord) -> str:
+    """When the broker said, one time after the other, that it does not have the order."""
+    return f"absences:{record.intent.client_order_id}"
+
+
+def _broken(desk: Desk, record: OrderRecord, broken: BrokenChain) -> OrderRecord:
+    """A replaced order of which nobody knows what it became: the broker's own "not found" counts as for any
+    order, else a person ends it."""
+    client_id = record.intent.client_order_id
     alert(
         desk,
-        f"replaced:{state.id}",
-        "Order replaced at the broker",
-        f"{record.intent.symbol}: order {state.id} was replaced by {state.replaced_by}; following that one",
+        f"chain:{client_id}",
+        f"{record.intent.symbol}: a replaced order cannot be followed",
+        f"order {client_id}: {broken}. Look at the broker's order page, then "
+        f"`trading-assets close-order {client_id} --reason …`",
     )
-    while state.replaced_by is not None:
-        state = desk.broker.order(state.replaced_by)
-    return state
+    if broken.gone and State(record.state) in OPEN_STATES:
+        return absorb_absence(desk, record)
+    return record
+
+
+def _halt_when_overfilled(desk: Desk, record: OrderRecord, whole: OrderState) -> None:
+    """The Knight rule along a chain: before the fill is journaled, so that a crash in between halts later."""
+    sentence = overfilled(record, whole)
+    if sentence and desk.journal.record_foreign(desk.book, [sentence], desk.now_ns()):
+        latch(
+            desk.journal,
+            desk.book,
+            Cause.FOREIGN_ORDER,
+            at_ns=desk.now_ns(),
+            session=desk.session_text(),
+            reason=sentence,
+        )
+
+
+def overfilled(record: OrderRecord, order: OrderState | OrderRecord) -> str:
+    """Says that more was filled than the gate approved; an empty text where that is not so."""
+    if order.filled_qty <= record.intent.qty:
+        return ""
+    return f"order {record.intent.client_order_id} filled {order.filled_qty} of {record.intent.qty}"
 
 
 def _log_move(move: Move, state: OrderState) -> None:
@@ -84,7 +168,7 @@ def _log_move(move: Move, state: OrderState) -> None:
     before, after = move
     was, now = State(before.state), State(after.state)
     intent = after.intent
-    words = {"symbol": intent.symbol, "side": intent.side, "client_order_id": intent.client_order_id}
+    words = _words(after)
     fill = {**words, "qty": str(after.filled_qty), "price": str(state.filled_avg_price)}
     more = after.filled_qty > before.filled_qty
     told = {was}
@@ -103,6 +187,11 @@ def _log_move(move: Move, state: OrderState) -> None:
         log.info("order state", **words, state=after.state, filled=str(after.filled_qty))
 
 
+def _words(record: OrderRecord) -> dict[str, object]:
+    intent = record.intent
+    return {"symbol": intent.symbol, "side": intent.side, "client_order_id": intent.client_order_id}
+
+
 def foreign_orders(orders: Iterable[OrderState], known: dict[str, OrderRecord]) -> list[str]:
     """The Knight rule: what bears our id without an approved intent, or differs from its intent, or
     filled more than it. One sentence each."""
@@ -118,9 +207,10 @@ def foreign_orders(orders: Iterable[OrderState], known: dict[str, OrderRecord]) 
                 f"order {order.client_order_id} at the broker differs from its intent: "
                 f"{order.symbol} {order.side} {order.qty} @ {order.limit_price}"
             )
-        elif order.filled_qty > record.intent.qty:
-            found.append(f"order {order.client_order_id} filled {order.filled_qty} of {record.intent.qty}")
-    return found
+        elif sentence := overfilled(record, order):
+            found.append(sentence)
+    of_chains = (overfilled(record, record) for record in known.values())
+    return list(dict.fromkeys([*found, *filter(None, of_chains)]))
 
 
 def same_order(record: OrderRecord, order: OrderState) -> bool:
@@ -134,11 +224,26 @@ def same_order(record: OrderRecord, order: OrderState) -> bool:
     )
 
 
-def lock(desk: Desk, symbol: str, cause: str, reason: str) -> None:
-    """Hold the symbol to reducing orders, and alert when this cause did not hold it before."""
+def dispute(desk: Desk, record: OrderRecord, reason: str) -> None:
+    """Journal and broker contradict one another on an order: its symbol is locked, and a person is told once
+    for each contradiction, also where another order's has locked the symbol before."""
+    symbol = record.intent.symbol
+    if lock(desk, symbol, DISPUTE_LOCK, reason):
+        return
+    held = next(
+        one for one in desk.journal.locks(desk.book) if (one.symbol, one.cause) == (symbol, DISPUTE_LOCK)
+    )
+    if held.reason != reason:
+        alert(desk, f"dispute:{reason}", f"{symbol}: {DISPUTE_LOCK}", reason)
+
+
+def lock(desk: Desk, symbol: str, cause: str, reason: str) -> bool:
+    """Hold the symbol to reducing orders. True, and alerted on, when this cause did not hold it before."""
     now = desk.now_ns()
-    if desk.journal.lock(LockRecord(desk.book, symbol, cause, now, reason)):
+    locked = desk.journal.lock(LockRecord(desk.book, symbol, cause, now, reason))
+    if locked:
         alert(desk, f"lock:{symbol}:{cause}:{now}", f"{symbol} locked: {cause}", reason)
+    return locked
 
 
 def alert(desk: Desk, key: str, title: str, body: str, severity: str = "ERROR") -> None:

@@ -4,14 +4,14 @@ nothing and changes nothing; when one counts, and what it stops, is `engine.reco
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from trading_assets.broker.port import AccountState, OrderState, PositionState
 from trading_assets.core.ledger import Ledger
-from trading_assets.core.orders import OPEN_STATES, State, state_of_status
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, state_of_status
 from trading_assets.engine.accounting import corrected
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK
@@ -56,9 +56,10 @@ def find_differences(
     positions: Mapping[str, PositionState],
     orders: Sequence[OrderState],
     ours: Mapping[str, OrderRecord],
+    unread: Collection[str] = (),
 ) -> list[Difference]:
-    """Everything that differs now."""
-    found = _order_differences(desk, orders, ours)
+    """Everything that differs now. unread: client order ids that could not be looked up."""
+    found = _order_differences(desk, orders, ours, unread)
     found += _quantity_differences(desk, ledger, positions)
     if abs(ledger.cash_usd - float(account.cash)) > CASH_TOLERANCE_USD:
         found.append(Difference(BreakKind.CASH, "cash", "", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}"))
@@ -66,7 +67,7 @@ def find_differences(
 
 
 def _order_differences(
-    desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord]
+    desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord], unread: Collection[str]
 ) -> list[Difference]:
     found = []
     filled = desk.journal.filled(desk.book, [order.id for order in orders if order.filled_qty])
@@ -86,7 +87,7 @@ def _order_differences(
                         BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status
                     )
                 )
-        elif State(record.state) is not state and not _may_lag(State(record.state), state):
+        elif State(record.state) is not state and not _agree(State(record.state), state):
             found.append(
                 Difference(
                     BreakKind.ORDER_STATUS, order.client_order_id, order.symbol, record.state, order.status
@@ -104,9 +105,9 @@ def _order_differences(
                     str(order.filled_qty),
                 )
             )
-    seen = {order.client_order_id for order in orders}
+    seen = {name for order in orders for name in (order.client_order_id, order.id)}.union(unread)
     for client_id, record in ours.items():
-        if client_id not in seen and State(record.state) in WORKING:
+        if seen.isdisjoint((client_id, record.broker_order_id)) and State(record.state) in WORKING:
             found.append(
                 Difference(
                     BreakKind.MISSING_ORDER,
@@ -128,9 +129,12 @@ def _left_of(desk: Desk, order_id: str) -> Decimal:
     return left
 
 
-def _may_lag(ours: State, theirs: State) -> bool:
-    """A cancel that we asked for and the broker has not taken up yet is no difference."""
-    return ours is State.PENDING_CANCEL and theirs in OPEN_STATES
+def _agree(ours: State, theirs: State) -> bool:
+    """A cancel that we asked for and the broker has not taken up yet is no difference, and neither is the end
+    of what we have given up."""
+    if ours is State.PENDING_CANCEL:
+        return theirs in OPEN_STATES
+    return ours is State.ABANDONED and theirs in TERMINAL_STATES - {State.FILLED}
 
 
 def _quantity_differences(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from trading_assets.broker.port import BrokerError, Rejected
+from trading_assets.broker.port import BrokerError, OrderState, Rejected
 from trading_assets.core.orders import TERMINAL_STATES, IllegalTransition, State
-from trading_assets.engine.absorb import absorb_order
+from trading_assets.engine.absorb import absorb_order, alert
 from trading_assets.engine.desk import Desk
 from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
@@ -50,6 +50,25 @@ def cancel(desk: Desk, records: Iterable[OrderRecord]) -> list[OrderRecord]:
     asked = [_ask(desk, record) for record in records]
     followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
     return followed
+
+
+def cancel_astray(desk: Desk, orders: Iterable[OrderState]) -> None:
+    """Ask for a cancel of orders of ours that work at the broker and have ended in the journal (abandoned, or
+    closed by a person), and tell a person. What cannot be cancelled now the next reconciliation finds."""
+    for order in orders:
+        try:
+            desk.broker.cancel(order.id)
+        except Rejected as error:  # it has ended meanwhile, or its cancel is under way
+            log.info("cancel refused", order_id=order.id, why=str(error))
+        except BrokerError as error:
+            log.warning("cancel not confirmed", order_id=order.id, why=str(error))
+        else:
+            alert(
+                desk,
+                f"astray:{order.id}",
+                f"{order.symbol}: an order that had ended here worked at the broker",
+                f"order {order.client_order_id} ({order.id}) is being cancelled there",
+            )
 
 
 def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:

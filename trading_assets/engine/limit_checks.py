@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import isfinite, nan
 
-from trading_assets.broker.port import AccountState, PositionState, QuoteState
+from trading_assets.broker.port import AccountState, OrderState, PositionState, QuoteState
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import at_least, at_most
@@ -20,9 +20,11 @@ from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reconcile import SIGHTINGS
+from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import transfers_of
 from trading_assets.engine.share_costs import without_stop
 from trading_assets.engine.stop_check import stop_check
+from trading_assets.engine.submit import remaining
 from trading_assets.store.records import OrderRecord
 
 
@@ -63,8 +65,10 @@ def read_state(desk: Desk) -> State:
     account = desk.broker.account()
     positions = {position.symbol: position for position in desk.broker.positions()}
     ledger = ledger_of(desk.journal, desk.book)
-    bought = [order for order in desk.journal.open_orders(desk.book) if not order.intent.reducing]
-    symbols = sorted(positions.keys() | {order.intent.symbol for order in bought})
+    entries = [order for order in desk.journal.open_orders(desk.book) if not order.intent.reducing]
+    at_broker = desk.broker.open_orders() if entries else ()
+    bought = [(order, replacement_at_work(order, at_broker)) for order in entries]
+    symbols = sorted(positions.keys() | {order.intent.symbol for order in entries})
     quotes = desk.broker.quotes(symbols) if symbols else {}
     exposures = tuple(_exposures(desk, account, positions, quotes, ledger, bought))
     return State(account, positions, quotes, ledger, exposures)
@@ -209,12 +213,16 @@ def _exposures(
     positions: Mapping[str, PositionState],
     quotes: Mapping[str, QuoteState],
     ledger: Ledger,
-    bought: Iterable[OrderRecord],
+    bought: Iterable[tuple[OrderRecord, OrderState | None]],
 ) -> list[Exposure]:
     """|position| × mark + open entries' remaining × limit, for each symbol held or being bought."""
     working: dict[str, float] = {}
-    for order in bought:
-        left = float((order.intent.qty - order.filled_qty) * order.intent.limit_price)
+    for order, replacement in bought:
+        limit = float(order.intent.limit_price)
+        left = float(remaining(order)) * limit
+        if replacement is not None:  # a person's, at a quantity and price of its own
+            price = limit if replacement.limit_price is None else float(replacement.limit_price)
+            left = float(replacement.qty - replacement.filled_qty) * price
         working[order.intent.symbol] = working.get(order.intent.symbol, 0.0) + left
     latest = desk.journal.latest_equity(desk.book)
     equity = float(account.equity)

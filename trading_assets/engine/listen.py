@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 
-from trading_assets.broker.port import BrokerError
+from trading_assets.broker.port import BrokerError, Rejected
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update
 from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.absorb import absorb_order
@@ -69,17 +69,26 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
     if not updates or not desk.journal.opening(desk.book):
         return []  # a book that is not open yet takes everything in at its opening
     left = []
+    replacing = desk.journal.client_ids(desk.book, {update.order_id for update in updates})
     for update in updates:
-        if not is_ours(update.client_order_id):
-            continue  # a person's order: its activities say what it did
+        client_id = update.client_order_id
+        if not is_ours(client_id):
+            client_id = replacing.get(update.order_id, "")
+            if not client_id:
+                continue  # a person's order: its activities say what it did
         try:
-            record = desk.journal.order(update.client_order_id)
+            record = desk.journal.order(client_id)
         except UnknownOrder:
             continue  # foreign: the reconciliation judges it
         if State(record.state) in _BEING_SENT:
             left.append(update)
-        else:
-            absorb_order(desk, record, desk.broker.order(update.order_id))
+            continue
+        try:
+            state = desk.broker.order(update.order_id)
+        except Rejected as error:  # of this order alone; what became of it the reconciliation finds out
+            log.warning("order of an update not readable", order_id=update.order_id, why=str(error))
+            continue
+        absorb_order(desk, record, state)
     since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
     absorb_activities(desk, desk.broker.activities(since))
     return left

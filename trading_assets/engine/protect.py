@@ -15,7 +15,7 @@ from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.follow import cancel
+from trading_assets.engine.follow import cancel, cancel_astray
 from trading_assets.engine.forced_exits import flatten_exits, force_exits, stop_exits, unfilled_exits
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
@@ -51,6 +51,7 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
     report = reconcile(desk)
+    cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     observe(desk, report.account)
     keep_close_equity(desk, report.account)

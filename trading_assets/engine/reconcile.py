@@ -15,8 +15,8 @@ from decimal import Decimal
 
 from trading_assets.broker.port import AccountState, BrokerError, OrderState, PositionState
 from trading_assets.core.ledger import Ledger
-from trading_assets.core.orders import State, is_ours
-from trading_assets.engine.absorb import absorb_order, foreign_orders, lock
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
+from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
 from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
@@ -78,6 +78,7 @@ class ReconcileReport:
     positions: Mapping[str, PositionState]
     account: AccountState
     clock: ClockReading | None  # None: it could not be read
+    astray: tuple[OrderState, ...] = ()  # ours that have ended in the journal and work at the broker
 
     @property
     def clean(self) -> bool:
@@ -105,7 +106,8 @@ def reconcile(desk: Desk) -> ReconcileReport:
     positions = {position.symbol: position for position in desk.broker.positions()}
     opened = _ensure_opening(desk, account, positions, now)
     since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
-    orders = _orders(desk, since)
+    sweep = _orders(desk, since)
+    orders = sweep.orders
     ours = _known(desk, orders)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     if foreign:
@@ -117,10 +119,8 @@ def reconcile(desk: Desk) -> ReconcileReport:
             session=desk.session_text(),
             reason="; ".join(foreign),
         )
-    for order in orders:
-        record = ours.get(order.client_order_id)
-        if record is not None:
-            ours[order.client_order_id] = absorb_order(desk, record, order)
+    astray = _absorb_sweep(desk, sweep, ours)
+    foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     activities = desk.broker.activities(since)
     fills, adjustments = absorb_activities(desk, activities) if opened else ([], [])
     if opened:
@@ -130,14 +130,14 @@ def reconcile(desk: Desk) -> ReconcileReport:
     breaks: tuple[BreakRecord, ...] = ()
     if opened:
         settling = _settling(desk, orders, now)
-        differences = find_differences(desk, ledger, account, positions, orders, ours)
+        differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
         if any(difference.kind in _BOOKED_LATE for difference in differences):
             late_fills, late_adjustments = absorb_activities(desk, desk.broker.activities(now - LATE_NS))
             late_adjustments += complete_costs(desk, positions)
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
-                differences = find_differences(desk, ledger, account, positions, orders, ours)
+                differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
         found = [
             difference
             for difference in differences
@@ -168,6 +168,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         positions=positions,
         account=account,
         clock=clock,
+        astray=astray,
     )
     log.info(
         "reconciled",
@@ -238,25 +239,77 @@ def _record_opening(
     log.info("book opened", book=desk.book, positions=len(records) - 1, cash=str(account.cash), author=author)
 
 
-def _orders(desk: Desk, since_ns: int) -> list[OrderState]:
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The broker's orders, and which of ours it says that it does not have (`absent`) or could not be asked
+    about (`unread`), by client order id."""
+
+    orders: list[OrderState]
+    absent: frozenset[str]
+    unread: frozenset[str]
+
+
+def _orders(desk: Desk, since_ns: int) -> Sweep:
     """Every order submitted since, every open one, and what became of ours however old they are."""
     orders = {order.id: order for order in desk.broker.orders_since(since_ns)}
     for order in desk.broker.open_orders():
         orders.setdefault(order.id, order)
+    absent, unread = set(), set()
     for record in desk.journal.open_orders(desk.book):
         if State(record.state) in WORKING and record.broker_order_id not in orders:
-            ended = desk.broker.order_by_client_id(record.intent.client_order_id)
+            client_id = record.intent.client_order_id
+            try:
+                ended = desk.broker.order_by_client_id(client_id)
+            except BrokerError as error:
+                log.warning("order not readable", client_order_id=client_id, why=str(error))
+                unread.add(client_id)
+                continue
             if ended is not None:
                 orders[ended.id] = ended
-    return list(orders.values())
+            else:
+                absent.add(client_id)
+    return Sweep(list(orders.values()), frozenset(absent), frozenset(unread))
 
 
 def _known(desk: Desk, orders: Sequence[OrderState]) -> dict[str, OrderRecord]:
-    """Our records of these orders and of all that we believe open, by client order id."""
+    """Our records of these orders, of those that they replaced and of all that we believe open, by client
+    order id."""
     known = {record.intent.client_order_id: record for record in desk.journal.open_orders(desk.book)}
     named = {order.client_order_id for order in orders if is_ours(order.client_order_id)}
+    others = [order.id for order in orders if not is_ours(order.client_order_id)]
+    named.update(desk.journal.client_ids(desk.book, others).values())
     # one that is in neither is foreign: the Knight rule finds it missing here
     return known | desk.journal.named(named - known.keys())
+
+
+def _absorb_sweep(desk: Desk, sweep: Sweep, ours: dict[str, OrderRecord]) -> tuple[OrderState, ...]:
+    """Take in what the broker says of each order of ours, and bring `ours` up to it. Returns those that work
+    at the broker and have ended here: nobody follows them."""
+    listed = {order.id: order for order in sweep.orders}
+    named = {order.client_order_id for order in sweep.orders}
+    standing_for = {record.broker_order_id: client_id for client_id, record in ours.items()}
+    astray = []
+    for order in sweep.orders:
+        client_id = order.client_order_id
+        if client_id not in ours:  # a replacement is looked at from the order that began its chain
+            client_id = standing_for.get(order.id, "")
+            if not client_id or client_id in named or _is_settled(ours[client_id], order):
+                continue
+        ours[client_id] = absorb_order(desk, ours[client_id], order, listed)
+    for order in sweep.orders:
+        record = ours.get(order.client_order_id) or ours.get(standing_for.get(order.id, ""))
+        works = state_of_status(order.status, order.filled_qty, order.qty)[0] in OPEN_STATES
+        if record and works and order.replaced_by is None and State(record.state) in TERMINAL_STATES:
+            astray.append(order)
+    for client_id in sweep.absent & ours.keys():
+        ours[client_id] = absorb_absence(desk, ours[client_id])
+    return tuple(astray)
+
+
+def _is_settled(record: OrderRecord, order: OrderState) -> bool:
+    """Whether record and broker agree that what replaced our order has ended, and nothing is new."""
+    ended = state_of_status(order.status, order.filled_qty, order.qty)[0] in TERMINAL_STATES
+    return ended and State(record.state) in TERMINAL_STATES and (record.evidence_ns or 0) >= order.updated_ns
 
 
 def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:

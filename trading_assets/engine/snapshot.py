@@ -14,12 +14,12 @@ from decimal import Decimal
 from math import nan
 
 from trading_assets.broker.port import AccountState, AssetState, OrderState, PositionState, QuoteState
-from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.submit import remaining
@@ -149,19 +149,20 @@ def settled_cash(desk: Desk, account: AccountState) -> Decimal:
 
 
 def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
-    """Ours by the journal (INTENT, SUBMITTING and UNKNOWN count as open), a person's by the broker."""
-    opened = [
-        OpenOrder(
-            record.intent.symbol,
-            record.intent.side,
-            remaining(record),
-            record.intent.limit_price,
-            record.intent.reducing,
-            ours=True,
-        )
-        for record in ours
-    ]
-    continued = {record.broker_order_id for record in ours}  # what replaced an order of ours is ours
+    """Ours by the journal (INTENT, SUBMITTING and UNKNOWN count as open), but what a person replaced with the
+    quantity and price that it has now. By the broker a person's, and what has ended here and works there."""
+    at_broker = list(at_broker)
+    opened: list[OpenOrder] = []
+    counted = {record.intent.client_order_id for record in ours}
+    for record in ours:
+        leaves: Decimal = remaining(record)
+        limit_price: Decimal | None = record.intent.limit_price
+        replacement = replacement_at_work(record, at_broker)
+        if replacement is not None:
+            counted.add(replacement.client_order_id)
+            leaves, limit_price = replacement.qty - replacement.filled_qty, replacement.limit_price
+        intent = record.intent
+        opened.append(OpenOrder(intent.symbol, intent.side, leaves, limit_price, intent.reducing, ours=True))
     return opened + [
         OpenOrder(
             order.symbol,
@@ -172,7 +173,7 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
             ours=False,
         )
         for order in at_broker
-        if not is_ours(order.client_order_id) and order.id not in continued
+        if order.client_order_id not in counted
     ]
 
 
@@ -184,15 +185,22 @@ def _lagging(
     traded = [record for record in sent if record.filled_qty]
     if not traded:
         return []
-    journaled: dict[str | None, Decimal] = defaultdict(Decimal)
-    for fill in desk.journal.fills(desk.book, session=desk.session_text()):
-        journaled[fill.broker_order_id] += fill.qty
+    fills = desk.journal.fills(desk.book, session=desk.session_text())
     moved: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     unfolded: dict[str, Decimal] = defaultdict(Decimal)
     for record in traded:
         intent = record.intent
         moved[intent.symbol, intent.side] += record.filled_qty
-        unfolded[intent.symbol] += intent.side * (record.filled_qty - journaled[record.broker_order_id])
+        journaled = sum(
+            (
+                fill.qty
+                for fill in fills
+                if record.broker_order_id == fill.broker_order_id
+                or intent.client_order_id == fill.client_order_id
+            ),
+            Decimal(0),
+        )
+        unfolded[intent.symbol] += intent.side * (record.filled_qty - journaled)
     holdings = ledger_of(desk.journal, desk.book).holdings
     found = []
     for symbol, ahead in unfolded.items():

@@ -100,7 +100,13 @@ def _post(desk: Desk, intent: IntentRecord, detail: str) -> OrderRecord:
     client_id = intent.client_order_id
     record = _move(desk, client_id, State.SUBMITTING, detail)
     order = NewOrder(
-        client_id, intent.symbol, intent.side, intent.qty, intent.limit_price, intent.extended_hours
+        client_id,
+        intent.symbol,
+        intent.side,
+        intent.qty,
+        intent.limit_price,
+        intent.extended_hours,
+        reducing=intent.reducing,
     )
     try:
         answer = desk.broker.submit(order)
@@ -272,5 +278,5 @@ def _move(desk: Desk, client_order_id: str, to: State, detail: str) -> OrderReco
 
 
 def remaining(record: OrderRecord) -> Decimal:
-    """Leaves quantity: what may still fill."""
-    return record.intent.qty - record.filled_qty
+    """Leaves quantity: what may still fill. None where a replacement filled more than was meant."""
+    return max(record.intent.qty - record.filled_qty, Decimal(0))

@@ -14,7 +14,7 @@ from trading_assets.exchange.amounts import ZERO, ceil_to, text, tick_at
 from trading_assets.exchange.order_entry import OrderRequest
 from trading_assets.exchange.orders import Order, stop_collar
 from trading_assets.exchange.quotes import Quote
-from trading_assets.exchange.refusals import Refusal, forbidden
+from trading_assets.exchange.refusals import Refusal, forbidden, unprocessable
 
 SMALLEST_COST_BASIS = Decimal(1)  # USD
 WAITING_MARKET_COLLAR = Decimal("1.05")  # a market buy that waits for the open reserves 5 % more
@@ -35,6 +35,22 @@ def reserve_price(request: OrderRequest, quote: Quote, *, market_open: bool) -> 
     if request.side is Side.BUY and not market_open:
         return ceil_to(side * WAITING_MARKET_COLLAR, tick_at(side))
     return side
+
+
+def position_intent(side: Side, held: Decimal) -> str:
+    """What an order on this side does to a position of `held` shares, in Alpaca's words."""
+    if side is Side.BUY:
+        return "buy_to_close" if held < 0 else "buy_to_open"
+    return "sell_to_close" if held > 0 else "sell_to_open"
+
+
+def check_position_intent(request: OrderRequest, account: Account) -> None:
+    """Raises Refusal 42210000 where the client means something else than the order would do."""
+    inferred = position_intent(request.side, account.position_qty(request.symbol))
+    if request.position_intent not in (None, inferred):
+        raise unprocessable(
+            f"position intent mismatch, inferred: {inferred}, specified: {request.position_intent}"
+        )
 
 
 def admit(

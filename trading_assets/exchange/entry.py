@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from trading_assets.exchange.admission import admit, reserve_price
+from trading_assets.exchange.admission import admit, check_position_intent, reserve_price
 from trading_assets.exchange.events import OrderAccepted, OrderReplaced
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.matcher import Matcher
@@ -41,6 +41,7 @@ class Entry:
         if request.client_order_id in account.by_client_id:
             raise malformed("client_order_id must be unique")
         check_rules(request)
+        check_position_intent(request, account)
         if not self._view.is_active(symbol, now_ns):
             raise unprocessable(f"asset {symbol} is not active")
         is_open = self._sessions.is_open(now_ns)

@@ -28,6 +28,7 @@ _TYPES: dict[str, frozenset[str] | None] = {
 }
 _TIMES_IN_FORCE = {"day": True, "gtc": True, "opg": False, "cls": False, "ioc": False, "fok": False}
 _CLASSES = {"": True, "simple": True, "bracket": False, "oco": False, "oto": False, "mleg": False}
+_POSITION_INTENTS = dict.fromkeys(("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"))
 _LEG_FIELDS = ("legs", "take_profit", "stop_loss", "advanced_instructions")
 
 
@@ -47,6 +48,7 @@ class OrderRequest:
     extended_hours: bool
     order_class: str
     legs: tuple[str, ...]  # the fields of complex orders that are set
+    position_intent: str | None = None  # what the client says that it does to the position
 
     @classmethod
     def at_market(cls, symbol: str, side: Side, qty: Decimal) -> OrderRequest:
@@ -98,6 +100,11 @@ def read_order(members: Mapping[str, Any]) -> OrderRequest:
         extended_hours=extended_hours,
         order_class=order_class,
         legs=tuple(name for name in _LEG_FIELDS if members.get(name)),
+        position_intent=(
+            read_word(members, "position_intent", _POSITION_INTENTS)
+            if members.get("position_intent")
+            else None
+        ),
     )
 
 

@@ -15,11 +15,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
-from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, next_state
+from trading_assets.core.orders import (
+    OPEN_STATES,
+    TERMINAL_STATES,
+    Evidence,
+    State,
+    is_overtaken,
+    next_state,
+    path_on_evidence,
+)
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.store.database import Database, as_record, as_row, given, same
 from trading_assets.store.records import IntentRecord, OrderEventRecord, OrderRecord, VerdictRecord
-from trading_assets.store.schema import intents, order_events, orders, verdicts
+from trading_assets.store.schema import intents, marks, order_events, orders, verdicts
 
 _ON_THE_WIRE = (State.SUBMITTING, State.UNKNOWN)
 _TAKEN_BY_THE_BROKER = (
@@ -69,6 +77,14 @@ class Move(NamedTuple):
 
     before: OrderRecord
     after: OrderRecord
+
+
+class Taken(NamedTuple):
+    """An order before and after the broker's word on it. `in_table`: no step contradicts the table."""
+
+    before: OrderRecord
+    after: OrderRecord
+    in_table: bool
 
 
 class OrderJournal(Database):
@@ -173,21 +189,80 @@ class OrderJournal(Database):
             if after == before:
                 return Move(before, before)
             after = replace(after, updated_ns=at_ns)
-            connection.execute(
-                update(orders)
-                .where(orders.c.client_order_id == client_order_id)
-                .values(
-                    state=after.state,
-                    broker_order_id=after.broker_order_id,
-                    filled_qty=after.filled_qty,
-                    submitted_ns=after.submitted_ns,
-                    updated_ns=after.updated_ns,
-                    detail=after.detail,
-                )
-            )
+            _update(connection, after)
             if moved:
                 broker_id = after.broker_order_id
                 _insert_event(connection, before.intent, at_ns, current, state, broker_id, detail)
+            return Move(before, after)
+
+    def take_in(
+        self,
+        client_order_id: str,
+        evidence: Evidence,
+        *,
+        at_ns: int,
+        broker_order_id: str,
+        earlier_ids: Sequence[str] = (),
+        detail: str = "",
+    ) -> Taken:
+        """Move an order to where the broker's answer says it is, by `core.orders.path_on_evidence`.
+
+        What the journal knows better by now (`is_overtaken`) changes nothing. The filled quantity never
+        falls, and nothing but more of it revives an order that has ended. A change of the broker's id is
+        an event: a person replaced the order.
+
+        earlier_ids: of the orders that the one with `broker_order_id` replaced, so that their fills are
+            known as this order's. Raises UnknownOrder.
+        """
+        with self._writing() as connection:
+            before = _order(connection, client_order_id)
+            current, known_ns = State(before.state), before.evidence_ns
+            if known_ns is not None:
+                if is_overtaken(evidence, Evidence(known_ns, current, before.filled_qty)):
+                    return Taken(before, before, in_table=True)
+                another = before.broker_order_id not in (None, broker_order_id, *earlier_ids)
+                if another and evidence.stamp_ns <= known_ns:  # of an order that ours was replaced by since
+                    return Taken(before, before, in_table=True)
+            path = path_on_evidence(current, evidence.state)
+            filled = max(before.filled_qty, evidence.filled_qty)
+            revived = current in TERMINAL_STATES and evidence.state in OPEN_STATES
+            if (revived and filled == before.filled_qty) or (not path.in_table and not path.steps):
+                return Taken(before, before, path.in_table)
+            steps = list(path.steps)
+            further = current is State.PARTIALLY_FILLED and filled > before.filled_qty
+            replaced = before.broker_order_id not in (None, broker_order_id)
+            if not steps and (further or replaced):
+                steps = [current]
+            after = replace(
+                before,
+                state=steps[-1].value if steps else before.state,
+                broker_order_id=broker_order_id,
+                filled_qty=filled,
+                detail=detail if steps else detail or before.detail,
+            )
+            if after != before:
+                after = replace(after, updated_ns=at_ns)
+            after = replace(after, evidence_ns=max(known_ns or 0, evidence.stamp_ns))
+            if after != before:
+                _update(connection, after)
+            for step in steps:
+                _insert_event(connection, before.intent, at_ns, current, step, broker_order_id, detail)
+                current = step
+            _remember_replaced(connection, before.intent, earlier_ids, at_ns)
+            return Taken(before, after, path.in_table)
+
+    def abandon(self, client_order_id: str, *, at_ns: int, detail: str) -> Move:
+        """End an order that is open, whatever its state, as ABANDONED: its shares and exposure are free.
+        One that has ended stays as it is. Raises UnknownOrder."""
+        with self._writing() as connection:
+            before = _order(connection, client_order_id)
+            current = State(before.state)
+            if current not in OPEN_STATES:
+                return Move(before, before)
+            after = replace(before, state=State.ABANDONED.value, updated_ns=at_ns, detail=detail)
+            _update(connection, after)
+            broker_id = before.broker_order_id
+            _insert_event(connection, before.intent, at_ns, current, State.ABANDONED, broker_id, detail)
             return Move(before, after)
 
     def order(self, client_order_id: str) -> OrderRecord:
@@ -201,12 +276,17 @@ class OrderJournal(Database):
         return {record.intent.client_order_id: record for record in found}
 
     def client_ids(self, book: str, broker_order_ids: Collection[str]) -> dict[str, str]:
-        """The broker's order id → ours, for those of these that are ours."""
-        values = {"book": book, "ids": sorted(broker_order_ids)}
+        """The broker's order id → ours, for those of these that are ours or were, before a replacement."""
         with self._reading() as connection:
-            return {
+            values = {"book": book, "ids": sorted(broker_order_ids)}
+            found = {
                 row.broker_order_id: row.client_order_id for row in connection.execute(_CLIENT_IDS, values)
             }
+            names = sorted(f"{_REPLACED}{one}" for one in broker_order_ids if one not in found)
+            if not names:
+                return found
+            replaced = connection.execute(_REPLACED_IDS, {"book": book, "names": names})
+            return found | {row.name.removeprefix(_REPLACED): row.value for row in replaced}
 
     def open_orders(self, book: str) -> list[OrderRecord]:
         """Orders whose exposure is reserved, INTENT, SUBMITTING and UNKNOWN included; oldest first."""
@@ -289,6 +369,10 @@ _CLIENT_IDS = (
     .join(intents, intents.c.client_order_id == orders.c.client_order_id)
     .where(*same(intents, "book"), orders.c.broker_order_id.in_(bindparam("ids", expanding=True)))
 )
+_REPLACED = "replaced_order:"  # a mark for each broker's order of ours that another one took the place of
+_REPLACED_IDS = select(marks.c.name, marks.c.value).where(
+    *same(marks, "book"), marks.c.name.in_(bindparam("names", expanding=True))
+)
 _IS_KNOWN = select(orders.c.book).where(*same(orders, "client_order_id"))
 _SUBMITTED = select(orders.c.submitted_ns).where(*same(orders, "client_order_id"))
 _HAS_VERDICT = select(verdicts.c.sequence).where(*same(verdicts, "verdict_id"))
@@ -332,6 +416,35 @@ def _order(connection: Connection, client_order_id: str) -> OrderRecord:
 
 def _order_record(row: Row[Any]) -> OrderRecord:
     return as_record(OrderRecord, row, intent=as_record(IntentRecord, row))
+
+
+def _update(connection: Connection, record: OrderRecord) -> None:
+    connection.execute(
+        update(orders)
+        .where(orders.c.client_order_id == record.intent.client_order_id)
+        .values(
+            state=record.state,
+            broker_order_id=record.broker_order_id,
+            filled_qty=record.filled_qty,
+            submitted_ns=record.submitted_ns,
+            updated_ns=record.updated_ns,
+            detail=record.detail,
+            evidence_ns=record.evidence_ns,
+        )
+    )
+
+
+def _remember_replaced(
+    connection: Connection, intent: IntentRecord, broker_order_ids: Sequence[str], at_ns: int
+) -> None:
+    names = [f"{_REPLACED}{one}" for one in broker_order_ids]
+    if not names:
+        return
+    known = {row.name for row in connection.execute(_REPLACED_IDS, {"book": intent.book, "names": names})}
+    for name in names:
+        if name not in known:
+            row = {"book": intent.book, "name": name, "value": intent.client_order_id, "at_ns": at_ns}
+            connection.execute(insert(marks), row)
 
 
 def _has_verdict(connection: Connection, verdict_id: str) -> bool:
