@@ -34,6 +34,11 @@ def after_close(ground: Ground, minutes: int) -> None:
     ground.keeper.move_to(ground.sessions.close_ns(ground.session) + minutes * 60 * SECOND_NS)
 
 
+def desk_whose_time(ground: Ground, passes: str) -> Desk:
+    """A desk that takes the venue's time to stand between readings, or to run on."""
+    return ground.desk(embedded=ground.settings.embedded.model_copy(update={"time": passes}))
+
+
 def later(ground: Ground, desk: Desk, seconds: float) -> None:
     ground.keeper.move_to(desk.broker.clock().now_ns + int(seconds * SECOND_NS))
 
@@ -54,7 +59,7 @@ def test_one_bad_reading_of_the_equity_latches_nothing_and_holds_entries_until_t
     ground: Ground, factor: str
 ) -> None:
     ground.go_to_tick(0)
-    with ground.desk(virtual_time="runs") as desk:
+    with desk_whose_time(ground, "runs") as desk:
         before = observed(desk)
         real = desk.broker
         later(ground, desk, 60)
@@ -84,7 +89,7 @@ def test_a_loss_that_a_second_reading_confirms_five_seconds_later_is_latched(
     ground: Ground, factor: str, causes: tuple[Cause, ...]
 ) -> None:
     ground.go_to_tick(0)
-    with ground.desk(virtual_time="runs") as desk:
+    with desk_whose_time(ground, "runs") as desk:
         observed(desk)
         reads(desk, factor)
         for seconds in (60, 2, 2):
@@ -98,7 +103,7 @@ def test_a_loss_that_a_second_reading_confirms_five_seconds_later_is_latched(
 
 def test_what_only_the_second_reading_says_waits_for_a_third(ground: Ground) -> None:
     ground.go_to_tick(0)
-    with ground.desk(virtual_time="runs") as desk:
+    with desk_whose_time(ground, "runs") as desk:
         observed(desk)
         real = desk.broker
         for factor, causes in (
@@ -135,7 +140,7 @@ def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
     ground: Ground, time: str, amount: int
 ) -> None:
     ground.go_to_tick(0)
-    with ground.desk(virtual_time=time) as desk:
+    with desk_whose_time(ground, time) as desk:
         before = observed(desk)
         real, transfers = desk.broker, [Decimal(amount)]
 
@@ -158,7 +163,7 @@ def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
 
 def test_a_stop_sells_in_the_look_that_doubts_the_equity(ground: Ground) -> None:
     ground.go_to_tick(0)
-    with ground.desk(virtual_time="runs") as desk:
+    with desk_whose_time(ground, "runs") as desk:
         buy_dear(ground, desk)
         reads(desk, "0.5")
         report = protect_alone(desk, new_execution_id())
