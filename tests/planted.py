@@ -53,6 +53,7 @@ def plant_order(
     qty: str = "1",
     limit_price: str = "600",
     reducing: bool = False,
+    kind: Kind = Kind.EXTERNAL,
     execution: str = "run",
     states: tuple[State, ...] = (State.SUBMITTING, State.ACCEPTED),
     at_ns: int | None = None,
@@ -72,7 +73,7 @@ def plant_order(
         "signal": {"as_of_ns": now, "reference_price": price},
     }
     gate_input = {word: {**fields, **(decided_on or {}).get(word, {})} for word, fields in sound.items()}
-    decision = decision_id(desk.book, Kind.EXTERNAL, symbol, f"planted:{number}")
+    decision = decision_id(desk.book, kind, symbol, f"planted:{number}")
     client_id = client_order_id(decision, Side.BUY, 0, 1)
     intent = IntentRecord(
         client_order_id=client_id,
@@ -81,7 +82,7 @@ def plant_order(
         session=session,
         tick_ns=now,
         decision_id=decision,
-        kind=Kind.EXTERNAL,
+        kind=kind,
         symbol=symbol,
         side=Side.SELL if reducing else Side.BUY,
         slice=0,

@@ -53,15 +53,18 @@ class TradingFloor:
 
 
 @contextmanager
-def trading_floor(root: Path, session: date, **settings: object) -> Iterator[TradingFloor]:
-    """An exchange an hour before the session's open with an account of $100 000, ticks every 30 minutes."""
+def trading_floor(
+    root: Path, session: date, *, requests_per_minute: int | None = None, **settings: object
+) -> Iterator[TradingFloor]:
+    """An exchange an hour before the session's open with an account of $100 000, ticks every 30 minutes, and
+    Alpaca's limit of requests: 200 between two moves of the clock, and for each new account."""
     sessions = Sessions()
     with start_process(
         state_dir=root / "exchange",
         token=TOKEN,
         start_ns=sessions.open_ns(session) - HOUR_NS,
         cash=Decimal(100_000),
-        requests_per_minute=100_000,  # the venue's minutes stand while a test is at work
+        requests_per_minute=requests_per_minute,
     ) as exchange:
         path = root / "config" / "execution.yaml"
         path.parent.mkdir()

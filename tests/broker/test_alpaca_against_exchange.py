@@ -105,6 +105,16 @@ def test_a_resting_order_is_open_until_it_is_cancelled(broker: AlpacaBroker) -> 
     assert caught.value.status == 422
 
 
+def test_everything_that_rests_is_cancelled_in_one_call(broker: AlpacaBroker) -> None:
+    assert broker.cancel_all() == {}
+    placed = [
+        broker.submit(NewOrder(f"c-{symbol}", symbol, Side.BUY, Decimal(1), Decimal("20")))
+        for symbol in ("AAPL", "MSFT")
+    ]
+    assert broker.cancel_all() == {order.id: 200 for order in placed}
+    assert broker.open_orders() == []
+
+
 def test_refusals_keep_the_exchanges_status_and_code(broker: AlpacaBroker) -> None:
     with pytest.raises(Rejected) as caught:
         broker.submit(NewOrder("c-1", "AAPL", Side.BUY, Decimal(100_000), Decimal("600")))

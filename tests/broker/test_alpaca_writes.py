@@ -252,6 +252,37 @@ def test_a_failed_cancel_has_left_once_and_is_of_its_kind(
     assert len(server.requests) == 1
 
 
+def test_a_cancel_of_all_is_one_request_with_a_status_for_each_order(
+    server: ScriptedServer, broker: AlpacaBroker
+) -> None:
+    answer = [{"id": "o1", "status": 200}, {"id": "o2", "status": 500}, {"id": "o3", "status": "422"}]
+    server.on("DELETE", "/v2/orders", Reply(207, answer), Reply(207, []))
+    assert broker.cancel_all() == {"o1": 200, "o2": 500, "o3": 422}
+    assert broker.cancel_all() == {}
+    assert [(one.method, one.path) for one in server.requests] == [("DELETE", "/v2/orders")] * 2
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (refusal(403, 40310000, "not now"), Rejected),
+        (refusal(429, 42910000, "rate limit exceeded"), RateLimited),
+        (Reply(500, HTML), OutcomeUnknown),
+        (Reply(207, {"id": "o1", "status": 200}), OutcomeUnknown),
+        (Reply(207, [{"id": "o1"}]), OutcomeUnknown),
+        (Reset(), OutcomeUnknown),
+    ],
+)
+def test_a_failed_cancel_of_all_is_of_its_kind(
+    server: ScriptedServer, broker: AlpacaBroker, step: Step, error: type[BrokerError]
+) -> None:
+    server.on("DELETE", "/v2/orders", step)
+    with pytest.raises(BrokerError) as caught:
+        broker.cancel_all()
+    assert type(caught.value) is error
+    assert len(server.requests) == 1
+
+
 def test_an_id_with_a_slash_does_not_reach_another_endpoint(
     server: ScriptedServer, broker: AlpacaBroker
 ) -> None:
@@ -267,5 +298,7 @@ def test_a_read_only_connection_sends_neither_order_nor_cancel(server: ScriptedS
     for call, argument in calls:
         with pytest.raises(WriteRefused, match="read-only"):
             call(argument)
+    with pytest.raises(WriteRefused, match="read-only"):
+        watching.cancel_all()
     assert server.requests == []
     watching.close()

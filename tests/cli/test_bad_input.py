@@ -236,12 +236,16 @@ def test_wrong_keys_are_said_and_what_was_stored_stays(floor: TradingFloor) -> N
             message = command(*wanted, config=wrong).failed_with_one_message()
             assert "HTTP 401" in message
             assert "check APCA_API_KEY_ID and APCA_API_SECRET_KEY" in message
+        assert "stays in force until every position is zero" in message
         standing = command("status", "--json", config=wrong)
         assert standing.status == 1
         assert "HTTP 401" in standing.json["unreachable"]
         assert standing.json["sent_today"] == 1
         fresh = varied(floor, "fresh", data_dir="elsewhere", embedded={"url": url, "control_url": control})
         assert "HTTP 401" in command("tick", config=fresh).failed_with_one_message()
+    assert command("status", "--json", config=floor.config_path).json["flatten"]["reason"] == "x"
+    ended = command("rearm", "--reason", "it was a test", config=floor.config_path)
+    assert "the flatten in force is ended" in ended.out
     assert command("status", config=floor.config_path).status == 0
 
 

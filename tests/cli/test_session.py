@@ -82,6 +82,7 @@ def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> 
     assert [(line["symbol"], line["side"], line["state"]) for line in sold.json["orders"]] == [
         ("AAPL", "sell", "FILLED")
     ]
+    assert (sold.json["flat"], sold.json["held"]) == (True, [])
 
     assert command("rearm", "--reason", " ", config=config).status == 2
     rearmed = command("rearm", "--reason", "the test goes on", "--json", config=config)

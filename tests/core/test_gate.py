@@ -25,6 +25,7 @@ from trading_assets.core.gate import (
     pass_line,
     reason,
     reject_line,
+    symbol_exit_cap,
 )
 from trading_assets.core.words import Limits, Order, Position
 
@@ -89,7 +90,20 @@ def test_what_an_exit_is_spared_is_measured_as_for_an_entry() -> None:
     assert measured[Code.DAILY_LOSS] == 1.0
     assert measured[Code.REJECT_STREAK] == 9.0
     assert limit[Code.PRICE_COLLAR] == LIMITS.exit_collar_pct
-    assert limit[Code.DAILY_ORDER_COUNT] == LIMITS.max_exit_orders_per_day
+    assert limit[Code.DAILY_ORDER_COUNT] == symbol_exit_cap(LIMITS.max_exit_orders_per_day) == 40.0
+
+
+@pytest.mark.parametrize(
+    ("exits", "of_symbol", "shown"),
+    [(0, 0, (0, 40)), (300, 0, (0, 40)), (370, 5, (370, 400)), (360, 0, (360, 400)), (390, 39, (39, 40))],
+)
+def test_an_exit_is_held_against_the_cap_that_has_less_left(
+    exits: int, of_symbol: int, shown: tuple[int, int]
+) -> None:
+    _, measured, limit = run(
+        change(EXIT, activity={"exit_orders_today": exits, "symbol_exits_today": of_symbol})
+    )
+    assert (measured[Code.DAILY_ORDER_COUNT], limit[Code.DAILY_ORDER_COUNT]) == shown
 
 
 def test_compiled_and_plain_agree_bit_for_bit(tmp_path: Path) -> None:

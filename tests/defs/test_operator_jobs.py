@@ -15,6 +15,7 @@ import pytest
 import yaml
 from trading_floor import TradingFloor, trading_floor
 
+from trading_assets import config
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import build_definitions, defs
 from trading_assets.defs import assets_desk, jobs_day
@@ -22,10 +23,13 @@ from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.day import is_put_away
+from trading_assets.engine.desk import Desk, journal_file, known_book
+from trading_assets.engine.halts import in_force
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History
+from trading_assets.store.journal import Journal
 
 SESSION = date(2012, 7, 3)  # a half day before a holiday
 KEY = SESSION.isoformat()
@@ -156,6 +160,19 @@ def test_a_kill_cancels_what_works_and_keeps_its_author(live: Live) -> None:
 
 
 @pytest.mark.slow
+def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> None:
+    live.floor.control("/halt", symbol="AAPL", halted=True)
+    result = live.run("flatten")
+    live.floor.control("/halt", symbol="AAPL", halted=False)
+    assert not result.success
+    said = failure_of(result)
+    assert "AAPL, " in said
+    assert "the gate refused it: ASSET_NOT_TRADABLE; tried again at the next look of the protection" in said
+    with live.floor.open_desk() as desk:
+        assert desk.journal.flatten_in_force(desk.book) is not None
+
+
+@pytest.mark.slow
 def test_flatten_sells_everything_under_the_kill(live: Live) -> None:
     result = live.run("flatten")
     assert result.success
@@ -174,6 +191,46 @@ def test_a_rearm_with_a_reason_ends_the_halt_and_a_blank_one_does_not(live: Live
     assert metadata(result)["cleared"] == "KILL"
     with live.floor.open_desk() as desk:
         assert desk.halts().state is HaltState.ACTIVE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("venue", ["of another account", "that does not answer"])
+def test_a_kill_is_kept_and_fails_visibly_where_no_desk_can_be_opened(
+    live: Live, venue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = live.floor.config_path
+    before = path.read_text()
+    wrong = (
+        {"account_number": "PA0"}
+        if venue == "of another account"
+        else {"embedded": {"url": "http://127.0.0.1:9", "control_url": "http://127.0.0.1:9"}}
+    )
+    path.write_text(yaml.safe_dump(yaml.safe_load(before) | wrong))
+    opened = list[bool]()
+    really_open = Desk.open
+
+    def open_later(*arguments: Any, **named: Any) -> Desk:
+        opened.append(latched_by_then(live))
+        return really_open(*arguments, **named)
+
+    monkeypatch.setattr(Desk, "open", open_later)
+    result = live.run("kill", config={"reason": venue, "author": "ada"})
+    monkeypatch.undo()
+    path.write_text(before)
+    assert opened == [True]  # before anything was opened
+    if venue == "of another account":
+        assert not result.success
+        assert "But no order was cancelled" in failure_of(result)
+    with live.floor.open_desk() as desk:
+        assert desk.journal.latched(desk.book)[0].reason == venue
+    assert live.run("rearm", config={"reason": "it was a drill"}).success
+
+
+def latched_by_then(live: Live) -> bool:
+    settings = config.load(live.floor.config_path)
+    with Journal.open(journal_file(settings)) as journal:
+        book = known_book(settings, journal)
+        return book is not None and in_force(journal, book).state is HaltState.HALTED
 
 
 @pytest.mark.slow
@@ -208,7 +265,9 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     orders = live.instance.get_latest_materialization_event(assets_desk.gated_orders.key)
     assert orders is not None
     assert orders.asset_materialization is not None
-    assert orders.asset_materialization.metadata["verdicts"].value == 3.0  # two entries and the flatten
+    assert (
+        orders.asset_materialization.metadata["verdicts"].value == 4.0
+    )  # two entries, a flatten's two tries
     with live.floor.open_desk() as desk:
         assert is_put_away(desk, KEY)
         assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None

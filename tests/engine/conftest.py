@@ -19,10 +19,19 @@ from trading_assets.market.sessions import Sessions
 
 @pytest.fixture
 def start_ground(tmp_path: Path) -> Iterator[Callable[..., Ground]]:
-    """Starts grounds: `start_ground(session=…, cash=…, **settings)`. Each test may start several."""
+    """Starts grounds: `start_ground(session=…, cash=…, **settings)`. Each test may start several.
+
+    A ground has Alpaca's limit of requests. Its minute stands with the venue's time: a test has 200 requests
+    between two moves of the clock, and one that needs more says so (`requests_per_minute=`).
+    """
     started: list[Ground] = []
 
-    def start(session: date = SESSION, cash: Decimal = CASH, **changes: object) -> Ground:
+    def start(
+        session: date = SESSION,
+        cash: Decimal = CASH,
+        requests_per_minute: int | None = None,
+        **changes: object,
+    ) -> Ground:
         home = tmp_path / f"ground-{len(started)}"
         home.mkdir()
         token = secrets.token_urlsafe(16)
@@ -31,7 +40,7 @@ def start_ground(tmp_path: Path) -> Iterator[Callable[..., Ground]]:
             token=token,
             start_ns=Sessions().open_ns(session),
             cash=cash,
-            requests_per_minute=100_000,  # the venue's minutes stand while a test is at work
+            requests_per_minute=requests_per_minute,
         )
         settings = Settings(
             data_dir=home / "desk",

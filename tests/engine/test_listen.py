@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,11 +19,13 @@ from trading_floor import TradingFloor, trading_floor
 from wire import decided, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder, Unreachable
+from trading_assets.broker.purpose import Purpose
+from trading_assets.broker.rate_budget import SHARES
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update, UpdateStream
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import follow
-from trading_assets.engine.listen import listen, take_updates
+from trading_assets.engine.listen import Pace, listen, take_updates
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
@@ -209,3 +212,42 @@ def test_a_broker_out_of_reach_costs_an_update_and_not_the_service(floor: Tradin
         finally:
             stop.set()
             service.join(PATIENCE_SECONDS)
+
+
+def test_a_busy_listener_gathers_updates_and_keeps_to_its_share_of_the_requests() -> None:
+    """An update every tenth of a second for ten minutes; some four requests a batch."""
+    now, batches = 0.0, []
+    pace = Pace(lambda: now)
+    while now < 600.0:
+        now += pace.rest() + 0.1
+        batches.append(now)
+    assert [at < 1.0 for at in batches[:5]] == [True] * 4 + [False]
+    share = 200 * SHARES[Purpose.LOOK].most
+    for began in batches[5:]:
+        assert 4 * sum(began <= at < began + 60.0 for at in batches) <= share
+    now += 600.0
+    assert pace.rest() == 0.0
+
+
+def test_many_updates_are_one_list_of_orders_and_one_look_at_the_activities(
+    floor: TradingFloor, desk: Desk
+) -> None:
+    orders = send(
+        desk, decided(desk, *(signal(desk, name, resting=True) for name in ("AAPL", "IBM", "GOOG")))
+    )
+    for order in orders:
+        fill(floor, order)
+    asked, real = Counter[str](), desk.broker
+
+    def counting(name: str) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            asked[name] += 1
+            return getattr(real, name)(*arguments)
+
+        return call
+
+    counted = ("order", "orders_since", "open_orders", "activities", "order_by_client_id")
+    desk.broker = Altered(real, **{name: counting(name) for name in counted})
+    assert take_updates(desk, [changed(order) for order in orders]) == []
+    assert asked == {"orders_since": 1, "activities": 1}
+    assert {desk.journal.order(order.intent.client_order_id).state for order in orders} == {"FILLED"}

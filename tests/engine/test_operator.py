@@ -10,7 +10,7 @@ import pytest
 from ground import Ground, buy, run_tick
 from planted import Altered, red
 
-from trading_assets.broker.port import NewOrder, OrderState, PositionState, Rejected
+from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, PositionState, Rejected
 from trading_assets.core.orders import Kind
 from trading_assets.engine import operator, signalling
 from trading_assets.engine.absorb import lock
@@ -33,12 +33,13 @@ def rest(desk: Desk, *symbols: str) -> None:
         signalling.receive(desk, symbol, 0.5, limit_price=bid * Decimal("0.996"))
 
 
-def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(ground: Ground) -> None:
+@pytest.mark.parametrize("in_one_call", [True, False], ids=["in one call", "one by one"])
+def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(ground: Ground, in_one_call: bool) -> None:
     now = ground.go_to_tick(0)
     with ground.desk() as desk:
         rest(desk, "AAPL", "IBM", "MSFT")
         run_tick(desk, ground.session, now)
-        first, *_ = desk.broker.open_orders()
+        first, *others = desk.broker.open_orders()
         real = desk.broker
 
         def cancel(order_id: str) -> None:
@@ -46,11 +47,19 @@ def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(ground: Ground)
                 raise Rejected(422, 42210000, "cannot be cancelled now")
             real.cancel(order_id)
 
-        desk.broker = Altered(real, cancel=cancel)
+        def cancel_all() -> dict[str, int]:
+            if not in_one_call:
+                raise OutcomeUnknown("cancel all orders: HTTP 500")
+            for order in real.open_orders():
+                if order.id != first.id:
+                    real.cancel(order.id)
+            return {order.id: 200 if order.id != first.id else 500 for order in (first, *others)}
+
+        desk.broker = Altered(real, cancel=cancel, cancel_all=cancel_all)
         operator.kill(desk, reason="test", author="tester")
         assert [order.id for order in real.open_orders()] == [first.id]
         titles = {alert.title for alert in desk.journal.pending_alerts()}
-        assert f"{first.symbol}: cancel could not be asked" in titles
+        assert f"{first.symbol}: cancel refused" in titles
         desk.broker = real
         protect_alone(desk, new_execution_id())
         assert real.open_orders() == []

@@ -10,7 +10,7 @@ import pytest
 from planted import Altered, outcome_of, plant_order, red, with_limits
 from trading_floor import TradingFloor, trading_floor
 
-from trading_assets.core.orders import State
+from trading_assets.core.orders import Kind, State
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import clear_all
 from trading_assets.engine.order_checks import order_checks
@@ -63,23 +63,41 @@ def test_notional_is_red_outside_its_limits(
 
 
 @pytest.mark.parametrize(
-    ("limit", "name", "reducing"),
+    ("limit", "name"),
     [
-        ("max_orders_per_symbol_per_day", "orders_per_symbol", False),
-        ("max_orders_per_day", "orders_per_day", False),
-        ("max_orders_per_execution", "orders_per_execution", False),
-        ("max_exit_orders_per_day", "exit_orders_per_day", True),
+        ("max_orders_per_symbol_per_day", "orders_per_symbol"),
+        ("max_orders_per_day", "orders_per_day"),
+        ("max_orders_per_execution", "orders_per_execution"),
     ],
 )
-def test_a_count_is_red_above_its_limit_and_green_at_it(
-    desk: Desk, limit: str, name: str, reducing: bool
-) -> None:
+def test_a_count_is_red_above_its_limit_and_green_at_it(desk: Desk, limit: str, name: str) -> None:
     for number in range(3):
-        plant_order(desk, number, reducing=reducing)
+        plant_order(desk, number)
     with_limits(desk, **{limit: 3.0})
     assert red(order_checks(desk, SESSION)) == set()
     with_limits(desk, **{limit: 2.0})
     assert red(order_checks(desk, SESSION)) == {name}
+
+
+@pytest.mark.parametrize(
+    ("cap", "symbols", "measured", "limit", "passed"),
+    [
+        (3.0, ("AAPL", "IBM", "MSFT"), 3.0, 3.0, True),
+        (2.0, ("AAPL", "IBM", "MSFT"), 3.0, 2.0, False),
+        (30.0, ("AAPL", "AAPL", "AAPL", "IBM"), 3.0, 3.0, True),
+        (29.0, ("AAPL", "AAPL", "AAPL", "IBM"), 3.0, 2.0, False),
+    ],
+)
+def test_exits_are_held_against_the_cap_and_a_symbols_against_its_share_of_it(
+    desk: Desk, cap: float, symbols: tuple[str, ...], measured: float, limit: float, passed: bool
+) -> None:
+    for number, symbol in enumerate(symbols):
+        plant_order(desk, number, symbol=symbol, reducing=True)
+    for number in range(len(symbols), 9):
+        plant_order(desk, number, reducing=True, kind=Kind.FLATTEN)  # outside both
+    with_limits(desk, max_exit_orders_per_day=cap)
+    found = outcome_of(order_checks(desk, SESSION), "exit_orders_per_day")
+    assert (found.measured, found.limit, found.passed) == (measured, limit, passed)
 
 
 def test_counts_are_by_symbol_and_by_execution(desk: Desk) -> None:

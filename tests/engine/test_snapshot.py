@@ -173,7 +173,12 @@ def test_an_asset_that_the_broker_does_not_trade_is_refused(desk: Desk) -> None:
     real = desk.broker
     inactive = replace(real.asset("AAPL"), tradable=False)
     desk.begin()
-    desk.broker = Altered(real, asset=lambda symbol: inactive if symbol == "AAPL" else real.asset(symbol))
+    listed = [inactive if one.symbol == "AAPL" else one for one in real.assets()]
+    desk.broker = Altered(
+        real,
+        assets=lambda: listed,
+        asset=lambda symbol: inactive if symbol == "AAPL" else real.asset(symbol),
+    )
     assert codes(desk) == {"ASSET_NOT_TRADABLE"}
     assert codes(desk, signal(desk, "IBM")) == PASS
 

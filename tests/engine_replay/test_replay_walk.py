@@ -254,7 +254,9 @@ def test_while_minutes_are_missing_nobody_trades_and_the_quote_grows_stale(bars:
     assert states[0] == (1, 1, "FILLED")
     assert {state for _, side, state in states[1:-1] if side == -1} == {"CANCELED"}
     assert states[-1][2] == "FILLED"
-    assert rows(held, "fills", "at_ns")[-1]["at_ns"] == second + 11 * MINUTE_NS  # the next bar has ended
+    sent = [(row["created_ns"] - second) // MINUTE_NS for row in rows(held, "orders", "created_ns")[1:]]
+    assert sent == [0, 1, 2, 4, 9, 19]  # with back-off; ten minutes after the fifth the bars are there again
+    assert rows(held, "fills", "at_ns")[-1]["at_ns"] == second + 19 * MINUTE_NS
 
 
 def test_costs_are_taken_from_cash_by_share_and_by_notional(bars: HandmadeBars) -> None:

@@ -16,7 +16,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
         state_dir=tmp_path_factory.mktemp("exchange"),
         token=TOKEN,
         start_ns=OPEN_NS,
-        requests_per_minute=10**6,
     ) as exchange:
         yield exchange
         assert exchange.is_running

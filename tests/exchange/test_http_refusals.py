@@ -84,3 +84,10 @@ def test_beyond_the_rate_limit_all_is_429_until_a_minute_has_passed(tmp_path: Pa
         assert requests.get(exchange.url + "/v2/clock", timeout=10).status_code == 401
         control(exchange, "/clock", step_ns=MINUTE_NS)
         assert get(exchange, "/v2/clock").status_code == 200
+
+
+def test_an_account_that_replaces_another_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    with start_process(state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS, requests_per_minute=2) as exchange:
+        assert [get(exchange, "/v2/clock").status_code for _ in range(3)] == [200, 200, 429]
+        control(exchange, "/account/reset", cash="100000")
+        assert [get(exchange, "/v2/clock").status_code for _ in range(3)] == [200, 200, 429]

@@ -233,13 +233,15 @@ def test_what_reached_submitting_counts_as_sent_whatever_became_of_it(journal: J
     walk(journal, "ta-exit", S.SUBMITTING)
     samples.add_intent(journal, "ta-ibm", symbol="IBM", reducing=True)
     walk(journal, "ta-ibm", S.SUBMITTING)
+    samples.add_intent(journal, "ta-flatten", symbol="IBM", reducing=True, kind="flatten")
+    walk(journal, "ta-flatten", S.SUBMITTING)
     samples.add_intent(journal, "ta-dropped")
     walk(journal, "ta-dropped", S.DROPPED)
     samples.add_intent(journal, "ta-waiting")
     samples.add_intent(journal, "ta-later", session="2012-05-21")
     walk(journal, "ta-later", S.SUBMITTING)
 
-    assert journal.sent_counts(BOOK, SESSION) == {"AAPL": SentCount(2, 1), "IBM": SentCount(0, 1)}
+    assert journal.sent_counts(BOOK, SESSION) == {"AAPL": SentCount(2, 1), "IBM": SentCount(0, 1, 1)}
     assert journal.sent_counts(BOOK, "2012-05-22") == {}
     assert journal.was_sent("ta-rejected")
     assert not journal.was_sent("ta-dropped")

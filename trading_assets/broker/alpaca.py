@@ -8,6 +8,7 @@ they do not know and lose the whole list. Parsing is in `broker.parsing`, timeou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,15 +31,19 @@ from trading_assets.broker.port import (
     BrokerError,
     ClockState,
     CorporateActionState,
+    MoreActivities,
+    MoreOrders,
     NewOrder,
     NotFound,
     OrderState,
     PositionState,
     QuoteState,
+    RateLimited,
     Rows,
     Unreachable,
     WriteRefused,
 )
+from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
 from trading_assets.config import Settings, keys
@@ -49,7 +54,10 @@ log = get_logger(__name__)
 
 ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
+PAGES_A_LOOK = 10  # of a list of orders or activities; what is longer takes several looks
+PAGES_OF_ITS_CALLER = 3  # those beyond are history, and have the share of requests that is for it
 BARS_PAGE = 10_000
+SYMBOLS_LENGTH = 4_000  # of a URL, where common servers take 8 000 of the whole
 CORPORATE_ACTIONS_PAGE = 1_000
 TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
 CORPORATE_ACTION_TYPES = (
@@ -187,10 +195,33 @@ class AlpacaBroker:
             lambda: parsing.asset(self._trading.get(f"/assets/{url_quote(symbol, safe='')}")),
         )
 
+    def assets(self) -> Sequence[AssetState]:
+        """Every active US equity, some 12 000 at Alpaca. A row that cannot be read is left out and told."""
+        wanted = {"status": "active", "asset_class": "us_equity"}
+
+        def read() -> list[AssetState]:
+            found: list[AssetState] = []
+            left_out = 0
+            for row in parsing.rows(self._trading.get("/assets", wanted), dict):
+                try:
+                    found.append(parsing.asset(row))
+                except Malformed as error:
+                    left_out += 1
+                    why = str(error)
+            if left_out:
+                log.warning("assets not readable", rows=left_out, last=why)
+            return found
+
+        return asked("assets", read)
+
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
         """One quote for each symbol asked for; a symbol that the answer lacks has all fields None."""
-        if not symbols:
-            return {}
+        found: dict[str, QuoteState] = {}
+        for some in _in_urls(symbols):
+            found |= self._quotes(some)
+        return found
+
+    def _quotes(self, symbols: Sequence[str]) -> dict[str, QuoteState]:
         wanted = {"symbols": ",".join(symbols), "feed": self._feed}
 
         def read() -> dict[str, QuoteState]:
@@ -203,10 +234,10 @@ class AlpacaBroker:
         return asked("positions", lambda: parsing.rows(self._trading.get("/positions"), parsing.position))
 
     def open_orders(self) -> Sequence[OrderState]:
-        return asked("open orders", lambda: self._orders("open", None))
+        return self._orders("open", None)
 
     def orders_since(self, since_ns: int) -> Sequence[OrderState]:
-        return asked("orders", lambda: self._orders("all", since_ns))
+        return self._orders("all", since_ns)
 
     def order(self, order_id: str) -> OrderState:
         path = f"/orders/{url_quote(order_id, safe='')}"
@@ -243,30 +274,50 @@ class AlpacaBroker:
         path = f"/orders/{url_quote(order_id, safe='')}"
         asked(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
 
-    def activities(self, since_ns: int) -> Sequence[AccountActivity]:
+    def cancel_all(self) -> Mapping[str, int]:
+        """DELETE /v2/orders: 207 with a status for each order that was open."""
+        self._may_write()
+        return asked(
+            "cancel all orders",
+            lambda: dict(parsing.rows(self._trading.delete("/orders") or [], parsing.cancelled)),
+            write=True,
+        )
+
+    def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
         """As the port says. Lines without a time of their own are stamped with their date, which may
         lie before `since_ns`."""
         query = {"after": parsing.stamp(since_ns - 1), "direction": "asc", "page_size": ACTIVITIES_PAGE}
+        if after_id is not None:
+            query["page_token"] = after_id
 
-        def read() -> list[AccountActivity]:
-            found: dict[str, AccountActivity] = {}
-            while True:
-                page = parsing.rows(self._trading.get("/account/activities", query), parsing.activity)
-                fresh = {one.id: one for one in page if one.id not in found}
-                found |= fresh
-                if len(page) < ACTIVITIES_PAGE:
-                    return sorted(found.values(), key=lambda one: one.at_ns)
+        found: dict[str, AccountActivity] = {}
+
+        def page() -> bool:
+            """Read one more page; whether it is the last."""
+            got = parsing.rows(self._trading.get("/account/activities", query), parsing.activity)
+            fresh = {one.id: one for one in got if one.id not in found}
+            found.update(fresh)
+            if len(got) == ACTIVITIES_PAGE:
                 if not fresh:
-                    raise Malformed(f"page_token {page[-1].id} leads to the same page again")
-                query["page_token"] = page[-1].id
+                    raise Malformed(f"page_token {got[-1].id} leads to the same page again")
+                query["page_token"] = got[-1].id
+            return len(got) < ACTIVITIES_PAGE
 
-        return asked("activities", read)
+        complete = _read_on("activities", page)
+        in_time = sorted(found.values(), key=lambda one: one.at_ns)
+        if not complete:
+            raise MoreActivities(in_time, str(query["page_token"]))
+        return in_time
 
     def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
         """As the port says; interval is a value of market.bars.Interval. Daily bars carry Alpaca's own
         start, midnight in New York."""
         if not symbols or start_ns >= end_ns:
             return []
+        found = [bar for some in _in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
+        return sorted(found, key=lambda bar: (bar.symbol, bar.start_ns))
+
+    def _bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
         query = {
             "symbols": ",".join(symbols),
             "timeframe": TIMEFRAMES[interval],
@@ -285,8 +336,7 @@ class AlpacaBroker:
                 for symbol, listed in _object(page.get("bars") or {}).items()
                 for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
             ]
-            inside = (bar for bar in found if start_ns <= bar.start_ns < end_ns)
-            return sorted(inside, key=lambda bar: (bar.symbol, bar.start_ns))
+            return [bar for bar in found if start_ns <= bar.start_ns < end_ns]
 
         return asked("bars", read)
 
@@ -296,6 +346,13 @@ class AlpacaBroker:
         """As the port says."""
         if not symbols or first > last:
             return Rows()
+        told = [self._corporate_actions(some, first, last) for some in _in_urls(symbols)]
+        found = sorted((one for some in told for one in some), key=lambda one: (one.symbol, one.ex_date))
+        return Rows.of(found, (one for some in told for one in some.unreadable))
+
+    def _corporate_actions(
+        self, symbols: Sequence[str], first: date, last: date
+    ) -> Rows[CorporateActionState]:
         wanted = frozenset(symbols)
         query = {
             "symbols": ",".join(symbols),
@@ -331,27 +388,71 @@ class AlpacaBroker:
             )
 
     def _orders(self, status: str, since_ns: int | None) -> list[OrderState]:
-        """All pages, ascending. `after` is exclusive and the page's last order may share its time with
-        the next page's first: each page begins just before the last one's end, and ids deduplicate."""
+        """Ascending: all pages of the open ones, of all those of as many as one look reads. `after` is
+        exclusive and the page's last order may share its time with the next page's first: each page begins
+        just before the last one's end, and ids deduplicate."""
         query: dict[str, Any] = {
             "status": status,
             "limit": ORDERS_PAGE,
             "direction": "asc",
             "nested": "false",
         }
+        if since_ns is not None:
+            query["after"] = parsing.stamp(since_ns - 1)
         found: dict[str, OrderState] = {}
-        after_ns = since_ns
-        while True:
-            if after_ns is not None:
-                query["after"] = parsing.stamp(after_ns - 1)
-            page = parsing.rows(self._trading.get("/orders", query), parsing.order)
-            fresh = {one.id: one for one in page if one.id not in found}
-            found |= fresh
-            if len(page) < ORDERS_PAGE:
-                return sorted(found.values(), key=lambda one: one.submitted_ns)
-            if not fresh:
-                raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {page[-1].submitted_ns}")
-            after_ns = max(one.submitted_ns for one in page)
+
+        def page() -> bool:
+            """Read one more page; whether it is the last."""
+            got = parsing.rows(self._trading.get("/orders", query), parsing.order)
+            fresh = {one.id: one for one in got if one.id not in found}
+            found.update(fresh)
+            if len(got) == ORDERS_PAGE:
+                if not fresh:
+                    raise Malformed(f"more than {ORDERS_PAGE} orders submitted at {got[-1].submitted_ns}")
+                query["after"] = parsing.stamp(max(one.submitted_ns for one in got) - 1)
+            return len(got) < ORDERS_PAGE
+
+        complete = _read_on(f"{status} orders", page, most=None if status == "open" else PAGES_A_LOOK)
+        in_time = sorted(found.values(), key=lambda one: one.submitted_ns)
+        if not complete:
+            raise MoreOrders(in_time, in_time[-1].submitted_ns)
+        return in_time
+
+
+def _read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_LOOK) -> bool:
+    """Ask for pages until one is the last, or as many as one look reads; whether it was the last.
+
+    most: None reads them all, for its caller's purpose. Beyond a few of its caller's the pages are history:
+    where that has had its share of the rate limit, the look ends. Raises what `transport.asked` raises.
+    """
+    number = 0
+    while True:
+        number += 1
+        history = most is not None and number > PAGES_OF_ITS_CALLER
+        try:
+            with asking_for(Purpose.HISTORY) if history else nullcontext():
+                last = asked(what, page)
+        except RateLimited:
+            if not history:
+                raise
+            return False
+        if last or number == most:
+            return last
+
+
+def _in_urls(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The symbols in as few parts as fit into a URL each."""
+    part: list[str] = []
+    length = 0
+    for symbol in symbols:
+        more = len(url_quote(symbol, safe="")) + len("%2C")
+        if part and length + more > SYMBOLS_LENGTH:
+            yield tuple(part)
+            part, length = [], 0
+        part.append(symbol)
+        length += more
+    if part:
+        yield tuple(part)
 
 
 def _host_fits(url: str, mode: str) -> None:

@@ -107,6 +107,11 @@ def clock(answer: Any) -> ClockState:
     )
 
 
+def cancelled(row: Row) -> tuple[str, int]:
+    """One order of a bulk cancel's answer: its id, and the HTTP status of its own cancel."""
+    return _text(row, "id"), int(_decimal(row, "status"))
+
+
 def session(row: Row) -> tuple[date, tuple[int, int]]:
     """One calendar day: its date with open and close, which Alpaca states in New York time."""
     day = _date(row, "date")

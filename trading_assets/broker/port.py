@@ -69,6 +69,25 @@ class Unreachable(BrokerError):
     """A read got no usable answer. It says nothing about the state at the broker."""
 
 
+class MoreOrders(BrokerError):
+    """The list is longer than one look reads: `read` is its beginning, up to the time `through_ns`."""
+
+    def __init__(self, read: Sequence[OrderState], through_ns: int) -> None:
+        self.read = read
+        self.through_ns = through_ns
+        super().__init__(f"more orders than one look reads: {len(read)} were read")
+
+
+class MoreActivities(BrokerError):
+    """The account's history is longer than one look reads: `read` is its beginning, up to the activity
+    `after_id`. The next look goes on after that."""
+
+    def __init__(self, read: Sequence[AccountActivity], after_id: str) -> None:
+        self.read = read
+        self.after_id = after_id
+        super().__init__(f"more activities than one look reads: {len(read)} were read, up to {after_id}")
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """One row of an answer that could not be used, and what it says of itself."""
@@ -231,7 +250,7 @@ class CorporateActionState:
 
 
 class Broker(Protocol):
-    """Reads raise Unreachable, RateLimited or Rejected. `submit` and `cancel` raise Rejected,
+    """Reads raise Unreachable, RateLimited or Rejected. `submit`, `cancel` and `cancel_all` raise Rejected,
     RateLimited or OutcomeUnknown. No call is retried inside; every call has a finite timeout."""
 
     def account(self) -> AccountState: ...
@@ -244,6 +263,10 @@ class Broker(Protocol):
 
     def asset(self, symbol: str) -> AssetState: ...
 
+    def assets(self) -> Sequence[AssetState]:
+        """Every active US equity, in one request. A row that cannot be read is left out."""
+        ...
+
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]: ...
 
     def positions(self) -> Sequence[PositionState]: ...
@@ -251,7 +274,8 @@ class Broker(Protocol):
     def open_orders(self) -> Sequence[OrderState]: ...
 
     def orders_since(self, since_ns: int) -> Sequence[OrderState]:
-        """Every order submitted at or after `since_ns`, whatever its status, ascending."""
+        """Every order submitted at or after `since_ns`, whatever its status, ascending. Raises MoreOrders
+        where they are more than one look reads."""
         ...
 
     def order(self, order_id: str) -> OrderState: ...
@@ -266,8 +290,14 @@ class Broker(Protocol):
         """Ask for a cancel. Returning proves that it was asked, not that it happened."""
         ...
 
-    def activities(self, since_ns: int) -> Sequence[AccountActivity]:
-        """Every type, ascending by time, all pages, from `since_ns` on."""
+    def cancel_all(self) -> Mapping[str, int]:
+        """Ask for a cancel of every open order of the account in one call, whoever sent it. The broker's
+        order id → the HTTP status that it answers for that order: 2xx says asked, no more."""
+        ...
+
+    def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
+        """Every type, ascending by time, from `since_ns` on, or what follows the activity `after_id` in
+        that list. Raises MoreActivities where they are more than one look reads."""
         ...
 
     def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:

@@ -30,6 +30,7 @@ from trading_assets.broker.port import (
     Unauthorized,
     Unreachable,
 )
+from trading_assets.broker.purpose import purpose_of
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config.settings import LOOPBACK_HOSTS
 from trading_assets.market.clock import monotonic_ns
@@ -79,9 +80,9 @@ class BoundedAdapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send and read the whole answer. Raises requests.Timeout when a server trickles it too slowly, and
-        RateLimited, with nothing sent, when the rate limit is known to be used up."""
+        RateLimited, with nothing sent, when the rate limit has nothing left for what it is for."""
         if self._budget is not None:
-            self._budget.take(self._scope, write=request.method != "GET")
+            self._budget.take(self._scope, purpose_of(request.method or "GET"))
         deadline_ns = monotonic_ns() + int(self._timeouts.answer_s * 1e9)
         timeout = timeout or (self._timeouts.connect_s, self._timeouts.read_s)
         response = super().send(

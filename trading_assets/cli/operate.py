@@ -15,16 +15,30 @@ import typer
 from trading_assets.cli.options import Config, Json, Reason, decimal, opened, settings_of
 from trading_assets.cli.output import progress, say, show_json, show_table, waiting
 from trading_assets.cli.trade import order_line, show_verdicts, verdict_line
-from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.engine import operator
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause
 from trading_assets.errors import TradingAssetsError
 from trading_assets.store.leases import when_free
 
 
 class NothingCancelled(TradingAssetsError):
     """The kill is in force, and nobody could be asked to cancel."""
+
+
+class NotFlat(TradingAssetsError):
+    """The flatten is in force, and something is held, or nobody knows."""
+
+    def __init__(self, failure: str) -> None:
+        self.failure = failure
+        super().__init__(failure)
+
+    def __str__(self) -> str:
+        return (
+            f"{f'{self.failure} ' if self.failure else ''}The flatten stays in force until every position is "
+            "zero; `trading-assets status` shows it. `trading-assets flatten --reason …` tries at once, "
+            "`trading-assets rearm --reason …` ends it"
+        )
 
 
 def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
@@ -35,24 +49,16 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     kill file is set, which every process of the book obeys. Exit status 1: it is in force, but nobody could
     be asked to cancel. Positions stay: `flatten` sells them. Only `rearm` ends it.
     """
-    settings = settings_of(config)
     author = operator.person()
-    kept = operator.kill_at_once(settings, reason=reason, author=author)
-    try:
-        with Desk.open(settings) as desk:
-            orders = operator.kill(desk, reason=reason, author=author)
-            answered, state = desk.clock.synced, desk.halts().state.name
-    except TradingAssetsError as error:
-        raise NothingCancelled(
-            f"killed: {kept} stops every process of this configuration. But no order was cancelled: "
-            f"{str(error).rstrip('.')}. Mend that and kill again, or cancel at the broker"
-        ) from error
+    killed = operator.kill_now(settings_of(config), reason=reason, author=author)
+    if killed.failure:
+        raise NothingCancelled(killed.nothing_cancelled)
+    orders, answered = killed.cancelled, killed.answered
     if as_json:
-        show_json(
-            {"state": state, "broker_answered": answered, "orders": [order_line(order) for order in orders]}
-        )
+        lines = [order_line(order) for order in orders]
+        show_json({"state": killed.state, "broker_answered": answered, "orders": lines})
         return
-    say(f"{state}: killed by {author}: {reason}")
+    say(f"{killed.state}: killed by {author}: {reason}")
     show_table(
         ("symbol", "side", "qty", "limit", "order"),
         [
@@ -72,33 +78,38 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
 
 
 def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> None:
-    """Sell every position by the broker's quantities; the one thing that a kill lets through.
+    """Sell every position by the broker's quantities; the only orders allowed after a kill.
 
-    Working orders are cancelled first. What does not fill at once is repriced by the next ticks. Exit
-    status 1: something was refused or is not filled yet.
+    Cancels every working order of the account first. Stays in force until every position is zero: each
+    protection tries again, across sessions, and no entry passes meanwhile. Run it again to try at once; end
+    it with `rearm`. Exit status 1: something is still held; the output says what, why and when it is tried
+    again.
     """
     author = operator.person()
     with progress("flatten") as step, opened(config) as desk:
-        verdicts, orders = when_free(
-            lambda: operator.flatten(desk, reason=reason, author=author), waiting(step)
-        )
+        report = operator.flatten_now(desk, reason=reason, author=author, waits=waiting(step))
     if as_json:
         show_json(
             {
-                "verdicts": [verdict_line(verdict) for verdict in verdicts],
-                "orders": [order_line(order) for order in orders],
+                "flat": report.flat,
+                "held": report.held,
+                "failure": report.failure,
+                "verdicts": [verdict_line(verdict) for verdict in report.verdicts],
+                "orders": [order_line(order) for order in report.orders],
             }
         )
-    elif verdicts:
-        show_verdicts(verdicts, orders)
-    else:
-        say("no position to sell")
-    if any(verdict.failed for verdict in verdicts) or any(order.state != State.FILLED for order in orders):
-        raise typer.Exit(1)
+        raise typer.Exit(0 if report.flat else 1)
+    if report.verdicts:
+        show_verdicts(report.verdicts, report.orders)
+    for held in report.held:
+        say(f"still held: {held.told}")
+    if not report.flat:
+        raise NotFlat(report.failure)
+    say("flat: every position is zero")
 
 
 def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
-    """Take back every halt and break lock, and take up looser limits of the file. A person's act.
+    """Take back every halt and break lock, end a flatten in force, and take up looser limits of the file.
 
     Refused while a kill is still set in the environment or as the kill file: remove it first. Losses are
     measured anew from here; a break that is still there locks again.
@@ -111,6 +122,8 @@ def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
         show_json({"state": state, "cleared": cleared, "limits_taken_up": waiting})
         return
     say(f"{state}: cleared {', '.join(cleared) or 'no halt'}")
+    if Cause.FLATTEN in cleared:
+        say("the flatten in force is ended: what is still held stays, and is not sold any more")
     if waiting:
         say(f"limits taken up from the file: {', '.join(waiting)}")
 

@@ -124,6 +124,11 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
     yield "state", found.halt_state
     for halt in found.halts:
         yield "  halted", f"{halt.cause} since {new_york_time(halt.at_ns)} by {halt.author}: {halt.reason}"
+    if found.flatten:
+        since = new_york_time(found.flatten.at_ns)
+        yield "  flatten", f"in force since {since} by {found.flatten.author}: {found.flatten.reason}"
+    for held in found.held:
+        yield "  held", held.told
     if found.kill_switch:
         yield "  kill", f"set in {found.kill_switch}"
     for lock in found.locks:

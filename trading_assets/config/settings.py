@@ -191,7 +191,9 @@ class Settings(_Section):
     max_reject_streak: Count = Field(
         default=5, description="Broker rejections without an acceptance between, after which entries stop."
     )
-    max_exit_orders_per_day: Count = Field(default=400, description="Exits sent in a session.")
+    max_exit_orders_per_day: Count = Field(
+        default=400, description="Exits sent in a session; one symbol's at most a tenth."
+    )
 
     session_drawdown: Fraction = Field(
         default=0.01, description="Loss from the session's peak that stops entries for the session, fraction."

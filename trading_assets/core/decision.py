@@ -85,7 +85,8 @@ def _begin(symbols: Rows, running: Running) -> None:
             exposure = abs(symbol["qty"]) * _mark(symbol) + exposure
         if exposure != 0.0:
             gross += exposure
-        running.exposure[i], running.reserved[i], running.orders[i] = exposure, symbol["reserved_qty"], 0
+        running.exposure[i], running.reserved[i] = exposure, symbol["reserved_qty"]
+        running.orders[i], running.exits[i] = 0, 0
         running.sells[i], running.buys[i] = symbol["lowest_sell_limit"], symbol["highest_buy_limit"]
     running.usd[0], running.usd[1] = 0.0, gross
     running.passed[0], running.passed[1] = 0, 0

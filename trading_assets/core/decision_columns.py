@@ -79,6 +79,7 @@ SYMBOL = np.dtype(
         ("highest_buy_limit", np.float64),
         ("in_flight", np.int64),
         ("orders_today", np.int64),
+        ("exits_today", np.int64),
         ("tradable", np.bool_),
         ("fractionable", np.bool_),
         ("halted", np.bool_),
@@ -126,6 +127,7 @@ PROPOSAL = np.dtype(
         ("orders", np.int64),
         ("execution_orders", np.int64),
         ("exit_orders", np.int64),
+        ("symbol_exits", np.int64),
         ("reducing", np.bool_),
         ("decision_sent", np.bool_),
     ],
@@ -167,16 +169,17 @@ class Running(NamedTuple):
     sells: Floats  # the lowest limit of open sells
     buys: Floats  # the highest limit of open buys
     orders: Ints
+    exits: Ints  # a flatten's left out
     value: Floats
     volatility: Floats
     weight: Floats
     usd: Floats  # (2,): funds taken, gross exposure
-    passed: Ints  # (2,): orders, exits
+    passed: Ints  # (2,): orders, exits but a flatten's
 
     @staticmethod
     def of(count: int) -> Running:
         """Room for `count` symbols."""
         usd, passed = np.zeros(2), np.zeros(2, np.int64)
         exposure, reserved, sells, buys, value, volatility, weight = np.zeros((7, count))
-        orders = np.zeros(count, np.int64)
-        return Running(exposure, reserved, sells, buys, orders, value, volatility, weight, usd, passed)
+        orders, exits = np.zeros((2, count), np.int64)
+        return Running(exposure, reserved, sells, buys, orders, exits, value, volatility, weight, usd, passed)

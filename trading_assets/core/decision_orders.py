@@ -94,6 +94,7 @@ def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, 
         standing.execution_orders + running.passed[0],
         standing.exit_orders_today + running.passed[1],
         standing.reject_streak,
+        symbol["exits_today"] + running.exits[i],
     )
     failed = evaluate(
         order,
@@ -140,20 +141,27 @@ def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, 
     proposal["opposite_limit"], proposal["in_flight"] = activity.opposite_limit, activity.in_flight
     proposal["symbol_orders"], proposal["orders"] = activity.symbol_orders_today, activity.orders_today
     proposal["execution_orders"] = activity.execution_orders
-    proposal["exit_orders"] = activity.exit_orders_today
+    proposal["exit_orders"], proposal["symbol_exits"] = (
+        activity.exit_orders_today,
+        activity.symbol_exits_today,
+    )
     if failed != 0:
         return True
-    _take(i, side, qty, price, reducing, running)
+    _take(i, side, qty, price, reducing, order.flatten, running)
     return False
 
 
 @inlined
-def _take(i: int, side: int, qty: float, price: float, reducing: bool, running: Running) -> None:
+def _take(
+    i: int, side: int, qty: float, price: float, reducing: bool, flatten: bool, running: Running
+) -> None:
     """What an order that passed leaves to those after it."""
     running.passed[0] += 1
     running.orders[i] += 1
     if reducing:
-        running.passed[1] += 1
+        if not flatten:
+            running.passed[1] += 1
+            running.exits[i] += 1
         running.reserved[i] += qty
     else:
         notional = qty * price

@@ -9,7 +9,8 @@ What reducing orders are spared (`is_reducing`, computed, never taken from the s
   and RECONCILING. An exit before the first reconciliation waits: what is reserved is not known yet.
 - NEAR_OPEN, NEAR_CLOSE, all of freshness, NOTIONAL_BELOW_MIN, PRICE_DRIFT, SPREAD_TOO_WIDE,
   SYMBOL_MOVE, QUOTE_INVALID, POSITION_LIMIT, INSUFFICIENT_BUYING_POWER, all of portfolio and of
-  activity. For them DAILY_ORDER_COUNT is the cap of `max_exit_orders_per_day`, PRICE_COLLAR is
+  activity. For them DAILY_ORDER_COUNT is the cap of `max_exit_orders_per_day` or the symbol's share of
+  it (`symbol_exit_cap`), whichever has less left; the operator's flatten is outside both. PRICE_COLLAR is
   `exit_collar_pct` around the mid, else the last trade, and NOTIONAL_ABOVE_MAX lets one share
   through, which no slicing makes smaller.
 
@@ -84,7 +85,10 @@ DEFINITION: dict[Code, str] = {
     Code.MAX_DRAWDOWN: "The maximum drawdown breaker is latched (1).",
     Code.SESSION_DRAWDOWN: "The session drawdown breaker is latched (1).",
     Code.SYMBOL_ORDER_COUNT: "Orders sent today for the symbol, at or above the limit.",
-    Code.DAILY_ORDER_COUNT: "Orders sent today (for a reducing order: exits), at or above the limit.",
+    Code.DAILY_ORDER_COUNT: (
+        "Orders sent today (for a reducing order: exits in all or of the symbol, whichever has less left; "
+        "a flatten's do not count), at or above the limit."
+    ),
     Code.EXECUTION_ORDER_COUNT: "Orders sent in this execution, at or above the limit.",
     Code.REJECT_STREAK: "Broker rejections without an acceptance between, at or above the limit.",
 }
@@ -172,6 +176,23 @@ def _count(
     """Orders sent before this one: a limit of five admits five and refuses the sixth."""
     sent = float(count)
     return _record(failed, code, sent, bound, 0.0 <= sent < bound, enforced, measured, limit)
+
+
+@allocation_free
+def symbol_exit_cap(max_exit_orders_per_day: float) -> float:
+    """Exits that one symbol may send in a session: a tenth of the cap of all, whole, and at least one."""
+    share = np.floor(max_exit_orders_per_day / 10.0)
+    return 1.0 if share < 1.0 else share
+
+
+@allocation_free
+def exit_count(exits: int, symbol_exits: int, max_exit_orders_per_day: float) -> tuple[int, float]:
+    """The session's exits of all symbols with their cap, or the symbol's with its share of it: what has
+    less left. An order is refused when the count is at its cap."""
+    share = symbol_exit_cap(max_exit_orders_per_day)
+    if share - symbol_exits < max_exit_orders_per_day - exits:
+        return symbol_exits, share
+    return exits, max_exit_orders_per_day
 
 
 @allocation_free
@@ -334,9 +355,12 @@ def evaluate(
     sent = activity.symbol_orders_today
     cap = limits.max_orders_per_symbol_per_day
     failed = _count(failed, Code.SYMBOL_ORDER_COUNT, sent, cap, entry, measured, limit)
-    sent = activity.orders_today if entry else activity.exit_orders_today
-    cap = limits.max_orders_per_day if entry else limits.max_exit_orders_per_day
-    failed = _count(failed, Code.DAILY_ORDER_COUNT, sent, cap, True, measured, limit)
+    sent, cap = exit_count(
+        activity.exit_orders_today, activity.symbol_exits_today, limits.max_exit_orders_per_day
+    )
+    if entry:
+        sent, cap = activity.orders_today, limits.max_orders_per_day
+    failed = _count(failed, Code.DAILY_ORDER_COUNT, sent, cap, not flatten, measured, limit)
     sent = activity.execution_orders
     cap = limits.max_orders_per_execution
     failed = _count(failed, Code.EXECUTION_ORDER_COUNT, sent, cap, entry, measured, limit)

@@ -28,6 +28,7 @@ _AT_HAND = np.dtype(
         ("mark", np.float64),  # what a holding is worth a share, as the embedded exchange values it
         ("last_order", np.int64),  # the symbol's last order of the session, −1: none
         ("sent", np.int64),  # orders of the session
+        ("exits", np.int64),  # of these, exits
         ("exposure", np.float64),
         ("traded", np.bool_),
         ("bought", np.bool_),  # an entry traded at once at this look
@@ -115,6 +116,7 @@ def show_orders(book: Book, sheet: Sheet, desk: Desk) -> None:
         symbol, held = desk.shown[i], book.holdings[i]
         symbol["qty"], symbol["locked"] = held["qty"], held["stopped_ns"] != 0
         symbol["orders_today"], symbol["in_flight"] = desk.symbols[i]["sent"], 0
+        symbol["exits_today"] = desk.symbols[i]["exits"]
         symbol["reserved_qty"], symbol["open_entry_usd"] = 0.0, 0.0
         symbol["lowest_sell_limit"], symbol["highest_buy_limit"] = nan, nan
     for place in range(sheet.counts[WORKING]):

@@ -58,6 +58,7 @@ def accept(row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet
     sheet.counts[ORDERS] += 1
     if proposal["reducing"]:
         sheet.counts[EXITS] += 1
+        near["exits"] += 1
     if wish["decision"] < 0:
         book.holdings[i]["stop_attempt"] = wish["attempt"]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import inf, nan
 
+from trading_assets.core.backoff import is_due
 from trading_assets.core.breakers import stop_hit
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision_columns import Row, Wishes
@@ -36,7 +37,7 @@ def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Shee
             kept += 1
     sheet.counts[WORKING] = kept
     _see_stops(now_ns, terms, limits, book, sheet, desk)
-    return _forced_exits(book, sheet, desk)
+    return _forced_exits(now_ns, book, sheet, desk)
 
 
 @inlined
@@ -68,13 +69,15 @@ def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: She
 
 
 @inlined
-def _forced_exits(book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+def _forced_exits(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
     """The next attempt for each stopped position without an order at work; then, for each symbol, for what
-    its last decision of the session was to sell and did not."""
+    its last decision of the session was to sell and did not. Either only when its turn has come again."""
     used = 0
     for i in range(book.holdings.size):
         held = book.holdings[i]
-        if held["stopped_ns"] and held["qty"] != 0.0 and not _is_at_work(i, sheet, desk):
+        if not held["stopped_ns"] or held["qty"] == 0.0 or _is_at_work(i, sheet, desk):
+            continue
+        if _is_due(i, -1 - i, now_ns, sheet, desk):
             _want_exit(desk.exits[used], i, -1 - i, held["stop_attempt"] + 1, inf)
             used += 1
     for i in range(book.holdings.size):
@@ -84,7 +87,7 @@ def _forced_exits(book: Book, sheet: Sheet, desk: Desk) -> Wishes:
         order = sheet.orders[last]
         if sheet.proposals.rows[last]["reducing"] and order["decision"] >= 0:
             leaves = _unfilled(last, sheet)
-            if leaves > 0.0:
+            if leaves > 0.0 and _is_due(i, order["decision"], now_ns, sheet, desk):
                 _want_exit(desk.exits[used], i, order["decision"], order["attempt"] + 1, leaves)
                 used += 1
     return Wishes(desk.exits[:used], desk.unsent)
@@ -96,6 +99,22 @@ def _is_at_work(symbol: int, sheet: Sheet, desk: Desk) -> bool:
         if sheet.orders[desk.working[place]]["symbol"] == symbol:
             return True
     return False
+
+
+@inlined
+def _is_due(symbol: int, decision: int, now_ns: int, sheet: Sheet, desk: Desk) -> bool:
+    """Whether the symbol's exit may be tried again, after the attempts of the session that filled nothing."""
+    orders, row = sheet.orders, desk.symbols[symbol]["last_order"]
+    tries, tried_ns, attempt = 0, 0, 0
+    while row >= 0 and orders[row]["decision"] == decision:
+        if orders[row]["attempt"] != attempt:
+            tries, attempt = tries + 1, orders[row]["attempt"]
+            tried_ns = max(tried_ns, orders[row]["at_ns"])
+        if orders[row]["state"] == OrderState.FILLED:
+            tries -= 1
+            break
+        row = orders[row]["previous"]
+    return is_due(tries, tried_ns, now_ns)
 
 
 @inlined

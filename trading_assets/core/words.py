@@ -90,8 +90,9 @@ class Activity(NamedTuple):
     symbol_orders_today: int
     orders_today: int
     execution_orders: int
-    exit_orders_today: int
+    exit_orders_today: int  # of all symbols, a flatten's left out
     reject_streak: int
+    symbol_exits_today: int = 0  # exits of this symbol, a flatten's left out
 
 
 class Halt(NamedTuple):

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from trading_assets.defs.assets_desk import BOOK_POOL, LANE_TAG, LIVE
-from trading_assets.defs.resources import DeskResource
+from trading_assets.defs.resources import DeskResource, read_settings
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
@@ -34,36 +34,49 @@ class Loosening(dg.Config):
 
 @dg.op
 def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
-    """HALTED first, durable; then every working order is cancelled."""
+    """HALTED first, durable, before anything is opened or asked; then every working order is cancelled."""
     from trading_assets.engine import operator
 
-    opened = desk.open(context)
-    cancelled = operator.kill(opened, reason=config.reason, author=config.author or operator.person())
+    author = config.author or operator.person()
+    killed = operator.kill_now(read_settings(desk.config_path), reason=config.reason, author=author)
     context.add_output_metadata(
         {
-            "book": opened.book,
-            "halt_state": opened.halts().state.name,
-            "asked_to_cancel": ", ".join(order.intent.client_order_id for order in cancelled) or "none",
+            "kept_in": killed.kept,
+            "book": killed.book or "not opened",
+            "halt_state": killed.state,
+            "asked_to_cancel": ", ".join(order.intent.client_order_id for order in killed.cancelled)
+            or "none",
         }
     )
+    if killed.failure:
+        raise dg.Failure(description=killed.nothing_cancelled, allow_retries=False)
 
 
 @dg.op(pool=BOOK_POOL)
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
-    """Every position is sold, by the broker's quantities."""
+    """Every position is sold, by the broker's quantities. The run fails while anything is held."""
     from trading_assets.engine import operator
 
     opened = desk.open(context)
-    verdicts, orders = operator.flatten(
-        opened, reason=config.reason, author=config.author or operator.person()
-    )
+    author = config.author or operator.person()
+    report = operator.flatten_now(opened, reason=config.reason, author=author)
+    orders = ", ".join(f"{order.intent.symbol} {order.state}" for order in report.orders)
     context.add_output_metadata(
         {
             "book": opened.book,
-            "refused": sum(bool(verdict.failed) for verdict in verdicts),
-            "orders": ", ".join(f"{order.intent.symbol} {order.state}" for order in orders) or "none",
+            "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
+            "orders": orders or "none",
+            "still_held": "; ".join(held.told for held in report.held) or "nothing",
         }
     )
+    if not report.flat:
+        told = [held.told for held in report.held] + [report.failure] * bool(report.failure)
+        raise dg.Failure(
+            description=f"Not flat yet. {'; '.join(told)}. The flatten stays in force: each protection tries "
+            "again until every position is zero, and no entry passes. Launch it again to try at once; "
+            "`rearm` ends it.",
+            allow_retries=False,
+        )
 
 
 @dg.op(pool=BOOK_POOL)
@@ -105,7 +118,7 @@ def kill() -> None:
 @dg.job(
     executor_def=dg.in_process_executor,
     tags=FIRST_IN_LANE,
-    description="Sell every position now; allowed under a kill too.",
+    description="Sell every position now, and go on until every one is zero; allowed under a kill too.",
 )
 def flatten() -> None:
     flatten_book()

@@ -220,7 +220,11 @@ CHECKS: tuple[Check, ...] = (
         "Every entry sent today is among the first `max_orders_per_execution` orders of its execution, exits "
         "counted.",
     ),
-    _error("gated_orders", "exit_orders_per_day", "Exits sent today ≤ `max_exit_orders_per_day`."),
+    _error(
+        "gated_orders",
+        "exit_orders_per_day",
+        "Exits sent today ≤ `max_exit_orders_per_day`, one symbol's ≤ a tenth; no flatten's.",
+    ),
     _warn(
         "gated_orders",
         "reject_streak",

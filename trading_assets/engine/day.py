@@ -135,7 +135,7 @@ def _venue_problems(desk: Desk, session: date) -> list[str]:
         found.append(f"the broker's hours of {session} are {theirs}, the calendar's {ours}")
     for symbol in desk.settings.symbols:
         try:
-            asset = desk.broker.asset(symbol)
+            asset = desk.facts.asset(desk.broker, symbol)
         except BrokerError as error:
             found.append(f"{symbol}: {error}")
             continue

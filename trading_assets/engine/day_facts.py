@@ -1,7 +1,8 @@
 """What a broker says of symbols and does not change within one execution: assets, today's corporate actions.
 
-Asked once for each symbol, however many snapshots an execution takes: a broker answers 200 requests a
-minute. Quotes, positions, orders and the account are asked again each time, and do not belong here.
+Asked once, however many snapshots an execution takes and however many symbols there are: a broker answers
+200 requests a minute. Quotes, positions, orders and the account are asked again each time, and do not belong
+here. Where the assets are kept between the executions of a session: `engine.asset_list`.
 """
 
 from __future__ import annotations
@@ -10,27 +11,49 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 
-from trading_assets.broker.port import AssetState, Broker, CorporateActionState, NotFound
+from trading_assets.broker.port import (
+    AssetState,
+    Broker,
+    BrokerError,
+    CorporateActionState,
+    NotFound,
+    Unreachable,
+)
+from trading_assets.engine.asset_list import AssetList
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
 
+MOST_ASKED_ALONE = 20  # assets in one execution
+
 
 @dataclass(slots=True)
 class DayFacts:
-    _assets: dict[str, AssetState] = field(default_factory=dict)
+    """listed: the session's assets as all of the desk's processes share them; None: this execution's own."""
+
+    listed: AssetList | None = None
+    _assets: dict[str, AssetState] | None = None  # the broker's list; None: not read yet
+    _alone: dict[str, AssetState] = field(default_factory=dict)  # asked for by itself in this execution
+    _asked_alone: int = 0
     _actions: dict[tuple[str, date], list[CorporateActionState]] = field(default_factory=dict)
 
     def asset(self, broker: Broker, symbol: str) -> AssetState:
-        """The asset. One that the broker does not know cannot be traded, and holds no other back. Raises
-        broker.port.BrokerError."""
-        if symbol not in self._assets:
-            try:
-                self._assets[symbol] = broker.asset(symbol)
-            except NotFound as error:
-                log.warning("asset unknown at the broker", symbol=symbol, why=str(error))
-                self._assets[symbol] = AssetState(symbol, tradable=False, fractionable=False, halted=False)
-        return self._assets[symbol]
+        """The asset, by the broker's list of the session.
+
+        A yes holds for the session: whoever is halted since then has no fresh quote. A no is asked again in
+        each execution, so that none holds an exit for longer than it is true; and so is a symbol that the
+        list lacks. Some 20 in an execution are: for the others the list's word stands. One that the broker
+        does not know cannot be traded, and holds no other back. Raises broker.port.BrokerError.
+        """
+        if symbol in self._alone:
+            return self._alone[symbol]
+        listed = self._list(broker).get(symbol)
+        if listed is not None and (
+            (listed.tradable and not listed.halted) or self._asked_alone >= MOST_ASKED_ALONE
+        ):
+            return listed
+        self._alone[symbol] = found = self._by_itself(broker, symbol)
+        return found
 
     def actions(self, broker: Broker, symbols: Collection[str], session: date) -> list[CorporateActionState]:
         """Those of the symbols that are ex on the session. Raises broker.port.BrokerError."""
@@ -40,3 +63,33 @@ class DayFacts:
             for symbol in unknown:
                 self._actions[symbol, session] = [action for action in told if action.symbol == symbol]
         return [action for symbol in symbols for action in self._actions[symbol, session]]
+
+    def _list(self, broker: Broker) -> dict[str, AssetState]:
+        """The session's list; empty where the broker does not give it, and asked again in the next
+        execution."""
+        if self._assets is None:
+            self._assets = self.listed.read() if self.listed is not None else None
+        if self._assets is None:
+            try:
+                self._assets = {asset.symbol: asset for asset in broker.assets()}
+            except BrokerError as error:
+                log.warning("list of assets not readable, they are asked for one by one", why=str(error))
+                self._assets = {}
+            if self._assets and self.listed is not None:
+                self.listed.keep(self._assets)
+        return self._assets
+
+    def _by_itself(self, broker: Broker, symbol: str) -> AssetState:
+        unknown = AssetState(symbol, tradable=False, fractionable=False, halted=False)
+        if self._asked_alone >= MOST_ASKED_ALONE:
+            if self._assets:
+                return unknown  # the list was read and lacks it
+            raise Unreachable(
+                f"asset {symbol}: no list of assets, and {self._asked_alone} were asked for alone"
+            )
+        self._asked_alone += 1
+        try:
+            return broker.asset(symbol)
+        except NotFound as error:
+            log.warning("asset unknown at the broker", symbol=symbol, why=str(error))
+            return unknown

@@ -245,6 +245,7 @@ def _verdict(
             execution_orders=said["execution_orders"],
             exit_orders_today=said["exit_orders"],
             reject_streak=given.reject_streak,
+            symbol_exits_today=said["symbol_exits"],
         ),
         Halt(
             state=given.halt_state,

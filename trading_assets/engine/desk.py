@@ -20,8 +20,9 @@ from trading_assets import config
 from trading_assets.broker.port import Broker, BrokerError
 from trading_assets.config import Settings
 from trading_assets.core.words import Limits
+from trading_assets.engine.asset_list import AssetList
 from trading_assets.engine.day_facts import DayFacts
-from trading_assets.engine.halts import HaltView, in_force, kill_switch_seen
+from trading_assets.engine.halts import Cause, HaltView, in_force, kill_switch_seen, latch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread, VenueClock, system_now_ns
@@ -75,6 +76,7 @@ class Desk:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = Journal.open(journal_file(settings))
         try:
+            _latch_kill_seen(settings, journal, environ)  # a broker may take seconds to answer
             broker = (connect or _alpaca())(settings, environ)
             book = _book(settings, broker, journal)
             clock = VenueClock(lambda: broker.clock().now_ns, stands=settings.virtual_time == "stands")
@@ -116,7 +118,14 @@ class Desk:
     def begin(self) -> None:
         """Begin an execution: the time is read, and nothing known from an earlier one."""
         self.clock.sync()
-        self.facts = DayFacts()
+        self.facts = DayFacts(self._asset_list())
+
+    def _asset_list(self) -> AssetList | None:
+        """The assets of the session as all processes share them; none before the venue has told the time."""
+        if not self.clock.synced:
+            return None
+        name = f"assets-{self.settings.venue}-{self.settings.mode}.json"
+        return AssetList(Path(self.settings.data_dir) / name, self.session_text())
 
     def now_ns(self) -> int:
         """The venue's time. While the venue has not answered this process at all: that of the journal's
@@ -126,6 +135,11 @@ class Desk:
         except ClockUnread:
             latest = self.journal.latest_equity(self.book)
             return latest.at_ns if latest is not None else system_now_ns()
+
+    def known_ns(self) -> int:
+        """The venue's time as this process knows it, asking nobody: what a kill is stamped with."""
+        known = self.clock.known_ns()
+        return last_known_ns(self.settings, self.journal, self.book) if known is None else known
 
     def today(self) -> date:
         """The New York date of the venue's time: a session or not."""
@@ -177,6 +191,21 @@ def _alpaca() -> Connect:
 def known_book(settings: Settings, journal: Journal) -> str | None:
     """The configured account's book, for who does not ask the broker; None before the first opening."""
     return journal.mark(_place(settings), "book")
+
+
+def last_known_ns(settings: Settings, journal: Journal, book: str) -> int:
+    """The machine's time; where the venue's is virtual, that of the journal's last figures."""
+    latest = journal.latest_equity(book) if settings.venue == "embedded" else None
+    return system_now_ns() if latest is None else latest.at_ns
+
+
+def _latch_kill_seen(settings: Settings, journal: Journal, environ: Mapping[str, str]) -> None:
+    """A kill in the environment or as a file holds from here on, whether or not a broker answers."""
+    seen, book = kill_switch_seen(environ, kill_file(settings)), known_book(settings, journal)
+    if seen is not None and book is not None:
+        now = last_known_ns(settings, journal, book)
+        session = Sessions().new_york_date(now).isoformat()
+        latch(journal, book, Cause.KILL, at_ns=now, session=session, reason=f"kill seen in {seen}")
 
 
 def book_of(settings: Settings, account_number: str) -> str:

@@ -7,11 +7,13 @@ what it became. A cancel is a request; an order that will not die stays PENDING_
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from trading_assets.broker.port import BrokerError, OrderState, Rejected
+from trading_assets.broker.port import BrokerError, MoreOrders, OrderState, Rejected
+from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.core.orders import TERMINAL_STATES, IllegalTransition, State
 from trading_assets.engine.absorb import absorb_order, alert
+from trading_assets.engine.catch_up import SENT_BEFORE_NS
 from trading_assets.engine.desk import Desk
 from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
@@ -20,7 +22,7 @@ log = get_logger(__name__)
 
 POLL_SECONDS = 0.05
 POLL_GROWTH = 1.6
-POLL_MAX_SECONDS = 1.0
+POLL_MAX_SECONDS = 2.0  # some 20 requests in an execution timeout of 30 s, however many orders
 CANCEL_PATIENCE_SECONDS = 10.0
 POLLS_WHILE_TIME_STANDS = 3
 _WORKING = frozenset({State.ACCEPTED, State.PARTIALLY_FILLED, State.PENDING_CANCEL})
@@ -45,9 +47,14 @@ def follow(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
     return cancel(desk, orders)
 
 
-def cancel(desk: Desk, records: Iterable[OrderRecord]) -> list[OrderRecord]:
-    """Ask for a cancel of every working order and follow them for a bounded time."""
-    asked = [_ask(desk, record) for record in records]
+def cancel(
+    desk: Desk, records: Iterable[OrderRecord], *, asked_already: Collection[str] = ()
+) -> list[OrderRecord]:
+    """Ask for a cancel of every working order and follow them for a bounded time.
+
+    asked_already: the broker's ids of those whose cancel one call for the whole account has asked
+    """
+    asked = [_ask(desk, record, asked_already) for record in records]
     followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
     return followed
 
@@ -71,15 +78,16 @@ def cancel_astray(desk: Desk, orders: Iterable[OrderState]) -> None:
             )
 
 
-def _ask(desk: Desk, record: OrderRecord) -> OrderRecord:
+def _ask(desk: Desk, record: OrderRecord, asked_already: Collection[str]) -> OrderRecord:
     if State(record.state) not in _WORKING or record.broker_order_id is None:
         return record
     try:
-        desk.broker.cancel(record.broker_order_id)
+        if record.broker_order_id not in asked_already:
+            desk.broker.cancel(record.broker_order_id)
     except Rejected as error:
         # It is terminal already, or gone: the next look says which.
         log.info("cancel refused", client_order_id=record.intent.client_order_id, why=str(error))
-        return _look(desk, record)
+        return _look_at(desk, record)
     except BrokerError as error:
         log.warning("cancel not confirmed", client_order_id=record.intent.client_order_id, why=str(error))
         return record
@@ -101,8 +109,7 @@ def _poll(desk: Desk, records: Iterable[OrderRecord], seconds: float) -> tuple[l
     unchanged = 0
     while working := [record for record in orders.values() if State(record.state) in _WORKING]:
         before = [record.state for record in working]
-        for record in working:
-            orders[record.intent.client_order_id] = _look(desk, record)
+        orders |= {record.intent.client_order_id: record for record in _look(desk, working)}
         after = [orders[record.intent.client_order_id].state for record in working]
         unchanged = unchanged + 1 if before == after else 0
         if all(State(state) in TERMINAL_STATES for state in after):
@@ -116,11 +123,35 @@ def _poll(desk: Desk, records: Iterable[OrderRecord], seconds: float) -> tuple[l
     return list(orders.values()), False
 
 
-def _look(desk: Desk, record: OrderRecord) -> OrderRecord:
+def _look(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
+    """The orders as the broker has them now, by one list of those sent since the first of them; one that the
+    list lacks is asked for by itself."""
+    if len(records) == 1:
+        return [_look_at(desk, records[0])]
+    sent = [record.submitted_ns for record in records if record.submitted_ns is not None]
+    from_ns = min(sent, default=desk.now_ns()) - SENT_BEFORE_NS
+    try:
+        with asking_for(Purpose.FOLLOW):
+            listed = {order.id: order for order in desk.broker.orders_since(from_ns)}
+    except MoreOrders as more:
+        listed = {order.id: order for order in more.read}
+    except BrokerError as error:
+        log.warning("orders not readable", orders=len(records), why=str(error))
+        return list(records)
+    return [_taken_in(desk, record, listed) for record in records]
+
+
+def _taken_in(desk: Desk, record: OrderRecord, listed: Mapping[str, OrderState]) -> OrderRecord:
+    found = listed.get(str(record.broker_order_id))
+    return _look_at(desk, record) if found is None else absorb_order(desk, record, found, listed)
+
+
+def _look_at(desk: Desk, record: OrderRecord) -> OrderRecord:
     """The order as the broker has it now. A failed look changes nothing."""
     assert record.broker_order_id is not None  # only working orders are looked at
     try:
-        state = desk.broker.order(record.broker_order_id)
+        with asking_for(Purpose.FOLLOW):
+            state = desk.broker.order(record.broker_order_id)
     except BrokerError as error:
         log.warning("order not readable", client_order_id=record.intent.client_order_id, why=str(error))
         return record

@@ -1,32 +1,38 @@
-"""Exits that no signal decides: of stops, of a flatten, and of what an exit before did not fill. Which may be
+"""Exits that no signal decides: of stops, of a flatten, and of what an exit before did not sell. Which may be
 sent now, as which attempt, and their way through gate, journal and broker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
+from trading_assets.core.gate import reason
+from trading_assets.core.orders import Kind, State, decision_id
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.flattens import flatten_decision, may_trade
 from trading_assets.engine.follow import cancel, follow
 from trading_assets.engine.inputs import ForcedExit, Phase
+from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.reconcile import ReconcileReport
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.stops import STOP_LOCK
 from trading_assets.engine.submit import UNSENT, remaining
+from trading_assets.engine.tries import Tries, tries_of
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import OrderRecord, VerdictRecord
+from trading_assets.store.records import FlattenRecord, OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
 ATTEMPTS_BEFORE_ALERT = 3
-_UNFILLED = frozenset({State.CANCELED, State.EXPIRED})
+ATTEMPTS_BETWEEN_ALERTS = 6  # once these were told: an hour of tries, ten minutes apart
+_UNSOLD = frozenset({State.CANCELED, State.EXPIRED, State.REJECTED, State.ABANDONED})
 
 
 def force_exits(
@@ -40,23 +46,30 @@ def force_exits(
     store_input(desk, snapshot)
     decision = decide(snapshot)
     records = follow(desk, send_approved(desk, lease, decision))
+    _tell_not_sold(desk, decision.verdicts, records)
     return decision.verdicts, tuple(records)
 
 
-def flatten_exits(desk: Desk, report: ReconcileReport, decided_ns: int) -> list[ForcedExit]:
-    """The next attempt to close each position at the broker, where none is at work."""
-    if not desk.sessions.is_open(desk.now_ns()):
+def flatten_exits(
+    desk: Desk, report: ReconcileReport, flatten: FlattenRecord, *, at_once: bool = False
+) -> list[ForcedExit]:
+    """The next attempt to close each position at the broker, where nothing of ours is at work and its turn
+    has come. at_once: whenever that is"""
+    if not may_trade(desk):
         return []
+    held = {symbol for symbol, position in report.positions.items() if position.qty}
+    held -= {record.intent.symbol for record in desk.journal.open_orders(desk.book)}
     exits = []
-    for symbol in sorted(symbol for symbol, position in report.positions.items() if position.qty):
-        identity = decision_id(desk.book, Kind.FLATTEN, symbol, decided_ns)
-        if attempt := next_attempt(desk, identity):
+    for symbol in sorted(held):
+        identity = flatten_decision(flatten, symbol)
+        if attempt := next_attempt(desk, symbol, identity, at_once=at_once):
             exits.append(ForcedExit(symbol, Kind.FLATTEN, identity, attempt))
     return exits
 
 
 def stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
-    """The next attempt for every stopped position that has no order of ours at work."""
+    """The next attempt for every stopped position that has no order of ours at work. What else of ours works
+    in its symbol is cancelled: an entry buys what is being sold, an exit of a signal holds the shares."""
     if not stopped:
         return []
     if desk.halts().state is HaltState.HALTED:
@@ -70,28 +83,33 @@ def stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
         return []
     if not desk.sessions.is_open(desk.now_ns()):
         return []
-    exits = []
     locks = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
-    open_orders = desk.journal.open_orders(desk.book)
-    for symbol in stopped:
-        # An entry at work would hold the exit back (ORDER_IN_FLIGHT), and buy what is being sold.
-        cancel(desk, [o for o in open_orders if o.intent.symbol == symbol and not o.intent.reducing])
-        identity = decision_id(desk.book, Kind.STOP, symbol, locks[symbol].at_ns)
-        if attempt := next_attempt(desk, identity):
+    stops = {symbol: decision_id(desk.book, Kind.STOP, symbol, locks[symbol].at_ns) for symbol in stopped}
+    cancel(  # all at once: one that does not end holds up no other symbol
+        desk,
+        [
+            order
+            for order in desk.journal.open_orders(desk.book)
+            if order.intent.symbol in stops and order.intent.decision_id != stops[order.intent.symbol]
+        ],
+    )
+    at_work = {order.intent.symbol for order in desk.journal.open_orders(desk.book)}
+    exits = []
+    for symbol, identity in stops.items():
+        if symbol not in at_work and (attempt := next_attempt(desk, symbol, identity)):
             exits.append(ForcedExit(symbol, Kind.STOP, identity, attempt))
     return exits
 
 
 def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list[ForcedExit]:
     """The next attempt for the shares that a symbol's last decision of the session was to sell, and did not,
-    because the market was not there, or because the desk died before it had sent them all.
+    because the market was not there, the broker refused it, or the desk died before it had sent them all.
 
-    taken: symbols that a stop or a flatten sells already
+    taken: symbols that a stop sells already
     """
     today = desk.session_text()
-    if not desk.sessions.is_open(desk.now_ns()):
+    if not desk.sessions.is_open(desk.now_ns()) or desk.halts().state is HaltState.HALTED:
         return []
-    halted = desk.halts().state is HaltState.HALTED
     orders = desk.journal.orders(desk.book, session=today)
     last = {record.intent.symbol: record.intent for record in orders}
     exits = []
@@ -99,7 +117,7 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
         position = report.positions.get(symbol)
         if position is None or symbol in taken or not intent.reducing:
             continue
-        if intent.kind == Kind.STOP or (halted and intent.kind != Kind.FLATTEN):
+        if intent.kind in (Kind.STOP, Kind.FLATTEN):
             continue
         leaves = sum(
             (
@@ -107,27 +125,62 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
                 for record in orders
                 if record.intent.decision_id == intent.decision_id
                 and record.intent.attempt == intent.attempt
-                and (State(record.state) in _UNFILLED or record.detail == UNSENT)
+                and (State(record.state) in _UNSOLD or record.detail == UNSENT)
             ),
             Decimal(0),
         )
-        if leaves and (attempt := next_attempt(desk, intent.decision_id)):
+        if leaves and (attempt := next_attempt(desk, symbol, intent.decision_id)):
             exits.append(ForcedExit(symbol, intent.kind, intent.decision_id, attempt, qty=float(leaves)))
     return exits
 
 
-def next_attempt(desk: Desk, identity: str) -> int:
-    """The attempt that may be sent now for a decision, 0 while an earlier one is not terminal."""
-    earlier = desk.journal.orders(desk.book, decision_id=identity)
-    if any(State(record.state) in OPEN_STATES for record in earlier):
+def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:
+    """Cancel what a person has at work that holds the shares of these exits; after a first attempt that did
+    not get out also a person's buys, with which the broker lets no sale of ours trade."""
+    attempts = {forced.symbol: forced.attempt for forced in exits}
+    free_shares(
+        desk,
+        attempts.keys(),
+        why="it holds shares that a stop or an exit of this desk sells now",
+        buys={symbol for symbol, attempt in attempts.items() if attempt > 1},
+    )
+
+
+def next_attempt(desk: Desk, symbol: str, identity: str, *, at_once: bool = False) -> int:
+    """The attempt that may be sent now for a decision, 0 while an earlier one has not ended, or its turn has
+    not come. at_once: whenever that is"""
+    tries = tries_of(desk, identity)
+    if tries.is_open or not (at_once or tries.is_due(desk.now_ns())):
         return 0
-    attempt = 1 + max((record.intent.attempt for record in earlier), default=0)
-    if attempt > ATTEMPTS_BEFORE_ALERT:
-        symbol = earlier[0].intent.symbol
+    if _is_to_be_told(tries):
         alert(
             desk,
-            f"attempts:{identity}:{attempt}",
-            f"{symbol}: exit attempt {attempt}",
-            "earlier attempts did not fill",
+            f"attempts:{identity}:{tries.next_attempt}",
+            f"{symbol}: exit attempt {tries.next_attempt}",
+            "earlier attempts did not sell all of it",
         )
-    return attempt
+    return tries.next_attempt
+
+
+def _is_to_be_told(tries: Tries) -> bool:
+    beyond = tries.next_attempt - ATTEMPTS_BEFORE_ALERT
+    return 0 < beyond <= ATTEMPTS_BEFORE_ALERT or (beyond > 0 and beyond % ATTEMPTS_BETWEEN_ALERTS == 0)
+
+
+def _tell_not_sold(desk: Desk, verdicts: Iterable[VerdictRecord], records: Iterable[OrderRecord]) -> None:
+    """Tell a person of an exit that gate or broker refused, once a session for each reason."""
+    for verdict in verdicts:
+        if verdict.failed:
+            why = reason(verdict.failed, verdict.cause)
+            _tell(desk, verdict.symbol, verdict.decision_id, f"{verdict.symbol}: exit refused: {why}", why)
+    for record in records:
+        intent = record.intent
+        if State(record.state) is State.REJECTED:
+            title = f"{intent.symbol}: the broker refused an exit"
+            _tell(desk, intent.symbol, intent.decision_id, title, record.detail)
+
+
+def _tell(desk: Desk, symbol: str, identity: str, title: str, why: str) -> None:
+    due = new_york_time(max(tries_of(desk, identity).due_ns, desk.now_ns()))
+    body = f"{why}. {symbol} is still held; it is tried again from {due} on"
+    alert(desk, f"exit_refused:{identity}:{desk.session_text()}:{why}", title, body)

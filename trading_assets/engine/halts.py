@@ -1,7 +1,8 @@
 """Halt states: what is latched, what tightens by itself, and the person's acts that loosen.
 
 The journal keeps every act; the state in force is the tightest of the causes latched and not
-cleared since. A session drawdown is the only cause that ends by itself, at the next session.
+cleared since. A session drawdown is the only cause that ends by itself, at the next session. A flatten in
+force lets nothing but exits pass while it lasts.
 Transient causes (a broker out of reach, a failed data check) tighten while they last and are never
 stored. What a halt does to working orders is `engine.protect`.
 """
@@ -26,7 +27,8 @@ _NOT_SET = frozenset({"", "0", "false", "no"})
 
 
 class Cause(StrEnum):
-    """Why the book is not ACTIVE. The first six are latched, the others last as long as their reason."""
+    """Why the book is not ACTIVE. The first six are latched, FLATTEN lasts as long as the flatten in force,
+    the others as long as their reason."""
 
     KILL = "KILL"
     FOREIGN_ORDER = "FOREIGN_ORDER"
@@ -34,6 +36,7 @@ class Cause(StrEnum):
     MAX_DRAWDOWN = "MAX_DRAWDOWN"
     SESSION_DRAWDOWN = "SESSION_DRAWDOWN"
     BREAK = "BREAK"
+    FLATTEN = "FLATTEN"
     BROKER_UNREACHABLE = "BROKER_UNREACHABLE"
     CLOCK_SKEW = "CLOCK_SKEW"
     CALENDARS_DISAGREE = "CALENDARS_DISAGREE"
@@ -73,7 +76,8 @@ def _view(causes: tuple[Cause, ...]) -> HaltView:
 
 def in_force(journal: Journal, book: str) -> HaltView:
     """The latched state as the journal has it now: read again immediately before each order is sent."""
-    return _view(tuple(Cause(record.cause) for record in journal.latched(book)))
+    causes = tuple(Cause(record.cause) for record in journal.latched(book))
+    return _view(causes if journal.flatten_in_force(book) is None else (*causes, Cause.FLATTEN))
 
 
 def latch(

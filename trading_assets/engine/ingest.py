@@ -6,9 +6,10 @@ revision would show. No feature is computed here; the tables are `store.bar_hist
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +27,14 @@ from trading_assets.store.bar_history import (
     append_file,
     append_versions,
     minutes_held,
-    oldest_newest_start,
+    newest_starts,
     replace_source,
 )
 from trading_assets.store.history import History
 
 log = get_logger(__name__)
+
+Start = TypeVar("Start", int, date)
 
 _ACTIONS = pa.schema(
     [
@@ -43,6 +46,7 @@ _ACTIONS = pa.schema(
         ("source", pa.string()),
     ]
 )
+BEHIND_MINUTES = 10  # a symbol whose last bar is older than the others' by more is asked for by itself
 REVISION_OVERLAP = 5  # bars asked again beside the missing ones
 LOOKBACK_SESSIONS = 130  # first fetch of daily bars: the longest feature look-back and some room
 
@@ -69,17 +73,21 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     symbols, sessions, history = desk.settings.symbols, desk.sessions, desk.history
     open_ns = sessions.open_ns(session)
     with history.held():
-        first_day, first_minute_ns = _first_day(desk, session), _first_minute(desk, open_ns)
+        minutes, days = _missing_minutes(desk, open_ns), _missing_days(desk, session)
     received = desk.now_ns()
     fetched = [
-        _stored(desk, bar, interval, received)
-        for interval, start_ns, end_ns in (
-            (Interval.MINUTE, first_minute_ns, tick_ns),
-            (Interval.DAY, new_york_midnight_ns(first_day), open_ns),
-        )
-        for bar in desk.broker.bars(symbols, interval, start_ns, end_ns)
+        _stored(desk, bar, Interval.MINUTE, received)
+        for first_ns, some in minutes
+        for bar in desk.broker.bars(some, Interval.MINUTE, first_ns, tick_ns)
     ]
-    actions = desk.broker.corporate_actions(symbols, first_day, session)
+    fetched += [
+        _stored(desk, bar, Interval.DAY, received)
+        for first, some in days
+        for bar in desk.broker.bars(some, Interval.DAY, new_york_midnight_ns(first), open_ns)
+    ]
+    actions = [
+        action for first, some in days for action in desk.broker.corporate_actions(some, first, session)
+    ]
     closed = [bar for bar in fetched if bar.available_at_ns <= tick_ns]
     with history.held():
         fresh, revised = append_versions(history, closed)
@@ -212,20 +220,46 @@ def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> 
     )
 
 
-def _first_minute(desk: Desk, open_ns: int) -> int:
-    newest = oldest_newest_start(desk.history, desk.settings.symbols, Interval.MINUTE, open_ns)
-    return open_ns if newest is None else max(open_ns, newest - (REVISION_OVERLAP - 1) * MINUTE_NS)
+def _missing_minutes(desk: Desk, open_ns: int) -> list[tuple[int, tuple[str, ...]]]:
+    """From which start the session's minutes are asked for, of which symbols: the last stored and an
+    overlap."""
+    newest = newest_starts(desk.history, Interval.MINUTE, open_ns)
+    overlap_ns = (REVISION_OVERLAP - 1) * MINUTE_NS
+    first = {symbol: max(open_ns, newest.get(symbol, 0) - overlap_ns) for symbol in desk.settings.symbols}
+    return _in_two(first, lambda latest: latest - BEHIND_MINUTES * MINUTE_NS)
 
 
-def _first_day(desk: Desk, session: date) -> date:
-    """The first session whose daily bar is asked for: the look-back, or the last stored and an overlap."""
+def _missing_days(desk: Desk, session: date) -> list[tuple[date, tuple[str, ...]]]:
+    """The same of daily bars: from the look-back's first session where a symbol has none."""
     lookback = _sessions_back(desk.sessions, session, LOOKBACK_SESSIONS)
-    newest = oldest_newest_start(
-        desk.history, desk.settings.symbols, Interval.DAY, desk.sessions.open_ns(lookback)
-    )
-    if newest is None:
-        return lookback
-    return max(lookback, _sessions_back(desk.sessions, desk.sessions.new_york_date(newest), REVISION_OVERLAP))
+    newest = newest_starts(desk.history, Interval.DAY, desk.sessions.open_ns(lookback))
+    overlapping = {
+        start_ns: max(
+            lookback,
+            _sessions_back(desk.sessions, desk.sessions.new_york_date(start_ns), REVISION_OVERLAP),
+        )
+        for start_ns in set(newest.values())
+    }
+    first = {
+        symbol: overlapping[newest[symbol]] if symbol in newest else lookback
+        for symbol in desk.settings.symbols
+    }
+    return _in_two(first, lambda latest: latest)
+
+
+def _in_two(
+    first: Mapping[str, Start], behind: Callable[[Start], Start]
+) -> list[tuple[Start, tuple[str, ...]]]:
+    """The symbols that are up to date, and those that are far behind them, each from the earliest of theirs:
+    one that has not traded today costs the others no bars."""
+    if not first:
+        return []
+    line = behind(max(first.values()))
+    parts = [
+        [symbol for symbol, start in first.items() if (start >= line) is up_to_date]
+        for up_to_date in (True, False)
+    ]
+    return [(min(first[symbol] for symbol in part), tuple(part)) for part in parts if part]
 
 
 def _sessions_back(sessions: Sessions, day: date, count: int) -> date:

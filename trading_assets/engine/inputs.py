@@ -49,6 +49,7 @@ class SymbolInput:
     lowest_sell_limit: float  # of our open sells, NaN: none
     highest_buy_limit: float  # of our open buys, NaN: none
     orders_today: int
+    exits_today: int = 0  # a flatten's left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class DecisionInput:
     reconciling: bool
     orders_today: int
     execution_orders: int
-    exit_orders_today: int
+    exit_orders_today: int  # a flatten's left out
     reject_streak: int
     symbols: tuple[SymbolInput, ...]
     signals: tuple[SignalInput, ...]

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 
-from trading_assets.broker.port import BrokerError, Rejected
+from trading_assets.broker.port import BrokerError, OrderState, Rejected
+from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.update_stream import Connected, OrderChanged, Update
 from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.absorb import absorb_order
-from trading_assets.engine.account_activities import absorb_activities
+from trading_assets.engine.catch_up import SENT_BEFORE_NS, orders_from, take_activities
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
-from trading_assets.engine.reconcile import OVERLAP_NS, WATERMARK
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.store.journal import LeaseHeld
@@ -29,9 +29,11 @@ from trading_assets.store.order_journal import UnknownOrder
 log = get_logger(__name__)
 
 HOLDER = "listener"
-AGAIN_SECONDS = 0.1  # between two looks at an order that is still being sent
+AGAIN_SECONDS = 0.3  # between two looks at an order that is still being sent
 PATIENCE_SECONDS = 10.0  # then it is left to the next reconciliation
 WAKE_SECONDS = 0.5
+BATCHES_AT_ONCE = 4  # a batch is about four requests, and the listener's share 40 a minute
+SECONDS_A_BATCH = 8.0  # on a busy day
 _BEING_SENT = frozenset({State.INTENT, State.SUBMITTING, State.UNKNOWN})
 
 
@@ -43,16 +45,19 @@ def listen(open_desk: Callable[[], Desk], updates: Queue[Update], stop: threadin
     """
     waiting: dict[OrderChanged, float] = {}  # until when its sender is waited for
     connections = 0
+    pace = Pace()
     while not stop.is_set():
         batch = _batch(updates, AGAIN_SECONDS if waiting else WAKE_SECONDS)
         if not batch and not waiting:
             continue
+        stop.wait(pace.rest())
+        batch += _at_hand(updates)
         before, connections = connections, connections + sum(isinstance(one, Connected) for one in batch)
         now = time.monotonic()
         changed = {update: now + PATIENCE_SECONDS for update in batch if isinstance(update, OrderChanged)}
         waiting = {update: until for update, until in (waiting | changed).items() if until > now}
         try:
-            with open_desk() as desk:
+            with asking_for(Purpose.LOOK), open_desk() as desk:
                 if connections > max(before, 1):
                     _reconcile(desk)
                 left = take_updates(desk, waiting)
@@ -69,6 +74,7 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
     if not updates or not desk.journal.opening(desk.book):
         return []  # a book that is not open yet takes everything in at its opening
     left = []
+    listed = _listed(desk, updates)
     replacing = desk.journal.client_ids(desk.book, {update.order_id for update in updates})
     for update in updates:
         client_id = update.client_order_id
@@ -84,14 +90,21 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
             left.append(update)
             continue
         try:
-            state = desk.broker.order(update.order_id)
+            state = listed.get(update.order_id) or desk.broker.order(update.order_id)
         except Rejected as error:  # of this order alone; what became of it the reconciliation finds out
             log.warning("order of an update not readable", order_id=update.order_id, why=str(error))
             continue
         absorb_order(desk, record, state)
-    since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
-    absorb_activities(desk, desk.broker.activities(since))
+    take_activities(desk)
     return left
+
+
+def _listed(desk: Desk, updates: Iterable[OrderChanged]) -> dict[str, OrderState]:
+    """The orders of several updates by one list; none for one, which is asked for by itself."""
+    names = {update.client_order_id for update in updates}
+    known = desk.journal.named(names).values() if len(names) > 1 else ()
+    sent = [record.submitted_ns for record in known if record.submitted_ns is not None]
+    return {order.id: order for order in orders_from(desk, min(sent) - SENT_BEFORE_NS)} if sent else {}
 
 
 def _reconcile(desk: Desk) -> None:
@@ -103,12 +116,35 @@ def _reconcile(desk: Desk) -> None:
         log.warning("connected again, and not reconciled", why=str(error))
 
 
+class Pace:
+    """When the next batch is taken in: at once, but for one that follows several others. Meanwhile updates
+    are gathered, so that a busy day keeps to the listener's share of the requests."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._ready = float(BATCHES_AT_ONCE)
+        self._at = now()
+
+    def rest(self) -> float:
+        """Seconds to wait before a batch that is at hand now; counts it."""
+        now = self._now()
+        ready = min(self._ready + (now - self._at) / SECONDS_A_BATCH, BATCHES_AT_ONCE)
+        rest = max(1.0 - ready, 0.0) * SECONDS_A_BATCH
+        self._ready, self._at = max(ready - 1.0, 0.0), now + rest
+        return rest
+
+
 def _batch(updates: Queue[Update], seconds: float) -> list[Update]:
     """What has come, waited for at most so long."""
     try:
         found = [updates.get(timeout=seconds)]
     except Empty:
         return []
+    return found + _at_hand(updates)
+
+
+def _at_hand(updates: Queue[Update]) -> list[Update]:
+    found = []
     while not updates.empty():
         found.append(updates.get_nowait())
     return found

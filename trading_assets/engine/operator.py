@@ -8,55 +8,107 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, State
+from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
-from trading_assets.engine.desk import Desk, journal_file, kill_file, known_book, store_limits
+from trading_assets.engine.desk import (
+    Connect,
+    Desk,
+    journal_file,
+    kill_file,
+    known_book,
+    last_known_ns,
+    store_limits,
+)
+from trading_assets.engine.flattens import Held, begin_flatten, still_held
 from trading_assets.engine.follow import cancel
-from trading_assets.engine.forced_exits import flatten_exits, force_exits
 from trading_assets.engine.halts import Cause, clear_all, latch
-from trading_assets.engine.protect import cancel_at_broker, killed_ns, new_execution_id
-from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
+from trading_assets.engine.obstacles import cancel_account
+from trading_assets.engine.protect import KILLED, new_execution_id, protect
+from trading_assets.engine.reconcile import BREAK_LOCK
 from trading_assets.engine.risk import new_loss_bases
-from trading_assets.engine.submit import UNRESOLVED_LOCK, recover
+from trading_assets.engine.submit import UNRESOLVED_LOCK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
-from trading_assets.market.clock import system_now_ns
+from trading_assets.market.clock import ClockUnread
 from trading_assets.market.sessions import Sessions
-from trading_assets.store.journal import Journal, LeaseHeld
+from trading_assets.store.journal import Journal, Lease, LeaseHeld
+from trading_assets.store.leases import when_free
 from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A kill in force, and how far it has got beyond that."""
+
+    kept: str  # where it is kept
+    cancelled: tuple[OrderRecord, ...] = ()  # of ours, as they stood after they were asked to cancel
+    book: str = ""  # "": no desk could be opened
+    state: str = HaltState.HALTED.name
+    answered: bool = False  # the broker did
+    failure: str = ""  # why nobody could be asked to cancel
+
+    @property
+    def nothing_cancelled(self) -> str:
+        """What a person is told of the failure."""
+        return (
+            f"killed: {self.kept} stops every process of this configuration. But no order was cancelled: "
+            f"{self.failure.rstrip('.')}. Mend that and kill again, or cancel at the broker"
+        )
+
+
+def kill_now(
+    settings: Settings,
+    environ: Mapping[str, str] | None = None,
+    *,
+    reason: str,
+    author: str,
+    connect: Connect | None = None,
+) -> Killed:
+    """Kill, from anywhere: latched before a desk is opened, an account, a clock or a key is asked for; then
+    every working order is cancelled, as far as there is a broker for it.
+
+    `failure` says what kept it from asking for the cancels; the kill holds all the same.
+    """
+    kept = kill_at_once(settings, reason=reason, author=author)
+    try:
+        with Desk.open(settings, environ, connect=connect) as desk:
+            orders = kill(desk, reason=reason, author=author)
+            return Killed(kept, tuple(orders), desk.book, desk.halts().state.name, desk.clock.sync())
+    except TradingAssetsError as error:
+        log.error("killed, but nothing could be cancelled", kept=kept, why=str(error))
+        return Killed(kept, failure=str(error))
+
+
+@for_purpose(Purpose.PROTECT)
 def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
-    """HALTED, durable before anything else; then every working order is cancelled.
+    """HALTED, durable before anything else; then every working order of the account is cancelled.
 
     Works without the lease and while a tick runs: the tick reads the halt state again before each
     order it sends. With the broker out of reach the halt holds and the cancels follow at the next
     protect. Returns the orders that were asked to cancel, as they stand.
     """
-    latch(
-        desk.journal,
-        desk.book,
-        Cause.KILL,
-        at_ns=desk.now_ns(),
-        session=desk.session_text(),
-        reason=reason,
-        author=author,
-    )
-    cancelled = cancel(desk, desk.journal.open_orders(desk.book))
-    cancel_at_broker(desk, lambda _: True)
+    now = desk.known_ns()
+    session = desk.sessions.new_york_date(now).isoformat()
+    latch(desk.journal, desk.book, Cause.KILL, at_ns=now, session=session, reason=reason, author=author)
+    if desk.settings.flatten_on_kill:
+        begin_flatten(desk, reason=f"flatten_on_kill: {reason}", author=author)
+    cancelled = cancel_account(desk, spare=(), why=KILLED, unseen=True)
     log.warning("killed", book=desk.book, cancelled=len(cancelled), reason=reason, author=author)
     if desk.settings.flatten_on_kill:
         try:
-            flatten(desk, reason=f"flatten_on_kill: {reason}", author=author, decided_ns=killed_ns(desk))
+            _protect_at_once(desk, author)
         except (BrokerError, LeaseHeld) as error:  # whoever holds the book protects it next
             alert(desk, f"kill_flatten:{desk.now_ns()}", "Kill: flatten waits for protect", str(error))
     return cancelled
@@ -72,7 +124,7 @@ def kill_at_once(settings: Settings, *, reason: str, author: str) -> str:
             with Journal.open(file) as journal:
                 book = known_book(settings, journal)
                 if book is not None:
-                    now = _machine_or_last_ns(settings, journal, book)
+                    now = last_known_ns(settings, journal, book)
                     session = Sessions().new_york_date(now).isoformat()
                     latch(journal, book, Cause.KILL, at_ns=now, session=session, reason=reason, author=author)
                     return f"the journal {file}"
@@ -85,34 +137,75 @@ def kill_at_once(settings: Settings, *, reason: str, author: str) -> str:
     return f"the kill file {path}"
 
 
-def _machine_or_last_ns(settings: Settings, journal: Journal, book: str) -> int:
-    """The machine's time; where the venue's is virtual, that of the journal's last figures."""
-    latest = journal.latest_equity(book) if settings.venue == "embedded" else None
-    return system_now_ns() if latest is None else latest.at_ns
-
-
+@for_purpose(Purpose.PROTECT)
 def flatten(
-    desk: Desk, *, reason: str, author: str, decided_ns: int | None = None
+    desk: Desk, *, reason: str, author: str, waits: Callable[[Lease], None] | None = None
 ) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
-    """Sell (or buy back) every position by the broker's quantities; all that a kill lets through. What does
-    not fill is repriced by protect, within the session.
+    """Sell (or buy back) every position by the broker's quantities; all that a kill lets through.
 
-    decided_ns: a time that names the decision, now unless it is an earlier one's next attempt
+    The intent is durable before anything is asked, and lasts until every position is zero: each protect
+    tries again. One that is in force goes on, and is tried at once. What is still held after it is
+    `flattens.still_held`'s to say.
+
+    waits: told of who holds the book while it is waited for; without it nobody is waited for. Raises
+    LeaseHeld and BrokerError; the flatten is in force all the same, and the next protect goes on with it.
     """
     _need_reason("flatten", reason)
+    begin_flatten(desk, reason=reason, author=author)
+    if waits is None:
+        return _protect_at_once(desk, author)
+    return when_free(lambda: _protect_at_once(desk, author), waits)
+
+
+@dataclass(frozen=True, slots=True)
+class Flattening:
+    """How far a flatten has got with one try."""
+
+    verdicts: tuple[VerdictRecord, ...]
+    orders: tuple[OrderRecord, ...]
+    held: tuple[Held, ...]  # what keeps it in force
+    failure: str  # why it could not try, or could not say what is held; "": it did both
+
+    @property
+    def flat(self) -> bool:
+        return not (self.held or self.failure)
+
+
+def flatten_now(
+    desk: Desk, *, reason: str, author: str, waits: Callable[[Lease], None] | None = None
+) -> Flattening:
+    """`flatten`, and what is still held after it. What fails is said: the flatten is in force all the same.
+
+    Raises InvalidInput without a reason.
+    """
+    verdicts: tuple[VerdictRecord, ...] = ()
+    orders: tuple[OrderRecord, ...] = ()
+    held: tuple[Held, ...] = ()
+    failures = list[str]()
+    try:
+        verdicts, orders = flatten(desk, reason=reason, author=author, waits=waits)
+    except (BrokerError, LeaseHeld, ClockUnread) as error:
+        log.warning("flatten could not try", book=desk.book, why=str(error))
+        failures.append(f"not tried: {error}. The next protection goes on with it.")
+    try:
+        held = still_held(desk)
+    except (BrokerError, ClockUnread) as error:
+        log.warning("what is held is not known", book=desk.book, why=str(error))
+        failures.append(f"not known what is held: {error}.")
+    return Flattening(verdicts, orders, held, " ".join(failures))
+
+
+def _protect_at_once(desk: Desk, author: str) -> tuple[tuple[VerdictRecord, ...], tuple[OrderRecord, ...]]:
+    """Protection now, with the flatten in force whenever its turn would be."""
+    desk.begin()
     with desk.journal.lease(desk.book, f"flatten:{author}") as lease:
-        recover(desk)
-        cancel(desk, desk.journal.open_orders(desk.book))
-        report = reconcile(desk)
-        now = desk.now_ns()
-        desk.journal.set_mark(desk.book, f"flatten:{now}", f"{author}: {reason}", now)
-        log.warning("flatten", book=desk.book, reason=reason, author=author)
-        exits = flatten_exits(desk, report, now if decided_ns is None else decided_ns)
-        return force_exits(desk, lease, exits, tick_ns=now, execution_id=new_execution_id())
+        report = protect(desk, lease, tick_ns=desk.now_ns(), execution_id=new_execution_id(), at_once=True)
+    return report.verdicts, report.orders
 
 
 def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
-    """Clear every latched cause and break lock, take up looser limits, and say which causes those were.
+    """Clear every latched cause and break lock, end a flatten in force, take up looser limits, and say which
+    causes those were.
 
     Losses that were latched are measured anew from here on; a break that still is there locks again.
     The foreign orders that were found so far count as seen; any other one halts.
@@ -127,6 +220,9 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     cleared = clear_all(
         desk.journal, desk.book, at_ns=now, session=desk.session_text(), reason=reason, author=author
     )
+    if desk.journal.end_flatten(desk.book, at_ns=now, reason=f"rearm by {author}: {reason}"):
+        log.warning("flatten ended by rearm", book=desk.book, author=author, reason=reason)
+        cleared = (*cleared, Cause.FLATTEN)
     seen_now = desk.journal.acknowledge_foreign(desk.book, at_ns=now, author=author, reason=reason)
     if seen_now:
         log.warning("foreign orders acknowledged", book=desk.book, orders=seen_now, author=author)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from trading_assets.broker.port import AccountActivity, OrderState
+from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState
 from trading_assets.core.codes import CODE_COUNT
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
@@ -37,16 +37,25 @@ class SessionOrders:
 
 
 def session_orders(desk: Desk, session: date) -> SessionOrders:
-    """Raises broker.port.BrokerError when the broker's side cannot be read."""
+    """Raises broker.port.BrokerError when the broker's side cannot be read. Of a session with more orders or
+    activities than one look reads these are the earlier ones."""
     text = session.isoformat()
     since_ns = desk.sessions.close_ns(desk.sessions.previous(session))
+    try:
+        activities = desk.broker.activities(since_ns)
+    except MoreActivities as more:
+        activities = more.read
+    try:
+        at_broker = desk.broker.orders_since(since_ns)
+    except MoreOrders as more:
+        at_broker = more.read
     return SessionOrders(
         orders=tuple(desk.journal.orders(desk.book, session=text)),
         fills=tuple(desk.journal.fills(desk.book, session=text)),
-        at_broker=tuple(desk.broker.orders_since(since_ns)),
+        at_broker=tuple(at_broker),
         activities=tuple(
             activity
-            for activity in desk.broker.activities(since_ns)
+            for activity in activities
             if activity.type == "FILL" and desk.sessions.new_york_date(activity.at_ns) == session
         ),
     )

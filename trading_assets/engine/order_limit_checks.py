@@ -13,7 +13,8 @@ from datetime import date
 from math import inf, isnan, nan
 from typing import NamedTuple
 
-from trading_assets.core.gate import FUTURE_SIGNAL_SECONDS
+from trading_assets.core.gate import FUTURE_SIGNAL_SECONDS, exit_count
+from trading_assets.core.orders import Kind
 from trading_assets.core.tolerance import at_least, at_most
 from trading_assets.core.words import Limits, Side
 from trading_assets.engine.checks import CheckOutcome, outcome
@@ -183,7 +184,6 @@ def _apart(price: float, anchor: float) -> float:
 
 
 def _counts(intents: Sequence[IntentRecord], limits: Limits) -> list[CheckOutcome]:
-    exits = sum(intent.reducing for intent in intents)
     return [
         _counted(
             "gated_orders.orders_per_symbol",
@@ -198,13 +198,23 @@ def _counts(intents: Sequence[IntentRecord], limits: Limits) -> list[CheckOutcom
             lambda intent: intent.verdict_id.partition(":")[2],
             limits.max_orders_per_execution,
         ),
-        outcome(
-            "gated_orders.exit_orders_per_day",
-            passed=exits <= limits.max_exit_orders_per_day,
-            measured=float(exits),
-            limit=limits.max_exit_orders_per_day,
-        ),
+        _exits(intents, limits),
     ]
+
+
+def _exits(intents: Iterable[IntentRecord], limits: Limits) -> CheckOutcome:
+    """Exits of all symbols against the cap, or of one against its share, whichever has less left. The
+    operator's flatten is outside both."""
+    exits = Counter(intent.symbol for intent in intents if intent.reducing and intent.kind != Kind.FLATTEN)
+    symbol, most = max(exits.items(), key=lambda item: item[1], default=("none", 0))
+    count, cap = exit_count(exits.total(), most, limits.max_exit_orders_per_day)
+    return outcome(
+        "gated_orders.exit_orders_per_day",
+        passed=count <= cap,
+        measured=float(count),
+        limit=float(cap),
+        detail=f"most: {symbol}",
+    )
 
 
 def _counted(

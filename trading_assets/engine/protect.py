@@ -7,26 +7,34 @@ history, a feature or a model, so none of them can keep a position from being pr
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from trading_assets.broker.port import BrokerError, OrderState
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
-from trading_assets.engine.absorb import alert
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.flattens import begin_flatten, end_when_flat
 from trading_assets.engine.follow import cancel, cancel_astray
-from trading_assets.engine.forced_exits import flatten_exits, force_exits, stop_exits, unfilled_exits
+from trading_assets.engine.forced_exits import (
+    flatten_exits,
+    force_exits,
+    free_for,
+    stop_exits,
+    unfilled_exits,
+)
 from trading_assets.engine.halts import Cause, end_session_drawdown
+from trading_assets.engine.obstacles import cancel_account, cancel_others, tell_own_stuck
 from trading_assets.engine.reconcile import ReconcileReport, reconcile
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import OrderRecord, VerdictRecord
+from trading_assets.store.records import FlattenRecord, OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
+
+KILLED = "the book is killed, and nothing but a flatten may work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +48,22 @@ class ProtectReport:
     orders: tuple[OrderRecord, ...]
 
 
-def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> ProtectReport:
-    """Kill, recover, reconcile, breakers, halts' effects, timeouts, stops, unfilled exits: in this order.
+@for_purpose(Purpose.PROTECT)
+def protect(
+    desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_once: bool = False
+) -> ProtectReport:
+    """Kill, recover, reconcile, breakers, halts' effects, timeouts, then exits: those of the flatten in
+    force, else of stops and of what was not sold. In this order.
 
-    The clock has been read just before; reconciling reads it again. Raises broker.port.BrokerError when
-    the broker cannot be read; a kill that is set has been latched by then.
+    at_once: a flatten is tried now, whenever its turn would be. The clock has been read just before;
+    reconciling reads it again. Raises broker.port.BrokerError when the broker cannot be read; a kill that is
+    set has been latched by then.
     """
     see_kill_switch(desk)
     # Before anything that a failing read could keep from happening.
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
+    cancelled += _cancel_for_flatten(desk, at_once=at_once)
     report = reconcile(desk)
     cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
@@ -58,15 +72,21 @@ def protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str) -> Pro
     transient = transient_causes(desk, report.account, report.clock)
     cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
     stopped = stops_in_force(desk, report) if report.opened else ()
-    exits = stop_exits(desk, stopped)
-    killed = killed_ns(desk)
-    if killed is not None and desk.settings.flatten_on_kill:
-        exits += flatten_exits(desk, report, killed)
-    exits += unfilled_exits(desk, report, {forced.symbol for forced in exits} | set(stopped))
+    flatten = _flatten_of(desk, report)
+    if flatten is not None:
+        exits = flatten_exits(desk, report, flatten, at_once=at_once)
+    else:
+        exits = stop_exits(desk, stopped)
+        exits += unfilled_exits(desk, report, set(stopped))
+        free_for(desk, exits)
+    tell_own_stuck(desk, desk.journal.open_orders(desk.book))
     verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
+    if flatten is not None:
+        end_when_flat(desk, flatten)
     return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 
 
+@for_purpose(Purpose.PROTECT)
 def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> ProtectReport:
     """Protect and reconcile between ticks, under the book's lease. Raises LeaseHeld and BrokerError."""
     see_kill_switch(desk)
@@ -75,54 +95,50 @@ def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> 
         return protect(desk, lease, tick_ns=desk.now_ns(), execution_id=execution_id)
 
 
+@for_purpose(Purpose.PROTECT)
 def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
     """HALTED cancels every working order but a flatten's: of ours, foreign ones with our prefix included, and
     under a kill of the whole account; a daily loss every working entry."""
     halts = desk.halts()
     working = desk.journal.open_orders(desk.book)
+    spare = [record for record in working if record.intent.kind == Kind.FLATTEN]
+    if Cause.KILL in halts.causes:
+        return cancel_account(desk, spare=spare, why=KILLED)
     if halts.state is HaltState.HALTED:
         known = {
             name for record in working for name in (record.intent.client_order_id, record.broker_order_id)
         }
-        killed = Cause.KILL in halts.causes
-        cancel_at_broker(
+        cancel_others(
             desk,
             lambda order: (
-                known.isdisjoint((order.client_order_id, order.id))
-                and (killed or is_ours(order.client_order_id))
+                is_ours(order.client_order_id) and known.isdisjoint((order.client_order_id, order.id))
             ),
+            why="no intent of this desk stands behind it",
         )
-        return cancel(desk, [record for record in working if record.intent.kind != Kind.FLATTEN])
+        return cancel(desk, [record for record in working if record not in spare])
     if Cause.DAILY_LOSS in halts.causes:
         return cancel(desk, [record for record in working if not record.intent.reducing])
     return []
 
 
-def cancel_at_broker(desk: Desk, which: Callable[[OrderState], bool]) -> None:
-    """Ask for a cancel of open orders by the broker's list; what cannot be asked is told to a person."""
-    try:
-        orders = [order for order in desk.broker.open_orders() if which(order)]
-    except BrokerError as error:
-        alert(desk, f"cancel_all:{desk.now_ns()}", "Open orders could not be read to cancel them", str(error))
-        return
-    for order in orders:
-        try:
-            desk.broker.cancel(order.id)
-        except BrokerError as error:
-            alert(desk, f"cancel:{order.id}", f"{order.symbol}: cancel could not be asked", str(error))
-            continue
-        if not is_ours(order.client_order_id):
-            alert(
-                desk,
-                f"cancelled:{order.id}",
-                f"{order.symbol}: a person's order is cancelled",
-                f"order {order.client_order_id}: the book is killed, and nothing but a flatten may work",
-            )
+def _cancel_for_flatten(desk: Desk, *, at_once: bool) -> list[OrderRecord]:
+    """What works in the account beside the flatten's own exits goes: it holds the shares, or buys new ones.
+    at_once: its own exits too, which are sent again at today's price"""
+    if desk.journal.flatten_in_force(desk.book) is None:
+        return []
+    working = desk.journal.open_orders(desk.book)
+    spare = [] if at_once else [record for record in working if record.intent.kind == Kind.FLATTEN]
+    return cancel_account(desk, spare=spare, why="a flatten is in force, and sells everything")
 
 
-def killed_ns(desk: Desk) -> int | None:
-    """When the kill in force was latched."""
-    return next((act.at_ns for act in desk.journal.latched(desk.book) if act.cause == Cause.KILL), None)
+def _flatten_of(desk: Desk, report: ReconcileReport) -> FlattenRecord | None:
+    """The flatten in force; under `flatten_on_kill` a kill begins one wherever something is held."""
+    flatten = desk.journal.flatten_in_force(desk.book)
+    if flatten is None and desk.settings.flatten_on_kill:
+        act = next((act for act in desk.journal.latched(desk.book) if act.cause == Cause.KILL), None)
+        if act is not None and any(position.qty for position in report.positions.values()):
+            return begin_flatten(desk, reason=f"flatten_on_kill: {act.reason}", author=act.author)
+    return flatten
 
 
 def _cancel_overdue(desk: Desk) -> list[OrderRecord]:

@@ -8,7 +8,6 @@ overwritten.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,9 +16,18 @@ from trading_assets.broker.port import AccountState, BrokerError, OrderState, Po
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
 from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
-from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
+from trading_assets.engine.catch_up import (
+    Listed,
+    Taken,
+    caught_up,
+    list_orders,
+    note_contained,
+    take_activities,
+    take_late_activities,
+    tell_of_catching_up,
+)
 from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.risk import ClockReading, broker_clock
@@ -32,9 +40,6 @@ from trading_assets.store.records import BreakRecord, FillRecord, OpeningPositio
 log = get_logger(__name__)
 
 NS = 1_000_000_000
-WATERMARK = "reconciled_ns"
-OVERLAP_NS = 15 * 60 * NS
-LATE_NS = 10 * 24 * 3600 * NS  # how far back an activity may be dated that a broker books late
 SETTLE_NS = 5 * NS
 SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
@@ -44,6 +49,10 @@ COST_TOLERANCE_USD = 0.01
 
 class AnotherAccount(BrokerError):
     """The key pair now leads to an account that is not this desk's book: nothing follows for the book."""
+
+
+class StillReading(BrokerError):
+    """An opening waits for the rest of the account's history. Nothing has been concluded."""
 
 
 _BOOKED_LATE = frozenset(
@@ -78,11 +87,12 @@ class ReconcileReport:
     positions: Mapping[str, PositionState]
     account: AccountState
     clock: ClockReading | None  # None: it could not be read
+    catching_up: bool = False  # the account's history is longer than was read so far: nothing was compared
     astray: tuple[OrderState, ...] = ()  # ours that have ended in the journal and work at the broker
 
     @property
     def clean(self) -> bool:
-        return self.opened and not self.breaks and not self.foreign
+        return self.opened and not self.catching_up and not self.breaks and not self.foreign
 
     @property
     def average_costs(self) -> tuple[AverageCost, ...]:
@@ -105,8 +115,8 @@ def reconcile(desk: Desk) -> ReconcileReport:
     account = _account(desk)
     positions = {position.symbol: position for position in desk.broker.positions()}
     opened = _ensure_opening(desk, account, positions, now)
-    since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
-    sweep = _orders(desk, since)
+    listed = list_orders(desk)
+    sweep = _orders(desk, listed)
     orders = sweep.orders
     ours = _known(desk, orders)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
@@ -121,18 +131,24 @@ def reconcile(desk: Desk) -> ReconcileReport:
         )
     astray = _absorb_sweep(desk, sweep, ours)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
-    activities = desk.broker.activities(since)
-    fills, adjustments = absorb_activities(desk, activities) if opened else ([], [])
+    taken = take_activities(desk, reading_on=True) if opened else Taken([], [], complete=True)
+    fills, adjustments = taken.fills, taken.adjustments
     if opened:
-        adjustments += complete_costs(desk, positions)
+        adjustments = adjustments + complete_costs(desk, positions)
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
-    if opened:
+    catching_up = opened and not (listed.complete and taken.complete)
+    if catching_up:  # nothing can be compared with half a history
+        tell_of_catching_up(desk)
+        desk.reconciled = False
+    elif opened:
         settling = _settling(desk, orders, now)
         differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
-        if any(difference.kind in _BOOKED_LATE for difference in differences):
-            late_fills, late_adjustments = absorb_activities(desk, desk.broker.activities(now - LATE_NS))
+        late = [difference for difference in differences if difference.kind in _BOOKED_LATE]
+        if late:
+            new = not _all_confirmed(desk, late)
+            late_fills, late_adjustments = take_late_activities(desk, unconfirmed=new)
             late_adjustments += complete_costs(desk, positions)
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
@@ -154,7 +170,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         )
         _act(desk, found, breaks)
         tell_of_missing_stops(desk, ledger)
-        desk.journal.set_mark(desk.book, WATERMARK, str(now), now)
+        caught_up(desk, now)
         desk.reconciled = True
     report = ReconcileReport(
         at_ns=now,
@@ -168,6 +184,7 @@ def reconcile(desk: Desk) -> ReconcileReport:
         positions=positions,
         account=account,
         clock=clock,
+        catching_up=catching_up,
         astray=astray,
     )
     log.info(
@@ -186,7 +203,8 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
     """A person takes over an account that was not empty: its positions and cash become the opening
     entry. Returns the number of positions. Does nothing when the book is open already (returns 0).
 
-    Raises InvalidInput without a reason.
+    Raises InvalidInput without a reason, and StillReading while the account's history is too long for one
+    look: the next call goes on.
     """
     if not reason.strip():
         raise InvalidInput("it needs a reason", where="adopt", remedy="Say why: --reason.")
@@ -194,7 +212,11 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
         return 0
     account = _account(desk)
     positions = desk.broker.positions()
-    _record_opening(desk, account, positions, author=author, reason=reason)
+    if not _record_opening(desk, account, positions, author=author, reason=reason):
+        raise StillReading(
+            "the account has more activities of this moment than one look reads. Run `trading-assets adopt` "
+            "again in a minute: it goes on where this one ended."
+        )
     return len(positions)
 
 
@@ -217,17 +239,17 @@ def _ensure_opening(
     if positions or desk.broker.open_orders():
         log.warning("account not empty at first start: adopt it", book=desk.book, positions=sorted(positions))
         return False
-    _record_opening(desk, account, (), author="system", reason="first start, nothing held")
-    return True
+    return _record_opening(desk, account, (), author="system", reason="first start, nothing held")
 
 
 def _record_opening(
     desk: Desk, account: AccountState, positions: Iterable[PositionState], *, author: str, reason: str
-) -> None:
-    """The opening entry, with the ids of the activities that it already contains."""
+) -> bool:
+    """The opening entry, with the ids of the activities that it already contains; False while these are not
+    all read."""
     now = desk.now_ns()
-    contained = [activity.id for activity in desk.broker.activities(max(now - OVERLAP_NS, 0))]
-    desk.journal.set_mark(desk.book, OPENING_IDS_MARK, json.dumps(contained), now)
+    if not note_contained(desk, now):
+        return False
     records = [OpeningPositionRecord(desk.book, CASH, account.cash, Decimal(0), now, author, reason)]
     records += [
         OpeningPositionRecord(
@@ -237,6 +259,7 @@ def _record_opening(
     ]
     desk.journal.record_opening(records)
     log.info("book opened", book=desk.book, positions=len(records) - 1, cash=str(account.cash), author=author)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +272,9 @@ class Sweep:
     unread: frozenset[str]
 
 
-def _orders(desk: Desk, since_ns: int) -> Sweep:
-    """Every order submitted since, every open one, and what became of ours however old they are."""
-    orders = {order.id: order for order in desk.broker.orders_since(since_ns)}
-    for order in desk.broker.open_orders():
-        orders.setdefault(order.id, order)
+def _orders(desk: Desk, listed: Listed) -> Sweep:
+    """The listed orders, and what became of those of ours that no list tells of."""
+    orders = dict(listed.orders)
     absent, unread = set(), set()
     for record in desk.journal.open_orders(desk.book):
         if State(record.state) in WORKING and record.broker_order_id not in orders:
@@ -321,6 +342,16 @@ def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
     filling = {order.symbol for order in orders if order.filled_qty and order.updated_ns >= since}
     moved = {fill.symbol for fill in desk.journal.fills(desk.book, since_ns=since)}
     return filling | moved | {a.symbol for a in desk.journal.adjustments(desk.book, since_ns=since)}
+
+
+def _all_confirmed(desk: Desk, differences: Iterable[Difference]) -> bool:
+    """Whether every one of them was seen often enough before."""
+    confirmed = {
+        (record.kind, record.subject)
+        for record in desk.journal.open_breaks(desk.book)
+        if record.sightings >= SIGHTINGS
+    }
+    return all((difference.kind, difference.subject) in confirmed for difference in differences)
 
 
 def _act(desk: Desk, found: Sequence[Difference], breaks: Sequence[BreakRecord]) -> None:

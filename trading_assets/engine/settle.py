@@ -7,18 +7,16 @@ from datetime import date
 from math import isnan
 
 from trading_assets.core.prices import mark
-from trading_assets.engine.account_activities import absorb_activities
+from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.projection import ProjectionReport, project_orders, project_positions
-from trading_assets.engine.reconcile import OVERLAP_NS, WATERMARK, ReconcileReport, reconcile
+from trading_assets.engine.reconcile import ReconcileReport, reconcile
 
 
 def settle_fills(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
     """Journal the broker's activities, then project the tick. Raises BrokerError and HistoryLocked."""
     desk.clock.sync()
-    since = max(int(desk.journal.mark(desk.book, WATERMARK) or 0) - OVERLAP_NS, 0)
-    if desk.journal.opening(desk.book):
-        absorb_activities(desk, desk.broker.activities(since))
+    take_activities(desk)
     return project_orders(desk, session, tick_ns)
 
 

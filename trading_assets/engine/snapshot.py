@@ -26,6 +26,7 @@ from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.market.settlement import LONGEST_DAYS, unsettled_usd
+from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
@@ -70,7 +71,7 @@ def take_snapshot(
     positions = {position.symbol: position for position in desk.broker.positions()}
     ours = desk.journal.open_orders(desk.book)
     sent = desk.journal.orders(desk.book, session=session.isoformat())
-    opened = _open_orders(ours, desk.broker.open_orders()) + _lagging(desk, sent, positions)
+    opened = _open_orders(ours, desk.broker.open_orders()) + lagging(desk, sent, positions)
     symbols = tuple(
         sorted(
             {signal.symbol for signal in signals}
@@ -96,7 +97,7 @@ def take_snapshot(
             previous_close=previous.get(symbol, nan),
             opened=[order for order in opened if order.symbol == symbol],
             locked=symbol in locks,
-            orders_today=sum(counts.get(symbol, (0, 0))),
+            sent=counts.get(symbol, SentCount()),
         )
         for symbol in symbols
     )
@@ -177,7 +178,7 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
     ]
 
 
-def _lagging(
+def lagging(
     desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
 ) -> list[OpenOrder]:
     """What today's orders have filled and the broker's positions do not show yet, as if it were still at
@@ -236,7 +237,7 @@ def _symbol_input(
     previous_close: float,
     opened: list[OpenOrder],
     locked: bool,
-    orders_today: int,
+    sent: SentCount,
 ) -> SymbolInput:
     entries = [order for order in opened if not order.reducing]
     own = [order for order in opened if order.ours]
@@ -260,7 +261,8 @@ def _symbol_input(
         in_flight=len(own),
         lowest_sell_limit=min(sells, default=nan),
         highest_buy_limit=max(buys, default=nan),
-        orders_today=orders_today,
+        orders_today=sum(sent),
+        exits_today=sent.exits,
     )
 
 

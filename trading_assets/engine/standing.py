@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from math import nan
 
 from trading_assets.broker.port import BrokerError, PositionState
+from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.words import HaltState
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
+from trading_assets.engine.catch_up import WATERMARK
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.flattens import Held, still_held
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase
-from trading_assets.engine.reconcile import WATERMARK
 from trading_assets.engine.risk import measured_losses
 from trading_assets.engine.settle import marks
-from trading_assets.store.records import BreakRecord, EquityRecord, HaltRecord, LockRecord
+from trading_assets.store.records import BreakRecord, EquityRecord, FlattenRecord, HaltRecord, LockRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Standing:
     limits_waiting: tuple[str, ...]  # looser in the file than in force
     last_tick_ns: int | None  # today's last
     vetoed: tuple[str, ...]  # blocking checks that did not pass at the last tick
+    flatten: FlattenRecord | None = None  # in force
+    held: tuple[Held, ...] = ()  # under it; empty too where the broker does not answer
 
     @property
     def well(self) -> bool:
@@ -100,6 +104,7 @@ class Positions:
     positions: tuple[HeldPosition, ...]
 
 
+@for_purpose(Purpose.LOOK)
 def standing(desk: Desk) -> Standing:
     """Look at journal and broker once."""
     desk.clock.sync()
@@ -112,6 +117,12 @@ def standing(desk: Desk) -> Standing:
     lease = journal.lease_holder(book)
     last_tick = _last_tick(desk) if session else None
     counts = journal.sent_counts(book, session) if session else {}
+    held: tuple[Held, ...] = ()
+    if not unreachable:
+        try:
+            held = still_held(desk)
+        except BrokerError as error:
+            unreachable = str(error)
     return Standing(
         book=book,
         venue=desk.settings.venue,
@@ -137,9 +148,12 @@ def standing(desk: Desk) -> Standing:
         limits_waiting=desk.looser_waiting,
         last_tick_ns=last_tick,
         vetoed=() if last_tick is None else missing_or_failed(desk, last_tick),
+        flatten=journal.flatten_in_force(book),
+        held=held,
     )
 
 
+@for_purpose(Purpose.LOOK)
 def positions(desk: Desk) -> Positions:
     """The ledger beside the broker."""
     ledger = ledger_of(desk.journal, desk.book)

@@ -63,12 +63,13 @@ def see_kill_switch(desk: Desk, when: str = "") -> None:
     """Latch a kill that the environment or the kill file sets. `when` is added to the recorded reason."""
     seen = desk.kill_switch()
     if seen is not None:
+        now = desk.known_ns()  # asks no broker, which may take seconds to answer
         latch(
             desk.journal,
             desk.book,
             Cause.KILL,
-            at_ns=desk.now_ns(),
-            session=desk.session_text(),
+            at_ns=now,
+            session=desk.sessions.new_york_date(now).isoformat(),
             reason=f"kill seen in {seen}{when}",
         )
 

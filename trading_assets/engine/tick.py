@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from trading_assets.core.orders import TERMINAL_STATES, State
+from trading_assets.core.tolerance import at_most
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.decide import Decision, decide
@@ -17,10 +18,12 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import follow
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase, SignalInput
+from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.signalling import stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
+from trading_assets.engine.submit import see_kill_switch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
@@ -57,6 +60,7 @@ def execute(
     one interval ago, LeaseHeld when another process has the book, BrokerError when the broker cannot
     be read, ClockUnread when it has not even told the time: nothing new is sent then.
     """
+    see_kill_switch(desk)
     desk.begin()
     refuse_other_times(desk, session, tick_ns)
     with desk.journal.lease(desk.book, holder) as lease:
@@ -65,6 +69,7 @@ def execute(
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
+        _free_for_signals(desk, signals)
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
@@ -131,6 +136,12 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
         # An exit that somebody asked for does not wait for a history; entries are vetoed.
         signals = waiting_signals(desk, session, tick_ns)
     return tuple(replace(signal, attempt=_attempt(desk, signal.decision_id)) for signal in signals), vetoed
+
+
+def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
+    """Cancel what a person has at work that holds the shares which a signal sells now."""
+    selling = {signal.symbol for signal in signals if at_most(signal.value, -desk.limits.threshold)}
+    free_shares(desk, selling, why="it holds shares that a signal sells now")
 
 
 def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:

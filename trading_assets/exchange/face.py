@@ -67,7 +67,12 @@ class AlpacaFace:
         self._app = failings(Starlette(routes=routes, exception_handlers=ERRORS))
         self._venue = venue
         self._trading, self._data = (
-            RateLimit(requests_per_minute, exchange_ns=lambda: venue.now_ns, monotonic_ns=monotonic_ns)
+            RateLimit(
+                requests_per_minute,
+                exchange_ns=lambda: venue.now_ns,
+                monotonic_ns=monotonic_ns,
+                account=lambda: venue.state.account.number,
+            )
             for _ in range(2)
         )
         self._requests = 0

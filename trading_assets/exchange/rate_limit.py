@@ -22,13 +22,23 @@ class RateLimit:
     """A window begins with its first request and ends a minute later.
 
     The minute passes on the exchange's clock or on the machine's monotonic clock, whichever is
-    first: virtual time may stand still for long, and may also run through a day in a second.
+    first: virtual time may stand still for long, and may also run through a day in a second. An account that
+    replaces another has a limit of its own, as at Alpaca.
+
+    account: the number of the present one
     """
 
     def __init__(
-        self, per_minute: int, *, exchange_ns: Callable[[], int], monotonic_ns: Callable[[], int]
+        self,
+        per_minute: int,
+        *,
+        exchange_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+        account: Callable[[], str],
     ) -> None:
         self._limit = per_minute
+        self._account = account
+        self._whose = account()
         self._exchange_ns = exchange_ns
         self._monotonic_ns = monotonic_ns
         self._began = (exchange_ns(), monotonic_ns())
@@ -50,7 +60,8 @@ class RateLimit:
         return max(self._exchange_ns() - self._began[0], self._monotonic_ns() - self._began[1])
 
     def _roll(self) -> None:
-        if self._elapsed_ns() >= _MINUTE_NS:
+        if self._elapsed_ns() >= _MINUTE_NS or self._account() != self._whose:
+            self._whose = self._account()
             self._began = (self._exchange_ns(), self._monotonic_ns())
             self._used = 0
 

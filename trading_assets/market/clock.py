@@ -90,6 +90,10 @@ class VenueClock:
         self.failure = None
         return True
 
+    def known_ns(self) -> int | None:
+        """The venue's time without asking for it; None while it has never been read."""
+        return None if self._reading is None else self.now_ns()
+
     def now_ns(self) -> int:
         """The venue's time; reads it first when it has never been read.
 

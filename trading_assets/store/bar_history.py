@@ -330,15 +330,10 @@ def _bars(rows: pa.Table) -> Bars:
     )
 
 
-def oldest_newest_start(
-    history: History, symbols: Sequence[str], interval: Interval, since_ns: int
-) -> int | None:
-    """The oldest of the symbols' newest stored bars since `since_ns`; None when one has none."""
+def newest_starts(history: History, interval: Interval, since_ns: int) -> dict[str, int]:
+    """Symbol → start of its newest stored bar since `since_ns`; without the symbols that have none."""
     lines = history.query(_LAST_START, [str(interval), since_ns]).to_pylist()
-    newest = {line["symbol"]: int(line["newest"]) for line in lines}
-    if any(symbol not in newest for symbol in symbols):
-        return None
-    return min(newest[symbol] for symbol in symbols)
+    return {line["symbol"]: int(line["newest"]) for line in lines}
 
 
 def minutes_held(history: History, open_ns: int, tick_ns: int) -> dict[str, tuple[int, float]]:

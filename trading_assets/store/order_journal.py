@@ -19,6 +19,7 @@ from trading_assets.core.orders import (
     OPEN_STATES,
     TERMINAL_STATES,
     Evidence,
+    Kind,
     State,
     is_overtaken,
     next_state,
@@ -68,8 +69,9 @@ class UnknownOrder(TradingAssetsError):
 class SentCount(NamedTuple):
     """Orders of one symbol that were sent in a session, later-rejected ones included."""
 
-    entries: int
-    exits: int
+    entries: int = 0
+    exits: int = 0
+    flattens: int = 0  # exits of a flatten, which no cap counts
 
 
 class Move(NamedTuple):
@@ -328,7 +330,7 @@ class OrderJournal(Database):
         """By symbol, the session's orders that ever reached SUBMITTING."""
         with self._reading() as connection:
             counts = connection.execute(_SENT_COUNTS, {"book": book, "session": session})
-            return {symbol: SentCount(int(entries), int(exits)) for symbol, entries, exits in counts}
+            return {symbol: SentCount(*map(int, sent)) for symbol, *sent in counts}
 
     def reject_streak(self, book: str, *, since_ns: int = 0) -> int:
         """The broker's rejections since it last took an order, and since `since_ns`.
@@ -380,7 +382,8 @@ _SENT_COUNTS = (
     select(
         intents.c.symbol,
         func.sum(case((intents.c.reducing, 0), else_=1)),
-        func.sum(case((intents.c.reducing, 1), else_=0)),
+        func.sum(case((and_(intents.c.reducing, intents.c.kind != Kind.FLATTEN), 1), else_=0)),
+        func.sum(case((and_(intents.c.reducing, intents.c.kind == Kind.FLATTEN), 1), else_=0)),
     )
     .join(orders, orders.c.client_order_id == intents.c.client_order_id)
     .where(*same(intents, "book", "session"), orders.c.submitted_ns.is_not(None))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.core.gate import exit_count
 from trading_assets.core.tolerance import at_least, at_most
 from trading_assets.core.walk_columns import (
     FACT_GROSS_BOUGHT,
@@ -183,7 +184,10 @@ def _count_results(sheet: SessionSheet, orders: _Orders, limits: Limits) -> Iter
     yield result("max_orders_per_day", float(len(orders.entries)), "all symbols")
     count, at_ns = counted(orders.at_ns[orders.entries])
     yield result("max_orders_per_execution", count, str(at_ns) if at_ns >= 0 else "")
-    yield result("max_exit_orders_per_day", float(len(orders.exits)), "all symbols")
+    count, symbol = counted(orders.symbol[orders.exits])
+    exits, cap = exit_count(len(orders.exits), int(count), limits.max_exit_orders_per_day)
+    of = "all symbols" if cap == limits.max_exit_orders_per_day else sheet.symbols[symbol]
+    yield _result("max_exit_orders_per_day", LIMITS, float(exits), of if symbol >= 0 else "", float(cap))
 
 
 def _loss_results(facts: list[float], limits: Limits) -> Iterator[LimitResult]:

@@ -1,0 +1,163 @@
+"""A flatten in force: a person's intent, kept until every position at the broker is zero. What begins it,
+what ends it, and what is still held under it, with why and when that is tried again.
+
+Selling is `engine.forced_exits`, at each protection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_assets.broker.port import BrokerError, OrderState
+from trading_assets.core.gate import reason as refusal
+from trading_assets.core.orders import Kind, client_order_id, decision_id, is_ours
+from trading_assets.core.words import Side
+from trading_assets.engine.absorb import alert
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.snapshot import lagging
+from trading_assets.engine.tries import Tries, tries_of
+from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_time
+from trading_assets.store.records import FlattenRecord, OrderRecord
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What keeps a flatten in force."""
+
+    symbol: str
+    qty: Decimal  # signed shares at the broker, 0: there is only an order at work
+    why: str
+    again: str  # when it is tried again, in words
+
+    @property
+    def told(self) -> str:
+        """In one line for a person."""
+        shares = f"{self.qty:f} shares" if self.qty else "no shares"
+        return f"{self.symbol}, {shares}: {self.why}; tried again {self.again}"
+
+
+def begin_flatten(desk: Desk, *, reason: str, author: str) -> FlattenRecord:
+    """Keep the intent, durably, before anything is asked of anybody. One in force already goes on."""
+    now = desk.known_ns()
+    asked = FlattenRecord(desk.book, now, author, reason)
+    record = desk.journal.latch_flatten(asked)
+    if record is asked:
+        alert(
+            desk,
+            f"flatten:{now}",
+            "Flatten: every position is sold, no entry passes",
+            f"by {author}: {reason}. It ends when nothing is held, or by `trading-assets rearm --reason …`",
+            severity="WARN",
+        )
+    else:
+        log.warning("flatten goes on", book=desk.book, since=new_york_time(record.at_ns), reason=reason)
+    return record
+
+
+def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
+    """End the flatten once nothing is held, nothing works that could buy, and nothing that was filled is
+    still to be shown. What cannot be read ends nothing."""
+    try:
+        positions = {one.symbol: one for one in desk.broker.positions() if one.qty}
+        working = bool(desk.broker.open_orders() or desk.journal.open_orders(desk.book))
+    except BrokerError as error:
+        log.warning("not known whether the book is flat", book=desk.book, why=str(error))
+        return False
+    sent = desk.journal.orders(desk.book, session=desk.session_text())
+    if positions or working or lagging(desk, sent, positions):
+        return False
+    if desk.journal.end_flatten(desk.book, at_ns=desk.now_ns(), reason="every position is zero"):
+        alert(
+            desk,
+            f"flatten_done:{flatten.at_ns}",
+            "Flatten done: every position is zero",
+            f"asked by {flatten.author}, {new_york_time(flatten.at_ns)}: {flatten.reason}",
+            severity="INFO",
+        )
+    return True
+
+
+def flatten_decision(flatten: FlattenRecord, symbol: str) -> str:
+    """The decision whose attempts sell the symbol."""
+    return decision_id(flatten.book, Kind.FLATTEN, symbol, flatten.at_ns)
+
+
+def may_trade(desk: Desk) -> bool:
+    """Whether a flatten's orders can trade now: in regular hours, and where they are marked for extended
+    hours in these too."""
+    now = desk.now_ns()
+    return desk.sessions.is_open(now) or (desk.settings.extended_hours and desk.sessions.is_extended(now))
+
+
+def still_held(desk: Desk) -> tuple[Held, ...]:
+    """Every position at the broker, and every order that could buy, with what holds it up. None where no
+    flatten is in force. Raises BrokerError when the broker cannot be read."""
+    flatten = desk.journal.flatten_in_force(desk.book)
+    if flatten is None:
+        return ()
+    positions = {one.symbol: one.qty for one in desk.broker.positions() if one.qty}
+    ours = desk.journal.open_orders(desk.book)
+    names = {record.intent.client_order_id for record in ours}
+    others = [order for order in desk.broker.open_orders() if order.client_order_id not in names]
+    of_orders = {record.intent.symbol for record in ours} | {order.symbol for order in others}
+    return tuple(
+        Held(
+            symbol,
+            positions.get(symbol, Decimal(0)),
+            *_why(
+                desk,
+                flatten,
+                symbol,
+                [record for record in ours if record.intent.symbol == symbol],
+                [order for order in others if order.symbol == symbol],
+            ),
+        )
+        for symbol in sorted(positions.keys() | of_orders)
+    )
+
+
+def _why(
+    desk: Desk, flatten: FlattenRecord, symbol: str, ours: list[OrderRecord], others: list[OrderState]
+) -> tuple[str, str]:
+    """What holds the symbol up, and when it is tried again."""
+    at_next_look = "at the next look of the protection"
+    if not may_trade(desk):
+        return "the market is closed", f"at the next open, {new_york_time(_next_open_ns(desk))}"
+    for record in ours:
+        intent = record.intent
+        side = Side(intent.side).name.lower()
+        left = intent.qty - record.filled_qty
+        return f"order {intent.client_order_id} to {side} {left} is {record.state}", at_next_look
+    for order in others:
+        whose = "an order with our prefix" if is_ours(order.client_order_id) else "a person's order"
+        return f"{whose} ({order.client_order_id}) is {order.status} at the broker", at_next_look
+    tries = tries_of(desk, flatten_decision(flatten, symbol))
+    if tries.last is None:
+        return _refused(desk, flatten, symbol, tries) or "not sent yet", at_next_look
+    why = f"attempt {tries.last.intent.attempt} is {tries.last.state}"
+    why += f": {tries.last.detail}" if tries.last.detail else ""
+    why = _refused(desk, flatten, symbol, tries) or why
+    if tries.due_ns <= desk.now_ns():
+        return why, at_next_look
+    return why, f"after {new_york_time(tries.due_ns)}"
+
+
+def _refused(desk: Desk, flatten: FlattenRecord, symbol: str, tries: Tries) -> str:
+    """Why the gate refused the next attempt, where it did."""
+    decision = flatten_decision(flatten, symbol)
+    for side in (Side.SELL, Side.BUY):
+        name = client_order_id(decision, side, 1, tries.next_attempt)
+        for verdict in reversed(desk.journal.verdicts(desk.book, client_order_id=name)):
+            return f"the gate refused it: {refusal(verdict.failed, verdict.cause)}" if verdict.failed else ""
+    return ""
+
+
+def _next_open_ns(desk: Desk) -> int:
+    now, today = desk.now_ns(), desk.today()
+    if desk.sessions.is_session(today) and now < desk.sessions.open_ns(today):
+        return desk.sessions.open_ns(today)
+    return desk.sessions.open_ns(desk.sessions.next(today))
