@@ -253,6 +253,8 @@ def keep_close_equity(desk: Desk, account: AccountState) -> None:
     today, now = desk.today(), desk.now_ns()
     if not desk.sessions.is_session(today) or now < desk.sessions.close_ns(today):
         return
+    if _doubted(desk) is not None:  # the next look knows better
+        return
     name = f"{CLOSE_EQUITY_MARK}:{today.isoformat()}"
     if desk.journal.mark(desk.book, name) is None:
         moved = transfers_since(desk.journal, desk.book, desk.sessions.close_ns(today))
