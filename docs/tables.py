@@ -20,6 +20,8 @@ import typer
 from sqlalchemy import BigInteger, Table, UniqueConstraint
 
 from trading_assets.broker import port
+from trading_assets.broker.purpose import Purpose
+from trading_assets.broker.rate_budget import SHARES
 from trading_assets.cli import application
 from trading_assets.config import LOOSER_WHEN, Looser, Settings, config_rows
 from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code, failed_codes
@@ -285,6 +287,14 @@ def broker_errors() -> str:
     return _table(("Error", "A kind of", "Meaning"), rows)
 
 
+def request_purposes() -> str:
+    rows = [
+        (f"`{purpose.name}`", f"{SHARES[purpose].leaves:.0%}", f"{SHARES[purpose].most:.0%}")
+        for purpose in Purpose
+    ]
+    return _table(("Purpose", "Leaves to the ones above it", "Takes at most in a minute"), rows)
+
+
 def features() -> str:
     rows = [(f"`{feature.name}`", feature.meaning) for feature in DAILY.features]
     return _table(("Feature", "Meaning"), rows)
@@ -328,6 +338,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "journal-tables": journal_tables,
     "history-tables": history_tables,
     "broker-errors": broker_errors,
+    "request-purposes": request_purposes,
     "features": features,
     "tape": tape,
 }

@@ -417,6 +417,24 @@ def test_a_file_system_without_a_free_block_stops_entries_and_is_named(
     assert command("verify", SESSION, config=floor.config_path).status == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data_dir: {data}\nmode: papper\n",
+        "data_dir: '{data}'  # ours\nsymbols: [\n",
+        "data_dir: {data}\n\t: [",
+    ],
+)
+def test_a_kill_is_set_by_file_where_the_configuration_has_a_typo(tmp_path: Path, text: str) -> None:
+    file, data = tmp_path / "config" / "execution.yaml", tmp_path / "desk"
+    file.parent.mkdir()
+    file.write_text(text.format(data=data))
+    message = command("kill", "--reason", "a test", config=file).failed_with_one_message()
+    assert f"killed: the kill file {data / 'KILL'}" in message
+    assert "no order was cancelled" in message
+    assert (data / "KILL").exists()
+
+
 @pytest.mark.slow
 def test_a_kill_holds_while_the_broker_is_out_of_reach(floor: TradingFloor) -> None:
     bought(floor)

@@ -95,6 +95,17 @@ def rejected(trial: Trial) -> Away:
 
 
 def refused(trial: Trial) -> Away:
+    """By the gate: the broker's clock says that the market is closed."""
+    real = trial.desk.broker
+    trial.desk.broker = Altered(real, clock=lambda: replace(real.clock(), is_open=False))
+
+    def away() -> None:
+        trial.desk.broker = real
+
+    return away
+
+
+def halted(trial: Trial) -> Away:
     trial.floor.control("/halt", symbol="AAPL", halted=True)
     return lambda: trial.floor.control("/halt", symbol="AAPL", halted=False)
 
@@ -176,6 +187,7 @@ def working_entry_stuck(trial: Trial) -> Away:
 OBSTACLES = (
     rejected,
     refused,
+    halted,
     unfilled,
     persons_limit,
     persons_stop,
@@ -194,15 +206,16 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
         yield floor
 
 
-@pytest.fixture
-def trial(floor: TradingFloor, tmp_path: Path) -> Iterator[Trial]:
-    """In a session of its own."""
+@pytest.fixture(params=[10.0])
+def trial(request: pytest.FixtureRequest, floor: TradingFloor, tmp_path: Path) -> Iterator[Trial]:
+    """In a session of its own, from so many minutes after its open on, or before its close (< 0)."""
     floor.control("/faults", faults=[])
     floor.control("/halt", symbol="AAPL", halted=False)
     floor.control("/quote", symbol="AAPL")
     now = floor.control("/clock", step_ns=0)["now_ns"]
     session = floor.sessions.next(floor.sessions.new_york_date(now))
-    floor.tick(session, 1)
+    near_ns = floor.sessions.open_ns(session) if request.param > 0 else floor.sessions.close_ns(session)
+    floor.move_clock(near_ns + int(request.param * MINUTE_NS))
     with new_account(floor, tmp_path) as desk:
         yield Trial(floor, session, desk)
 
@@ -236,6 +249,8 @@ def test_an_exit_gets_out_once_what_was_in_its_way_is_gone(
         protect(trial)
         assert trial.held() == trial.entry.intent.qty
         assert trial.alerts()
+        if obstacle is refused:
+            assert "AAPL: exit refused: MARKET_CLOSED" in trial.alerts()
         if way != "stop":
             assert [held.symbol for held in still_held(trial.desk)] == ["AAPL"]
             assert "FLATTEN" in trial.desk.halts().causes
@@ -251,11 +266,10 @@ def test_an_exit_gets_out_once_what_was_in_its_way_is_gone(
 
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda obstacle: obstacle.__name__)
 @pytest.mark.parametrize("way", ["flatten", "stop"])
+@pytest.mark.parametrize("trial", [-10.0], indirect=True, ids=["ten minutes before the close"])
 def test_an_exit_that_did_not_get_out_today_gets_out_at_the_next_open(
     trial: Trial, way: str, obstacle: Callable[[Trial], Away]
 ) -> None:
-    trial.floor.move_clock(trial.floor.sessions.close_ns(trial.session) - 2 * MINUTE_NS)
-    trial.desk.begin()
     away = obstacle(trial)
     if away is gone_by_itself:
         away = stuck(trial)

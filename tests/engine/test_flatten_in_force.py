@@ -146,7 +146,9 @@ def test_it_does_not_end_while_the_broker_shows_no_position_for_what_was_filled(
         buy(ground, desk)
         real = desk.broker
         desk.broker = Altered(real, positions=list)  # they lag behind the fill
-        flatten(desk)
+        report = flatten(desk)
+        assert not report.flat
+        assert [line.symbol for line in report.held] == ["any symbol"]
         assert desk.journal.flatten_in_force(desk.book) is not None
         desk.broker = real
         protect(desk)
@@ -176,6 +178,8 @@ def test_a_kill_that_flattens_latches_the_same_intent(ground: Ground) -> None:
 def test_one_symbol_that_burns_rejections_stops_no_other_symbols_stop_and_no_flatten(ground: Ground) -> None:
     ground.go_to_tick(0)
     with ground.desk() as desk:
+        ground.move_quote(desk, "IBM", "1.065")
+        buy(ground, desk, "IBM")  # its stop is hit as soon as the market comes back
         buy_dear(ground, desk)
         broker = Refusing(desk, "AAPL")
         with_limits(desk, max_exit_orders_per_day=20.0)
@@ -187,10 +191,9 @@ def test_one_symbol_that_burns_rejections_stops_no_other_symbols_stop_and_no_fla
         assert refusals == {"PASS", "DAILY_ORDER_COUNT"}
         assert titles(desk).count("AAPL: the broker refused an exit") == 1
         assert titles(desk).count("AAPL: exit refused: DAILY_ORDER_COUNT") == 1
+        assert held(desk).keys() == {"AAPL", "IBM"}
+        ground.keeper.tape_quote("IBM")
         ground.go_to_tick(1)
-        broker.symbol = None
-        buy_dear(ground, desk, "IBM")
-        broker.symbol = "AAPL"
         sold = [order for order in protect(desk).orders if order.intent.symbol == "IBM"]
         assert [(order.intent.kind, order.state) for order in sold] == [("stop", "FILLED")]
         assert held(desk).keys() == {"AAPL"}
@@ -206,18 +209,20 @@ def test_one_symbol_that_burns_rejections_stops_no_other_symbols_stop_and_no_fla
 def test_a_persons_order_that_holds_an_exits_shares_is_cancelled_at_once_and_a_person_told(
     ground: Ground, way: str
 ) -> None:
-    now = ground.go_to_tick(0)
+    ground.go_to_tick(0)
     with ground.desk() as desk:
-        (buy if way == "signal" else buy_dear)(ground, desk)
         buy(ground, desk, "IBM")
+        (buy if way == "signal" else buy_dear)(ground, desk)
         for symbol, qty in held(desk).items():
             bid = desk.broker.quotes([symbol])[symbol].bid
             assert bid is not None
             limit = (bid * Decimal("1.3")).quantize(Decimal("0.01"))
             desk.broker.submit(NewOrder(f"take-profit-{symbol}", symbol, Side.SELL, qty, limit))
         if way == "signal":
+            ground.go_to_tick(1)
+            desk.clock.sync()
             signalling.receive(desk, "AAPL", -1.0)
-            report, _ = run_tick(desk, ground.session, now)
+            report, _ = run_tick(desk, ground.session, desk.now_ns())
             orders = report.orders
         else:
             orders = protect(desk).orders

@@ -15,10 +15,11 @@ import typer
 from trading_assets.cli.options import Config, Json, Reason, decimal, opened, settings_of
 from trading_assets.cli.output import progress, say, show_json, show_table, waiting
 from trading_assets.cli.trade import order_line, show_verdicts, verdict_line
+from trading_assets.config import path_in_use
 from trading_assets.core.words import Side
 from trading_assets.engine import operator
 from trading_assets.engine.halts import Cause
-from trading_assets.errors import TradingAssetsError
+from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.store.leases import when_free
 
 
@@ -50,7 +51,13 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     be asked to cancel. Positions stay: `flatten` sells them. Only `rearm` ends it.
     """
     author = operator.person()
-    killed = operator.kill_now(settings_of(config), reason=reason, author=author)
+    try:
+        settings = settings_of(config)
+    except InvalidInput as error:  # a typo must not keep a kill from being set
+        file = path_in_use(config, os.environ)
+        killed = operator.kill_unconfigured(file, error, reason=reason, author=author)
+    else:
+        killed = operator.kill_now(settings, reason=reason, author=author)
     if killed.failure:
         raise NothingCancelled(killed.nothing_cancelled)
     orders, answered = killed.cancelled, killed.answered

@@ -26,6 +26,9 @@ Location = tuple[str | int, ...]
 CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
 DEFAULT_CONFIG = "config/execution.yaml"
 _PATHS = ("data_dir", "model_path", "features_path")
+_DATA_DIR = re.compile(
+    r"^data_dir:[ \t]*(?P<quote>[\"']?)(?P<path>[^#\n]+?)(?P=quote)[ \t]*(?:#.*)?$", re.MULTILINE
+)
 
 
 def path_in_use(given: Path | str | None, environ: Mapping[str, str]) -> Path:
@@ -55,6 +58,17 @@ def load(path: Path | str) -> Settings:
     return settings.model_copy(
         update={name: root / value for name in _PATHS if (value := getattr(settings, name)) is not None}
     )
+
+
+def data_dir_of(path: Path | str) -> Path:
+    """The data directory of a file that need not be usable otherwise: for a kill, which a typo must not hold
+    back. The default's where the file names none that can be read."""
+    path, default = Path(path), Settings.model_fields["data_dir"].default
+    try:
+        named = _DATA_DIR.search(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        named = None
+    return path.resolve().parent.parent / (default if named is None else named["path"])
 
 
 class _Fault(NamedTuple):

@@ -42,7 +42,8 @@ def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Shee
 
 @inlined
 def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> None:
-    """A stop that is hit holds its symbol until it is flat, and for the session in which it was sold."""
+    """A stop that is hit holds its symbol until it is flat, and for the session in which it was sold. What
+    else works in it ends."""
     for i in range(book.holdings.size):
         held, shown = book.holdings[i], desk.shown[i]
         if held["stopped_ns"]:
@@ -59,7 +60,7 @@ def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: She
         if (
             book.holdings[i]["stopped_ns"]
             and book.holdings[i]["qty"] != 0.0
-            and not sheet.proposals.rows[row]["reducing"]
+            and sheet.orders[row]["decision"] != -1 - i
         ):
             end(row, OrderState.CANCELED, Ended.STOP, now_ns, sheet)
         else:

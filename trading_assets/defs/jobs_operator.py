@@ -4,11 +4,15 @@ A kill has a lane of its own and no pool: it waits for no tick. The others act o
 their turn with the ticks. What an act does is `engine.operator`'s.
 """
 
+import os
+
 import dagster as dg
 from pydantic import Field
 
+from trading_assets.config import path_in_use
 from trading_assets.defs.assets_desk import BOOK_POOL, LANE_TAG, LIVE
 from trading_assets.defs.resources import DeskResource, read_settings
+from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
@@ -38,7 +42,13 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
     from trading_assets.engine import operator
 
     author = config.author or operator.person()
-    killed = operator.kill_now(read_settings(desk.config_path), reason=config.reason, author=author)
+    try:
+        settings = read_settings(desk.config_path)
+    except InvalidInput as error:  # a typo must not keep a kill from being set
+        file = path_in_use(desk.config_path, os.environ)
+        killed = operator.kill_unconfigured(file, error, reason=config.reason, author=author)
+    else:
+        killed = operator.kill_now(settings, reason=config.reason, author=author)
     context.add_output_metadata(
         {
             "kept_in": killed.kept,

@@ -20,7 +20,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN, LANE_TAG
 from trading_assets.defs.resources import read_settings
 from trading_assets.engine.desk import known_book
-from trading_assets.engine.halts import in_force
+from trading_assets.engine.halts import Cause, in_force
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.store.journal import Journal
@@ -47,11 +47,13 @@ class Readiness(NamedTuple):
     book: str | None
 
     def halted(self) -> str | None:
-        """The causes of HALTED, or None: REDUCE_ONLY lets ticks run, as exits go on."""
+        """The causes of HALTED, or None: REDUCE_ONLY lets ticks run, as exits go on, and so does a flatten in
+        force, which is tried again as time goes on."""
         if self.book is None:
             return None
         halts = in_force(self.journal, self.book)
-        return ", ".join(halts.causes) if halts.state is HaltState.HALTED else None
+        stands = halts.state is HaltState.HALTED and Cause.FLATTEN not in halts.causes
+        return ", ".join(halts.causes) if stands else None
 
     def waiting(self) -> list[SignalRecord]:
         """Signals that no tick has taken."""

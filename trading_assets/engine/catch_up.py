@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from trading_assets.broker.port import BrokerError, MoreActivities, MoreOrders, OrderState
 from trading_assets.core.orders import State
@@ -106,22 +106,52 @@ def take_activities(desk: Desk, *, reading_on: bool = False) -> Taken:
 
     reading_on: a long history is read on from where the last look ended. Who does not is told what a
     first look reads, and leaves a book that is catching up alone
+
+    Where the overlap alone is longer than a look, what follows the last activity that was read is read beside
+    it: a busy account is caught up all the same.
     """
     place = _place(desk, _ACTIVITIES_PLACE)
-    if not desk.journal.opening(desk.book) or (place and not reading_on):
-        return Taken([], [], complete=not place)
-    since = int(place["since"]) if place else since_ns(desk)
+    unread = bool(place.get("unread"))
+    if not desk.journal.opening(desk.book) or (unread and not reading_on):
+        return Taken([], [], complete=not unread)
+    since, now = since_ns(desk), desk.now_ns()
+    busy = bool(place) and (unread or since < int(place["busy_until_ns"]))
+    fills, adjustments, last = _look(desk, since, place["after"] if busy else None)
+    if last.more and not busy and place:
+        later = _look(desk, since, place["after"])
+        fills, adjustments, last = fills + later[0], adjustments + later[1], later[2]
+        busy = True
+    if reading_on and (last.more or busy or place):
+        kept = {
+            "after": last.id or place["after"],
+            "unread": last.more,
+            "busy_until_ns": now if last.more or unread else place["busy_until_ns"],
+        }
+        text = json.dumps(kept) if last.more or busy else ""
+        desk.journal.set_mark(desk.book, _ACTIVITIES_PLACE, text, now)
+        log.info("read on in a long history", book=desk.book, fills=len(fills), complete=not last.more)
+    return Taken(fills, adjustments, complete=not last.more)
+
+
+class _Last(NamedTuple):
+    """The last activity of a look, None where it read none, and whether more follow."""
+
+    id: str | None
+    more: bool
+
+
+def _look(
+    desk: Desk, since: int, after: str | None
+) -> tuple[list[FillRecord], list[AdjustmentRecord], _Last]:
+    """Journal what one look reads."""
     try:
-        activities = (
-            desk.broker.activities(since, after_id=place["after"]) if place else desk.broker.activities(since)
+        found = (
+            desk.broker.activities(since) if after is None else desk.broker.activities(since, after_id=after)
         )
+        last = _Last(found[-1].id if found else None, more=False)
     except MoreActivities as more:
-        fills, adjustments = absorb_activities(desk, more.read)
-        if reading_on:
-            _keep_place(desk, _ACTIVITIES_PLACE, since, more.after_id)
-            log.warning("reading on in a long history", book=desk.book, read=len(more.read))
-        return Taken(fills, adjustments, complete=False)
-    return Taken(*absorb_activities(desk, activities), complete=True)
+        found, last = more.read, _Last(more.after_id, more=True)
+    return (*absorb_activities(desk, found), last)
 
 
 def take_late_activities(desk: Desk, *, unconfirmed: bool) -> tuple[list[FillRecord], list[AdjustmentRecord]]:
@@ -134,25 +164,17 @@ def take_late_activities(desk: Desk, *, unconfirmed: bool) -> tuple[list[FillRec
             return [], []
         opened = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
         place = {"since": max(now - LATE_NS, opened - OVERLAP_NS, 0), "after": None, "began_ns": now}
-    since, after = int(place["since"]), place["after"]
-    try:
-        activities = (
-            desk.broker.activities(since) if after is None else desk.broker.activities(since, after_id=after)
-        )
-        after = None
-    except MoreActivities as more:
-        activities, after = more.read, more.after_id
-    taken = absorb_activities(desk, activities)
-    desk.journal.set_mark(desk.book, _LATE_PLACE, json.dumps({**place, "after": after}), now)
-    return taken
+    fills, adjustments, last = _look(desk, int(place["since"]), place["after"])
+    kept = {**place, "after": last.id if last.more else None}
+    desk.journal.set_mark(desk.book, _LATE_PLACE, json.dumps(kept), now)
+    return fills, adjustments
 
 
 def caught_up(desk: Desk, at_ns: int) -> None:
     """Everything up to `at_ns` is in the journal: the next look begins there."""
     desk.journal.set_mark(desk.book, WATERMARK, str(at_ns), at_ns)
-    for place in (_ORDERS_PLACE, _ACTIVITIES_PLACE):
-        if desk.journal.mark(desk.book, place):
-            desk.journal.set_mark(desk.book, place, "", at_ns)
+    if desk.journal.mark(desk.book, _ORDERS_PLACE):
+        desk.journal.set_mark(desk.book, _ORDERS_PLACE, "", at_ns)
 
 
 def tell_of_catching_up(desk: Desk) -> None:
@@ -195,7 +217,3 @@ def _place(desk: Desk, name: str) -> Mapping[str, Any]:
     """Where an earlier look ended; empty: none is under way."""
     kept: dict[str, Any] = json.loads(desk.journal.mark(desk.book, name) or "{}")
     return kept
-
-
-def _keep_place(desk: Desk, name: str, since: int, after: str) -> None:
-    desk.journal.set_mark(desk.book, name, json.dumps({"since": since, "after": after}), desk.now_ns())

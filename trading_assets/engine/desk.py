@@ -33,6 +33,7 @@ from trading_assets.store.journal import Journal
 log = get_logger(__name__)
 
 LIMITS_MARK = "limits_in_force"
+KILL_FILE = "KILL"
 P = ParamSpec("P")
 T = TypeVar("T")
 Connect = Callable[[Settings, Mapping[str, str]], Broker]
@@ -179,7 +180,7 @@ def _place(settings: Settings) -> str:
 
 def kill_file(settings: Settings) -> Path:
     """The kill file of a configuration, for who cannot open its desk."""
-    return Path(settings.data_dir) / "KILL"
+    return Path(settings.data_dir) / KILL_FILE
 
 
 def _alpaca() -> Connect:

@@ -23,6 +23,9 @@ from trading_assets.store.records import FlattenRecord, OrderRecord
 
 log = get_logger(__name__)
 
+LAG_NS = 60 * 10**9  # in which the broker's positions may not show yet what was filled
+AT_NEXT_LOOK = "at the next look of the protection"
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -59,16 +62,21 @@ def begin_flatten(desk: Desk, *, reason: str, author: str) -> FlattenRecord:
 
 
 def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
-    """End the flatten once nothing is held, nothing works that could buy, and nothing that was filled is
-    still to be shown. What cannot be read ends nothing."""
+    """End the flatten once nothing is held, nothing works that could buy, and nothing that was filled in the
+    last minute is still to be shown. What cannot be read ends nothing."""
     try:
         positions = {one.symbol: one for one in desk.broker.positions() if one.qty}
         working = bool(desk.broker.open_orders() or desk.journal.open_orders(desk.book))
     except BrokerError as error:
         log.warning("not known whether the book is flat", book=desk.book, why=str(error))
         return False
-    sent = desk.journal.orders(desk.book, session=desk.session_text())
-    if positions or working or lagging(desk, sent, positions):
+    now = desk.now_ns()
+    moved = [
+        order
+        for order in desk.journal.orders(desk.book, session=desk.session_text())
+        if now - order.updated_ns < LAG_NS
+    ]
+    if positions or working or lagging(desk, moved, positions):
         return False
     if desk.journal.end_flatten(desk.book, at_ns=desk.now_ns(), reason="every position is zero"):
         alert(
@@ -103,6 +111,9 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
     ours = desk.journal.open_orders(desk.book)
     names = {record.intent.client_order_id for record in ours}
     others = [order for order in desk.broker.open_orders() if order.client_order_id not in names]
+    if not (positions or ours or others):
+        why = "no position is shown; what was filled in the last minute may still come"
+        return (Held("any symbol", Decimal(0), why, AT_NEXT_LOOK),)
     of_orders = {record.intent.symbol for record in ours} | {order.symbol for order in others}
     return tuple(
         Held(
@@ -124,25 +135,24 @@ def _why(
     desk: Desk, flatten: FlattenRecord, symbol: str, ours: list[OrderRecord], others: list[OrderState]
 ) -> tuple[str, str]:
     """What holds the symbol up, and when it is tried again."""
-    at_next_look = "at the next look of the protection"
     if not may_trade(desk):
         return "the market is closed", f"at the next open, {new_york_time(_next_open_ns(desk))}"
     for record in ours:
         intent = record.intent
         side = Side(intent.side).name.lower()
         left = intent.qty - record.filled_qty
-        return f"order {intent.client_order_id} to {side} {left} is {record.state}", at_next_look
+        return f"order {intent.client_order_id} to {side} {left} is {record.state}", AT_NEXT_LOOK
     for order in others:
         whose = "an order with our prefix" if is_ours(order.client_order_id) else "a person's order"
-        return f"{whose} ({order.client_order_id}) is {order.status} at the broker", at_next_look
+        return f"{whose} ({order.client_order_id}) is {order.status} at the broker", AT_NEXT_LOOK
     tries = tries_of(desk, flatten_decision(flatten, symbol))
     if tries.last is None:
-        return _refused(desk, flatten, symbol, tries) or "not sent yet", at_next_look
+        return _refused(desk, flatten, symbol, tries) or "not sent yet", AT_NEXT_LOOK
     why = f"attempt {tries.last.intent.attempt} is {tries.last.state}"
     why += f": {tries.last.detail}" if tries.last.detail else ""
     why = _refused(desk, flatten, symbol, tries) or why
     if tries.due_ns <= desk.now_ns():
-        return why, at_next_look
+        return why, AT_NEXT_LOOK
     return why, f"after {new_york_time(tries.due_ns)}"
 
 

@@ -85,12 +85,14 @@ def stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
         return []
     locks = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
     stops = {symbol: decision_id(desk.book, Kind.STOP, symbol, locks[symbol].at_ns) for symbol in stopped}
-    cancel(  # all at once: one that does not end holds up no other symbol
+    cancel(  # all at once: one that does not end holds up no other symbol, and is asked with what is overdue
         desk,
         [
             order
             for order in desk.journal.open_orders(desk.book)
-            if order.intent.symbol in stops and order.intent.decision_id != stops[order.intent.symbol]
+            if order.intent.symbol in stops
+            and order.intent.decision_id != stops[order.intent.symbol]
+            and State(order.state) is not State.PENDING_CANCEL
         ],
     )
     at_work = {order.intent.symbol for order in desk.journal.open_orders(desk.book)}

@@ -184,7 +184,8 @@ def tell_own_stuck(desk: Desk, records: Iterable[OrderRecord]) -> None:
                 f"{intent.symbol}: cancel not confirmed",
                 f"our order {intent.client_order_id} of {intent.qty - record.filled_qty} shares does not "
                 f"end, and until it does nothing else is sent for {intent.symbol}. Its cancel is asked again "
-                "at each look; look the order up at the broker",
+                "at each look. Look it up at the broker; what does not work there any more ends by "
+                f"`trading-assets close-order {intent.client_order_id} --reason …`",
             )
 
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError
@@ -21,6 +22,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import (
+    KILL_FILE,
     Connect,
     Desk,
     journal_file,
@@ -68,6 +70,7 @@ class Killed:
         )
 
 
+@for_purpose(Purpose.PROTECT)
 def kill_now(
     settings: Settings,
     environ: Mapping[str, str] | None = None,
@@ -130,7 +133,17 @@ def kill_at_once(settings: Settings, *, reason: str, author: str) -> str:
                     return f"the journal {file}"
         except TradingAssetsError as error:
             log.error("journal out of reach, killing by file", why=str(error))
-    path = kill_file(settings)
+    return _set_kill_file(kill_file(settings), reason, author)
+
+
+def kill_unconfigured(file: Path, error: InvalidInput, *, reason: str, author: str) -> Killed:
+    """Kill where the configuration file cannot be used (`error`): by the kill file in the data directory that
+    it names. Whatever runs already obeys that; nothing new starts with such a configuration."""
+    kept = _set_kill_file(config.data_dir_of(file) / KILL_FILE, reason, author)
+    return Killed(kept, failure=str(error))
+
+
+def _set_kill_file(path: Path, reason: str, author: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)  # an empty file kills: a full disk has no room for words
     log.warning("kill file set", path=str(path), reason=reason, author=author)
@@ -171,6 +184,7 @@ class Flattening:
         return not (self.held or self.failure)
 
 
+@for_purpose(Purpose.PROTECT)
 def flatten_now(
     desk: Desk, *, reason: str, author: str, waits: Callable[[Lease], None] | None = None
 ) -> Flattening:

@@ -7,6 +7,7 @@ history, a feature or a model, so none of them can keep a position from being pr
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trading_assets.broker.purpose import Purpose, for_purpose
@@ -63,14 +64,18 @@ def protect(
     # Before anything that a failing read could keep from happening.
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
     recovered = tuple(recover(desk))
-    cancelled += _cancel_for_flatten(desk, at_once=at_once)
+    cancelled += _cancel_for_flatten(desk, cancelled, at_once=at_once)
     report = reconcile(desk)
     cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
-    observe(desk, report.account)
+    if not report.catching_up:  # a withdrawal that has not been read yet is no loss
+        observe(desk, report.account)
     keep_close_equity(desk, report.account)
     transient = transient_causes(desk, report.account, report.clock)
-    cancelled += [*cancel_for_halts(desk), *_cancel_overdue(desk)]
+    if report.catching_up:
+        transient += (Cause.CATCHING_UP,)
+    cancelled += cancel_for_halts(desk, cancelled)
+    cancelled += _cancel_overdue(desk, cancelled)
     stopped = stops_in_force(desk, report) if report.opened else ()
     flatten = _flatten_of(desk, report)
     if flatten is not None:
@@ -96,12 +101,16 @@ def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> 
 
 
 @for_purpose(Purpose.PROTECT)
-def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
+def cancel_for_halts(desk: Desk, asked: Sequence[OrderRecord] = ()) -> list[OrderRecord]:
     """HALTED cancels every working order but a flatten's: of ours, foreign ones with our prefix included, and
-    under a kill of the whole account; a daily loss every working entry."""
+    under a kill of the whole account; a daily loss every working entry.
+
+    asked: whose cancel has been asked and waited for already, as an order that does not end takes seconds
+    """
     halts = desk.halts()
     working = desk.journal.open_orders(desk.book)
-    spare = [record for record in working if record.intent.kind == Kind.FLATTEN]
+    waited = _names(asked)
+    spare = [r for r in working if r.intent.kind == Kind.FLATTEN or r.intent.client_order_id in waited]
     if Cause.KILL in halts.causes:
         return cancel_account(desk, spare=spare, why=KILLED)
     if halts.state is HaltState.HALTED:
@@ -117,17 +126,27 @@ def cancel_for_halts(desk: Desk) -> list[OrderRecord]:
         )
         return cancel(desk, [record for record in working if record not in spare])
     if Cause.DAILY_LOSS in halts.causes:
-        return cancel(desk, [record for record in working if not record.intent.reducing])
+        return cancel(desk, [r for r in working if not r.intent.reducing and r not in spare])
     return []
 
 
-def _cancel_for_flatten(desk: Desk, *, at_once: bool) -> list[OrderRecord]:
+def _names(records: Iterable[OrderRecord]) -> set[str]:
+    return {record.intent.client_order_id for record in records}
+
+
+def _cancel_for_flatten(desk: Desk, asked: Sequence[OrderRecord], *, at_once: bool) -> list[OrderRecord]:
     """What works in the account beside the flatten's own exits goes: it holds the shares, or buys new ones.
     at_once: its own exits too, which are sent again at today's price"""
     if desk.journal.flatten_in_force(desk.book) is None:
         return []
-    working = desk.journal.open_orders(desk.book)
-    spare = [] if at_once else [record for record in working if record.intent.kind == Kind.FLATTEN]
+    if Cause.KILL in desk.halts().causes and not at_once:
+        return []  # what halts cancel was all of it
+    waited = _names(asked)
+    spare = [
+        record
+        for record in desk.journal.open_orders(desk.book)
+        if record.intent.client_order_id in waited or (record.intent.kind == Kind.FLATTEN and not at_once)
+    ]
     return cancel_account(desk, spare=spare, why="a flatten is in force, and sells everything")
 
 
@@ -141,14 +160,17 @@ def _flatten_of(desk: Desk, report: ReconcileReport) -> FlattenRecord | None:
     return flatten
 
 
-def _cancel_overdue(desk: Desk) -> list[OrderRecord]:
+def _cancel_overdue(desk: Desk, asked: Sequence[OrderRecord]) -> list[OrderRecord]:
     """What has worked longer than the execution timeout, and what is stuck being cancelled."""
     now = desk.now_ns()
     patience = int(desk.settings.timeout_seconds * NS)
+    waited = _names(asked)
     overdue = [
         record
         for record in desk.journal.open_orders(desk.book)
-        if record.submitted_ns is not None and now - record.submitted_ns >= patience
+        if record.submitted_ns is not None
+        and now - record.submitted_ns >= patience
+        and record.intent.client_order_id not in waited
     ]
     if not overdue:
         return []

@@ -139,9 +139,9 @@ def reconcile(desk: Desk) -> ReconcileReport:
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
     catching_up = opened and not (listed.complete and taken.complete)
-    if catching_up:  # nothing can be compared with half a history
+    if catching_up:  # nothing can be compared with half a history; entries wait, and no exit does
         tell_of_catching_up(desk)
-        desk.reconciled = False
+        desk.reconciled = True
     elif opened:
         settling = _settling(desk, orders, now)
         differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)

@@ -11,6 +11,7 @@ from datetime import date
 
 from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.core.tolerance import at_most
+from trading_assets.core.words import HaltState
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.checks import missing_or_failed
 from trading_assets.engine.decide import Decision, decide
@@ -139,8 +140,11 @@ def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput
 
 
 def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
-    """Cancel what a person has at work that holds the shares which a signal sells now."""
-    selling = {signal.symbol for signal in signals if at_most(signal.value, -desk.limits.threshold)}
+    """Cancel what a person has at work that holds the shares which a symbol's newest signal sells now."""
+    if desk.halts().state is HaltState.HALTED:
+        return
+    newest = {signal.symbol: signal.value for signal in sorted(signals, key=lambda signal: signal.as_of_ns)}
+    selling = {symbol for symbol, value in newest.items() if at_most(value, -desk.limits.threshold)}
     free_shares(desk, selling, why="it holds shares that a signal sells now")
 
 
