@@ -83,7 +83,7 @@ def _standing(now_ns: int, sent_before: int, terms: Terms, book: Book, sheet: Sh
         now_ns,
         equity_of(book, desk),
         power if power > 0.0 else 0.0,
-        cash - unsettled - reserved,
+        whole_micros(cash - unsettled) - reserved,
         now_ns,
         terms.open_ns,
         terms.close_ns,
