@@ -46,6 +46,7 @@ from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
+from trading_assets.engine.activity_types import ACTIVITY_TYPES
 from trading_assets.engine.checks import CHECKS
 from trading_assets.engine.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
@@ -129,6 +130,23 @@ def checks() -> str:
         for check in CHECKS
     ]
     return _table(("Asset", "Check", "Severity", "Vetoes entries", "Passes when"), rows)
+
+
+def activity_types() -> str:
+    rows = [
+        (
+            f"`{one.name}`",
+            one.meaning,
+            one.kind,
+            "yes" if one.moves_shares else "",
+            "yes" if one.moves_cash else "",
+            one.cost,
+            "yes" if one.told else "",
+        )
+        for one in ACTIVITY_TYPES.values()
+    ]
+    head = ("Type", "Meaning", "Kind", "Moves shares", "Moves cash", "Cost of the shares", "Alerts")
+    return _table(head, rows)
 
 
 def replay_checks() -> str:
@@ -323,6 +341,7 @@ def tape() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "checks": checks,
+    "activity-types": activity_types,
     "replay-checks": replay_checks,
     "commands": commands,
     "jobs": jobs,

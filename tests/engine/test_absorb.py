@@ -464,7 +464,7 @@ def test_a_dividend_is_cash_and_a_type_that_nobody_knows_alerts(desk: Desk) -> N
     _, kept = absorb_activities(desk, [dividend, odd])
     assert [(line.kind, line.cash_delta, line.qty_delta) for line in kept] == [
         ("DIVIDEND", Decimal("13.25"), 0),
-        ("OTHER", Decimal(-1), 1),
+        ("OTHER", Decimal(-1), 0),
     ]
     assert alerts(desk) == ["Account activity of an unknown type: MOON"]
     assert absorb_activities(desk, [dividend, odd]) == ([], [])
@@ -485,10 +485,10 @@ def test_what_happened_before_the_book_was_opened_is_left_out(desk: Desk) -> Non
     assert absorb_activities(desk, [earlier]) == ([], [])
 
 
-def test_a_fill_without_its_price_concludes_nothing(desk: Desk) -> None:
-    with pytest.raises(Unreachable, match="lacks a field"):
-        absorb_activities(desk, [activity(desk, "odd", price=None)])
-    assert not desk.journal.fills(desk.book)
+def test_a_fill_without_its_price_costs_itself_and_is_told(desk: Desk) -> None:
+    fills, _ = absorb_activities(desk, [activity(desk, "odd", price=None), activity(desk, "fill-1")])
+    assert [fill.activity_id for fill in fills] == ["fill-1"]
+    assert alerts(desk) == ["AAPL: FILL without a needed field"]
 
 
 # --- busts and corrections

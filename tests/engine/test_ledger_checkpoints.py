@@ -17,13 +17,12 @@ from trading_assets.engine.accounting import (
     CASH,
     LEDGER,
     STOPS,
-    folded,
     ledger_of,
     transfers_since,
     verify_checkpoint,
     whole_ledger_of,
 )
-from trading_assets.engine.stop_costs import _ex_dates, stop_costs
+from trading_assets.engine.stop_costs import stop_costs
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store import ledger_checkpoints
 from trading_assets.store.journal import Journal
@@ -126,10 +125,9 @@ def costs(journal: Journal, today: int) -> dict[str, float]:
 
 
 def whole_costs(journal: Journal, today: int) -> dict[str, float]:
-    actions = [action for action in ACTIONS if action.ex_date <= DAYS[today]]
-    ex_dates = [ex for of in _ex_dates(journal, BOOK, SYMBOLS, actions).values() for ex in of]
-    held = folded(journal.evidence(BOOK), ex_dates).holdings
-    return {symbol: held[symbol].avg_cost for symbol in SYMBOLS if symbol in held and held[symbol].qty}
+    """The same by no checkpoint."""
+    journal.drop_checkpoints(BOOK, STOPS)
+    return costs(journal, today)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from ground import Ground, buy, run_tick
-from planted import Altered
+from planted import Altered, red
 
-from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, Rejected
+from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, PositionState, Rejected
 from trading_assets.core.orders import Kind
 from trading_assets.engine import operator, signalling
 from trading_assets.engine.absorb import lock
+from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
+from trading_assets.engine.limit_checks import limit_checks
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
 from trading_assets.engine.stops import STOP_LOCK
@@ -150,8 +154,74 @@ def test_an_adjustment_ends_a_break_that_the_broker_has_no_activity_for(ground: 
         assert (entry.kind, entry.author, entry.reason) == ("CORRECTION", "tester", "a fee by letter")
 
 
-@pytest.mark.parametrize("entry", [{}, {"qty_delta": Decimal(1)}])
-def test_an_adjustment_that_says_nothing_is_refused(ground: Ground, entry: dict[str, Decimal]) -> None:
+def test_shares_of_an_adjustment_have_the_cost_that_is_said_or_the_brokers_and_leave_with_their_part(
+    ground: Ground,
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+        (position,) = desk.broker.positions()
+        qty, paid = position.qty, float(position.avg_entry_price)
+        real, added = desk.broker, [Decimal(0)]
+
+        def positions() -> list[PositionState]:
+            return [replace(position, qty=qty + sum(added), avg_entry_price=Decimal(500))]
+
+        desk.broker = Altered(real, positions=positions)
+
+        def adjusted(qty_delta: Decimal, cost: Decimal | None = None) -> tuple[float, float]:
+            added.append(qty_delta)
+            ground.keeper.move_to(desk.now_ns() + 10**9)
+            desk.clock.sync()
+            operator.adjust(
+                desk, symbol="AAPL", qty_delta=qty_delta, cost=cost, reason="test", author="tester"
+            )
+            reconcile(desk)
+            return ledger_of(desk.journal, desk.book).holdings["AAPL"][:2]
+
+        whole = float(qty) * paid
+        assert adjusted(qty) == (2 * qty, pytest.approx((whole + float(qty) * 500) / float(2 * qty)))
+        assert adjusted(-qty) == (qty, pytest.approx((paid + 500) / 2))
+        half = float(qty) * (paid + 500) / 2
+        assert adjusted(qty, Decimal(400)) == (
+            2 * qty,
+            pytest.approx((half + float(qty) * 400) / float(2 * qty)),
+        )
+        assert adjusted(Decimal(0), Decimal("321.5")) == (2 * qty, pytest.approx(321.5))
+
+
+def test_a_position_at_cost_0_is_red_and_told_until_a_person_says_what_it_cost(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        reconcile(desk)
+        real = desk.broker
+        unpriced = PositionState("AAPL", Decimal(5), Decimal(0), Decimal(5))
+        desk.broker = Altered(real, positions=lambda: [unpriced])
+        operator.adjust(desk, symbol="AAPL", qty_delta=Decimal(5), reason="a gift", author="tester")
+        for _ in range(2):
+            reconcile(desk)
+        assert "cost_known" in red(limit_checks(desk))
+        titles = [alert.title for alert in desk.journal.pending_alerts()]
+        assert titles.count("AAPL is held at cost 0: its stop cannot fire") == 1
+        ground.keeper.move_to(desk.now_ns() + 10**9)
+        desk.clock.sync()
+        operator.adjust(desk, symbol="AAPL", cost=Decimal(600), reason="its price then", author="tester")
+        assert "cost_known" not in red(limit_checks(desk))
+        assert ledger_of(desk.journal, desk.book).holdings["AAPL"][:2] == (5, 600)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"qty_delta": Decimal(1)},
+        {"cost": Decimal(1)},
+        {"symbol": "AAPL", "cost": Decimal(1)},  # not held
+        {"symbol": "AAPL", "qty_delta": Decimal(1), "cost": Decimal(0)},
+        {"symbol": "AAPL", "qty_delta": Decimal(-1), "cost": Decimal(5)},
+    ],
+)
+def test_an_adjustment_that_says_nothing_is_refused(ground: Ground, entry: dict[str, Any]) -> None:
     with ground.desk() as desk, pytest.raises(InvalidInput, match="adjust"):
         operator.adjust(desk, **entry, reason="test", author="tester")
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from ground import Ground, buy
+from ground import Ground, buy, buy_dear
 from planted import Altered
 
+from trading_assets.broker import parsing
+from trading_assets.broker.port import AccountActivity, AccountState
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.protect import new_execution_id, protect_alone
@@ -30,6 +32,178 @@ def observed(desk: Desk) -> EquityRecord:
 
 def after_close(ground: Ground, minutes: int) -> None:
     ground.keeper.move_to(ground.sessions.close_ns(ground.session) + minutes * 60 * SECOND_NS)
+
+
+def desk_whose_time(ground: Ground, passes: str) -> Desk:
+    """A desk that takes the venue's time to stand between readings, or to run on."""
+    return ground.desk(embedded=ground.settings.embedded.model_copy(update={"time": passes}))
+
+
+def later(ground: Ground, desk: Desk, seconds: float) -> None:
+    ground.keeper.move_to(desk.broker.clock().now_ns + int(seconds * SECOND_NS))
+
+
+def reads(desk: Desk, factor: str) -> None:
+    """The broker states this part of the account's equity."""
+    real = desk.broker
+
+    def account() -> AccountState:
+        stated = real.account()
+        return replace(stated, equity=stated.equity * Decimal(factor))
+
+    desk.broker = Altered(real, account=account)
+
+
+@pytest.mark.parametrize("factor", ["0.989", "0.97", "0.5", "0", "1.011", "2"])
+def test_one_bad_reading_of_the_equity_latches_nothing_and_holds_entries_until_the_next(
+    ground: Ground, factor: str
+) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, "runs") as desk:
+        before = observed(desk)
+        real = desk.broker
+        later(ground, desk, 60)
+        reads(desk, factor)
+        report = protect_alone(desk, new_execution_id())
+        assert report.transient == (Cause.EQUITY_UNCONFIRMED,)
+        assert desk.journal.latest_equity(desk.book) == before
+        desk.broker = real
+        later(ground, desk, 60)
+        assert protect_alone(desk, new_execution_id()).transient == ()
+        after = desk.journal.latest_equity(desk.book)
+        assert after is not None
+        assert after.session_peak == before.session_peak
+        assert (after.unit_value, after.unit_peak) == (before.unit_value, before.unit_peak)
+        assert desk.halts().causes == ()
+
+
+@pytest.mark.parametrize(
+    ("factor", "causes"),
+    [
+        ("0.989", (Cause.SESSION_DRAWDOWN,)),
+        ("0.979", (Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN)),
+        ("0.899", (Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN, Cause.SESSION_DRAWDOWN)),
+    ],
+)
+def test_a_loss_that_a_second_reading_confirms_five_seconds_later_is_latched(
+    ground: Ground, factor: str, causes: tuple[Cause, ...]
+) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, "runs") as desk:
+        observed(desk)
+        reads(desk, factor)
+        for seconds in (60, 0.5):  # a look right after the first is no second reading
+            later(ground, desk, seconds)
+            assert Cause.EQUITY_UNCONFIRMED in protect_alone(desk, new_execution_id()).transient
+            assert desk.halts().causes == ()
+        later(ground, desk, 30)
+        assert protect_alone(desk, new_execution_id()).transient == ()
+        assert desk.halts().causes == causes
+
+
+def test_what_only_the_second_reading_says_waits_for_a_third(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, "runs") as desk:
+        observed(desk)
+        real = desk.broker
+        for factor, causes in (
+            ("0.989", ()),
+            ("0.979", (Cause.SESSION_DRAWDOWN,)),
+            ("0.978", (Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN)),
+        ):
+            desk.broker = real
+            reads(desk, factor)
+            later(ground, desk, 60)
+            protect_alone(desk, new_execution_id())
+            assert desk.halts().causes == causes
+
+
+def test_where_the_venues_time_stands_the_second_reading_follows_at_once(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        before = observed(desk)
+        real, stated = desk.broker, [Decimal("0.5"), Decimal(1)]
+        good = real.account()
+        answers = [replace(good, equity=good.equity * factor) for factor in stated]
+        desk.broker = Altered(real, account=lambda: answers.pop(0) if answers else good)
+        assert protect_alone(desk, new_execution_id()).transient == ()
+        assert desk.journal.latest_equity(desk.book) == before
+        desk.broker = real
+        reads(desk, "0.5")
+        assert protect_alone(desk, new_execution_id()).transient == ()
+        assert Cause.DAILY_LOSS in desk.halts().causes
+
+
+@pytest.mark.parametrize("time", ["stands", "runs"])
+@pytest.mark.parametrize("amount", [50_000, -50_000])
+def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
+    ground: Ground, time: str, amount: int
+) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, time) as desk:
+        before = observed(desk)
+        real, transfers = desk.broker, [Decimal(amount)]
+
+        def activities(since_ns: int) -> Sequence[AccountActivity]:
+            while transfers:  # after the account was read
+                ground.keeper.transfer(transfers.pop())
+            return real.activities(since_ns)
+
+        desk.broker = Altered(real, activities=activities)
+        for seconds in (60, 60):
+            later(ground, desk, seconds)
+            report = protect_alone(desk, new_execution_id())
+        assert report.transient == ()
+        assert desk.halts().causes == ()
+        after = desk.journal.latest_equity(desk.book)
+        assert after is not None
+        assert after.equity == before.equity + amount
+        assert (after.unit_value, after.unit_peak) == (before.unit_value, before.unit_peak)
+
+
+def test_a_stop_sells_in_the_look_that_doubts_the_equity(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy_dear(ground, desk)
+    with desk_whose_time(ground, "runs") as desk:
+        reads(desk, "0.5")
+        report = protect_alone(desk, new_execution_id())
+        assert Cause.EQUITY_UNCONFIRMED in report.transient
+        assert [(order.intent.kind, order.state) for order in report.orders] == [("stop", "FILLED")]
+        assert desk.halts().causes == ()
+
+
+MOVED = "50000"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"activity_type": "ACATC", "net_amount": MOVED},
+        {"activity_type": "JNLC", "net_amount": MOVED},
+        {"activity_type": "ACATS", "symbol": "IBM", "qty": "500", "price": "100"},
+        {"activity_type": "FOPT", "symbol": "IBM", "qty": "500", "price": "100"},
+    ],
+)
+@pytest.mark.parametrize("lost", [0, 10_000])
+def test_no_transfer_hides_a_loss_and_none_is_one(ground: Ground, row: dict[str, str], lost: int) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        observed(desk)
+        real = desk.broker
+        made = {"id": "a", "date": ground.session.isoformat(), "created_at": parsing.stamp(desk.now_ns())}
+        moved = parsing.activity({**made, **row})
+
+        def account() -> AccountState:
+            stated = real.account()
+            return replace(stated, equity=stated.equity + Decimal(MOVED) - lost)
+
+        desk.broker = Altered(
+            real, account=account, activities=lambda since: [*real.activities(since), moved]
+        )
+        protect_alone(desk, new_execution_id())
+        assert (Cause.DAILY_LOSS in desk.halts().causes) == bool(lost)
+        assert (Cause.MAX_DRAWDOWN in desk.halts().causes) == bool(lost)
 
 
 def test_a_transfer_within_the_session_is_no_profit_and_no_loss(ground: Ground) -> None:

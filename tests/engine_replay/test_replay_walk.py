@@ -282,3 +282,27 @@ def test_in_the_mode_of_other_backtesters_an_order_fills_at_the_next_bars_open(b
     (fill,) = rows(report, "fills")
     assert (fill["price"], fill["at_ns"]) == (103.0, first)  # the bar that begins at the tick
     assert not report.sessions[0].failed("limits")
+
+
+@pytest.mark.parametrize(
+    ("terms", "bought_on"),
+    [
+        ({}, 1),  # the proceeds buy at once
+        ({"settlement": True}, 4),  # sold on the second session of 2012: T+3
+        ({"settlement": True, "limits": {**ALL_IN, "use_margin": True}}, 1),
+    ],
+)
+def test_what_was_sold_buys_nothing_before_it_settles_where_that_is_asked_for(
+    bars: HandmadeBars, terms: dict[str, Any], bought_on: int
+) -> None:
+    for symbol in ("AAPL", "IBM"):
+        bars.plant_daily(symbol, [FLAT] * 6)
+    report = bars.replay(
+        6,
+        ExternalSignal("AAPL", 1.0, bars.days[0]),
+        ExternalSignal("AAPL", -1.0, bars.days[1]),
+        *(ExternalSignal("IBM", 1.0, day) for day in bars.days[1:6]),
+        **{"limits": ALL_IN, **terms},
+    )
+    large = [fill for fill in rows(report, "fills") if fill["symbol"] == "IBM" and fill["qty"] > 500]
+    assert [fill["session"] for fill in large] == [bars.days[bought_on]]

@@ -390,12 +390,9 @@ class AlpacaBroker:
         """As the port says."""
         if not symbols or first > last:
             return Rows()
-        found, unread = list[CorporateActionState](), list[Unreadable]()
-        for some in _in_urls(symbols):
-            told = self._corporate_actions(some, first, last)
-            found += told
-            unread += told.unreadable
-        return Rows.of(sorted(found, key=lambda one: (one.symbol, one.ex_date)), unread)
+        told = [self._corporate_actions(some, first, last) for some in _in_urls(symbols)]
+        found = sorted((one for some in told for one in some), key=lambda one: (one.symbol, one.ex_date))
+        return Rows.of(found, (one for some in told for one in some.unreadable))
 
     def _corporate_actions(
         self, symbols: Sequence[str], first: date, last: date

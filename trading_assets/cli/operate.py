@@ -205,25 +205,40 @@ def adjust(
     cash: Annotated[
         Decimal, typer.Option(parser=decimal, metavar="USD", help="To add to the ledger, or with - to take.")
     ] = Decimal(0),
+    cost: Annotated[
+        Decimal | None,
+        typer.Option(
+            parser=decimal,
+            metavar="USD",
+            help="A share: of those added (default: the broker's average entry price); alone, of all held.",
+        ),
+    ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Correct the ledger where the broker has no activity to say what happened, as a journaled entry.
 
-    [bold]trading-assets adjust IBM --qty -1 --reason "gave a share away"[/bold]
+    [bold]trading-assets adjust IBM --qty 5 --cost 201.50 --reason "a gift"[/bold]
 
     The last resort: what the broker explains is taken up by itself. No position is overwritten, and what was
     wrong can be put right by the opposite entry. A lock stays until `rearm`.
     """
     with opened(config) as desk:
         entry = operator.adjust(
-            desk, symbol=symbol, qty_delta=qty, cash_delta=cash, reason=reason, author=operator.person()
+            desk,
+            symbol=symbol,
+            qty_delta=qty,
+            cash_delta=cash,
+            cost=cost,
+            reason=reason,
+            author=operator.person(),
         )
     if as_json:
         show_json(entry)
         return
     changes = [f"{qty:+f} {symbol}"] if qty else []
     changes += [f"{cash:+f} USD"] if cash else []
+    changes += [f"{symbol}'s cost of {cost:f} USD a share"] if cost is not None else []
     say(f"the ledger of {entry.book} was corrected by {', '.join(changes)}: {entry.adjustment_id}")
     say("compare with `trading-assets positions`, then `trading-assets rearm` if something is locked")
 

@@ -78,6 +78,10 @@ def replay(
     rearm_daily: Annotated[
         bool, typer.Option("--rearm-daily", help="Take a person to rearm before each session.")
     ] = False,
+    settlement: Annotated[
+        bool,
+        typer.Option("--settlement", help="A cash account: what is sold buys nothing before it settles."),
+    ] = False,
     continues: Annotated[
         bool,
         typer.Option("--continues", help="Go on with the book of --name where its earlier range ended."),
@@ -129,6 +133,7 @@ def replay(
         usd_per_share=usd_per_share,
         cost_bps=cost_bps,
         rearm_daily=rearm_daily,
+        settlement=settlement,
         continues=continues,
     )
     if must_compile():

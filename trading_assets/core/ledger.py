@@ -4,6 +4,9 @@ Average-cost method. An entry gives a new ledger and never changes an old one. W
 has, and in which order, is the journal's and the engine's; what a holding is worth needs a mark and
 is theirs as well. Always: Δcash + Δ(Σ quantity × average cost) = Δrealised + what entries other than
 fills brought in.
+
+Cost follows shares. Shares that a corporate action takes away leave their cost waiting until it brings the
+shares that take their place, under the same symbol or another.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Holding(NamedTuple):
     qty: float = 0.0  # signed shares
     avg_cost: float = 0.0  # USD a share; 0 when flat
     realized_usd: float = 0.0  # dividends and fees are cash entries, not in here
+    waiting_usd: float = 0.0  # cost of shares given up, for those that take their place; realised till then
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,33 @@ class QuantityEntry(NamedTuple):
     cost_usd: float  # signed change of the position's whole cost (quantity × average cost)
 
 
-Entry = FillEntry | SplitEntry | CashEntry | QuantityEntry
+class SurrenderEntry(NamedTuple):
+    """Shares that a corporate action takes away; what is paid for them beside other shares is taken off the
+    cost that waits."""
+
+    symbol: str
+    qty: float  # > 0
+    cash_usd: float  # a cash entry of its own says that it was paid
+
+
+class ReplacementEntry(NamedTuple):
+    """Shares that take the place of those surrendered in `source`, with all of the cost that waits there."""
+
+    symbol: str
+    qty: float  # > 0
+    source: str  # may be the symbol itself
+
+
+class SpinOffEntry(NamedTuple):
+    """Shares of another company given to a holder of `parent`, who keeps his shares."""
+
+    symbol: str
+    qty: float  # > 0
+    parent: str
+    share: float  # of the parent's cost that goes with them, 0 to 1
+
+
+Entry = FillEntry | SplitEntry | CashEntry | QuantityEntry | SurrenderEntry | ReplacementEntry | SpinOffEntry
 
 
 def apply(ledger: Ledger, entry: Entry) -> Ledger:
@@ -88,12 +118,30 @@ def fold(opening: Ledger, entries: Iterable[Entry]) -> Ledger:
                 held.qty, held.avg_cost, entry.side, entry.qty, entry.price
             )
             cash += cash_delta
-            holdings[entry.symbol] = Holding(qty, avg_cost, held.realized_usd + realized)
+            holdings[entry.symbol] = held._replace(
+                qty=qty, avg_cost=avg_cost, realized_usd=held.realized_usd + realized
+            )
         elif isinstance(entry, SplitEntry):
             qty = whole_if_close(held.qty * entry.ratio)
             avg_cost = held.qty * held.avg_cost / qty if qty else 0.0
             lost = 0.0 if qty else held.qty * held.avg_cost
-            holdings[entry.symbol] = Holding(qty, avg_cost, held.realized_usd - lost)
+            holdings[entry.symbol] = held._replace(
+                qty=qty, avg_cost=avg_cost, realized_usd=held.realized_usd - lost
+            )
+        elif isinstance(entry, SurrenderEntry):
+            holdings[entry.symbol] = _surrendered(held, entry)
+        elif isinstance(entry, ReplacementEntry):
+            giving = holdings.get(entry.source, Holding())
+            cost = giving.waiting_usd
+            holdings[entry.source] = giving._replace(waiting_usd=0.0, realized_usd=giving.realized_usd + cost)
+            held = holdings.get(entry.symbol, Holding())
+            holdings[entry.symbol] = _with_quantity(held, QuantityEntry(entry.symbol, entry.qty, cost))
+        elif isinstance(entry, SpinOffEntry):
+            parent = holdings.get(entry.parent, Holding())
+            cost = entry.share * parent.qty * parent.avg_cost
+            holdings[entry.parent] = parent._replace(avg_cost=parent.avg_cost * (1.0 - entry.share))
+            held = holdings.get(entry.symbol, Holding())
+            holdings[entry.symbol] = _with_quantity(held, QuantityEntry(entry.symbol, entry.qty, cost))
         else:
             holdings[entry.symbol] = _with_quantity(held, entry)
     return Ledger(cash, holdings)
@@ -140,10 +188,18 @@ def _with_quantity(held: Holding, entry: QuantityEntry) -> Holding:
     cost = held.qty * held.avg_cost
     qty = whole_if_close(held.qty + entry.qty)
     if qty == 0.0:
-        return Holding(0.0, 0.0, held.realized_usd - cost - entry.cost_usd)
+        lost = cost + entry.cost_usd
+        return held._replace(qty=0.0, avg_cost=0.0, realized_usd=held.realized_usd - lost)
     if held.qty * qty < 0.0:  # the old position is gone with its cost, the rest is a new one
-        return Holding(qty, entry.cost_usd / qty, held.realized_usd - cost)
-    return Holding(qty, (cost + entry.cost_usd) / qty, held.realized_usd)
+        return held._replace(qty=qty, avg_cost=entry.cost_usd / qty, realized_usd=held.realized_usd - cost)
+    return held._replace(qty=qty, avg_cost=(cost + entry.cost_usd) / qty)
+
+
+def _surrendered(held: Holding, entry: SurrenderEntry) -> Holding:
+    cost = entry.qty * held.avg_cost
+    waiting = max(cost - entry.cash_usd, 0.0)
+    after = _with_quantity(held, QuantityEntry(entry.symbol, -entry.qty, -cost))
+    return after._replace(realized_usd=after.realized_usd - cost, waiting_usd=held.waiting_usd + waiting)
 
 
 def _refuse_impossible(entry: Entry) -> None:
@@ -153,6 +209,10 @@ def _refuse_impossible(entry: Entry) -> None:
         possible = possible and entry.side in (-1, 1) and entry.qty > 0.0 and entry.price >= 0.0
     elif isinstance(entry, SplitEntry):
         possible = possible and entry.ratio > 0.0
+    elif isinstance(entry, SurrenderEntry | ReplacementEntry):
+        possible = possible and entry.qty > 0.0
+    elif isinstance(entry, SpinOffEntry):
+        possible = possible and entry.qty > 0.0 and 0.0 <= entry.share <= 1.0
     if not possible:
         raise InvalidInput(
             f"{entry} cannot have happened",

@@ -32,20 +32,21 @@ class Book(NamedTuple):
     """What lasts from session to session."""
 
     holdings: Rows  # HOLDING (n,)
-    figures: Floats  # (6,): cash and the five `losses.LossFigures`
+    figures: Floats  # (10,): cash, the five `losses.LossFigures`, sale proceeds of the last four sessions
     latched: Flags  # (3,): as `losses.Losses`
 
     @staticmethod
     def opened(count: int, cash_usd: float) -> Book:
         """An empty book of `count` symbols."""
-        figures = np.array([cash_usd, cash_usd, nan, nan, 1.0, nan])
+        figures = np.array([cash_usd, cash_usd, nan, nan, 1.0, nan, 0.0, 0.0, 0.0, 0.0])
         return Book(np.zeros(count, HOLDING), figures, np.zeros(3, np.bool_))
 
     def copied(self) -> Book:
         return Book._make(column.copy() for column in self)
 
 
-CASH, E0, EQUITY, SESSION_PEAK, UNIT_VALUE, UNIT_PEAK = range(6)
+CASH, E0, EQUITY, SESSION_PEAK, UNIT_VALUE, UNIT_PEAK, SOLD = range(7)
+SOLD_SESSIONS = 4  # from SOLD on: what was sold in this session, in the one before it, …; USD
 
 SYMBOL_DAY = np.dtype(
     [
@@ -103,6 +104,7 @@ class Terms(NamedTuple):
     usd_per_share: float  # costs of a fill
     usd_per_usd: float
     no_trade_band: float
+    unsettled_sessions: int = 0  # of how many sessions, this one included, sales have not settled; 0: all
 
 
 class OrderState(IntEnum):

@@ -17,6 +17,7 @@ from trading_assets.core.walk_columns import (
     FACT_COSTS_USD,
     FILLS,
     ORDERS,
+    SOLD,
     WORKING,
     Book,
     Day,
@@ -130,6 +131,8 @@ def _fill(row: int, price: float, at_ns: int, terms: Terms, book: Book, sheet: S
     held["realized_usd"] += realized
     paid = qty * terms.usd_per_share + qty * price * terms.usd_per_usd
     book.figures[CASH] = whole_micros(book.figures[CASH] + cash - paid)
+    if side < 0:
+        book.figures[SOLD] += qty * price
     desk.symbols[order["symbol"]]["traded"] = True
     fill["order"], fill["price"], fill["at_ns"], fill["cost_usd"] = row, price, at_ns, paid
     sheet.facts[FACT_COSTS_USD] += paid

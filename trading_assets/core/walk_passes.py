@@ -8,7 +8,17 @@ from __future__ import annotations
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision import decide_pass
 from trading_assets.core.decision_columns import Pass, Standing, Wishes
-from trading_assets.core.walk_columns import CASH, EXITS, ORDERS, VERDICTS, Book, OrderState, Sheet, Terms
+from trading_assets.core.walk_columns import (
+    CASH,
+    EXITS,
+    ORDERS,
+    SOLD,
+    VERDICTS,
+    Book,
+    OrderState,
+    Sheet,
+    Terms,
+)
 from trading_assets.core.walk_desk import Desk, show_orders
 from trading_assets.core.walk_figures import equity_of
 from trading_assets.core.walk_orders import accept, trade_or_rest, whole_micros
@@ -63,8 +73,11 @@ def execute(
 def _standing(
     now_ns: int, sent_before: int, vetoed: bool, terms: Terms, book: Book, sheet: Sheet, desk: Desk
 ) -> Standing:
-    """A cash account: its buying power is cash less what open buys may take."""
-    cash, reserved = book.figures[CASH], 0.0
+    """A cash account: its buying power is cash less what open buys may take; settled is what is left of that
+    without the proceeds of sales that have not settled."""
+    cash, reserved, unsettled = book.figures[CASH], 0.0, 0.0
+    for ago in range(terms.unsettled_sessions):
+        unsettled += book.figures[SOLD + ago]
     for i in range(desk.shown.size):
         if desk.shown[i]["open_entry_usd"] != 0.0:
             reserved += desk.shown[i]["open_entry_usd"]
@@ -75,7 +88,7 @@ def _standing(
         now_ns,
         equity_of(book, desk),
         power if power > 0.0 else 0.0,
-        cash - reserved,
+        whole_micros(cash - unsettled) - reserved,
         now_ns,
         terms.open_ns,
         terms.close_ns,

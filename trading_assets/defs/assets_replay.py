@@ -62,6 +62,7 @@ class ReplayConfig(dg.Config):
     usd_per_share: float = 0.0
     cost_bps: float = 0.0
     rearm_daily: bool = False
+    settlement: bool = False
     continues: bool = False
 
     def spec(self, settings: Settings, first: date, last: date) -> ReplaySpec:
@@ -77,6 +78,7 @@ class ReplayConfig(dg.Config):
                 "usd_per_share",
                 "cost_bps",
                 "rearm_daily",
+                "settlement",
                 "continues",
             )
         }

@@ -1,37 +1,29 @@
 """The account's activities, taken into the journal: fills, their busts and corrections, and every other line
-as an adjustment. Folding them into positions is `engine.accounting`; an order's status is `engine.absorb`'s.
+as an adjustment, by the table in `engine.activity_types`. Folding them into positions is
+`engine.accounting`; what shares cost that came by no trade is `engine.share_costs`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from trading_assets.broker.port import AccountActivity, Unreachable
+from trading_assets.broker.port import AccountActivity
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.accounting import corrected
+from trading_assets.engine.accounting import CANCELED, corrected
+from trading_assets.engine.activity_types import ACTIVITY_TYPES, TRADE, ActivityType, CostOf, type_named
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.share_costs import keep_worth, reason_of
+from trading_assets.log import get_logger
 from trading_assets.store.records import AdjustmentRecord, FillRecord
 
+log = get_logger(__name__)
+
 OPENING_IDS_MARK = "opening_activity_ids"
-_ADJUSTMENT_OF = {
-    "DIV": "DIVIDEND",
-    "DIVCGL": "DIVIDEND",
-    "DIVCGS": "DIVIDEND",
-    "DIVNRA": "DIVIDEND",
-    "DIVROC": "DIVIDEND",
-    "DIVTXEX": "DIVIDEND",
-    "SPLIT": "SPLIT",
-    "FEE": "FEE",
-    "CFEE": "FEE",
-    "INT": "INTEREST",
-    "INTNRA": "INTEREST",
-    "CSD": "TRANSFER",
-    "CSW": "TRANSFER",
-    "JNLC": "TRANSFER",
-    "TRANS": "TRANSFER",
-}
+_EXECUTED, _CORRECT, _CANCELED = "executed", "correct", "canceled"
+_CORRECTED = ":correct"
 _CHANGES = {"TRADE_BUST": "BUST", "TRADE_CORRECT": "CORRECTION"}
 
 
@@ -50,20 +42,117 @@ def absorb_activities(
         desk.book, {activity.order_id for activity in activities if activity.order_id}
     )
     received = desk.now_ns()
-    fills = [_fill(desk, one, client_ids, received) for one in activities if one.type == "FILL"]
+    fills = []
+    for one in activities:
+        if one.type == TRADE:
+            fill = _fill(desk, one, client_ids, received)
+            if fill is None:
+                _tell_of_hole(desk, one)
+            else:
+                fills.append(fill)
     fills.sort(key=lambda fill: (fill.at_ns, fill.broker_order_id, fill.cum_qty))
     new_fills = desk.journal.record_fills(fills)
-    others = [one for one in activities if one.type not in ("FILL", *_CHANGES)]
-    strange = [one for one in others if one.order_id is not None and one.type not in _ADJUSTMENT_OF]
-    for one in strange:
-        _tell_of_trade(desk, one)
-    adjustments = desk.journal.record_adjustments(
-        [_adjustment(desk, one) for one in others if one not in strange]
-    )
+    adjustments = _book(desk, [one for one in activities if one.type not in (TRADE, *_CHANGES)])
     for one in activities:
         if one.type in _CHANGES:  # each by itself: what it changes depends on those before it
             adjustments += _change(desk, one)
     return new_fills, adjustments
+
+
+def _book(desk: Desk, lines: Sequence[AccountActivity]) -> list[AdjustmentRecord]:
+    """Journal the lines that are no trade of ours, what was executed before what changes it."""
+    known = desk.journal.adjustments_named(desk.book, {one.id for one in lines})
+    new: list[AdjustmentRecord] = []
+    for one in sorted(lines, key=lambda line: (line.status != _EXECUTED, line.at_ns)):
+        if one.order_id is not None and one.type not in ACTIVITY_TYPES:
+            _tell_of_trade(desk, one)
+        elif one.status == _CANCELED:
+            new += _undo(desk, one, one.changes or one.id)
+        elif one.status == _CORRECT:
+            new += _correct(desk, one)
+        elif one.id not in known:
+            new += _record(desk, one, one.id, lines)
+    return new
+
+
+def _record(
+    desk: Desk, line: AccountActivity, name: str, together: Sequence[AccountActivity] = ()
+) -> list[AdjustmentRecord]:
+    """Journal a line under the id `name`, with what its shares are worth or cost."""
+    kind = type_named(line.type)
+    entry = _adjustment(desk, line, kind)
+    entry = replace(entry, adjustment_id=name, reason=reason_of(desk, line, together))
+    if kind.cost is CostOf.PAID and entry.qty_delta:
+        entry = replace(entry, cost_delta=-entry.cash_delta)
+    keep_worth(desk, entry, line.price)
+    if line.type not in ACTIVITY_TYPES or kind.told:
+        alert(
+            desk,
+            f"activity:{line.id}",
+            f"Account activity {'of an unknown type' if line.type not in ACTIVITY_TYPES else 'to look at'}: "
+            f"{line.type}",
+            f"{kind.meaning}: journaled with {entry.cash_delta} USD and {entry.qty_delta} shares"
+            f"{f' of {line.symbol}' if line.symbol else ''}. Compare with the broker, then `adjust`.",
+        )
+    return desk.journal.record_adjustments([entry])
+
+
+def _undo(desk: Desk, line: AccountActivity, name: str) -> list[AdjustmentRecord]:
+    """Take back what is journaled under `name`, as it stands by now. What never was journaled is none."""
+    standing = _standing(desk, name)
+    if standing is None:
+        log.info("cancelled activity", id=line.id, type=line.type, of=name)
+        return []
+    undone = replace(
+        standing,
+        adjustment_id=standing.adjustment_id + CANCELED,
+        qty_delta=-standing.qty_delta,
+        cash_delta=-standing.cash_delta,
+        cost_delta=None,
+        reason=f"{standing.reason} {line.status}",
+    )
+    new = desk.journal.record_adjustments([undone])
+    if new:
+        alert(
+            desk,
+            f"activity:{line.id}:{line.status}",
+            f"Account activity {'cancelled' if line.status == _CANCELED else 'corrected'}: {line.type}",
+            f"{standing.adjustment_id}: {undone.qty_delta:+f} shares, {undone.cash_delta:+f} USD taken back",
+        )
+    return new
+
+
+def _correct(desk: Desk, line: AccountActivity) -> list[AdjustmentRecord]:
+    """Book a line in the place of the one that it corrects: the one that it names, else the one whose id it
+    has. One that corrects nothing that is known is booked by itself, and a person is told."""
+    corrected_id = line.changes or line.id
+    if corrected_id != line.id and desk.journal.adjustments_named(desk.book, {line.id}):
+        return []
+    standing = _standing(desk, corrected_id)
+    if standing is None:
+        alert(
+            desk,
+            f"activity:{line.id}:{line.status}",
+            f"Account activity {line.type} corrects one that is not in the journal",
+            f"{corrected_id}: booked by itself. Compare cash and positions with the broker, then `adjust`.",
+        )
+        return _record(desk, line, line.id)
+    wanted = _adjustment(desk, line, type_named(line.type))
+    same = (wanted.symbol, wanted.qty_delta, wanted.cash_delta)
+    if same == (standing.symbol, standing.qty_delta, standing.cash_delta):
+        return []
+    undone = _undo(desk, line, corrected_id)
+    name = line.id if corrected_id != line.id else f"{standing.adjustment_id}{_CORRECTED}"
+    return undone + _record(desk, line, name)
+
+
+def _standing(desk: Desk, name: str) -> AdjustmentRecord | None:
+    """What stands in the journal under a line's id: the line, or the last that took its place."""
+    while True:
+        found = desk.journal.adjustments_named(desk.book, {name, name + CANCELED})
+        if name + CANCELED not in found:
+            return found.get(name)
+        name += _CORRECTED
 
 
 def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
@@ -76,9 +165,8 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
         activity.changes,
     )
     if symbol is None or side is None or qty is None or price is None or changes is None:
-        raise Unreachable(
-            f"the broker's {activity.type} {activity.id} lacks a field; nothing follows from it"
-        )
+        _tell_of_hole(desk, activity)
+        return []
     known = desk.journal.changed_fill(desk.book, changes)
     if known is not None and any(entry.adjustment_id == activity.id for entry in known[1]):
         return []
@@ -121,11 +209,14 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
     return new
 
 
-def _fill(desk: Desk, activity: AccountActivity, client_ids: dict[str, str], received_ns: int) -> FillRecord:
+def _fill(
+    desk: Desk, activity: AccountActivity, client_ids: dict[str, str], received_ns: int
+) -> FillRecord | None:
+    """The fill; None where the line lacks what a fill must say."""
     order_id, symbol, side = activity.order_id, activity.symbol, activity.side
     qty, price = activity.qty, activity.price
     if order_id is None or symbol is None or side is None or qty is None or price is None:
-        raise Unreachable(f"the broker's FILL activity {activity.id} lacks a field; nothing follows from it")
+        return None
     return FillRecord(
         book=desk.book,
         session=desk.sessions.new_york_date(activity.at_ns).isoformat(),
@@ -153,22 +244,35 @@ def _tell_of_trade(desk: Desk, activity: AccountActivity) -> None:
     )
 
 
-def _adjustment(desk: Desk, activity: AccountActivity) -> AdjustmentRecord:
-    kind = _ADJUSTMENT_OF.get(activity.type, "OTHER")
-    if kind == "OTHER":
+def _tell_of_hole(desk: Desk, activity: AccountActivity) -> None:
+    """A trade that lacks what it must say costs itself: what it did is a break until the broker says it."""
+    alert(
+        desk,
+        f"activity:{activity.id}",
+        f"{activity.symbol or 'A symbol that is not named'}: {activity.type} without a needed field",
+        f"activity {activity.id} is not journaled. Compare cash and positions, then `adjust`.",
+    )
+
+
+def _adjustment(desk: Desk, activity: AccountActivity, kind: ActivityType) -> AdjustmentRecord:
+    """What a line moves, by its type."""
+    moved = activity.qty if kind.moves_shares and activity.symbol else None
+    cash = activity.net_amount if kind.moves_cash else None
+    if cash and activity.currency != "USD":
         alert(
             desk,
-            f"activity:{activity.id}",
-            f"Account activity of an unknown type: {activity.type}",
-            f"journaled with its cash effect {activity.net_amount} and quantity {activity.qty}",
+            f"activity:{activity.id}:currency",
+            f"Account activity in {activity.currency}: {activity.type}",
+            f"{cash} {activity.currency} are not booked. Compare the cash, then `adjust --cash`.",
         )
+        cash = None
     return AdjustmentRecord(
         book=desk.book,
         adjustment_id=activity.id,
-        kind=kind,
+        kind=kind.kind,
         symbol=activity.symbol or "",
-        qty_delta=(activity.qty or Decimal(0)) if kind in ("SPLIT", "OTHER") else Decimal(0),
-        cash_delta=activity.net_amount or Decimal(0),
+        qty_delta=moved or Decimal(0),
+        cash_delta=cash or Decimal(0),
         at_ns=activity.at_ns,
         author="broker",
         reason=activity.type,

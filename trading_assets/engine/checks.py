@@ -259,6 +259,11 @@ CHECKS: tuple[Check, ...] = (
     ),
     _error("reconciled_positions", "cash_agrees", "The ledger's cash is the broker's within $1."),
     _error("reconciled_positions", "no_open_break", "No break was seen in two reconciliations in a row."),
+    _error(
+        "reconciled_positions",
+        "cost_known",
+        "Every symbol that the ledger holds has a cost above 0: its stop is measured from it.",
+    ),
     _error("reconciled_positions", "no_short", "No position is negative, at the broker or in the ledger."),
     _error(
         "reconciled_positions", "buying_power", "Buying power ≥ 0, and cash ≥ 0 unless `use_margin: true`."

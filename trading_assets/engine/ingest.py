@@ -96,6 +96,7 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
             [
                 CorporateAction(action.symbol, action.ex_date, action.split_ratio, action.cash_usd)
                 for action in actions
+                if action.split_ratio != 1.0 or action.cash_usd  # a spin-off alone changes no stored price
             ],
             received_ns=received,
             source=desk.settings.venue,

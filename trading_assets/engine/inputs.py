@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from math import inf
+from math import inf, nan
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -116,6 +116,8 @@ class DecisionInput:
     limits: Limits
     rules: int = 1  # see RULES; what was stored before there were any was decided by the first
     incomplete: tuple[str, ...] = ()  # symbols whose bars have gaps: they are not entered on
+    multiplier: float = nan  # of the account's buying power; 1: a cash account
+    non_marginable_buying_power_usd: float = nan  # as the broker says it; nothing is decided on it
 
     def as_json(self) -> dict[str, Any]:
         """JSON values that `from_json` turns back into an equal input (NaN and infinity as text)."""

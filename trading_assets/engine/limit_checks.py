@@ -23,6 +23,7 @@ from trading_assets.engine.reads import by_class
 from trading_assets.engine.reconcile import SIGHTINGS
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import transfers_of
+from trading_assets.engine.share_costs import without_stop
 from trading_assets.engine.stop_check import stop_check
 from trading_assets.engine.submit import remaining
 from trading_assets.store.records import OrderRecord
@@ -102,6 +103,13 @@ def _agreement(desk: Desk, state: State) -> list[CheckOutcome]:
             [f"{seen.kind} {seen.subject}: ours {seen.ours}, theirs {seen.theirs}" for seen in breaks],
             measured=float(len(breaks)),
             limit=0.0,
+        ),
+        outcome(
+            "reconciled_positions.cost_known",
+            [
+                f"{symbol} at cost {state.ledger.holdings[symbol].avg_cost:g}"
+                for symbol in without_stop(state.ledger)
+            ],
         ),
         outcome(
             "reconciled_positions.no_short",

@@ -20,6 +20,7 @@ from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
+from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import (
     KILL_FILE,
     Connect,
@@ -365,21 +366,24 @@ def adjust(
     symbol: str = "",
     qty_delta: Decimal = Decimal(0),
     cash_delta: Decimal = Decimal(0),
+    cost: Decimal | None = None,
     reason: str,
     author: str,
 ) -> AdjustmentRecord:
     """Correct the ledger where the broker has no activity to say what happened: a journaled entry with
     its author, never an overwritten position.
 
-    symbol: "" for cash alone; qty_delta: signed shares; cash_delta: USD. Raises InvalidInput without a
-    reason, for an entry that changes nothing and for shares of no symbol.
+    symbol: "" for cash alone; qty_delta: signed shares; cash_delta: USD; cost: USD a share of the shares that
+    come, which else take the broker's average entry price, or without a quantity of all that are held.
+    Raises InvalidInput without a reason, for an entry that changes nothing, for shares of no symbol, and for
+    a cost of shares that go or that are not there.
     """
     _need_reason("adjust", reason)
-    if not (qty_delta or cash_delta) or (qty_delta and not symbol):
+    if not (qty_delta or cash_delta or cost is not None) or ((qty_delta or cost is not None) and not symbol):
         raise InvalidInput(
             f"symbol {symbol!r}, {qty_delta} shares, {cash_delta} USD",
             where="adjust",
-            remedy="Give a change of cash, or a symbol and its change of shares.",
+            remedy="Give a change of cash, or a symbol with its change of shares or its cost.",
         )
     now = desk.now_ns()
     entry = AdjustmentRecord(
@@ -392,10 +396,38 @@ def adjust(
         at_ns=now,
         author=author,
         reason=reason,
+        cost_delta=None if cost is None else _cost_delta(desk, symbol, qty_delta, cost),
     )
     desk.journal.record_adjustments([entry])
-    log.warning("ledger adjusted", book=desk.book, symbol=symbol, qty=str(qty_delta), cash=str(cash_delta))
+    log.warning(
+        "ledger adjusted",
+        book=desk.book,
+        symbol=symbol,
+        qty=str(qty_delta),
+        cash=str(cash_delta),
+        cost=str(cost),
+    )
     return entry
+
+
+def _cost_delta(desk: Desk, symbol: str, qty_delta: Decimal, cost: Decimal) -> Decimal:
+    """What an entry at that cost, USD a share, changes of the position's whole cost."""
+    if cost <= 0 or qty_delta < 0:
+        raise InvalidInput(
+            f"{qty_delta} shares at a cost of {cost} USD",
+            where="adjust",
+            remedy="Give a cost above 0, of shares that come. Shares that go take their part of it along.",
+        )
+    if qty_delta:
+        return qty_delta * cost
+    held = ledger_of(desk.journal, desk.book).holdings.get(symbol)
+    if held is None or held.qty <= 0:
+        raise InvalidInput(
+            f"the ledger holds no {symbol}",
+            where="adjust",
+            remedy="Give --qty with its --cost, or the symbol of a position.",
+        )
+    return (Decimal(repr(held.qty)) * (cost - Decimal(repr(held.avg_cost)))).quantize(Decimal("1e-9"))
 
 
 def _need_reason(act: str, reason: str) -> None:

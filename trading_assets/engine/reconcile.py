@@ -40,6 +40,7 @@ from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.risk import ClockReading, broker_clock
+from trading_assets.engine.share_costs import complete_costs, tell_of_missing_stops
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -182,6 +183,8 @@ def look(desk: Desk) -> ReconcileReport:
     taken = _activities(desk, sight) if opened else Taken([], [], complete=True)
     fills, adjustments = taken.fills, taken.adjustments
     sight.require(*EXITS)
+    if opened:
+        adjustments = adjustments + complete_costs(desk, positions)
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
@@ -199,6 +202,7 @@ def look(desk: Desk) -> ReconcileReport:
             new = not _all_confirmed(desk, late)
             ask = partial(take_late_activities, desk, unconfirmed=new)
             late_fills, late_adjustments = sight.read(Read.ACTIVITIES, ask) or ([], [])
+            late_adjustments = late_adjustments + complete_costs(desk, positions)
             if late_fills or late_adjustments:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
@@ -220,6 +224,7 @@ def look(desk: Desk) -> ReconcileReport:
             )
         )
         _act(desk, found, breaks)
+        tell_of_missing_stops(desk, ledger)
         caught_up(desk, now)
         desk.reconciled = True
     report = ReconcileReport(

@@ -14,11 +14,12 @@ from decimal import Decimal
 from math import nan
 from typing import NamedTuple
 
-from trading_assets.broker.port import AccountState, ClockState
+from trading_assets.broker.port import AccountState, BrokerError, ClockState
 from trading_assets.core.breakers import e0_agrees, is_tripped
 from trading_assets.core.losses import LossFigures, losses_of
 from trading_assets.core.losses import observe as figures_after
 from trading_assets.engine.absorb import alert
+from trading_assets.engine.account_activities import absorb_activities
 from trading_assets.engine.accounting import transfers_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
@@ -31,11 +32,96 @@ log = get_logger(__name__)
 MAX_CLOCK_SKEW_NS = 2_000_000_000
 CLOSE_EQUITY_MARK = "close_equity"
 LOSS_BASE_MARK = "loss_base"
+DOUBT_MARK = "equity_in_doubt"
+CONFIRMED_AFTER_NS = 5 * 10**9
+TRANSFERS_REREAD_NS = 15 * 60 * 10**9
+RISE = "RISE"
 
 
-def observe(desk: Desk, account: AccountState) -> EquityRecord:
-    """Journal the account's equity with its peaks, and latch the loss breakers that it trips."""
+def observe(desk: Desk, account: AccountState) -> EquityRecord | None:
+    """Journal the account's equity with its peaks, and latch the loss breakers that two readings trip.
+
+    account: as read just before the activities were: its transfers are known
+
+    A reading that would latch a loss, or that has risen so far that a reading as usual would be one, is in
+    doubt: it is not journaled, entries wait (EQUITY_UNCONFIRMED), and the first reading at least five seconds
+    later decides. Waiting is the next look's: no exit waits for it. Where the venue's time stands it follows
+    at once. Returns None while the equity is in doubt.
+    """
     now = desk.now_ns()
+    known = _doubted(desk)
+    record = _reading(desk, account)
+    doubts = _doubts(desk, record)
+    if doubts and desk.clock.stands:
+        known = _Doubt(now - CONFIRMED_AFTER_NS, doubts)
+        try:
+            account = desk.broker.account()
+            absorb_activities(desk, desk.broker.activities(now - TRANSFERS_REREAD_NS))
+        except BrokerError as error:
+            log.warning("equity not readable a second time", book=desk.book, why=str(error))
+            known = None
+        else:
+            record = _reading(desk, account)
+            doubts = _doubts(desk, record)
+    elapsed = known is not None and now - known.since_ns >= CONFIRMED_AFTER_NS
+    confirmed = doubts & known.about if known is not None and elapsed else frozenset()
+    for cause, measured, limit in measured_losses(desk, record):
+        if cause in confirmed:
+            latch(
+                desk.journal,
+                desk.book,
+                cause,
+                at_ns=now,
+                session=record.session,
+                reason=f"measured {measured:.6f}, limit {limit:g}; "
+                f"equity {record.equity:.2f}, E0 {record.e0:.2f}",
+            )
+    left = doubts - confirmed
+    if left:
+        # Looks that follow one another faster are one reading.
+        doubt = _Doubt(now, left) if known is None or elapsed else _Doubt(known.since_ns, known.about | left)
+        _doubt(desk, doubt)
+        log.warning("equity in doubt until it is read again", equity=str(record.equity), about=sorted(left))
+        return None
+    if known is not None:
+        _doubt(desk, None)
+    desk.journal.record_equity(record)
+    return record
+
+
+class _Doubt(NamedTuple):
+    """What a reading would latch, or RISE, and when it was first read."""
+
+    since_ns: int
+    about: frozenset[str]
+
+
+def _doubted(desk: Desk) -> _Doubt | None:
+    kept = json.loads(desk.journal.mark(desk.book, DOUBT_MARK) or "null")
+    return None if kept is None else _Doubt(int(kept["since_ns"]), frozenset(kept["about"]))
+
+
+def _doubt(desk: Desk, doubt: _Doubt | None) -> None:
+    kept = None if doubt is None else {"since_ns": doubt.since_ns, "about": sorted(doubt.about)}
+    desk.journal.set_mark(desk.book, DOUBT_MARK, json.dumps(kept), desk.now_ns())
+
+
+def _doubts(desk: Desk, record: EquityRecord) -> frozenset[str]:
+    """The breakers that the reading trips and that are not latched; RISE where its peaks would make losses of
+    the readings before it."""
+    latched = desk.halts().causes
+    losses = measured_losses(desk, record)
+    found = {str(cause) for cause, measured, limit in losses if is_tripped(measured, limit)} - set(latched)
+    before = desk.journal.latest_equity(desk.book)
+    if before is not None and before.unit_value > 0:
+        fall_back = 1.0 - before.unit_value / record.unit_value if record.unit_value > 0 else 0.0
+        if is_tripped(fall_back, min(limit for _, _, limit in losses)):
+            found.add(RISE)
+    return frozenset(found)
+
+
+def _reading(desk: Desk, account: AccountState) -> EquityRecord:
+    """The figures after the account was read, with the transfers that are known by now."""
     today = desk.today()
     transfers = transfers_of(desk, today)
     before = desk.journal.latest_equity(desk.book)
@@ -47,9 +133,9 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
             e0=figures.e0, session_peak=float(before.session_peak) if in_session else nan
         )
     figures = figures_after(figures, float(account.equity), moved, float(transfers))
-    record = EquityRecord(
+    return EquityRecord(
         book=desk.book,
-        at_ns=now,
+        at_ns=desk.now_ns(),
         session=today.isoformat(),
         equity=account.equity,
         e0=account.last_equity,
@@ -59,19 +145,6 @@ def observe(desk: Desk, account: AccountState) -> EquityRecord:
         session_peak=Decimal(repr(figures.session_peak)),
         unit_peak=figures.unit_peak,
     )
-    desk.journal.record_equity(record)
-    for cause, measured, limit in measured_losses(desk, record):
-        if is_tripped(measured, limit):
-            latch(
-                desk.journal,
-                desk.book,
-                cause,
-                at_ns=now,
-                session=today.isoformat(),
-                reason=f"measured {measured:.6f}, limit {limit:g}; "
-                f"equity {figures.equity:.2f}, E0 {figures.e0:.2f}",
-            )
-    return record
 
 
 def figures_of(record: EquityRecord) -> LossFigures:
@@ -139,8 +212,9 @@ def transient_causes(
     desk: Desk, account: AccountState | None, clock: ClockReading | None, waiting: Collection[Cause] = ()
 ) -> tuple[Cause, ...]:
     """What forbids entries as long as it lasts: a clock or an account that cannot be read, clock skew,
-    calendars that disagree, a blocked account and an E0 that does not fit our stored close, which both alert
-    once a session. The embedded exchange's clock is virtual and is not held to the machine's.
+    calendars that disagree, an equity in doubt, a blocked account and an E0 that does not fit our stored
+    close; these two alert once a session. The embedded exchange's clock is virtual and is not held to the
+    machine's.
 
     waiting: what else the look could not read
     """
@@ -171,6 +245,8 @@ def transient_causes(
                 f"No entries: {Cause.EQUITY_MISMATCH}",
                 f"close of {previous}: {e0} by the broker, {stored} by us; {transfers} transferred since",
             )
+    if _doubted(desk) is not None:
+        causes.append(Cause.EQUITY_UNCONFIRMED)
     for cause in causes:
         log.warning("no entries", cause=str(cause), book=desk.book)
     return tuple(causes)
@@ -199,6 +275,8 @@ def keep_close_equity(desk: Desk, account: AccountState) -> None:
     against. Later ones hold the marks of the evening."""
     today, now = desk.today(), desk.now_ns()
     if not desk.sessions.is_session(today) or now < desk.sessions.close_ns(today):
+        return
+    if _doubted(desk) is not None:  # the next look knows better
         return
     name = f"{CLOSE_EQUITY_MARK}:{today.isoformat()}"
     if desk.journal.mark(desk.book, name) is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from math import nan
 
@@ -25,15 +25,18 @@ from trading_assets.broker.port import (
     Unreadable,
 )
 from trading_assets.core.words import Side
-from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
 from trading_assets.engine.reads import EXITS, Look, Read, by_class
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
+from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.submit import remaining
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_midnight_ns
+from trading_assets.market.settlement import LONGEST_DAYS, unsettled_usd
 from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
@@ -128,8 +131,12 @@ def take_snapshot(
         now_ns=now_ns,
         equity_usd=float(account.equity) if account is not None else nan,
         buying_power_usd=_buying_power(account, ours),
-        settled_cash_usd=_settled_cash(account, views),
+        settled_cash_usd=_settled_cash(desk, account, views),
         account_ns=account_ns,
+        multiplier=_number(account.multiplier if account is not None else None),
+        non_marginable_buying_power_usd=_number(
+            account.non_marginable_buying_power if account is not None else None
+        ),
         open_ns=desk.sessions.open_ns(session),
         close_ns=desk.sessions.close_ns(session),
         calendar_open=calendar_open,
@@ -153,6 +160,17 @@ def take_snapshot(
         sent_ids=tuple(record.intent.client_order_id for record in sent),
         limits=desk.limits,
     )
+
+
+def settled_cash(desk: Desk, account: AccountState) -> Decimal:
+    """USD that may be spent without borrowing: the broker's cash; in an account of multiplier 1 less what
+    sales of ours will bring that settle after today."""
+    if account.multiplier != 1:
+        return account.settled_cash
+    today = desk.today()
+    since_ns = new_york_midnight_ns(today - timedelta(days=LONGEST_DAYS))
+    sales = sales_since(desk.journal, desk.book, since_ns)
+    return account.settled_cash - unsettled_usd(desk.sessions, sales, today)
 
 
 def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
@@ -282,10 +300,10 @@ def _buying_power(account: AccountState | None, ours: Sequence[OrderRecord]) -> 
     return nan if account is None else float(account.buying_power) - float(_unconfirmed_usd(ours))
 
 
-def _settled_cash(account: AccountState | None, views: Sequence[SymbolInput]) -> float:
+def _settled_cash(desk: Desk, account: AccountState | None, views: Sequence[SymbolInput]) -> float:
     if account is None:
         return nan
-    return float(account.settled_cash) - sum(view.open_entry_usd for view in views)
+    return float(settled_cash(desk, account)) - sum(view.open_entry_usd for view in views)
 
 
 def _symbol_input(
@@ -352,16 +370,19 @@ def _last_price(quote: QuoteState | None, position: PositionState | None, previo
 def _previous_closes(
     desk: Desk, session: date, quotes: Mapping[str, QuoteState], sight: Look, phase: Phase
 ) -> dict[str, float]:
-    """Yesterday's raw closes, adjusted for today's split and dividend. Where these cannot be read entries
-    have none; for exits the raw close stands."""
+    """Yesterday's raw closes, adjusted for today's split, dividend, capital gain and spin-off. Where these
+    cannot be read entries have none; for exits the raw close stands."""
     closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
     if not closes:
         return closes
     actions = sight.read(Read.CORPORATE_ACTIONS, lambda: desk.facts.actions(desk.broker, closes, session))
     unread = desk.facts.unread_actions
     sight.rows(Read.CORPORATE_ACTIONS, Rows.of((), unread))
+    parts = spun_off(desk, actions or (), session)
     for action in actions or ():
-        closes[action.symbol] = (closes[action.symbol] - action.cash_usd) / action.split_ratio
+        left = 1.0 - parts.get((action.symbol, action.ex_date), 0.0)
+        close = (closes[action.symbol] - action.cash_usd) * left
+        closes[action.symbol] = close / action.split_ratio
     if phase is Phase.ENTRIES:
         unknown = closes.keys() if actions is None else {row.symbol for row in unread}
         closes |= dict.fromkeys(closes.keys() & unknown, nan)

@@ -16,8 +16,7 @@ from trading_assets.core.ledger import Ledger
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.stop_costs import began_on, stop_costs
-from trading_assets.engine.stops import STOP_LOCK, at_its_stop
+from trading_assets.engine.stops import STOP_LOCK, at_its_stop, costs_of_stops
 
 SIGHTINGS_MARK = "stops_hit"  # since when the checks have seen each position at its stop
 
@@ -69,7 +68,5 @@ def _hit(desk: Desk, held: Sequence[str], quotes: Mapping[str, QuoteState], ledg
     ]
     if not near or not desk.sessions.is_open(desk.now_ns()):
         return []
-    began, today = began_on(desk.journal, desk.book), desk.today()
-    actions = desk.broker.corporate_actions(near, began, today)
-    adjusted = stop_costs(desk.journal, desk.book, near, actions, today)
+    adjusted = costs_of_stops(desk, near)
     return [symbol for symbol in near if at_its_stop(desk, quotes[symbol], adjusted.get(symbol, nan))]

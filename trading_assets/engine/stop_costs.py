@@ -1,27 +1,59 @@
-"""The cost that a stop is measured from: the ledger's average cost, adjusted for splits and dividends.
+"""The cost that a stop is measured from: the ledger's average cost, adjusted for splits, dividends, capital
+gains and spin-offs.
 
-The account's activities say when cash and shares were booked; prices move on the ex-date. Here the
-broker's corporate actions take their place among the entries. When a stop fires is `core.breakers`.
+The account's activities say when cash and shares were booked; prices move on the ex-date. Here the broker's
+announcements take their place among the entries: a split or spin-off counts on its ex-date, however early,
+late and in however many lines the broker books it. When a stop fires is `core.breakers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from trading_assets.broker.port import CorporateActionState
-from trading_assets.engine.accounting import STOPS, ExDate, before, folded, ledger_state
+from trading_assets.engine.accounting import (
+    CANCELED,
+    STOPS,
+    ExDate,
+    before,
+    carried_from,
+    folded,
+    ledger_state,
+)
+from trading_assets.engine.activity_types import Booked
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import CheckpointRecord
+from trading_assets.store.ledger_checkpoints import Evidence
+from trading_assets.store.records import AdjustmentRecord, CheckpointRecord
 
-SPLIT_BOOKED_WITHIN_DAYS = 5
+BOOKED_WITHIN = timedelta(days=60)
+"""How far from its ex-date, before or after it, a line may be booked and still be that announcement's."""
+ANNOUNCED_AHEAD = timedelta(days=15)
+"""How long before its ex-date a split is asked for: one that is booked by then waits for its ex-date."""
+
+SpunOff = Mapping[tuple[str, date], float]
+"""(parent, ex-date) → the fraction of the parent's value that went to new shares."""
+
+
+class _Announced(NamedTuple):
+    """The announcements in a fold's terms."""
+
+    ex_dates: dict[str, list[ExDate]]
+    apart: dict[str, int]  # id → time of the booked lines that the announcements stand for
+    moved: list[AdjustmentRecord]  # booked spin-offs, at their ex-date
 
 
 def began_on(journal: Journal, book: str) -> date:
     """The day of the book's opening entry: corporate actions count from the day after."""
     return Sessions().new_york_date(_began_ns(journal, book))
+
+
+def asked_until(today: date) -> date:
+    """The last ex-date of the announcements that the stops of `today` need."""
+    return today + ANNOUNCED_AHEAD
 
 
 def stop_costs(
@@ -30,35 +62,51 @@ def stop_costs(
     symbols: Collection[str],
     actions: Sequence[CorporateActionState],
     today: date,
+    spun_off: SpunOff | None = None,
 ) -> dict[str, float]:
-    """Average cost of each of these symbols that is held, USD a share, adjusted for splits and dividends.
+    """Average cost of each of these symbols that is held, USD a share, as an owner since then sees it.
 
-    actions: all of these symbols since the book began; a split that the broker has booked counts once
+    actions:  all of these symbols since the book began, and those ahead (`asked_until`)
+    spun_off: what each spin-off took, where it is known: one that is not changes nothing until it is booked
 
-    What came before today is kept as a checkpoint with the ex-dates that it was folded with, and folded
-    again where these have changed meanwhile.
+    What came before today is kept as a checkpoint with the announcements that it was folded with, and folded
+    again where these, or what the broker booked of them, have changed meanwhile.
     """
-    ex_dates = _ex_dates(journal, book, symbols, actions)
+    announced = _announced(journal, book, symbols, actions, today, spun_off or {})
     evidence = journal.evidence(book, STOPS)
-    if evidence.checkpoint is not None and not _holds(evidence.checkpoint, ex_dates):
+    if evidence.checkpoint is not None and not _holds(evidence.checkpoint, announced):
         evidence = journal.evidence(book)
     since = 0 if evidence.checkpoint is None else evidence.checkpoint.through_ns
-    new = [ex for of in ex_dates.values() for ex in of if ex.at_ns >= since]
     midnight_ns = new_york_midnight_ns(today)
+    new = [ex for of in announced.ex_dates.values() for ex in of if since <= ex.at_ns <= midnight_ns]
+    rest = _instead(evidence, announced, since)
     if since < midnight_ns:
-        past = folded(before(evidence, midnight_ns), [ex for ex in new if ex.at_ns < midnight_ns])
-        state = {**ledger_state(past), "ex_dates": _until(ex_dates, midnight_ns)}
+        past = folded(before(rest, midnight_ns), [ex for ex in new if ex.at_ns < midnight_ns])
+        state = {
+            **ledger_state(past),
+            "ex_dates": _until(announced.ex_dates, midnight_ns),
+            "apart": _apart(announced, midnight_ns),
+        }
         journal.keep_checkpoint(CheckpointRecord(book, STOPS, midnight_ns, state), evidence.newest)
-    held = folded(evidence, new).holdings
+    held = folded(rest, new).holdings
     return {symbol: held[symbol].avg_cost for symbol in symbols if symbol in held and held[symbol].qty}
 
 
-def _holds(checkpoint: CheckpointRecord, ex_dates: Mapping[str, Sequence[ExDate]]) -> bool:
-    """Whether what was held at the checkpoint was folded with these ex-dates; others change nothing."""
+def _instead(evidence: Evidence, announced: _Announced, since: int) -> Evidence:
+    """The evidence without the lines that the announcements stand for."""
+    kept = [entry for entry in evidence.adjustments if entry.adjustment_id not in announced.apart]
+    kept += [entry for entry in announced.moved if entry.at_ns >= since]
+    return evidence._replace(adjustments=kept)
+
+
+def _holds(checkpoint: CheckpointRecord, announced: _Announced) -> bool:
+    """Whether what was held at the checkpoint was folded with these announcements; others change nothing."""
     held = {symbol for symbol, (qty, *_) in checkpoint.state["holdings"].items() if qty}
     known = checkpoint.state["ex_dates"]
-    wanted = _until(ex_dates, checkpoint.through_ns)
-    return all(known.get(symbol) == dates for symbol, dates in wanted.items() if symbol in held)
+    wanted = _until(announced.ex_dates, checkpoint.through_ns)
+    return checkpoint.state.get("apart", []) == _apart(announced, checkpoint.through_ns) and all(
+        known.get(symbol) == dates for symbol, dates in wanted.items() if symbol in held
+    )
 
 
 def _until(ex_dates: Mapping[str, Sequence[ExDate]], at_ns: int) -> dict[str, list[list[Any]]]:
@@ -66,23 +114,83 @@ def _until(ex_dates: Mapping[str, Sequence[ExDate]], at_ns: int) -> dict[str, li
     return {symbol: [list(ex) for ex in of if ex.at_ns < at_ns] for symbol, of in ex_dates.items()}
 
 
-def _ex_dates(
-    journal: Journal, book: str, symbols: Collection[str], actions: Sequence[CorporateActionState]
-) -> dict[str, list[ExDate]]:
-    booked: set[tuple[str, date]] = set()
-    if any(action.split_ratio != 1.0 for action in actions):
-        day_of = Sessions().new_york_date
-        booked = {(entry.symbol, day_of(entry.at_ns)) for entry in journal.adjustments(book, kind="SPLIT")}
+def _apart(announced: _Announced, at_ns: int) -> list[str]:
+    return sorted(name for name, booked_ns in announced.apart.items() if booked_ns < at_ns)
+
+
+def _announced(
+    journal: Journal,
+    book: str,
+    symbols: Collection[str],
+    actions: Sequence[CorporateActionState],
+    today: date,
+    spun_off: SpunOff,
+) -> _Announced:
     began_ns = _began_ns(journal, book)
-    found: dict[str, list[ExDate]] = {symbol: [] for symbol in symbols}
-    for action in actions:
-        at_ns = new_york_midnight_ns(action.ex_date)
-        window = (action.ex_date + timedelta(days=days) for days in range(SPLIT_BOOKED_WITHIN_DAYS))
-        is_booked = any((action.symbol, day) in booked for day in window)
-        if at_ns > began_ns and action.symbol in found:
-            ratio = 1.0 if is_booked else action.split_ratio
-            found[action.symbol].append(ExDate(at_ns, action.symbol, ratio, action.cash_usd))
+    counted = [
+        action
+        for action in actions
+        if action.symbol in symbols and new_york_midnight_ns(action.ex_date) > began_ns
+    ]
+    splits = [action for action in counted if action.split_ratio != 1.0]
+    parents = [action for action in counted if action.spin_offs]
+    found = _Announced({symbol: [] for symbol in symbols}, {}, [])
+    booked: dict[tuple[str, date], float] = {}
+    for entry, action in _matched(_lines(journal, book, Booked.SPLIT) if splits else [], splits):
+        found.apart[entry.adjustment_id] = entry.at_ns
+        key = (action.symbol, action.ex_date)
+        booked[key] = booked.get(key, 0.0) + float(entry.qty_delta)
+    given: set[tuple[str, date]] = set()
+    for entry, action in _matched(_lines(journal, book, Booked.SPIN_OFF) if parents else [], parents):
+        if action.ex_date <= today and _gives(action, entry):
+            given.add((action.symbol, action.ex_date))
+            found.apart[entry.adjustment_id] = entry.at_ns
+            found.moved.append(replace(entry, at_ns=new_york_midnight_ns(action.ex_date)))
+    for action in sorted(counted, key=lambda action: action.ex_date):
+        key = (action.symbol, action.ex_date)
+        found.ex_dates[action.symbol].append(
+            ExDate(
+                new_york_midnight_ns(action.ex_date),
+                action.symbol,
+                action.split_ratio,
+                action.cash_usd,
+                0.0 if key in given else spun_off.get(key, 0.0),
+                booked.get(key),
+            )
+        )
     return found
+
+
+def _lines(journal: Journal, book: str, kind: Booked) -> list[AdjustmentRecord]:
+    """The broker's lines of a kind that hold."""
+    lines = journal.adjustments(book, kind=kind)
+    ids = {line.adjustment_id for line in lines}
+    return [
+        line
+        for line in lines
+        if not line.adjustment_id.endswith(CANCELED) and line.adjustment_id + CANCELED not in ids
+    ]
+
+
+def _matched(
+    lines: Iterable[AdjustmentRecord], actions: Sequence[CorporateActionState]
+) -> Iterable[tuple[AdjustmentRecord, CorporateActionState]]:
+    """Each line with the announcement of its symbol (of its parent's) whose ex-date is nearest."""
+    day_of = Sessions().new_york_date
+    for line in lines:
+        source = carried_from(line)
+        symbol, day = line.symbol if source is None else source.symbol, day_of(line.at_ns)
+        near = [
+            action
+            for action in actions
+            if action.symbol == symbol and abs(action.ex_date - day) <= BOOKED_WITHIN
+        ]
+        if near:
+            yield line, min(near, key=lambda action: abs(action.ex_date - day))
+
+
+def _gives(action: CorporateActionState, line: AdjustmentRecord) -> bool:
+    return any(one.new_symbol == line.symbol for one in action.spin_offs)
 
 
 def _began_ns(journal: Journal, book: str) -> int:

@@ -4,13 +4,16 @@ that one is measured from is `engine.stop_costs`; selling is `engine.forced_exit
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from trading_assets.broker.port import QuoteState
 from trading_assets.core.breakers import stop_hit
 from trading_assets.engine.absorb import lock
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.stop_costs import began_on, stop_costs
+from trading_assets.engine.share_costs import spun_off
+from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs
 from trading_assets.log import get_logger
 from trading_assets.store.records import LockRecord
 
@@ -46,8 +49,7 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
         sight = Look(desk)
-        actions = sight.corporate_actions(candidates, began_on(desk.journal, desk.book), today)
-        costs = stop_costs(desk.journal, desk.book, candidates, actions, today)
+        costs = costs_of_stops(desk, candidates, sight)
         quotes = sight.quotes(candidates)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
@@ -58,6 +60,16 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
                 lock(desk, symbol, STOP_LOCK, reason)
                 locked[symbol] = LockRecord(desk.book, symbol, STOP_LOCK, desk.now_ns(), reason)
     return tuple(sorted(locked.keys() & held))
+
+
+def costs_of_stops(desk: Desk, symbols: Collection[str], sight: Look | None = None) -> dict[str, float]:
+    """What the stop of each of these symbols that is held is measured from, USD a share. Where corporate
+    actions cannot be read it is the ledger's cost as it stands, and a person is told."""
+    today = desk.today()
+    began = began_on(desk.journal, desk.book)
+    sight = Look(desk) if sight is None else sight
+    actions = sight.corporate_actions(sorted(symbols), began, asked_until(today))
+    return stop_costs(desk.journal, desk.book, symbols, actions, today, spun_off(desk, actions, today))
 
 
 def at_its_stop(desk: Desk, quote: QuoteState, cost: float) -> bool:

@@ -118,6 +118,15 @@ class LedgerJournal(LedgerCheckpoints):
                     new.append(entry)
         return new
 
+    def adjustments_named(self, book: str, ids: Collection[str]) -> dict[str, AdjustmentRecord]:
+        """Those of these ids that are stored, by id."""
+        if not ids:
+            return {}
+        with self._reading() as connection:
+            rows = connection.execute(_NAMED, {"book": book, "ids": sorted(ids)})
+            found = [as_record(AdjustmentRecord, row) for row in rows]
+        return {entry.adjustment_id: entry for entry in found}
+
     def changed_fill(self, book: str, activity_id: str) -> tuple[FillRecord, list[AdjustmentRecord]] | None:
         """A fill with the busts and corrections that have changed it, found by its activity, by the
         execution in that activity's id, or by one of those changes; None for what is not journaled."""
@@ -262,6 +271,9 @@ _FILLED = select(fills.c.broker_order_id, fills.c.qty).where(
     *same(fills, "book"), fills.c.broker_order_id.in_(bindparam("ids", expanding=True))
 )
 _ADJUSTMENT = select(adjustments.c.sequence).where(*same(adjustments, "book", "adjustment_id"))
+_NAMED = select(adjustments).where(
+    *same(adjustments, "book"), adjustments.c.adjustment_id.in_(bindparam("ids", expanding=True))
+)
 _CHANGES = select(adjustments).where(*same(adjustments, "book", "reverses")).order_by(adjustments.c.sequence)
 _LATEST_EQUITY = select(equity).where(*same(equity, "book")).order_by(equity.c.at_ns.desc()).limit(1)
 _NOT_THAT_EQUITY = delete(equity).where(*same(equity, "book", "at_ns"))

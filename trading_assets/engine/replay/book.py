@@ -67,5 +67,5 @@ def _enter(book: Book, row: int, symbol: str, entries: list[Entry], for_stops: l
     after = fold(Ledger(float(book.figures[CASH]), {symbol: before}), entries)
     stops = fold(Ledger(0.0, {symbol: before._replace(avg_cost=float(held["stop_cost"]))}), for_stops)
     book.figures[CASH] = whole_micros(after.cash_usd)
-    held["qty"], held["avg_cost"], held["realized_usd"] = after.holdings[symbol]
+    held["qty"], held["avg_cost"], held["realized_usd"], _ = after.holdings[symbol]
     held["stop_cost"] = stops.holdings[symbol].avg_cost

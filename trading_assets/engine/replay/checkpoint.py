@@ -113,7 +113,16 @@ def fingerprint(
     digest = hashlib.sha256()
     named = {
         name: getattr(spec, name)
-        for name in ("interval", "bars", "cash_usd", "fill_mode", "usd_per_share", "cost_bps", "rearm_daily")
+        for name in (
+            "interval",
+            "bars",
+            "cash_usd",
+            "fill_mode",
+            "usd_per_share",
+            "cost_bps",
+            "rearm_daily",
+            "settlement",
+        )
     }
     spread = settings.quote_spread_bps if spec.spread_bps is None else spec.spread_bps
     patience = (settings.timeout_seconds, settings.reconciliation_interval_seconds)

@@ -17,6 +17,8 @@ from trading_assets.core.walk_columns import (
     EQUITY,
     EVENTS,
     SESSION_PEAK,
+    SOLD,
+    SOLD_SESSIONS,
     UNIT_PEAK,
     UNIT_VALUE,
     Book,
@@ -41,6 +43,8 @@ class HaltEvent(NamedTuple):
 def begin_session(book: Book, session: date, at_ns: int, *, rearm: bool) -> list[HaltEvent]:
     """E0 is the last equity; a session drawdown ends; `rearm` is a person clearing what else is latched."""
     figures, events = book.figures, []
+    sold = figures[SOLD : SOLD + SOLD_SESSIONS]
+    sold[1:], sold[0] = sold[:-1].copy(), 0.0  # each is a session further back
     if not isnan(figures[EQUITY]):
         figures[E0] = figures[EQUITY]
     figures[SESSION_PEAK] = nan

@@ -73,6 +73,7 @@ class ReplaySpec:
                   instead of beginning it anew; all else must be as it was then
     rearm_daily:  a person is taken to rearm before each session what a loss has latched; otherwise a
                   daily loss or a maximum drawdown holds until the end of the range
+    settlement:   the account has multiplier 1: what was sold buys nothing before it has settled
 
     Raises InvalidInput for what cannot be replayed.
     """
@@ -91,6 +92,7 @@ class ReplaySpec:
     cost_bps: float = 0.0
     continues: bool = False
     rearm_daily: bool = False
+    settlement: bool = False
 
     def __post_init__(self) -> None:
         _require(

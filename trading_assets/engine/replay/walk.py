@@ -32,6 +32,7 @@ from trading_assets.engine.replay.session_sheet import SessionSheet
 from trading_assets.engine.replay.spec import ModelSignals, ReplaySpec
 from trading_assets.engine.replay.tape import RangeOfDays
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.market.settlement import settlement_date
 
 NS = 1_000_000_000
 EVER_NS = 1 << 60
@@ -150,6 +151,13 @@ class Walk:
             np.array(vetoed, dtype=np.bool_),
         )
 
+    def _unsettled_sessions(self, session: date) -> int:
+        """Of how many sessions, this one included, sales settle after it."""
+        day, count = session, 0
+        while settlement_date(self._sessions, day) > session:
+            day, count = self._sessions.previous(day), count + 1
+        return count
+
     def _terms(self, session: SessionSheet) -> Terms:
         spec = self._spec
         return Terms(
@@ -164,6 +172,7 @@ class Walk:
             usd_per_share=float(spec.usd_per_share),
             usd_per_usd=spec.cost_bps / 10_000.0,
             no_trade_band=NO_TRADE_BAND,
+            unsettled_sessions=self._unsettled_sessions(session.session) if spec.settlement else 0,
         )
 
     def _conclude(self, sheet: SessionSheet) -> None:
