@@ -15,19 +15,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import duckdb
+import requests
 from forks import begin
 
 from trading_assets.broker.transport import Timeouts
 from trading_assets.broker.update_stream import UpdateStream
-from trading_assets.config import Settings
+from trading_assets.config import Settings, keys
+from trading_assets.core.orders import is_ours
 from trading_assets.engine import risk
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.listen import listen
+from trading_assets.exchange.faults import ENDS, STRANGE_ROWS_AT
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import VenueClock, system_now_ns
 from trading_assets.store.history import History
@@ -57,6 +61,7 @@ class Fault:
     beside:  another process that is at work meanwhile
     afflict: what befalls the desk's own process
     locks:   the causes of locks that it may leave, for a person to release
+    rejects: whether the broker may reject what it had no reason to
     """
 
     script: Callable[[Random, tuple[str, ...]], Script] = lambda rng, symbols: []
@@ -65,6 +70,7 @@ class Fault:
     afflict: Callable[[Desk, Random], None] | None = None
     timeouts: Timeouts = PATIENT
     locks: frozenset[str] = frozenset()
+    rejects: bool = False
 
 
 class Strike(NamedTuple):
@@ -115,6 +121,19 @@ def _field(kind: str, *named: tuple[str, str]) -> Callable[[Random, tuple[str, .
 
 def _update(kind: str) -> Callable[[Random, tuple[str, ...]], Script]:
     return lambda rng, symbols: [{"kind": kind, "nth": rng.choice((1, 2, 3)), "times": 2}]
+
+
+def _order_ended(rng: Random, symbols: tuple[str, ...]) -> Script:
+    """What works ends at the broker by itself, with a word that it has for that, before some request."""
+    (line,) = _any("order_ended")(rng, symbols)
+    return [line | {"status": rng.choice(ENDS)}]
+
+
+def _strange_rows(rng: Random, symbols: tuple[str, ...]) -> Script:
+    """Some lists of the account have a row that no equity desk made, for as long as it lasts."""
+    paths = STRANGE_ROWS_AT.split("|")
+    chosen = rng.sample(paths, rng.choice((1, 2, len(paths))))
+    return [{"kind": "strange_row", "path": path, "times": None} for path in chosen]
 
 
 def _one_side(rng: Random, symbols: tuple[str, ...]) -> Script:
@@ -188,6 +207,49 @@ def _listener(settings: Settings) -> AbstractContextManager[None]:
     return _another_process(serve)
 
 
+@contextmanager
+def _by_hand(settings: Settings) -> Iterator[Callable[[str, str, dict[str, str] | None], Any]]:
+    """The account as a person uses it beside the desk: (method, path, body) → the answer's JSON."""
+    key_id, secret = keys(settings, {})
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers.update({"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret})
+
+        def call(method: str, path: str, body: dict[str, str] | None = None) -> Any:
+            answer = session.request(method, f"{settings.embedded.url}{path}", json=body, timeout=10)
+            return answer.json() if answer.ok and answer.content else None
+
+        yield call
+
+
+@contextmanager
+def _person_sells(settings: Settings) -> Iterator[None]:
+    """A person's take-profit holds the shares of every position, far above the market."""
+    with _by_hand(settings) as call:
+        placed = []
+        for held in call("GET", "/v2/positions", None):
+            if Decimal(held["qty_available"]) > 0:
+                price = (Decimal(held["current_price"]) * 2).quantize(Decimal("0.01"))
+                body = {"symbol": held["symbol"], "side": "sell", "type": "limit", "time_in_force": "day"}
+                body |= {"qty": held["qty_available"], "limit_price": str(price)}
+                placed.append(call("POST", ORDERS, body))
+        yield
+        for order in filter(None, placed):
+            call("DELETE", f"{ORDERS}/{order['id']}", None)
+
+
+@contextmanager
+def _person_replaces(settings: Settings) -> Iterator[None]:
+    """A person moves the limit of each of our working orders a cent away from the market."""
+    with _by_hand(settings) as call:
+        for order in call("GET", f"{ORDERS}?status=open", None):
+            if is_ours(order["client_order_id"]):
+                away = Decimal("0.01") if order["side"] == "sell" else Decimal("-0.01")
+                price = {"limit_price": str(Decimal(order["limit_price"]) + away)}
+                call("PATCH", f"{ORDERS}/{order['id']}", price)
+        yield
+
+
 def _impatient(desk: Desk, rng: Random) -> None:
     desk.history = History(desk.history.path, retry_seconds=0.02)
 
@@ -254,6 +316,10 @@ FAULTS: dict[str, Fault] = {
     "update_reordered": Fault(_update("update_reordered"), beside=_listener),
     "zero_sided_quote": Fault(_one_side),
     "symbol_halted": Fault(market=_halted),
+    "order_ended": Fault(_order_ended, rejects=True),
+    "strange_rows": Fault(_strange_rows),
+    "person_sells": Fault(beside=_person_sells, locks=frozenset({"BREAK"})),
+    "person_replaces": Fault(beside=_person_replaces),
     "history_locked": Fault(beside=_history_held, afflict=_impatient),
     "disk_full": Fault(afflict=_disk_full),
     "clock_skew": Fault(afflict=_skewed),

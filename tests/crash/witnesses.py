@@ -66,14 +66,30 @@ class Exchange:
                 filled = self.state.account.orders[order_id]
                 self.fills[order_id].append((filled.filled_qty, qty, price))
                 if not filled.is_open:
-                    self.accepted[order_id].ended = number
+                    self._end(order_id, number)
             case ev.OrderEnded(order_id=order_id):
-                self.accepted[order_id].ended = number
+                self._end(order_id, number)
         if account is not None and account.cash < 0:
             self.problems.append(f"cash is {account.cash} after event {number}")
         for symbol, holding in account.holdings.items() if account is not None else ():
             if holding.qty < 0:
                 self.problems.append(f"short {holding.qty} {symbol} after event {number}")
+
+    def _end(self, order_id: str, number: int) -> None:
+        """The end of an order is the end of those that it replaced, one after the other."""
+        ended: str | None = order_id
+        while ended is not None:
+            self.accepted[ended].ended = number
+            ended = self.accepted[ended].order.replaces
+
+    def filled_qty(self, order_id: str) -> Decimal:
+        """What an order and those that replaced it have filled."""
+        orders, filled = self.state.account.orders, Decimal(0)
+        following: str | None = order_id
+        while following is not None:
+            filled += orders[following].filled_qty
+            following = orders[following].replaced_by
+        return filled
 
     def _accept(self, number: int, at_ns: int, order_id: str) -> None:
         account, order = self.state.account, self.state.account.orders[order_id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from time import monotonic
 from typing import Any
 
@@ -34,6 +35,12 @@ def resting(served: Served, symbol: str = "IBM") -> str:
     answer = served.call("POST", "/v2/orders", json=RESTING | {"symbol": symbol})
     assert answer.ok, answer.text
     return str(answer.json()["id"])
+
+
+def reserved(served: Served) -> Decimal:
+    """What open buys keep of the account's cash, USD."""
+    account = served.get("/v2/account")
+    return Decimal(account["cash"]) - Decimal(account["buying_power"])
 
 
 def status(served: Served, order_id: str) -> str:
@@ -88,6 +95,11 @@ def test_a_new_script_counts_anew(served: Served) -> None:
         ({"kind": "delay", "seconds": -1}, "seconds is not a number"),
         ({"kind": "zero_sided_quote", "symbol": "IBM", "side": "left"}, "neither bid nor ask"),
         ({"kind": "position_lag", "reads": 1, "path": "/v2/positions"}, "position_lag has no path"),
+        ({"kind": "order_ended"}, "order_ended needs status"),
+        (
+            {"kind": "order_ended", "status": "filled"},
+            "status 'filled' is none of rejected, expired, canceled",
+        ),
     ],
 )
 def test_a_line_that_is_no_fault_is_refused_and_the_script_stays(
@@ -366,3 +378,46 @@ def test_a_fills_activity_is_missing_for_so_many_reads(served: Served) -> None:
         for _ in range(3)
     ]
     assert seen == [[first, second], [first, second], [first, second, third]]
+
+
+# What the broker and the account's owner do by themselves
+
+
+@pytest.mark.parametrize("word", ["rejected", "expired", "canceled"])
+def test_the_broker_ends_an_order_before_a_request_that_had_nothing_to_do_with_it(
+    served: Served, word: str
+) -> None:
+    ended, other = resting(served, "IBM"), resting(served, "MSFT")
+    fails(served, "order_ended", status=word, symbol="IBM", path="/v2/clock")
+    served.get("/v2/clock")
+    assert (status(served, ended), status(served, other)) == (word, "new")
+    assert reserved(served) > 0
+    fails(served, "order_ended", status=word, path="/v2/clock")
+    served.get("/v2/clock")
+    assert status(served, other) == word
+    assert reserved(served) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/v2/orders", {"symbol": "", "side": "", "order_class": "mleg"}),
+        ("/v2/positions", {"asset_class": "us_option"}),
+        ("/v2/account/activities", {"activity_type": "ZZNEW"}),
+    ],
+)
+def test_a_list_has_a_row_more_that_no_equity_desk_made(
+    served: Served, path: str, shown: dict[str, str]
+) -> None:
+    before = served.get(path)
+    fails(served, "strange_row")
+    *rows, strange = served.get(path)
+    assert rows == before
+    assert shown.items() <= strange.items()
+    assert served.get(path) == before
+
+
+def test_corporate_actions_hold_a_dividend_in_another_currency(served: Served) -> None:
+    fails(served, "strange_row")
+    found = served.get("/v1/corporate-actions?symbols=IBM&start=2012-08-01&end=2012-08-02")
+    assert found["corporate_actions"]["cash_dividends"][-1]["currency"] == "CAD"

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     MISSING_FIELD = "missing_field"  # done; `field` is taken out, wherever it stands
     ZERO_SIDED_QUOTE = "zero_sided_quote"  # the `symbol`'s quote has no `side` (bid or ask)
     MISSING_BAR = "missing_bar"  # the `symbol`'s last bar of an answer is not in it
+    STRANGE_ROW = "strange_row"  # done; lists of the answer have one more row, of what no equity desk made
+    ORDER_ENDED = "order_ended"  # before it is carried out, open orders end at the broker as `status`
     # cancels, of the `symbol` or of any
     STUCK_PENDING_CANCEL = "stuck_pending_cancel"  # accepted; carried out `calls` requests or `seconds` later
     IGNORED_CANCEL = "ignored_cancel"  # accepted, and never carried out
@@ -61,6 +63,8 @@ REQUESTS = frozenset(Kind) - CANCELS - UPDATES - FILLS
 TRADING_STREAM = "/stream"
 _QUOTES = r"/v2/stocks/(.+/)?(quotes/latest|snapshots?)"
 _BARS = r"/v2/stocks/(.+/)?bars(/latest)?"
+STRANGE_ROWS_AT = r"/v2/orders|/v2/positions|/v2/account/activities|/v1/corporate-actions"
+ENDS = ("rejected", "expired", "canceled")
 
 
 class _Form(NamedTuple):
@@ -79,6 +83,8 @@ _FORMS = {
     Kind.MISSING_FIELD: _Form(("field",)),
     Kind.ZERO_SIDED_QUOTE: _Form(("symbol", "side"), method="GET", path=_QUOTES),
     Kind.MISSING_BAR: _Form(("symbol",), method="GET", path=_BARS),
+    Kind.STRANGE_ROW: _Form(method="GET", path=STRANGE_ROWS_AT),
+    Kind.ORDER_ENDED: _Form(("status",), ("symbol",)),
     Kind.STUCK_PENDING_CANCEL: _Form((), ("symbol", "calls", "seconds")),
     Kind.IGNORED_CANCEL: _Form((), ("symbol",)),
     Kind.POSITION_LAG: _Form(("reads",)),
@@ -101,6 +107,7 @@ class Fault:
     side: str = ""
     calls: int | None = None
     reads: int = 0
+    status: str = ""
 
     def matches(self, method: str, path: str, symbol: str) -> bool:
         return (
@@ -182,6 +189,7 @@ def read_fault(members: Mapping[str, Any]) -> Fault:
         side=_side(members),
         calls=_count(members, "calls"),
         reads=_count(members, "reads") or 0,
+        status=_end(members),
     )
 
 
@@ -204,6 +212,13 @@ def _side(members: Mapping[str, Any]) -> str:
     if side not in ("", "bid", "ask"):
         raise malformed(f"side {side!r} is neither bid nor ask")
     return side
+
+
+def _end(members: Mapping[str, Any]) -> str:
+    status = _text(members, "status") or ""
+    if status not in ("", *ENDS):
+        raise malformed(f"status {status!r} is none of {', '.join(ENDS)}")
+    return status
 
 
 def _count(members: Mapping[str, Any], name: str) -> int | None:

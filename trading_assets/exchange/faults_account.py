@@ -16,7 +16,7 @@ from trading_assets.exchange import payloads
 from trading_assets.exchange.account import Execution, Holding
 from trading_assets.exchange.faults import CANCELS, FILLS, Fault, FaultScript, Kind
 from trading_assets.exchange.ids import asset_id
-from trading_assets.exchange.orders import Order
+from trading_assets.exchange.orders import Order, Status
 from trading_assets.exchange.recorder import Recorded
 from trading_assets.exchange.refusals import Refusal, not_found, unprocessable
 from trading_assets.exchange.venue import Venue
@@ -84,6 +84,13 @@ class AccountFaults:
         if isinstance(order, dict) and order.get("id") in self._stuck and self._is_open(order["id"]):
             return order | {"status": _PENDING_CANCEL}
         return order
+
+    def end_orders(self, status: Status, symbol: str | None) -> None:
+        """End every open order, or those of one symbol, as the broker does by itself."""
+        for order in list(self._venue.state.account.open_orders()):
+            if symbol in (None, order.symbol):
+                self._venue.end(order.id, status)
+                self._stuck.pop(order.id, None)
 
     # Cancels
 

@@ -1,7 +1,7 @@
 """Failings on the way of a request and its answer: one layer around the Alpaca API.
 
-What several faults do to one request happens in this order: delays, then a failing before the request is
-carried out, then a failing in place of its answer, then what spoils the answer.
+What several faults do to one request happens in this order: delays, orders that end, then a failing before
+the request is carried out, then a failing in place of its answer, then what spoils the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trading_assets.exchange.connections import Disconnect
 from trading_assets.exchange.faults import REQUESTS, Fault, FaultScript, Kind
 from trading_assets.exchange.faults_account import AccountFaults
+from trading_assets.exchange.faults_rows import with_strange_row
+from trading_assets.exchange.orders import Status
 from trading_assets.exchange.refusals import rate_limited
 
 NEVER_SEEN = "never_seen_before"  # the word in place of a known one
@@ -69,6 +71,9 @@ class FaultLayer:
         for fault in faults:
             if fault.kind is Kind.DELAY:
                 await asyncio.sleep(fault.seconds or 0.0)
+        for fault in faults:
+            if fault.kind is Kind.ORDER_ENDED:
+                self._account.end_orders(Status(fault.status), fault.symbol)
         for fault in faults:
             if (failing := self._before(fault)) is not None:
                 return failing
@@ -133,6 +138,8 @@ class FaultLayer:
             members = self._account.altered(path, members)
         for fault in faults:
             members = _spoiled(members, fault)
+            if fault.kind is Kind.STRANGE_ROW:
+                members = with_strange_row(path, members)
         answer.body = bytes(JSONResponse(members).body)
         if any(fault.kind is Kind.TRUNCATED_JSON for fault in faults):
             answer.body = answer.body[: len(answer.body) // 2]

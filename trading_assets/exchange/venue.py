@@ -146,11 +146,7 @@ class Venue:
 
     def cancel(self, order_id: str) -> None:
         """Raises Refusal 404, or 422 for an order that is not open."""
-        order = self.order(order_id)
-        if not order.is_open:
-            raise unprocessable(f'order is already in "{order.status}" state')
-        with self._recorder.transaction():
-            self._matcher.end(order, Status.CANCELED, self.now_ns)
+        self.end(order_id, Status.CANCELED)
 
     def cancel_all(self) -> list[Order]:
         """Cancel every open order; returns those that were."""
@@ -159,6 +155,14 @@ class Venue:
             for order in orders:
                 self._matcher.end(order, Status.CANCELED, self.now_ns)
         return orders
+
+    def end(self, order_id: str, status: Status) -> None:
+        """End an open order: cancelled, or as the broker does by itself. Raises Refusal as `cancel` does."""
+        order = self.order(order_id)
+        if not order.is_open:
+            raise unprocessable(f'order is already in "{order.status}" state')
+        with self._recorder.transaction():
+            self._matcher.end(order, status, self.now_ns)
 
     def close_position(
         self, symbol: str, *, qty: Decimal | None = None, percentage: Decimal | None = None
