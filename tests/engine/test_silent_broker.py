@@ -1,0 +1,115 @@
+"""A broker that is silent on single orders: exits do not wait for a request for each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from counter import Counter, desk_at
+from planted import Altered, plant_order
+
+from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
+from trading_assets.core.orders import State
+from trading_assets.engine import follow, obstacles, submit
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.reconcile import MOST_ASKED_ALONE, adopt, reconcile
+from trading_assets.store.records import OrderRecord
+
+MANY = 3 * MOST_ASKED_ALONE
+SLOW_SECONDS = 0.05
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """It holds IBM, which is at its stop, and AAPL."""
+    with desk_at(Counter({"AAPL": (10, 100), "IBM": (10, 200)}), tmp_path, "AAPL", "IBM") as desk:
+        desk.begin()
+        adopt(desk, author="tester", reason="held before")
+        reconcile(desk)
+        yield desk
+
+
+def working(desk: Desk, number: int) -> OrderRecord:
+    record = plant_order(desk, number)
+    client_id = record.intent.client_order_id
+    return desk.journal.move(
+        client_id, State.ACCEPTED, at_ns=desk.now_ns(), broker_order_id=f"theirs-{number}"
+    ).after
+
+
+class Silence:
+    """Fails slowly, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        self.asked.append(name)
+        time.sleep(SLOW_SECONDS)
+        raise OutcomeUnknown("scripted: no answer")
+
+
+def unreadable(_: object = None) -> list[OrderState]:
+    raise Unreachable("scripted: no list")
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["has none of them", "does not answer"])
+def test_without_lists_a_stop_waits_for_no_lookup_of_each_order_at_work(desk: Desk, silent: bool) -> None:
+    for number in range(MANY):
+        working(desk, number)
+    lookup = Silence()
+
+    def none(name: str) -> None:
+        lookup.asked.append(name)
+
+    desk.broker = Altered(
+        desk.broker,
+        orders_since=unreadable,
+        open_orders=unreadable,
+        order_by_client_id=lookup if silent else none,
+    )
+    (order,) = protect_alone(desk, new_execution_id()).orders
+    assert (order.intent.symbol, order.state) == ("IBM", "FILLED")
+    assert len(lookup.asked) == (1 if silent else MOST_ASKED_ALONE)
+
+
+def test_a_recovery_that_takes_too_long_goes_on_at_the_next_look_where_it_ended(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [plant_order(desk, number, states=(State.SUBMITTING,)) for number in range(MANY)]
+    monkeypatch.setattr(submit, "RECOVERY_SECONDS", 4 * SLOW_SECONDS)
+    lookup = Silence()
+    desk.broker = Altered(desk.broker, order_by_client_id=lookup)
+    (order,) = protect_alone(desk, new_execution_id()).orders
+    assert (order.intent.symbol, order.state) == ("IBM", "FILLED")
+    first = list(lookup.asked)
+    assert 0 < len(first) <= 4
+    assert {desk.journal.order(one.intent.client_order_id).state for one in orders} == {"UNKNOWN"}
+    protect_alone(desk, new_execution_id())
+    assert lookup.asked[len(first)] == orders[len(first)].intent.client_order_id
+
+
+@pytest.mark.parametrize("whose", ["ours", "a person's"])
+def test_cancels_that_are_not_answered_are_asked_only_as_long_as_there_is_patience(
+    desk: Desk, whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "CANCEL_PATIENCE_SECONDS", 4 * SLOW_SECONDS)
+    monkeypatch.setattr(obstacles, "PATIENCE_SECONDS", 4 * SLOW_SECONDS)
+    cancel = Silence()
+    if whose == "ours":
+        orders = [working(desk, number) for number in range(MANY)]
+        desk.broker = Altered(desk.broker, cancel=cancel, orders_since=unreadable, order=unreadable)
+        after = follow.cancel(desk, orders)
+        assert [one.intent.client_order_id for one in after] == [one.intent.client_order_id for one in orders]
+        assert {one.state for one in after} == {"ACCEPTED"}
+    else:
+        (sold,) = protect_alone(desk, new_execution_id()).orders
+        pattern = desk.broker.order(str(sold.broker_order_id))
+        theirs = [replace(pattern, id=f"p-{n}", client_order_id=f"p-{n}", status="new") for n in range(MANY)]
+        desk.broker = Altered(desk.broker, cancel=cancel, open_orders=lambda: theirs)
+        obstacles.cancel_others(desk, lambda _: True, why="test")
+    assert 0 < len(cancel.asked) <= 5
