@@ -13,11 +13,12 @@ from planted import Altered, plant_order
 
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
 from trading_assets.core.orders import State
-from trading_assets.engine import follow, obstacles, submit
+from trading_assets.engine import follow, obstacles, operator, submit
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import MOST_ASKED_ALONE, adopt, reconcile
-from trading_assets.store.records import OrderRecord
+from trading_assets.store.database import JournalBusy
+from trading_assets.store.records import FlattenRecord, OrderRecord
 
 MANY = 3 * MOST_ASKED_ALONE
 SLOW_SECONDS = 0.05
@@ -113,3 +114,28 @@ def test_cancels_that_are_not_answered_are_asked_only_as_long_as_there_is_patien
         desk.broker = Altered(desk.broker, cancel=cancel, open_orders=lambda: theirs)
         obstacles.cancel_others(desk, lambda _: True, why="test")
     assert 0 < len(cancel.asked) <= 5
+
+
+def test_a_kill_asks_for_its_cancels_though_its_flatten_cannot_be_kept_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.settings = desk.settings.model_copy(update={"flatten_on_kill": True})
+    asked: list[str] = []
+    broker, journal = desk.broker, desk.journal
+
+    def cancel_all() -> dict[str, int]:
+        asked.append("all")
+        return {}
+
+    def busy(_: FlattenRecord) -> FlattenRecord:
+        if asked:
+            return real(_)
+        raise JournalBusy("the journal")
+
+    real = journal.latch_flatten
+    monkeypatch.setattr(journal, "latch_flatten", busy)
+    desk.broker = Altered(broker, cancel_all=cancel_all)
+    operator.kill(desk, reason="test", author="tester")
+    assert asked
+    assert desk.journal.latched(desk.book)
+    assert broker.positions() == []  # the protection that follows begins the flatten for the kill
