@@ -14,6 +14,7 @@ from planted import Altered, plant_order
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
 from trading_assets.core.orders import State
 from trading_assets.engine import follow, obstacles, operator, submit
+from trading_assets.engine.absorb import dispute
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import MOST_ASKED_ALONE, adopt, reconcile
@@ -139,3 +140,29 @@ def test_a_kill_asks_for_its_cancels_though_its_flatten_cannot_be_kept_at_once(
     assert asked
     assert desk.journal.latched(desk.book)
     assert broker.positions() == []  # the protection that follows begins the flatten for the kill
+
+
+def test_a_kill_whose_flatten_cannot_be_tried_has_cancelled_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.settings = desk.settings.model_copy(update={"flatten_on_kill": True})
+    order = working(desk, 1)
+    desk.broker = Altered(desk.broker, cancel_all=lambda: {"theirs-1": 200})
+
+    def lost(*_: object, **__: object) -> None:
+        raise JournalBusy("the journal")
+
+    monkeypatch.setattr(desk.journal, "acquire_lease", lost)
+    (after,) = operator.kill(desk, reason="test", author="tester")
+    assert (after.intent, after.state) == (order.intent, "PENDING_CANCEL")
+    assert desk.journal.flatten_in_force(desk.book) is not None
+
+
+def test_a_dispute_whose_lock_a_person_releases_in_between_is_told_and_raises_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = working(desk, 1)
+    dispute(desk, order, "first")
+    monkeypatch.setattr(desk.journal, "locks", lambda _: [])
+    dispute(desk, order, "second")
+    assert [alert.body for alert in desk.journal.pending_alerts()][-2:] == ["first", "second"]

@@ -116,7 +116,7 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     if desk.settings.flatten_on_kill:
         try:
             _protect_at_once(desk, author)
-        except (BrokerError, LeaseHeld) as error:  # whoever holds the book protects it next
+        except TradingAssetsError as error:  # the cancels were asked; who protects next goes on with it
             alert(desk, f"kill_flatten:{desk.now_ns()}", "Kill: flatten waits for protect", str(error))
     return cancelled
 
