@@ -13,12 +13,14 @@ from planted import Altered, plant_order
 
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
 from trading_assets.core.orders import State
-from trading_assets.engine import follow, obstacles, operator, submit
+from trading_assets.engine import follow, obstacles, operator, protect, submit
 from trading_assets.engine.absorb import dispute
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import MOST_ASKED_ALONE, adopt, reconcile
+from trading_assets.market.clock import system_now_ns
 from trading_assets.store.database import JournalBusy
+from trading_assets.store.leases import LEASE_SECONDS
 from trading_assets.store.records import FlattenRecord, OrderRecord
 
 MANY = 3 * MOST_ASKED_ALONE
@@ -166,3 +168,20 @@ def test_a_dispute_whose_lock_a_person_releases_in_between_is_told_and_raises_no
     monkeypatch.setattr(desk.journal, "locks", lambda _: [])
     dispute(desk, order, "second")
     assert [alert.body for alert in desk.journal.pending_alerts()][-2:] == ["first", "second"]
+
+
+def test_a_protection_that_the_broker_held_up_has_its_whole_lease_for_the_exits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def told(*_: object, **__: object) -> tuple[tuple[()], tuple[()]]:
+        held = desk.journal.lease_holder(desk.book)
+        assert held is not None
+        left.append((held.expires_ns - system_now_ns()) / 1e9)
+        return (), ()
+
+    monkeypatch.setattr(protect, "force_exits", told)
+    with desk.journal.lease(desk.book, "test", ttl_seconds=LEASE_SECONDS / 2) as lease:
+        protect.protect(desk, lease, tick_ns=desk.now_ns(), execution_id=new_execution_id())
+    assert left[0] > 0.75 * LEASE_SECONDS
