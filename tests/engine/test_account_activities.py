@@ -400,6 +400,11 @@ def test_shares_of_an_options_exercise_cost_what_was_paid_for_them(books: Books)
     assert books.held("IBM").avg_cost == pytest.approx(200)
 
 
+def test_shares_that_an_option_takes_away_leave_the_others_at_their_cost(books: Books) -> None:
+    books.say(line(books.desk, "OPTRD", "a", symbol="AAPL", qty="-4", net_amount="3600"))
+    assert books.held()[:2] == (6, pytest.approx(COST))
+
+
 def test_a_split_in_two_lines_keeps_the_cost_whichever_comes_first_and_whenever_the_other(
     books: Books,
 ) -> None:

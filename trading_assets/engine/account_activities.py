@@ -82,7 +82,7 @@ def _record(
     kind = type_named(line.type)
     reason, at_ns = origin_of(desk, line, together)
     entry = replace(_adjustment(desk, line, kind), adjustment_id=name, reason=reason, at_ns=at_ns)
-    if kind.cost is CostOf.PAID and entry.qty_delta:
+    if kind.cost is CostOf.PAID and entry.qty_delta > 0:  # shares that go take their part of the cost along
         entry = replace(entry, cost_delta=-entry.cash_delta)
     keep_worth(desk, entry, line.price)
     if line.type not in ACTIVITY_TYPES or kind.told:
