@@ -15,7 +15,7 @@ from trading_assets.engine.absorb import alert
 from trading_assets.engine.accounting import CANCELED, corrected
 from trading_assets.engine.activity_types import ACTIVITY_TYPES, TRADE, ActivityType, CostOf, type_named
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.share_costs import keep_worth, reason_of
+from trading_assets.engine.share_costs import keep_worth, origin_of
 from trading_assets.log import get_logger
 from trading_assets.store.records import AdjustmentRecord, FillRecord
 
@@ -80,9 +80,9 @@ def _record(
 ) -> list[AdjustmentRecord]:
     """Journal a line under the id `name`, with what its shares are worth or cost."""
     kind = type_named(line.type)
-    entry = _adjustment(desk, line, kind)
-    entry = replace(entry, adjustment_id=name, reason=reason_of(desk, line, together))
-    if kind.cost is CostOf.PAID and entry.qty_delta:
+    reason, at_ns = origin_of(desk, line, together)
+    entry = replace(_adjustment(desk, line, kind), adjustment_id=name, reason=reason, at_ns=at_ns)
+    if kind.cost is CostOf.PAID and entry.qty_delta > 0:  # shares that go take their part of the cost along
         entry = replace(entry, cost_delta=-entry.cash_delta)
     keep_worth(desk, entry, line.price)
     if line.type not in ACTIVITY_TYPES or kind.told:
