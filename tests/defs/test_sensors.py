@@ -30,6 +30,7 @@ from dagster._core.test_utils import create_run_for_test
 from receiver import listening
 from trading_floor import TOKEN, TradingFloor, trading_floor
 
+from trading_assets.config import keep, load
 from trading_assets.core.words import HaltState
 from trading_assets.defs import evaluations, sensors
 from trading_assets.defs.lanes import RANGE_TAGS
@@ -526,6 +527,16 @@ def test_a_process_that_never_read_a_configuration_requests_protection_all_the_s
         desk.now_ns += 60 * NS
         request(Watch(protection, instance)())
     assert receiver.titles() == ["protection could not be evaluated"]  # once in its cool-down
+
+
+def test_a_process_that_begins_while_the_configuration_is_wrong_knows_when_protection_was_last(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(desk.home))
+    keep(desk.home, desk.config_path, load(desk.config_path))
+    desk.protected()
+    desk.configure("mode: [\n")
+    assert "protected 0 s ago" in skipped(Watch(protection, instance)())
 
 
 def test_a_journal_that_cannot_be_read_ends_no_request_for_protection(

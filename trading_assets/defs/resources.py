@@ -18,7 +18,6 @@ from pydantic import PrivateAttr
 from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.last_good import keep, kept_settings
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
@@ -98,7 +97,9 @@ class DeskResource(dg.ConfigurableResource[Any]):
         refuse_range(context.run.tags)
         if self._desk is None:
             settings = read_settings(self.config_path)
-            keep(context.instance, config.path_in_use(self.config_path, os.environ), settings)
+            home = _home(context.instance)
+            if home is not None:
+                config.keep(home, config.path_in_use(self.config_path, os.environ), settings)
             self._desk = Desk.open(settings)
         return self._desk
 
@@ -109,7 +110,7 @@ class DeskResource(dg.ConfigurableResource[Any]):
             return self.open(context)
         except InvalidInput as error:
             path = config.path_in_use(self.config_path, os.environ)
-            settings = kept_settings(context.instance, path)
+            settings = config.kept(_home(context.instance), path)
             if settings is None:
                 raise
             self._desk = Desk.open(settings)
@@ -120,6 +121,11 @@ class DeskResource(dg.ConfigurableResource[Any]):
         if self._desk is not None:
             self._desk.close()
             self._desk = None
+
+
+def _home(instance: dg.DagsterInstance) -> Path | None:
+    """Where the instance has its files; None: it has none."""
+    return Path(instance.root_directory) if instance.is_persistent else None
 
 
 def _tell_of_configuration(desk: Desk, error: InvalidInput) -> None:
