@@ -39,7 +39,6 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _OTHER_LANES = ("replay", "train")
-NO_BOOK = "no book yet"
 _last_good: dict[Path, Settings] = {}  # by file
 
 

@@ -18,7 +18,7 @@ from pydantic import PrivateAttr
 from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import CONFIGURATION, enqueue
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import system_now_ns
@@ -129,9 +129,10 @@ def _home(instance: dg.DagsterInstance) -> Path | None:
 
 
 def _tell_of_configuration(desk: Desk, error: InvalidInput) -> None:
-    now, subject = system_now_ns(), f"{desk.book}:configuration"
-    title = "The configuration cannot be used: no tick until it is mended, protection by the last good one"
-    alert = OutboxRecord(f"{subject}:{now}", desk.book, now, "ERROR", title, str(error))
+    now, subject = system_now_ns(), CONFIGURATION
+    title = "The configuration cannot be used"
+    body = f"{error}\nNo tick until it is mended; protection goes on by the last good one."
+    alert = OutboxRecord(f"{desk.book}:{subject}:{now}", desk.book, now, "ERROR", title, body)
     enqueue(desk.journal, alert, subject=subject, now_ns=now)
 
 

@@ -12,7 +12,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 
 from trading_assets.defs.courier import Courier
 from trading_assets.defs.evaluations import told_of_failure
-from trading_assets.defs.readiness import NO_BOOK, readiness
+from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
 from trading_assets.engine import alerts
 from trading_assets.errors import TradingAssetsError
@@ -35,7 +35,7 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
     now = system_now_ns()
     try:
         with readiness(last_good=True) as desk:
-            book = desk.book or NO_BOOK
+            book = desk.book or alerts.NO_BOOK
             for subject, severity, title, body in found:
                 alert = OutboxRecord(
                     f"{book}:{subject}:{context.dagster_run.run_id}", book, now, severity, title, body
