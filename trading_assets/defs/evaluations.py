@@ -8,11 +8,10 @@ configuration that cannot be used it is one alert, however many evaluations fail
 from __future__ import annotations
 
 import functools
-import os
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from trading_assets.defs.courier import COURIER
 from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import read_settings
 from trading_assets.engine import alerts
@@ -56,7 +55,6 @@ def tell_failure(name: str, error: Exception) -> None:
             alert = OutboxRecord(f"{book}:{subject}:{now}", book, now, "ERROR", title, body)
             alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
     except Exception as without:  # noqa: BLE001 - there is no journal: told past it, and in the log
-        log.error("alert past the outbox", title=title, why=str(without))
         _tell_past_the_outbox(subject, title, f"{body}\n{without}")
 
 
@@ -71,16 +69,8 @@ def _is_of_the_configuration(error: Exception) -> bool:
 
 
 def _tell_past_the_outbox(subject: str, title: str, body: str) -> None:
-    """On a thread of its own: an address may take its time."""
     last = _told_ns.get(subject)
     if last is not None and monotonic_ns() - last < alerts.COOL_DOWN_NS:
         return
     _told_ns[subject] = monotonic_ns()
-
-    def send() -> None:
-        try:
-            alerts.send_at_once(alerts.channels(os.environ), title, body)
-        except Exception as error:  # noqa: BLE001 - nobody is left to tell but the log
-            log.error("alert not delivered", title=title, why=str(error))
-
-    threading.Thread(target=send, name="alert", daemon=True).start()
+    COURIER.send(title, body)
