@@ -450,7 +450,8 @@ def test_a_kill_holds_while_the_broker_is_out_of_reach(floor: TradingFloor) -> N
     bought(floor)
     floor.exchange.terminate()
     ended = command("kill", "--reason", "no network", "--json", config=floor.config_path)
-    assert ended.status == 0, ended.err
+    assert ended.status == 1, ended.err
+    assert "what works there is not known" in ended.err
     assert ended.json == {"state": "HALTED", "broker_answered": False, "orders": []}
     standing = command("status", "--json", config=floor.config_path)
     assert standing.status == 1

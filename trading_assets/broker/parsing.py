@@ -67,6 +67,7 @@ _TOLD_BY_ACTIVITIES = frozenset(
         "reorganizations",
     }
 )
+MOST = Decimal(10) ** 15  # no price, quantity or amount of an account is larger; a float holds it to the cent
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
 
 
@@ -434,7 +435,7 @@ def _decimal(row: Row, name: str) -> Decimal:
         number = Decimal(str(value)) if isinstance(value, str | int | float) else None
     except InvalidOperation:
         number = None
-    if number is None or isinstance(value, bool) or not number.is_finite():
+    if number is None or isinstance(value, bool) or not (number.is_finite() and abs(number) < MOST):
         raise Malformed(f"`{name}` is no number in {_shown(row)}")
     return number
 

@@ -22,6 +22,11 @@ from trading_assets.engine.halts import Cause
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.store.leases import when_free
 
+NOT_REACHED = (
+    "killed, and the broker does not answer: what works there is not known, and is cancelled at the next "
+    "look that reaches it. Check network and keys with `trading-assets status`, or cancel at the broker"
+)
+
 
 class NothingCancelled(TradingAssetsError):
     """The kill is in force, and nobody could be asked to cancel."""
@@ -64,6 +69,8 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     if as_json:
         lines = [order_line(order) for order in orders]
         show_json({"state": killed.state, "broker_answered": answered, "orders": lines})
+        if not answered:
+            raise NothingCancelled(NOT_REACHED)
         return
     say(f"{killed.state}: killed by {author}: {reason}")
     show_table(
@@ -78,10 +85,10 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
             )
             for order in orders
         ],
-        nothing="no order was working",
+        nothing="no order was working" if answered else "no order of ours is known to work",
     )
     if not answered:
-        say("the broker does not answer: what works there is cancelled at the next look that reaches it")
+        raise NothingCancelled(NOT_REACHED)
 
 
 def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> None:

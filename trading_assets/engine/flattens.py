@@ -15,7 +15,7 @@ from trading_assets.core.orders import Kind, client_order_id, decision_id, is_ou
 from trading_assets.core.words import Side
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.snapshot import lagging
+from trading_assets.engine.snapshot import LAG_NS, gaps, lagging
 from trading_assets.engine.tries import Tries, tries_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_time
@@ -62,7 +62,8 @@ def begin_flatten(desk: Desk, *, reason: str, author: str) -> FlattenRecord:
 
 def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
     """End the flatten once nothing is held, nothing works that could buy, and nothing that was filled in the
-    last minute is still to be shown. What cannot be read ends nothing."""
+    last minute is still to be shown. What cannot be read ends nothing, and one list that shows less than our
+    books hold ends nothing either: it must say so for a minute, and a person is told of the difference."""
     try:
         told = desk.broker.positions()
         positions = {one.symbol: one for one in told if one.qty}
@@ -71,17 +72,36 @@ def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
         log.warning("not known whether the book is flat", book=desk.book, why=str(error))
         return False
     sent = desk.journal.orders(desk.book, session=desk.session_text())
+    missing = gaps(desk, sent, positions)
+    seen_ns = _missing_since(desk, flatten, bool(missing) and not positions)
     if positions or unread_of(told) or working or lagging(desk, sent, positions):
         return False
+    if missing and desk.now_ns() - seen_ns < LAG_NS:
+        return False
     if desk.journal.end_flatten(desk.book, at_ns=desk.now_ns(), reason="every position is zero"):
+        books = ", ".join(f"{qty:f} {symbol}" for symbol, qty in missing.items())
+        but = f". Our books still hold {books}: compare, then `trading-assets adjust`" if books else ""
         alert(
             desk,
             f"flatten_done:{flatten.at_ns}",
             "Flatten done: every position is zero",
-            f"asked by {flatten.author}, {new_york_time(flatten.at_ns)}: {flatten.reason}",
-            severity="INFO",
+            f"asked by {flatten.author}, {new_york_time(flatten.at_ns)}: {flatten.reason}{but}",
+            severity="ERROR" if books else "INFO",
         )
     return True
+
+
+def _missing_since(desk: Desk, flatten: FlattenRecord, missing: bool) -> int:
+    """Since when the broker has shown nothing of what our books hold, now where that is new."""
+    name, now = f"flatten_missing:{flatten.at_ns}", desk.now_ns()
+    kept = desk.journal.mark(desk.book, name)
+    if not missing:
+        if kept:
+            desk.journal.set_mark(desk.book, name, "", now)
+        return now
+    if not kept:
+        desk.journal.set_mark(desk.book, name, str(now), now)
+    return int(kept or now)
 
 
 def flatten_decision(flatten: FlattenRecord, symbol: str) -> str:
@@ -122,6 +142,12 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
     names = {record.intent.client_order_id for record in ours}
     others = [order for order in desk.broker.open_orders() if order.client_order_id not in names]
     if not (positions or by_hand or ours or others):
+        missing = gaps(desk, desk.journal.orders(desk.book, session=desk.session_text()), {})
+        if missing:
+            return tuple(
+                Held(symbol, Decimal(0), f"the broker shows none, our books hold {qty:f}", AT_NEXT_LOOK)
+                for symbol, qty in missing.items()
+            )
         why = "no position is shown; what was filled in the last minute may still come"
         return (Held("any symbol", Decimal(0), why, AT_NEXT_LOOK),)
     of_orders = {record.intent.symbol for record in ours} | {order.symbol for order in others}

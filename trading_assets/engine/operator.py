@@ -50,6 +50,8 @@ from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictR
 
 log = get_logger(__name__)
 
+MOST_ADJUSTED = Decimal(10) ** 12  # shares, or USD, of one entry of a person's
+
 
 @dataclass(frozen=True, slots=True)
 class Killed:
@@ -379,8 +381,9 @@ def adjust(
 
     symbol: "" for cash alone; qty_delta: signed shares; cash_delta: USD; cost: USD a share of the shares that
     come, which else take the broker's average entry price, or without a quantity of all that are held.
-    Raises InvalidInput without a reason, for an entry that changes nothing, for shares of no symbol, and for
-    a cost of shares that go or that are not there.
+    Raises InvalidInput without a reason, for an entry that changes nothing, for shares of no symbol or of
+    one that is neither held nor traded, for a number that no account has, and for a cost of shares that go or
+    that are not there.
     """
     _need_reason("adjust", reason)
     if not (qty_delta or cash_delta or cost is not None) or ((qty_delta or cost is not None) and not symbol):
@@ -388,6 +391,19 @@ def adjust(
             f"symbol {symbol!r}, {qty_delta} shares, {cash_delta} USD",
             where="adjust",
             remedy="Give a change of cash, or a symbol with its change of shares or its cost.",
+        )
+    for what, number in (("shares", qty_delta), ("USD", cash_delta), ("USD a share", cost or Decimal(0))):
+        if not (number.is_finite() and abs(number) < MOST_ADJUSTED):
+            raise InvalidInput(
+                f"{number} {what} is no change of an account",
+                where="adjust",
+                remedy="Give the difference between the books and the broker: `trading-assets positions`.",
+            )
+    if symbol and symbol not in _known_symbols(desk):
+        raise InvalidInput(
+            f"{symbol!r} is neither held nor traded",
+            where="adjust",
+            remedy="Write the symbol as the broker does: `trading-assets positions`.",
         )
     now = desk.now_ns()
     entry = AdjustmentRecord(
@@ -412,6 +428,16 @@ def adjust(
         cost=str(cost),
     )
     return entry
+
+
+def _known_symbols(desk: Desk) -> set[str]:
+    """What the desk trades, what its books hold, and what the broker holds, where it says so."""
+    known = {*desk.settings.symbols, *ledger_of(desk.journal, desk.book).holdings}
+    try:
+        known |= {position.symbol for position in desk.broker.positions()}
+    except BrokerError as error:
+        log.warning("positions not readable", why=str(error))
+    return known
 
 
 def _cost_delta(desk: Desk, symbol: str, qty_delta: Decimal, cost: Decimal) -> Decimal:

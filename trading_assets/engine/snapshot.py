@@ -43,6 +43,7 @@ from trading_assets.store.records import OrderRecord
 log = get_logger(__name__)
 
 NINE_DECIMALS = Decimal("1e-9")
+GAP_TOLERANCE = Decimal("1e-6")  # shares, as reconciliation compares them
 OPTION_MULTIPLIER = 100  # shares a contract
 LAG_NS = 60 * 10**9  # in which the broker's positions may not show yet what was filled
 
@@ -88,7 +89,8 @@ def take_snapshot(
     sent = desk.journal.orders(desk.book, session=session.isoformat())
     listed = sight.read(Read.OPEN_ORDERS, desk.broker.open_orders)
     at_broker = () if listed is None else sight.rows(Read.OPEN_ORDERS, listed)
-    opened = _open_orders(ours, at_broker) + lagging(desk, sent, positions)
+    late = lagging(desk, sent, positions)
+    opened = _open_orders(ours, at_broker) + late
     if listed is None:
         opened += _held_by_unlisted(positions, opened)
     traded = (
@@ -104,6 +106,8 @@ def take_snapshot(
     previous = _previous_closes(desk, session, quotes, sight, phase)
     counts = desk.journal.sent_counts(desk.book, session.isoformat())
     locks = {record.symbol for record in desk.journal.locks(desk.book)}
+    if phase is Phase.ENTRIES:
+        locks |= _apart(desk, sent, positions, late)
     transient = (*transient, *_waiting(clock is not None, account, sight))
     halts = desk.halts().with_transient(tuple(dict.fromkeys(transient)))
     now_ns = desk.now_ns()
@@ -256,39 +260,68 @@ def lagging(
     Only what an order of the last minute explains: a difference that stays is one of the books, and holds
     no share back. The broker's quantity is sold.
     """
-    traded = [record for record in sent if record.filled_qty]
-    if not traded:
-        return []
     now = desk.now_ns()
-    fills = desk.journal.fills(desk.book, session=desk.session_text())
     moved: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
-    unfolded: dict[str, Decimal] = defaultdict(Decimal)
-    for record in traded:
-        intent = record.intent
-        if now - record.updated_ns < LAG_NS:
-            moved[intent.symbol, intent.side] += record.filled_qty
-        journaled = sum(
-            (
-                fill.qty
-                for fill in fills
-                if record.broker_order_id == fill.broker_order_id
-                or intent.client_order_id == fill.client_order_id
-            ),
-            Decimal(0),
-        )
-        unfolded[intent.symbol] += intent.side * (record.filled_qty - journaled)
-    holdings = ledger_of(desk.journal, desk.book).holdings
+    for record in sent:
+        if record.filled_qty and now - record.updated_ns < LAG_NS:
+            moved[record.intent.symbol, record.intent.side] += record.filled_qty
+    if not moved:
+        return []
     found = []
-    for symbol, ahead in unfolded.items():
-        held = Decimal(repr(holdings[symbol].qty)) if symbol in holdings else Decimal(0)
-        shown = positions[symbol].qty if symbol in positions else Decimal(0)
-        gap = (held + ahead - shown).quantize(NINE_DECIMALS)
+    for symbol, gap in gaps(desk, sent, positions).items():
         side = Side.BUY if gap > 0 else Side.SELL
         leaves = min(abs(gap), moved[symbol, side])  # what no order explains is a break
         if leaves:
             log.warning("position lags behind fills", symbol=symbol, side=side.name, qty=str(leaves))
             found.append(OpenOrder(symbol, side, leaves, None, reducing=side is Side.SELL, ours=False))
     return found
+
+
+def gaps(
+    desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
+) -> dict[str, Decimal]:
+    """What our books hold of each symbol above what the broker shows, signed shares, where these differ.
+
+    sent: the session's orders: what they have filled counts before its activities are journaled
+    """
+    fills = desk.journal.fills(desk.book, session=desk.session_text())
+    ours: dict[str, Decimal] = defaultdict(Decimal)
+    for symbol, holding in ledger_of(desk.journal, desk.book).holdings.items():
+        ours[symbol] = Decimal(repr(holding.qty))
+    for record in sent:
+        if record.filled_qty:
+            intent = record.intent
+            journaled = sum(
+                (
+                    fill.qty
+                    for fill in fills
+                    if record.broker_order_id == fill.broker_order_id
+                    or intent.client_order_id == fill.client_order_id
+                ),
+                Decimal(0),
+            )
+            ours[intent.symbol] += intent.side * (record.filled_qty - journaled)
+    found = {}
+    for symbol in sorted(ours.keys() | positions.keys()):
+        shown = positions[symbol].qty if symbol in positions else Decimal(0)
+        gap = (ours[symbol] - shown).quantize(NINE_DECIMALS)
+        if abs(gap) > GAP_TOLERANCE:
+            found[symbol] = gap
+    return found
+
+
+def _apart(
+    desk: Desk,
+    sent: Sequence[OrderRecord],
+    positions: Mapping[str, PositionState],
+    late: Iterable[OpenOrder],
+) -> set[str]:
+    """Symbols of which books and broker hold different quantities that no order of the last minute explains:
+    nothing is bought of them on one list's word, before a break has its second sighting."""
+    explained: dict[str, Decimal] = defaultdict(Decimal)
+    for order in late:
+        explained[order.symbol] += order.side * order.leaves
+    return {symbol for symbol, gap in gaps(desk, sent, positions).items() if gap != explained[symbol]}
 
 
 def _unconfirmed_usd(ours: Sequence[OrderRecord]) -> Decimal:

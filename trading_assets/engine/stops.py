@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from trading_assets.broker.port import QuoteState
-from trading_assets.core.breakers import stop_hit
-from trading_assets.engine.absorb import lock
+from trading_assets.core.breakers import stop_hit, stop_price
+from trading_assets.core.ledger import Holding
+from trading_assets.core.tolerance import at_most, is_positive
+from trading_assets.engine.absorb import alert, lock
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import ReconcileReport
@@ -36,6 +38,7 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         if (
             symbol not in traded
             and report.is_flat(symbol)
+            and not report.ledger.holdings.get(symbol, Holding()).qty
             and desk.sessions.new_york_date(record.at_ns) < today
         ):
             desk.journal.unlock(
@@ -59,7 +62,25 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
                 log.warning("stop loss", symbol=symbol, reason=reason)
                 lock(desk, symbol, STOP_LOCK, reason)
                 locked[symbol] = LockRecord(desk.book, symbol, STOP_LOCK, desk.now_ns(), reason)
+            elif symbol in costs and symbol in quotes:
+                _tell_unconfirmed(desk, quotes[symbol], costs[symbol])
     return tuple(sorted(locked.keys() & held))
+
+
+def _tell_unconfirmed(desk: Desk, quote: QuoteState, cost: float) -> None:
+    """A person hears once a session of a bid that has reached a stop and may not be believed: a quote that is
+    stale or crossed, or no trade near it in the last minutes. Where the feed is thin that may last."""
+    bid = float(quote.bid or 0)
+    if is_positive(bid) and at_most(bid, stop_price(cost, desk.limits)):
+        alert(
+            desk,
+            f"stop_unconfirmed:{quote.symbol}:{desk.session_text()}",
+            f"{quote.symbol}: the bid is through its stop, and nothing confirms it",
+            f"bid {quote.bid}, ask {quote.ask}, last trade {quote.last_trade}, cost {cost:.4f}: the quote is "
+            "stale or crossed, or no trade of the last minutes is near it: the stop does not fire. Sell by "
+            f"`trading-assets signal {quote.symbol}=-1`, or `trading-assets flatten --reason …`",
+            severity="WARN",
+        )
 
 
 def costs_of_stops(desk: Desk, symbols: Collection[str], sight: Look | None = None) -> dict[str, float]:
