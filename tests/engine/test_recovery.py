@@ -214,16 +214,16 @@ def test_the_slices_of_an_exit_that_a_crash_left_unsent_are_sold_as_its_next_att
         assert ask is not None
         signalling.receive(desk, "AAPL", -1.0, limit_price=ask * ABOVE_THE_MARKET if at_work else None)
         prepare(desk, ground.session, now)
-        journal, left = desk.journal, 2  # renewals: before the slices are journaled, before the first leaves
+        journal, left = desk.journal, 3  # renewals: after the look, before intents, before the first leaves
 
-        def renew_twice(lease: Lease) -> Lease:
+        def renew_thrice(lease: Lease) -> Lease:
             nonlocal left
             left -= 1
             if left < 0:
                 raise KeyboardInterrupt  # the process ends between two slices
             return journal.renew_lease(lease)
 
-        desk.journal = Altered(journal, renew_lease=renew_twice)
+        desk.journal = Altered(journal, renew_lease=renew_thrice)
         with pytest.raises(KeyboardInterrupt):
             execute(desk, ground.session, now)
         desk.journal = journal
