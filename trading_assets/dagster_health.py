@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import requests
 
+from trading_assets.engine.alerts import of_evaluation
 from trading_assets.engine.watchdog import Trouble
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -126,7 +127,7 @@ def troubles(health: Health, *, now_s: float, since_s: float) -> Iterator[Troubl
     for one in health.instigators:
         if one.failed_s is not None and one.failed_s >= since_s:
             yield Trouble(
-                f"dagster:evaluation:{one.name}",
+                of_evaluation(one.name),
                 f"An evaluation of {one.name} failed",
                 one.failed_why[:BODY_CHARACTERS],
                 occurrence=one.failed_id,

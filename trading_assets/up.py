@@ -33,7 +33,6 @@ from trading_assets.engine import alerts, sign_of_life
 from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import journal_file, known_book
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
-from trading_assets.engine.watchdog import NO_BOOK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
@@ -179,7 +178,7 @@ class Parts:
         now = system_now_ns()
         try:
             with Journal.open(journal_file(self._settings)) as journal:
-                book = known_book(self._settings, journal) or NO_BOOK
+                book = known_book(self._settings, journal) or alerts.NO_BOOK
                 alert = OutboxRecord(
                     f"{book}:ended:{part.name}:{now}",
                     book,

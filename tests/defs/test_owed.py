@@ -91,6 +91,17 @@ def test_where_time_stands_the_missed_end_comes_before_time_moves_on(
     assert now_ns(floor) == SESSIONS.open_ns(NEXT) - 30 * MINUTE_NS
 
 
+def test_where_time_stands_unarmed_the_missed_end_is_made_up_for_and_time_stays(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    before = now_ns(floor)
+    assert asked(instance) == (["end_of_day"], None)
+    with floor.open_desk() as desk:
+        put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
+    assert asked(instance) == ([], None)
+    assert now_ns(floor) == before
+
+
 def test_where_time_runs_it_is_asked_for_at_once(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
     settings = yaml.safe_load(floor.config_path.read_text())
     settings["embedded"]["time"] = "runs"

@@ -30,7 +30,9 @@ from dagster._core.test_utils import create_run_for_test
 from receiver import listening
 from trading_floor import TOKEN, TradingFloor, trading_floor
 
+from trading_assets.config import LastGood, keep, load
 from trading_assets.core.words import HaltState
+from trading_assets.dagster_health import Health, Instigator, troubles
 from trading_assets.defs import evaluations, sensors
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.readiness import UNDER_WAY, run_under_way
@@ -40,6 +42,7 @@ from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
+from trading_assets.engine.watchdog import Look, Watchdog, remembered
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import monotonic_ns, system_now_ns
@@ -506,9 +509,10 @@ def test_a_mistyped_configuration_ends_no_protection_and_is_told(
     assert "protected 0 s ago" in skipped(watch())  # by the configuration that could last be used
     desk.now_ns += 60 * NS
     request(watch())
-    with pytest.raises(InvalidInput):
-        Watch(signal_inbox, instance)()
-    assert desk.alerts() == ["signal_inbox could not be evaluated"]
+    for sensor in (signal_inbox, virtual_clock, live_session):
+        with pytest.raises(InvalidInput):
+            Watch(sensor, instance)()
+    assert desk.alerts() == ["The configuration cannot be used"]  # once, however many fail of it
 
 
 def test_a_process_that_never_read_a_configuration_requests_protection_all_the_same(
@@ -522,10 +526,46 @@ def test_a_process_that_never_read_a_configuration_requests_protection_all_the_s
         until = monotonic_ns() + 20 * NS
         while not receiver.messages and monotonic_ns() < until:
             sleep(0.05)
-        assert receiver.titles() == ["protection could not be evaluated"]
+        assert receiver.titles() == ["The configuration cannot be used"]
         desk.now_ns += 60 * NS
         request(Watch(protection, instance)())
-    assert receiver.titles() == ["protection could not be evaluated"]  # once in its cool-down
+    assert receiver.titles() == ["The configuration cannot be used"]  # once in its cool-down
+
+
+def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(sensors, "take_files", fails)
+    monkeypatch.setattr(sensors, "_venue_now_ns", lambda _settings: desk.now_ns)
+    with pytest.raises(RuntimeError):
+        Watch(signal_inbox, instance)()
+    now_s = desk.now_ns / NS
+    seen = Instigator("signal_inbox", True, 5, now_s, now_s, "tick 7", "RuntimeError: no room")
+    (trouble,) = troubles(Health({}, "", (), (seen,)), now_s=now_s, since_s=0)
+    dog = Watchdog(
+        LastGood(desk.config_path),
+        lambda _: pytest.fail("nothing is opened"),
+        ask_dagster=lambda: [trouble],
+        environ={},
+        settling_seconds=0,
+    )
+    dog._memory = remembered(None, Look(desk.now_ns, monotonic_ns(), None))
+    dog._occurred.append(trouble)
+    dog._see_to_dagster()
+    assert desk.alerts() == ["signal_inbox could not be evaluated"]
+
+
+def test_a_process_that_begins_while_the_configuration_is_wrong_knows_when_protection_was_last(
+    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(desk.home))
+    keep(desk.home, desk.config_path, load(desk.config_path))
+    desk.protected()
+    desk.configure("mode: [\n")
+    assert "protected 0 s ago" in skipped(Watch(protection, instance)())
 
 
 def test_a_journal_that_cannot_be_read_ends_no_request_for_protection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from dagster._core.test_utils import create_run_for_test
 from receiver import Receiver, listening
 
 from trading_assets.defs import sensors_alerts
-from trading_assets.defs.courier import Courier
+from trading_assets.defs.courier import outbox
 from trading_assets.defs.sensors import protection
 from trading_assets.defs.sensors_alerts import (
     ALERT_SENSORS,
@@ -23,6 +24,7 @@ from trading_assets.defs.sensors_alerts import (
     alert_on_success,
 )
 from trading_assets.engine import alerts
+from trading_assets.engine.courier import Courier
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.journal import Journal
@@ -220,7 +222,8 @@ def slow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Even
 
     channel = alerts.Channel("mailto://slow", "slow", send)
     monkeypatch.setattr(alerts, "channels", lambda _environ: (channel,))
-    monkeypatch.setattr(sensors_alerts, "_COURIER", Courier())
+    monkeypatch.setenv(alerts.URLS_VARIABLE, "mailto://slow")
+    monkeypatch.setattr(sensors_alerts, "COURIER", Courier(os.environ, outbox))
     monkeypatch.setattr(sensors_alerts, "PATIENCE_SECONDS", 0.2)
     yield let_go
     let_go.set()
@@ -237,13 +240,14 @@ def test_an_address_that_takes_a_minute_holds_up_no_evaluation_and_gets_its_aler
     home: Path, instance: dg.DagsterInstance, slow: threading.Event
 ) -> None:
     see_result(alert_on_failure, instance, run(instance, broken))
+    couriers = [thread.name for thread in threading.enumerate()].count("courier")
     began = monotonic_ns()
     for _ in range(3):
         assert "an address takes its time" in delivered(instance)
         with dg.build_sensor_context(instance=instance) as context:
             assert isinstance(protection(context), dg.SensorResult)
     assert monotonic_ns() - began < 30 * 10**9
-    assert [thread.name for thread in threading.enumerate()].count("alert-delivery") == 1
+    assert [thread.name for thread in threading.enumerate()].count("courier") == couriers + 1
     slow.set()
     until = monotonic_ns() + 20 * 10**9
     while (said := delivered(instance)) != "0 alerts delivered, 0 wait" and monotonic_ns() < until:

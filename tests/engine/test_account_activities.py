@@ -248,8 +248,8 @@ def test_a_trade_without_a_needed_field_costs_itself_and_no_other_line(books: Bo
     )
     assert books.cash == cash - 1
     assert books.titles() == [
-        "IBM: FILL without a needed field",
-        "IBM: TRADE_BUST without a needed field",
+        "IBM: FILL that cannot be read",
+        "IBM: TRADE_BUST that cannot be read",
     ]
 
 

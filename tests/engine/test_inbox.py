@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from trading_assets.engine import inbox
 from trading_assets.engine.inbox import TakenFile, take_files
+from trading_assets.engine.replay.signal_file import read_signals
 from trading_assets.engine.signal_rows import FIELDS
+from trading_assets.errors import InvalidInput
 from trading_assets.store.errors import StoreUnusable
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
@@ -239,6 +241,24 @@ def test_one_id_does_not_say_two_things(tmp_path: Path, journal: Journal) -> Non
     (file,) = take(tmp_path, journal)
     assert "already and says 0.5, not 0.6" in file.refused[0]
     assert [signal.value for signal in journal.pending_signals(BOOK)] == [0.5]
+
+
+def test_one_id_is_not_of_two_times_in_the_inbox_as_in_a_replay(tmp_path: Path, journal: Journal) -> None:
+    """Else the newer opinion would vanish."""
+    rows = ["IBM,0.5,x,2012-09-11T14:00:00Z", "IBM,0.5,x,2012-09-11T14:05:00Z"]
+    for name, row in zip(("a.csv", "b.csv"), rows, strict=True):
+        drop(tmp_path, name, f"symbol,value,id,as_of\n{row}\n")
+        (file,) = take(tmp_path, journal)
+    assert "says 0.5, not 0.5 as of" in file.refused[0]
+    (kept,) = journal.pending_signals(BOOK)
+    drop(tmp_path, "c.csv", f"symbol,value,id,as_of\n{rows[0]}\n")  # the same again is the same
+    (file,) = take(tmp_path, journal, NOW + 10**9)
+    assert file.refused == ()
+    assert journal.pending_signals(BOOK) == [kept]
+    replayed = tmp_path / "both.csv"
+    replayed.write_text("\n".join(["symbol,value,id,as_of", *rows]) + "\n")
+    with pytest.raises(InvalidInput, match="id 'x' of IBM said"):
+        read_signals(replayed)
 
 
 CELL = st.sampled_from(

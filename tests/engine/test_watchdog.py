@@ -32,6 +32,7 @@ from trading_assets.config import LastGood, Settings
 from trading_assets.engine import watchdog as module
 from trading_assets.engine.alerts import URLS_VARIABLE
 from trading_assets.engine.desk import Desk, journal_file
+from trading_assets.engine.preload import preload
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.protected import PROTECTED_MARK, note_protected
 from trading_assets.engine.reserve import Reserve
@@ -485,7 +486,11 @@ LISTEN = [sys.executable, "-m", "trading_assets.cli", "listen"]
 
 @contextmanager
 def listener(floor: TradingFloor, receiver: Receiver, *, file_bytes: int | None = None) -> Iterator[None]:
-    """The real command. file_bytes: no file may grow beyond it, as if the disk were full."""
+    """The real command, with what it compiles cached as on a desk that has run before.
+
+    file_bytes: no file may grow beyond it, as if the disk were full
+    """
+    preload()
 
     def limited() -> None:
         if file_bytes is not None:

@@ -80,11 +80,16 @@ SessionArgument = Annotated[
 def settings_of(path: Path | None) -> Settings:
     """The configuration in use, with the log in its data directory. Raises InvalidInput."""
     settings = config.load(config.path_in_use(path, os.environ))
+    log_beside(settings)
+    return settings
+
+
+def log_beside(settings: Settings) -> None:
+    """Have the log written into the configuration's data directory."""
     try:
         log.configure(json_path=settings.data_dir / "log.jsonl", level="INFO", terminal_level="CRITICAL")
     except OSError:  # a log that cannot be written must not keep a kill from being set
         log.configure(json_path=None, level="INFO", terminal_level="ERROR")
-    return settings
 
 
 @contextmanager

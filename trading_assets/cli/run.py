@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from trading_assets.cli.options import Config, Json, day, settings_of
+from trading_assets.cli.options import Config, Json, day, log_beside, settings_of
 from trading_assets.cli.output import note, plain, progress_bar, say, show_json, show_lines
 from trading_assets.config import LastGood, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
@@ -292,8 +292,8 @@ def listen(
     from trading_assets.engine.listen import serve
     from trading_assets.up import stop_signals
 
-    settings_of(config)
-    configured = LastGood(path_in_use(config, os.environ))
+    configured = LastGood(path_in_use(config, os.environ), os.environ)
+    log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())
         ask = None

@@ -6,7 +6,7 @@ in `config.file`, limits and their direction in `config.tightness`, the key pair
 
 from trading_assets.config.credentials import EMBEDDED_KEYS, KEY_VARIABLES, keys
 from trading_assets.config.file import CONFIG_VARIABLE, data_dir_of, load, path_in_use
-from trading_assets.config.last_good import LastGood
+from trading_assets.config.last_good import LastGood, home_of, keep, kept
 from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSettings, Settings, config_rows
 from trading_assets.config.tightness import LOOSER_WHEN, Looser, limits, looser_limits, tightened
 
@@ -23,6 +23,9 @@ __all__ = [
     "Settings",
     "config_rows",
     "data_dir_of",
+    "home_of",
+    "keep",
+    "kept",
     "keys",
     "limits",
     "load",

@@ -1,19 +1,21 @@
 """An evaluation of a sensor or schedule that fails: people are told of it, then it is Dagster's.
 
 Dagster shows a failed evaluation on the sensor's page and nowhere else, and whatever that sensor requests is
-no longer requested. The alert goes into the journal's outbox, and past it where there is no journal.
+no longer requested. The alert goes into the journal's outbox, and past it where there is no journal. Of a
+configuration that cannot be used it is one alert, however many evaluations fail of it.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from trading_assets.defs.readiness import NO_BOOK, readiness
+from trading_assets.defs.courier import COURIER
+from trading_assets.defs.readiness import readiness
+from trading_assets.defs.resources import read_settings
 from trading_assets.engine import alerts
+from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.store.records import OutboxRecord
@@ -41,32 +43,34 @@ def told_of_failure(evaluate: Evaluate) -> Evaluate:
 
 def tell_failure(name: str, error: Exception) -> None:
     """Alert on a failed evaluation, once in the cool-down. Raises nothing: whoever fails has more to do."""
-    title = f"{name} could not be evaluated"
-    body = f"{type(error).__name__}: {error}\nWhat it requests is not requested until this is mended."
+    of_configuration = _is_of_the_configuration(error)
+    title = "The configuration cannot be used" if of_configuration else f"{name} could not be evaluated"
+    body = f"{type(error).__name__}: {error}\nWhat {name} requests is not requested until this is mended."
     log.error("evaluation failed", evaluation=name, why=str(error))
     now = system_now_ns()
-    subject = f"evaluation:{name}"
+    subject = alerts.CONFIGURATION if of_configuration else alerts.of_evaluation(name)
     try:
         with readiness(last_good=True) as desk:
-            book = desk.book or NO_BOOK
+            book = desk.book or alerts.NO_BOOK
             alert = OutboxRecord(f"{book}:{subject}:{now}", book, now, "ERROR", title, body)
             alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
     except Exception as without:  # noqa: BLE001 - there is no journal: told past it, and in the log
-        log.error("alert past the outbox", title=title, why=str(without))
         _tell_past_the_outbox(subject, title, f"{body}\n{without}")
 
 
+def _is_of_the_configuration(error: Exception) -> bool:
+    if not isinstance(error, InvalidInput):
+        return False
+    try:
+        read_settings(None)
+    except InvalidInput:
+        return True
+    return False
+
+
 def _tell_past_the_outbox(subject: str, title: str, body: str) -> None:
-    """On a thread of its own: an address may take its time."""
     last = _told_ns.get(subject)
     if last is not None and monotonic_ns() - last < alerts.COOL_DOWN_NS:
         return
     _told_ns[subject] = monotonic_ns()
-
-    def send() -> None:
-        try:
-            alerts.send_at_once(alerts.channels(os.environ), title, body)
-        except Exception as error:  # noqa: BLE001 - nobody is left to tell but the log
-            log.error("alert not delivered", title=title, why=str(error))
-
-    threading.Thread(target=send, name="alert", daemon=True).start()
+    COURIER.send(title, body)

@@ -171,6 +171,6 @@ def _enqueue(subject: str, title: str, body: str) -> None:
     settings = config.load(config.path_in_use(None, os.environ))
     now = system_now_ns()
     with Journal.open(journal_file(settings)) as journal:
-        book = known_book(settings, journal) or "no book yet"
+        book = known_book(settings, journal) or alerts.NO_BOOK
         alert = OutboxRecord(f"{book}:{subject}:{now}", book, now, "WARN", title, body)
         alerts.enqueue(journal, alert, subject=subject, now_ns=now)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
-from trading_assets.config import Settings, path_in_use
+from trading_assets.config import Settings, home_of, kept, path_in_use
 from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
@@ -39,7 +39,6 @@ UNDER_WAY = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _OTHER_LANES = ("replay", "train")
-NO_BOOK = "no book yet"
 _last_good: dict[Path, Settings] = {}  # by file
 
 
@@ -68,16 +67,17 @@ class Readiness(NamedTuple):
 def readiness(*, last_good: bool = False) -> Iterator[Readiness]:
     """What is known of the desk now. Raises InvalidInput for a configuration that cannot be used.
 
-    last_good: take the last configuration instead that this process could use; for what protects and what
-               tells people, which a mistyped line must not end
+    last_good: take the last configuration instead that this process could use, or else a run before it; for
+               what protects and what tells people, which a mistyped line must not end
     """
     path = path_in_use(None, os.environ).resolve()
     try:
         settings = _last_good[path] = read_settings(None)
     except InvalidInput:
-        if not last_good or path not in _last_good:
+        known = (_last_good.get(path) or kept(home_of(os.environ), path)) if last_good else None
+        if known is None:
             raise
-        settings = _last_good[path]
+        settings = known
     with Journal.open(Path(settings.data_dir) / JOURNAL_NAME) as journal:
         yield Readiness(settings, journal, known_book(settings, journal))
 

@@ -18,8 +18,7 @@ from pydantic import PrivateAttr
 from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.last_good import keep, kept_settings
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import CONFIGURATION, enqueue
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import system_now_ns
@@ -98,7 +97,9 @@ class DeskResource(dg.ConfigurableResource[Any]):
         refuse_range(context.run.tags)
         if self._desk is None:
             settings = read_settings(self.config_path)
-            keep(context.instance, config.path_in_use(self.config_path, os.environ), settings)
+            home = _home(context.instance)
+            if home is not None:
+                config.keep(home, config.path_in_use(self.config_path, os.environ), settings)
             self._desk = Desk.open(settings)
         return self._desk
 
@@ -109,7 +110,7 @@ class DeskResource(dg.ConfigurableResource[Any]):
             return self.open(context)
         except InvalidInput as error:
             path = config.path_in_use(self.config_path, os.environ)
-            settings = kept_settings(context.instance, path)
+            settings = config.kept(_home(context.instance), path)
             if settings is None:
                 raise
             self._desk = Desk.open(settings)
@@ -122,10 +123,16 @@ class DeskResource(dg.ConfigurableResource[Any]):
             self._desk = None
 
 
+def _home(instance: dg.DagsterInstance) -> Path | None:
+    """Where the instance has its files; None: it has none."""
+    return Path(instance.root_directory) if instance.is_persistent else None
+
+
 def _tell_of_configuration(desk: Desk, error: InvalidInput) -> None:
-    now, subject = system_now_ns(), f"{desk.book}:configuration"
-    title = "The configuration cannot be used: no tick until it is mended, protection by the last good one"
-    alert = OutboxRecord(f"{subject}:{now}", desk.book, now, "ERROR", title, str(error))
+    now, subject = system_now_ns(), CONFIGURATION
+    title = "The configuration cannot be used"
+    body = f"{error}\nNo tick until it is mended; protection goes on by the last good one."
+    alert = OutboxRecord(f"{desk.book}:{subject}:{now}", desk.book, now, "ERROR", title, body)
     enqueue(desk.journal, alert, subject=subject, now_ns=now)
 
 

@@ -147,12 +147,12 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
             return dg.SkipReason(keeper)
         if desk.settings.virtual_time == "runs":
             return _end_of_a_session(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
-        if not trading_armed(context.instance):
-            return dg.SkipReason(f"time stands; {NOT_ARMED}")
         under_way = run_under_way(context.instance)
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
         with closing(keeper):
+            if not trading_armed(context.instance):
+                return _stand(context.instance, desk, keeper, context.cursor)
             return _move(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
 
 
@@ -174,6 +174,14 @@ def _end_of_a_session(
             return dg.SkipReason(f"time runs; no other end of a session is due; {made_up}")
         return dg.SensorResult(run_requests=[made_up], cursor=json.dumps(done))
     return dg.SensorResult(run_requests=[request], cursor=json.dumps({"run_key": request.run_key}))
+
+
+def _stand(instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, cursor: str | None) -> Evaluation:
+    """While trading is not armed: only the end of a day that is owed; it moves no time and sends no entry."""
+    made_up = owed_end(instance, desk, keeper.now_ns())
+    if isinstance(made_up, str):
+        return dg.SkipReason(f"time stands; {NOT_ARMED}; {made_up}")
+    return dg.SensorResult(run_requests=[made_up], cursor=cursor)
 
 
 def _move(

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from trading_assets.defs.courier import Courier
+from trading_assets.defs.courier import COURIER
 from trading_assets.defs.evaluations import told_of_failure
-from trading_assets.defs.readiness import NO_BOOK, readiness
+from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
 from trading_assets.engine import alerts
 from trading_assets.errors import TradingAssetsError
@@ -22,7 +22,6 @@ from trading_assets.store.records import OutboxRecord
 
 STEPS_NAMED = 10
 PATIENCE_SECONDS = 3.0  # of an evaluation with the addresses; the delivery goes on
-_COURIER = Courier()
 
 
 def _tell(context: dg.RunStatusSensorContext) -> None:
@@ -35,7 +34,7 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
     now = system_now_ns()
     try:
         with readiness(last_good=True) as desk:
-            book = desk.book or NO_BOOK
+            book = desk.book or alerts.NO_BOOK
             for subject, severity, title, body in found:
                 alert = OutboxRecord(
                     f"{book}:{subject}:{context.dagster_run.run_id}", book, now, severity, title, body
@@ -123,18 +122,13 @@ def alert_on_cancellation(context: dg.RunStatusSensorContext) -> None:
 )
 @told_of_failure
 def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    return dg.SkipReason(_COURIER.deliver(_deliver, wait_seconds=PATIENCE_SECONDS))
-
-
-def _deliver() -> str:
-    """One round of the outbox; what came of it."""
-    to = alerts.channels(os.environ)
-    with readiness(last_good=True) as desk:
-        round_ = alerts.deliver(desk.journal, to)
-    if not to:
-        return f"{round_.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered"
-    trouble = f"; not taken by {', '.join(round_.failed)}" if round_.failed else ""
-    return f"{round_.delivered} alerts delivered, {round_.waiting} wait{trouble}"
+    came = COURIER.delivered(PATIENCE_SECONDS)
+    if isinstance(came, float):
+        return dg.SkipReason(f"alerts are being delivered since {came:.0f} s: an address takes its time")
+    if not os.environ.get(alerts.URLS_VARIABLE, "").split():
+        return dg.SkipReason(f"{came.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered")
+    trouble = f"; not taken by {', '.join(came.failed)}" if came.failed else ""
+    return dg.SkipReason(f"{came.delivered} alerts delivered, {came.waiting} wait{trouble}")
 
 
 ALERT_SENSORS: Sequence[dg.SensorDefinition] = (

@@ -164,7 +164,14 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
         activity.price,
         activity.changes,
     )
-    if symbol is None or side is None or qty is None or price is None or changes is None:
+    if (
+        symbol is None
+        or side is None
+        or qty is None
+        or price is None
+        or changes is None
+        or min(qty, price) < 0
+    ):
         _tell_of_hole(desk, activity)
         return []
     known = desk.journal.changed_fill(desk.book, changes)
@@ -212,10 +219,12 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
 def _fill(
     desk: Desk, activity: AccountActivity, client_ids: dict[str, str], received_ns: int
 ) -> FillRecord | None:
-    """The fill; None where the line lacks what a fill must say."""
+    """The fill; None where the line lacks what a fill must say, or says what no fill can."""
     order_id, symbol, side = activity.order_id, activity.symbol, activity.side
     qty, price = activity.qty, activity.price
     if order_id is None or symbol is None or side is None or qty is None or price is None:
+        return None
+    if qty <= 0 or price < 0:  # the ledger folds no such thing, and protection folds the ledger
         return None
     return FillRecord(
         book=desk.book,
@@ -245,12 +254,14 @@ def _tell_of_trade(desk: Desk, activity: AccountActivity) -> None:
 
 
 def _tell_of_hole(desk: Desk, activity: AccountActivity) -> None:
-    """A trade that lacks what it must say costs itself: what it did is a break until the broker says it."""
+    """A trade that lacks what it must say, or says what cannot be, costs itself: what it did is a break until
+    the broker says it."""
     alert(
         desk,
         f"activity:{activity.id}",
-        f"{activity.symbol or 'A symbol that is not named'}: {activity.type} without a needed field",
-        f"activity {activity.id} is not journaled. Compare cash and positions, then `adjust`.",
+        f"{activity.symbol or 'A symbol that is not named'}: {activity.type} that cannot be read",
+        f"activity {activity.id} of {activity.qty} at {activity.price} lacks a field, or has one that cannot "
+        "be: it is not journaled. Compare cash and positions, then `adjust`.",
     )
 
 

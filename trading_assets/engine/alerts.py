@@ -22,6 +22,14 @@ log = get_logger(__name__)
 URLS_VARIABLE = "TRADING_ASSETS_ALERT_URLS"
 COOL_DOWN_NS = 30 * 60 * 10**9
 ALERTS_IN_A_MESSAGE = 20
+NO_BOOK = "no book yet"  # of an alert from before the first opening
+EVALUATION = "evaluation:"
+CONFIGURATION = "configuration"  # the subject of a file that cannot be used, whoever meets it: told once
+
+
+def of_evaluation(name: str) -> str:
+    """The subject of a failed evaluation of a sensor or schedule, whoever tells it: told once."""
+    return f"{EVALUATION}{name}"
 
 
 class AlertNotDelivered(TradingAssetsError):

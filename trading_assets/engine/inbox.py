@@ -109,10 +109,11 @@ class SaidBefore:
         """Raises InvalidInput where the same decision was received and said something else: a decision is
         taken once."""
         earlier = self._said.get(record.decision_id) or self._journal.signal(record.book, record.decision_id)
-        if earlier is not None and _said(earlier) != _said(record):
+        if earlier is not None and (_said(earlier) != _said(record) or _restamped(earlier, record)):
             raise InvalidInput(
                 f"the signal of {earlier.source!r} as of {new_york_time(earlier.as_of_ns)} is in the inbox "
-                f"already and says {_words(earlier)}, not {_words(record)}",
+                f"already and says {_words(earlier)}, not {_words(record)}"
+                + (f" as of {new_york_time(record.as_of_ns)}" if _restamped(earlier, record) else ""),
                 where=f"signal {record.symbol}",
                 remedy="Stamp a new opinion with its own time, or give it an id of its own.",
             )
@@ -121,6 +122,11 @@ class SaidBefore:
 
 def _said(record: SignalRecord) -> tuple[object, ...]:
     return record.value, record.reference_price, record.limit_price
+
+
+def _restamped(earlier: SignalRecord, record: SignalRecord) -> bool:
+    """Whether the producer gives the decision another time now. Without one it has that of its arrival."""
+    return record.as_of_ns not in (earlier.as_of_ns, record.received_ns)
 
 
 def _words(record: SignalRecord) -> str:

@@ -38,7 +38,6 @@ from trading_assets.store.records import OutboxRecord
 log = get_logger(__name__)
 
 HOLDER = "watchdog"
-NO_BOOK = "no book yet"
 NS = 10**9
 LOOK_SECONDS = 5.0
 LEASE_PATIENCE_SECONDS = 20.0  # then it looks again: whoever holds the book may be protecting it
@@ -196,7 +195,7 @@ class Watchdog:
         settings = self._configured.read()
         if self._configured.fault is not None:
             self._tell(
-                "watchdog:configuration",
+                alerts.CONFIGURATION,
                 "ERROR",
                 "The configuration cannot be used",
                 f"{self._configured.fault}. The watchdog goes on with the last good one; the runs of Dagster "
@@ -308,6 +307,8 @@ class Watchdog:
             self._tell(trouble.subject, "ERROR", trouble.title, trouble.body)
         while self._occurred:
             once = self._occurred.popleft()
+            if self._configured.fault is not None and once.subject.startswith(alerts.EVALUATION):
+                continue  # that the configuration cannot be used is told
             self._tell(once.subject, "ERROR", once.title, once.body, occurrence=once.occurrence)
 
     def _ask(self) -> None:
@@ -392,7 +393,7 @@ class Watchdog:
         try:
             settings = self._configured.settings
             journal = self._journal(settings)
-            book = known_book(settings, journal) or NO_BOOK
+            book = known_book(settings, journal) or alerts.NO_BOOK
             key = f"{book}:{subject}:{occurrence or now}"
             alerts.enqueue(
                 journal, OutboxRecord(key, book, now, severity, title, body), subject=subject, now_ns=now
