@@ -11,7 +11,7 @@ from ground import Ground, buy, buy_dear
 from planted import Altered
 
 from trading_assets.broker import parsing
-from trading_assets.broker.port import AccountActivity, AccountState
+from trading_assets.broker.port import AccountActivity, AccountState, Unreachable
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.protect import new_execution_id, protect_alone
@@ -159,6 +159,32 @@ def test_a_transfer_between_two_reads_of_one_reconciliation_latches_nothing(
         assert after is not None
         assert after.equity == before.equity + amount
         assert (after.unit_value, after.unit_peak) == (before.unit_value, before.unit_peak)
+
+
+@pytest.mark.parametrize("time", ["runs", "stands"])
+def test_a_withdrawal_is_no_loss_while_the_activities_cannot_be_read(ground: Ground, time: str) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, time) as desk:
+        before = observed(desk)
+        real = desk.broker
+        later(ground, desk, 60)  # well after the opening, whose time runs
+        ground.keeper.transfer(Decimal(-20_000))
+
+        def nothing(since_ns: int) -> Sequence[AccountActivity]:
+            raise Unreachable("no activities")
+
+        desk.broker = Altered(real, activities=nothing)
+        for _ in range(3):
+            later(ground, desk, 60)
+            report = protect_alone(desk, new_execution_id())
+            assert Cause.BROKER_UNREACHABLE in report.transient
+            assert desk.halts().causes == ()
+        desk.broker = real
+        for _ in range(2):
+            later(ground, desk, 60)
+            after = observed(desk)
+        assert (desk.halts().causes, after.transfers_today) == ((), -20_000)
+        assert after.unit_value == before.unit_value
 
 
 def test_a_stop_sells_in_the_look_that_doubts_the_equity(ground: Ground) -> None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from trading_assets.broker.port import CorporateActionState, SpinOffState
-from trading_assets.engine.accounting import CANCELED, CASH, carrying, ledger_of
-from trading_assets.engine.stop_costs import SpunOff, asked_until, stop_costs
+from trading_assets.engine.accounting import CANCELED, CASH, STOPS, carrying, ledger_of
+from trading_assets.engine.stop_costs import SpunOff, asked_until, stop_costs, with_earlier_symbols
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import AdjustmentRecord, FillRecord, OpeningPositionRecord
@@ -187,6 +187,28 @@ def test_a_capital_gain_lowers_the_cost_as_a_dividend_does(journal: Journal) -> 
     book.tell(fill("buy", BEGAN, 1, Decimal(10), COST))
     gains = [CorporateActionState("AAPL", EX_DATE, 1.0, 9.0)]
     assert book.cost(gains, EX_DATE) == pytest.approx(91)
+
+
+@pytest.mark.parametrize("kind", ["NAME_CHANGE", "REORGANISATION"])
+def test_a_dividend_under_an_earlier_symbol_still_lowers_the_stop(journal: Journal, kind: str) -> None:
+    """The same with the checkpoints of the time before, and folded anew."""
+    book, before, after = Book(journal), EX_DATE + timedelta(days=1), EX_DATE + timedelta(days=3)
+    book.tell(fill("buy", BEGAN + timedelta(days=5), 1, Decimal(10), COST, symbol="FIRST"))
+    for old, new, day in (("FIRST", "SECOND", before), ("SECOND", "AAPL", after)):
+        gone = booked(f"-{old}", day, 6, Decimal(-10), symbol=old, reason="NC")
+        come = booked(f"+{new}", day, 6, Decimal(10), symbol=new, reason=carrying("NC", old))
+        book.tell(replace(gone, kind=kind), replace(come, kind=kind))
+    symbols = with_earlier_symbols(journal, book.key, ["AAPL"])
+    assert symbols == {"AAPL", "SECOND", "FIRST"}
+    paid = [CorporateActionState(symbol, EX_DATE + timedelta(days=days), 1.0, 4.5) for symbol, days in PAID]
+    for today in (EX_DATE, before, after, after + timedelta(days=30)):
+        stop_costs(journal, book.key, symbols, paid, today)
+    for _ in range(2):
+        assert stop_costs(journal, book.key, symbols, paid, today)["AAPL"] == pytest.approx(91)
+        journal.drop_checkpoints(book.key, STOPS)
+
+
+PAID = (("FIRST", 0), ("SECOND", 2))  # symbol → days after EX_DATE
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

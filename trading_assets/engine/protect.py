@@ -27,6 +27,7 @@ from trading_assets.engine.forced_exits import (
 from trading_assets.engine.halts import Cause, end_session_drawdown
 from trading_assets.engine.obstacles import cancel_account, cancel_others, tell_own_stuck
 from trading_assets.engine.protected import note_protected
+from trading_assets.engine.reads import Read
 from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
@@ -83,7 +84,8 @@ def protect(
     cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     if report.account_read is not None:
-        if not report.catching_up:  # a withdrawal that has not been read yet is no loss
+        # a withdrawal that has not been read yet is no loss; entries wait for the activities in any case
+        if not report.catching_up and Read.ACTIVITIES not in report.missed:
             observe(desk, report.account_read)
         keep_close_equity(desk, report.account_read)
     transient = transient_causes(desk, report.account_read, report.clock, report.waiting)

@@ -56,6 +56,23 @@ def asked_until(today: date) -> date:
     return today + ANNOUNCED_AHEAD
 
 
+def with_earlier_symbols(journal: Journal, book: str, symbols: Collection[str]) -> frozenset[str]:
+    """These symbols and those whose shares theirs took the place of: what was paid or split off before a
+    symbol changed counts after it too."""
+    found = frozenset(symbols)
+    replaced = [
+        (entry.symbol, source.symbol)
+        for kind in (Booked.NAME_CHANGE, Booked.REORGANISATION)
+        for entry in journal.adjustments(book, kind=kind)
+        if (source := carried_from(entry)) is not None
+    ]
+    while True:
+        wider = found.union(old for new, old in replaced if new in found)
+        if wider == found:
+            return found
+        found = wider
+
+
 def stop_costs(
     journal: Journal,
     book: str,

@@ -15,7 +15,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import ReconcileReport
 from trading_assets.engine.share_costs import spun_off
-from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs
+from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs, with_earlier_symbols
 from trading_assets.log import get_logger
 from trading_assets.store.records import LockRecord
 
@@ -89,8 +89,10 @@ def costs_of_stops(desk: Desk, symbols: Collection[str], sight: Look | None = No
     today = desk.today()
     began = began_on(desk.journal, desk.book)
     sight = Look(desk) if sight is None else sight
-    actions = sight.corporate_actions(sorted(symbols), began, asked_until(today))
-    return stop_costs(desk.journal, desk.book, symbols, actions, today, spun_off(desk, actions, today))
+    concerned = with_earlier_symbols(desk.journal, desk.book, symbols)
+    actions = sight.corporate_actions(sorted(concerned), began, asked_until(today))
+    costs = stop_costs(desk.journal, desk.book, concerned, actions, today, spun_off(desk, actions, today))
+    return {symbol: costs[symbol] for symbol in symbols if symbol in costs}
 
 
 def at_its_stop(desk: Desk, quote: QuoteState, cost: float) -> bool:
