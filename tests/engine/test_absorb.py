@@ -488,7 +488,7 @@ def test_what_happened_before_the_book_was_opened_is_left_out(desk: Desk) -> Non
 def test_a_fill_without_its_price_costs_itself_and_is_told(desk: Desk) -> None:
     fills, _ = absorb_activities(desk, [activity(desk, "odd", price=None), activity(desk, "fill-1")])
     assert [fill.activity_id for fill in fills] == ["fill-1"]
-    assert alerts(desk) == ["AAPL: FILL without a needed field"]
+    assert alerts(desk) == ["AAPL: FILL that cannot be read"]
 
 
 # --- busts and corrections

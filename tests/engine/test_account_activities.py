@@ -248,8 +248,8 @@ def test_a_trade_without_a_needed_field_costs_itself_and_no_other_line(books: Bo
     )
     assert books.cash == cash - 1
     assert books.titles() == [
-        "IBM: FILL without a needed field",
-        "IBM: TRADE_BUST without a needed field",
+        "IBM: FILL that cannot be read",
+        "IBM: TRADE_BUST that cannot be read",
     ]
 
 
@@ -312,7 +312,10 @@ def test_shares_whose_cost_the_broker_does_not_state_are_told_once(books: Books)
     books.say(line(books.desk, "JNLS", "in", symbol="436CVR021", qty="10", price="0.05"))
     reconcile(books.desk)
     assert books.held("436CVR021").avg_cost == 0
-    assert books.titles() == ["436CVR021: 10 shares came without a cost"]
+    assert books.titles() == [
+        "436CVR021: 10 shares came without a cost",
+        "436CVR021 is held at cost 0: its stop cannot fire",
+    ]
     books.at_broker["436CVR021"] = ("10", "0.02")
     reconcile(books.desk)
     assert books.held("436CVR021").avg_cost == pytest.approx(0.02)
@@ -345,6 +348,21 @@ def test_a_symbol_change_is_carried_over_looks(books: Books) -> None:
     assert books.held().qty == 0
     books.say(line(books.desk, "NC", "a", symbol="NEWA", qty="10"))
     assert books.held("NEWA")[:2] == (10, pytest.approx(COST))
+
+
+@pytest.mark.parametrize("type_", ["NC", "MA", "REO"])
+@pytest.mark.parametrize("later_s", [-1, 1])
+def test_shares_that_are_stamped_apart_from_those_they_replace_carry_their_cost(
+    books: Books, type_: str, later_s: int
+) -> None:
+    desk = books.desk
+    stamps = [parsing.stamp(desk.now_ns() + (2 + number) * 10**9) for number in (0, later_s)]
+    books.say(
+        line(desk, type_, "a", symbol="NEWA", qty="10", created_at=stamps[0]),
+        line(desk, type_, "b", symbol="AAPL", qty="-10", created_at=stamps[1]),
+    )
+    assert books.held("NEWA")[:2] == (10, pytest.approx(COST))
+    assert (books.held().qty, books.held().waiting_usd) == (0, 0)
 
 
 def test_a_merger_carries_the_cost_less_the_cash_that_was_paid_and_a_removal_ends_it(books: Books) -> None:
@@ -380,6 +398,11 @@ def test_a_spin_off_of_a_parent_that_nobody_knows_takes_the_brokers_average_entr
 def test_shares_of_an_options_exercise_cost_what_was_paid_for_them(books: Books) -> None:
     books.say(line(books.desk, "OPTRD", "a", symbol="IBM", qty="100", net_amount="-20000"))
     assert books.held("IBM").avg_cost == pytest.approx(200)
+
+
+def test_shares_that_an_option_takes_away_leave_the_others_at_their_cost(books: Books) -> None:
+    books.say(line(books.desk, "OPTRD", "a", symbol="AAPL", qty="-4", net_amount="3600"))
+    assert books.held()[:2] == (6, pytest.approx(COST))
 
 
 def test_a_split_in_two_lines_keeps_the_cost_whichever_comes_first_and_whenever_the_other(

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 import psutil
 import pytest
+from day_faults import FAULTS
 from ground import Ground
 
 from trading_assets.broker.port import BrokerError
@@ -30,31 +31,6 @@ FAULTED = 0.4  # of the ticks
 TICKS = 389 if os.environ.get("ALL_CRASH_CASES") else 120
 SETTLED_TICKS = 90  # by then every code path has been taken and every cache is filled
 GROWTH_MIB = 40.0
-
-FAULTS: tuple[dict[str, object], ...] = (
-    {"kind": "reset_after_commit", "method": "POST"},
-    {"kind": "gateway_timeout_after_commit", "method": "POST"},
-    {"kind": "hang_after_commit", "method": "POST", "seconds": 0.2},
-    {"kind": "html_502", "method": "POST"},
-    {"kind": "html_502"},
-    {"kind": "html_502_after_commit", "method": "DELETE"},
-    {"kind": "drop"},
-    {"kind": "drop", "method": "POST"},
-    {"kind": "delay", "seconds": 0.1},
-    {"kind": "server_error", "times": 3},
-    {"kind": "rate_limited", "times": 4},
-    {"kind": "truncated_json"},
-    {"kind": "truncated_json", "method": "POST"},
-    {"kind": "unknown_enum", "field": "status", "path": "/v2/orders.*"},
-    {"kind": "missing_field", "field": "qty", "path": "/v2/positions"},
-    {"kind": "missing_field", "field": "id", "path": "/v2/orders.*"},
-    {"kind": "stuck_pending_cancel", "calls": 5},
-    {"kind": "ignored_cancel"},
-    {"kind": "position_lag", "reads": 1},
-    {"kind": "missing_fill_activity", "reads": 1},
-    {"kind": "zero_sided_quote", "symbol": "AAPL", "side": "ask", "times": 2},
-    {"kind": "missing_bar", "symbol": "MSFT"},
-)
 
 
 def test_a_day_of_faults_ends_without_a_break_and_leaves_nothing_open(

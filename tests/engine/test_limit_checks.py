@@ -11,7 +11,8 @@ import pytest
 from planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
 from trading_floor import TradingFloor, trading_floor
 
-from trading_assets.broker.port import CorporateActionState
+from trading_assets.broker.port import CorporateActionState, NewOrder
+from trading_assets.core.words import Side
 from trading_assets.engine.absorb import lock
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.checks import CHECKS, checks_of
@@ -147,6 +148,22 @@ def test_negative_cash_is_red_without_margin(desk: Desk, cash: str, margin: bool
     assert ("buying_power" in red(limit_checks(desk))) is expected
 
 
+def test_proceeds_that_are_spent_before_they_settle_are_red_in_a_cash_account(desk: Desk) -> None:
+    limit = Decimal("0.95") * desk.broker.positions()[0].avg_entry_price
+    sale = NewOrder(f"sale-{desk.book}", "AAPL", Side.SELL, Decimal(5), limit.quantize(Decimal("0.01")))
+    desk.broker.submit(sale)
+    reconcile(desk)
+    proceeds = sum(fill.qty * fill.price for fill in desk.journal.fills(desk.book) if fill.side < 0)
+    assert proceeds > 0
+    for cash, multiplier, expected in (
+        (proceeds, 1, False),
+        (proceeds - 1, 1, True),
+        (proceeds - 1, 2, False),
+    ):
+        with_account(desk, cash=Decimal(cash), settled_cash=Decimal(cash), multiplier=Decimal(multiplier))
+        assert ("buying_power" in red(limit_checks(desk))) is expected
+
+
 def test_negative_buying_power_is_red_with_margin_too(desk: Desk) -> None:
     with_account(desk, buying_power=Decimal("-0.01"))
     with_limits(desk, use_margin=True)
@@ -236,11 +253,14 @@ def test_a_stop_in_force_is_red_while_the_position_is_held_after_it(desk: Desk) 
 
 @pytest.mark.parametrize(("cash_usd", "expected"), [(0.0, {"stop_loss"}), (50.0, set())])
 def test_a_dividend_lowers_the_stop(desk: Desk, cash_usd: float, expected: set[str]) -> None:
-    tomorrow = CorporateActionState("AAPL", desk.sessions.next(SESSION), 1.0, cash_usd)  # after the purchase
+    tomorrow = desk.sessions.next(SESSION)  # after the purchase
+    action = CorporateActionState("AAPL", tomorrow, 1.0, cash_usd)
+    then_ns = desk.sessions.open_ns(tomorrow) + 300 * 10**9
+    desk.clock = Altered(desk.clock, now_ns=lambda: then_ns)
     at_stop(desk, "0.94")
-    desk.broker = Altered(desk.broker, corporate_actions=lambda symbols, first, last: [tomorrow])
+    desk.broker = Altered(desk.broker, corporate_actions=lambda symbols, first, last: [action])
     limit_checks(desk)
-    protected_later(desk)
+    protected_later(desk, by_ns=2 * 86_400 * 10**9)
     assert red(limit_checks(desk)) == expected
 
 

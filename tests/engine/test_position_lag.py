@@ -120,3 +120,23 @@ def test_an_exit_whose_shares_are_gone_is_not_sent_again(desk: Desk) -> None:
     assert follow(desk, [order])[0].filled_qty == bought.filled_qty
     assert not desk.broker.positions()
     assert len(at_broker(desk)) == 2
+
+
+def test_shares_that_an_older_sale_left_over_are_sold_though_the_books_differ(
+    floor: TradingFloor, desk: Desk
+) -> None:
+    filled(desk, 1.0, "buy")
+    reconcile(desk)
+    (position,) = desk.broker.positions()
+    lag(desk)  # as many shares came into the account, and no line of it says so
+    filled(desk, -1.0, "sell")
+    reconcile(desk)
+    (view,) = look(desk, signal(desk, value=-1.0, key="at once"), phase=Phase.EXITS).symbols
+    assert view.reserved_qty == float(position.qty)
+    floor.tick(SESSION, 2)
+    desk.begin()
+    given = look(desk, signal(desk, value=-1.0, key="later"), phase=Phase.EXITS)
+    (view,) = given.symbols
+    assert (view.qty, view.reserved_qty) == (float(position.qty), 0)
+    (verdict,) = decide(given).approved
+    assert verdict.qty == position.qty

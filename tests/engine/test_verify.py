@@ -15,6 +15,7 @@ import pytest
 from ground import Ground, prepare, run_tick
 from trading_floor import trading_floor
 
+from trading_assets.core.codes import Code
 from trading_assets.core.words import Limits
 from trading_assets.engine import operator, signalling
 from trading_assets.engine.verify import VerifyReport, verify
@@ -97,6 +98,38 @@ def test_a_session_with_a_stop_a_flatten_and_a_repeated_tick_is_identical(ground
         report = verify(desk.journal, desk.history, desk.book, ground.session)
     assert report.differences == ()
     assert report.verdicts >= 3
+
+
+def test_a_session_that_the_version_before_stored_is_derived_again_identically(stores: Path) -> None:
+    """Its inputs and verdicts lack what was added since, and an exit was counted against the cap of all."""
+    for sequence, text in in_journal(stores, "SELECT sequence, payload FROM tick_inputs"):
+        payload = json.loads(text)
+        for name in ("rules", "incomplete", "multiplier", "non_marginable_buying_power_usd"):
+            payload.pop(name, None)
+        for signal in payload["signals"]:
+            del signal["received_ns"], signal["sequence"]
+        for symbol in payload["symbols"]:
+            del symbol["exits_today"]
+        update = "UPDATE tick_inputs SET payload = ? WHERE sequence = ?"
+        in_journal(stores, update, json.dumps(payload), sequence)
+    exits = 0
+    rows = in_journal(stores, "SELECT sequence, reducing, gate_input, measured, limits FROM verdicts")
+    for sequence, reducing, *texts in rows:
+        gate_input, measured, limits = map(json.loads, texts)
+        del gate_input["activity"]["symbol_exits_today"]
+        if reducing:
+            exits += 1
+            measured[Code.DAILY_ORDER_COUNT] = gate_input["activity"]["exit_orders_today"]
+            limits[Code.DAILY_ORDER_COUNT] = 400.0
+        in_journal(
+            stores,
+            "UPDATE verdicts SET gate_input = ?, measured = ?, limits = ? WHERE sequence = ?",
+            *map(json.dumps, (gate_input, measured, limits)),
+            sequence,
+        )
+    assert exits
+    differences = [one for one in check(stores).differences if one.of != "projection"]
+    assert differences == []
 
 
 def _price(payload: dict[str, Any]) -> None:

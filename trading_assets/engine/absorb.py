@@ -230,10 +230,12 @@ def dispute(desk: Desk, record: OrderRecord, reason: str) -> None:
     symbol = record.intent.symbol
     if lock(desk, symbol, DISPUTE_LOCK, reason):
         return
-    held = next(
-        one for one in desk.journal.locks(desk.book) if (one.symbol, one.cause) == (symbol, DISPUTE_LOCK)
-    )
-    if held.reason != reason:
+    told = {
+        one.reason
+        for one in desk.journal.locks(desk.book)
+        if (one.symbol, one.cause) == (symbol, DISPUTE_LOCK)
+    }
+    if reason not in told:  # none: a person's rearm has released it in between
         alert(desk, f"dispute:{reason}", f"{symbol}: {DISPUTE_LOCK}", reason)
 
 

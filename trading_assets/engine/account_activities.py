@@ -15,7 +15,7 @@ from trading_assets.engine.absorb import alert
 from trading_assets.engine.accounting import CANCELED, corrected
 from trading_assets.engine.activity_types import ACTIVITY_TYPES, TRADE, ActivityType, CostOf, type_named
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.share_costs import keep_worth, reason_of
+from trading_assets.engine.share_costs import keep_worth, origin_of
 from trading_assets.log import get_logger
 from trading_assets.store.records import AdjustmentRecord, FillRecord
 
@@ -80,9 +80,9 @@ def _record(
 ) -> list[AdjustmentRecord]:
     """Journal a line under the id `name`, with what its shares are worth or cost."""
     kind = type_named(line.type)
-    entry = _adjustment(desk, line, kind)
-    entry = replace(entry, adjustment_id=name, reason=reason_of(desk, line, together))
-    if kind.cost is CostOf.PAID and entry.qty_delta:
+    reason, at_ns = origin_of(desk, line, together)
+    entry = replace(_adjustment(desk, line, kind), adjustment_id=name, reason=reason, at_ns=at_ns)
+    if kind.cost is CostOf.PAID and entry.qty_delta > 0:  # shares that go take their part of the cost along
         entry = replace(entry, cost_delta=-entry.cash_delta)
     keep_worth(desk, entry, line.price)
     if line.type not in ACTIVITY_TYPES or kind.told:
@@ -164,7 +164,14 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
         activity.price,
         activity.changes,
     )
-    if symbol is None or side is None or qty is None or price is None or changes is None:
+    if (
+        symbol is None
+        or side is None
+        or qty is None
+        or price is None
+        or changes is None
+        or min(qty, price) < 0
+    ):
         _tell_of_hole(desk, activity)
         return []
     known = desk.journal.changed_fill(desk.book, changes)
@@ -212,10 +219,12 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
 def _fill(
     desk: Desk, activity: AccountActivity, client_ids: dict[str, str], received_ns: int
 ) -> FillRecord | None:
-    """The fill; None where the line lacks what a fill must say."""
+    """The fill; None where the line lacks what a fill must say, or says what no fill can."""
     order_id, symbol, side = activity.order_id, activity.symbol, activity.side
     qty, price = activity.qty, activity.price
     if order_id is None or symbol is None or side is None or qty is None or price is None:
+        return None
+    if qty <= 0 or price < 0:  # the ledger folds no such thing, and protection folds the ledger
         return None
     return FillRecord(
         book=desk.book,
@@ -245,12 +254,14 @@ def _tell_of_trade(desk: Desk, activity: AccountActivity) -> None:
 
 
 def _tell_of_hole(desk: Desk, activity: AccountActivity) -> None:
-    """A trade that lacks what it must say costs itself: what it did is a break until the broker says it."""
+    """A trade that lacks what it must say, or says what cannot be, costs itself: what it did is a break until
+    the broker says it."""
     alert(
         desk,
         f"activity:{activity.id}",
-        f"{activity.symbol or 'A symbol that is not named'}: {activity.type} without a needed field",
-        f"activity {activity.id} is not journaled. Compare cash and positions, then `adjust`.",
+        f"{activity.symbol or 'A symbol that is not named'}: {activity.type} that cannot be read",
+        f"activity {activity.id} of {activity.qty} at {activity.price} lacks a field, or has one that cannot "
+        "be: it is not journaled. Compare cash and positions, then `adjust`.",
     )
 
 

@@ -266,7 +266,9 @@ CHECKS: tuple[Check, ...] = (
     ),
     _error("reconciled_positions", "no_short", "No position is negative, at the broker or in the ledger."),
     _error(
-        "reconciled_positions", "buying_power", "Buying power ≥ 0, and cash ≥ 0 unless `use_margin: true`."
+        "reconciled_positions",
+        "buying_power",
+        "Buying power ≥ 0, settled cash too unless `use_margin: true`.",
     ),
     _error(
         "reconciled_positions",

@@ -23,7 +23,6 @@ from trading_assets.store.records import FlattenRecord, OrderRecord
 
 log = get_logger(__name__)
 
-LAG_NS = 60 * 10**9  # in which the broker's positions may not show yet what was filled
 AT_NEXT_LOOK = "at the next look of the protection"
 
 
@@ -71,13 +70,8 @@ def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
     except BrokerError as error:
         log.warning("not known whether the book is flat", book=desk.book, why=str(error))
         return False
-    now = desk.now_ns()
-    moved = [
-        order
-        for order in desk.journal.orders(desk.book, session=desk.session_text())
-        if now - order.updated_ns < LAG_NS
-    ]
-    if positions or unread_of(told) or working or lagging(desk, moved, positions):
+    sent = desk.journal.orders(desk.book, session=desk.session_text())
+    if positions or unread_of(told) or working or lagging(desk, sent, positions):
         return False
     if desk.journal.end_flatten(desk.book, at_ns=desk.now_ns(), reason="every position is zero"):
         alert(

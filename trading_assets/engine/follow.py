@@ -52,9 +52,18 @@ def cancel(
 ) -> list[OrderRecord]:
     """Ask for a cancel of every working order and follow them for a bounded time.
 
+    Where the broker gives no answer, as many as there is time for: who looks next asks again.
     asked_already: the broker's ids of those whose cancel one call for the whole account has asked
     """
-    asked = [_ask(desk, record, asked_already) for record in records]
+    asked, silent, until = list[OrderRecord](), False, time.monotonic() + CANCEL_PATIENCE_SECONDS
+    for record in records:
+        if silent and time.monotonic() >= until:
+            log.warning("cancel not asked", client_order_id=record.intent.client_order_id)
+            asked.append(record)
+            continue
+        after, answered = _ask(desk, record, asked_already)
+        silent = silent or not answered
+        asked.append(after)
     followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
     return followed
 
@@ -78,27 +87,29 @@ def cancel_astray(desk: Desk, orders: Iterable[OrderState]) -> None:
             )
 
 
-def _ask(desk: Desk, record: OrderRecord, asked_already: Collection[str]) -> OrderRecord:
+def _ask(desk: Desk, record: OrderRecord, asked_already: Collection[str]) -> tuple[OrderRecord, bool]:
+    """The order after it was asked to cancel, and whether the broker answered."""
     if State(record.state) not in _WORKING or record.broker_order_id is None:
-        return record
+        return record, True
     try:
         if record.broker_order_id not in asked_already:
             desk.broker.cancel(record.broker_order_id)
     except Rejected as error:
         # It is terminal already, or gone: the next look says which.
         log.info("cancel refused", client_order_id=record.intent.client_order_id, why=str(error))
-        return _look_at(desk, record)
+        return _look_at(desk, record), True
     except BrokerError as error:
         log.warning("cancel not confirmed", client_order_id=record.intent.client_order_id, why=str(error))
-        return record
+        return record, False
     if State(record.state) is State.PENDING_CANCEL:
-        return record
+        return record, True
     try:
-        return desk.journal.move(
+        moved = desk.journal.move(
             record.intent.client_order_id, State.PENDING_CANCEL, at_ns=desk.now_ns(), detail="cancel asked"
-        ).after
+        )
     except IllegalTransition:  # another process, a tick beside a kill, has seen its end already
-        return desk.journal.order(record.intent.client_order_id)
+        return desk.journal.order(record.intent.client_order_id), True
+    return moved.after, True
 
 
 def _poll(desk: Desk, records: Iterable[OrderRecord], seconds: float) -> tuple[list[OrderRecord], bool]:

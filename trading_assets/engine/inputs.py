@@ -23,6 +23,10 @@ entry with the strongest signal goes first."""
 
 _JSON = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
 
+NOT_COUNTED = -(10**9)
+"""Exits of a symbol in an input that was stored before each had a share of the day's cap: fewer than can be,
+so that the cap of all decides as it did."""
+
 
 class Phase(StrEnum):
     """The passes of one execution: what protects goes first, buys last with confirmed buying power."""
@@ -54,7 +58,7 @@ class SymbolInput:
     lowest_sell_limit: float  # of our open sells, NaN: none
     highest_buy_limit: float  # of our open buys, NaN: none
     orders_today: int
-    exits_today: int = 0  # a flatten's left out
+    exits_today: int = NOT_COUNTED  # a flatten's left out
 
 
 @dataclass(frozen=True, slots=True)

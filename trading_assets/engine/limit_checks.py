@@ -24,6 +24,7 @@ from trading_assets.engine.reconcile import SIGHTINGS
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import transfers_of
 from trading_assets.engine.share_costs import without_stop
+from trading_assets.engine.snapshot import settled_cash
 from trading_assets.engine.stop_check import stop_check
 from trading_assets.engine.submit import remaining
 from trading_assets.store.records import OrderRecord
@@ -127,7 +128,7 @@ def _exposure_limits(desk: Desk, state: State) -> list[CheckOutcome]:
     limits, equity = desk.limits, float(state.account.equity)
     lowest = float(state.account.buying_power)
     if not limits.use_margin:
-        lowest = min(lowest, float(state.account.cash))
+        lowest = min(lowest, float(state.account.cash), float(settled_cash(desk, state.account)))
     worst = max(state.exposures, key=lambda seen: _share(seen.at_mark, equity), default=None)
     worst_share = _share(worst.at_mark, equity) if worst else 0.0
     over = [
@@ -150,7 +151,9 @@ def _exposure_limits(desk: Desk, state: State) -> list[CheckOutcome]:
             passed=at_most(-lowest, 0.0),
             measured=lowest,
             limit=0.0,
-            detail="USD, buying power" if limits.use_margin else "USD, the smaller of buying power and cash",
+            detail="USD, buying power"
+            if limits.use_margin
+            else "USD, the smaller of buying power and settled cash",
         ),
         outcome(
             "reconciled_positions.position_limit",

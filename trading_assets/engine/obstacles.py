@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from trading_assets.broker.port import BrokerError, OrderState
+from trading_assets.broker.port import BrokerError, OrderState, Rejected
 from trading_assets.core.orders import State, is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.absorb import alert
@@ -76,11 +76,16 @@ def cancel_others(desk: Desk, which: Which, *, why: str) -> None:
     if not found:
         return
     refused: dict[str, BrokerError] = {}
+    silent, until = False, time.monotonic() + PATIENCE_SECONDS
     for order in found:
+        if silent and time.monotonic() >= until:
+            log.warning("cancel not asked", order_id=order.id)
+            continue
         try:
             desk.broker.cancel(order.id)
         except BrokerError as error:  # it may be gone already, as the other leg of a pair is
             refused[order.id] = error
+            silent = silent or not isinstance(error, Rejected)
         else:
             _tell_cancelled(desk, order, why)
     for order in _still_open(desk, found, which):

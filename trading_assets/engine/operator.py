@@ -43,6 +43,7 @@ from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread
 from trading_assets.market.sessions import Sessions
+from trading_assets.store.database import JournalBusy
 from trading_assets.store.journal import Journal, Lease, LeaseHeld
 from trading_assets.store.leases import when_free
 from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictRecord
@@ -106,13 +107,16 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     session = desk.sessions.new_york_date(now).isoformat()
     latch(desk.journal, desk.book, Cause.KILL, at_ns=now, session=session, reason=reason, author=author)
     if desk.settings.flatten_on_kill:
-        begin_flatten(desk, reason=f"flatten_on_kill: {reason}", author=author)
+        try:
+            begin_flatten(desk, reason=f"flatten_on_kill: {reason}", author=author)
+        except JournalBusy as error:  # protect begins it: the kill is latched
+            log.error("flatten not begun yet", book=desk.book, why=str(error))
     cancelled = cancel_account(desk, spare=(), why=KILLED, unseen=True)
     log.warning("killed", book=desk.book, cancelled=len(cancelled), reason=reason, author=author)
     if desk.settings.flatten_on_kill:
         try:
             _protect_at_once(desk, author)
-        except (BrokerError, LeaseHeld) as error:  # whoever holds the book protects it next
+        except TradingAssetsError as error:  # the cancels were asked; who protects next goes on with it
             alert(desk, f"kill_flatten:{desk.now_ns()}", "Kill: flatten waits for protect", str(error))
     return cancelled
 

@@ -77,6 +77,9 @@ def protect(
         cancelled += cancel_for_halts(desk, cancelled)
         _cancel_overdue(desk, cancelled)
         raise
+    desk.journal.renew_lease(
+        lease
+    )  # a slow broker may have taken most of it, and the exits are still to come
     cancel_astray(desk, report.astray)
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     if report.account_read is not None:

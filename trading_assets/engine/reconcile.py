@@ -18,6 +18,7 @@ from trading_assets.broker.port import (
     BrokerError,
     OrderState,
     PositionState,
+    Rejected,
     Unreachable,
     unread_of,
 )
@@ -59,6 +60,7 @@ SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
 BREAK_LOCK = "BREAK"
 COST_TOLERANCE_USD = 0.01
+MOST_ASKED_ALONE = 20  # orders in one look, of those that no list tells of
 
 
 class AnotherAccount(BrokerError):
@@ -364,17 +366,27 @@ class Sweep:
 
 
 def _orders(desk: Desk, listed: Listed) -> Sweep:
-    """The listed orders, and what became of those of ours that no list tells of."""
+    """The listed orders, and what became of those of ours that no list tells of.
+
+    Some 20 of these are asked for, and none after one that the broker gave no answer to: where its lists
+    cannot be read either, an exit does not wait for a request for each order.
+    """
     orders = dict(listed.orders)
     absent, unread = set(), set()
+    asked, silent = 0, False
     for record in desk.journal.open_orders(desk.book):
         if State(record.state) in WORKING and record.broker_order_id not in orders:
             client_id = record.intent.client_order_id
+            if silent or asked == MOST_ASKED_ALONE:
+                unread.add(client_id)
+                continue
+            asked += 1
             try:
                 ended = desk.broker.order_by_client_id(client_id)
             except BrokerError as error:
                 log.warning("order not readable", client_order_id=client_id, why=str(error))
                 unread.add(client_id)
+                silent = not isinstance(error, Rejected)
                 continue
             if ended is not None:
                 orders[ended.id] = ended

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from trading_assets.broker.port import (
     AccountActivity,
@@ -44,19 +45,26 @@ VALUED_WITHIN = timedelta(days=10)  # after its ex-date: later prices say nothin
 PAIRED_WITHIN_NS = 10 * DAY_NS  # between the line that takes shares and the one that brings others
 
 
-def reason_of(desk: Desk, line: AccountActivity, together: Sequence[AccountActivity]) -> str:
+class Origin(NamedTuple):
     """The reason of a line's adjustment: its type, and where shares that it brings carry a cost on, whose.
+    And when it takes effect: not before those were given up, however the two lines are stamped."""
 
-    together: the lines that were read with it
-    """
+    reason: str
+    at_ns: int
+
+
+def origin_of(desk: Desk, line: AccountActivity, together: Sequence[AccountActivity]) -> Origin:
+    """Where a line's shares come from. together: the lines that were read with it"""
     kind = type_named(line.type)
     if kind.cost is CostOf.OLD_SHARES and line.qty is not None and line.qty > 0:
         source = _given_up(desk, line, together)
-        return line.type if source is None else carrying(line.type, source)
+        if source is not None:
+            return Origin(carrying(line.type, source.symbol), max(line.at_ns, source.at_ns))
     if kind.cost is CostOf.PARENT and line.qty is not None and line.qty > 0 and line.symbol:
         found = _parent(desk, line, together)
-        return line.type if found is None else carrying(line.type, *found)
-    return line.type
+        if found is not None:
+            return Origin(carrying(line.type, *found), line.at_ns)
+    return Origin(line.type, line.at_ns)
 
 
 def keep_worth(desk: Desk, entry: AdjustmentRecord, price: Decimal | None) -> None:
@@ -124,11 +132,20 @@ def tell_of_missing_stops(desk: Desk, ledger: Ledger) -> None:
         )
 
 
-def _given_up(desk: Desk, line: AccountActivity, together: Sequence[AccountActivity]) -> str | None:
-    """The symbol whose shares were given up for those of the line: of the same group, else the only one, else
-    the only one of the same quantity; of the lines read together and those journaled shortly before."""
+class _GivenUp(NamedTuple):
+    """Shares that a line takes away."""
+
+    symbol: str
+    qty: Decimal  # > 0
+    group: str | None
+    at_ns: int
+
+
+def _given_up(desk: Desk, line: AccountActivity, together: Sequence[AccountActivity]) -> _GivenUp | None:
+    """The shares that were given up for those of the line: of the same group, else of the only symbol, else
+    of the only one of the same quantity; of the lines read together and those journaled shortly before."""
     taking = {
-        one.id: (one.symbol, -(one.qty or 0), one.group)
+        one.id: _GivenUp(one.symbol, -one.qty, one.group, one.at_ns)
         for one in together
         if (one.type, one.status) == (line.type, line.status)
         and one.symbol
@@ -141,16 +158,20 @@ def _given_up(desk: Desk, line: AccountActivity, together: Sequence[AccountActiv
         if source is not None and entry.adjustment_id != line.id:
             taken_on.add(source.symbol)
         if entry.reason == line.type and entry.qty_delta < 0:
-            taking.setdefault(entry.adjustment_id, (entry.symbol, -entry.qty_delta, None))
-    same_group = {symbol for symbol, _, group in taking.values() if group and group == line.group}
-    if len(same_group) == 1:
+            given = _GivenUp(entry.symbol, -entry.qty_delta, None, entry.at_ns)
+            taking.setdefault(entry.adjustment_id, given)
+    same_group = [one for one in taking.values() if one.group and one.group == line.group]
+    if len({one.symbol for one in same_group}) == 1:
         brought = [one for one in together if one.group == line.group and one.qty is not None and one.qty > 0]
-        return same_group.pop() if len(brought) == 1 else None  # of several, nobody says which part
-    free = {(symbol, qty) for symbol, qty, group in taking.values() if not group and symbol not in taken_on}
-    if len({symbol for symbol, _ in free}) > 1:
-        free = {(symbol, qty) for symbol, qty in free if qty == line.qty}
-    symbols = {symbol for symbol, _ in free}
-    return symbols.pop() if len(symbols) == 1 else None
+        return _last(same_group) if len(brought) == 1 else None  # of several, nobody says which part
+    free = [one for one in taking.values() if not one.group and one.symbol not in taken_on]
+    if len({one.symbol for one in free}) > 1:
+        free = [one for one in free if one.qty == line.qty]
+    return _last(free) if len({one.symbol for one in free}) == 1 else None
+
+
+def _last(given: Iterable[_GivenUp]) -> _GivenUp:
+    return max(given, key=lambda one: one.at_ns)
 
 
 def _parent(

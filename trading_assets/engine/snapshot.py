@@ -44,6 +44,7 @@ log = get_logger(__name__)
 
 NINE_DECIMALS = Decimal("1e-9")
 OPTION_MULTIPLIER = 100  # shares a contract
+LAG_NS = 60 * 10**9  # in which the broker's positions may not show yet what was filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,16 +251,22 @@ def lagging(
     desk: Desk, sent: Sequence[OrderRecord], positions: Mapping[str, PositionState]
 ) -> list[OpenOrder]:
     """What today's orders have filled and the broker's positions do not show yet, as if it were still at
-    work: no exit sells it a second time, no entry comes on top of it unseen."""
+    work: no exit sells it a second time, no entry comes on top of it unseen.
+
+    Only what an order of the last minute explains: a difference that stays is one of the books, and holds
+    no share back. The broker's quantity is sold.
+    """
     traded = [record for record in sent if record.filled_qty]
     if not traded:
         return []
+    now = desk.now_ns()
     fills = desk.journal.fills(desk.book, session=desk.session_text())
     moved: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     unfolded: dict[str, Decimal] = defaultdict(Decimal)
     for record in traded:
         intent = record.intent
-        moved[intent.symbol, intent.side] += record.filled_qty
+        if now - record.updated_ns < LAG_NS:
+            moved[intent.symbol, intent.side] += record.filled_qty
         journaled = sum(
             (
                 fill.qty
@@ -277,7 +284,7 @@ def lagging(
         shown = positions[symbol].qty if symbol in positions else Decimal(0)
         gap = (held + ahead - shown).quantize(NINE_DECIMALS)
         side = Side.BUY if gap > 0 else Side.SELL
-        leaves = min(abs(gap), moved[symbol, side])  # what no order of today explains is a break
+        leaves = min(abs(gap), moved[symbol, side])  # what no order explains is a break
         if leaves:
             log.warning("position lags behind fills", symbol=symbol, side=side.name, qty=str(leaves))
             found.append(OpenOrder(symbol, side, leaves, None, reducing=side is Side.SELL, ours=False))

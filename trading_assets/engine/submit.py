@@ -39,6 +39,8 @@ NS = 1_000_000_000
 UNRESOLVED_LOCK = "UNRESOLVED_ORDER"
 UNSENT = "found unsent at start"  # why a recovery drops an intent
 CLEAN_SWEEPS_TO_ABANDON = 2
+RECOVERY_SECONDS = 20.0  # of one look, for orders whose outcome is not known
+RECOVERY_PLACE = "recovery_begins_at"
 LOOKUP_PAUSES_SECONDS = (0.0, 0.25, 1.0)  # before each look after an answer that did not come
 
 
@@ -178,18 +180,19 @@ def _look_up(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, bool]:
 def recover(desk: Desk) -> list[OrderRecord]:
     """The start-up path: an INTENT was never sent and is dropped; SUBMITTING and UNKNOWN are looked up.
 
-    Needs the book's lease: nobody else may be between SUBMITTING and the wire.
+    Needs the book's lease: nobody else may be between SUBMITTING and the wire. With a broker that is slow to
+    answer not all are looked up in one look, as exits wait for it: the next look begins where this one ended.
     """
-    recovered = []
+    recovered, unresolved = [], []
     for record in desk.journal.open_orders(desk.book):
-        state = State(record.state)
+        client_id, state = record.intent.client_order_id, State(record.state)
         if state is State.INTENT:
-            recovered.append(_move(desk, record.intent.client_order_id, State.DROPPED, UNSENT))
+            recovered.append(_move(desk, client_id, State.DROPPED, UNSENT))
         elif state is State.SUBMITTING:
-            unknown = _move(desk, record.intent.client_order_id, State.UNKNOWN, "found submitting at start")
-            recovered.append(resolve(desk, unknown))
+            unresolved.append(_move(desk, client_id, State.UNKNOWN, "found submitting at start"))
         elif state is State.UNKNOWN:
-            recovered.append(resolve(desk, record))
+            unresolved.append(record)
+    recovered += _looked_up(desk, unresolved)
     _release_resolved(desk)  # a reconciliation may have found one in between
     for record in recovered:
         log.info(
@@ -199,6 +202,22 @@ def recover(desk: Desk) -> list[OrderRecord]:
             state=record.state,
         )
     return recovered
+
+
+def _looked_up(desk: Desk, unresolved: Sequence[OrderRecord]) -> list[OrderRecord]:
+    """As many of them as there is time for, from where the last look ended."""
+    began_at = desk.journal.mark(desk.book, RECOVERY_PLACE)
+    names = [record.intent.client_order_id for record in unresolved]
+    first = names.index(began_at) if began_at in names else 0
+    looked_up, until = list[OrderRecord](), time.monotonic() + RECOVERY_SECONDS
+    for record in (*unresolved[first:], *unresolved[:first]):
+        if looked_up and time.monotonic() >= until:
+            left = len(unresolved) - len(looked_up)
+            log.warning("the broker is slow, the next look goes on", book=desk.book, orders=left)
+            desk.journal.set_mark(desk.book, RECOVERY_PLACE, record.intent.client_order_id, desk.now_ns())
+            break
+        looked_up.append(resolve(desk, record))
+    return looked_up
 
 
 def _adopt(desk: Desk, record: OrderRecord, answer: OrderState) -> OrderRecord:

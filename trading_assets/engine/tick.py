@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from trading_assets.core.decision_columns import Outcome
+from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.core.tolerance import at_most
 from trading_assets.core.words import HaltState
+from trading_assets.engine.absorb import alert
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
@@ -118,6 +120,8 @@ def execute(
             )
             verdicts += decision.verdicts
             orders += sent
+            if phase is Phase.EXITS:
+                _tell_refused_exits(desk, decision)
             # What an exit ordered or refused is not undone by the entries' pass holding.
             outcomes |= {
                 key: value for key, value in decision.outcomes.items() if outcomes.get(key, "HELD") == "HELD"
@@ -216,6 +220,26 @@ def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
     newest, _ = newest_signals(signals)
     selling = {symbol for symbol, signal in newest.items() if at_most(signal.value, -desk.limits.threshold)}
     free_shares(desk, selling, why="it holds shares that a signal sells now")
+
+
+def _tell_refused_exits(desk: Desk, decision: Decision) -> None:
+    """Tell a person of a signal's exit that the gate refused, once a session for each symbol and reason: its
+    signal is taken, and no order stands in the journal that protection would send again."""
+    refused = [verdict for verdict in decision.verdicts if verdict.failed]
+    working = desk.journal.open_orders(desk.book) if refused else []
+    exiting = {record.intent.symbol for record in working if record.intent.reducing}
+    for verdict in refused:
+        held = float(verdict.gate_input["position"]["qty"])
+        sent_before = desk.journal.orders(desk.book, decision_id=verdict.decision_id)
+        if held * verdict.side < 0 and not sent_before and verdict.symbol not in exiting:
+            why = reason(verdict.failed, verdict.cause)
+            alert(
+                desk,
+                f"signal_exit_refused:{verdict.symbol}:{verdict.session}:{why}",
+                f"{verdict.symbol}: the exit of a signal is refused: {why}",
+                f"{held:g} shares are still held, and this signal is not tried again by itself. Send one "
+                "again, or sell everything with `trading-assets flatten --reason …`",
+            )
 
 
 def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:

@@ -156,7 +156,7 @@ def _verdict_differences(
     derived: dict[str, VerdictRecord] = {}
     for one in given:
         for verdict in decide(one).verdicts:
-            derived.setdefault(verdict.verdict_id, verdict)  # the journal keeps the first of an id too
+            derived.setdefault(verdict.verdict_id, _as_then(verdict))  # the journal keeps an id's first too
     stored = {verdict.verdict_id: verdict for verdict in verdicts}
     for key, verdict in stored.items():
         if key in derived:
@@ -171,6 +171,15 @@ def _verdict_differences(
             "nothing: its execution was interrupted there, or it was removed",
             _short(derived[key]),
         )
+
+
+def _as_then(verdict: VerdictRecord) -> VerdictRecord:
+    """The verdict without what the gate was not given when its input was stored (`inputs.NOT_COUNTED`)."""
+    activity = dict(verdict.gate_input["activity"])
+    if activity["symbol_exits_today"] >= 0:
+        return verdict
+    del activity["symbol_exits_today"]
+    return replace(verdict, gate_input={**verdict.gate_input, "activity": activity})
 
 
 def _order_differences(orders: Iterable[Any], verdicts: Iterable[VerdictRecord]) -> Iterator[Difference]:
