@@ -50,6 +50,7 @@ from trading_assets.engine.watchdog import (
     remembered,
     rhythm_of,
 )
+from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.store import database
 from trading_assets.store.journal import Journal
 
@@ -140,6 +141,31 @@ def test_however_the_clock_jumps_an_unprotected_book_is_due_within_the_rhythm_an
 def test_a_book_that_is_protected_in_time_is_never_due(steps: list[float], pace: float) -> None:
     elapsed = list(itertools.accumulate(steps))
     assert not any(walked(at(0, 0), *(at(t, pace * (t // pace)) for t in elapsed)))
+
+
+def test_a_day_that_stays_owed_is_told_once_and_another_one_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("mode: paper\n")
+    settings = LastGood(config).settings
+    with Journal.open(journal_file(settings)) as journal:
+        journal.set_mark("embedded:paper", "book", "embedded:PA0001:paper", 0)
+    dog = Watchdog(LastGood(config), lambda _: pytest.fail("nothing is opened"), environ={})
+    owed, now = [date(2012, 9, 11)], system_now_ns()
+    monkeypatch.setattr(module.put_away, "owed_long", lambda *_: tuple(owed))
+    for look in range(6):
+        monkeypatch.setattr(module, "system_now_ns", lambda look=look: now + look * 3600 * 10**9)
+        dog._owed_looked_ns = monotonic_ns() - 3600 * 10**9
+        dog._see_to_days_owed(settings)
+        if look == 3:
+            owed.append(date(2012, 9, 12))
+    with Journal.open(journal_file(settings)) as journal:
+        assert [alert.title for alert in journal.pending_alerts()] == [
+            "The end of a day is owed: 2012-09-11",
+            "The end of a day is owed: 2012-09-11, 2012-09-12",
+        ]
 
 
 @pytest.fixture(scope="module")

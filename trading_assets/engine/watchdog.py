@@ -367,6 +367,7 @@ class Watchdog:
                 f"The end of a day is owed: {days}",
                 "Its session has not been put away. Launch the job end_of_day in Dagster, and look at "
                 "why its last run failed.",
+                occurrence=days,  # once: it may stay owed for long
             )
 
     def _journal(self, settings: Settings) -> Journal:
