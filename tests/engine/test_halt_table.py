@@ -149,6 +149,7 @@ class Trigger:
     latched: bool = True
     cancels: bool = False  # the entry that rests
     alerts: bool = True
+    title: str = ""  # of its alert, where another than the cause's
 
 
 TRIGGERS = {
@@ -160,7 +161,9 @@ TRIGGERS = {
     "daily loss": Trigger(Cause.DAILY_LOSS, losing(max_daily_loss=0.005), cancels=True),
     "maximum drawdown": Trigger(Cause.MAX_DRAWDOWN, losing(max_drawdown=0.005)),
     "break": Trigger(Cause.BREAK, cash_apart),
-    "broker unreachable": Trigger(Cause.BROKER_UNREACHABLE, no_clock, latched=False),
+    "broker unreachable": Trigger(
+        Cause.BROKER_UNREACHABLE, no_clock, latched=False, title="The broker's clock cannot be read"
+    ),
     "calendars disagree": Trigger(Cause.CALENDARS_DISAGREE, another_calendar, latched=False, alerts=False),
     "clock skew": Trigger(Cause.CLOCK_SKEW, skewed, latched=False, alerts=False),
     "equity mismatch": Trigger(Cause.EQUITY_MISMATCH, another_close, latched=False),
@@ -209,7 +212,7 @@ def test_a_trigger_has_its_effect_outlives_the_process_and_ends_as_the_table_say
     assert resting(desk).state == ("CANCELED" if trigger.cancels else "ACCEPTED")
     assert [order.symbol for order in real.open_orders()] == ([] if trigger.cancels else ["IBM"])
     titles = {alert.title for alert in desk.journal.pending_alerts()}
-    title = f"{trigger.state.name if trigger.latched else 'No entries'}: {trigger.cause}"
+    title = trigger.title or f"{trigger.state.name if trigger.latched else 'No entries'}: {trigger.cause}"
     assert (title in titles) is trigger.alerts
     # a new process
     state = [trigger.state.name, trigger.cause] if trigger.latched else ["ACTIVE"]

@@ -11,6 +11,7 @@ from planted import Altered
 
 from trading_assets.broker import parsing
 from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.port import Rejected
 from trading_assets.core.gate import reason
 from trading_assets.engine import operator, signalling
 from trading_assets.engine.accounting import ledger_of
@@ -71,11 +72,14 @@ def test_an_empty_list_of_positions_lets_nobody_buy_on_top_of_what_is_held(groun
         buy(ground, desk, value=1.0)
         shares = {position.symbol: position.qty for position in desk.broker.positions()}
         now = ground.go_to_tick(1)
+        desk.begin()
         real = desk.broker
         desk.broker = Altered(real, positions=list)
         signalling.receive(desk, "AAPL", 1.0)
         report, _ = run_tick(desk, ground.session, now)
-        assert [reason(verdict.failed, verdict.cause) for verdict in report.verdicts] == ["RECONCILIATION_LOCK"]
+        assert [reason(verdict.failed, verdict.cause) for verdict in report.verdicts] == [
+            "RECONCILIATION_LOCK"
+        ]
         assert {position.symbol: position.qty for position in real.positions()} == shares
 
 
@@ -134,6 +138,4 @@ def test_a_number_that_no_account_has_is_no_number(number: str) -> None:
 
 
 def _refused(order: object) -> None:
-    from trading_assets.broker.port import Rejected
-
     raise Rejected(403, 40310000, "not now")

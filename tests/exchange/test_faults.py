@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -163,6 +163,7 @@ def test_a_delayed_order_is_taken_late_also_when_its_client_is_gone(served: Serv
     deadline = monotonic() + 10
     while not orders(served):
         assert monotonic() < deadline
+        sleep(0.1)
     assert [order["status"] for order in orders(served)] == ["new"]
 
 

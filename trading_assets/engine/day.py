@@ -171,6 +171,7 @@ def _venue_problems(desk: Desk, session: date) -> list[str]:
     ours = (desk.sessions.open_ns(session), desk.sessions.close_ns(session))
     if theirs != ours:
         found.append(f"the broker's hours of {session} are {theirs}, the calendar's {ours}")
+    desk.facts.read_anew(desk.broker)
     for symbol in desk.settings.symbols:
         try:
             asset = desk.facts.asset(desk.broker, symbol)

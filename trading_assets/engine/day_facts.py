@@ -77,14 +77,19 @@ class DayFacts:
         if self._assets is None:
             self._assets = self.listed.read() if self.listed is not None else None
         if self._assets is None:
-            try:
-                self._assets = {asset.symbol: asset for asset in broker.assets()}
-            except BrokerError as error:
-                log.warning("list of assets not readable, they are asked for one by one", why=str(error))
-                self._assets = {}
-            if self._assets and self.listed is not None:
-                self.listed.keep(self._assets)
-        return self._assets
+            self.read_anew(broker)
+        return self._assets or {}
+
+    def read_anew(self, broker: Broker) -> None:
+        """Read the session's list from the broker whatever is kept, as is done before an open: what was kept
+        may be of hours before."""
+        try:
+            self._assets = {asset.symbol: asset for asset in broker.assets()}
+        except BrokerError as error:
+            log.warning("list of assets not readable, they are asked for one by one", why=str(error))
+            self._assets = {}
+        if self._assets and self.listed is not None:
+            self.listed.keep(self._assets)
 
     def _by_itself(self, broker: Broker, symbol: str) -> AssetState:
         unknown = AssetState(symbol, tradable=False, fractionable=False, halted=False, known=False)
