@@ -37,7 +37,11 @@ def test_a_day_of_faults_ends_without_a_break_and_leaves_nothing_open(
     start_ground: Callable[..., Ground], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ground = start_ground(
-        tick_minutes=1, max_orders_per_symbol_per_day=200, max_orders_per_day=1000, threshold=0.1
+        cash=Decimal(1_000_000),  # what is sold settles after the day, in an account without margin
+        tick_minutes=1,
+        max_orders_per_symbol_per_day=200,
+        max_orders_per_day=1000,
+        threshold=0.1,
     )
     chance = random.Random(SEED)
     process = psutil.Process()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from trading_assets.broker.port import BrokerError
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
@@ -17,6 +18,7 @@ from trading_assets.core.tolerance import at_most
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
 from trading_assets.engine.desk import Desk
@@ -25,6 +27,7 @@ from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import RULES, Phase, SignalInput
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
+from trading_assets.engine.reads import Read, tell_missed
 from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.signalling import as_received, stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
@@ -122,6 +125,8 @@ def execute(
             orders += sent
             if phase is Phase.EXITS:
                 _tell_refused_exits(desk, decision)
+                if any(order.filled_qty for order in orders):
+                    transient += _sales_taken_in(desk)
             # What an exit ordered or refused is not undone by the entries' pass holding.
             outcomes |= {
                 key: value for key, value in decision.outcomes.items() if outcomes.get(key, "HELD") == "HELD"
@@ -174,6 +179,17 @@ def _passed(signal: SignalInput, outcome: str, newer: SignalInput | None = None)
         None if newer is None else newer.value,
         None if newer is None else newer.as_of_ns,
     )
+
+
+def _sales_taken_in(desk: Desk) -> tuple[Cause, ...]:
+    """Journal what the exits have filled: its proceeds are no settled cash for the entries. Where that cannot
+    be read entries wait."""
+    try:
+        take_activities(desk)
+    except BrokerError as error:
+        tell_missed(desk, Read.ACTIVITIES, error)
+        return (Cause.BROKER_UNREACHABLE,)
+    return ()
 
 
 def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
