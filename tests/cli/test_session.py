@@ -185,7 +185,7 @@ def test_a_correction_ends_a_difference_that_the_broker_does_not_explain(floor: 
     assert command("positions", config=config).status == 0
     assert command("adjust", "AAPL", "--qty", "much", "--reason", "x", config=config).status == 2
     message = command("adjust", "--qty", "1", "--reason", "x", config=config).failed_with_one_message()
-    assert "Give a change of cash, or a symbol and its change of shares" in message
+    assert "Give a change of cash, or a symbol with its change of shares" in message
 
 
 def test_a_history_that_was_lost_is_made_again_from_the_journal(floor: TradingFloor) -> None:
