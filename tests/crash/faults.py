@@ -12,9 +12,9 @@ import resource
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -60,7 +60,7 @@ class Fault:
     market:  what the market does, and undoes with the end of the block
     beside:  another process that is at work meanwhile
     afflict: what befalls the desk's own process
-    locks:   the causes of locks that it may leave, for a person to release
+    locks:   the locks that it may leave for a person to release: by cause, words of the reason
     rejects: whether the broker may reject what it had no reason to
     """
 
@@ -69,7 +69,7 @@ class Fault:
     beside: Callable[[Settings], AbstractContextManager[None]] | None = None
     afflict: Callable[[Desk, Random], None] | None = None
     timeouts: Timeouts = PATIENT
-    locks: frozenset[str] = frozenset()
+    locks: Mapping[str, str] = field(default_factory=dict)
     rejects: bool = False
 
 
@@ -289,7 +289,7 @@ FAULTS: dict[str, Fault] = {
             ("/v2/account/activities", "activity_type"),
             ("/v2/account", "status"),
         ),
-        locks=frozenset({"ORDER_STATE"}),  # an order that is over and is told to be what nobody knows
+        locks={"ORDER_STATE": ""},  # an order that is over and is told to be what nobody knows
     ),
     "missing_field": Fault(
         _field(
@@ -317,9 +317,13 @@ FAULTS: dict[str, Fault] = {
     "update_reordered": Fault(_update("update_reordered"), beside=_listener),
     "zero_sided_quote": Fault(_one_side),
     "symbol_halted": Fault(market=_halted),
-    "order_ended": Fault(_order_ended, rejects=True),
+    "order_ended": Fault(
+        _order_ended,
+        locks={"ORDER_STATE": "was PARTIALLY_FILLED in the journal, and the broker says 'rejected'"},
+        rejects=True,
+    ),
     "strange_rows": Fault(_strange_rows),
-    "person_sells": Fault(beside=_person_sells, locks=frozenset({"BREAK"})),
+    "person_sells": Fault(beside=_person_sells, locks={"BREAK": ""}),
     "person_replaces": Fault(beside=_person_replaces),
     "history_locked": Fault(beside=_history_held, afflict=_impatient),
     "disk_full": Fault(afflict=_disk_full),

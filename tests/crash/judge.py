@@ -182,10 +182,10 @@ def _locks(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator
     """No symbol stays locked but by a stop, or by what only a person can judge: that includes an order whose
     status nobody knows, told at two reconciliations."""
     strike = evidence.case.strike
-    allowed = {"STOP"} | (FAULTS[strike.name].locks if strike is not None else set())
+    allowed = {"STOP": ""} | (dict(FAULTS[strike.name].locks) if strike is not None else {})
     for symbol, cause, reason in desk.locks():
-        if cause not in allowed and NEVER_SEEN not in reason:
-            yield f"{symbol} is still locked: {cause}"
+        if not (cause in allowed and allowed[cause] in reason) and NEVER_SEEN not in reason:
+            yield f"{symbol} is still locked: {cause}: {reason}"
 
 
 def _halts(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator[str]:

@@ -25,7 +25,7 @@ from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.definitions import defs
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
-from trading_assets.defs.sensors import protection, signal_inbox, virtual_clock
+from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
 from trading_assets.defs.sensors_alerts import (
     alert_delivery,
     alert_on_cancellation,
@@ -79,7 +79,7 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
         instance.add_instigator_state(
             InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
         )
-        for sensor in (protection, signal_inbox, virtual_clock, alert_delivery):
+        for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery):
             with dg.build_sensor_context(instance=instance) as context:
                 asked[sensor.name] = sensor(context)
         for schedule in (trading_hours, before_the_open, after_the_close):

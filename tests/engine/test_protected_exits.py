@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -115,10 +116,13 @@ def test_a_flatten_buys_to_cover_under_a_kill(desk: Desk) -> None:
     operator.kill(desk, reason="test", author="tester")
     real = desk.broker
     short = [PositionState("AAPL", Decimal(-5), Decimal(600), Decimal(-5))]
-    desk.broker = Altered(real, positions=lambda: short)
+    posts = Posts(lambda order: real.submit(replace(order, reducing=None)))  # the exchange has no short sales
+    desk.broker = Altered(real, positions=lambda: short, submit=posts)
     (verdict,), (order,) = operator.flatten(desk, reason="cover it", author="tester")
     assert not verdict.failed
     assert (order.intent.side, order.intent.qty, order.intent.reducing) == (Side.BUY, 5, True)
+    (sent,) = posts.sent
+    assert (sent.side, sent.qty, sent.reducing) == (Side.BUY, 5, True)
     assert order.state == "FILLED"
 
 

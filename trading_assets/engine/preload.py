@@ -11,7 +11,7 @@ from importlib import import_module
 from math import nan
 
 from trading_assets.config import Settings, limits
-from trading_assets.core import breakers, ledger, losses, prices, tolerance
+from trading_assets.core import breakers, gate, ledger, losses, prices, tolerance
 from trading_assets.core.orders import Kind
 from trading_assets.core.words import HaltState
 from trading_assets.engine.decide import decide
@@ -37,10 +37,13 @@ def compile_accounting() -> None:
     breakers.e0_agrees(1.0, 1.0, 0.0)
     breakers.is_tripped(0.0, 1.0)
     breakers.stop_hit(1.0, 1.0, 0, 1.0, 0, 1.0, 0, limits(Settings()))
+    breakers.stop_price(1.0, limits(Settings()))
+    gate.exit_count(0, 0, limits(Settings()).max_exit_orders_per_day)
     ledger.apply_fill(0.0, 0.0, 1, 1.0, 1.0)
     prices.mark(1.0, 1.0, 1.0, 1.0)
     tolerance.at_most(1.0, 1.0)
     tolerance.at_least(1.0, 1.0)
+    tolerance.is_positive(1.0)
 
 
 def compile_decisions() -> None:
