@@ -182,7 +182,7 @@ def _why(
     for order in others:
         whose = "an order with our prefix" if is_ours(order.client_order_id) else "a person's order"
         return f"{whose} ({order.client_order_id}) is {order.status} at the broker", AT_NEXT_LOOK
-    tries = tries_of(desk, flatten_decision(flatten, symbol))
+    tries = tries_of(desk, Kind.FLATTEN, symbol, flatten_decision(flatten, symbol))
     if tries.last is None:
         return _refused(desk, flatten, symbol, tries) or "not sent yet", AT_NEXT_LOOK
     why = f"attempt {tries.last.intent.attempt} is {tries.last.state}"
