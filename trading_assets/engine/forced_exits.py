@@ -23,7 +23,7 @@ from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.signal_exits import LastSignal, last_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.stops import STOP_LOCK
-from trading_assets.engine.submit import remaining
+from trading_assets.engine.submit import has_no_news, remaining
 from trading_assets.engine.tries import FORCED, Tries, tries_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_time
@@ -56,11 +56,14 @@ def flatten_exits(
     desk: Desk, report: ReconcileReport, flatten: FlattenRecord, *, at_once: bool = False
 ) -> list[ForcedExit]:
     """The next attempt to close each position at the broker, where nothing of ours is at work and its turn
-    has come. at_once: whenever that is"""
+    has come. An order of ours of which there is no news holds none back: the broker's position shows what is
+    free. at_once: whenever that is"""
     if not may_trade(desk):
         return []
     held = {symbol for symbol, position in report.positions.items() if position.qty}
-    held -= {record.intent.symbol for record in desk.journal.open_orders(desk.book)}
+    now = desk.now_ns()
+    at_work = (record for record in desk.journal.open_orders(desk.book) if not has_no_news(record, now))
+    held -= {record.intent.symbol for record in at_work}
     exits = []
     for symbol in sorted(held):
         identity = flatten_decision(flatten, symbol)
@@ -187,7 +190,8 @@ def next_attempt(desk: Desk, kind: str, symbol: str, identity: str, *, at_once: 
     """The attempt that may be sent now for a decision, 0 while an earlier one has not ended, or its turn has
     not come. at_once: whenever that is"""
     tries = tries_of(desk, kind, symbol, identity)
-    if tries.is_open or not (at_once or tries.is_due(desk.now_ns())):
+    no_news = kind == Kind.FLATTEN and tries.last is not None and has_no_news(tries.last, desk.now_ns())
+    if (tries.is_open and not no_news) or not (at_once or tries.is_due(desk.now_ns())):
         return 0
     if _is_to_be_told(tries):
         alert(
