@@ -123,9 +123,8 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
     orders = desk.journal.orders(desk.book, session=desk.session_text())
     at_work = {record.intent.symbol for record in orders if State(record.state) in OPEN_STATES}
     exits = []
-    for symbol, (kind, decision, leaves) in sorted(_unsold(orders, signals).items()):
-        if symbol not in report.positions or symbol in taken or symbol in at_work:
-            continue
+    free = report.positions.keys() - taken - at_work
+    for symbol, (kind, decision, leaves) in sorted(_unsold(free, orders, signals).items()):
         if leaves and (attempt := next_attempt(desk, kind, symbol, decision)):
             exits.append(ForcedExit(symbol, kind, decision, attempt, qty=float(leaves)))
     return exits
@@ -146,16 +145,16 @@ def _cancel_entries(desk: Desk, symbols: Collection[str]) -> None:
 
 
 def _unsold(
-    orders: Sequence[OrderRecord], signals: Mapping[str, LastSignal]
+    symbols: Collection[str], orders: Sequence[OrderRecord], signals: Mapping[str, LastSignal]
 ) -> dict[str, tuple[str, str, Decimal]]:
-    """Kind, decision and shares of what each symbol's last decision has left to sell. A later signal that
-    does not sell ends what an earlier one was to sell."""
+    """Kind, decision and shares of what the last decision on each of the symbols has left to sell. A later
+    signal that does not sell ends what an earlier one was to sell."""
     found = {
         symbol: (signal.kind, signal.decision_id, signal.leaves(orders))
         for symbol, signal in signals.items()
-        if signal.sells
+        if signal.sells and symbol in symbols
     }
-    last = {record.intent.symbol: record.intent for record in orders}
+    last = {o.intent.symbol: o.intent for o in orders if o.intent.symbol in symbols}
     for symbol, intent in last.items():
         superseded = symbol in signals and signals[symbol].decision_id != intent.decision_id
         if symbol in found or superseded or not intent.reducing or intent.kind in FORCED:
@@ -232,4 +231,4 @@ def tell_not_sold(desk: Desk, exit_: VerdictRecord | IntentRecord, title: str, w
             f"{why}: the exits that {symbol} may send today are used up, and it is still held. A flatten is "
             "outside that cap: `trading-assets flatten --reason …` sells every position"
         )
-    alert(desk, f"exit_refused:{symbol}:{desk.session_text()}:{why}", title, body)
+    alert(desk, f"exit_refused:{symbol}:{exit_.kind}:{desk.session_text()}:{why}", title, body)

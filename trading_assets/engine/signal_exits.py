@@ -20,7 +20,11 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.inputs import SignalInput
 from trading_assets.engine.submit import remaining
 from trading_assets.engine.tries import tries_of
+from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import OrderRecord
+
+log = get_logger(__name__)
 
 LAST_SIGNALS = "last_signals"
 
@@ -82,10 +86,15 @@ def keep_last_signals(
 def in_turn(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:
     """Those that this tick may sell on: where exits of the symbol did not get out several times, the next one
     waits for its turn, under the newest signal's decision; protection sends it then."""
-    now, threshold = desk.now_ns(), desk.limits.threshold
-    return tuple(
-        signal
-        for signal in signals
-        if not at_least(-signal.value, threshold)
-        or tries_of(desk, signal.kind, signal.symbol, signal.decision_id).is_due(now)
-    )
+    now, orders = desk.now_ns(), desk.journal.orders(desk.book, session=desk.session_text())
+    tried = {record.intent.symbol for record in orders if record.intent.reducing}
+    found = []
+    for signal in signals:
+        if signal.symbol in tried and at_least(-signal.value, desk.limits.threshold):
+            tries = tries_of(desk, signal.kind, signal.symbol, signal.decision_id)
+            if not tries.is_due(now):
+                due = new_york_time(tries.due_ns)
+                log.warning("exit waits for its turn", symbol=signal.symbol, tries=tries.in_a_row, due=due)
+                continue
+        found.append(signal)
+    return tuple(found)
