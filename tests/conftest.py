@@ -20,8 +20,8 @@ for _name in (
 ):
     os.environ.pop(_name, None)
 
-# The desk's stores write through to the disk at every commit. No test pulls the plug, so the directories of the
-# tests are in memory where there is room.
+# The desk's stores write through to the disk at every commit. No test pulls the plug, so the directories of
+# the tests are in memory where there is room.
 MEMORY = Path("/dev/shm")
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
