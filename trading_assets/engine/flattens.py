@@ -171,7 +171,7 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
         of_others = [order for order in others if order.symbol == symbol]
         why, again = _why(desk, flatten, symbol, of_ours, of_others)
         books = qty + missing.get(symbol, Decimal(0))
-        held_back = abs(qty) - free.get(symbol, Decimal(0))
+        held_back = abs(qty) - abs(free.get(symbol, Decimal(0)))
         found.append(Held(symbol, qty, why, again, books, _reserved(of_ours, of_others, held_back)))
     return tuple(by_hand) + tuple(found)
 

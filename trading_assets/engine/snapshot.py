@@ -220,7 +220,7 @@ def _held_by_unlisted(positions: Mapping[str, PositionState], opened: Sequence[O
         ours = sum(
             (order.leaves for order in opened if order.symbol == symbol and order.reducing), Decimal(0)
         )
-        held = abs(position.qty) - position.available - ours
+        held = abs(position.qty) - abs(position.available) - ours
         if held > 0:
             side = Side.SELL if position.qty > 0 else Side.BUY
             found.append(OpenOrder(symbol, side, held, None, reducing=True, ours=False))
