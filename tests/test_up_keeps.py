@@ -15,7 +15,7 @@ import pytest
 
 from trading_assets import up
 from trading_assets.config import Settings
-from trading_assets.engine.desk import journal_file
+from trading_assets.engine.book_place import journal_file
 from trading_assets.engine.sign_of_life import sign_file
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.journal import Journal

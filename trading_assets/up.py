@@ -31,7 +31,7 @@ from trading_assets.config import Settings
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, NoAnswer
 from trading_assets.engine import alerts, sign_of_life
 from trading_assets.engine.agenda import CLOSE_LAG_NS
-from trading_assets.engine.desk import journal_file, known_book
+from trading_assets.engine.book_place import journal_file, known_book
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE

@@ -26,7 +26,8 @@ from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import PARTITION_TAG, ConfigurationResource, DeskResource
-from trading_assets.engine.desk import Desk, journal_file, known_book
+from trading_assets.engine.book_place import journal_file, known_book
+from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import in_force
 from trading_assets.engine.put_away import is_put_away
 from trading_assets.engine.reconcile import reconcile

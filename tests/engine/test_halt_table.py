@@ -22,8 +22,9 @@ from trading_assets.core.orders import PREFIX
 from trading_assets.core.words import HaltState, Side
 from trading_assets.engine import operator
 from trading_assets.engine.absorb import lock
+from trading_assets.engine.book_place import journal_file
 from trading_assets.engine.decide import decide
-from trading_assets.engine.desk import Desk, journal_file
+from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase
 from trading_assets.engine.protect import new_execution_id, protect_alone

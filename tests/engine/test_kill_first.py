@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import CASH, Ground
+from ground import CASH, Ground, run_tick
 from planted import Altered
 
 from trading_assets.broker.alpaca import connect
 from trading_assets.broker.port import Broker, Unauthorized
 from trading_assets.config import Settings
-from trading_assets.engine import operator, tick
-from trading_assets.engine.desk import Desk, journal_file
+from trading_assets.engine import kill_latch, operator, signalling, tick
+from trading_assets.engine.book_place import journal_file
+from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, in_force
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.submit import see_kill_switch
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.store.database import JournalBusy
 from trading_assets.store.journal import Journal
+from trading_assets.store.records import OrderRecord
 
 ANSWERS_AFTER_SECONDS = 9.0  # inside the read timeout
 LATCHED_WITHIN_SECONDS = 2.0  # 0.5 s on a machine that has nothing else to do
@@ -136,6 +142,96 @@ def test_a_kill_is_latched_before_a_slow_broker_has_answered(
     with capsys.disabled():
         print(f" latched by {way} after {elapsed:.3f} s", end="")
     assert elapsed < LATCHED_WITHIN_SECONDS
+
+
+@contextmanager
+def locked_by_another_process(file: Path) -> Iterator[None]:
+    """A process that keeps the journal's write lock, as one does that was stopped within a transaction."""
+    code = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "c.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        try:
+            yield
+        finally:
+            process.communicate("")
+
+
+def rest(ground: Ground, desk: Desk) -> OrderRecord:
+    """An order of ours that works at the broker."""
+    signalling.receive(desk, "AAPL", 1.0, limit_price=desk.broker.quotes(["AAPL"])["AAPL"].bid)
+    report, _ = run_tick(desk, ground.session, desk.now_ns())
+    (order,) = report.orders
+    assert order.state == "ACCEPTED"
+    return order
+
+
+@pytest.mark.slow(seconds=30)
+@pytest.mark.parametrize("way", ["command and job", "file", "variable"])
+def test_a_kill_while_another_process_holds_the_journal_latches_by_file_and_cancels(
+    ground: Ground, way: str
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        rest(ground, desk)
+    file, environ = journal_file(ground.settings), dict[str, str]()
+    with ground.desk() as desk, locked_by_another_process(file):
+        if way == "command and job":
+            killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
+            assert (killed.failure, killed.asked, killed.answered) == ("", 1, True)
+            assert f"the kill file {ground.settings.data_dir / 'KILL'}" in killed.kept
+            assert "not in the journal" in killed.kept
+            assert "stayed locked by another process" in killed.told_past_journal
+        else:
+            if way == "file":
+                (ground.settings.data_dir / "KILL").touch()
+            else:
+                desk.environ = environ = {"KILL_SWITCH": "1"}
+            with pytest.raises(JournalBusy):
+                protect_alone(desk, new_execution_id())
+        assert desk.broker.open_orders() == []
+        assert desk.halts().causes == (Cause.KILL,)
+        assert (ground.settings.data_dir / "KILL").exists()
+    with ground.desk(environ) as desk:
+        protect_alone(desk, new_execution_id())
+        assert desk.journal.open_orders(desk.book) == []
+        (act,) = desk.journal.latched(desk.book)
+        assert act.cause == Cause.KILL
+        with pytest.raises(InvalidInput, match="still set"):
+            operator.rearm(desk, reason="test", author="tester")
+
+
+def test_a_kill_that_the_journal_has_leaves_no_file_behind_and_a_rearm_ends_it(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        protect_alone(desk, new_execution_id())
+        killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
+        assert killed.kept == f"the journal {journal_file(ground.settings)}"
+        assert not (ground.settings.data_dir / "KILL").exists()
+        assert operator.rearm(desk, reason="test", author="tester") == (Cause.KILL,)
+        assert desk.halts().causes == ()
+
+
+def test_a_kill_without_a_place_for_its_file_is_in_the_journal_and_says_so(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        protect_alone(desk, new_execution_id())
+
+        def no_room(*_: object) -> bool:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(kill_latch, "set_kill_file", no_room)
+        killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
+        assert killed.kept.startswith(f"the journal {journal_file(ground.settings)} (the kill file")
+        assert "No space left on device" in killed.kept
+        assert desk.halts().causes == (Cause.KILL,)
 
 
 def wrong_keys(settings: Settings, environ: Mapping[str, str]) -> Broker:

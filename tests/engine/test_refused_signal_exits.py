@@ -1,36 +1,225 @@
-"""The exit of a signal that the gate refuses: no order stands for it, and a person hears of it."""
+"""The exit of a signal that does not get out: a person hears of it, and protection proposes it again until
+the shares are sold, another signal supersedes it, or the session ends."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
-from counter import SESSION, TICK_NS, Counter, desk_at
+import pytest
+from counter import NS, SESSION, TICK_NS, Counter, desk_at
 from ground import execute
 from planted import Altered
 
-from trading_assets.broker.port import AssetState
-from trading_assets.engine import signalling
+from trading_assets.broker.port import AssetState, NewOrder, OrderState, Rejected
+from trading_assets.core.words import Side
+from trading_assets.engine import operator, signalling, submit
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
 from trading_assets.engine.reconcile import adopt, reconcile
+from trading_assets.market.sessions import Sessions
+
+MINUTE_NS = 60 * NS
+
+
+@contextmanager
+def holding(tmp_path: Path, *symbols: str, counter: Counter | None = None) -> Iterator[tuple[Counter, Desk]]:
+    """A desk with ten shares of each symbol."""
+    counter = counter or Counter(dict.fromkeys(symbols, (10, 100)))
+    with desk_at(counter, tmp_path, *symbols) as desk:
+        desk.begin()
+        adopt(desk, author="tester", reason="held before")
+        reconcile(desk)
+        yield counter, desk
+
+
+def later(counter: Counter, desk: Desk, minutes: int = 1) -> ProtectReport:
+    """Protection, some minutes on."""
+    counter.now_ns += minutes * MINUTE_NS
+    return protect_alone(desk, new_execution_id())
+
+
+def sell(desk: Desk, value: float = -1.0) -> str:
+    """A signal by which a tick decides now; its decision."""
+    desk.clock.sync()
+    signal = signalling.receive(desk, "AAPL", value, source=str(desk.now_ns()))
+    execute(desk, SESSION, desk.now_ns())
+    return signal.decision_id
+
+
+def titles(desk: Desk) -> list[str]:
+    return [alert.title for alert in desk.journal.pending_alerts()]
 
 
 def test_an_exit_of_a_signal_that_the_gate_refuses_is_told_once_and_one_of_nothing_is_not(
     tmp_path: Path,
 ) -> None:
     counter = Counter({"AAPL": (10, 100)})
-    with desk_at(counter, tmp_path, "AAPL", "IBM") as desk:
-        desk.begin()
-        adopt(desk, author="tester", reason="held before")
-        reconcile(desk)
-
-        def halted(symbol: str) -> AssetState:
-            return replace(counter.asset(symbol), halted=True)
-
-        desk.broker = Altered(counter, asset=halted, assets=list)
+    with holding(tmp_path, "AAPL", "IBM", counter=counter) as (counter, desk):
+        in_the_way_halted(counter, desk)
         for number in range(2):
             for symbol in ("AAPL", "IBM"):
                 signalling.receive(desk, symbol, -1.0, source=f"producer {number}")
             report = execute(desk, SESSION, TICK_NS)
             assert not report.orders
-        told = [alert.title for alert in desk.journal.pending_alerts() if "exit of a signal" in alert.title]
-        assert told == ["AAPL: the exit of a signal is refused: SYMBOL_HALTED"]
+        told = [alert for alert in desk.journal.pending_alerts() if "exit" in alert.title]
+        assert [alert.title for alert in told] == ["AAPL: the exit of a signal is refused: SYMBOL_HALTED"]
+        assert "tried again from" in told[0].body
+
+
+InTheWay = Callable[[Counter, Desk], None]
+
+
+def in_the_way_halted(counter: Counter, desk: Desk) -> None:
+    def halted(symbol: str) -> AssetState:
+        return replace(counter.asset(symbol), halted=True)
+
+    desk.broker = Altered(counter, asset=halted, assets=list)
+
+
+def in_the_way_not_tradable(counter: Counter, desk: Desk) -> None:
+    def delisted(symbol: str) -> AssetState:
+        return replace(counter.asset(symbol), tradable=False)
+
+    desk.broker = Altered(counter, asset=delisted, assets=list)
+
+
+def in_the_way_market_closed(counter: Counter, desk: Desk) -> None:
+    """The broker's clock says that the market is closed, as in a halt of all trading."""
+    desk.broker = Altered(counter, clock=lambda: replace(counter.clock(), is_open=False))
+
+
+def in_the_way_persons_order(counter: Counter, desk: Desk) -> None:
+    """A person's sale that holds all shares, and whose cancel does not take."""
+    counter.submit(NewOrder("take-profit", "AAPL", Side.SELL, Decimal(10), Decimal(200)))
+    desk.broker = Altered(counter, cancel=lambda _: None)
+
+
+def in_the_way_rejection(counter: Counter, desk: Desk) -> None:
+    def submit(order: NewOrder) -> OrderState:
+        raise Rejected(403, 40310000, "potential wash trade detected")
+
+    desk.broker = Altered(counter, submit=submit)
+
+
+WAYS = {
+    "SYMBOL_HALTED": in_the_way_halted,
+    "ASSET_NOT_TRADABLE": in_the_way_not_tradable,
+    "MARKET_CLOSED": in_the_way_market_closed,
+    "a person's order": in_the_way_persons_order,
+    "the broker's rejection": in_the_way_rejection,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_exit_that_something_keeps_in_gets_out_once_that_is_gone_under_the_same_decision(
+    tmp_path: Path, way: str
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        WAYS[way](counter, desk)
+        decision = sell(desk)
+        assert not later(counter, desk).reconciliation.positions["AAPL"].qty < 10
+        desk.broker = counter
+        orders = [*later(counter, desk).orders, *later(counter, desk).orders]  # the first may free the shares
+        assert [(order.state, order.intent.decision_id) for order in orders] == [("FILLED", decision)]
+        assert not counter.positions()
+        sent = [order.intent for order in desk.journal.orders(desk.book)]
+        assert [intent.attempt for intent in sent] == list(range(1, len(sent) + 1))
+        assert not later(counter, desk).orders
+
+
+def test_an_exit_that_is_dropped_before_the_wire_is_sent_as_its_next_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        with monkeypatch.context() as patch:
+            patch.setattr(submit, "_obstacle", lambda *_: "halted between gate and wire")
+            decision = sell(desk)
+        (dropped,) = desk.journal.orders(desk.book)
+        assert dropped.state == "DROPPED"
+        (order,) = later(counter, desk).orders
+        assert (order.state, order.intent.attempt, order.intent.decision_id) == ("FILLED", 2, decision)
+
+
+def test_a_signal_to_hold_supersedes_an_exit_that_did_not_get_out_and_a_weak_one_does_not(
+    tmp_path: Path,
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_halted(counter, desk)
+        first = sell(desk)
+        counter.now_ns += MINUTE_NS
+        sell(desk, 0.05)
+        assert [verdict.decision_id for verdict in later(counter, desk).verdicts] == [first]
+        counter.now_ns += MINUTE_NS
+        second = sell(desk, -0.5)
+        assert [verdict.decision_id for verdict in later(counter, desk).verdicts] == [second]
+        counter.now_ns += MINUTE_NS
+        sell(desk, 0.001 + desk.limits.threshold)
+        desk.broker = counter
+        assert not later(counter, desk).verdicts
+        assert counter.positions()
+
+
+def test_a_kill_refuses_it_and_the_next_session_begins_without_it(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_halted(counter, desk)
+        sell(desk)
+        desk.broker = counter
+        operator.kill(desk, reason="test", author="tester")
+        assert not later(counter, desk).verdicts
+        operator.rearm(desk, reason="test", author="tester")
+        counter.now_ns += Sessions().open_ns(Sessions().next(SESSION)) - Sessions().open_ns(SESSION)
+        assert not later(counter, desk).verdicts
+        assert counter.positions()
+
+
+class Illiquid(Counter):
+    """Nobody buys: every order rests until it is cancelled."""
+
+    def submit(self, order: NewOrder) -> OrderState:
+        priced = replace(order, limit_price=order.limit_price + 10**6)
+        state = replace(super().submit(priced), limit_price=order.limit_price)
+        self.orders[state.id] = state
+        return state
+
+
+@pytest.mark.slow(seconds=40)
+@pytest.mark.parametrize("every_tick", [False, True], ids=["one signal", "a signal at every tick"])
+def test_an_exit_that_rests_all_day_is_tried_to_the_last_hour_within_its_share(
+    tmp_path: Path, every_tick: bool
+) -> None:
+    counter = Illiquid({"AAPL": (10, 100)})
+    counter.now_ns = opened = Sessions().open_ns(SESSION) + 2 * MINUTE_NS
+    with holding(tmp_path, "AAPL", counter=counter) as (counter, desk):
+        sell(desk)
+        for minute in [*range(1, 15), *range(15, 387, 5)]:
+            counter.now_ns = opened + minute * MINUTE_NS
+            if every_tick and minute % 5 == 0:
+                sell(desk)
+            else:
+                protect_alone(desk, new_execution_id())
+        sent = [order.submitted_ns or 0 for order in desk.journal.orders(desk.book)]
+        minutes = [(at_ns - opened) / MINUTE_NS for at_ns in sent]
+        assert minutes[:5] == [0, 1, 2, 4, 9]
+        assert all(after - before >= 9.7 for before, after in pairwise(minutes[4:]))
+        assert 20 <= len(minutes) <= desk.limits.max_exit_orders_per_day / 10
+        assert len([minute for minute in minutes if minute > 330]) >= 2
+        assert len(minutes[1:]) == len(set(minutes[1:]))
+
+
+def test_a_symbol_whose_exits_are_used_up_is_told_with_the_command_that_is_outside_the_cap(
+    tmp_path: Path,
+) -> None:
+    with holding(tmp_path, "AAPL", counter=Illiquid({"AAPL": (10, 100)})) as (counter, desk):
+        desk.limits = desk.limits._replace(max_exit_orders_per_day=10.0)
+        sell(desk)
+        later(counter, desk)
+        later(counter, desk)
+        (told,) = [one for one in desk.journal.pending_alerts() if "DAILY_ORDER_COUNT" in one.title]
+        assert "`trading-assets flatten --reason …`" in told.body
+        operator.flatten(desk, reason="used up", author="tester")
+        assert [order.intent.kind for order in desk.journal.orders(desk.book)][-1] == "flatten"

@@ -31,7 +31,8 @@ from trading_floor import TradingFloor, trading_floor
 from trading_assets.config import LastGood, Settings
 from trading_assets.engine import watchdog as module
 from trading_assets.engine.alerts import URLS_VARIABLE
-from trading_assets.engine.desk import Desk, journal_file
+from trading_assets.engine.book_place import journal_file
+from trading_assets.engine.desk import Desk
 from trading_assets.engine.preload import preload
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.protected import PROTECTED_MARK, note_protected

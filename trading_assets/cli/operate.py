@@ -66,6 +66,12 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     if killed.failure:
         raise NothingCancelled(killed.nothing_cancelled)
     orders, answered = killed.cancelled, killed.answered
+    if killed.past_journal:
+        if as_json:
+            show_json({"state": killed.state, "broker_answered": answered, "kept": killed.kept, "orders": []})
+        say(f"{killed.state}: killed by {author}: {reason}. It holds in {killed.kept}")
+        say(killed.told_past_journal)
+        return
     if as_json:
         lines = [order_line(order) for order in orders]
         show_json({"state": killed.state, "broker_answered": answered, "orders": lines})

@@ -120,6 +120,9 @@ def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[i
     wish = asked.wishes.rows[row]
     i = wish["symbol"]
     symbol, weight, exposure = asked.symbols[i], running.weight[i], running.exposure[i]
+    if exits and wish["qty"] == 0.0:  # its turn has not come: protection tries it again
+        outcomes[row] = Outcome.HELD
+        return 0, nan, NO_SLICE
     if not exits and symbol["incomplete"] and at_least(wish["value"], limits.threshold):
         outcomes[row] = Outcome.INCOMPLETE_BARS
         return 0, nan, NO_SLICE

@@ -92,7 +92,8 @@ SYMBOL = np.dtype(
 )
 
 # A signal, or a forced exit. `symbol` is a row of the symbols; equal `decision`s are one decision; `qty`
-# (shares at most) and `flatten` (the operator's) are a forced exit's, the five before them a signal's.
+# (shares at most) and `flatten` (the operator's) are a forced exit's, the five before them a signal's. A
+# signal whose `qty` is 0 sells nothing now.
 WISH = np.dtype(
     [
         ("symbol", np.int64),

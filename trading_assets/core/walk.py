@@ -14,6 +14,7 @@ import numpy as np
 
 from trading_assets.core.compiled import allocation_free, inlined
 from trading_assets.core.decision_columns import Outcome, Pass, Rows, Wishes
+from trading_assets.core.tolerance import at_least
 from trading_assets.core.walk_columns import (
     ORDERS,
     WORKING,
@@ -29,7 +30,7 @@ from trading_assets.core.walk_desk import Desk, forget_purchases, open_desk, pri
 from trading_assets.core.walk_figures import look, write_state
 from trading_assets.core.walk_orders import end, match_resting
 from trading_assets.core.walk_passes import execute
-from trading_assets.core.walk_protect import due_exits
+from trading_assets.core.walk_protect import due_exits, is_in_turn
 from trading_assets.core.words import Limits
 
 
@@ -117,7 +118,9 @@ def _act(
             vetoed = schedule.vetoed[tick]
             if schedule.incomplete.size > 0:
                 _show_gaps(tick, schedule, desk)
-            wishes = _signals_at(begin, schedule.first_signal[tick + 1], signals, desk)
+            wishes = _signals_at(
+                now_ns, begin, schedule.first_signal[tick + 1], signals, terms, limits, book, sheet, desk
+            )
         if wishes.rows.size == 0:
             continue
         if not execute(now_ns, a_pass, wishes, sent_before, vetoed, terms, limits, book, sheet, desk):
@@ -138,8 +141,20 @@ def _show_gaps(tick: int, schedule: Schedule, desk: Desk) -> None:
 
 
 @inlined
-def _signals_at(begin: int, stop: int, signals: Rows, desk: Desk) -> Wishes:
-    """The tick's signals as wishes; one without a reference price takes the last price, and keeps it."""
+def _signals_at(
+    now_ns: int,
+    begin: int,
+    stop: int,
+    signals: Rows,
+    terms: Terms,
+    limits: Limits,
+    book: Book,
+    sheet: Sheet,
+    desk: Desk,
+) -> Wishes:
+    """The tick's signals as wishes; one without a reference price takes the last price, and keeps it. Each
+    that reaches the threshold becomes its symbol's last signal; one that sells waits for the symbol's turn.
+    """
     for number in range(begin, stop):
         signal, wish = signals[number], desk.wishes[number - begin]
         i = signal["symbol"]
@@ -149,7 +164,26 @@ def _signals_at(begin: int, stop: int, signals: Rows, desk: Desk) -> Wishes:
         wish["value"], wish["as_of_ns"] = signal["value"], signal["as_of_ns"]
         wish["reference_price"], wish["limit_price"] = signal["reference_price"], signal["limit_price"]
         wish["volatility"] = signal["volatility"]
+        if not at_least(abs(signal["value"]), limits.threshold):
+            continue
+        near, sells = desk.symbols[i], signal["value"] < 0.0
+        if near["last_signal"] < 0 or signals[near["last_signal"]]["as_of_ns"] <= signal["as_of_ns"]:
+            near["last_signal"], near["sells"] = number, sells
+            near["to_sell"] = abs(book.holdings[i]["qty"]) + _still_to_buy(i, sheet, desk)
+        if sells and not is_in_turn(i, now_ns, terms, limits, sheet, desk):
+            wish["qty"] = 0.0
     return Wishes(desk.wishes[: stop - begin], desk.unsent)
+
+
+@inlined
+def _still_to_buy(symbol: int, sheet: Sheet, desk: Desk) -> float:
+    """Shares of the symbol's entries at work."""
+    shares = 0.0
+    for place in range(sheet.counts[WORKING]):
+        row = desk.working[place]
+        if sheet.orders[row]["symbol"] == symbol and not sheet.proposals.rows[row]["reducing"]:
+            shares += sheet.proposals.rows[row]["qty"]
+    return shares
 
 
 @inlined

@@ -125,6 +125,7 @@ class Ended(IntEnum):
     DAILY_LOSS = 2
     TIMEOUT = 3
     STOP = 4
+    EXIT = 5  # an entry: the symbol's last signal sells
 
 
 # Beside each proposal: which decision it is of, the order that came of it, the symbol when it was decided.

@@ -29,6 +29,9 @@ _AT_HAND = np.dtype(
         ("last_order", np.int64),  # the symbol's last order of the session, −1: none
         ("sent", np.int64),  # orders of the session
         ("exits", np.int64),  # of these, exits
+        ("last_signal", np.int64),  # the session's newest whose |value| reaches the threshold, −1: none
+        ("sells", np.bool_),  # that one takes the position to zero
+        ("to_sell", np.float64),  # shares: held when it came, and what working entries could still buy
         ("exposure", np.float64),
         ("traded", np.bool_),
         ("bought", np.bool_),  # an entry traded at once at this look
@@ -57,6 +60,7 @@ def open_desk(day: Day, signals: int, room: int) -> Desk:
     most = max(signals, 2 * count)
     symbols, shown = np.zeros(count, _AT_HAND), np.zeros(count, SYMBOL)
     symbols["ended"], symbols["last_order"] = day.first[:-1], -1
+    symbols["last_signal"] = -1
     shown["previous_close"], shown["tradable"] = day.symbols["previous_close"], day.symbols["listed"]
     shown["fractionable"] = True
     return Desk(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from trading_assets.core.backoff import is_due
+from trading_assets.core.backoff import Share, is_due, spread_wait_ns
 from trading_assets.core.breakers import stop_hit
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision_columns import Row, Wishes
+from trading_assets.core.gate import symbol_exit_cap
 from trading_assets.core.walk_columns import WORKING, Book, Ended, OrderState, Sheet, Terms
 from trading_assets.core.walk_desk import Desk, forget_purchases
 from trading_assets.core.walk_figures import look
@@ -37,7 +38,8 @@ def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Shee
             kept += 1
     sheet.counts[WORKING] = kept
     _see_stops(now_ns, terms, limits, book, sheet, desk)
-    return _forced_exits(now_ns, book, sheet, desk)
+    _cancel_entries(now_ns, book, sheet, desk)
+    return _forced_exits(now_ns, terms, limits, book, sheet, desk)
 
 
 @inlined
@@ -70,7 +72,26 @@ def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: She
 
 
 @inlined
-def _forced_exits(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+def _cancel_entries(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> None:
+    """What could buy in a symbol whose last signal sells."""
+    kept = 0
+    for place in range(sheet.counts[WORKING]):
+        row = desk.working[place]
+        i = sheet.orders[row]["symbol"]
+        if (
+            desk.symbols[i]["sells"]
+            and not sheet.proposals.rows[row]["reducing"]
+            and not book.holdings[i]["stopped_ns"]
+        ):
+            end(row, OrderState.CANCELED, Ended.EXIT, now_ns, sheet)
+        else:
+            desk.working[kept] = row
+            kept += 1
+    sheet.counts[WORKING] = kept
+
+
+@inlined
+def _forced_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
     """The next attempt for each stopped position without an order at work; then, for each symbol, for what
     its last decision of the session was to sell and did not. Either only when its turn has come again."""
     used = 0
@@ -78,19 +99,16 @@ def _forced_exits(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
         held = book.holdings[i]
         if not held["stopped_ns"] or held["qty"] == 0.0 or _is_at_work(i, sheet, desk):
             continue
-        if _is_due(i, -1 - i, now_ns, sheet, desk):
+        if _is_due(i, True, now_ns, terms, limits, sheet, desk):
             _want_exit(desk.exits[used], i, -1 - i, held["stop_attempt"] + 1, inf)
             used += 1
     for i in range(book.holdings.size):
-        last = desk.symbols[i]["last_order"]
-        if last < 0 or book.holdings[i]["qty"] == 0.0 or book.holdings[i]["stopped_ns"]:
+        if book.holdings[i]["qty"] == 0.0 or book.holdings[i]["stopped_ns"] or _is_at_work(i, sheet, desk):
             continue
-        order = sheet.orders[last]
-        if sheet.proposals.rows[last]["reducing"] and order["decision"] >= 0:
-            leaves = _unfilled(last, sheet)
-            if leaves > 0.0 and _is_due(i, order["decision"], now_ns, sheet, desk):
-                _want_exit(desk.exits[used], i, order["decision"], order["attempt"] + 1, leaves)
-                used += 1
+        decision, leaves = desk.symbols[i]["last_signal"], _unsold(i, sheet, desk)
+        if leaves > 0.0 and _is_due(i, False, now_ns, terms, limits, sheet, desk):
+            _want_exit(desk.exits[used], i, decision, _attempts(i, decision, sheet, desk) + 1, leaves)
+            used += 1
     return Wishes(desk.exits[:used], desk.unsent)
 
 
@@ -103,19 +121,36 @@ def _is_at_work(symbol: int, sheet: Sheet, desk: Desk) -> bool:
 
 
 @inlined
-def _is_due(symbol: int, decision: int, now_ns: int, sheet: Sheet, desk: Desk) -> bool:
-    """Whether the symbol's exit may be tried again, after the attempts of the session that filled nothing."""
+def is_in_turn(symbol: int, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: Desk) -> bool:
+    """Whether a signal may sell the symbol now, after those of the session's exits that filled nothing."""
+    return _is_due(symbol, False, now_ns, terms, limits, sheet, desk)
+
+
+@inlined
+def _is_due(
+    symbol: int, stop: bool, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: Desk
+) -> bool:
+    """Whether the symbol's exit may be tried again, after the attempts of the session that filled nothing:
+    those of its stop, or of all its signals."""
     orders, row = sheet.orders, desk.symbols[symbol]["last_order"]
-    tries, tried_ns, attempt = 0, 0, 0
-    while row >= 0 and orders[row]["decision"] == decision:
-        if orders[row]["attempt"] != attempt:
-            tries, attempt = tries + 1, orders[row]["attempt"]
-            tried_ns = max(tried_ns, orders[row]["at_ns"])
-        if orders[row]["state"] == OrderState.FILLED:
-            tries -= 1
-            break
-        row = orders[row]["previous"]
-    return is_due(tries, tried_ns, now_ns)
+    tries, tried_ns, slices, filled = 0, 0, 1, False
+    decision, attempt = -1, 0
+    while row >= 0 and not filled:
+        order = orders[row]
+        if sheet.proposals.rows[row]["reducing"] and (order["decision"] < 0) == stop:
+            if order["decision"] != decision or order["attempt"] != attempt or tries == 0:
+                decision, attempt = order["decision"], order["attempt"]
+                tries += 1
+            elif tries == 1:
+                slices += 1
+            tried_ns = max(tried_ns, order["at_ns"])
+            if order["state"] == OrderState.FILLED:
+                tries, filled = tries - 1, True
+        row = order["previous"]
+    share = symbol_exit_cap(limits.max_exit_orders_per_day)
+    left = share - desk.symbols[symbol]["exits"]
+    wait = spread_wait_ns(tries, Share(terms.close_ns - tried_ns, slices, left, share))
+    return is_due(wait, tried_ns, now_ns)
 
 
 @inlined
@@ -125,17 +160,30 @@ def _want_exit(row: Row, symbol: int, decision: int, attempt: int, most: float) 
 
 
 @inlined
-def _unfilled(last: int, sheet: Sheet) -> float:
-    """Shares that the attempt of order `last` did not sell; 0 while a slice of it works."""
-    orders, leaves, row = sheet.orders, 0.0, last
-    while (
-        row >= 0
-        and orders[row]["decision"] == orders[last]["decision"]
-        and orders[row]["attempt"] == orders[last]["attempt"]
-    ):
-        if orders[row]["state"] == OrderState.ACCEPTED:
-            return 0.0
-        if orders[row]["state"] != OrderState.FILLED:
-            leaves += sheet.proposals.rows[row]["qty"]
-        row = orders[row]["previous"]
+def _attempts(symbol: int, decision: int, sheet: Sheet, desk: Desk) -> int:
+    """How many attempts the decision has had."""
+    row = desk.symbols[symbol]["last_order"]
+    while row >= 0 and sheet.orders[row]["decision"] != decision:
+        row = sheet.orders[row]["previous"]
+    return sheet.orders[row]["attempt"] if row >= 0 else 0
+
+
+@inlined
+def _unsold(symbol: int, sheet: Sheet, desk: Desk) -> float:
+    """Shares that the symbol's last signal was to sell and did not: of its whole position, or of the part
+    that its last attempt was to sell."""
+    near, orders = desk.symbols[symbol], sheet.orders
+    decision, row = near["last_signal"], near["last_order"]
+    leaves, attempt = (near["to_sell"] if near["sells"] else 0.0), -1
+    if decision < 0:  # no signal of this session; a stop's number is negative too
+        return 0.0
+    while row >= 0:
+        order, proposal = orders[row], sheet.proposals.rows[row]
+        if order["decision"] == decision:
+            if near["sells"]:
+                leaves -= proposal["qty"] if order["state"] == OrderState.FILLED else 0.0
+            elif proposal["reducing"] and (attempt < 0 or order["attempt"] == attempt):
+                attempt = order["attempt"]
+                leaves += 0.0 if order["state"] == OrderState.FILLED else proposal["qty"]
+        row = order["previous"]
     return leaves

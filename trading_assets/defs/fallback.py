@@ -163,7 +163,7 @@ def tell_fallback(part: str, why: str) -> None:
 def _enqueue(subject: str, title: str, body: str) -> None:
     from trading_assets import config  # here, since every process of Dagster imports this module
     from trading_assets.engine import alerts
-    from trading_assets.engine.desk import journal_file, known_book
+    from trading_assets.engine.book_place import journal_file, known_book
     from trading_assets.market.clock import system_now_ns
     from trading_assets.store.journal import Journal
     from trading_assets.store.records import OutboxRecord

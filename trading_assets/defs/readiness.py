@@ -20,7 +20,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
 from trading_assets.defs.resources import read_settings
-from trading_assets.engine.desk import known_book
+from trading_assets.engine.book_place import known_book
 from trading_assets.engine.halts import Cause, in_force
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE

@@ -15,6 +15,7 @@ from trading_assets.log import get_logger
 log = get_logger(__name__)
 
 ARMED_MARK = "armed"
+TOLD_MARK = "unarmed_told"  # in which session a person was told of positions that nothing protects
 DISARMED = "null"
 
 
@@ -34,8 +35,9 @@ def arm(desk: Desk, *, reason: str, author: str) -> None:
 
 
 def disarm(desk: Desk, *, author: str) -> None:
-    """Take the arming back; always allowed."""
+    """Take the arming back; always allowed. What is held then is told at the next look."""
     desk.journal.set_mark(desk.book, ARMED_MARK, DISARMED, desk.now_ns())
+    desk.journal.set_mark(desk.book, TOLD_MARK, "", desk.now_ns())
     log.warning("live trading disarmed", book=desk.book, author=author)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import wraps
@@ -21,11 +22,13 @@ from trading_assets.broker.port import Broker, BrokerError
 from trading_assets.config import Settings
 from trading_assets.core.words import Limits
 from trading_assets.engine.asset_list import AssetList
+from trading_assets.engine.book_place import journal_file, kill_file, known_book, last_known_ns, place_of
 from trading_assets.engine.day_facts import DayFacts
-from trading_assets.engine.halts import Cause, HaltView, in_force, kill_switch_seen, latch
+from trading_assets.engine.halts import Cause, HaltView, in_force, kill_switch_seen
+from trading_assets.engine.kill_latch import latch_kill
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
-from trading_assets.market.clock import ClockUnread, VenueClock, system_now_ns
+from trading_assets.market.clock import ClockUnread, VenueClock, monotonic_ns, system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -33,7 +36,6 @@ from trading_assets.store.journal import Journal
 log = get_logger(__name__)
 
 LIMITS_MARK = "limits_in_force"
-KILL_FILE = "KILL"
 P = ParamSpec("P")
 T = TypeVar("T")
 Connect = Callable[[Settings, Mapping[str, str]], Broker]
@@ -57,6 +59,7 @@ class Desk:
     environ: Mapping[str, str]
     reconciled: bool = field(default=False)  # set by a reconciliation of this process
     facts: DayFacts = field(default_factory=DayFacts)  # of the execution under way
+    hurries_from_ns: int | None = field(default=None)  # on the monotonic clock; None: there is time
 
     @classmethod
     def open(
@@ -77,8 +80,8 @@ class Desk:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = Journal.open(journal_file(settings))
         try:
-            _latch_kill_seen(settings, journal, environ)  # a broker may take seconds to answer
-            broker = (connect or _alpaca())(settings, environ)
+            _latch_kill_seen(settings, environ)  # a broker may take seconds to answer
+            broker = connect_broker(settings, environ, connect)
             book = _book(settings, broker, journal)
             clock = VenueClock(lambda: broker.clock().now_ns, stands=settings.virtual_time == "stands")
             limits, waiting = _limits_in_force(settings, journal, book, clock)
@@ -116,6 +119,20 @@ class Desk:
         """Creating this file kills the book at the next look."""
         return kill_file(self.settings)
 
+    @contextmanager
+    def hurrying_after(self, seconds: float) -> Iterator[None]:
+        """In this block, what no exit needs is asked of the broker for so long only."""
+        self.hurries_from_ns = monotonic_ns() + int(seconds * 1e9)
+        try:
+            yield
+        finally:
+            self.hurries_from_ns = None
+
+    @property
+    def hurries(self) -> bool:
+        """Whether the broker has been so slow that only what exits need is asked."""
+        return self.hurries_from_ns is not None and monotonic_ns() >= self.hurries_from_ns
+
     def begin(self) -> None:
         """Begin an execution: the time is read, and nothing known from an earlier one."""
         self.clock.sync()
@@ -150,8 +167,10 @@ class Desk:
         return self.today().isoformat()
 
     def halts(self) -> HaltView:
-        """The latched halt state, read from the journal at each call."""
-        return in_force(self.journal, self.book)
+        """The latched halt state, read from the journal at each call. A kill that is set and that the journal
+        could not latch holds all the same."""
+        latched = in_force(self.journal, self.book)
+        return latched if self.kill_switch() is None else latched.with_transient((Cause.KILL,))
 
     def kill_switch(self) -> str | None:
         """Where a kill is set (environment or file), or None."""
@@ -169,44 +188,23 @@ def holding_history(step: Callable[Concatenate[Desk, P], T]) -> Callable[Concate
     return on_one_connection
 
 
-def journal_file(settings: Settings) -> Path:
-    """Where the configuration's journal is, for who opens it without a desk."""
-    return Path(settings.data_dir) / "journal.sqlite"
+def connect_broker(
+    settings: Settings, environ: Mapping[str, str] | None, connect: Connect | None = None
+) -> Broker:
+    """The configured account's broker. Raises InvalidInput (keys, mode)."""
+    environ = os.environ if environ is None else environ
+    if connect is not None:
+        return connect(settings, environ)
+    from trading_assets.broker import alpaca  # alpaca-py costs 0.7 s to import
+
+    return alpaca.connect(settings, environ)
 
 
-def _place(settings: Settings) -> str:
-    return f"{settings.venue}:{settings.mode}"
-
-
-def kill_file(settings: Settings) -> Path:
-    """The kill file of a configuration, for who cannot open its desk."""
-    return Path(settings.data_dir) / KILL_FILE
-
-
-def _alpaca() -> Connect:
-    from trading_assets.broker.alpaca import connect  # alpaca-py costs 0.7 s to import
-
-    return connect
-
-
-def known_book(settings: Settings, journal: Journal) -> str | None:
-    """The configured account's book, for who does not ask the broker; None before the first opening."""
-    return journal.mark(_place(settings), "book")
-
-
-def last_known_ns(settings: Settings, journal: Journal, book: str) -> int:
-    """The machine's time; where the venue's is virtual, that of the journal's last figures."""
-    latest = journal.latest_equity(book) if settings.venue == "embedded" else None
-    return system_now_ns() if latest is None else latest.at_ns
-
-
-def _latch_kill_seen(settings: Settings, journal: Journal, environ: Mapping[str, str]) -> None:
+def _latch_kill_seen(settings: Settings, environ: Mapping[str, str]) -> None:
     """A kill in the environment or as a file holds from here on, whether or not a broker answers."""
-    seen, book = kill_switch_seen(environ, kill_file(settings)), known_book(settings, journal)
-    if seen is not None and book is not None:
-        now = last_known_ns(settings, journal, book)
-        session = Sessions().new_york_date(now).isoformat()
-        latch(journal, book, Cause.KILL, at_ns=now, session=session, reason=f"kill seen in {seen}")
+    seen = kill_switch_seen(environ, kill_file(settings))
+    if seen is not None:
+        latch_kill(settings, reason=f"kill seen in {seen}")
 
 
 def book_of(settings: Settings, account_number: str) -> str:
@@ -229,7 +227,7 @@ def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
         return known
     book = book_of(settings, number)
     if known_book(settings, journal) != book:
-        journal.set_mark(_place(settings), "book", book, 0)
+        journal.set_mark(place_of(settings), "book", book, 0)
     return book
 
 

@@ -6,6 +6,7 @@ Selling is `engine.forced_exits`, at each protection.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,7 +15,9 @@ from trading_assets.core.gate import reason as refusal
 from trading_assets.core.orders import Kind, client_order_id, decision_id, is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.absorb import alert
+from trading_assets.engine.arming import is_armed
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.obstacles import stage_of
 from trading_assets.engine.snapshot import LAG_NS, gaps, lagging
 from trading_assets.engine.tries import Tries, tries_of
 from trading_assets.log import get_logger
@@ -34,12 +37,16 @@ class Held:
     qty: Decimal  # signed shares at the broker, 0: there is only an order at work
     why: str
     again: str  # when it is tried again, in words
+    books: Decimal = Decimal(0)  # signed shares in our own books
+    reserved: tuple[str, ...] = ()  # what holds shares or could bring new ones, in words
 
     @property
     def told(self) -> str:
         """In one line for a person."""
         shares = f"{self.qty:f} shares" if self.qty else "no shares"
-        return f"{self.symbol}, {shares}: {self.why}; tried again {self.again}"
+        books = f"{self.books.normalize():f} in our books, " if self.books != self.qty else ""
+        reserved = f"reserved by {' and '.join(self.reserved)}; " if self.reserved else ""
+        return f"{self.symbol}, {shares}: {books}{reserved}{self.why}; tried again {self.again}"
 
 
 def begin_flatten(desk: Desk, *, reason: str, author: str) -> FlattenRecord:
@@ -138,40 +145,92 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
         Held(row.symbol or "a position", Decimal(0), f"it cannot be read ({row.why})", "once it can be read")
         for row in unread_of(told)
     ]
+    missing = gaps(
+        desk,
+        desk.journal.orders(desk.book, session=desk.session_text()),
+        {one.symbol: one for one in told if one.qty and one.asset_class == US_EQUITY},
+    )
     ours = desk.journal.open_orders(desk.book)
     names = {record.intent.client_order_id for record in ours}
     others = [order for order in desk.broker.open_orders() if order.client_order_id not in names]
     if not (positions or by_hand or ours or others):
-        missing = gaps(desk, desk.journal.orders(desk.book, session=desk.session_text()), {})
         if missing:
             return tuple(
-                Held(symbol, Decimal(0), f"the broker shows none, our books hold {qty:f}", AT_NEXT_LOOK)
+                Held(symbol, Decimal(0), f"the broker shows none, our books hold {qty:f}", AT_NEXT_LOOK, qty)
                 for symbol, qty in missing.items()
             )
         why = "no position is shown; what was filled in the last minute may still come"
         return (Held("any symbol", Decimal(0), why, AT_NEXT_LOOK),)
     of_orders = {record.intent.symbol for record in ours} | {order.symbol for order in others}
     sold_here = (positions.keys() | of_orders) - {one.symbol for one in by_hand}
-    return tuple(by_hand) + tuple(
-        Held(
-            symbol,
-            positions.get(symbol, Decimal(0)),
-            *_why(
-                desk,
-                flatten,
-                symbol,
-                [record for record in ours if record.intent.symbol == symbol],
-                [order for order in others if order.symbol == symbol],
-            ),
+    free = {one.symbol: one.available for one in told}
+    found = []
+    for symbol in sorted(sold_here):
+        qty = positions.get(symbol, Decimal(0))
+        of_ours = [record for record in ours if record.intent.symbol == symbol]
+        of_others = [order for order in others if order.symbol == symbol]
+        why, again = _why(desk, flatten, symbol, of_ours, of_others)
+        books = qty + missing.get(symbol, Decimal(0))
+        held_back = abs(qty) - abs(free.get(symbol, Decimal(0)))
+        found.append(Held(symbol, qty, why, again, books, _reserved(of_ours, of_others, held_back)))
+    return tuple(by_hand) + tuple(found)
+
+
+def _reserved(
+    ours: Sequence[OrderRecord], others: Sequence[OrderState], held_back: Decimal
+) -> tuple[str, ...]:
+    """The symbol's orders at work with their leaves; held_back: shares that the broker does not call free."""
+    leaves = [record.intent.qty - record.filled_qty for record in ours]
+    leaves += [order.qty - order.filled_qty for order in others]
+    found = [
+        f"our order {record.intent.client_order_id} ({Side(record.intent.side).name.lower()} {qty:f}, "
+        f"{record.state})"
+        for record, qty in zip(ours, leaves, strict=False)
+    ]
+    found += [
+        f"{_whose(order)} {order.client_order_id} ({Side(order.side).name.lower()} {qty:f}, {order.status})"
+        for order, qty in zip(others, leaves[len(ours) :], strict=True)
+    ]
+    if not found and held_back > 0:
+        found.append(f"orders that the broker does not list ({held_back:f} shares)")
+    return tuple(found)
+
+
+def _whose(order: OrderState) -> str:
+    return "an order with our prefix" if is_ours(order.client_order_id) else "a person's order"
+
+
+def tell_still_held(desk: Desk, flatten: FlattenRecord) -> None:
+    """Tell a person what a flatten that could trade has not sold, in stages: quantities, what reserves them,
+    when the next try is."""
+    if not may_trade(desk):
+        return
+    name = f"flatten_held:{flatten.at_ns}:{desk.session_text()}"
+    stage, told = stage_of(desk, name), f"{name}:told"
+    if stage <= int(desk.journal.mark(desk.book, told) or 0):
+        return
+    try:
+        held = still_held(desk)
+    except BrokerError as error:
+        log.warning("what is held is not known", book=desk.book, why=str(error))
+        return
+    if held:
+        alert(
+            desk,
+            f"{name}:{stage}",
+            f"Flatten: {len(held)} positions or orders are still there",
+            "; ".join(line.told for line in held)
+            + ". `trading-assets flatten --reason …` tries at once, `trading-assets status` shows it",
         )
-        for symbol in sorted(sold_here)
-    )
+        desk.journal.set_mark(desk.book, told, str(stage), desk.now_ns())
 
 
 def _why(
     desk: Desk, flatten: FlattenRecord, symbol: str, ours: list[OrderRecord], others: list[OrderState]
 ) -> tuple[str, str]:
     """What holds the symbol up, and when it is tried again."""
+    if not is_armed(desk):
+        return "live trading is not armed, and nothing is sent", "after `trading-assets arm --reason …`"
     if not may_trade(desk):
         return "the market is closed", f"at the next open, {new_york_time(_next_open_ns(desk))}"
     for record in ours:
@@ -180,9 +239,8 @@ def _why(
         left = intent.qty - record.filled_qty
         return f"order {intent.client_order_id} to {side} {left} is {record.state}", AT_NEXT_LOOK
     for order in others:
-        whose = "an order with our prefix" if is_ours(order.client_order_id) else "a person's order"
-        return f"{whose} ({order.client_order_id}) is {order.status} at the broker", AT_NEXT_LOOK
-    tries = tries_of(desk, flatten_decision(flatten, symbol))
+        return f"{_whose(order)} ({order.client_order_id}) is {order.status} at the broker", AT_NEXT_LOOK
+    tries = tries_of(desk, Kind.FLATTEN, symbol, flatten_decision(flatten, symbol))
     if tries.last is None:
         return _refused(desk, flatten, symbol, tries) or "not sent yet", AT_NEXT_LOOK
     why = f"attempt {tries.last.intent.attempt} is {tries.last.state}"

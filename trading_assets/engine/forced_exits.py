@@ -4,11 +4,12 @@ sent now, as which attempt, and their way through gate, journal and broker.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from trading_assets.core.codes import Code
 from trading_assets.core.gate import reason
-from trading_assets.core.orders import Kind, State, decision_id
+from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.decide import decide
@@ -19,20 +20,21 @@ from trading_assets.engine.inputs import ForcedExit, Phase
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.reconcile import ReconcileReport
 from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.signal_exits import LastSignal, last_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.stops import STOP_LOCK
-from trading_assets.engine.submit import UNSENT, remaining
-from trading_assets.engine.tries import Tries, tries_of
+from trading_assets.engine.submit import has_no_news, remaining
+from trading_assets.engine.tries import FORCED, Tries, tries_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import FlattenRecord, OrderRecord, VerdictRecord
+from trading_assets.store.records import FlattenRecord, IntentRecord, OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
 ATTEMPTS_BEFORE_ALERT = 3
 ATTEMPTS_BETWEEN_ALERTS = 6  # once these were told: an hour of tries, ten minutes apart
-_UNSOLD = frozenset({State.CANCELED, State.EXPIRED, State.REJECTED, State.ABANDONED})
+_UNSOLD = frozenset({State.CANCELED, State.EXPIRED, State.REJECTED, State.ABANDONED, State.DROPPED})
 
 
 def force_exits(
@@ -54,15 +56,18 @@ def flatten_exits(
     desk: Desk, report: ReconcileReport, flatten: FlattenRecord, *, at_once: bool = False
 ) -> list[ForcedExit]:
     """The next attempt to close each position at the broker, where nothing of ours is at work and its turn
-    has come. at_once: whenever that is"""
+    has come. An order of ours of which there is no news holds none back: the broker's position shows what is
+    free. at_once: whenever that is"""
     if not may_trade(desk):
         return []
     held = {symbol for symbol, position in report.positions.items() if position.qty}
-    held -= {record.intent.symbol for record in desk.journal.open_orders(desk.book)}
+    now = desk.now_ns()
+    at_work = (record for record in desk.journal.open_orders(desk.book) if not has_no_news(record, now))
+    held -= {record.intent.symbol for record in at_work}
     exits = []
     for symbol in sorted(held):
         identity = flatten_decision(flatten, symbol)
-        if attempt := next_attempt(desk, symbol, identity, at_once=at_once):
+        if attempt := next_attempt(desk, Kind.FLATTEN, symbol, identity, at_once=at_once):
             exits.append(ForcedExit(symbol, Kind.FLATTEN, identity, attempt))
     return exits
 
@@ -98,28 +103,61 @@ def stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
     at_work = {order.intent.symbol for order in desk.journal.open_orders(desk.book)}
     exits = []
     for symbol, identity in stops.items():
-        if symbol not in at_work and (attempt := next_attempt(desk, symbol, identity)):
+        if symbol not in at_work and (attempt := next_attempt(desk, Kind.STOP, symbol, identity)):
             exits.append(ForcedExit(symbol, Kind.STOP, identity, attempt))
     return exits
 
 
 def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list[ForcedExit]:
-    """The next attempt for the shares that a symbol's last decision of the session was to sell, and did not,
-    because the market was not there, the broker refused it, or the desk died before it had sent them all.
+    """The next attempt for the shares that a symbol's last decision of the session was to sell, and did not:
+    the market was not there, gate or broker refused it, an order held the shares, or the desk died before it
+    had sent them all. Entries that work in a symbol whose last signal sells are cancelled.
 
     taken: symbols that a stop sells already
     """
-    today = desk.session_text()
     if not desk.sessions.is_open(desk.now_ns()) or desk.halts().state is HaltState.HALTED:
         return []
-    orders = desk.journal.orders(desk.book, session=today)
-    last = {record.intent.symbol: record.intent for record in orders}
+    signals = last_signals(desk)
+    selling = {symbol for symbol, signal in signals.items() if signal.sells} - taken
+    _cancel_entries(desk, selling)
+    orders = desk.journal.orders(desk.book, session=desk.session_text())
+    at_work = {record.intent.symbol for record in orders if State(record.state) in OPEN_STATES}
     exits = []
-    for symbol, intent in sorted(last.items()):
-        position = report.positions.get(symbol)
-        if position is None or symbol in taken or not intent.reducing:
-            continue
-        if intent.kind in (Kind.STOP, Kind.FLATTEN):
+    free = report.positions.keys() - taken - at_work
+    for symbol, (kind, decision, leaves) in sorted(_unsold(free, orders, signals).items()):
+        if leaves and (attempt := next_attempt(desk, kind, symbol, decision)):
+            exits.append(ForcedExit(symbol, kind, decision, attempt, qty=float(leaves)))
+    return exits
+
+
+def _cancel_entries(desk: Desk, symbols: Collection[str]) -> None:
+    """What of ours could buy in these symbols."""
+    cancel(
+        desk,
+        [
+            order
+            for order in desk.journal.open_orders(desk.book)
+            if order.intent.symbol in symbols
+            and not order.intent.reducing
+            and State(order.state) is not State.PENDING_CANCEL
+        ],
+    )
+
+
+def _unsold(
+    symbols: Collection[str], orders: Sequence[OrderRecord], signals: Mapping[str, LastSignal]
+) -> dict[str, tuple[str, str, Decimal]]:
+    """Kind, decision and shares of what the last decision on each of the symbols has left to sell. A later
+    signal that does not sell ends what an earlier one was to sell."""
+    found = {
+        symbol: (signal.kind, signal.decision_id, signal.leaves(orders))
+        for symbol, signal in signals.items()
+        if signal.sells and symbol in symbols
+    }
+    last = {o.intent.symbol: o.intent for o in orders if o.intent.symbol in symbols}
+    for symbol, intent in last.items():
+        superseded = symbol in signals and signals[symbol].decision_id != intent.decision_id
+        if symbol in found or superseded or not intent.reducing or intent.kind in FORCED:
             continue
         leaves = sum(
             (
@@ -127,13 +165,12 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
                 for record in orders
                 if record.intent.decision_id == intent.decision_id
                 and record.intent.attempt == intent.attempt
-                and (State(record.state) in _UNSOLD or record.detail == UNSENT)
+                and State(record.state) in _UNSOLD
             ),
             Decimal(0),
         )
-        if leaves and (attempt := next_attempt(desk, symbol, intent.decision_id)):
-            exits.append(ForcedExit(symbol, intent.kind, intent.decision_id, attempt, qty=float(leaves)))
-    return exits
+        found[symbol] = (intent.kind, intent.decision_id, leaves)
+    return found
 
 
 def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:
@@ -148,11 +185,12 @@ def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:
     )
 
 
-def next_attempt(desk: Desk, symbol: str, identity: str, *, at_once: bool = False) -> int:
+def next_attempt(desk: Desk, kind: str, symbol: str, identity: str, *, at_once: bool = False) -> int:
     """The attempt that may be sent now for a decision, 0 while an earlier one has not ended, or its turn has
     not come. at_once: whenever that is"""
-    tries = tries_of(desk, identity)
-    if tries.is_open or not (at_once or tries.is_due(desk.now_ns())):
+    tries = tries_of(desk, kind, symbol, identity)
+    no_news = kind == Kind.FLATTEN and tries.last is not None and has_no_news(tries.last, desk.now_ns())
+    if (tries.is_open and not no_news) or not (at_once or tries.is_due(desk.now_ns())):
         return 0
     if _is_to_be_told(tries):
         alert(
@@ -174,15 +212,23 @@ def _tell_not_sold(desk: Desk, verdicts: Iterable[VerdictRecord], records: Itera
     for verdict in verdicts:
         if verdict.failed:
             why = reason(verdict.failed, verdict.cause)
-            _tell(desk, verdict.symbol, verdict.decision_id, f"{verdict.symbol}: exit refused: {why}", why)
+            tell_not_sold(desk, verdict, f"{verdict.symbol}: exit refused: {why}", why)
     for record in records:
         intent = record.intent
         if State(record.state) is State.REJECTED:
             title = f"{intent.symbol}: the broker refused an exit"
-            _tell(desk, intent.symbol, intent.decision_id, title, record.detail)
+            tell_not_sold(desk, intent, title, record.detail)
 
 
-def _tell(desk: Desk, symbol: str, identity: str, title: str, why: str) -> None:
-    due = new_york_time(max(tries_of(desk, identity).due_ns, desk.now_ns()))
+def tell_not_sold(desk: Desk, exit_: VerdictRecord | IntentRecord, title: str, why: str) -> None:
+    """Tell a person what kept an exit in, and when it is tried again; once a session for each reason."""
+    symbol = exit_.symbol
+    due_ns = tries_of(desk, exit_.kind, symbol, exit_.decision_id).due_ns
+    due = new_york_time(max(due_ns, desk.now_ns()))
     body = f"{why}. {symbol} is still held; it is tried again from {due} on"
-    alert(desk, f"exit_refused:{identity}:{desk.session_text()}:{why}", title, body)
+    if why.startswith(Code.DAILY_ORDER_COUNT.name):
+        body = (
+            f"{why}: the exits that {symbol} may send today are used up, and it is still held. A flatten is "
+            "outside that cap: `trading-assets flatten --reason …` sells every position"
+        )
+    alert(desk, f"exit_refused:{symbol}:{exit_.kind}:{desk.session_text()}:{why}", title, body)

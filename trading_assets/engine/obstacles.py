@@ -167,9 +167,10 @@ def _still_open(desk: Desk, found: Sequence[OrderState], which: Which) -> list[O
 def _tell_stuck(desk: Desk, order: OrderState, refused: BrokerError | None, why: str) -> None:
     """An alert when a person's order is first found stuck, and after each stage."""
     said = f"the broker refused the cancel ({refused})" if refused else f"it is still {order.status!r}"
+    stage = stage_of(desk, f"in_the_way:{order.id}")
     alert(
         desk,
-        f"in_the_way:{order.id}:{desk.session_text()}:{_stage(desk, order.id)}",
+        f"in_the_way:{order.id}:{desk.session_text()}:{stage}",
         f"{order.symbol}: cancel {'refused' if refused else 'not confirmed'}",
         f"order {order.client_order_id} of {order.qty - order.filled_qty} shares: {said}. It must go: {why}. "
         "Its cancel is asked again at each look; if it stays, cancel it at the broker",
@@ -181,7 +182,7 @@ def tell_own_stuck(desk: Desk, records: Iterable[OrderRecord]) -> None:
     for record in records:
         if State(record.state) is not State.PENDING_CANCEL or record.broker_order_id is None:
             continue
-        if stage := _stage(desk, record.broker_order_id):
+        if stage := stage_of(desk, f"in_the_way:{record.broker_order_id}"):
             intent = record.intent
             alert(
                 desk,
@@ -194,9 +195,9 @@ def tell_own_stuck(desk: Desk, records: Iterable[OrderRecord]) -> None:
             )
 
 
-def _stage(desk: Desk, order_id: str) -> int:
-    """How many stages have passed since the order was first found in the way."""
-    mark, now = f"in_the_way:{order_id}", desk.now_ns()
+def stage_of(desk: Desk, mark: str) -> int:
+    """How many stages have passed since this was first asked for `mark`."""
+    now = desk.now_ns()
     first = desk.journal.mark(desk.book, mark)
     if first is None:
         desk.journal.set_mark(desk.book, mark, str(now), now)

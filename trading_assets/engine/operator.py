@@ -21,19 +21,12 @@ from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, Sta
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
-from trading_assets.engine.desk import (
-    KILL_FILE,
-    Connect,
-    Desk,
-    journal_file,
-    kill_file,
-    known_book,
-    last_known_ns,
-    store_limits,
-)
+from trading_assets.engine.book_place import KILL_FILE
+from trading_assets.engine.desk import Connect, Desk, connect_broker, store_limits
 from trading_assets.engine.flattens import Held, begin_flatten, still_held
 from trading_assets.engine.follow import cancel
-from trading_assets.engine.halts import Cause, clear_all, latch
+from trading_assets.engine.halts import Cause, clear_all
+from trading_assets.engine.kill_latch import KillLatch, latch_kill, set_kill_file
 from trading_assets.engine.obstacles import cancel_account
 from trading_assets.engine.protect import KILLED, new_execution_id, protect
 from trading_assets.engine.reconcile import BREAK_LOCK
@@ -42,9 +35,9 @@ from trading_assets.engine.submit import UNRESOLVED_LOCK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread
-from trading_assets.market.sessions import Sessions
 from trading_assets.store.database import JournalBusy
-from trading_assets.store.journal import Journal, Lease, LeaseHeld
+from trading_assets.store.errors import StoreUnusable
+from trading_assets.store.journal import Lease, LeaseHeld
 from trading_assets.store.leases import when_free
 from trading_assets.store.records import AdjustmentRecord, OrderRecord, VerdictRecord
 
@@ -63,6 +56,8 @@ class Killed:
     state: str = HaltState.HALTED.name
     answered: bool = False  # the broker did
     failure: str = ""  # why nobody could be asked to cancel
+    past_journal: str = ""  # why the cancels went to the broker past the journal
+    asked: int = 0  # orders of the account whose cancel was asked so
 
     @property
     def nothing_cancelled(self) -> str:
@@ -70,6 +65,14 @@ class Killed:
         return (
             f"killed: {self.kept} stops every process of this configuration. But no order was cancelled: "
             f"{self.failure.rstrip('.')}. Mend that and kill again, or cancel at the broker"
+        )
+
+    @property
+    def told_past_journal(self) -> str:
+        """What a person is told where the journal could not be had."""
+        return (
+            f"{self.past_journal.rstrip('.')}. The broker took the cancels of {self.asked} orders all the "
+            "same; the next protection brings the journal up to that. `trading-assets status` shows it"
         )
 
 
@@ -83,18 +86,45 @@ def kill_now(
     connect: Connect | None = None,
 ) -> Killed:
     """Kill, from anywhere: latched before a desk is opened, an account, a clock or a key is asked for; then
-    every working order is cancelled, as far as there is a broker for it.
+    every working order is cancelled, as far as there is a broker for it, whether or not there is a journal.
 
     `failure` says what kept it from asking for the cancels; the kill holds all the same.
     """
-    kept = kill_at_once(settings, reason=reason, author=author)
+    latched = latch_kill(settings, reason=reason, author=author)
+    why = "; ".join(latched.failures)
+    if latched.journal is not None or not why:
+        try:
+            with Desk.open(settings, environ, connect=connect) as desk:
+                orders = kill(desk, reason=reason, author=author)
+                return Killed(
+                    latched.told, tuple(orders), desk.book, desk.halts().state.name, desk.clock.sync()
+                )
+        except (JournalBusy, StoreUnusable) as error:
+            why = str(error)
+        except TradingAssetsError as error:
+            log.error("killed, but nothing could be cancelled", kept=latched.told, why=str(error))
+            return Killed(latched.told, failure=str(error))
     try:
-        with Desk.open(settings, environ, connect=connect) as desk:
-            orders = kill(desk, reason=reason, author=author)
-            return Killed(kept, tuple(orders), desk.book, desk.halts().state.name, desk.clock.sync())
+        asked = _cancel_past_journal(settings, environ, connect)
     except TradingAssetsError as error:
-        log.error("killed, but nothing could be cancelled", kept=kept, why=str(error))
-        return Killed(kept, failure=str(error))
+        log.error("killed, but nothing could be cancelled", kept=latched.told, why=str(error))
+        return Killed(latched.told, failure=f"{why}; {error}")
+    if latched.journal is None:
+        latched = latch_kill(settings, reason=reason, author=author)  # it may have come free meanwhile
+    return Killed(latched.told, answered=True, past_journal=why, asked=asked)
+
+
+def _cancel_past_journal(
+    settings: Settings, environ: Mapping[str, str] | None, connect: Connect | None
+) -> int:
+    """Ask the broker to cancel every order of the account; how many it took."""
+    broker = connect_broker(settings, environ, connect)
+    try:
+        answers = broker.cancel_all()
+    finally:
+        broker.close()
+    log.warning("cancels asked past the journal", orders=len(answers))
+    return sum(200 <= status < 300 for status in answers.values())
 
 
 @for_purpose(Purpose.PROTECT)
@@ -105,9 +135,7 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     order it sends. With the broker out of reach the halt holds and the cancels follow at the next
     protect. Returns the orders that were asked to cancel, as they stand.
     """
-    now = desk.known_ns()
-    session = desk.sessions.new_york_date(now).isoformat()
-    latch(desk.journal, desk.book, Cause.KILL, at_ns=now, session=session, reason=reason, author=author)
+    latch_kill(desk.settings, reason=reason, author=author, book=desk.book, now_ns=desk.known_ns)
     if desk.settings.flatten_on_kill:
         try:
             begin_flatten(desk, reason=f"flatten_on_kill: {reason}", author=author)
@@ -123,37 +151,12 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     return cancelled
 
 
-def kill_at_once(settings: Settings, *, reason: str, author: str) -> str:
-    """Latch a kill without asking any broker: on the journal, or where that does not know a book yet or
-    cannot be had, by the kill file. Every process of the book sees either before it sends an order and at
-    its next look. Returns where it is kept; cancelling is `kill`'s."""
-    file = journal_file(settings)
-    if file.exists():
-        try:
-            with Journal.open(file) as journal:
-                book = known_book(settings, journal)
-                if book is not None:
-                    now = last_known_ns(settings, journal, book)
-                    session = Sessions().new_york_date(now).isoformat()
-                    latch(journal, book, Cause.KILL, at_ns=now, session=session, reason=reason, author=author)
-                    return f"the journal {file}"
-        except TradingAssetsError as error:
-            log.error("journal out of reach, killing by file", why=str(error))
-    return _set_kill_file(kill_file(settings), reason, author)
-
-
 def kill_unconfigured(file: Path, error: InvalidInput, *, reason: str, author: str) -> Killed:
     """Kill where the configuration file cannot be used (`error`): by the kill file in the data directory that
     it names. Whatever runs already obeys that; nothing new starts with such a configuration."""
-    kept = _set_kill_file(config.data_dir_of(file) / KILL_FILE, reason, author)
-    return Killed(kept, failure=str(error))
-
-
-def _set_kill_file(path: Path, reason: str, author: str) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)  # an empty file kills: a full disk has no room for words
-    log.warning("kill file set", path=str(path), reason=reason, author=author)
-    return f"the kill file {path}"
+    path = config.data_dir_of(file) / KILL_FILE
+    set_kill_file(path, reason, author)
+    return Killed(KillLatch(path).told, failure=str(error))
 
 
 @for_purpose(Purpose.PROTECT)

@@ -11,7 +11,7 @@ from importlib import import_module
 from math import nan
 
 from trading_assets.config import Settings, limits
-from trading_assets.core import breakers, gate, ledger, losses, prices, tolerance
+from trading_assets.core import backoff, breakers, gate, ledger, losses, prices, tolerance
 from trading_assets.core.orders import Kind
 from trading_assets.core.words import HaltState
 from trading_assets.engine.decide import decide
@@ -39,6 +39,8 @@ def compile_accounting() -> None:
     breakers.stop_hit(1.0, 1.0, 0, 1.0, 0, 1.0, 0, limits(Settings()))
     breakers.stop_price(1.0, limits(Settings()))
     gate.exit_count(0, 0, limits(Settings()).max_exit_orders_per_day)
+    gate.symbol_exit_cap(float(limits(Settings()).max_exit_orders_per_day))
+    backoff.is_due(backoff.spread_wait_ns(2, backoff.Share(1, 1, 1.0, 1.0)), 0, 0)
     ledger.apply_fill(0.0, 0.0, 1, 1.0, 1.0)
     prices.mark(1.0, 1.0, 1.0, 1.0)
     tolerance.at_most(1.0, 1.0)

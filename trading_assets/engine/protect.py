@@ -14,8 +14,9 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
+from trading_assets.engine.arming import is_armed
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.flattens import begin_flatten, end_when_flat
+from trading_assets.engine.flattens import begin_flatten, end_when_flat, tell_still_held
 from trading_assets.engine.follow import cancel, cancel_astray
 from trading_assets.engine.forced_exits import (
     flatten_exits,
@@ -32,6 +33,7 @@ from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, loo
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
+from trading_assets.engine.unarmed import tell_unarmed
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.journal import Lease
@@ -39,6 +41,7 @@ from trading_assets.store.records import FlattenRecord, OrderRecord, VerdictReco
 
 log = get_logger(__name__)
 
+PATIENCE_SECONDS = 40.0  # of a protection, for reads that no exit needs; its run ends after 120
 KILLED = "the book is killed, and nothing but a flatten may work"
 
 
@@ -61,10 +64,16 @@ def protect(
     force, else of stops and of what was not sold. In this order.
 
     at_once: a flatten is tried now, whenever its turn would be. The clock has been read just before;
-    reconciling reads it again. Raises broker.port.BrokerError when the positions cannot be read; a kill that
-    is set has been latched by then, and what was to be cancelled has been asked to. What else fails
-    (`engine.reads`) keeps no exit back.
+    reconciling reads it again. With a slow broker, reads that no exit needs are left out after
+    PATIENCE_SECONDS, so that the exits leave within the run's time. Raises broker.port.BrokerError when the
+    positions cannot be read; a kill that is set has been latched by then, and what was to be cancelled has
+    been asked to. What else fails (`engine.reads`) keeps no exit back.
     """
+    with desk.hurrying_after(PATIENCE_SECONDS):
+        return _protect(desk, lease, tick_ns=tick_ns, execution_id=execution_id, at_once=at_once)
+
+
+def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_once: bool) -> ProtectReport:
     see_kill_switch(desk)
     # Before anything that a failing read could keep from happening.
     cancelled = cancel_for_halts(desk) if desk.halts().state is HaltState.HALTED else []
@@ -95,7 +104,10 @@ def protect(
     cancelled += _cancel_overdue(desk, cancelled)
     stopped = stops_in_force(desk, report) if report.opened else ()
     flatten = _flatten_of(desk, report)
-    if flatten is not None:
+    if not is_armed(desk):  # what it sent would be dropped before the wire
+        tell_unarmed(desk, report.positions, stopped)
+        exits = []
+    elif flatten is not None:
         exits = flatten_exits(desk, report, flatten, at_once=at_once)
     else:
         exits = stop_exits(desk, stopped)
@@ -103,8 +115,8 @@ def protect(
         free_for(desk, exits)
     tell_own_stuck(desk, desk.journal.open_orders(desk.book))
     verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
-    if flatten is not None:
-        end_when_flat(desk, flatten)
+    if flatten is not None and not end_when_flat(desk, flatten):
+        tell_still_held(desk, flatten)
     note_protected(desk.journal, desk.book, now_ns=system_now_ns())
     return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 

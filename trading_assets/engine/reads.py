@@ -22,6 +22,7 @@ from trading_assets.broker.port import (
     CorporateActionState,
     PositionState,
     QuoteState,
+    Unreachable,
     Unreadable,
     unread_of,
 )
@@ -49,6 +50,7 @@ class Act(StrEnum):
 
 
 EXITS = (Act.STOPS, Act.SIGNAL_EXITS, Act.FLATTEN)
+SEEN_AND_SOLD = (Act.NEW_STOPS, *EXITS)
 
 
 class Read(StrEnum):
@@ -136,8 +138,10 @@ class Look:
         self.unread: list[tuple[Read, Unreadable]] = []
 
     def read(self, what: Read, ask: Callable[[], T]) -> T | None:
-        """The answer; None where there is none."""
+        """The answer; None where there is none, or where the broker is slow and no exit needs it."""
         try:
+            if self._desk.hurries and not needed(what, *SEEN_AND_SOLD):
+                raise Unreachable("not asked: the broker is slow, and the exits go first")
             return ask()
         except BrokerError as error:
             self.missed[what] = error

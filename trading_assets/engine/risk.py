@@ -195,7 +195,9 @@ class ClockReading(NamedTuple):
 def broker_clock(desk: Desk) -> ClockReading | None:
     """The broker's clock, by which the desk's own is set; None while it cannot be read. "Now" is then the
     last offset carried on, the calendar alone says whether the market is open, and entries wait
-    (BROKER_UNREACHABLE)."""
+    (BROKER_UNREACHABLE). Where the broker is slow and exits wait it is not asked."""
+    if desk.hurries:
+        return None
     found: list[ClockState] = []
 
     def read() -> int:

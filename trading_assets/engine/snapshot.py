@@ -24,6 +24,7 @@ from trading_assets.broker.port import (
     Rows,
     Unreadable,
 )
+from trading_assets.core.orders import Kind
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
@@ -33,7 +34,7 @@ from trading_assets.engine.reads import EXITS, Look, Read, by_class
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
 from trading_assets.engine.share_costs import spun_off
-from trading_assets.engine.submit import remaining
+from trading_assets.engine.submit import has_no_news, remaining
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.market.settlement import LONGEST_DAYS, unsettled_usd
@@ -86,12 +87,15 @@ def take_snapshot(
     sight.require(*EXITS)
     positions, others = by_class(sight.rows(Read.POSITIONS, () if held is None else held))
     ours = desk.journal.open_orders(desk.book)
+    flattening = any(forced.kind == Kind.FLATTEN for forced in forced_exits)
+    if flattening:  # what the broker calls free is sold, whatever became of these
+        ours = [record for record in ours if not has_no_news(record, desk.now_ns())]
     sent = desk.journal.orders(desk.book, session=session.isoformat())
     listed = sight.read(Read.OPEN_ORDERS, desk.broker.open_orders)
     at_broker = () if listed is None else sight.rows(Read.OPEN_ORDERS, listed)
     late = lagging(desk, sent, positions)
     opened = _open_orders(ours, at_broker) + late
-    if listed is None:
+    if listed is None or flattening:
         opened += _held_by_unlisted(positions, opened)
     traded = (
         {signal.symbol for signal in signals}
@@ -216,7 +220,7 @@ def _held_by_unlisted(positions: Mapping[str, PositionState], opened: Sequence[O
         ours = sum(
             (order.leaves for order in opened if order.symbol == symbol and order.reducing), Decimal(0)
         )
-        held = abs(position.qty) - position.available - ours
+        held = abs(position.qty) - abs(position.available) - ours
         if held > 0:
             side = Side.SELL if position.qty > 0 else Side.BUY
             found.append(OpenOrder(symbol, side, held, None, reducing=True, ours=False))

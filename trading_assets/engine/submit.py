@@ -28,6 +28,7 @@ from trading_assets.engine.absorb import absorb_order, lock, same_order
 from trading_assets.engine.arming import is_armed
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.kill_latch import latch_kill
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
@@ -39,6 +40,8 @@ NS = 1_000_000_000
 UNRESOLVED_LOCK = "UNRESOLVED_ORDER"
 UNSENT = "found unsent at start"  # why a recovery drops an intent
 CLEAN_SWEEPS_TO_ABANDON = 2
+ARRIVED_NS = 60 * NS
+"""After so long a request has arrived or never will: the broker's positions and reservations show it."""
 RECOVERY_SECONDS = 20.0  # of one look, for orders whose outcome is not known
 RECOVERY_PLACE = "recovery_begins_at"
 LOOKUP_PAUSES_SECONDS = (0.0, 0.25, 1.0)  # before each look after an answer that did not come
@@ -62,18 +65,27 @@ def submit(desk: Desk, lease: Lease, intent: IntentRecord) -> OrderRecord:
 
 
 def see_kill_switch(desk: Desk, when: str = "") -> None:
-    """Latch a kill that the environment or the kill file sets. `when` is added to the recorded reason."""
+    """Latch a kill that the environment or the kill file sets. `when` is added to the recorded reason.
+
+    Where the journal is out of reach every order of the account is cancelled at once, as nobody can follow
+    ours: what it holds of them stays as it was until it can be written again.
+    """
     seen = desk.kill_switch()
-    if seen is not None:
-        now = desk.known_ns()  # asks no broker, which may take seconds to answer
-        latch(
-            desk.journal,
-            desk.book,
-            Cause.KILL,
-            at_ns=now,
-            session=desk.sessions.new_york_date(now).isoformat(),
-            reason=f"kill seen in {seen}{when}",
-        )
+    if seen is None:
+        return
+    latched = latch_kill(
+        desk.settings,
+        reason=f"kill seen in {seen}{when}",
+        book=desk.book,
+        now_ns=desk.known_ns,  # asks no broker, which may take seconds to answer
+    )
+    if latched.journal is None:
+        try:
+            asked = desk.broker.cancel_all()
+        except BrokerError as error:
+            log.error("killed, and the broker could not be asked to cancel", why=str(error))
+        else:
+            log.error("killed without the journal", kept=latched.told, cancelled=len(asked))
 
 
 def _obstacle(desk: Desk, intent: IntentRecord) -> str:
@@ -137,8 +149,8 @@ def resolve(desk: Desk, record: OrderRecord, pauses_seconds: Sequence[float] = (
 
     Found at the broker: adopted. Not found, fresh, not halted and, if an exit, still covered by free
     shares: the same id is sent again (ids are unique for good). Otherwise it stays UNKNOWN with its
-    exposure reserved and its symbol locked until its session is over and two lookups in a row found
-    nothing: ABANDONED.
+    exposure reserved and its symbol locked until its session is over, or a flatten is in force, and two
+    lookups in a row found nothing: ABANDONED.
     """
     missing = False
     for pause in pauses_seconds:
@@ -255,18 +267,24 @@ def _release_resolved(desk: Desk) -> None:
             )
 
 
+def has_no_news(record: OrderRecord, now_ns: int) -> bool:
+    """Whether nobody knows what became of the order, and it is no longer on its way: what it holds or has
+    filled the broker's own position shows."""
+    return State(record.state) is State.UNKNOWN and now_ns - (record.submitted_ns or now_ns) >= ARRIVED_NS
+
+
 def _abandon_after_two_sweeps(desk: Desk, record: OrderRecord) -> OrderRecord:
     intent = record.intent
-    if _in_session(desk, intent):
+    flattening = desk.journal.flatten_in_force(desk.book) is not None and has_no_news(record, desk.now_ns())
+    if _in_session(desk, intent) and not flattening:
         return record
     mark = _sweeps_mark(record)
     sweeps = int(json.loads(desk.journal.mark(desk.book, mark) or "0")) + 1
     desk.journal.set_mark(desk.book, mark, json.dumps(sweeps), desk.now_ns())
     if sweeps < CLEAN_SWEEPS_TO_ABANDON:
         return record
-    abandoned = _move(
-        desk, intent.client_order_id, State.ABANDONED, "not at the broker after its session, two lookups"
-    )
+    when = "while a flatten is in force" if flattening else "after its session"
+    abandoned = _move(desk, intent.client_order_id, State.ABANDONED, f"not at the broker {when}, two lookups")
     _release_resolved(desk)
     return abandoned
 

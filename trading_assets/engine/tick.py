@@ -14,21 +14,22 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
-from trading_assets.core.tolerance import at_most
+from trading_assets.core.tolerance import at_least
 from trading_assets.core.words import HaltState
-from trading_assets.engine.absorb import alert
 from trading_assets.engine.alerts import enqueue
 from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import follow
+from trading_assets.engine.forced_exits import tell_not_sold
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import RULES, Phase, SignalInput
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.reads import Read, tell_missed
 from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.signal_exits import in_turn, keep_last_signals
 from trading_assets.engine.signalling import as_received, stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import see_kill_switch
@@ -106,7 +107,9 @@ def execute(
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
+        keep_last_signals(desk, signals, protection.reconciliation.positions)
         _free_for_signals(desk, signals)
+        of_phase = {Phase.EXITS: in_turn(desk, signals), Phase.ENTRIES: signals}
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
@@ -116,7 +119,7 @@ def execute(
                 tick_ns,
                 execution_id,
                 phase,
-                signals,
+                of_phase[phase],
                 incomplete,
                 transient,
                 len(orders),
@@ -234,28 +237,21 @@ def _free_for_signals(desk: Desk, signals: tuple[SignalInput, ...]) -> None:
     if desk.halts().state is HaltState.HALTED:
         return
     newest, _ = newest_signals(signals)
-    selling = {symbol for symbol, signal in newest.items() if at_most(signal.value, -desk.limits.threshold)}
+    selling = {symbol for symbol, signal in newest.items() if at_least(-signal.value, desk.limits.threshold)}
     free_shares(desk, selling, why="it holds shares that a signal sells now")
 
 
 def _tell_refused_exits(desk: Desk, decision: Decision) -> None:
-    """Tell a person of a signal's exit that the gate refused, once a session for each symbol and reason: its
-    signal is taken, and no order stands in the journal that protection would send again."""
+    """Tell a person of a signal's exit that the gate refused, once a session for each symbol and reason: what
+    is still held, and when protection proposes it again."""
     refused = [verdict for verdict in decision.verdicts if verdict.failed]
     working = desk.journal.open_orders(desk.book) if refused else []
     exiting = {record.intent.symbol for record in working if record.intent.reducing}
     for verdict in refused:
         held = float(verdict.gate_input["position"]["qty"])
-        sent_before = desk.journal.orders(desk.book, decision_id=verdict.decision_id)
-        if held * verdict.side < 0 and not sent_before and verdict.symbol not in exiting:
+        if held * verdict.side < 0 and verdict.symbol not in exiting:
             why = reason(verdict.failed, verdict.cause)
-            alert(
-                desk,
-                f"signal_exit_refused:{verdict.symbol}:{verdict.session}:{why}",
-                f"{verdict.symbol}: the exit of a signal is refused: {why}",
-                f"{held:g} shares are still held, and this signal is not tried again by itself. Send one "
-                "again, or sell everything with `trading-assets flatten --reason …`",
-            )
+            tell_not_sold(desk, verdict, f"{verdict.symbol}: the exit of a signal is refused: {why}", why)
 
 
 def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:

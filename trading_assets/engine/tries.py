@@ -1,17 +1,24 @@
 """The tries of one exit: how often in a row it was sent without a fill, and when its turn comes again.
 
+A stop's and a flatten's tries are counted by their one decision. The exits that signals ask for are counted
+by symbol: a producer that says "sell" at every tick begins no new row of tries with each new signal.
+
 The rule is `core.backoff`; a replay's walk counts its tries on its own columns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from trading_assets.core.backoff import is_due, wait_ns
-from trading_assets.core.orders import OPEN_STATES, State
+from trading_assets.core.backoff import NO_SHARE, Share, is_due, spread_wait_ns
+from trading_assets.core.gate import symbol_exit_cap
+from trading_assets.core.orders import OPEN_STATES, Kind, State
 from trading_assets.engine.desk import Desk
 from trading_assets.store.records import OrderRecord
+
+FORCED = frozenset({Kind.STOP, Kind.FLATTEN})
 
 
 class Tries(NamedTuple):
@@ -22,32 +29,63 @@ class Tries(NamedTuple):
     is_open: bool  # an order of it has not ended: no other attempt may be sent
     in_a_row: int  # attempts of this session since the last one that filled anything
     sent_ns: int  # when the latest of these was sent, 0: there is none
+    share: Share = NO_SHARE
 
     @property
     def due_ns(self) -> int:
         """When the next one is due."""
-        return self.sent_ns + wait_ns(self.in_a_row)
+        return self.sent_ns + self._wait_ns
 
     def is_due(self, now_ns: int) -> bool:
-        return is_due(self.in_a_row, self.sent_ns, now_ns)
+        return is_due(self._wait_ns, self.sent_ns, now_ns)
+
+    @property
+    def _wait_ns(self) -> int:
+        return spread_wait_ns(self.in_a_row, self.share)
 
 
-def tries_of(desk: Desk, decision: str) -> Tries:
+def tries_of(desk: Desk, kind: str, symbol: str, decision: str) -> Tries:
     """The attempts at a decision, by the journal. A new session begins anew."""
+    today = desk.session_text()
     orders = desk.journal.orders(desk.book, decision_id=decision)
-    newest_first = sorted(orders, key=lambda order: -order.intent.attempt)
-    today, in_a_row, sent_ns = desk.session_text(), 0, 0
-    sent = [o for o in newest_first if o.intent.session == today and o.submitted_ns is not None]
-    for _, slices in groupby(sent, lambda order: order.intent.attempt):
-        attempt = list(slices)
-        if any(order.filled_qty for order in attempt):
-            break
-        in_a_row += 1
-        sent_ns = max(sent_ns, *(order.submitted_ns or 0 for order in attempt))
+    if kind in FORCED:
+        row = [order for order in orders if order.intent.session == today]
+    else:
+        of_symbol = desk.journal.orders(desk.book, session=today, symbol=symbol)
+        row = [o for o in of_symbol if o.intent.reducing and o.intent.kind not in FORCED]
+    in_a_row, sent_ns, slices = _unfilled_in_a_row(row)
+    last = max(orders, key=lambda order: order.intent.attempt, default=None)
     return Tries(
-        newest_first[0] if orders else None,
-        1 + (newest_first[0].intent.attempt if orders else 0),
+        last,
+        1 + (last.intent.attempt if last else 0),
         any(State(order.state) in OPEN_STATES for order in orders),
         in_a_row,
         sent_ns,
+        NO_SHARE if kind == Kind.FLATTEN else _share(desk, symbol, sent_ns, slices),
     )
+
+
+def _unfilled_in_a_row(oldest_first: Sequence[OrderRecord]) -> tuple[int, int, int]:
+    """The tries since the last one that filled anything, when the latest was sent, and its slices."""
+    sent = [order for order in reversed(oldest_first) if order.submitted_ns is not None]
+    in_a_row, sent_ns, slices = 0, 0, 1
+    for _, cut in groupby(sent, lambda order: (order.intent.decision_id, order.intent.attempt)):
+        attempt = list(cut)
+        if any(order.filled_qty for order in attempt):
+            break
+        in_a_row += 1
+        if in_a_row == 1:
+            slices = len(attempt)
+        sent_ns = max(sent_ns, *(order.submitted_ns or 0 for order in attempt))
+    return in_a_row, sent_ns, slices
+
+
+def _share(desk: Desk, symbol: str, sent_ns: int, slices: int) -> Share:
+    """What is left of the symbol's exits, and for how long they have to do."""
+    today = desk.today()
+    if not sent_ns or not desk.sessions.is_session(today):
+        return NO_SHARE
+    share = float(symbol_exit_cap(float(desk.limits.max_exit_orders_per_day)))
+    count = desk.journal.sent_counts(desk.book, today.isoformat()).get(symbol)
+    left = share - (count.exits if count is not None else 0)
+    return Share(desk.sessions.close_ns(today) - sent_ns, slices, left, share)

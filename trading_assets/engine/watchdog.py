@@ -20,8 +20,9 @@ from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.config import LastGood, Settings
 from trading_assets.engine import alerts, put_away
 from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.book_place import journal_file, known_book
 from trading_assets.engine.courier import Courier
-from trading_assets.engine.desk import Desk, journal_file, known_book
+from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.protected import PROTECTED_MARK
 from trading_assets.engine.reserve import Reserve

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -41,13 +41,13 @@ R = TypeVar("R")
 class JournalBusy(TradingAssetsError):
     """Another process kept the journal's write lock for longer than the busy timeout."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
+        self.where, self.seconds = where, seconds
         super().__init__(where)
 
     def __str__(self) -> str:
         return (
-            f"{self.where} stayed locked by another process for {BUSY_TIMEOUT_SECONDS:.0f} s. "
+            f"{self.where} stayed locked by another process for {self.seconds:.0f} s. "
             "Find who has it open (fuser, lsof) and end a transaction that hangs."
         )
 
@@ -55,15 +55,18 @@ class JournalBusy(TradingAssetsError):
 class Database:
     """One open journal database. Threads may share it; a forked child may not."""
 
-    def __init__(self, engine: Engine, where: str) -> None:
+    def __init__(self, engine: Engine, where: str, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self._engine = engine
+        self._busy_seconds = busy_seconds
         self._write_engine = engine.execution_options(immediate=True)
         self._where = where
         self._pid = os.getpid()
 
     @classmethod
-    def open(cls, url_or_path: str | Path) -> Self:
+    def open(cls, url_or_path: str | Path, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Self:
         """Open the journal at a path (SQLite) or a database URL; create or migrate its schema.
+
+        busy_seconds: how long each transaction waits for another process to let go of the file
 
         A new file has mode 0600, as has its directory 0700 when that is new too. Raises
         SchemaTooNew, JournalBusy, StoreUnusable, or InvalidInput for a database that cannot keep a journal.
@@ -72,12 +75,12 @@ class Database:
         where = url.render_as_string(hide_password=True)
         if url.get_backend_name() == "sqlite":
             _make_private(url, where)
-            engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-            event.listen(engine, "connect", _set_up_sqlite)
+            engine = create_engine(url, connect_args={"timeout": busy_seconds})
+            event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds=busy_seconds))
             event.listen(engine, "begin", _begin_sqlite)
         else:
             engine = create_engine(url, isolation_level="SERIALIZABLE")
-        database = cls(engine, where)
+        database = cls(engine, where, busy_seconds)
         try:
             with database._reading() as connection:
                 current = schema.version_of(connection) == schema.VERSION
@@ -121,7 +124,7 @@ class Database:
         except DatabaseError as error:
             code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the low byte: the primary code
             if code == sqlite3.SQLITE_BUSY:
-                raise JournalBusy(self._where) from error
+                raise JournalBusy(self._where, self._busy_seconds) from error
             if code == sqlite3.SQLITE_NOTADB:
                 raise InvalidInput(
                     str(error.orig),
@@ -196,9 +199,9 @@ def _make_private(url: URL, where: str) -> None:
         path.chmod(0o600)
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+def _set_up_sqlite(connection: sqlite3.Connection, _: object, *, busy_seconds: float) -> None:
     connection.isolation_level = None  # the driver leaves BEGIN to _begin_sqlite
-    mode = _write_ahead(connection)
+    mode = _write_ahead(connection, busy_seconds)
     if mode != "wal":
         raise InvalidInput(
             f"SQLite stays in {mode!r} mode where WAL is needed",
@@ -208,9 +211,9 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _write_ahead(connection: sqlite3.Connection) -> str:
+def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> str:
     # SQLite does not apply its busy timeout to this switch, which a new file needs once.
-    deadline_ns = monotonic_ns() + int(BUSY_TIMEOUT_SECONDS * 1e9)
+    deadline_ns = monotonic_ns() + int(busy_seconds * 1e9)
     while True:
         try:
             return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])

@@ -36,6 +36,7 @@ _DETAIL_OF = {
     Ended.DAILY_LOSS: "daily loss",
     Ended.TIMEOUT: "execution timeout",
     Ended.STOP: "stop loss",
+    Ended.EXIT: "the last signal sells",
 }
 _DETAILS = np.array([_DETAIL_OF[why] for why in Ended], dtype=object)
 

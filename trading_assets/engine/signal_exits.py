@@ -1,0 +1,100 @@
+"""What a symbol's last signal of the session wants sold, kept until it is sold or another one supersedes it.
+
+A signal's exit that gate or broker refuses, that a person's order holds back, or that was dropped before the
+wire leaves no order that works. So the tick keeps the signal before it decides on it, and each protection
+proposes its exit again. Which attempt, and when, is `engine.forced_exits`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from trading_assets.broker.port import PositionState
+from trading_assets.core.tolerance import at_least
+from trading_assets.engine.decide import newest_signals
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.inputs import SignalInput
+from trading_assets.engine.submit import remaining
+from trading_assets.engine.tries import tries_of
+from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_time
+from trading_assets.store.records import OrderRecord
+
+log = get_logger(__name__)
+
+LAST_SIGNALS = "last_signals"
+
+
+class LastSignal(NamedTuple):
+    """The newest signal of a symbol in this session whose |value| is at least the threshold."""
+
+    kind: str
+    decision_id: str
+    as_of_ns: int
+    sells: bool  # the position goes to zero
+    qty: str = "0"  # shares to sell when it came: held, and what working entries could still buy
+
+    def leaves(self, orders: Iterable[OrderRecord]) -> Decimal:
+        """Of these, what its orders have not sold."""
+        sold = sum((o.filled_qty for o in orders if o.intent.decision_id == self.decision_id), Decimal(0))
+        return max(Decimal(self.qty) - sold, Decimal(0))
+
+
+def last_signals(desk: Desk) -> dict[str, LastSignal]:
+    """By symbol, of this session."""
+    kept = json.loads(desk.journal.mark(desk.book, LAST_SIGNALS) or "{}")
+    if kept.get("session") != desk.session_text():
+        return {}
+    return {symbol: LastSignal(*fields) for symbol, fields in kept["signals"].items()}
+
+
+def keep_last_signals(
+    desk: Desk, signals: Sequence[SignalInput], positions: Mapping[str, PositionState]
+) -> None:
+    """Keep the tick's signals, durably, before anything is decided on them. One that is older than what is
+    kept changes nothing, nor does one that was kept before."""
+    kept = last_signals(desk)
+    newest, _ = newest_signals(signals)
+    buying: dict[str, Decimal] = defaultdict(Decimal)
+    for record in desk.journal.open_orders(desk.book):
+        if not record.intent.reducing:
+            buying[record.intent.symbol] += remaining(record)
+    found = dict(kept)
+    for symbol, signal in newest.items():
+        before = kept.get(symbol)
+        if not at_least(abs(signal.value), desk.limits.threshold):
+            continue
+        if before and (before.decision_id == signal.decision_id or before.as_of_ns > signal.as_of_ns):
+            continue
+        held = abs(positions[symbol].qty) if symbol in positions else Decimal(0)
+        found[symbol] = LastSignal(
+            str(signal.kind),
+            signal.decision_id,
+            signal.as_of_ns,
+            at_least(-signal.value, desk.limits.threshold),
+            f"{held + buying[symbol]:f}",
+        )
+    if found != kept:
+        text = json.dumps({"session": desk.session_text(), "signals": found})
+        desk.journal.set_mark(desk.book, LAST_SIGNALS, text, desk.now_ns())
+
+
+def in_turn(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:
+    """Those that this tick may sell on: where exits of the symbol did not get out several times, the next one
+    waits for its turn, under the newest signal's decision; protection sends it then."""
+    now, orders = desk.now_ns(), desk.journal.orders(desk.book, session=desk.session_text())
+    tried = {record.intent.symbol for record in orders if record.intent.reducing}
+    found = []
+    for signal in signals:
+        if signal.symbol in tried and at_least(-signal.value, desk.limits.threshold):
+            tries = tries_of(desk, signal.kind, signal.symbol, signal.decision_id)
+            if not tries.is_due(now):
+                due = new_york_time(tries.due_ns)
+                log.warning("exit waits for its turn", symbol=signal.symbol, tries=tries.in_a_row, due=due)
+                continue
+        found.append(signal)
+    return tuple(found)
