@@ -27,6 +27,7 @@ from trading_assets.broker.port import (
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.ex_dates import adjusted_close, shown_today
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
 from trading_assets.engine.reads import EXITS, Look, Read, by_class
@@ -410,8 +411,8 @@ def _last_price(quote: QuoteState | None, position: PositionState | None, previo
 def _previous_closes(
     desk: Desk, session: date, quotes: Mapping[str, QuoteState], sight: Look, phase: Phase
 ) -> dict[str, float]:
-    """Yesterday's raw closes, adjusted for today's split, dividend, capital gain and spin-off. Where these
-    cannot be read entries have none; for exits the raw close stands."""
+    """Yesterday's raw closes, adjusted for today's split, dividend, capital gain and spin-off where these are
+    true (`engine.ex_dates`). Where they cannot be read entries have none; for exits the raw close stands."""
     closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
     if not closes:
         return closes
@@ -419,10 +420,8 @@ def _previous_closes(
     unread = desk.facts.unread_actions
     sight.rows(Read.CORPORATE_ACTIONS, Rows.of((), unread))
     parts = spun_off(desk, actions or (), session)
-    for action in actions or ():
-        left = 1.0 - parts.get((action.symbol, action.ex_date), 0.0)
-        close = (closes[action.symbol] - action.cash_usd) * left
-        closes[action.symbol] = close / action.split_ratio
+    for action in shown_today(desk, actions or (), parts, quotes):
+        closes[action.symbol] = adjusted_close(action, parts, closes[action.symbol])
     if phase is Phase.ENTRIES:
         unknown = closes.keys() if actions is None else {row.symbol for row in unread}
         closes |= dict.fromkeys(closes.keys() & unknown, nan)

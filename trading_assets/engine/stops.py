@@ -4,14 +4,15 @@ that one is measured from is `engine.stop_costs`; selling is `engine.forced_exit
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from trading_assets.broker.port import QuoteState
+from trading_assets.broker.port import PositionState, QuoteState
 from trading_assets.core.breakers import stop_hit, stop_price
 from trading_assets.core.ledger import Holding
 from trading_assets.core.tolerance import at_most, is_positive
 from trading_assets.engine.absorb import alert, lock
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.ex_dates import in_effect
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import ReconcileReport
 from trading_assets.engine.share_costs import spun_off
@@ -52,8 +53,8 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
         sight = Look(desk)
-        costs = costs_of_stops(desk, candidates, sight)
         quotes = sight.quotes(candidates)
+        costs = costs_of_stops(desk, candidates, sight, positions=report.positions, quotes=quotes)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
                 quote = quotes[symbol]
@@ -83,15 +84,30 @@ def _tell_unconfirmed(desk: Desk, quote: QuoteState, cost: float) -> None:
         )
 
 
-def costs_of_stops(desk: Desk, symbols: Collection[str], sight: Look | None = None) -> dict[str, float]:
+def costs_of_stops(
+    desk: Desk,
+    symbols: Collection[str],
+    sight: Look | None = None,
+    *,
+    positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
+) -> dict[str, float]:
     """What the stop of each of these symbols that is held is measured from, USD a share. Where corporate
-    actions cannot be read it is the ledger's cost as it stands, and a person is told."""
+    actions cannot be read it is the ledger's cost as it stands, and a person is told; of those announced the
+    ones count that broker or price show (`engine.ex_dates`).
+
+    positions, quotes: what the broker holds and quotes of these symbols now
+    """
     today = desk.today()
     began = began_on(desk.journal, desk.book)
     sight = Look(desk) if sight is None else sight
     concerned = with_earlier_symbols(desk.journal, desk.book, symbols)
     actions = sight.corporate_actions(sorted(concerned), began, asked_until(today))
-    costs = stop_costs(desk.journal, desk.book, concerned, actions, today, spun_off(desk, actions, today))
+    parts = spun_off(desk, actions, today)
+    actions = in_effect(
+        desk, actions, parts, symbols=concerned, positions=positions, quotes=quotes, began=began
+    )
+    costs = stop_costs(desk.journal, desk.book, concerned, actions, today, parts)
     return {symbol: costs[symbol] for symbol in symbols if symbol in costs}
 
 
