@@ -9,7 +9,8 @@ silently lost a row would say that an order or a position does not exist.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -204,6 +205,28 @@ def unread_position(row: Row, why: str) -> Unreadable:
     """A position of which nothing is known but perhaps its symbol: unknown is never flat."""
     symbol = _word(row, "symbol")
     return Unreadable(symbol, why, holds_entries=True)
+
+
+def positions(answer: Any) -> Rows[PositionState]:
+    """The positions, one row for each. Of several rows of one symbol none says what is held of it: no rule of
+    the broker's adds them up, so that its position cannot be read."""
+    read = readable(answer, position, unread_position)
+    named = Counter((one.asset_class, one.symbol) for one in read)
+    named.update((US_EQUITY, symbol) for symbol in {row.symbol for row in read.unreadable})
+    again = {
+        key: [one for one in read if (one.asset_class, one.symbol) == key] for key in named if named[key] > 1
+    }
+    told = [
+        Unreadable(symbol, f"{len(rows)} rows of {symbol}: {_quantities(rows)} shares", holds_entries=True)
+        for (_, symbol), rows in again.items()
+        if len(rows) > 1
+    ]
+    good = [one for one in read if (one.asset_class, one.symbol) not in again]
+    return Rows.of(good, (*read.unreadable, *told))
+
+
+def _quantities(held: Iterable[PositionState]) -> str:
+    return " and ".join(f"{one.qty:f}" for one in held)
 
 
 def order(answer: Any) -> OrderState:
