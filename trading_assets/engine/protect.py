@@ -86,7 +86,8 @@ def protect(
     if report.account_read is not None:
         # a withdrawal that has not been read yet is no loss; entries wait for the activities in any case
         if not report.catching_up and Read.ACTIVITIES not in report.missed:
-            observe(desk, report.account_read)
+            held = None if report.unknown else [*report.positions.values(), *report.others]
+            observe(desk, report.account_read, held)
         keep_close_equity(desk, report.account_read)
     transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     if report.catching_up:

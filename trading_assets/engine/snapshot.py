@@ -35,9 +35,10 @@ from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.submit import remaining
+from trading_assets.engine.unlisted import unlisted_fills, unlisted_proceeds_usd
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
-from trading_assets.market.settlement import LONGEST_DAYS, unsettled_usd
+from trading_assets.market.settlement import LONGEST_DAYS, Sale, unsettled_usd
 from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
@@ -170,13 +171,15 @@ def take_snapshot(
 
 def settled_cash(desk: Desk, account: AccountState) -> Decimal:
     """USD that may be spent without borrowing: the broker's cash; in an account of multiplier 1 less what
-    sales of ours will bring that settle after today."""
+    sales will bring that settle after today, those of ours included that the broker does not list yet."""
     if account.multiplier != 1:
         return account.settled_cash
     today = desk.today()
     since_ns = new_york_midnight_ns(today - timedelta(days=LONGEST_DAYS))
     sales = sales_since(desk.journal, desk.book, since_ns)
-    return account.settled_cash - unsettled_usd(desk.sessions, sales, today)
+    sent = desk.journal.orders(desk.book, session=today.isoformat())
+    unlisted = Sale(today, unlisted_proceeds_usd(desk, sent))
+    return account.settled_cash - unsettled_usd(desk.sessions, [*sales, unlisted], today)
 
 
 def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
@@ -285,23 +288,11 @@ def gaps(
 
     sent: the session's orders: what they have filled counts before its activities are journaled
     """
-    fills = desk.journal.fills(desk.book, session=desk.session_text())
     ours: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, holding in ledger_of(desk.journal, desk.book).holdings.items():
         ours[symbol] = Decimal(repr(holding.qty))
-    for record in sent:
-        if record.filled_qty:
-            intent = record.intent
-            journaled = sum(
-                (
-                    fill.qty
-                    for fill in fills
-                    if record.broker_order_id == fill.broker_order_id
-                    or intent.client_order_id == fill.client_order_id
-                ),
-                Decimal(0),
-            )
-            ours[intent.symbol] += intent.side * (record.filled_qty - journaled)
+    for one in unlisted_fills(desk, sent):
+        ours[one.order.intent.symbol] += one.order.intent.side * one.qty
     found = {}
     for symbol in sorted(ours.keys() | positions.keys()):
         shown = positions[symbol].qty if symbol in positions else Decimal(0)
