@@ -5,8 +5,9 @@ name (ending in .part) and renames it. Its good rows go into the journal, the ba
 `rejected/` in the file's own form, beside a text with the reason of each, and the file itself into
 `archive/`. What cannot be read as a whole goes to `rejected/` as it came. Each file stands alone: one that
 cannot even be put aside stays in `taken/`, is tried again, and keeps no other from being taken. People are
-told of each of these. At most `MOST_FILES` are taken at once, the oldest first; a file that grows while it is
-read is left for the next time. `engine.signal_rows` says what a row is, `engine.signalling` what a signal does.
+told of each of these. At most `MOST_FILES` are taken at once, the oldest first; a file that grows while it
+is read is left for the next time. `engine.signal_rows` says what a row is, `engine.signalling` what a signal
+does.
 """
 
 from __future__ import annotations
@@ -164,8 +165,8 @@ class _Inbox:
         self._last_ns = 0
 
     def take(self) -> list[TakenFile]:
-        """What stays in `taken/` of earlier times has its turn before and beside what is dropped, and takes no
-        room from it."""
+        """What an earlier process left in `taken/` has its turn first; what waits there takes no room from
+        what is dropped."""
         found: list[TakenFile] = []
         self._or_waits(self._place, self._make_places, found)
         begun = self._or_waits(self._taken, self._begun, found) or []
@@ -247,7 +248,7 @@ class _Inbox:
         try:
             read = _rows(path)
         except InvalidInput as error:
-            if _state(path) == before:
+            if _state(path) == before or _state(path)[0] > MAX_BYTES:
                 found.append(self._reject(path, path.name, error))
                 return
             read = None
