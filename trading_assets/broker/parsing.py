@@ -278,8 +278,9 @@ def unread_order(row: Row, why: str) -> Unreadable:
 
 
 def activity(row: Row) -> AccountActivity:
-    """A line of the account's history. What is no trade is stamped when it was made, else at its date. A
-    bust or correction of a fill is told by its execution type, a trade of whatever word by its order."""
+    """A line of the account's history. What is no trade is stamped when it was made, but not before its date,
+    on which it takes effect: a transfer may be asked for days earlier. A bust or correction of a fill is told
+    by its execution type, a trade of whatever word by its order."""
     kind = _text(row, "activity_type")
     if kind == "FILL":
         execution = row.get("type")
@@ -298,11 +299,12 @@ def activity(row: Row) -> AccountActivity:
             net_amount=None,
             changes=_text(row, "previous_id") if changed else None,
         )
-    made = next((name for name in ("transaction_time", "created_at") if row.get(name) is not None), None)
+    stamps = [_ns(row, name) for name in ("transaction_time", "created_at") if row.get(name) is not None][:1]
+    dates = [_local_ns(_date(row, "date"), time())] if not stamps or row.get("date") else []
     return AccountActivity(
         id=_text(row, "id"),
         type=kind,
-        at_ns=_local_ns(_date(row, "date"), time()) if made is None else _ns(row, made),
+        at_ns=max(stamps + dates),
         symbol=str(row["symbol"]) if row.get("symbol") else None,
         side=None,
         qty=None if row.get("qty") is None else _decimal(row, "qty"),
@@ -315,6 +317,7 @@ def activity(row: Row) -> AccountActivity:
         status=str(row.get("status") or "executed"),
         group=str(row["group_id"]) if row.get("group_id") else None,
         currency=str(row.get("currency") or "USD"),
+        dated=max(stamps + dates) not in stamps,
     )
 
 
