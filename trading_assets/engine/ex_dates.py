@@ -265,7 +265,7 @@ def _tell(
         f"{symbol}: what is announced for {day} shows neither at the broker nor in the price",
         f"{_words(action)}. Close before it {prices.close:g}, adjusted {adjusted:g}, price {prices.price:g}. "
         "Its stop goes by the cost without it until the broker books it. Compare with the broker; where it "
-        f"is true say what a share cost: `trading-assets adjust {symbol} --cost USD --reason …`",
+        f"is true watch {symbol} until then, or sell it by `trading-assets signal {symbol}=-1`",
     )
 
 
