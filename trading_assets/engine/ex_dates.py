@@ -15,6 +15,7 @@ from math import nan
 from typing import NamedTuple
 
 from trading_assets.broker.port import BrokerError, CorporateActionState, PositionState, QuoteState
+from trading_assets.core.ledger import Holding
 from trading_assets.core.tolerance import is_positive
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.accounting import ledger_of
@@ -77,7 +78,11 @@ def in_effect(
         for key, action in doubted.items()
         if verdicts[key] is None
         or key[1] == today
-        or (verdicts[key] == COUNTS_NOT and today - key[1] <= BOOKED_WITHIN)
+        or (
+            verdicts[key] == COUNTS_NOT
+            and today - key[1] <= BOOKED_WITHIN
+            and _is_apart(desk, key[0], positions)
+        )
     ]
     if undecided:
         verdicts |= _decided(desk, actions, spun_off, undecided, symbols, positions, quotes)
@@ -143,6 +148,12 @@ def prices_of_today(desk: Desk, quote: QuoteState | None) -> Prices:
         if usd is not None and usd > 0 and at_ns is not None and at_ns >= today_ns:
             price = float(usd)
     return Prices(nan if quote.previous_close is None else float(quote.previous_close), price)
+
+
+def _is_apart(desk: Desk, symbol: str, positions: Mapping[str, PositionState]) -> bool:
+    """Whether the broker holds a share more or less than our ledger."""
+    held = ledger_of(desk.journal, desk.book).holdings.get(symbol, Holding())
+    return symbol in positions and abs(float(positions[symbol].qty) - held.qty) >= A_SHARE
 
 
 def _counts_unseen(action: CorporateActionState, spun_off: SpunOff, quotes: Mapping[str, QuoteState]) -> bool:
