@@ -60,6 +60,21 @@ def test_account_clock_and_positions_are_read_exactly(server: ScriptedServer, br
     ]
 
 
+@pytest.mark.parametrize(
+    "again", [POSITION, {**POSITION, "qty": "1"}, {key: POSITION[key] for key in POSITION if key != "qty"}]
+)
+def test_of_two_rows_of_one_symbol_neither_is_its_position_and_the_others_stand(
+    server: ScriptedServer, broker: AlpacaBroker, again: dict[str, Any]
+) -> None:
+    other = {**POSITION, "symbol": "IBM"}
+    server.on("GET", "/v2/positions", Reply(200, [POSITION, other, again]))
+    found = broker.positions()
+    assert [position.symbol for position in found] == ["IBM"]
+    symbols = {(row.symbol, row.holds_entries) for row in unread_of(found)}
+    assert symbols == {(POSITION["symbol"], True)}
+    assert any(POSITION["symbol"] in row.why for row in unread_of(found))
+
+
 def test_the_calendar_gives_opens_and_closes_in_utc_within_the_days_asked(
     server: ScriptedServer, broker: AlpacaBroker
 ) -> None:

@@ -543,14 +543,18 @@ def test_a_bust_takes_its_fill_out_as_if_it_had_not_happened_and_tells_a_person_
     assert alerts(desk) == ["AAPL: a fill was busted"]
 
 
-def test_a_fill_is_corrected_and_corrected_again_and_busted_at_last(desk: Desk) -> None:
+@pytest.mark.parametrize("named", ["the one before", "the fill"])
+def test_a_fill_is_corrected_and_corrected_again_and_busted_at_last(desk: Desk, named: str) -> None:
     (fill,) = filled_for(desk, "100")
+    chain = named == "the one before"
     first = change(desk, "first", "TRADE_CORRECT", fill, price=Decimal("100.40"))
-    second = change(desk, "second", "TRADE_CORRECT", first, price=Decimal("100.10"))
-    bust = change(desk, "bust", "TRADE_BUST", second, price=Decimal("100.10"))
-    after = []
+    second = change(desk, "second", "TRADE_CORRECT", first if chain else fill, price=Decimal("100.10"))
+    bust = change(desk, "bust", "TRADE_BUST", second if chain else fill, price=Decimal("100.10"))
+    after, read = [], []
     for line in (first, second, bust):
-        absorb_activities(desk, [line])
+        read.append(line)
+        for _ in range(2):  # all of them again
+            absorb_activities(desk, read)
         after.append(held(desk))
     assert after == [(10, 100.4, 98_996), (10, 100.1, 98_999), (0, 0, 100_000)]
     assert {entry.reverses for entry in desk.journal.adjustments(desk.book)} == {fill.id}

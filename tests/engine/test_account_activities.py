@@ -16,6 +16,7 @@ from planted import Altered
 from trading_floor import TradingFloor, trading_floor
 from wire import new_account
 
+from trading_assets import config
 from trading_assets.broker import parsing
 from trading_assets.broker.port import (
     AccountActivity,
@@ -29,7 +30,8 @@ from trading_assets.core.ledger import Holding
 from trading_assets.engine.accounting import ledger_of, transfers_since, whole_ledger_of
 from trading_assets.engine.activity_types import ACTIVITY_TYPES, TRADE
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.reconcile import ReconcileReport, reconcile
+from trading_assets.engine.reads import Read
+from trading_assets.engine.reconcile import ReconcileReport, look, reconcile
 
 SESSION = date(2012, 7, 5)
 
@@ -73,16 +75,23 @@ class Books:
         self.at_broker: dict[str, tuple[str, str]] = {}  # symbol → (quantity, average entry price)
         self.announced: list[CorporateActionState] = []
         self.unknown: set[str] = set()  # symbols that nobody quotes
+        self.late_fails = False  # the second reading of a look
+        self._told_before: set[str] = set()
         self._real = desk.broker
         desk.broker = Altered(
             self._real,
-            activities=lambda since: [*self._real.activities(since), *self.lines],
+            activities=self._activities,
             positions=self._positions,
             corporate_actions=lambda symbols, first, last: Rows.of(
                 one for one in self.announced if one.symbol in symbols and first <= one.ex_date <= last
             ),
             quotes=self._quotes,
         )
+
+    def _activities(self, since: int) -> list[AccountActivity]:
+        if self.late_fails and since < self.desk.now_ns() - 3600 * 10**9:
+            raise Unreachable("the late ones are not readable")
+        return [*self._real.activities(since), *self.lines]
 
     def _positions(self) -> list[PositionState]:
         true = {position.symbol: position for position in self._real.positions()}
@@ -110,13 +119,19 @@ class Books:
         return ledger_of(self.desk.journal, self.desk.book).cash_usd
 
     def titles(self) -> list[str]:
-        return [alert.title for alert in self.desk.journal.pending_alerts()]
+        """What a person has been told since the beginning of the test."""
+        told = self.desk.journal.pending_alerts()
+        return [alert.title for alert in told if alert.key not in self._told_before]
+
+    def begin(self) -> None:
+        self._told_before = {alert.key for alert in self.desk.journal.pending_alerts()}
 
 
 @pytest.fixture
 def books(desk: Desk) -> Books:
     books = Books(desk)
     books.say(bought(desk, "AAPL", 10))
+    books.begin()
     return books
 
 
@@ -231,6 +246,76 @@ def test_a_correct_line_of_something_unknown_is_booked_by_itself_and_told(books:
     assert books.titles() == ["Account activity FEE corrects one that is not in the journal"]
 
 
+def test_a_second_correction_of_the_first_line_takes_the_place_of_the_first_correction(books: Books) -> None:
+    """Each names the line that it began with, and each is read again."""
+    cash = books.cash
+    first = line(books.desk, "FEE", "a", net_amount="-2")
+    fixes = [
+        line(books.desk, "FEE", name, net_amount=usd, previous_id="a", status="correct")
+        for name, usd in (("b", "-3"), ("c", "-5"), ("d", "-4"))
+    ]
+    books.say(first)
+    for fix, usd in zip(fixes, (3, 5, 4), strict=True):
+        books.say(fix)
+        assert books.cash == pytest.approx(cash - usd)
+        reconcile(books.desk)
+        assert books.cash == pytest.approx(cash - usd)
+    books.say(replace(fixes[-1], id="e", status="canceled", changes="a"))
+    assert books.cash == pytest.approx(cash)
+
+
+def test_a_late_reading_that_fails_is_no_sighting_of_a_break(floor: TradingFloor, books: Books) -> None:
+    desk = books.desk
+    before = tuple(desk.journal.open_breaks(desk.book))
+    books.at_broker["IBM"] = ("7", "200")
+    books.late_fails = True
+    for _ in range(3):
+        floor.control("/clock", step_ns=10**9)
+        desk.clock.sync()
+        report = look(desk)
+        assert (report.breaks, set(report.missed)) == (before, {Read.ACTIVITIES})
+        assert not desk.journal.locks(desk.book)
+    books.late_fails = False
+    seen = {record.subject: record.sightings for record in reconcile(desk).breaks}
+    assert seen["IBM"] == 1
+    assert set(seen.values()) == {1, 2}  # and those of before are seen again
+
+
+@pytest.mark.parametrize(
+    "made",
+    [{"created_at": None}, {"created_at": "2012-07-02T14:00:00Z"}],
+    ids=["only a date", "asked for earlier"],
+)
+def test_a_line_dated_on_the_day_of_the_opening_counts_unless_the_opening_has_it(
+    floor: TradingFloor, tmp_path: Path, made: dict[str, str | None]
+) -> None:
+    floor.control("/account/reset", cash="100000")
+    settings = config.load(floor.config_path).model_copy(update={"data_dir": tmp_path})
+    with Desk.open(settings, environ={}) as desk:
+        books = Books(desk)
+        contained = line(desk, "CSD", "contained", net_amount="1000", **made)
+        books.lines.append(contained)
+        reconcile(desk)
+        assert books.cash == 100_000
+        floor.control("/clock", step_ns=10**9)
+        desk.clock.sync()
+        books.say(line(desk, "DIV", "later", symbol="AAPL", net_amount="7", **made))
+        assert books.cash == 100_007
+        yesterday = {"date": "2012-07-03", **made}
+        books.say(line(desk, "DIV", "yesterday's", symbol="AAPL", net_amount="9", **yesterday))
+        assert books.cash == 100_007
+
+
+def test_a_transfer_counts_on_its_date_and_not_when_it_was_asked_for() -> None:
+    row = {"id": "a", "activity_type": "CSD", "net_amount": "1", "date": "2012-07-05"}
+    midnight = parsing.activity(row)
+    assert midnight.dated
+    asked = parsing.activity({**row, "created_at": "2012-07-02T14:00:00Z"})
+    assert (asked.at_ns, asked.dated) == (midnight.at_ns, True)
+    made = parsing.activity({**row, "created_at": "2012-07-05T14:00:00Z"})
+    assert (made.at_ns, made.dated) == (midnight.at_ns + 10 * 3600 * 10**9, False)
+
+
 def test_an_amount_in_another_currency_is_not_booked_as_dollars_and_told(books: Books) -> None:
     cash = books.cash
     books.say(line(books.desk, "DIV", "a", symbol="AAPL", qty="10", net_amount="5", currency="CAD"))
@@ -284,6 +369,20 @@ def test_transferred_shares_count_at_what_they_are_worth_until_they_are_taken_ba
     books.say(*(replace(one, status="canceled") for one in books.lines if one.type != TRADE))
     assert transferred(desk) == 0
     assert books.held()[:2] == (10, pytest.approx(COST))
+
+
+def test_what_transferred_shares_are_worth_is_asked_until_somebody_says_it(books: Books) -> None:
+    desk = books.desk
+    books.unknown = {"IBM"}
+    for _ in range(2):
+        books.say(*([] if books.lines[1:] else [line(desk, "ACATS", "in", symbol="IBM", qty="5")]))
+        assert transferred(desk) == 0
+    told = [title for title in books.titles() if "value that nobody says" in title]
+    assert told == ["IBM: +5 shares were transferred at a value that nobody says"]
+    books.unknown = set()
+    reconcile(desk)
+    quote = desk.broker.quotes(["IBM"])["IBM"]
+    assert transferred(desk) == pytest.approx(5 * float(quote.bid + quote.ask) / 2, abs=0.01)
 
 
 # --- cost follows shares

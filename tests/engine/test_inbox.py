@@ -546,3 +546,71 @@ def test_values_are_numbers_in_json_not_booleans(tmp_path: Path, journal: Journa
     drop(tmp_path, "a.json", json.dumps([{"symbol": "AAPL", "value": True}]))
     (file,) = take(tmp_path, journal)
     assert "value is True" in file.refused[0]
+
+
+def test_a_flood_of_files_is_taken_in_turns_the_oldest_first(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MOST_FILES", 3)
+    order = ["d.csv", "a.csv", "g.json", "c.csv", "b.csv", "f.csv", "e.csv"]
+    for age, name in enumerate(order):
+        text = '{"IBM": 0.1}' if name.endswith("json") else "symbol,value\nIBM,0.1\n"
+        drop(tmp_path, name, text)
+        os.utime(tmp_path / "inbox" / name, ns=(NOW + age, NOW + age))
+    taken = [[file.name.partition("-")[2] for file in take(tmp_path, journal)] for _ in range(4)]
+    assert taken == [order[:3], order[3:6], order[6:], []]
+    assert len(journal.pending_signals(BOOK)) == 7
+
+
+@pytest.mark.parametrize("stuck", [1, 4, 9])
+def test_files_that_wait_take_no_room_from_those_that_are_dropped(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, stuck: int
+) -> None:
+    monkeypatch.setattr(inbox, "MOST_FILES", 3)
+    rows = inbox._rows
+
+    def failing(path: Path) -> inbox.RowFile:
+        if "stuck" in path.name:
+            raise OSError(errno.EIO, "the disk does not answer")
+        return rows(path)
+
+    monkeypatch.setattr(inbox, "_rows", failing)
+    for number in range(stuck):
+        drop(tmp_path, f"stuck-{number}.csv", "symbol,value\nIBM,0.1\n")
+    for _ in range(stuck):
+        take(tmp_path, journal)
+    drop(tmp_path, "good.csv", "symbol,value\nAAPL,0.1\n")
+    take(tmp_path, journal)
+    assert [signal.symbol for signal in journal.pending_signals(BOOK)] == ["AAPL"]
+    monkeypatch.setattr(inbox, "_rows", rows)
+    for _ in range(stuck):
+        take(tmp_path, journal)
+    assert len(journal.pending_signals(BOOK)) == stuck + 1
+
+
+@pytest.mark.parametrize("rest", ["AAPL,0.2\n", "AAPL,", "x" * 10])
+def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time_and_holds_no_other(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    rows, grows = inbox._rows, [True]
+
+    def growing(path: Path) -> inbox.RowFile:
+        read = rows(path)
+        if "grows" in path.name and grows[0]:
+            with path.open("a") as file:
+                file.write(rest)
+        return read
+
+    monkeypatch.setattr(inbox, "_rows", growing)
+    drop(tmp_path, "grows.csv", "symbol,value\nIBM,0.1\n")
+    drop(tmp_path, "other.csv", "symbol,value\nIBM,0.3\n")
+    for _ in range(2):
+        waits = [file for file in take(tmp_path, journal) if file.waits]
+        assert [file.name.partition("-")[2] for file in waits] == ["grows.csv"]
+        assert [signal.value for signal in journal.pending_signals(BOOK)] == [0.3]
+        assert names(tmp_path, "rejected") == []
+    grows[0] = False
+    take(tmp_path, journal)
+    assert names(tmp_path, "taken") == []
+    values = {signal.value for signal in journal.pending_signals(BOOK)}
+    assert values == ({0.1, 0.2, 0.3} if rest == "AAPL,0.2\n" else {0.1, 0.3})

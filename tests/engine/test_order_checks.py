@@ -11,12 +11,19 @@ import pytest
 from planted import Altered, buy_behind_our_back, plant_order, red
 from trading_floor import TradingFloor, trading_floor
 
-from trading_assets.broker.port import NewOrder
+from trading_assets.broker.port import (
+    AccountActivity,
+    MoreActivities,
+    MoreOrders,
+    NewOrder,
+    OrderState,
+    Unreachable,
+)
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.engine.checks import checks_of
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.order_checks import fill_checks, order_checks
+from trading_assets.engine.order_checks import fill_checks, order_checks, session_orders
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.store.records import FillRecord, OrderRecord
 
@@ -139,3 +146,45 @@ def test_a_fill_beyond_the_limit_price_is_red(desk: Desk, price: str, reducing: 
     desk.journal.move(order.intent.client_order_id, State.FILLED, at_ns=desk.now_ns(), filled_qty=Decimal(1))
     plant_fill(desk, order, "1", price, "1")
     assert red(fill_checks(desk, SESSION)) == ({"within_limit_price"} if expected else set())
+
+
+def in_looks(desk: Desk, length: int) -> None:
+    """The broker's lists, as many rows a look."""
+    real = desk.broker
+
+    def orders(since_ns: int) -> list[OrderState]:
+        found = list(real.orders_since(since_ns))
+        if len(found) > length:
+            raise MoreOrders(found[:length], found[length - 1].submitted_ns)
+        return found
+
+    def activities(since_ns: int, *, after_id: str | None = None) -> list[AccountActivity]:
+        found = list(real.activities(since_ns))
+        ids = [one.id for one in found]
+        rest = found[ids.index(after_id) + 1 if after_id else 0 :]
+        if len(rest) > length:
+            raise MoreActivities(rest[:length], rest[length - 1].id)
+        return rest
+
+    desk.broker = Altered(real, orders_since=orders, activities=activities)
+
+
+def test_lists_longer_than_one_look_are_read_to_their_end(floor: TradingFloor, desk: Desk) -> None:
+    for number in range(4):
+        buy_behind_our_back(desk, "AAPL", 1, f"person-{number}-{desk.book}")
+        floor.control("/clock", step_ns=10**9)
+    desk.clock.sync()
+    reconcile(desk)
+    whole = session_orders(desk, SESSION)
+    assert (len(whole.at_broker), len(whole.activities)) == (4, 4)
+    real = desk.broker
+    in_looks(desk, 2)
+    assert session_orders(desk, SESSION) == whole
+    desk.broker = real
+
+    def endless(since_ns: int) -> list[OrderState]:
+        raise MoreOrders(whole.at_broker[:1], since_ns)
+
+    desk.broker = Altered(real, orders_since=endless)
+    with pytest.raises(Unreachable, match="more orders than"):
+        order_checks(desk, SESSION)

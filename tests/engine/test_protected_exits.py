@@ -23,7 +23,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.inputs import Phase
 from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
 from trading_assets.engine.reconcile import reconcile
-from trading_assets.store.records import OrderRecord
+from trading_assets.store.records import AdjustmentRecord, OrderRecord
 
 SESSION = date(2012, 9, 11)
 SECOND_NS = 10**9
@@ -150,3 +150,44 @@ def test_only_clean_sweeps_in_a_row_abandon_an_order(floor: TradingFloor, desk: 
         protect(desk)
         seen.append(desk.journal.order(client_id).state)
     assert seen == ["UNKNOWN"] * 5 + ["ABANDONED"]
+
+
+@pytest.mark.parametrize("missing", ["all of it", "more than all"])
+def test_a_position_that_the_ledger_does_not_hold_has_a_stop_at_the_brokers_average_price(
+    floor: TradingFloor, desk: Desk, missing: str
+) -> None:
+    """A wrong split line: the position is there, and our ledger has none of it, or is short."""
+    send(desk, decided(desk, signal(desk)))
+    later(floor, desk, 6)
+    reconcile(desk)
+    (held,) = desk.broker.positions()
+    gone = -held.qty * (1 if missing == "all of it" else 2)
+    wrong = AdjustmentRecord(
+        desk.book, "wrong", "SPLIT", "AAPL", gone, Decimal(0), desk.now_ns(), "broker", "SPLIT"
+    )
+    desk.journal.record_adjustments([wrong])
+    real = desk.broker
+
+    def priced(factor: str) -> None:
+        def positions() -> list[PositionState]:
+            return [
+                replace(one, avg_entry_price=one.avg_entry_price * Decimal(factor))
+                for one in real.positions()
+            ]
+
+        desk.broker = Altered(real, positions=positions)
+
+    for seconds in (6, 6):  # seen twice it is a break
+        priced("1.04")
+        later(floor, desk, seconds)
+        assert protect(desk).stopped == ()
+    assert {lock.symbol for lock in desk.journal.locks(desk.book) if lock.cause == "BREAK"} == {"AAPL"}
+    told = [one.title for one in desk.journal.pending_alerts()]
+    ours = float(held.qty + gone)
+    assert f"AAPL: the broker holds {held.qty}, our ledger {ours:g}" in told
+    priced("1.07")
+    later(floor, desk, 6)
+    report = protect(desk)
+    assert report.stopped == ("AAPL",)
+    assert [(order.intent.qty, order.state) for order in report.orders] == [(held.qty, "FILLED")]
+    assert real.positions() == []

@@ -159,6 +159,8 @@ def test_a_persons_trade_is_in_the_ledger_and_locks_its_symbol_until_a_rearm(gro
         report = reconcile(desk)
         assert report.ledger.holdings["IBM"].qty == 3
         assert locked(desk) == {"IBM"}
+        titles = [alert.title for alert in desk.journal.pending_alerts()]
+        assert titles.count("IBM: an order that is not this desk's bought at the broker") == 1
         operator.rearm(desk, reason="it was mine", author="tester")
         ground.keeper.move_to(desk.now_ns() + 10**9)
         assert sighted_twice(ground, desk) == {}

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground, buy, buy_dear
-from planted import Altered
+from planted import Altered, with_limits
 
 from trading_assets.broker import parsing
-from trading_assets.broker.port import AccountActivity, AccountState, Unreachable
+from trading_assets.broker.port import AccountActivity, AccountState, PositionState, Unreachable
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.protect import new_execution_id, protect_alone
@@ -54,6 +54,27 @@ def reads(desk: Desk, factor: str) -> None:
     desk.broker = Altered(real, account=account)
 
 
+def books(desk: Desk, usd: Decimal, type_: str, name: str, *, listed: bool = True) -> None:
+    """The broker books cash, in its account, and where it is listed in its activities."""
+    real, at_ns = desk.broker, desk.now_ns()
+    row = {"id": name, "activity_type": type_, "net_amount": str(usd), "date": desk.session_text()}
+    line = parsing.activity({**row, "created_at": parsing.stamp(at_ns)})
+
+    def account() -> AccountState:
+        stated = real.account()
+        return replace(stated, equity=stated.equity + usd, cash=stated.cash + usd)
+
+    desk.broker = Altered(
+        real, account=account, activities=lambda since: [*real.activities(since), *([line] if listed else [])]
+    )
+
+
+def loses(desk: Desk, factor: str) -> None:
+    """The account falls to this part of what it is, by a fee that is listed."""
+    equity = desk.broker.account().equity
+    books(desk, (equity * (Decimal(factor) - 1)).quantize(Decimal("0.01")), "FEE", f"fee-{factor}-{equity}")
+
+
 @pytest.mark.parametrize("factor", ["0.989", "0.97", "0.5", "0", "1.011", "2"])
 def test_one_bad_reading_of_the_equity_latches_nothing_and_holds_entries_until_the_next(
     ground: Ground, factor: str
@@ -91,7 +112,7 @@ def test_a_loss_that_a_second_reading_confirms_five_seconds_later_is_latched(
     ground.go_to_tick(0)
     with desk_whose_time(ground, "runs") as desk:
         observed(desk)
-        reads(desk, factor)
+        loses(desk, factor)
         for seconds in (60, 0.5):  # a look right after the first is no second reading
             later(ground, desk, seconds)
             assert Cause.EQUITY_UNCONFIRMED in protect_alone(desk, new_execution_id()).transient
@@ -105,14 +126,12 @@ def test_what_only_the_second_reading_says_waits_for_a_third(ground: Ground) -> 
     ground.go_to_tick(0)
     with desk_whose_time(ground, "runs") as desk:
         observed(desk)
-        real = desk.broker
         for factor, causes in (
             ("0.989", ()),
-            ("0.979", (Cause.SESSION_DRAWDOWN,)),
-            ("0.978", (Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN)),
+            ("0.989", (Cause.SESSION_DRAWDOWN,)),
+            ("0.999", (Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN)),
         ):
-            desk.broker = real
-            reads(desk, factor)
+            loses(desk, factor)
             later(ground, desk, 60)
             protect_alone(desk, new_execution_id())
             assert desk.halts().causes == causes
@@ -129,9 +148,86 @@ def test_where_the_venues_time_stands_the_second_reading_follows_at_once(ground:
         assert protect_alone(desk, new_execution_id()).transient == ()
         assert desk.journal.latest_equity(desk.book) == before
         desk.broker = real
-        reads(desk, "0.5")
+        loses(desk, "0.5")
         assert protect_alone(desk, new_execution_id()).transient == ()
         assert Cause.DAILY_LOSS in desk.halts().causes
+
+
+@pytest.mark.parametrize(
+    ("time", "amount"),
+    [("runs", "-30000"), ("runs", "-300"), ("runs", "1500"), ("stands", "-1500"), ("stands", "30000")],
+)
+def test_a_transfer_that_is_listed_minutes_late_is_no_loss_and_no_profit(
+    ground: Ground, time: str, amount: str
+) -> None:
+    """Until it is listed entries wait and a person is told; a session's drawdown begins at 1 %."""
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, time) as desk:
+        before, real = observed(desk), desk.broker
+        books(desk, Decimal(amount), "JNLC", "late", listed=False)
+        for _ in range(4):
+            later(ground, desk, 120)
+            assert Cause.EQUITY_UNCONFIRMED in protect_alone(desk, new_execution_id()).transient
+            assert desk.journal.latest_equity(desk.book) == before
+        titles = [alert.title for alert in desk.journal.pending_alerts()]
+        told = f"The account's equity moved by {float(amount):+.2f} USD that nothing explains"
+        assert titles.count(told) == 1
+        desk.broker = real
+        books(desk, Decimal(amount), "JNLC", "late")
+        later(ground, desk, 120)
+        after = observed(desk)
+        assert Cause.EQUITY_UNCONFIRMED not in protect_alone(desk, new_execution_id()).transient
+        assert after.equity == before.equity + Decimal(amount)
+        assert (after.unit_value, after.unit_peak) == (before.unit_value, before.unit_peak)
+        lost = {Cause.SESSION_DRAWDOWN, Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN}
+        assert lost.isdisjoint(desk.halts().causes)
+
+
+@pytest.mark.parametrize("time", ["runs", "stands"])
+def test_a_loss_that_nothing_explains_latches_after_ten_minutes(ground: Ground, time: str) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, time) as desk:
+        observed(desk)
+        reads(desk, "0.97")
+        later(ground, desk, 60)
+        for seconds in (0, 300, 293):
+            later(ground, desk, seconds)
+            protect_alone(desk, new_execution_id())
+            assert Cause.DAILY_LOSS not in desk.halts().causes
+        later(ground, desk, 7)
+        assert Cause.EQUITY_UNCONFIRMED not in protect_alone(desk, new_execution_id()).transient
+        assert Cause.DAILY_LOSS in desk.halts().causes
+        later(ground, desk, 60)  # what was accepted is known from then on
+        assert Cause.EQUITY_UNCONFIRMED not in protect_alone(desk, new_execution_id()).transient
+
+
+def test_a_loss_beside_a_transfer_that_is_not_listed_latches_as_ever(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with desk_whose_time(ground, "runs") as desk:
+        observed(desk)
+        books(desk, Decimal(-20_000), "JNLC", "late", listed=False)
+        loses(desk, "0.97")
+        for _ in range(2):
+            later(ground, desk, 60)
+            report = protect_alone(desk, new_execution_id())
+        assert Cause.EQUITY_UNCONFIRMED in report.transient
+        assert {Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN} <= set(desk.halts().causes)
+        assert Cause.MAX_DRAWDOWN not in desk.halts().causes
+
+
+def test_the_fall_of_a_position_explains_a_loss(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+    with desk_whose_time(ground, "runs") as desk:
+        observed(desk)
+        assert desk.broker.account().equity > 99_000
+        with_limits(desk, stop_loss=0.9, session_drawdown=0.001, max_daily_loss=0.002, max_drawdown=0.01)
+        ground.move_quote(desk, "AAPL", "0.94")  # of a twentieth of the equity
+        for _ in range(2):
+            later(ground, desk, 60)
+            protect_alone(desk, new_execution_id())
+        assert {Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN} <= set(desk.halts().causes)
 
 
 @pytest.mark.parametrize("time", ["stands", "runs"])
@@ -218,14 +314,20 @@ def test_no_transfer_hides_a_loss_and_none_is_one(ground: Ground, row: dict[str,
         observed(desk)
         real = desk.broker
         made = {"id": "a", "date": ground.session.isoformat(), "created_at": parsing.stamp(desk.now_ns())}
-        moved = parsing.activity({**made, **row})
+        fee = {**made, "id": "b", "activity_type": "FEE", "net_amount": str(-lost)}
+        lines = [parsing.activity({**made, **row}), *([parsing.activity(fee)] if lost else [])]
+        cash = (Decimal(0) if "symbol" in row else Decimal(MOVED)) - lost
+        shares = PositionState("IBM", Decimal(500), Decimal(100), Decimal(500), market_value=Decimal(MOVED))
 
         def account() -> AccountState:
             stated = real.account()
-            return replace(stated, equity=stated.equity + Decimal(MOVED) - lost)
+            return replace(stated, equity=stated.equity + Decimal(MOVED) - lost, cash=stated.cash + cash)
 
         desk.broker = Altered(
-            real, account=account, activities=lambda since: [*real.activities(since), moved]
+            real,
+            account=account,
+            activities=lambda since: [*real.activities(since), *lines],
+            positions=lambda: [shares] if "symbol" in row else [],
         )
         protect_alone(desk, new_execution_id())
         assert (Cause.DAILY_LOSS in desk.halts().causes) == bool(lost)

@@ -7,16 +7,18 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from planted import Altered, buy_behind_our_back, with_account
 from trading_floor import TradingFloor, trading_floor
-from wire import look, new_account
+from wire import decided, failing, look, new_account, send, signal
 
-from trading_assets.broker.port import NewOrder
+from trading_assets.broker.port import AccountActivity, NewOrder, Unreachable
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.inputs import DecisionInput
+from trading_assets.engine.follow import follow
+from trading_assets.engine.inputs import DecisionInput, Phase
 from trading_assets.engine.reconcile import reconcile
 
 SESSION = date(2012, 7, 5)  # a Thursday: what is sold settles on Tuesday, T+3
@@ -90,3 +92,35 @@ def test_an_input_that_was_stored_before_there_was_a_multiplier_still_loads(
     del stored["multiplier"], stored["non_marginable_buying_power_usd"]
     loaded = DecisionInput.from_json(stored)
     assert loaded.multiplier != loaded.multiplier
+
+
+@pytest.mark.parametrize("priced", ["by the broker", "by nobody"])
+def test_what_a_sale_of_ours_brought_is_not_settled_while_the_broker_hides_its_activity(
+    floor: TradingFloor, tmp_path: Path, priced: str
+) -> None:
+    with new_account(floor, tmp_path) as desk:
+        floor.control("/clock", step_ns=10**9)
+        send(desk, decided(desk, signal(desk)))
+        floor.control("/clock", step_ns=10**9)
+        desk.clock.sync()
+        reconcile(desk)
+        settled = look(desk).settled_cash_usd
+        real = desk.broker
+        hidden: list[AccountActivity] = list(real.activities(0))
+        broken: dict[str, Any] = {} if priced == "by the broker" else {"order": failing(Unreachable("none"))}
+        sold = send(desk, decided(desk, signal(desk, value=-1.0, key="out"), phase=Phase.EXITS))
+        follow(desk, sold)
+        desk.broker = Altered(real, activities=lambda since: hidden, **broken)
+        reconcile(desk)
+        assert float(desk.broker.account().cash) > settled
+        assert all(fill.side > 0 for fill in desk.journal.fills(desk.book))
+        seen = look(desk).settled_cash_usd
+        if priced == "by the broker":
+            assert seen == pytest.approx(settled)
+        else:
+            assert settled * 0.99 < seen < settled
+        desk.broker = real  # it is listed
+        floor.control("/clock", step_ns=10**9)
+        desk.clock.sync()
+        reconcile(desk)
+        assert look(desk).settled_cash_usd == pytest.approx(settled)

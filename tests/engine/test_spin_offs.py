@@ -79,7 +79,10 @@ def test_a_parent_that_fell_by_what_it_gave_away_is_not_stopped_and_has_not_move
         # the first look decides: what the new shares do later is their own
         desk.broker = real
         announced(ground, desk, worth * 5)
-        assert costs_of_stops(desk, ["AAPL"])["AAPL"] == pytest.approx(cost * (1 - LEFT), rel=1e-3)
+        positions = {position.symbol: position for position in desk.broker.positions()}
+        quotes = desk.broker.quotes(["AAPL"])
+        costs = costs_of_stops(desk, ["AAPL"], positions=positions, quotes=quotes)
+        assert costs["AAPL"] == pytest.approx(cost * (1 - LEFT), rel=1e-3)
         seen = take_snapshot(desk, desk.today(), desk.now_ns(), new_execution_id(), Phase.EXITS)
         (view,) = [symbol for symbol in seen.symbols if symbol.symbol == "AAPL"]
         assert view.previous_close == pytest.approx(today_price(desk), rel=1e-3)

@@ -267,12 +267,7 @@ class AlpacaBroker:
         return Quotes(read, unread)
 
     def positions(self) -> Rows[PositionState]:
-        return asked(
-            "positions",
-            lambda: parsing.readable(
-                self._trading.get("/positions"), parsing.position, parsing.unread_position
-            ),
-        )
+        return asked("positions", lambda: parsing.positions(self._trading.get("/positions")))
 
     def open_orders(self) -> Rows[OrderState]:
         return self._orders("open", None)

@@ -9,7 +9,8 @@ silently lost a row would say that an order or a position does not exist.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -206,6 +207,28 @@ def unread_position(row: Row, why: str) -> Unreadable:
     return Unreadable(symbol, why, holds_entries=True)
 
 
+def positions(answer: Any) -> Rows[PositionState]:
+    """The positions, one row for each. Of several rows of one symbol none says what is held of it: no rule of
+    the broker's adds them up, so that its position cannot be read."""
+    read = readable(answer, position, unread_position)
+    named = Counter((one.asset_class, one.symbol) for one in read)
+    named.update((US_EQUITY, symbol) for symbol in {row.symbol for row in read.unreadable})
+    again = {
+        key: [one for one in read if (one.asset_class, one.symbol) == key] for key in named if named[key] > 1
+    }
+    told = [
+        Unreadable(symbol, f"{len(rows)} rows of {symbol}: {_quantities(rows)} shares", holds_entries=True)
+        for (_, symbol), rows in again.items()
+        if len(rows) > 1
+    ]
+    good = [one for one in read if (one.asset_class, one.symbol) not in again]
+    return Rows.of(good, (*read.unreadable, *told))
+
+
+def _quantities(held: Iterable[PositionState]) -> str:
+    return " and ".join(f"{one.qty:f}" for one in held)
+
+
 def order(answer: Any) -> OrderState:
     """An order. One that was sent by notional has no quantity: its filled quantity stands for it."""
     row = _mapping(answer)
@@ -255,8 +278,9 @@ def unread_order(row: Row, why: str) -> Unreadable:
 
 
 def activity(row: Row) -> AccountActivity:
-    """A line of the account's history. What is no trade is stamped when it was made, else at its date. A
-    bust or correction of a fill is told by its execution type, a trade of whatever word by its order."""
+    """A line of the account's history. What is no trade is stamped when it was made, but not before its date,
+    on which it takes effect: a transfer may be asked for days earlier. A bust or correction of a fill is told
+    by its execution type, a trade of whatever word by its order."""
     kind = _text(row, "activity_type")
     if kind == "FILL":
         execution = row.get("type")
@@ -275,11 +299,12 @@ def activity(row: Row) -> AccountActivity:
             net_amount=None,
             changes=_text(row, "previous_id") if changed else None,
         )
-    made = next((name for name in ("transaction_time", "created_at") if row.get(name) is not None), None)
+    stamps = [_ns(row, name) for name in ("transaction_time", "created_at") if row.get(name) is not None][:1]
+    dates = [_local_ns(_date(row, "date"), time())] if not stamps or row.get("date") else []
     return AccountActivity(
         id=_text(row, "id"),
         type=kind,
-        at_ns=_local_ns(_date(row, "date"), time()) if made is None else _ns(row, made),
+        at_ns=max(stamps + dates),
         symbol=str(row["symbol"]) if row.get("symbol") else None,
         side=None,
         qty=None if row.get("qty") is None else _decimal(row, "qty"),
@@ -292,6 +317,7 @@ def activity(row: Row) -> AccountActivity:
         status=str(row.get("status") or "executed"),
         group=str(row["group_id"]) if row.get("group_id") else None,
         currency=str(row.get("currency") or "USD"),
+        dated=max(stamps + dates) not in stamps,
     )
 
 

@@ -239,6 +239,7 @@ class AccountActivity:
     status: str = "executed"  # executed, correct or canceled
     group: str | None = None  # what lines of one corporate action share
     currency: str = "USD"
+    dated: bool = False  # of its time only the date is known: at_ns is that day's first moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from trading_assets.store.records import AdjustmentRecord, FillRecord
 log = get_logger(__name__)
 
 OPENING_IDS_MARK = "opening_activity_ids"
+OPENING_FROM_MARK = "opening_activities_from"  # since when those ids name every line that was listed, ns
 _EXECUTED, _CORRECT, _CANCELED = "executed", "correct", "canceled"
 _CORRECTED = ":correct"
 _CHANGES = {"TRADE_BUST": "BUST", "TRADE_CORRECT": "CORRECTION"}
@@ -37,7 +38,13 @@ def absorb_activities(
     opening = desk.journal.opening(desk.book)
     since = min((record.at_ns for record in opening), default=0)
     before = frozenset(json.loads(desk.journal.mark(desk.book, OPENING_IDS_MARK) or "[]"))
-    activities = [one for one in activities if one.at_ns >= since and one.id not in before]
+    read_from = int(desk.journal.mark(desk.book, OPENING_FROM_MARK) or since)
+    activities = [
+        # of a line without a time of the opening's day the ids alone say whether the opening has it
+        replace(one, at_ns=max(one.at_ns, since)) if one.dated else one
+        for one in activities
+        if one.at_ns >= (read_from if one.dated else since) and one.id not in before
+    ]
     client_ids = desk.journal.client_ids(
         desk.book, {activity.order_id for activity in activities if activity.order_id}
     )
@@ -143,6 +150,7 @@ def _correct(desk: Desk, line: AccountActivity) -> list[AdjustmentRecord]:
         return []
     undone = _undo(desk, line, corrected_id)
     name = line.id if corrected_id != line.id else f"{standing.adjustment_id}{_CORRECTED}"
+    desk.journal.set_mark(desk.book, _in_place_of(standing.adjustment_id), name, desk.now_ns())
     return undone + _record(desk, line, name)
 
 
@@ -152,7 +160,12 @@ def _standing(desk: Desk, name: str) -> AdjustmentRecord | None:
         found = desk.journal.adjustments_named(desk.book, {name, name + CANCELED})
         if name + CANCELED not in found:
             return found.get(name)
-        name += _CORRECTED
+        name = desk.journal.mark(desk.book, _in_place_of(name)) or name + _CORRECTED
+
+
+def _in_place_of(adjustment_id: str) -> str:
+    """The mark that names the line that took the place of this one: corrections may each name the first."""
+    return f"corrected_by:{adjustment_id}"
 
 
 def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
@@ -240,6 +253,36 @@ def _fill(
         activity_id=activity.id,
         received_ns=received_ns,
     )
+
+
+def tell_of_others_fills(desk: Desk, fills: Iterable[FillRecord]) -> None:
+    """A person hears once of each order that is not this desk's and whose fills are in its books now.
+
+    fills: those that are new; the session's are looked at in any case, as an order of ours whose outcome is
+    unknown may yet turn out to be theirs
+    """
+    of_today = desk.journal.fills(desk.book, session=desk.session_text())
+    others = {fill.broker_order_id: fill for fill in (*fills, *of_today) if fill.client_order_id is None}
+    if not others:
+        return
+    ours = desk.journal.client_ids(desk.book, others.keys())
+    unnamed = {
+        record.intent.symbol
+        for record in desk.journal.open_orders(desk.book)
+        if record.broker_order_id is None
+    }
+    for order_id, fill in others.items():
+        if order_id in ours or fill.symbol in unnamed:
+            continue
+        side = "bought" if fill.side > 0 else "sold"
+        alert(
+            desk,
+            f"others_fill:{order_id}",
+            f"{fill.symbol}: an order that is not this desk's {side} at the broker",
+            f"order {order_id}, {fill.qty:f} at {fill.price:f}: it is in the ledger, and a stop guards what "
+            "is held. The symbol takes no entries until `trading-assets rearm --reason …`. Give the desk an "
+            "account of its own.",
+        )
 
 
 def _tell_of_trade(desk: Desk, activity: AccountActivity) -> None:

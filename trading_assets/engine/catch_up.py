@@ -16,11 +16,16 @@ from typing import Any, NamedTuple
 from trading_assets.broker.port import BrokerError, MoreActivities, MoreOrders, OrderState
 from trading_assets.core.orders import State
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.account_activities import OPENING_IDS_MARK, absorb_activities
+from trading_assets.engine.account_activities import (
+    OPENING_FROM_MARK,
+    OPENING_IDS_MARK,
+    absorb_activities,
+)
 from trading_assets.engine.breaks import WORKING
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reads import Look, Read
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import AdjustmentRecord, FillRecord
 
 log = get_logger(__name__)
@@ -174,7 +179,9 @@ def take_late_activities(desk: Desk, *, unconfirmed: bool) -> tuple[list[FillRec
         if not unconfirmed and now - int(place.get("began_ns", 0)) < LATE_AGAIN_NS:
             return [], []
         opened = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
-        place = {"since": max(now - LATE_NS, opened - OVERLAP_NS, 0), "after": None, "began_ns": now}
+        day = desk.sessions.new_york_date(opened)
+        first = max(now - LATE_NS, min(opened - OVERLAP_NS, new_york_midnight_ns(day)), 0)
+        place = {"since": first, "after": None, "began_ns": now}
     fills, adjustments, last = _look(desk, int(place["since"]), place["after"], None)
     kept = {**place, "after": last.id if last.more else None}
     desk.journal.set_mark(desk.book, _LATE_PLACE, json.dumps(kept), now)
@@ -203,10 +210,11 @@ def tell_of_catching_up(desk: Desk) -> None:
 
 def note_contained(desk: Desk, at_ns: int) -> bool:
     """Note which activities an opening entry of that time contains already: those before it by their time,
-    those of that very time by their ids. False: there are more than this look reads; the next one goes on,
-    and the book is opened then. Raises BrokerError."""
+    those of that very time, and those of the day that have none, by their ids. False: there are more than
+    this look reads; the next one goes on, and the book is opened then. Raises BrokerError."""
     place = _place(desk, _OPENING_PLACE)
-    since, ids = int(place.get("since", at_ns)), list(place.get("ids", ()))
+    midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(at_ns))
+    since, ids = int(place.get("since", midnight_ns)), list(place.get("ids", ()))
     try:
         activities = (
             desk.broker.activities(since, after_id=place["after"]) if place else desk.broker.activities(since)
@@ -219,6 +227,7 @@ def note_contained(desk: Desk, at_ns: int) -> bool:
         return False
     ids += [one.id for one in activities]
     desk.journal.set_mark(desk.book, OPENING_IDS_MARK, json.dumps(ids), at_ns)
+    desk.journal.set_mark(desk.book, OPENING_FROM_MARK, str(since), at_ns)
     if place:
         desk.journal.set_mark(desk.book, _OPENING_PLACE, "", at_ns)
     return True

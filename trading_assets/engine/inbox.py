@@ -5,7 +5,9 @@ name (ending in .part) and renames it. Its good rows go into the journal, the ba
 `rejected/` in the file's own form, beside a text with the reason of each, and the file itself into
 `archive/`. What cannot be read as a whole goes to `rejected/` as it came. Each file stands alone: one that
 cannot even be put aside stays in `taken/`, is tried again, and keeps no other from being taken. People are
-told of each of these. `engine.signal_rows` says what a row is, `engine.signalling` what a signal does.
+told of each of these. At most `MOST_FILES` are taken at once, the oldest first; a file that grows while it
+is read is left for the next time. `engine.signal_rows` says what a row is, `engine.signalling` what a signal
+does.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ SUFFIXES = (".csv", ".json")
 MAX_BYTES = 1_000_000
 REASONS_TOLD = 10
 ROW_FAULTS = (ArithmeticError, TypeError, ValueError)  # of a value, not of the journal
+MOST_FILES = 500
+"""Files taken in one evaluation: a flood of them waits for the next ones, and holds up nothing else."""
 LONGEST_NAME = 120  # characters of a file's own name that it keeps
 
 
@@ -139,7 +143,8 @@ def _words(record: SignalRecord) -> str:
 def take_files(
     data_dir: Path, journal: Journal, book: str, symbols: Sequence[str], *, now_ns: int
 ) -> list[TakenFile]:
-    """Take every file that waits, those first that an earlier process took and did not finish.
+    """Take the files that wait, those first that an earlier process took and did not finish, then the oldest;
+    what is beyond `MOST_FILES` has its turn in the next evaluation.
 
     now_ns: the venue's time, which stamps what arrives. A file's rows keep their identity when it is
     taken again after a crash, so that no signal is received twice. Nothing that a file is or holds raises
@@ -160,11 +165,20 @@ class _Inbox:
         self._last_ns = 0
 
     def take(self) -> list[TakenFile]:
+        """What an earlier process left in `taken/` has its turn first; what waits there takes no room from
+        what is dropped."""
         found: list[TakenFile] = []
-        for path in self._or_waits(self._place, self._dropped, found) or ():
-            self._or_waits(path, partial(self._accept, path, found), found)
-        for path in self._or_waits(self._taken, self._begun, found) or ():
+        self._or_waits(self._place, self._make_places, found)
+        begun = self._or_waits(self._taken, self._begun, found) or []
+        for path in begun[:MOST_FILES]:
             self._or_waits(path, partial(self._read, path, found), found)
+        done = sum(not file.waits for file in found)
+        for path in (self._or_waits(self._place, self._dropped, found) or [])[: max(MOST_FILES - done, 1)]:
+            self._or_waits(path, partial(self._accept, path, found), found)
+        earlier = set(begun)
+        for path in self._or_waits(self._taken, self._begun, found) or ():
+            if path not in earlier:
+                self._or_waits(path, partial(self._read, path, found), found)
         return found
 
     def _or_waits(self, path: Path, work: Callable[[], T], found: list[TakenFile]) -> T | None:
@@ -195,14 +209,19 @@ class _Inbox:
         except Exception as error:  # noqa: BLE001 - without a journal there is the log; the next file has its turn
             log.error("signal file not taken, and no alert", file=name, why=printable(str(error)))
 
-    def _dropped(self) -> list[Path]:
+    def _make_places(self) -> None:
         for place in (self._place, self._taken, self._archive, self._rejected):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [
-            path
-            for path in sorted(self._place.iterdir())
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        ]
+
+    def _dropped(self) -> list[Path]:
+        """By the time of their last change, then by name."""
+        with os.scandir(self._place) as entries:
+            named = [
+                entry
+                for entry in entries
+                if Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith(".")
+            ]
+            return [self._place / name for _, name in sorted(map(_age, named))]
 
     def _begun(self) -> list[Path]:
         return sorted(self._taken.iterdir())
@@ -225,10 +244,17 @@ class _Inbox:
 
     def _read(self, path: Path, found: list[TakenFile]) -> None:
         """Receive the rows of a file that is ours."""
+        before = _state(path)
         try:
             read = _rows(path)
         except InvalidInput as error:
-            found.append(self._reject(path, path.name, error))
+            if _state(path) == before or _state(path)[0] > MAX_BYTES:
+                found.append(self._reject(path, path.name, error))
+                return
+            read = None
+        if read is None or _state(path) != before:
+            log.info("signal file grows, it is left for the next time", file=printable(path.name))
+            found.append(TakenFile(path.name, (), ("it is still being written",), waits=True))
             return
         received, bad, reasons = self._records(path, read)
         new, failed = self._recorded(received)
@@ -312,6 +338,19 @@ class _Inbox:
         )
         producer = re.sub(r"[0-9]+", "#", kept.name.partition("-")[2])
         enqueue(self._journal, alert, subject=f"signal_file:{producer}", now_ns=system_now_ns())
+
+
+def _age(entry: os.DirEntry[str]) -> tuple[int, str]:
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime_ns, entry.name
+    except OSError:  # it is gone, or cannot be looked at: taking it says which
+        return 0, entry.name
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What changes as a file is written to."""
+    found = path.lstat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _kept_name(path: Path) -> str:

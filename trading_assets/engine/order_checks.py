@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState
+from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState, Unreachable
 from trading_assets.core.codes import CODE_COUNT
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
@@ -19,6 +19,8 @@ from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.order_limit_checks import order_limit_checks
 from trading_assets.store.records import FillRecord, OrderRecord, VerdictRecord
+
+MOST_LOOKS = 10  # at each list: ten thousand activities of one session
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +39,52 @@ class SessionOrders:
 
 
 def session_orders(desk: Desk, session: date) -> SessionOrders:
-    """Raises broker.port.BrokerError when the broker's side cannot be read. Of a session with more orders or
-    activities than one look reads these are the earlier ones."""
+    """Raises broker.port.BrokerError when the broker's side cannot be read, or is longer than `MOST_LOOKS`
+    looks read: a check that has not seen all of it says nothing."""
     text = session.isoformat()
     since_ns = desk.sessions.close_ns(desk.sessions.previous(session))
-    try:
-        activities = desk.broker.activities(since_ns)
-    except MoreActivities as more:
-        activities = more.read
-    try:
-        at_broker = desk.broker.orders_since(since_ns)
-    except MoreOrders as more:
-        at_broker = more.read
     return SessionOrders(
         orders=tuple(desk.journal.orders(desk.book, session=text)),
         fills=tuple(desk.journal.fills(desk.book, session=text)),
-        at_broker=tuple(at_broker),
+        at_broker=_all_orders(desk, since_ns),
         activities=tuple(
             activity
-            for activity in activities
+            for activity in _all_activities(desk, since_ns)
             if activity.type == "FILL" and desk.sessions.new_york_date(activity.at_ns) == session
         ),
     )
+
+
+def _all_orders(desk: Desk, since_ns: int) -> tuple[OrderState, ...]:
+    found: dict[str, OrderState] = {}
+    for _ in range(MOST_LOOKS):
+        try:
+            found |= {order.id: order for order in desk.broker.orders_since(since_ns)}
+        except MoreOrders as more:
+            found |= {order.id: order for order in more.read}
+            since_ns = more.through_ns
+        else:
+            return tuple(found.values())
+    raise Unreachable(f"more orders than {MOST_LOOKS} looks read: {len(found)} were read")
+
+
+def _all_activities(desk: Desk, since_ns: int) -> tuple[AccountActivity, ...]:
+    found: dict[str, AccountActivity] = {}
+    after: str | None = None
+    for _ in range(MOST_LOOKS):
+        try:
+            read = (
+                desk.broker.activities(since_ns)
+                if after is None
+                else desk.broker.activities(since_ns, after_id=after)
+            )
+        except MoreActivities as more:
+            found |= {one.id: one for one in more.read}
+            after = more.after_id
+        else:
+            found |= {one.id: one for one in read}
+            return tuple(found.values())
+    raise Unreachable(f"more activities than {MOST_LOOKS} looks read: {len(found)} were read")
 
 
 def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:

@@ -95,7 +95,8 @@ def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_on
     if report.account_read is not None:
         # a withdrawal that has not been read yet is no loss; entries wait for the activities in any case
         if not report.catching_up and Read.ACTIVITIES not in report.missed:
-            observe(desk, report.account_read)
+            held = None if report.unknown else [*report.positions.values(), *report.others]
+            observe(desk, report.account_read, held)
         keep_close_equity(desk, report.account_read)
     transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     if report.catching_up:
@@ -105,7 +106,7 @@ def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_on
     stopped = stops_in_force(desk, report) if report.opened else ()
     flatten = _flatten_of(desk, report)
     if not is_armed(desk):  # what it sent would be dropped before the wire
-        tell_unarmed(desk, report.positions, stopped)
+        tell_unarmed(desk, report, stopped)
         exits = []
     elif flatten is not None:
         exits = flatten_exits(desk, report, flatten, at_once=at_once)

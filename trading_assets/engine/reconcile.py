@@ -25,6 +25,7 @@ from trading_assets.broker.port import (
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
 from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
+from trading_assets.engine.account_activities import tell_of_others_fills
 from trading_assets.engine.accounting import CASH, ledger_of
 from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
 from trading_assets.engine.catch_up import (
@@ -41,7 +42,7 @@ from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.risk import ClockReading, broker_clock
-from trading_assets.engine.share_costs import complete_costs, tell_of_missing_stops
+from trading_assets.engine.share_costs import complete_costs, complete_worths, tell_of_missing_stops
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -187,6 +188,7 @@ def look(desk: Desk) -> ReconcileReport:
     sight.require(*EXITS)
     if opened:
         adjustments = adjustments + complete_costs(desk, positions)
+        complete_worths(desk)
     midnight_ns = new_york_midnight_ns(desk.sessions.new_york_date(now))
     ledger = ledger_of(desk.journal, desk.book, keep_before_ns=midnight_ns if opened else None)
     breaks: tuple[BreakRecord, ...] = ()
@@ -209,26 +211,15 @@ def look(desk: Desk) -> ReconcileReport:
                 fills, adjustments = fills + late_fills, adjustments + late_adjustments
                 ledger = ledger_of(desk.journal, desk.book)
                 differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
-        found = [
-            difference
-            for difference in differences
-            if difference.symbol not in settling
-            and not (settling and difference.kind is BreakKind.CASH)
-            and not _not_comparable(difference, others, unknown)
-        ]
-        waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if settling or unknown}
-        breaks = tuple(
-            desk.journal.record_sightings(
-                desk.book,
-                now,
-                [difference.sighting() for difference in found],
-                not_looked_at=waiting - {difference.subject for difference in found},
-            )
-        )
-        _act(desk, found, breaks)
-        tell_of_missing_stops(desk, ledger)
-        caught_up(desk, now)
-        desk.reconciled = True
+        if Read.ACTIVITIES in sight.missed:  # what explains a difference may be in what could not be read
+            breaks = tuple(desk.journal.open_breaks(desk.book))
+        else:
+            breaks = _conclude(desk, differences, settling, others, unknown, now)
+            tell_of_missing_stops(desk, ledger)
+            caught_up(desk, now)
+            desk.reconciled = True
+    if opened:
+        tell_of_others_fills(desk, fills)
     report = ReconcileReport(
         at_ns=now,
         opened=opened,
@@ -258,6 +249,34 @@ def look(desk: Desk) -> ReconcileReport:
         clean=report.clean,
     )
     return report
+
+
+def _conclude(
+    desk: Desk,
+    differences: Sequence[Difference],
+    settling: set[str],
+    others: Sequence[PositionState],
+    unknown: frozenset[str],
+    now: int,
+) -> tuple[BreakRecord, ...]:
+    """Journal the sightings of what differs and is neither under way nor beyond comparison, and lock what has
+    been seen often enough. Returns the open breaks."""
+    found = [
+        difference
+        for difference in differences
+        if difference.symbol not in settling
+        and not (settling and difference.kind is BreakKind.CASH)
+        and not _not_comparable(difference, others, unknown)
+    ]
+    waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if settling or unknown}
+    breaks = desk.journal.record_sightings(
+        desk.book,
+        now,
+        [difference.sighting() for difference in found],
+        not_looked_at=waiting - {difference.subject for difference in found},
+    )
+    _act(desk, found, breaks)
+    return tuple(breaks)
 
 
 def adopt(desk: Desk, *, author: str, reason: str) -> int:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from math import nan
 from typing import NamedTuple
 
-from trading_assets.broker.port import AccountState, BrokerError, ClockState
+from trading_assets.broker.port import AccountState, BrokerError, ClockState, PositionState, unread_of
 from trading_assets.core.breakers import e0_agrees, is_tripped
 from trading_assets.core.losses import LossFigures, losses_of
 from trading_assets.core.losses import observe as figures_after
@@ -22,6 +22,11 @@ from trading_assets.engine.absorb import alert
 from trading_assets.engine.account_activities import absorb_activities
 from trading_assets.engine.accounting import transfers_since
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.explained_equity import (
+    keep_unexplained,
+    newly_unexplained_usd,
+    unexplained_usd,
+)
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
@@ -35,74 +40,141 @@ LOSS_BASE_MARK = "loss_base"
 DOUBT_MARK = "equity_in_doubt"
 CONFIRMED_AFTER_NS = 5 * 10**9
 TRANSFERS_REREAD_NS = 15 * 60 * 10**9
+UNEXPLAINED_AT_MOST_NS = 10 * 60 * 10**9
 RISE = "RISE"
+UNEXPLAINED = "UNEXPLAINED"
 
 
-def observe(desk: Desk, account: AccountState) -> EquityRecord | None:
+def observe(
+    desk: Desk, account: AccountState, held: Collection[PositionState] | None = None
+) -> EquityRecord | None:
     """Journal the account's equity with its peaks, and latch the loss breakers that two readings trip.
 
     account: as read just before the activities were: its transfers are known
+    held:    every position of the account; None: not all could be read, and nothing is explained by them
 
     A reading that would latch a loss, or that has risen so far that a reading as usual would be one, is in
     doubt: it is not journaled, entries wait (EQUITY_UNCONFIRMED), and the first reading at least five seconds
     later decides. Waiting is the next look's: no exit waits for it. Where the venue's time stands it follows
-    at once. Returns None while the equity is in doubt.
+    at once.
+
+    So is one that neither prices nor fills nor listed activities explain (`engine.explained_equity`): cash
+    that was transferred and is not listed yet. It latches only what the explained equity would latch too,
+    until the doubt has lasted ten minutes; then the equity counts as the broker states it. Returns None
+    while the equity is in doubt.
     """
     now = desk.now_ns()
     known = _doubted(desk)
-    record = _reading(desk, account)
-    doubts = _doubts(desk, record)
-    if doubts and desk.clock.stands:
-        known = _Doubt(now - CONFIRMED_AFTER_NS, doubts)
+    seen = _seen(desk, account, held)
+    if seen.doubts and desk.clock.stands:
+        known = _Doubt(now - CONFIRMED_AFTER_NS, seen.doubts, _unexplained_since(known, seen, now))
         try:
             account = desk.broker.account()
+            held = None if held is None else _all_held(desk)
             absorb_activities(desk, desk.broker.activities(now - TRANSFERS_REREAD_NS))
         except BrokerError as error:
             log.warning("equity not readable a second time", book=desk.book, why=str(error))
-            known = None
+            known = _Doubt(now, frozenset(), known.unexplained_ns)
         else:
-            record = _reading(desk, account)
-            doubts = _doubts(desk, record)
+            seen = _seen(desk, account, held)
     elapsed = known is not None and now - known.since_ns >= CONFIRMED_AFTER_NS
-    confirmed = doubts & known.about if known is not None and elapsed else frozenset()
-    for cause, measured, limit in measured_losses(desk, record):
+    confirmed = seen.doubts & known.about if known is not None and elapsed else frozenset()
+    unexplained_ns = _unexplained_since(known, seen, now)
+    if unexplained_ns and now - unexplained_ns < UNEXPLAINED_AT_MOST_NS:
+        if elapsed:
+            _tell_unexplained(desk, seen, unexplained_ns)
+        confirmed &= seen.explained
+    for cause, measured, limit in measured_losses(desk, seen.record):
         if cause in confirmed:
             latch(
                 desk.journal,
                 desk.book,
                 cause,
                 at_ns=now,
-                session=record.session,
+                session=seen.record.session,
                 reason=f"measured {measured:.6f}, limit {limit:g}; "
-                f"equity {record.equity:.2f}, E0 {record.e0:.2f}",
+                f"equity {seen.record.equity:.2f}, E0 {seen.record.e0:.2f}",
             )
-    left = doubts - confirmed
+    left = seen.doubts - confirmed
     if left:
         # Looks that follow one another faster are one reading.
-        doubt = _Doubt(now, left) if known is None or elapsed else _Doubt(known.since_ns, known.about | left)
-        _doubt(desk, doubt)
-        log.warning("equity in doubt until it is read again", equity=str(record.equity), about=sorted(left))
+        since_ns, about = (now, left) if known is None or elapsed else (known.since_ns, known.about | left)
+        _doubt(desk, _Doubt(since_ns, about, unexplained_ns))
+        log.warning(
+            "equity in doubt until it is read again", equity=str(seen.record.equity), about=sorted(left)
+        )
         return None
     if known is not None:
         _doubt(desk, None)
-    desk.journal.record_equity(record)
-    return record
+    keep_unexplained(desk, seen.unexplained)
+    desk.journal.record_equity(seen.record)
+    return seen.record
+
+
+class _Seen(NamedTuple):
+    """One reading of the equity."""
+
+    record: EquityRecord
+    doubts: frozenset[str]
+    unexplained: float | None  # USD of the equity, all of it; None: not known
+    change: float  # USD of it that is new
+    explained: frozenset[str]  # the breakers that the equity without that change trips too
+
+
+def _seen(desk: Desk, account: AccountState, held: Collection[PositionState] | None) -> _Seen:
+    record = _reading(desk, account)
+    doubts = _doubts(desk, record)
+    unexplained = None if held is None else unexplained_usd(desk, account, held)
+    change = newly_unexplained_usd(desk, account, unexplained)
+    if not change:
+        return _Seen(record, doubts, unexplained, 0.0, doubts)
+    without = replace(account, equity=account.equity - Decimal(repr(change)))
+    explained = _doubts(desk, _reading(desk, without))
+    return _Seen(record, doubts | {UNEXPLAINED}, unexplained, change, explained)
+
+
+def _all_held(desk: Desk) -> Collection[PositionState] | None:
+    """Every position of the account; None where one cannot be read."""
+    held = desk.broker.positions()
+    return None if unread_of(held) else held
+
+
+def _unexplained_since(known: _Doubt | None, seen: _Seen, now_ns: int) -> int:
+    """When the equity was first seen that nothing explains, 0 while all is explained."""
+    if not seen.change:
+        return 0
+    return known.unexplained_ns if known is not None and known.unexplained_ns else now_ns
+
+
+def _tell_unexplained(desk: Desk, seen: _Seen, since_ns: int) -> None:
+    alert(
+        desk,
+        f"equity_unexplained:{since_ns}",
+        f"The account's equity moved by {seen.change:+.2f} USD that nothing explains",
+        "Neither prices nor fills nor listed activities account for it: a transfer that the broker has not "
+        "listed yet looks like this. Entries wait; unless it is explained, it counts as profit or loss "
+        f"{UNEXPLAINED_AT_MOST_NS // (60 * 10**9)} minutes after it was first seen. Compare with the "
+        "broker's activities; `trading-assets status` says what is latched.",
+    )
 
 
 class _Doubt(NamedTuple):
-    """What a reading would latch, or RISE, and when it was first read."""
+    """What a reading would latch, RISE or UNEXPLAINED, and when it was first read."""
 
     since_ns: int
     about: frozenset[str]
+    unexplained_ns: int = 0  # when UNEXPLAINED was first read; 0: it is not in it
 
 
 def _doubted(desk: Desk) -> _Doubt | None:
     kept = json.loads(desk.journal.mark(desk.book, DOUBT_MARK) or "null")
-    return None if kept is None else _Doubt(int(kept["since_ns"]), frozenset(kept["about"]))
+    if kept is None:
+        return None
+    return _Doubt(int(kept["since_ns"]), frozenset(kept["about"]), int(kept.get("unexplained_ns", 0)))
 
 
 def _doubt(desk: Desk, doubt: _Doubt | None) -> None:
-    kept = None if doubt is None else {"since_ns": doubt.since_ns, "about": sorted(doubt.about)}
+    kept = None if doubt is None else {**doubt._asdict(), "about": sorted(doubt.about)}
     desk.journal.set_mark(desk.book, DOUBT_MARK, json.dumps(kept), desk.now_ns())
 
 

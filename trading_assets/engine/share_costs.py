@@ -23,6 +23,7 @@ from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import is_positive
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.accounting import (
+    CANCELED,
     carried_from,
     carrying,
     cost_of_shares,
@@ -41,6 +42,7 @@ log = get_logger(__name__)
 
 DAY_NS = 86_400 * 10**9
 LOOKED_BACK_NS = 30 * DAY_NS  # for shares whose cost nobody has said yet
+WORTH_LOOKED_BACK_NS = 2 * DAY_NS  # of transferred shares: it counts in the losses of a session
 VALUED_WITHIN = timedelta(days=10)  # after its ex-date: later prices say nothing of a spin-off's value
 PAIRED_WITHIN_NS = 10 * DAY_NS  # between the line that takes shares and the one that brings others
 
@@ -68,20 +70,37 @@ def origin_of(desk: Desk, line: AccountActivity, together: Sequence[AccountActiv
 
 
 def keep_worth(desk: Desk, entry: AdjustmentRecord, price: Decimal | None) -> None:
-    """Keep what shares that are transferred are worth now; `price` is the one that their line states."""
+    """Keep what shares that are transferred are worth now; `price` is the one that their line states. What
+    nobody says now `complete_worths` asks again."""
     if entry.kind != Booked.TRANSFER or not entry.qty_delta or not entry.symbol:
         return
     each = float(price) if price is not None and price > 0 else _price(desk, entry.symbol)
-    if not is_positive(each):
-        alert(
-            desk,
-            f"worth:{entry.adjustment_id}",
-            f"{entry.symbol}: {entry.qty_delta:+f} shares were transferred at a value that nobody says",
-            "The losses of this session count them as profit or loss. Compare, then `trading-assets rearm`.",
-        )
-        return
-    worth = (entry.qty_delta * Decimal(repr(each))).quantize(Decimal("0.01"))
-    desk.journal.set_mark(desk.book, worth_mark(entry.adjustment_id), str(worth), entry.at_ns)
+    if is_positive(each):
+        worth = (entry.qty_delta * Decimal(repr(each))).quantize(Decimal("0.01"))
+        desk.journal.set_mark(desk.book, worth_mark(entry.adjustment_id), str(worth), entry.at_ns)
+
+
+def complete_worths(desk: Desk) -> None:
+    """Ask once more in each look what transferred shares are worth that nobody has said yet, and tell a
+    person of those of which nobody says it now either."""
+    since = desk.now_ns() - WORTH_LOOKED_BACK_NS
+    transfers = desk.journal.adjustments(desk.book, since_ns=since, kind=Booked.TRANSFER)
+    undone = {entry.adjustment_id for entry in transfers if entry.adjustment_id.endswith(CANCELED)}
+    for entry in transfers:
+        name = entry.adjustment_id
+        if not (entry.qty_delta and entry.symbol) or not undone.isdisjoint((name, name + CANCELED)):
+            continue
+        if desk.journal.mark(desk.book, worth_mark(name)) is not None:
+            continue
+        keep_worth(desk, entry, None)
+        if desk.journal.mark(desk.book, worth_mark(entry.adjustment_id)) is None:
+            alert(
+                desk,
+                f"worth:{entry.adjustment_id}",
+                f"{entry.symbol}: {entry.qty_delta:+f} shares were transferred at a value that nobody says",
+                "It is asked again in each look. Until then the losses of this session count them as profit "
+                "or loss. Compare, then `trading-assets rearm`.",
+            )
 
 
 def complete_costs(desk: Desk, positions: Mapping[str, PositionState]) -> list[AdjustmentRecord]:

@@ -28,6 +28,7 @@ from trading_assets.core.orders import Kind
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.ex_dates import adjusted_close, shown_today
 from trading_assets.engine.halts import REARMED_MARK, Cause
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
 from trading_assets.engine.reads import EXITS, Look, Read, by_class
@@ -35,9 +36,10 @@ from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.submit import has_no_news, remaining
+from trading_assets.engine.unlisted import unlisted_fills, unlisted_proceeds_usd
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
-from trading_assets.market.settlement import LONGEST_DAYS, unsettled_usd
+from trading_assets.market.settlement import LONGEST_DAYS, Sale, unsettled_usd
 from trading_assets.store.journal import SentCount
 from trading_assets.store.records import OrderRecord
 
@@ -173,13 +175,15 @@ def take_snapshot(
 
 def settled_cash(desk: Desk, account: AccountState) -> Decimal:
     """USD that may be spent without borrowing: the broker's cash; in an account of multiplier 1 less what
-    sales of ours will bring that settle after today."""
+    sales will bring that settle after today, those of ours included that the broker does not list yet."""
     if account.multiplier != 1:
         return account.settled_cash
     today = desk.today()
     since_ns = new_york_midnight_ns(today - timedelta(days=LONGEST_DAYS))
     sales = sales_since(desk.journal, desk.book, since_ns)
-    return account.settled_cash - unsettled_usd(desk.sessions, sales, today)
+    sent = desk.journal.orders(desk.book, session=today.isoformat())
+    unlisted = Sale(today, unlisted_proceeds_usd(desk, sent))
+    return account.settled_cash - unsettled_usd(desk.sessions, [*sales, unlisted], today)
 
 
 def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -> list[OpenOrder]:
@@ -288,23 +292,11 @@ def gaps(
 
     sent: the session's orders: what they have filled counts before its activities are journaled
     """
-    fills = desk.journal.fills(desk.book, session=desk.session_text())
     ours: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, holding in ledger_of(desk.journal, desk.book).holdings.items():
         ours[symbol] = Decimal(repr(holding.qty))
-    for record in sent:
-        if record.filled_qty:
-            intent = record.intent
-            journaled = sum(
-                (
-                    fill.qty
-                    for fill in fills
-                    if record.broker_order_id == fill.broker_order_id
-                    or intent.client_order_id == fill.client_order_id
-                ),
-                Decimal(0),
-            )
-            ours[intent.symbol] += intent.side * (record.filled_qty - journaled)
+    for one in unlisted_fills(desk, sent):
+        ours[one.order.intent.symbol] += one.order.intent.side * one.qty
     found = {}
     for symbol in sorted(ours.keys() | positions.keys()):
         shown = positions[symbol].qty if symbol in positions else Decimal(0)
@@ -414,8 +406,8 @@ def _last_price(quote: QuoteState | None, position: PositionState | None, previo
 def _previous_closes(
     desk: Desk, session: date, quotes: Mapping[str, QuoteState], sight: Look, phase: Phase
 ) -> dict[str, float]:
-    """Yesterday's raw closes, adjusted for today's split, dividend, capital gain and spin-off. Where these
-    cannot be read entries have none; for exits the raw close stands."""
+    """Yesterday's raw closes, adjusted for today's split, dividend, capital gain and spin-off where these are
+    true (`engine.ex_dates`). Where they cannot be read entries have none; for exits the raw close stands."""
     closes = {symbol: _number(quote.previous_close) for symbol, quote in quotes.items()}
     if not closes:
         return closes
@@ -423,10 +415,8 @@ def _previous_closes(
     unread = desk.facts.unread_actions
     sight.rows(Read.CORPORATE_ACTIONS, Rows.of((), unread))
     parts = spun_off(desk, actions or (), session)
-    for action in actions or ():
-        left = 1.0 - parts.get((action.symbol, action.ex_date), 0.0)
-        close = (closes[action.symbol] - action.cash_usd) * left
-        closes[action.symbol] = close / action.split_ratio
+    for action in shown_today(desk, actions or (), parts, quotes):
+        closes[action.symbol] = adjusted_close(action, parts, closes[action.symbol])
     if phase is Phase.ENTRIES:
         unknown = closes.keys() if actions is None else {row.symbol for row in unread}
         closes |= dict.fromkeys(closes.keys() & unknown, nan)

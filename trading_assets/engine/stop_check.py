@@ -41,7 +41,7 @@ def stop_check(
         if lock.cause == STOP_LOCK and lock.symbol in held
     }
     seen = json.loads(desk.journal.mark(desk.book, SIGHTINGS_MARK) or "{}")
-    hit = {symbol: seen.get(symbol, now) for symbol in _hit(desk, held, quotes, ledger)}
+    hit = {symbol: seen.get(symbol, now) for symbol in _hit(desk, held, positions, quotes, ledger)}
     if hit != seen:
         desk.journal.set_mark(desk.book, SIGHTINGS_MARK, json.dumps(hit), now)
     latest = desk.journal.latest_equity(desk.book)
@@ -58,7 +58,13 @@ def stop_check(
     )
 
 
-def _hit(desk: Desk, held: Sequence[str], quotes: Mapping[str, QuoteState], ledger: Ledger) -> list[str]:
+def _hit(
+    desk: Desk,
+    held: Sequence[str],
+    positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
+    ledger: Ledger,
+) -> list[str]:
     """The positions at or below their stop. Corporate actions are asked for only where the ledger's own
     cost says so: a dividend lowers the stop, and a split may not be booked yet."""
     near = [
@@ -68,5 +74,5 @@ def _hit(desk: Desk, held: Sequence[str], quotes: Mapping[str, QuoteState], ledg
     ]
     if not near or not desk.sessions.is_open(desk.now_ns()):
         return []
-    adjusted = costs_of_stops(desk, near)
+    adjusted = costs_of_stops(desk, near, positions=positions, quotes=quotes)
     return [symbol for symbol in near if at_its_stop(desk, quotes[symbol], adjusted.get(symbol, nan))]

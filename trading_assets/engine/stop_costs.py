@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from trading_assets.broker.port import CorporateActionState
+from trading_assets.core.ledger import Holding
 from trading_assets.engine.accounting import (
     CANCELED,
     STOPS,
@@ -86,6 +87,23 @@ def stop_costs(
     actions:  all of these symbols since the book began, and those ahead (`asked_until`)
     spun_off: what each spin-off took, where it is known: one that is not changes nothing until it is booked
 
+    Whether an announcement is true is `engine.ex_dates`'s to say: these count.
+    """
+    held = held_by_ex_dates(journal, book, symbols, actions, today, spun_off)
+    return {symbol: holding.avg_cost for symbol, holding in held.items()}
+
+
+def held_by_ex_dates(
+    journal: Journal,
+    book: str,
+    symbols: Collection[str],
+    actions: Sequence[CorporateActionState],
+    today: date,
+    spun_off: SpunOff | None = None,
+) -> dict[str, Holding]:
+    """What is held of each of these symbols, as `stop_costs` has it: shares and cost after every ex-date up
+    to today.
+
     What came before today is kept as a checkpoint with the announcements that it was folded with, and folded
     again where these, or what the broker booked of them, have changed meanwhile.
     """
@@ -106,7 +124,21 @@ def stop_costs(
         }
         journal.keep_checkpoint(CheckpointRecord(book, STOPS, midnight_ns, state), evidence.newest)
     held = folded(rest, new).holdings
-    return {symbol: held[symbol].avg_cost for symbol in symbols if symbol in held and held[symbol].qty}
+    return {symbol: held[symbol] for symbol in symbols if symbol in held and held[symbol].qty}
+
+
+def booked_ex_dates(
+    journal: Journal, book: str, actions: Sequence[CorporateActionState], today: date
+) -> frozenset[tuple[str, date]]:
+    """(symbol, ex-date) of the splits and spin-offs up to today of which the broker has booked a line."""
+    past = [action for action in actions if action.ex_date <= today]
+    splits = [action for action in past if action.split_ratio != 1.0]
+    parents = [action for action in past if action.spin_offs]
+    found = [action for _, action in _matched(_lines(journal, book, Booked.SPLIT) if splits else [], splits)]
+    for line, action in _matched(_lines(journal, book, Booked.SPIN_OFF) if parents else [], parents):
+        if _gives(action, line):
+            found.append(action)
+    return frozenset((action.symbol, action.ex_date) for action in found)
 
 
 def _instead(evidence: Evidence, announced: _Announced, since: int) -> Evidence:

@@ -4,16 +4,19 @@ that one is measured from is `engine.stop_costs`; selling is `engine.forced_exit
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from math import nan
 
-from trading_assets.broker.port import QuoteState
+from trading_assets.broker.port import PositionState, QuoteState
 from trading_assets.core.breakers import stop_hit, stop_price
 from trading_assets.core.ledger import Holding
 from trading_assets.core.tolerance import at_most, is_positive
 from trading_assets.engine.absorb import alert, lock
+from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.ex_dates import in_effect
 from trading_assets.engine.reads import Look
-from trading_assets.engine.reconcile import ReconcileReport
+from trading_assets.engine.reconcile import SIGHTINGS, ReconcileReport
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs, with_earlier_symbols
 from trading_assets.log import get_logger
@@ -27,8 +30,9 @@ STOP_LOCK = "STOP"
 def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     """Latch new stops, release those of an earlier session that are flat; the symbols still held by one.
 
-    Without corporate actions the ledger's cost stands as it is; without a quote of its own a position's stop
-    cannot be seen. Both are told, and hold no other symbol back.
+    Without corporate actions the ledger's cost stands as it is, and where our ledger holds nothing at a cost
+    the broker's average entry price stands in; without a quote of its own a position's stop cannot be seen.
+    All of these are told, and hold no other symbol back.
     """
     held = {symbol for symbol, position in report.positions.items() if position.qty > 0}
     today = desk.today()
@@ -52,8 +56,11 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     candidates = sorted(held - locked.keys())
     if candidates and desk.sessions.is_open(desk.now_ns()):
         sight = Look(desk)
-        costs = costs_of_stops(desk, candidates, sight)
         quotes = sight.quotes(candidates)
+        costs = costs_of_stops(desk, candidates, sight, positions=report.positions, quotes=quotes)
+        beyond = beyond_the_ledger(candidates, report, costs)
+        costs |= beyond
+        _tell_of_stand_ins(desk, report, beyond)
         for symbol in candidates:
             if symbol in costs and symbol in quotes and at_its_stop(desk, quotes[symbol], costs[symbol]):
                 quote = quotes[symbol]
@@ -83,16 +90,64 @@ def _tell_unconfirmed(desk: Desk, quote: QuoteState, cost: float) -> None:
         )
 
 
-def costs_of_stops(desk: Desk, symbols: Collection[str], sight: Look | None = None) -> dict[str, float]:
+def costs_of_stops(
+    desk: Desk,
+    symbols: Collection[str],
+    sight: Look | None = None,
+    *,
+    positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
+) -> dict[str, float]:
     """What the stop of each of these symbols that is held is measured from, USD a share. Where corporate
-    actions cannot be read it is the ledger's cost as it stands, and a person is told."""
+    actions cannot be read it is the ledger's cost as it stands, and a person is told; of those announced the
+    ones count that broker or price show (`engine.ex_dates`).
+
+    positions, quotes: what the broker holds and quotes of these symbols now
+    """
     today = desk.today()
     began = began_on(desk.journal, desk.book)
     sight = Look(desk) if sight is None else sight
     concerned = with_earlier_symbols(desk.journal, desk.book, symbols)
     actions = sight.corporate_actions(sorted(concerned), began, asked_until(today))
-    costs = stop_costs(desk.journal, desk.book, concerned, actions, today, spun_off(desk, actions, today))
+    parts = spun_off(desk, actions, today)
+    actions = in_effect(
+        desk, actions, parts, symbols=concerned, positions=positions, quotes=quotes, began=began
+    )
+    costs = stop_costs(desk.journal, desk.book, concerned, actions, today, parts)
     return {symbol: costs[symbol] for symbol in symbols if symbol in costs}
+
+
+def beyond_the_ledger(
+    symbols: Collection[str], report: ReconcileReport, costs: Mapping[str, float]
+) -> dict[str, float]:
+    """The broker's average entry price, USD a share, of each position that our ledger does not hold, holds
+    short, or holds at no cost: a wrong or missing line of the broker's leaves no position without a stop."""
+    found = {}
+    for symbol in symbols:
+        ours = report.ledger.holdings.get(symbol, Holding())
+        price = float(report.positions[symbol].avg_entry_price)
+        known = ours.qty > QUANTITY_TOLERANCE and is_positive(costs.get(symbol, nan))
+        if not known and is_positive(price):
+            found[symbol] = price
+    return found
+
+
+def _tell_of_stand_ins(desk: Desk, report: ReconcileReport, stand_ins: Mapping[str, float]) -> None:
+    """A person hears of each stop that goes by the broker's word: once the difference is a break, which has
+    locked the symbol, or at once where books cannot be compared. A look or two are behind a fill as it is."""
+    breaks = {one.subject for one in report.breaks if one.sightings >= SIGHTINGS}
+    not_compared = bool(report.missed) or report.catching_up
+    for symbol, cost in stand_ins.items():
+        if symbol in breaks or not_compared:
+            ours = report.ledger.holdings.get(symbol, Holding()).qty
+            alert(
+                desk,
+                f"stand_in_cost:{symbol}:{desk.session_text()}",
+                f"{symbol}: the broker holds {report.positions[symbol].qty:f}, our ledger {ours:g}",
+                f"Its stop goes by the broker's average entry price, {cost:g} USD, and sells what the broker "
+                "holds. Compare with the broker's activities, then "
+                f"`trading-assets adjust {symbol} --qty … --cost USD --reason …`",
+            )
 
 
 def at_its_stop(desk: Desk, quote: QuoteState, cost: float) -> bool:

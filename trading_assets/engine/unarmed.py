@@ -4,14 +4,15 @@ first look and then once a session.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from trading_assets.broker.port import PositionState
 from trading_assets.core.breakers import stop_price
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.arming import TOLD_MARK
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.stops import costs_of_stops
+from trading_assets.engine.reads import Look
+from trading_assets.engine.reconcile import ReconcileReport
+from trading_assets.engine.stops import beyond_the_ledger, costs_of_stops
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
@@ -22,10 +23,10 @@ _NEXT = (
 )
 
 
-def tell_unarmed(desk: Desk, positions: Mapping[str, PositionState], stopped: Collection[str]) -> None:
+def tell_unarmed(desk: Desk, report: ReconcileReport, stopped: Collection[str]) -> None:
     """Tell a person of what is held without a stop that could fire. stopped: symbols that are at theirs now,
     which is told at once."""
-    held = {symbol: position for symbol, position in sorted(positions.items()) if position.qty}
+    held = {symbol: position for symbol, position in sorted(report.positions.items()) if position.qty}
     if not held:
         return
     session = desk.session_text()
@@ -39,7 +40,10 @@ def tell_unarmed(desk: Desk, positions: Mapping[str, PositionState], stopped: Co
         )
     if desk.journal.mark(desk.book, TOLD_MARK) == session:
         return
-    costs = costs_of_stops(desk, held)
+    sight = Look(desk)
+    quotes = sight.quotes(list(held))
+    costs = costs_of_stops(desk, held, sight, positions=report.positions, quotes=quotes)
+    costs |= beyond_the_ledger(held, report, costs)
     stops = {symbol: f"stop at {stop_price(cost, desk.limits):.2f} USD" for symbol, cost in costs.items()}
     lines = [
         f"{symbol}: {position.qty:f} shares, {stops.get(symbol, 'no stop price')}"

@@ -1,4 +1,5 @@
-"""Splits and cash dividends: recovered from adjusted closes, laid beside bars, applied to a price.
+"""Splits and cash dividends: recovered from adjusted closes, laid beside bars, applied to a price, and seen
+in one.
 
 Adjusting a window of bars belongs to the features, adjusting a holding to the ledger.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from math import isfinite, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,9 @@ NO_CHANGE = 1e-9  # relative; the source's rounding noise is below 1e-13, the sm
 SPLIT_RATIOS = tuple(
     sorted({new / old for new in range(1, 21) for old in range(1, 21) if not 0.75 < new / old < 1.25})
 )
+TOLD_APART = 1.2
+"""Two prices that are closer than this factor no price of a day tells apart: it is as far from either as
+stocks move in a day (`max_symbol_move` is 10 %, twice)."""
 
 
 def recovered_actions(
@@ -79,3 +84,21 @@ def aligned_actions(
 def ex_price(price: float, split_ratio: float, cash_usd: float) -> float:
     """A price from before the ex-date in the terms of after it: (price − cash) ÷ split ratio."""
     return (price - cash_usd) / split_ratio
+
+
+def counts_unseen(factor: float) -> bool:
+    """Whether what is announced counts without a price that shows it: it lowers prices, to `factor` of what
+    they were, by too little to be told from a day's move. One that raises them would sell what is held, and
+    one that lowers them far would keep a stop from firing: these must be seen."""
+    return 1.0 / TOLD_APART <= factor <= 1.0
+
+
+def ex_date_shows(close: float, adjusted: float, price: float) -> bool | None:
+    """Whether a price shows that an announced action has taken place: of the close before the ex-date and of
+    that close adjusted for the action, the one nearer to it in log is its own. None: not all three are
+    prices. USD a share."""
+    if not (isfinite(close) and close > 0.0 and isfinite(price) and price > 0.0):
+        return None
+    if not (isfinite(adjusted) and adjusted > 0.0):
+        return False  # it would take more from a share than there is
+    return abs(log(price / adjusted)) < abs(log(price / close))
