@@ -65,7 +65,10 @@ def _every_pair(reached: Mapping[int, Reached]) -> Iterator[Case]:
                 places[point.kind].append((seed, point))
     rng = Random("every pair")
     for number, (kind, fault) in enumerate((kind, fault) for kind in sorted(places) for fault in FAULTS):
-        seed, point = rng.choice(places[kind])
+        able = [place for place in places[kind] if FAULTS[fault].can_strike(scenario(place[0]).split)]
+        if not able:
+            continue  # no scenario with such a split comes to this kind of point
+        seed, point = rng.choice(able)
         second, plan = None, number % len(PLANS)
         if rng.random() < 0.25:
             second = rng.choice(reached[seed].tick)
@@ -84,7 +87,10 @@ def _every_pair_of_a_recovery(reached: Mapping[int, Reached]) -> Iterator[Case]:
     rng = Random("every pair of a recovery")
     for kind in sorted(places):
         for fault in FAULTS:
-            case = rng.choice(places[kind])
+            able = [place for place in places[kind] if FAULTS[fault].can_strike(scenario(place.seed).split)]
+            if not able:
+                continue
+            case = rng.choice(able)
             yield Case(case.seed, case.point, Strike(fault, rng.choice(PHASES)), case.plan, case.second)
 
 
@@ -98,8 +104,9 @@ def drawn(seed: int) -> Iterator[tuple[int, int]]:
 def random_cases(seed: int, reached: Reached, number: int, fault: str | None = None) -> Iterator[Case]:
     """Random cases of one scenario; `fault`: all with this one."""
     rng = Random(f"cases {seed}")
+    able = [name for name in FAULTS if FAULTS[name].can_strike(scenario(seed).split)]
     for _ in range(number):
-        strike = Strike(fault or rng.choice(list(FAULTS)), rng.choice(PHASES))
+        strike = Strike(fault or rng.choice(able), rng.choice(PHASES))
         if not fault and rng.random() < 0.3:
             strike = None
         if reached.recovery and rng.random() < 0.25:

@@ -169,6 +169,8 @@ def main() -> int:
         else:
             seeds = set()
             for seed, number in drawn(arguments.seed):
+                if arguments.fault and not FAULTS[arguments.fault].can_strike(scenario(seed).split):
+                    continue
                 seeds.add(seed)
                 for case in random_cases(seed, soak.reached(seed), number, arguments.fault):
                     soak.play(case)
