@@ -64,6 +64,7 @@ class Fault:
     split:   what the broker does ahead with the scenario's split, and the script for the rest of it; the
              fault is one of scenarios with a split, of one `today` or not (`of_today`)
     locks:   the locks that it may leave for a person to release: by cause, words of the reason
+    family:  the faults that are alike take turns in the fixed choice
     rejects: whether the broker may reject what it had no reason to
     """
 
@@ -76,6 +77,7 @@ class Fault:
     timeouts: Timeouts = PATIENT
     locks: Mapping[str, str] = field(default_factory=dict)
     rejects: bool = False
+    family: str = ""
 
     def can_strike(self, split: Split | None) -> bool:
         """In a scenario with this split."""
@@ -355,9 +357,9 @@ FAULTS: dict[str, Fault] = {
     "missing_fill": Fault(
         lambda rng, symbols: [{"kind": "missing_fill_activity", "reads": rng.choice((1, 2))}]
     ),
-    "update_missing": Fault(_update("update_missing"), beside=_listener),
-    "update_duplicate": Fault(_update("update_duplicate"), beside=_listener),
-    "update_reordered": Fault(_update("update_reordered"), beside=_listener),
+    "update_missing": Fault(_update("update_missing"), beside=_listener, family="updates"),
+    "update_duplicate": Fault(_update("update_duplicate"), beside=_listener, family="updates"),
+    "update_reordered": Fault(_update("update_reordered"), beside=_listener, family="updates"),
     "zero_sided_quote": Fault(_one_side),
     "symbol_halted": Fault(market=_halted),
     "order_ended": Fault(
@@ -368,10 +370,10 @@ FAULTS: dict[str, Fault] = {
     "strange_rows": Fault(_strange_rows),
     "person_sells": Fault(beside=_person_sells, locks={"BREAK": ""}),
     "person_replaces": Fault(beside=_person_replaces),
-    "split_late": Fault(split=_split_late),
-    "split_in_two_lines": Fault(split=_split_in_two_lines),
-    "split_unlisted": Fault(split=_split_unlisted),
-    "split_early": Fault(split=_split_early, of_today=False),
+    "split_late": Fault(split=_split_late, family="splits"),
+    "split_in_two_lines": Fault(split=_split_in_two_lines, family="splits"),
+    "split_unlisted": Fault(split=_split_unlisted, family="splits"),
+    "split_early": Fault(split=_split_early, of_today=False, family="splits"),
     "history_locked": Fault(beside=_history_held, afflict=_impatient),
     "disk_full": Fault(afflict=_disk_full),
     "clock_skew": Fault(afflict=_skewed),

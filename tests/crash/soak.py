@@ -19,7 +19,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from choice import DEATHS, RECOVERED, RECOVERIES, SCENARIOS, Reached, chosen, drawn, random_cases
+from choice import (
+    DEATHS,
+    RECOVERED,
+    RECOVERIES,
+    SCENARIOS,
+    Reached,
+    chosen,
+    drawn,
+    never_struck,
+    random_cases,
+)
 from faults import FAULTS
 from judge import judge, summary
 from points import Point
@@ -159,7 +169,11 @@ def main() -> int:
             seeds = set(SCENARIOS)
             first = (part - 1) * len(SCENARIOS) // parts
             reached = soak.reached_by([*SCENARIOS[first:], *SCENARIOS[:first]], RECOVERED)
-            cases = chosen(reached)[part - 1 :: parts]
+            choice = chosen(reached)
+            if missing := never_struck(choice):
+                soak.failed += missing
+                print(f"FAILED: no case of the choice has {', '.join(missing)}", flush=True)
+            cases = choice[part - 1 :: parts]
             for tried, case in enumerate(cases):
                 if arguments.within is not None and time.monotonic() - began > arguments.within:
                     print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
