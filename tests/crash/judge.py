@@ -20,6 +20,7 @@ from trading_assets.core.words import Side
 from trading_assets.exchange.faults_http import NEVER_SEEN
 
 OURS = "ta-"
+NO_SHARES = ("insufficient qty available", "inferred: sell_to_open")
 TERMINAL = ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "DROPPED", "ABANDONED")
 ROUNDING = Decimal("1.000001")
 CASH_TOLERANCE = Decimal("0.01")
@@ -292,7 +293,7 @@ def _rejections(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Ite
         if order["state"] == "REJECTED":
             intent = desk.intents[key]
             of_split = split is not None and intent["symbol"] == split.symbol
-            if of_split and "insufficient qty available" in order["detail"]:
+            if of_split and any(words in order["detail"] for words in NO_SHARES):
                 continue  # a line has taken the shares between the look and the order
             yield f"{intent['symbol']} {intent['side']} {intent['qty']} was rejected: {order['detail']}"
 

@@ -21,7 +21,7 @@ import duckdb
 import psutil
 from faults import PATIENT
 from forks import TOKEN, Ended, ForkedExchange, run_forked, share, silence
-from split_tape import Split
+from split_tape import SEED, Split, tape_with
 
 from trading_assets.broker.alpaca import AlpacaBroker, origins
 from trading_assets.broker.rate_budget import RateBudget
@@ -35,6 +35,7 @@ from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.exchange import bundled
 from trading_assets.exchange.app import Urls
 from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.tape_view import TapeView
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import GateCheckRecord
 
@@ -104,6 +105,12 @@ WARMING = Scenario(
     fill_mode="ideal",
     limits=(),
 )
+
+
+@cache
+def tape_view(split: Split | None) -> TapeView:
+    """The tape as the exchange plays it."""
+    return TapeView(tape_with(SEED, split), sessions())
 
 
 @cache
@@ -252,7 +259,7 @@ def prepare(
         first_ns = ticks[min(it.tick, len(ticks) - 1)] - 10 * MINUTE_NS  # the day before may be a half day
         keeper.move_to(first_ns)
         for symbol in it.stopped:
-            _quote_dear(keeper, settings, symbol, in_process)
+            _quote_dear(keeper, it, symbol)
         at(first_ns, lambda desk: _tick(desk, it, first_ns, bought_on, held, whole=it.whole))
         for symbol in it.stopped:
             keeper.tape_quote(symbol)
@@ -270,18 +277,14 @@ def prepare(
         exchange.close()
 
 
-def _quote_dear(
-    keeper: Keeper, settings: Settings, symbol: str, in_process: Callable[[Callable[[], str]], Ended]
-) -> None:
-    """Quote a symbol by hand above the tape, so that what is bought there is through its stop later."""
-
-    def quote() -> str:
-        with open_desk(settings) as desk:
-            bid = desk.broker.quotes([symbol])[symbol].bid
-        assert bid is not None
-        return str((bid * DEAR).quantize(Decimal("0.01")))
-
-    bid = Decimal(in_process(quote).answer)
+def _quote_dear(keeper: Keeper, it: Scenario, symbol: str) -> None:
+    """Quote a symbol by hand above the tape of the tick, so that what is bought there is through its stop."""
+    last = tape_view(it.split).last_print(symbol, it.tick_ns)
+    assert last is not None
+    price = last.price * DEAR
+    if it.split is not None and it.split.today and symbol == it.split.symbol:
+        price *= Decimal(str(it.split.ratio))  # in the shares of the day before
+    bid = price.quantize(Decimal("0.01"))
     keeper.quote(symbol, float(bid), float(bid + Decimal("0.01")))
 
 

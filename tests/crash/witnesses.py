@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scenario import sessions
-from split_tape import SEED, Split, tape_with
+from scenario import sessions, tape_view
+from split_tape import Split
 
 from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
@@ -25,7 +24,6 @@ from trading_assets.exchange.account import Holding
 from trading_assets.exchange.orders import Order
 from trading_assets.exchange.quotes import around, mark_of
 from trading_assets.exchange.state import State
-from trading_assets.exchange.tape_view import TapeView
 
 TICK = Decimal("0.01")
 SPREAD_BPS = Decimal(2)
@@ -66,7 +64,7 @@ class Exchange:
         self._before_lines: list[tuple[int, Decimal]] = []  # when, and the position before it
         self._held_since: dict[str, int] = {}
         self._dividends: dict[str, Decimal] = defaultdict(Decimal)  # of what is held
-        self._view = _view(split)
+        self._view = tape_view(split)
         self.accepted: dict[str, Accepted] = {}
         self.fills: dict[str, list[tuple[Decimal, Decimal, Decimal]]] = defaultdict(list)
         self.problems: list[str] = []
@@ -186,11 +184,6 @@ class Exchange:
 
     def _mark(self, symbol: str, at_ns: int) -> Decimal:
         return mark_of(symbol, self.state, self._view, at_ns)
-
-
-@cache
-def _view(split: Split | None) -> TapeView:
-    return TapeView(tape_with(SEED, split), sessions())
 
 
 class DeskTables:

@@ -5,12 +5,13 @@ sent now, as which attempt, and their way through gate, journal and broker.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import Kind, State, decision_id
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
+from trading_assets.engine.activity_types import Booked
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.flattens import flatten_decision, may_trade
@@ -131,9 +132,39 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
             ),
             Decimal(0),
         )
+        leaves = after_splits(leaves, position.qty, _booked_since(desk, symbol, intent.tick_ns))
         if leaves and (attempt := next_attempt(desk, symbol, intent.decision_id)):
             exits.append(ForcedExit(symbol, intent.kind, intent.decision_id, attempt, qty=float(leaves)))
     return exits
+
+
+def after_splits(leaves: Decimal, held: Decimal, booked: Decimal) -> Decimal:
+    """What an exit has left to sell, in the shares of now.
+
+    leaves: in the shares of its order
+    held:   shares of now
+    booked: of these, what a split's lines have brought (< 0: taken) since the order was made
+
+    >>> after_splits(Decimal(25), Decimal(50), Decimal(25))  # two for one: all of it still
+    Decimal('50')
+    >>> after_splits(Decimal(0), Decimal(25), Decimal(25))  # sold to the last share, and then these came
+    Decimal('25')
+    >>> after_splits(Decimal(50), Decimal(10), Decimal(-90))  # one for ten: half of it still
+    Decimal('5')
+    """
+    if not booked:
+        return leaves
+    before = held - booked
+    if before <= 0:
+        return held
+    return min(held, (leaves * held / before).to_integral_value(ROUND_CEILING))
+
+
+def _booked_since(desk: Desk, symbol: str, since_ns: int) -> Decimal:
+    """Shares that lines of splits have brought. since_ns: the tick of an order, which is no later than its
+    look at the position"""
+    lines = desk.journal.adjustments(desk.book, since_ns=since_ns, kind=Booked.SPLIT)
+    return sum((line.qty_delta for line in lines if line.symbol == symbol), Decimal(0))
 
 
 def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:
