@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -132,6 +132,7 @@ def _split(seed: int, session: date, held: Sequence[str], stopped: Sequence[str]
     return Split(rng.choice(of), ex_date, rng.choice((2.0, 1.5, 0.25, 0.1)), today)
 
 
+@lru_cache(maxsize=64)
 def scenario(seed: int) -> Scenario:
     rng = Random(f"scenario {seed}")
     days = sessions().between(FIRST_SESSION, LAST_SESSION)
