@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from random import Random
 from typing import NamedTuple
@@ -48,28 +49,36 @@ class Reached(NamedTuple):
 
 
 def chosen(reached: Mapping[int, Reached]) -> list[Case]:
-    """CASES cases, the same ones for the same points."""
+    """CASES cases, the same ones for the same points, in an order that leaves no kind to the end."""
     cases = [*_every_pair(reached), *_every_pair_of_a_recovery(reached)]
     every = [(seed, point) for seed, runs in reached.items() for point in runs.tick]
-    for number, (seed, point) in enumerate(every[: CASES - len(cases)]):
+    for number, (seed, point) in enumerate(every[: max(0, CASES - len(cases))]):
         cases.append(Case(seed, point, None, number % len(PLANS)))
+    Random("order").shuffle(cases)
     return cases
 
 
+def never_struck(cases: Sequence[Case]) -> list[str]:
+    """The faults that none of the cases meets in the tick, and those that none meets in its recovery."""
+    met = {str(case.strike) for case in cases}
+    every = (str(Strike(fault, phase)) for fault in FAULTS for phase in PHASES)
+    return [strike for strike in every if strike not in met]
+
+
 def _every_pair(reached: Mapping[int, Reached]) -> Iterator[Case]:
-    """Each kind of point of a tick with each fault, met by the tick or by its recovery."""
-    places: dict[str, list[tuple[int, Point]]] = defaultdict(list)
+    """Each kind of point of a tick with each fault, met by the tick or by its recovery. Faults of one family
+    take turns from kind to kind."""
+    places: dict[str, list[Case]] = defaultdict(list)
     for seed in sorted(reached, key=lambda seed: scenario(seed).whole):
         for point in reached[seed].tick:
             if not (scenario(seed).whole and places[point.kind]):  # a whole tick costs several others
-                places[point.kind].append((seed, point))
+                places[point.kind].append(Case(seed, point, None, 0))
     rng = Random("every pair")
-    for number, (kind, fault) in enumerate((kind, fault) for kind in sorted(places) for fault in FAULTS):
-        seed, point = rng.choice(places[kind])
-        second, plan = None, number % len(PLANS)
-        if rng.random() < 0.25:
-            second = rng.choice(reached[seed].tick)
-        yield Case(seed, point, Strike(fault, PHASES[number % 2]), plan, second)
+    for turn, fault, able in _pairs(places):
+        case = rng.choice(able)
+        second = rng.choice(reached[case.seed].tick) if rng.random() < 0.25 else None
+        strike = Strike(fault, PHASES[turn % 2])
+        yield replace(case, strike=strike, plan=turn % len(PLANS), second=second)
 
 
 def _every_pair_of_a_recovery(reached: Mapping[int, Reached]) -> Iterator[Case]:
@@ -82,10 +91,24 @@ def _every_pair_of_a_recovery(reached: Mapping[int, Reached]) -> Iterator[Case]:
                 if point.kind not in known and not scenario(seed).whole:
                     places[point.kind].append(Case(seed, death, None, plan, point))
     rng = Random("every pair of a recovery")
-    for kind in sorted(places):
-        for fault in FAULTS:
-            case = rng.choice(places[kind])
-            yield Case(case.seed, case.point, Strike(fault, rng.choice(PHASES)), case.plan, case.second)
+    for _, fault, able in _pairs(places):
+        yield replace(rng.choice(able), strike=Strike(fault, rng.choice(PHASES)))
+
+
+def _pairs(places: Mapping[str, Sequence[Case]]) -> Iterator[tuple[int, str, list[Case]]]:
+    """(a number that turns, fault, the cases that it can strike) for each kind of point and each fault, or
+    one of its family; a fault that can strike no case of a kind leaves its turn to the next."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for name, fault in FAULTS.items():
+        families[fault.family or name].append(name)
+    for row, kind in enumerate(sorted(places)):
+        for column, members in enumerate(families.values()):
+            first = row % len(members)
+            for name in (*members[first:], *members[:first]):
+                able = [one for one in places[kind] if FAULTS[name].can_strike(scenario(one.seed).split)]
+                if able:
+                    yield row // len(members) + column, name, able
+                    break
 
 
 def drawn(seed: int) -> Iterator[tuple[int, int]]:
@@ -98,8 +121,9 @@ def drawn(seed: int) -> Iterator[tuple[int, int]]:
 def random_cases(seed: int, reached: Reached, number: int, fault: str | None = None) -> Iterator[Case]:
     """Random cases of one scenario; `fault`: all with this one."""
     rng = Random(f"cases {seed}")
+    able = [name for name in FAULTS if FAULTS[name].can_strike(scenario(seed).split)]
     for _ in range(number):
-        strike = Strike(fault or rng.choice(list(FAULTS)), rng.choice(PHASES))
+        strike = Strike(fault or rng.choice(able), rng.choice(PHASES))
         if not fault and rng.random() < 0.3:
             strike = None
         if reached.recovery and rng.random() < 0.25:

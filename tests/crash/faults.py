@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import duckdb
 import requests
 from forks import begin
+from split_tape import Split
 
 from trading_assets.broker.transport import Timeouts
 from trading_assets.broker.update_stream import UpdateStream
@@ -60,7 +61,10 @@ class Fault:
     market:  what the market does, and undoes with the end of the block
     beside:  another process that is at work meanwhile
     afflict: what befalls the desk's own process
+    split:   what the broker does ahead with the scenario's split, and the script for the rest of it; the
+             fault is one of scenarios with a split, of one `today` or not (`of_today`)
     locks:   the locks that it may leave for a person to release: by cause, words of the reason
+    family:  the faults that are alike take turns in the fixed choice
     rejects: whether the broker may reject what it had no reason to
     """
 
@@ -68,9 +72,16 @@ class Fault:
     market: Callable[[Keeper, Random, tuple[str, ...]], AbstractContextManager[None]] | None = None
     beside: Callable[[Settings], AbstractContextManager[None]] | None = None
     afflict: Callable[[Desk, Random], None] | None = None
+    split: Callable[[Keeper, Random, Split], Script] | None = None
+    of_today: bool = True
     timeouts: Timeouts = PATIENT
     locks: Mapping[str, str] = field(default_factory=dict)
     rejects: bool = False
+    family: str = ""
+
+    def can_strike(self, split: Split | None) -> bool:
+        """In a scenario with this split."""
+        return self.split is None or (split is not None and split.today == self.of_today)
 
 
 class Strike(NamedTuple):
@@ -144,6 +155,40 @@ def _one_side(rng: Random, symbols: tuple[str, ...]) -> Script:
         "times": None,
     }
     return [{**line, "side": side} for side in rng.choice((("bid",), ("ask",), ("bid", "ask")))]
+
+
+def _line_booked(rng: Random, split: Split, *, in_two_lines: bool = False) -> dict[str, Any]:
+    """Before some request the next line is booked, with cash for a fraction mostly."""
+    (line,) = _any("split_booked")(rng, ())
+    in_lieu = rng.random() < 0.8
+    return line | {"symbol": split.symbol, "in_two_lines": in_two_lines, "in_lieu": in_lieu}
+
+
+def _split_late(keeper: Keeper, rng: Random, split: Split) -> Script:
+    """Announced, and not booked before some request."""
+    return [_line_booked(rng, split)]
+
+
+def _split_in_two_lines(keeper: Keeper, rng: Random, split: Split) -> Script:
+    """The old shares leave ahead or between the steps; the new ones come later."""
+    if rng.random() < 0.5:
+        keeper.book_split(split.symbol, in_two_lines=True)
+        return [_line_booked(rng, split)]
+    return [_line_booked(rng, split, in_two_lines=True), _line_booked(rng, split)]
+
+
+def _split_unlisted(keeper: Keeper, rng: Random, split: Split) -> Script:
+    """Booked ahead; the announcement is listed some reads later, or when all is over."""
+    book_split(keeper, split)
+    return [{"kind": "split_unlisted", "symbol": split.symbol, "times": rng.choice((1, 2, 4, None))}]
+
+
+def _split_early(keeper: Keeper, rng: Random, split: Split) -> Script:
+    """Announced and booked on the day before its ex-date, ahead or between the steps."""
+    keeper.announce_split(split.symbol)
+    if rng.random() < 0.3:
+        keeper.book_split(split.symbol, in_two_lines=rng.random() < 0.5, in_lieu=True)
+    return [_line_booked(rng, split, in_two_lines=rng.random() < 0.3), _line_booked(rng, split)]
 
 
 @contextmanager
@@ -312,9 +357,9 @@ FAULTS: dict[str, Fault] = {
     "missing_fill": Fault(
         lambda rng, symbols: [{"kind": "missing_fill_activity", "reads": rng.choice((1, 2))}]
     ),
-    "update_missing": Fault(_update("update_missing"), beside=_listener),
-    "update_duplicate": Fault(_update("update_duplicate"), beside=_listener),
-    "update_reordered": Fault(_update("update_reordered"), beside=_listener),
+    "update_missing": Fault(_update("update_missing"), beside=_listener, family="updates"),
+    "update_duplicate": Fault(_update("update_duplicate"), beside=_listener, family="updates"),
+    "update_reordered": Fault(_update("update_reordered"), beside=_listener, family="updates"),
     "zero_sided_quote": Fault(_one_side),
     "symbol_halted": Fault(market=_halted),
     "order_ended": Fault(
@@ -325,24 +370,47 @@ FAULTS: dict[str, Fault] = {
     "strange_rows": Fault(_strange_rows),
     "person_sells": Fault(beside=_person_sells, locks={"BREAK": ""}),
     "person_replaces": Fault(beside=_person_replaces),
+    "split_late": Fault(split=_split_late, family="splits"),
+    "split_in_two_lines": Fault(split=_split_in_two_lines, family="splits"),
+    "split_unlisted": Fault(split=_split_unlisted, family="splits"),
+    "split_early": Fault(split=_split_early, of_today=False, family="splits"),
     "history_locked": Fault(beside=_history_held, afflict=_impatient),
     "disk_full": Fault(afflict=_disk_full),
     "clock_skew": Fault(afflict=_skewed),
 }
 
 
+class Struck(NamedTuple):
+    """What a fault strikes."""
+
+    keeper: Keeper
+    rng: Random
+    symbols: tuple[str, ...]
+    split: Split | None
+    settings: Settings
+
+
 @contextmanager
-def struck(
-    strike: Strike, keeper: Keeper, symbols: tuple[str, ...], settings: Settings, rng: Random
-) -> Iterator[None]:
+def struck(strike: Strike, at: Struck) -> Iterator[None]:
     """The fault lasts as long as the block."""
-    fault = FAULTS[strike.name]
+    fault, keeper, rng, symbols = FAULTS[strike.name], at.keeper, at.rng, at.symbols
     script = fault.script(rng, symbols)
+    if fault.split is not None:
+        assert at.split is not None, f"{strike} in a scenario without a split"
+        script = fault.split(keeper, rng, at.split)
     if script:
         keeper.script(script)
     market = nullcontext() if fault.market is None else fault.market(keeper, rng, symbols)
-    beside = nullcontext() if fault.beside is None else fault.beside(settings)
+    beside = nullcontext() if fault.beside is None else fault.beside(at.settings)
     with market, beside:
         yield
     if script:
         keeper.script([])
+    if fault.split is not None and at.split is not None:
+        book_split(keeper, at.split)
+
+
+def book_split(keeper: Keeper, split: Split) -> None:
+    """Every line that is still to come."""
+    while keeper.book_split(split.symbol, in_lieu=True):
+        pass

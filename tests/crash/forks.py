@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import uvicorn
+from split_tape import Split, tape_with
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
@@ -29,11 +30,10 @@ from trading_assets.exchange.app import Faces, Urls, listening, server_of, urls
 from trading_assets.exchange.connections import disconnecting
 from trading_assets.exchange.tape_view import TapeView
 from trading_assets.exchange.venue import Venue
-from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
 from trading_assets.store import database
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240  # of a machine that others use too
 TOKEN = "crash-control-token"
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +45,7 @@ def share() -> None:
     """Have what is costly to make and does not change made once, before the first fork: the exchange's tape
     and its view of it, the modules that serve it, and the SQL that SQLAlchemy compiles, which it keeps for
     each engine otherwise."""
-    bundled.BundledTape = cache(BundledTape)
+    bundled.BundledTape = lambda seed: tape_with(seed, None)
     bundled.Sessions = cache(Sessions)
     venue.TapeView = cache(TapeView)
     server = uvicorn.Config(_no_app, ws="websockets-sansio", lifespan="off")
@@ -218,9 +218,17 @@ class ForkedExchange:
         self._give, self._told = os.fdopen(give, "w"), os.fdopen(told, "r")
         self.urls = Urls(*self._answer())
 
-    def open(self, state_dir: Path, *, start_ns: int | None = None, fill_mode: str = "ideal") -> None:
-        """Serve what is there from now on; start_ns, fill_mode: of a new one."""
-        self._say({"state_dir": str(state_dir), "start_ns": start_ns, "fill_mode": fill_mode})
+    def open(
+        self,
+        state_dir: Path,
+        split: Split | None = None,
+        *,
+        start_ns: int | None = None,
+        fill_mode: str = "ideal",
+    ) -> None:
+        """Serve what is there from now on, on a tape with this split; start_ns, fill_mode: of a new one."""
+        told = {"state_dir": str(state_dir), "start_ns": start_ns, "fill_mode": fill_mode}
+        self._say(told if split is None else told | {"split": split.as_json()})
 
     def close(self) -> None:
         """Let go of the directory: what was answered is stored."""
@@ -267,6 +275,8 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
                         while venues:
                             venues.pop().close()
                     if isinstance(told, dict):
+                        split = Split.read(told.pop("split", None))
+                        bundled.BundledTape = lambda seed: tape_with(seed, split)
                         venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
                         # a case runs one tick up to four times in a minute that stands
                         faces.show(venues[0], disconnecting(server), TOKEN, requests_per_minute=1_000_000)

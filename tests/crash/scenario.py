@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -21,6 +21,7 @@ import duckdb
 import psutil
 from faults import PATIENT
 from forks import TOKEN, Ended, ForkedExchange, run_forked, share, silence
+from split_tape import SEED, Split, tape_with
 
 from trading_assets.broker.alpaca import AlpacaBroker, origins
 from trading_assets.broker.rate_budget import RateBudget
@@ -30,10 +31,11 @@ from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar
 from trading_assets.engine import chain, signalling, tick
 from trading_assets.engine.checks import BLOCKING
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
+from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.exchange import bundled
 from trading_assets.exchange.app import Urls
 from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.tape_view import TapeView
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import GateCheckRecord
 
@@ -68,6 +70,7 @@ class Scenario:
     runs: bool  # whether time runs for the desk, as on Alpaca
     fill_mode: str  # of the exchange
     limits: tuple[tuple[str, float], ...]
+    split: Split | None = None  # of a symbol that is held
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -105,10 +108,31 @@ WARMING = Scenario(
 
 
 @cache
+def tape_view(split: Split | None) -> TapeView:
+    """The tape as the exchange plays it."""
+    return TapeView(tape_with(SEED, split), sessions())
+
+
+@cache
 def sessions() -> Sessions:
     return Sessions()
 
 
+def _split(seed: int, session: date, held: Sequence[str], stopped: Sequence[str]) -> Split | None:
+    """Two scenarios of five with a position have a split of one. Of one that is ex on the next session the
+    stop does not count: it may have sold by the tick."""
+    rng = Random(f"ex {seed}")
+    if not held or rng.random() >= 0.4:
+        return None
+    today = rng.random() < 2 / 3
+    if not today and held == stopped:
+        return None
+    ex_date = session if today else sessions().next(session)
+    of = held if today else [symbol for symbol in held if symbol not in stopped]
+    return Split(rng.choice(of), ex_date, rng.choice((2.0, 1.5, 0.25, 0.1)), today)
+
+
+@lru_cache(maxsize=64)
 def scenario(seed: int) -> Scenario:
     rng = Random(f"scenario {seed}")
     days = sessions().between(FIRST_SESSION, LAST_SESSION)
@@ -122,8 +146,12 @@ def scenario(seed: int) -> Scenario:
         for symbol in symbols[1 : rng.choice((1, 2, 3))]
         if symbol not in stopped
     )
+    split = _split(seed, session, held, stopped)
+    if split is not None and split.today:
+        working = ()  # what is held is from the day before, and no run has seen the morning
     return Scenario(
         seed=seed,
+        split=split,
         session=session,
         tick=number,
         held=held,
@@ -192,6 +220,7 @@ def warm(home: Path) -> None:
     if left:
         raise RuntimeError(f"open before the first fork: {left}")
     gc.freeze()  # what all forks share is not touched again
+    gc.set_threshold(200_000, 20, 20)  # a run is over before its cycles weigh anything
 
 
 def prepare(
@@ -205,7 +234,10 @@ def prepare(
 
     in_process: how each run of the desk is made
     """
-    exchange.open(home / "exchange", start_ns=sessions().open_ns(it.session), fill_mode=it.fill_mode)
+    over_night = it.split is not None and it.split.today
+    bought_on = sessions().previous(it.session) if over_night else it.session
+    start_ns = sessions().open_ns(bought_on)
+    exchange.open(home / "exchange", it.split, start_ns=start_ns, fill_mode=it.fill_mode)
     keeper = Keeper(exchange.urls.control_url, TOKEN)
     # what is held may take more than one order to sell
     settings = it.settings(home / "desk", exchange.urls).model_copy(update={"max_order_notional": 10_000.0})
@@ -224,40 +256,42 @@ def prepare(
             raise RuntimeError(f"the past of scenario {it.seed} failed: {ended}")
 
     try:
-        first_ns = it.tick_ns - 10 * MINUTE_NS
+        ticks = sessions().ticks(bought_on, 5)
+        first_ns = ticks[min(it.tick, len(ticks) - 1)] - 10 * MINUTE_NS  # the day before may be a half day
         keeper.move_to(first_ns)
         for symbol in it.stopped:
-            _quote_dear(keeper, settings, symbol, in_process)
-        at(first_ns, lambda desk: _tick(desk, it, first_ns, held, whole=it.whole))
+            _quote_dear(keeper, it, symbol)
+        at(first_ns, lambda desk: _tick(desk, it, first_ns, bought_on, held, whole=it.whole))
         for symbol in it.stopped:
             keeper.tape_quote(symbol)
+        if over_night:
+            assert it.split is not None
+            keeper.hold_splits(it.split.symbol)
+            evening_ns = sessions().close_ns(bought_on) + 10 * MINUTE_NS
+            at(evening_ns, lambda desk: protect_alone(desk, new_execution_id()))
         worked_ns = it.tick_ns - (5 * MINUTE_NS if it.overdue else 20 * SECOND_NS)
         if it.working:
-            at(worked_ns, lambda desk: _tick(desk, it, worked_ns, it.working, whole=False))
+            at(worked_ns, lambda desk: _tick(desk, it, worked_ns, it.session, it.working, whole=False))
         at(it.tick_ns, lambda desk: give(desk, it.session, it.tick_ns, it.signals, stored=not it.whole))
     finally:
         keeper.close()
         exchange.close()
 
 
-def _quote_dear(
-    keeper: Keeper, settings: Settings, symbol: str, in_process: Callable[[Callable[[], str]], Ended]
-) -> None:
-    """Quote a symbol by hand above the tape, so that what is bought there is through its stop later."""
-
-    def quote() -> str:
-        with open_desk(settings) as desk:
-            bid = desk.broker.quotes([symbol])[symbol].bid
-        assert bid is not None
-        return str((bid * DEAR).quantize(Decimal("0.01")))
-
-    bid = Decimal(in_process(quote).answer)
+def _quote_dear(keeper: Keeper, it: Scenario, symbol: str) -> None:
+    """Quote a symbol by hand above the tape of the tick, so that what is bought there is through its stop."""
+    last = tape_view(it.split).last_print(symbol, it.tick_ns)
+    assert last is not None
+    price = last.price * DEAR
+    if it.split is not None and it.split.today and symbol == it.split.symbol:
+        price *= Decimal(str(it.split.ratio))  # in the shares of the day before
+    bid = price.quantize(Decimal("0.01"))
     keeper.quote(symbol, float(bid), float(bid + Decimal("0.01")))
 
 
-def _tick(desk: Desk, it: Scenario, at_ns: int, told: Sequence[Told], *, whole: bool) -> None:
-    give(desk, it.session, at_ns, told, stored=not whole)
-    run(desk, it.session, at_ns, new_execution_id(), whole=whole)
+def _tick(desk: Desk, it: Scenario, at_ns: int, session: date, told: Sequence[Told], *, whole: bool) -> None:
+    give(desk, session, at_ns, told, stored=not whole)
+    run(desk, session, at_ns, new_execution_id(), whole=whole)
 
 
 def run(desk: Desk, session: date, tick_ns: int, execution_id: str, *, whole: bool) -> None:

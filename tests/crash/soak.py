@@ -1,7 +1,7 @@
 """Cases of crashes and faults from the command line: the fixed choice, random ones without end, or one again.
 
 python tests/crash/soak.py --part 1/2         a part of the fixed choice; --within ends it, as in the tests
-python tests/crash/soak.py --seconds 600      random cases; --seed begins elsewhere
+python tests/crash/soak.py --seconds 600      random cases; --seed begins elsewhere, --cases ends them earlier
 python tests/crash/soak.py --case CASE        one again; --log FILE keeps what desk and exchange said
 """
 
@@ -19,7 +19,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from choice import DEATHS, RECOVERED, RECOVERIES, SCENARIOS, Reached, chosen, drawn, random_cases
+from choice import (
+    DEATHS,
+    RECOVERED,
+    RECOVERIES,
+    SCENARIOS,
+    Reached,
+    chosen,
+    drawn,
+    never_struck,
+    random_cases,
+)
 from faults import FAULTS
 from judge import judge, summary
 from points import Point
@@ -141,6 +151,7 @@ def main() -> int:
     what.add_argument("--part", help="K/N: the K-th of N parts of the fixed choice")
     what.add_argument("--seconds", type=float, help="random cases for so long")
     what.add_argument("--case", help="one case, as a failure printed it")
+    parser.add_argument("--cases", type=int, help="so many random cases at most")
     parser.add_argument("--within", type=float, help="seconds for a --part; less than a tenth of it fails")
     parser.add_argument("--pasts", type=Path, help="a directory of the scenarios' states, for all --part")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
@@ -159,7 +170,11 @@ def main() -> int:
             seeds = set(SCENARIOS)
             first = (part - 1) * len(SCENARIOS) // parts
             reached = soak.reached_by([*SCENARIOS[first:], *SCENARIOS[:first]], RECOVERED)
-            cases = chosen(reached)[part - 1 :: parts]
+            choice = chosen(reached)
+            if missing := never_struck(choice):
+                soak.failed += missing
+                print(f"FAILED: no case of the choice has {', '.join(missing)}", flush=True)
+            cases = choice[part - 1 :: parts]
             for tried, case in enumerate(cases):
                 if arguments.within is not None and time.monotonic() - began > arguments.within:
                     print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
@@ -167,15 +182,21 @@ def main() -> int:
                     break
                 soak.play(case)
         else:
-            seeds = set()
+            seeds, over = set(), False
             for seed, number in drawn(arguments.seed):
+                if arguments.fault and not FAULTS[arguments.fault].can_strike(scenario(seed).split):
+                    continue
                 seeds.add(seed)
                 for case in random_cases(seed, soak.reached(seed), number, arguments.fault):
                     soak.play(case)
-                    if time.monotonic() - began > arguments.seconds:
+                    over = (
+                        time.monotonic() - began > arguments.seconds
+                        or soak.counts["cases"] == arguments.cases
+                    )
+                    if over:
                         break
                 soak.forget(seed)
-                if time.monotonic() - began > arguments.seconds:
+                if over:
                     break
         print(soak.report(time.monotonic() - began, seeds))
     return 1 if soak.failed or too_slow else 0

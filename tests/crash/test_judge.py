@@ -17,6 +17,7 @@ from trial import Evidence
 
 pytestmark = [pytest.mark.slow, pytest.mark.exchange]
 CASE = "1,answer:POST/v2/orders#1,-,0,-"  # a tick that buys several symbols, killed once one has landed
+SPLIT_CASE = "6,answer:POST/v2/orders#1,split_late@recovery,1,-"  # two for one, booked after the tick
 SOAK = Path(__file__).with_name("soak.py")
 FIRST = "(SELECT MIN(sequence) FROM orders)"
 FIRST_ID = f"(SELECT client_order_id FROM orders WHERE sequence = {FIRST})"
@@ -24,9 +25,17 @@ FIRST_ID = f"(SELECT client_order_id FROM orders WHERE sequence = {FIRST})"
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("evidence")
+    return played(CASE, tmp_path_factory.mktemp("evidence"))
+
+
+@pytest.fixture(scope="module")
+def kept_of_a_split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return played(SPLIT_CASE, tmp_path_factory.mktemp("evidence-of-a-split"))
+
+
+def played(case: str, directory: Path) -> Path:
     told = subprocess.run(
-        [sys.executable, str(SOAK), "--case", CASE, "--keep", str(directory)],
+        [sys.executable, str(SOAK), "--case", case, "--keep", str(directory)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -40,6 +49,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def evidence(kept: Path, tmp_path: Path) -> Evidence:
     shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    return Evidence.kept(tmp_path)
+
+
+@pytest.fixture
+def of_a_split(kept_of_a_split: Path, tmp_path: Path) -> Evidence:
+    shutil.copytree(kept_of_a_split, tmp_path, dirs_exist_ok=True)
     return Evidence.kept(tmp_path)
 
 
@@ -199,3 +214,62 @@ def test_what_a_kill_was_to_sell_and_did_not_is_found(evidence: Evidence) -> Non
     flattening = {**dict(evidence.scenario.limits), "flatten_on_kill": True}
     evidence.scenario = replace(evidence.scenario, limits=tuple(flattening.items()))
     assert has(judge(evidence), "killed, and ")
+
+
+# A split that the broker books late
+
+
+def test_a_split_that_went_well_breaks_nothing_and_latched_only_what_the_equity_passed(
+    of_a_split: Evidence,
+) -> None:
+    assert judge(of_a_split) == []
+    assert "PositionSplit" in of_a_split.exchange_journal
+
+
+def test_a_split_that_the_ledger_has_not_taken_in_is_found(of_a_split: Evidence) -> None:
+    found = changed(of_a_split, "DELETE FROM adjustments WHERE kind = 'SPLIT'")
+    assert has(found, "IBM: the ledger has")
+
+
+def test_a_breaker_whose_limit_the_equity_did_not_pass_is_found(of_a_split: Evidence) -> None:
+    latched = (
+        "INSERT INTO halts (book, at_ns, session, action, cause, state, author, reason) "
+        "VALUES ('b', 1, 's', 'latch', 'MAX_DRAWDOWN', 1, 'a', 'r')"
+    )
+    assert has(changed(of_a_split, latched), "MAX_DRAWDOWN")
+
+
+def test_a_loss_that_no_split_explains_is_found(of_a_split: Evidence) -> None:
+    """The same latches in a case whose fault is another."""
+    of_a_split.case = replace(of_a_split.case, strike=None)
+    assert has(judge(of_a_split), "halted by ['DAILY_LOSS', 'SESSION_DRAWDOWN'], expected []")
+
+
+def test_a_stop_that_the_market_did_not_reach_in_todays_shares_is_found(of_a_split: Evidence) -> None:
+    found = changed(of_a_split, "UPDATE intents SET kind = 'stop' WHERE symbol = 'AAPL' AND side = -1")
+    assert has(found, "AAPL was sold at its stop")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "detail", "is_found"),
+    [
+        ("IBM", "insufficient qty available", False),
+        ("IBM", "insufficient buying power", True),
+        ("AAPL", "insufficient qty available", True),
+    ],
+)
+def test_only_what_lacks_the_shares_that_a_line_took_may_be_rejected(
+    of_a_split: Evidence, symbol: str, detail: str, is_found: bool
+) -> None:
+    which = f"SELECT client_order_id FROM intents WHERE symbol = '{symbol}' LIMIT 1"
+    found = changed(
+        of_a_split,
+        f"UPDATE orders SET state = 'REJECTED', detail = '{detail}' WHERE client_order_id = ({which})",
+    )
+    assert has(found, "was rejected") == is_found
+
+
+def test_a_limit_that_was_passed_before_and_after_the_booking_is_found(of_a_split: Evidence) -> None:
+    tighter = {**dict(of_a_split.scenario.limits), "max_position_pct": 0.001}
+    of_a_split.scenario = replace(of_a_split.scenario, limits=tuple(tighter.items()))
+    assert has(judge(of_a_split), "position")

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from faults import FAULTS, PATIENT, Strike, struck
+from faults import FAULTS, PATIENT, Strike, Struck, book_split, struck
 from forks import TOKEN, Ended, ForkedExchange, Runs, run_forked
 from points import Point, Track
 from scenario import MINUTE_NS, SECOND_NS, Scenario, give, open_desk, run, scenario, sessions
@@ -106,6 +106,7 @@ class Evidence:
     exchange_journal: str = ""
     ends: list[tuple[str, Ended]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # runs that ended as none may
+    looked_ns: list[int] = field(default_factory=list)  # the venue's time of each run
     killed_from: int | None = None  # lines of the exchange's journal when the kill switch was set
     hit: bool = False  # whether the tick was killed at its point
 
@@ -120,6 +121,7 @@ class Evidence:
             "ends": [(kind, asdict(ended)) for kind, ended in self.ends],
             "problems": self.problems,
             "killed_from": self.killed_from,
+            "looked_ns": self.looked_ns,
         }
         (directory / "evidence.json").write_text(json.dumps(told))
 
@@ -134,6 +136,7 @@ class Evidence:
             (directory / "exchange.txt").read_text(),
             [(kind, Ended(**ended)) for kind, ended in told["ends"]],
             told["problems"],
+            told["looked_ns"],
             told["killed_from"],
         )
 
@@ -172,7 +175,7 @@ class Trial:
         self.case, self.scenario, self._ground = case, scenario(case.seed), ground
         self.home = Path(tempfile.mkdtemp(prefix="crash-", dir=ROOM))
         shutil.copytree(template, self.home, dirs_exist_ok=True)
-        ground.exchange.open(self.home / "exchange")
+        ground.exchange.open(self.home / "exchange", self.scenario.split)
         self._keeper = ground.keeper
         self._desk = self.home / "desk"
         self._settings = self.scenario.settings(self._desk, ground.exchange.urls)
@@ -187,6 +190,7 @@ class Trial:
     def points(self) -> list[Point]:
         """Every point that the tick comes to when nothing fails; of a case that is killed at a point those
         that the first run of its recovery comes to."""
+        self._book_split()
         ended = self._run("tick", self.case.point, tracked=True)
         if ended.killed:
             move = PLANS[self.case.plan][0]
@@ -199,6 +203,7 @@ class Trial:
 
     def play(self) -> Evidence:
         """Kill the tick, recover, and go on until nothing is under way."""
+        self._book_split()
         with self._met("tick"):
             self.evidence.hit = self._run("tick", self.case.point).killed
         at_rest = False
@@ -212,6 +217,12 @@ class Trial:
             self._sweep()
         self.evidence.exchange_journal = self._keeper.journal()
         return self.evidence
+
+    def _book_split(self) -> None:
+        """What the morning's split changes, ahead of the tick; of a case about splits its fault does that."""
+        strike, split = self.case.strike, self.scenario.split
+        if split is not None and (strike is None or not FAULTS[strike.name].split):
+            book_split(self._keeper, split)
 
     def _sweep(self) -> None:
         """Protect until a run finds nothing to do: within the session first, then after its close."""
@@ -245,7 +256,10 @@ class Trial:
             yield
             return
         self._struck_by = strike
-        with struck(strike, self._keeper, self.scenario.symbols, self._settings, self._rng):
+        struck_at = Struck(
+            self._keeper, self._rng, self.scenario.symbols, self.scenario.split, self._settings
+        )
+        with struck(strike, struck_at):
             yield
         self._struck_by = None
         (self._desk / "rate_limit").unlink(missing_ok=True)  # the minute of a 429 is over with it
@@ -253,12 +267,14 @@ class Trial:
     def _run(self, kind: str, end_at: Point | None = None, *, tracked: bool = False) -> Ended:
         """One run of the desk."""
         fault = None if self._struck_by is None else FAULTS[self._struck_by.name]
+        now_ns = self._keeper.now_ns()
+        self.evidence.looked_ns.append(now_ns)
         task = _Task(
             str(self.case),
             str(self._desk),
             self._ground.exchange.urls,
             kind,
-            self._keeper.now_ns() if kind == "next" else 0,
+            now_ns if kind == "next" else 0,
             "KILL_SWITCH" if self.evidence.killed_from is not None else "",
             "" if self._struck_by is None else self._struck_by.name,
             len(self.evidence.ends),

@@ -8,47 +8,63 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from scenario import sessions
+from scenario import sessions, tape_view
+from split_tape import Split
 
 from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
+from trading_assets.exchange.account import Holding
 from trading_assets.exchange.orders import Order
-from trading_assets.exchange.quotes import mark_of
+from trading_assets.exchange.quotes import around, mark_of
 from trading_assets.exchange.state import State
-from trading_assets.exchange.tape_view import TapeView
-from trading_assets.market.bundle import BundledTape
 
 TICK = Decimal("0.01")
+SPREAD_BPS = Decimal(2)
+ACCOUNT_AGE_NS = 60_000_000_000  # as old may the account be that an entry is judged by
 Row = Mapping[str, Any]
+
+
+class Standing(NamedTuple):
+    """What the account was when it took an order, USD."""
+
+    exposure: Decimal  # of the order's symbol, with this order
+    gross: Decimal
+    equity: Decimal
+    slack: Decimal  # half a tick of each share held: what quotes and marks are apart
 
 
 @dataclass
 class Accepted:
-    """One order as the exchange took it, with what the account was at that moment."""
+    """One order as the exchange took it."""
 
     order: Order
     number: int  # of its event in the exchange's journal
     at_ns: int
-    exposure: Decimal  # of its symbol, with this order
-    gross: Decimal
-    equity: Decimal
-    slack: Decimal  # half a tick of each share held: what quotes and marks are apart
+    standings: Sequence[Standing]  # at that moment, and as it was before lines of a split of the last minute
+    cost: Decimal  # of a share of its symbol that is held, in today's shares and after dividends
+    lowest_bid: Decimal  # that the session's tape has shown since shares are held
     ended: int | None = None  # the event that ended or filled it
 
 
 class Exchange:
     """The exchange's journal, folded, and every order as it was accepted."""
 
-    def __init__(self, journal: str) -> None:
+    def __init__(self, journal: str, split: Split | None = None, looked_ns: Sequence[int] = ()) -> None:
         self.state = State()
+        self.equities: list[tuple[int, Decimal]] = []  # after each event, and when the desk looked
+        self._looks = sorted(looked_ns)
+        self._split = split
+        self._before_lines: list[tuple[int, Decimal]] = []  # when, and the position before it
+        self._held_since: dict[str, int] = {}
+        self._dividends: dict[str, Decimal] = defaultdict(Decimal)  # of what is held
+        self._view = tape_view(split)
         self.accepted: dict[str, Accepted] = {}
         self.fills: dict[str, list[tuple[Decimal, Decimal, Decimal]]] = defaultdict(list)
         self.problems: list[str] = []
@@ -57,12 +73,20 @@ class Exchange:
             self._take(number, ev.decode(kind, payload))
 
     def _take(self, number: int, event: ev.Event) -> None:
+        while self._looks and self._looks[0] < event.at_ns:
+            self._see(self._looks.pop(0))
+        if isinstance(event, ev.PositionSplit):
+            self._before_lines.append((event.at_ns, self.state.account.position_qty(event.symbol)))
         self.state.apply(event)
+        self._see(event.at_ns)
         account = self.state.account if self.state.accounts_opened else None
         match event:
             case ev.OrderAccepted(order_id=order_id):
                 self._accept(number, event.at_ns, order_id)
+            case ev.DividendPaid(symbol=symbol, amount=amount):
+                self._dividends[symbol] += amount
             case ev.OrderFilled(order_id=order_id, qty=qty, price=price):
+                self._hold(event.at_ns, self.state.account.orders[order_id].symbol)
                 filled = self.state.account.orders[order_id]
                 self.fills[order_id].append((filled.filled_qty, qty, price))
                 if not filled.is_open:
@@ -74,6 +98,12 @@ class Exchange:
         for symbol, holding in account.holdings.items() if account is not None else ():
             if holding.qty < 0:
                 self.problems.append(f"short {holding.qty} {symbol} after event {number}")
+
+    def _see(self, at_ns: int) -> None:
+        if self.state.accounts_opened:
+            account = self.state.account
+            equity = account.cash + account.long_market_value(lambda symbol: self._mark(symbol, at_ns))
+            self.equities.append((at_ns, equity))
 
     def _end(self, order_id: str, number: int) -> None:
         """The end of an order is the end of those that it replaced, one after the other."""
@@ -92,28 +122,68 @@ class Exchange:
         return filled
 
     def _accept(self, number: int, at_ns: int, order_id: str) -> None:
-        account, order = self.state.account, self.state.account.orders[order_id]
-        marks = {symbol: self._mark(symbol, at_ns) for symbol in account.holdings}
+        order = self.state.account.orders[order_id]
+        cost, lowest = Decimal(0), Decimal(0)
+        if order.side is Side.SELL:
+            cost, lowest = self._cost(order.symbol), self._lowest_bid(order.symbol, at_ns)
+        self.accepted[order_id] = Accepted(
+            order, number, at_ns, list(self._standings(order, at_ns)), cost, lowest
+        )
+
+    def _hold(self, at_ns: int, symbol: str) -> None:
+        if symbol not in self.state.account.holdings:
+            self._held_since.pop(symbol, None)
+            self._dividends.pop(symbol, None)
+        self._held_since.setdefault(symbol, at_ns)
+
+    def _cost(self, symbol: str) -> Decimal:
+        """Of what is held and what a split's lines are still to bring."""
+        account = self.state.account
+        holding = account.holdings.get(symbol, Holding(Decimal(0), Decimal(0)))
+        qty, cost = holding.qty, holding.cost - self._dividends[symbol]
+        due = account.splits.get(symbol)
+        if due is not None and self._split is not None:
+            cost += due.cost
+            qty += due.coming
+            if self._split.today:
+                qty += due.qty * (due.ratio - 1)
+            else:
+                qty -= (due.booked + due.coming) * (1 - 1 / due.ratio)
+        return cost / qty if qty else Decimal(0)
+
+    def _lowest_bid(self, symbol: str, at_ns: int) -> Decimal:
+        session = sessions().session_at(at_ns)
+        assert session is not None
+        bars = self._view.minutes(symbol, session).until(at_ns)
+        since = bars.end_ns >= self._held_since.get(symbol, at_ns)
+        prints = [Decimal(str(price)) for price in bars.close[since]]
+        last = self._view.last_print(symbol, at_ns)
+        lowest = min(prints + ([] if last is None else [last.price]))
+        return around(lowest, SPREAD_BPS, at_ns).bid
+
+    def _standings(self, order: Order, at_ns: int) -> Iterator[Standing]:
+        held = {symbol: holding.qty for symbol, holding in self.state.account.holdings.items()}
+        yield self._standing(order, at_ns, held)
+        for line_ns, qty in self._before_lines:
+            if self._split is not None and line_ns >= at_ns - ACCOUNT_AGE_NS:
+                yield self._standing(order, at_ns, held | {self._split.symbol: qty})
+
+    def _standing(self, order: Order, at_ns: int, held: Mapping[str, Decimal]) -> Standing:
+        account = self.state.account
+        marks = {symbol: self._mark(symbol, at_ns) for symbol in held}
         exposure: dict[str, Decimal] = defaultdict(Decimal)
         slack = Decimal(0)
-        for symbol, holding in account.holdings.items():
-            exposure[symbol] += holding.qty * marks[symbol]
-            slack += holding.qty * TICK
+        for symbol, qty in held.items():
+            exposure[symbol] += qty * marks[symbol]
+            slack += qty * TICK
         for working in account.open_orders():
             if working.side is Side.BUY:
                 exposure[working.symbol] += working.leaves_qty * (working.limit_price or Decimal(0))
-        equity = account.cash + sum(account.holdings[s].qty * marks[s] for s in marks)
-        self.accepted[order_id] = Accepted(
-            order, number, at_ns, exposure[order.symbol], sum(exposure.values(), Decimal(0)), equity, slack
-        )
+        equity = account.cash + sum((held[symbol] * marks[symbol] for symbol in held), Decimal(0))
+        return Standing(exposure[order.symbol], sum(exposure.values(), Decimal(0)), equity, slack)
 
     def _mark(self, symbol: str, at_ns: int) -> Decimal:
-        return mark_of(symbol, self.state, _view(), at_ns)
-
-
-@cache
-def _view() -> TapeView:
-    return TapeView(BundledTape(), sessions())
+        return mark_of(symbol, self.state, self._view, at_ns)
 
 
 class DeskTables:

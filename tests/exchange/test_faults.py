@@ -96,6 +96,8 @@ def test_a_new_script_counts_anew(served: Served) -> None:
         ({"kind": "zero_sided_quote", "symbol": "IBM", "side": "left"}, "neither bid nor ask"),
         ({"kind": "position_lag", "reads": 1, "path": "/v2/positions"}, "position_lag has no path"),
         ({"kind": "order_ended"}, "order_ended needs status"),
+        ({"kind": "split_booked"}, "split_booked needs symbol"),
+        ({"kind": "split_booked", "symbol": "IBM", "in_lieu": 1}, "in_lieu is neither true nor false"),
         (
             {"kind": "order_ended", "status": "filled"},
             "status 'filled' is none of rejected, expired, canceled",

@@ -5,13 +5,15 @@ sent now, as which attempt, and their way through gate, journal and broker.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
 
 from trading_assets.core.codes import Code
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
+from trading_assets.engine.activity_types import Booked
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.flattens import flatten_decision, may_trade
@@ -124,7 +126,8 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
     at_work = {record.intent.symbol for record in orders if State(record.state) in OPEN_STATES}
     exits = []
     free = report.positions.keys() - taken - at_work
-    for symbol, (kind, decision, leaves) in sorted(_unsold(free, orders, signals).items()):
+    for symbol, (kind, decision, leaves, since_ns) in sorted(_unsold(free, orders, signals).items()):
+        leaves = after_splits(leaves, report.positions[symbol].qty, _booked_since(desk, symbol, since_ns))
         if leaves and (attempt := next_attempt(desk, kind, symbol, decision)):
             exits.append(ForcedExit(symbol, kind, decision, attempt, qty=float(leaves)))
     return exits
@@ -144,13 +147,22 @@ def _cancel_entries(desk: Desk, symbols: Collection[str]) -> None:
     )
 
 
+class _Unsold(NamedTuple):
+    """What a decision has left to sell, in the shares of its tick."""
+
+    kind: str
+    decision_id: str
+    leaves: Decimal
+    tick_ns: int  # no later than its look at the position
+
+
 def _unsold(
     symbols: Collection[str], orders: Sequence[OrderRecord], signals: Mapping[str, LastSignal]
-) -> dict[str, tuple[str, str, Decimal]]:
-    """Kind, decision and shares of what the last decision on each of the symbols has left to sell. A later
-    signal that does not sell ends what an earlier one was to sell."""
+) -> dict[str, _Unsold]:
+    """What the last decision on each of the symbols has left to sell. A later signal that does not sell ends
+    what an earlier one was to sell."""
     found = {
-        symbol: (signal.kind, signal.decision_id, signal.leaves(orders))
+        symbol: _Unsold(signal.kind, signal.decision_id, signal.leaves(orders), signal.tick_ns)
         for symbol, signal in signals.items()
         if signal.sells and symbol in symbols
     }
@@ -169,8 +181,36 @@ def _unsold(
             ),
             Decimal(0),
         )
-        found[symbol] = (intent.kind, intent.decision_id, leaves)
+        found[symbol] = _Unsold(intent.kind, intent.decision_id, leaves, intent.tick_ns)
     return found
+
+
+def after_splits(leaves: Decimal, held: Decimal, booked: Decimal) -> Decimal:
+    """What an exit has left to sell, in the shares of now.
+
+    leaves: in the shares of its order
+    held:   shares of now
+    booked: of these, what a split's lines have brought (< 0: taken) since the order was made
+
+    >>> after_splits(Decimal(25), Decimal(50), Decimal(25))  # two for one: all of it still
+    Decimal('50')
+    >>> after_splits(Decimal(0), Decimal(25), Decimal(25))  # sold to the last share, and then these came
+    Decimal('25')
+    >>> after_splits(Decimal(50), Decimal(10), Decimal(-90))  # one for ten: half of it still
+    Decimal('5')
+    """
+    if not booked:
+        return leaves
+    before = held - booked
+    if before <= 0:
+        return held
+    return min(held, (leaves * held / before).to_integral_value(ROUND_CEILING))
+
+
+def _booked_since(desk: Desk, symbol: str, since_ns: int) -> Decimal:
+    """Shares that lines of splits have brought."""
+    lines = desk.journal.adjustments(desk.book, since_ns=since_ns, kind=Booked.SPLIT)
+    return sum((line.qty_delta for line in lines if line.symbol == symbol), Decimal(0))
 
 
 def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:

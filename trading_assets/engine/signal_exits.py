@@ -36,7 +36,8 @@ class LastSignal(NamedTuple):
     decision_id: str
     as_of_ns: int
     sells: bool  # the position goes to zero
-    qty: str = "0"  # shares to sell when it came: held, and what working entries could still buy
+    tick_ns: int  # that took it
+    qty: str  # shares to sell when it came: held, and what working entries could still buy
 
     def leaves(self, orders: Iterable[OrderRecord]) -> Decimal:
         """Of these, what its orders have not sold."""
@@ -53,7 +54,7 @@ def last_signals(desk: Desk) -> dict[str, LastSignal]:
 
 
 def keep_last_signals(
-    desk: Desk, signals: Sequence[SignalInput], positions: Mapping[str, PositionState]
+    desk: Desk, tick_ns: int, signals: Sequence[SignalInput], positions: Mapping[str, PositionState]
 ) -> None:
     """Keep the tick's signals, durably, before anything is decided on them. One that is older than what is
     kept changes nothing, nor does one that was kept before."""
@@ -76,6 +77,7 @@ def keep_last_signals(
             signal.decision_id,
             signal.as_of_ns,
             at_least(-signal.value, desk.limits.threshold),
+            tick_ns,
             f"{held + buying[symbol]:f}",
         )
     if found != kept:

@@ -107,7 +107,7 @@ def execute(
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
-        keep_last_signals(desk, signals, protection.reconciliation.positions)
+        keep_last_signals(desk, tick_ns, signals, protection.reconciliation.positions)
         _free_for_signals(desk, signals)
         of_phase = {Phase.EXITS: in_turn(desk, signals), Phase.ENTRIES: signals}
         outcomes: dict[str, str] = {}

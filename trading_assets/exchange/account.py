@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -66,6 +67,22 @@ class Activity:
     qty_change: Decimal = ZERO  # of the position in `symbol`
 
 
+@dataclass(frozen=True, slots=True)
+class DueSplit:
+    """A split that is not booked at midnight of its ex-date, and what became of it."""
+
+    ex_date: date
+    ratio: Decimal
+    qty: Decimal  # old shares that wait for it
+    coming: Decimal = ZERO  # new shares that a second line is still to bring
+    cost: Decimal = ZERO  # of the old shares that the first line took
+    booked: Decimal = ZERO  # new shares that it brought, as far as they are still held
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self.qty or self.coming)
+
+
 @dataclass(slots=True)
 class Account:
     number: str
@@ -84,6 +101,7 @@ class Account:
     amended: set[str] = field(default_factory=set)  # ids of fills that were busted or corrected
     closings: list[tuple[int, Decimal]] = field(default_factory=list)  # (ns, equity) of each close
     configuration: Configuration = field(default_factory=Configuration)
+    splits: dict[str, DueSplit] = field(default_factory=dict)  # by symbol, the last one of each
 
     def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
         """Working and waiting orders, first accepted first. Safe while orders end."""
@@ -156,7 +174,24 @@ class Account:
         holding = self.holdings.get(order.symbol, Holding(ZERO, ZERO))
         self.cash -= order.side * qty * price
         self._hold(order.symbol, holding.bought(qty, price) if order.side is Side.BUY else holding.sold(qty))
+        if order.side is Side.SELL and (due := self.splits.get(order.symbol)) is not None:
+            left, held = max(ZERO, due.qty - qty), self.position_qty(order.symbol)
+            self.splits[order.symbol] = replace(due, qty=left, booked=min(due.booked, held - left))
         return order
+
+    def split(self, symbol: str, qty_change: Decimal, coming: Decimal) -> None:
+        """Book a split, or one of its two lines: the whole cost stays, and waits for what is `coming`."""
+        due = self.splits.get(symbol)
+        if due is None or not due.is_waiting:
+            self.adjust(symbol, qty_change, ZERO)
+        elif coming:
+            holding = self.holdings[symbol]
+            cost = holding.cost - holding.sold(due.qty).cost
+            self.adjust(symbol, qty_change, -cost)
+            self.splits[symbol] = replace(due, qty=ZERO, coming=coming, cost=cost)
+        else:
+            self.adjust(symbol, qty_change, due.cost)
+            self.splits[symbol] = replace(due, qty=ZERO, coming=ZERO, cost=ZERO, booked=due.qty + qty_change)
 
     def adjust(self, symbol: str, qty_change: Decimal, cost_change: Decimal) -> None:
         """Change a holding without a trade: its shares and what they cost, which stays ≥ 0."""

@@ -11,6 +11,10 @@ Every POST takes a JSON object; every answer is one, and carries `now_ns`.
     POST /bust           {activity_id}           undo a fill
     POST /correct        {activity_id, price}    give a fill another price
     POST /position       {symbol, qty_change}    journal shares in (> 0) or out
+    POST /split/hold     {symbol, held_back}     whether its splits wait for /split/book on their ex-date
+    POST /split/announce {symbol}                list its next split ahead of its ex-date
+    POST /split/book     {symbol, ...}           book the next line of one that waits; it may have
+                                                 in_two_lines, in_lieu (cash for a fraction)
     POST /halt           {symbol, halted}        halt or resume a symbol
     POST /quote          {symbol, bid, ask}      quote by hand, 0: no such side; or
                          {symbol, spread_bps}    another spread; or {symbol}: back to the tape
@@ -59,6 +63,9 @@ class ControlApi:
             Route("/bust", self.bust, methods=["POST"]),
             Route("/correct", self.correct, methods=["POST"]),
             Route("/position", self.position, methods=["POST"]),
+            Route("/split/hold", self.hold_splits, methods=["POST"]),
+            Route("/split/announce", self.announce_split, methods=["POST"]),
+            Route("/split/book", self.book_split, methods=["POST"]),
             Route("/halt", self.halt, methods=["POST"]),
             Route("/quote", self.quote, methods=["POST"]),
             Route("/faults", self.faults, methods=["GET"]),
@@ -155,12 +162,28 @@ class ControlApi:
         self._venue.move_shares(_symbol(members), qty_change)
         return self._booked()
 
+    async def hold_splits(self, request: Request) -> Response:
+        members = await self._members(request)
+        self._venue.splits.hold_back(_symbol(members), held_back=_boolean(members, "held_back"))
+        return self._answer()
+
+    async def announce_split(self, request: Request) -> Response:
+        self._venue.splits.announce(_symbol(await self._members(request)))
+        return self._answer()
+
+    async def book_split(self, request: Request) -> Response:
+        members = {"in_two_lines": False, "in_lieu": False, **await self._members(request)}
+        booked = self._venue.splits.book(
+            _symbol(members),
+            in_two_lines=_boolean(members, "in_two_lines"),
+            in_lieu=_boolean(members, "in_lieu"),
+        )
+        return self._answer(booked=booked)
+
     async def halt(self, request: Request) -> Response:
         members = await self._members(request)
-        symbol, halted = _symbol(members), members.get("halted")
-        if not isinstance(halted, bool):
-            raise malformed("halted must be a boolean")
-        if halted:
+        symbol = _symbol(members)
+        if _boolean(members, "halted"):
             self._venue.halt(symbol)
         else:
             self._venue.resume(symbol)
@@ -207,6 +230,13 @@ def _decimal(members: Mapping[str, Any], name: str) -> Decimal:
     if members.get(name) is None:
         raise malformed(f"{name} is required")
     return parse(name, members[name])
+
+
+def _boolean(members: Mapping[str, Any], name: str) -> bool:
+    value = members.get(name)
+    if not isinstance(value, bool):
+        raise malformed(f"{name} must be a boolean")
+    return value
 
 
 def _symbol(members: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from starlette.requests import Request
@@ -193,7 +193,8 @@ class DataApi:
     # Corporate actions
 
     async def corporate_actions(self, request: Request) -> Response:
-        """By ex-date, both ends included; none whose ex-date is still to come. Default: today."""
+        """By ex-date, both ends included; of those still to come only what the keeper has announced.
+        Default: today."""
         query, venue = Query(request.query_params, bad_data_request), self._venue
         today = venue.sessions.new_york_date(venue.now_ns)
         first, last = query.day("start") or today, query.day("end") or today
@@ -206,7 +207,10 @@ class DataApi:
             (payload["ex_date"], payload["symbol"], kind, payload)
             for symbol in symbols
             if venue.view.is_listed(symbol, venue.now_ns)
-            for action in venue.view.actions(symbol, first, last, venue.now_ns)
+            for action in chain(
+                venue.view.actions(symbol, first, last, venue.now_ns),
+                venue.splits.announced(symbol, first, last),
+            )
             for kind, payload in payloads.corporate_action_json(action)
             if kind in kinds and (not ids or payload["id"] in ids)
         ]

@@ -134,9 +134,30 @@ class DividendPaid(Event):
 
 @dataclass(frozen=True)
 class PositionSplit(Event):
+    """`coming`: the shares that another line is still to bring, where this one only takes the old ones."""
+
     symbol: str
     ratio: Decimal
     qty_change: Decimal
+    coming: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class SplitsHeldBack(Event):
+    """Whether splits of the symbol wait on their ex-date instead of being booked."""
+
+    symbol: str
+    held_back: bool
+
+
+@dataclass(frozen=True)
+class SplitDue(Event):
+    """`qty` old shares wait for the split's lines."""
+
+    symbol: str
+    ex_date: str
+    ratio: Decimal
+    qty: Decimal
 
 
 @dataclass(frozen=True)

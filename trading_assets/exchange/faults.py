@@ -39,6 +39,8 @@ class Kind(StrEnum):
     MISSING_BAR = "missing_bar"  # the `symbol`'s last bar of an answer is not in it
     STRANGE_ROW = "strange_row"  # done; lists of the answer have one more row, of what no equity desk made
     ORDER_ENDED = "order_ended"  # before it is carried out, open orders end at the broker as `status`
+    SPLIT_BOOKED = "split_booked"  # before it is carried out, the next line of a split that waits is booked
+    SPLIT_UNLISTED = "split_unlisted"  # done; corporate actions are listed without the `symbol`'s splits
     # cancels, of the `symbol` or of any
     STUCK_PENDING_CANCEL = "stuck_pending_cancel"  # accepted; carried out `calls` requests or `seconds` later
     IGNORED_CANCEL = "ignored_cancel"  # accepted, and never carried out
@@ -85,6 +87,8 @@ _FORMS = {
     Kind.MISSING_BAR: _Form(("symbol",), method="GET", path=_BARS),
     Kind.STRANGE_ROW: _Form(method="GET", path=STRANGE_ROWS_AT),
     Kind.ORDER_ENDED: _Form(("status",), ("symbol",)),
+    Kind.SPLIT_BOOKED: _Form(("symbol",), ("in_two_lines", "in_lieu")),
+    Kind.SPLIT_UNLISTED: _Form(("symbol",), method="GET", path="/v1/corporate-actions"),
     Kind.STUCK_PENDING_CANCEL: _Form((), ("symbol", "calls", "seconds")),
     Kind.IGNORED_CANCEL: _Form((), ("symbol",)),
     Kind.POSITION_LAG: _Form(("reads",)),
@@ -108,6 +112,8 @@ class Fault:
     calls: int | None = None
     reads: int = 0
     status: str = ""
+    in_two_lines: bool = False
+    in_lieu: bool = False
 
     def matches(self, method: str, path: str, symbol: str) -> bool:
         return (
@@ -190,6 +196,8 @@ def read_fault(members: Mapping[str, Any]) -> Fault:
         calls=_count(members, "calls"),
         reads=_count(members, "reads") or 0,
         status=_end(members),
+        in_two_lines=_yes(members, "in_two_lines"),
+        in_lieu=_yes(members, "in_lieu"),
     )
 
 
@@ -219,6 +227,13 @@ def _end(members: Mapping[str, Any]) -> str:
     if status not in ("", *ENDS):
         raise malformed(f"status {status!r} is none of {', '.join(ENDS)}")
     return status
+
+
+def _yes(members: Mapping[str, Any], name: str) -> bool:
+    value = members.get(name, False)
+    if not isinstance(value, bool):
+        raise malformed(f"{name} is neither true nor false")
+    return value
 
 
 def _count(members: Mapping[str, Any], name: str) -> int | None:

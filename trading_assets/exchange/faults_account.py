@@ -92,6 +92,11 @@ class AccountFaults:
                 self._venue.end(order.id, status)
                 self._stuck.pop(order.id, None)
 
+    def book_split(self, fault: Fault) -> None:
+        """Book the next line of the symbol's split, if one waits."""
+        assert fault.symbol is not None
+        self._venue.splits.book(fault.symbol, in_two_lines=fault.in_two_lines, in_lieu=fault.in_lieu)
+
     # Cancels
 
     def _answer_cancel(self, path: str) -> Response | None:

@@ -1,7 +1,8 @@
 """Failings on the way of a request and its answer: one layer around the Alpaca API.
 
-What several faults do to one request happens in this order: delays, orders that end, then a failing before
-the request is carried out, then a failing in place of its answer, then what spoils the answer.
+What several faults do to one request happens in this order: delays, what the broker does to the account
+(orders that end, splits that are booked), then a failing before the request is carried out, then a failing
+in place of its answer, then what spoils the answer.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ class FaultLayer:
         for fault in faults:
             if fault.kind is Kind.ORDER_ENDED:
                 self._account.end_orders(Status(fault.status), fault.symbol)
+            elif fault.kind is Kind.SPLIT_BOOKED:
+                self._account.book_split(fault)
         for fault in faults:
             if (failing := self._before(fault)) is not None:
                 return failing
@@ -172,6 +175,10 @@ def _spoiled(members: Any, fault: Fault) -> Any:
                 quote |= {price: 0, size: 0}
         case Kind.MISSING_BAR:
             _take_out_last_bar(members, fault.symbol)
+        case Kind.SPLIT_UNLISTED:
+            for kind in ("forward_splits", "reverse_splits"):
+                listed = members["corporate_actions"].get(kind, [])
+                listed[:] = [action for action in listed if action["symbol"] != fault.symbol]
         case _:
             pass
     return members

@@ -86,6 +86,19 @@ class Keeper:
         """Journal shares in (> 0) or out; the activity's id."""
         return self._book("/position", {"symbol": symbol, "qty_change": str(qty_change)})
 
+    def hold_splits(self, symbol: str, *, held_back: bool = True) -> None:
+        """Whether the symbol's splits wait for `book_split` on their ex-date."""
+        self._call("POST", "/split/hold", {"symbol": symbol, "held_back": held_back})
+
+    def announce_split(self, symbol: str) -> None:
+        """List the symbol's next split ahead of its ex-date, from when on it may be booked."""
+        self._call("POST", "/split/announce", {"symbol": symbol})
+
+    def book_split(self, symbol: str, *, in_two_lines: bool = False, in_lieu: bool = False) -> bool:
+        """Book the next line of a split that waits; whether there was one."""
+        members = {"symbol": symbol, "in_two_lines": in_two_lines, "in_lieu": in_lieu}
+        return bool(self._call("POST", "/split/book", members)["booked"])
+
     def _book(self, path: str, members: dict[str, Any]) -> str:
         return str(self._call("POST", path, members)["activity_id"])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
-from trading_assets.exchange.account import Account, Activity, Execution
+from trading_assets.exchange.account import Account, Activity, DueSplit, Execution
 from trading_assets.exchange.amounts import ZERO
 from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.ids import seeded_uuid
@@ -37,6 +38,7 @@ class State:
     event_count: int = 0  # those that are kept: a move of the clock takes the place of one right before it
     halted_since: dict[str, int] = field(default_factory=dict)
     overrides: dict[str, Override] = field(default_factory=dict)
+    splits_held_back: frozenset[str] = frozenset()
     _account: Account | None = None
     _clock_moved: bool = False  # whether the last event was a move of the clock
 
@@ -89,8 +91,12 @@ class State:
                 self._amend(at_ns, order_id, activity_id, price)
             case ev.DividendPaid(at_ns, symbol, qty, per_share, amount):
                 self._pay("DIV", at_ns, amount, symbol=symbol, qty=qty, per_share=per_share)
-            case ev.PositionSplit(at_ns, symbol, _, qty_change):
-                self.account.adjust(symbol, qty_change, ZERO)
+            case ev.SplitsHeldBack(_, symbol, held_back):
+                self.splits_held_back = self.splits_held_back - {symbol} | ({symbol} if held_back else set())
+            case ev.SplitDue(_, symbol, ex_date, ratio, qty):
+                self.account.splits[symbol] = DueSplit(date.fromisoformat(ex_date), ratio, qty)
+            case ev.PositionSplit(at_ns, symbol, _, qty_change, coming):
+                self.account.split(symbol, qty_change, coming)
                 self._note("SPLIT", at_ns, symbol=symbol, qty=qty_change, qty_change=qty_change)
             case ev.SharesMoved(at_ns, symbol, qty_change, price):
                 self._move_shares(at_ns, symbol, qty_change, price)

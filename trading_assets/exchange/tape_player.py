@@ -11,10 +11,11 @@ from datetime import date
 from decimal import Decimal
 
 from trading_assets.exchange import events as ev
-from trading_assets.exchange.amounts import cents, price_of, shares
+from trading_assets.exchange.amounts import cents, price_of
 from trading_assets.exchange.matcher import Matcher
 from trading_assets.exchange.orders import Status
 from trading_assets.exchange.recorder import Recorder
+from trading_assets.exchange.splits import Splits
 from trading_assets.exchange.tape_view import Bar, TapeView, ratio_of
 from trading_assets.exchange.times import midnight_ns
 
@@ -23,10 +24,16 @@ class TapePlayer:
     """`equity_at` values the account at an instant (ns)."""
 
     def __init__(
-        self, recorder: Recorder, matcher: Matcher, view: TapeView, equity_at: Callable[[int], Decimal]
+        self,
+        recorder: Recorder,
+        matcher: Matcher,
+        splits: Splits,
+        view: TapeView,
+        equity_at: Callable[[int], Decimal],
     ) -> None:
         self._recorder = recorder
         self._matcher = matcher
+        self._splits = splits
         self._view = view
         self._sessions = view.sessions
         self._equity_at = equity_at
@@ -87,8 +94,8 @@ class TapePlayer:
             if ratio != 1 or not self._view.is_active(symbol, at_ns):
                 for order in account.open_orders(symbol):
                     self._matcher.end(order, Status.CANCELED, at_ns)
-            if ratio != 1 and held:
-                record(ev.PositionSplit(at_ns, symbol, ratio, shares(held * ratio) - held))
+            if action is not None and ratio != 1 and held:
+                self._splits.begin_ex_date(action, at_ns)
 
     def _begin_extended_hours(self, at_ns: int) -> None:
         """Orders for extended hours start to work and meet the morning's quote."""

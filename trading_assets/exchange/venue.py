@@ -29,6 +29,7 @@ from trading_assets.exchange.quotes import Quote, mark_of
 from trading_assets.exchange.recorder import Listener, Recorder
 from trading_assets.exchange.refusals import forbidden, malformed, not_found, unprocessable
 from trading_assets.exchange.replacement import check_replaceable, read_replacement, replacing
+from trading_assets.exchange.splits import Splits
 from trading_assets.exchange.state import State
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.tape_player import TapePlayer
@@ -66,7 +67,8 @@ class Venue:
         self._recorder = Recorder(store)
         self._matcher = Matcher(self._recorder, self.view, settings.spread_bps)
         self._entry = Entry(self._recorder, self._matcher, self.view, settings.not_fractionable)
-        self._player = TapePlayer(self._recorder, self._matcher, self.view, self._equity_at)
+        self.splits = Splits(self._recorder, self._matcher, self.view)
+        self._player = TapePlayer(self._recorder, self._matcher, self.splits, self.view, self._equity_at)
         if not self.state.event_count:
             self._open(settings)
 

@@ -1,0 +1,42 @@
+"""The fixed choice of crash cases: what it holds whatever the points are that the ticks come to."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from choice import CASES, SCENARIOS, Reached, chosen, never_struck
+from faults import FAULTS
+from points import Point
+from scenario import scenario
+
+KINDS = tuple(f"before:commit_{number}" for number in range(9))
+REACHED = {
+    seed: Reached([Point(kind, nth) for kind in KINDS for nth in range(1, 30)], {}) for seed in SCENARIOS
+}
+
+
+def test_each_kind_of_point_meets_each_fault_and_each_fault_strikes_tick_and_recovery() -> None:
+    cases = chosen(REACHED)
+    met = {(case.point.kind, case.strike.name) for case in cases if case.point and case.strike}
+    alone = [name for name, fault in FAULTS.items() if not fault.family]
+    assert met.issuperset(product(KINDS, alone))
+    for family in {fault.family for fault in FAULTS.values()} - {""}:
+        names = {name for name, fault in FAULTS.items() if fault.family == family}
+        assert {kind for kind, name in met if name in names} == set(KINDS)
+        assert {name for _, name in met} >= names
+    assert never_struck(cases) == []
+    assert len(cases) == CASES
+    assert cases == chosen(REACHED)
+
+
+def test_a_fault_strikes_only_scenarios_that_it_concerns() -> None:
+    for case in chosen(REACHED):
+        if case.strike is not None:
+            assert FAULTS[case.strike.name].can_strike(scenario(case.seed).split), case
+    splits = {split.today for seed in SCENARIOS if (split := scenario(seed).split) is not None}
+    assert splits == {True, False}
+
+
+def test_faults_that_no_case_has_are_named() -> None:
+    without = [case for case in chosen(REACHED) if str(case.strike) != "drop@tick"]
+    assert never_struck(without) == ["drop@tick"]
