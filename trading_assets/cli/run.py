@@ -17,6 +17,7 @@ from trading_assets.cli.output import note, plain, progress_bar, say, show_json,
 from trading_assets.config import LastGood, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
+from trading_assets.keyring import ENVIRON
 
 
 def demo(
@@ -299,7 +300,7 @@ def listen(
         ask = None
         if dagster_url is not None:
             ask = held.enter_context(closing(DagsterHealth(dagster_url))).troubles
-        stream = held.enter_context(UpdateStream(configured.settings, os.environ))
+        stream = held.enter_context(UpdateStream(configured.settings, ENVIRON))
         say("listening to trade updates, and watching over the book; Ctrl-C ends it")
         serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)
 

@@ -23,9 +23,12 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 
+from trading_assets import entry
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
+
+entry.begin_hosted()  # every process of Dagster that opens the instance loads this module first
 
 Part = TypeVar("Part")
 

@@ -1,0 +1,335 @@
+"""Secrets taken out of text, however they are spelled: the one place for all that leaves a process.
+
+A secret is known by its value (`keyring`, and what `hide` was told) or by how it stands in a text: after a
+name such as `token=`, after `Bearer`, as the user and password of an address. A value is found as it is and
+URL-encoded, quoted, JSON-escaped, as HTML, as hexadecimal, in base64 at any alignment, and split over
+lines. An address of alerts is shown as its scheme and host.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import logging
+import math
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import cache
+from typing import Any, NamedTuple
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from trading_assets import keyring
+
+REDACTED = "[redacted]"
+SHORTEST = 4  # characters of a value that is looked for: a shorter one is part of any text
+SHORTEST_SPELLED = 8  # letters and digits of one that is looked for in other spellings too
+DECODINGS = 3  # of an encoding within an encoding
+
+_SECRET_WORD = r"secret|token|authoriz|passw|credential|api[-_]?key|key[-_]?id"
+_SECRET_NAME = re.compile(rf"{_SECRET_WORD}|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
+_AFTER_A_NAME = re.compile(
+    rf"""((?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)(?:(?:Bearer|Basic)\s+)?[^\s'",;&)}}\]]+""",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(bearer\s+|basic\s+(?=[\w+/]*\d))[\w.~+/=-]{8,}", re.IGNORECASE)
+_USER_AND_PASSWORD = re.compile(r"(?<=://)[^\s/?#'\"<>@]*:[^\s/?#'\"<>]*@")
+_ESCAPED = re.compile(
+    r"(?:%(?:25)*[0-9A-Fa-f]{2})+|(?:\\+u[0-9A-Fa-f]{4})+|(?:\\+x[0-9A-Fa-f]{2})+|\\+[bfnrtv]"
+    r"|&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[a-z]{2,5});"
+)
+_QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
+_SIGNS = dict.fromkeys([*(code for code in range(128) if not chr(code).isalnum()), *map(ord, "\xa0│┃▏")])
+_CODED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+
+_hidden: set[str] = set()
+
+
+def hide(*secrets: str) -> None:
+    """Keep these values too out of every later text of this process, wherever they came from."""
+    _hidden.update(secret for secret in secrets if secret)
+
+
+def forget() -> None:
+    """Forget what `hide` was told."""
+    _hidden.clear()
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is a secret, whatever it is."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def clean(text: str) -> str:
+    """The text without secrets."""
+    secrets = _secrets()
+    for secret in secrets:
+        text = text.replace(secret.value, secret.shown)
+    spans = list(_found(text, secrets)) if _has_spelled(text, secrets) else []
+    for start, end, shown in sorted(spans, reverse=True):
+        text = text[:start] + shown + text[end:]
+    text = _AFTER_A_NAME.sub(rf"\1{REDACTED}", text)
+    text = _BEARER.sub(rf"\1{REDACTED}", text)
+    return _USER_AND_PASSWORD.sub(f"{REDACTED}@", text)
+
+
+def is_clean(text: str) -> bool:
+    """Whether nothing in it looks like a secret. What JSON has escaped need not be undone for it."""
+    secrets = _secrets()
+    return not (
+        any(secret.value in text for secret in secrets)
+        or _AFTER_A_NAME.search(text)
+        or _BEARER.search(text)
+        or _USER_AND_PASSWORD.search(text)
+        or _has_spelled(text, secrets)
+    )
+
+
+def cleaned(value: Any, name: str = "") -> Any:
+    """The value as plain JSON, with no secret in it; `name` is what it is called where it stands."""
+    if value is None or isinstance(value, bool):
+        return value
+    if is_secret_name(name):
+        return REDACTED
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        text = str(value)
+        return value if clean(text) == text else REDACTED
+    if isinstance(value, Mapping):
+        return {clean(str(key)): cleaned(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | Set):
+        return [cleaned(item) for item in value]
+    return clean(str(value))
+
+
+def shown_address(url: str) -> str:
+    """Scheme and host of an address, and nothing else of it. What is no host's name is a token."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return REDACTED
+    host, port = _host_and_port(url)
+    if not re.fullmatch(r"localhost|[\w-]+(?:\.[\w-]+)+|\[?[0-9a-fA-F:]+:[0-9a-fA-F:.]*\]?", host):
+        return f"{scheme}://{REDACTED}" if rest else f"{scheme}://"
+    return f"{scheme}://{host}{port}"
+
+
+def redact_log_records() -> None:
+    """Have the standard library make every log record of this process without secrets, whoever logs."""
+    made = logging.getLogRecordFactory()
+    if getattr(made, "redacts", False):
+        return
+
+    def without_secrets(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = made(*args, **kwargs)
+        if isinstance(record.msg, str):
+            _clean_record(record)
+        return record
+
+    without_secrets.redacts = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(without_secrets)
+
+
+def _clean_record(record: logging.LogRecord) -> None:
+    try:
+        said = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # arguments that do not fit: the handler reports it
+        return
+    if not is_clean(said):
+        record.msg, record.args = clean(said), None
+    if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
+        trace = "".join(traceback.format_exception(*record.exc_info))
+        if not is_clean(trace):
+            record.exc_text = clean(trace).rstrip("\n")  # which formatters take in place of their own
+
+
+class _Secret(NamedTuple):
+    """A value, what is shown in its place, and the letters and digits of each of its spellings."""
+
+    value: str
+    shown: str
+    letters: str  # empty: too short to be looked for
+    base64: tuple[str, ...]  # what is the same of it whatever stands around it, for each alignment
+    hexadecimal: str
+
+
+def _secrets() -> tuple[_Secret, ...]:
+    known = keyring.known()
+    addresses = known.pop(keyring.ALERT_URLS, "")
+    return _described(frozenset(known.values()) | frozenset(_hidden), addresses)
+
+
+@cache
+def _described(values: frozenset[str], addresses: str) -> tuple[_Secret, ...]:
+    """The longest first: one may be part of another."""
+    shown = dict.fromkeys(values, REDACTED)
+    for url in addresses.split():
+        shown |= dict.fromkeys(_tokens_of(url), REDACTED)
+        shown[url] = shown_address(url)
+    longest_first = sorted((value for value in shown if len(value) >= SHORTEST), key=len, reverse=True)
+    return tuple(_secret(value, shown[value]) for value in longest_first)
+
+
+def _secret(value: str, shown: str) -> _Secret:
+    content, letters = value.encode(), _letters(value)
+    cores = [_letters(core) for core in _base64_cores(content)]
+    hexadecimal = content.hex()
+    return _Secret(
+        value,
+        shown,
+        letters if len(letters) >= SHORTEST_SPELLED else "",
+        tuple(core for core in cores if len(core) >= SHORTEST_SPELLED),
+        hexadecimal if len(hexadecimal) >= 2 * SHORTEST_SPELLED else "",
+    )
+
+
+def _base64_cores(content: bytes) -> Iterator[str]:
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + content).decode()
+        yield text[(before * 8 + 5) // 6 : (before + len(content)) * 8 // 6]
+
+
+def _letters(text: str) -> str:
+    """What quoting, line breaks and the alphabets of base64 leave as it is."""
+    return text.translate(_SIGNS)
+
+
+def _has_spelled(text: str, secrets: tuple[_Secret, ...]) -> bool:
+    return any(_is_in(read, secrets) for read in _readings(text)) if secrets else False
+
+
+def _is_in(read: str, secrets: tuple[_Secret, ...]) -> bool:
+    letters = _letters(read)
+    lower = letters.lower()
+    for secret in secrets:
+        if secret.letters and secret.letters in letters:
+            return True
+        if secret.hexadecimal and secret.hexadecimal in lower:
+            return True
+        for core in secret.base64:
+            if core in letters:
+                return True
+    return False
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text, and with each encoding undone that it may have."""
+    yield text
+    if _QUOTED_PRINTABLE.search(text):
+        yield _QUOTED_PRINTABLE.sub(_said, text)
+    for _ in range(DECODINGS):
+        if not _ESCAPED.search(text):
+            return
+        text = _ESCAPED.sub(_said, text)
+        yield text
+
+
+def _found(text: str, secrets: tuple[_Secret, ...]) -> Iterator[tuple[int, int, str]]:
+    """Start, end and what is shown instead of every spelled secret; none overlaps another."""
+    taken: list[tuple[int, int, str]] = []
+    for read in _read_with_places(text):
+        kept = [place for place, one in enumerate(read.text) if ord(one) not in _SIGNS]
+        letters = "".join(read.text[place] for place in kept)
+        lower = letters.lower()
+        for secret in secrets:
+            wanted = [(letters, secret.letters, False), (lower, secret.hexadecimal, True)]
+            wanted += [(letters, core, True) for core in secret.base64]
+            for place_in, needle, coded in wanted:
+                at = place_in.find(needle) if needle else -1
+                while at >= 0:
+                    start, end = read.starts[kept[at]], read.ends[kept[at + len(needle) - 1]]
+                    while coded and start > 0 and text[start - 1] in _CODED:
+                        start -= 1
+                    while coded and end < len(text) and text[end] in _CODED:
+                        end += 1
+                    taken.append((start, end, secret.shown))
+                    at = place_in.find(needle, at + 1)
+    return _merged(taken)
+
+
+def _merged(spans: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    reached: tuple[int, int, str] | None = None
+    for start, end, shown in sorted(spans):
+        if reached is None or start >= reached[1]:
+            if reached is not None:
+                yield reached
+            reached = (start, end, shown)
+        elif end > reached[1]:
+            reached = (reached[0], end, reached[2] if reached[2] == shown else REDACTED)
+    if reached is not None:
+        yield reached
+
+
+class _Read(NamedTuple):
+    """A text as it reads when an encoding is undone, and where each of its characters stood."""
+
+    text: str
+    starts: list[int]
+    ends: list[int]
+
+
+def _read_with_places(text: str) -> Iterator[_Read]:
+    plain = _Read(text, list(range(len(text))), list(range(1, len(text) + 1)))
+    yield plain
+    yield _undone(plain, _QUOTED_PRINTABLE)
+    for _ in range(DECODINGS):
+        plain = _undone(plain, _ESCAPED)
+        yield plain
+
+
+def _undone(read: _Read, escaped: re.Pattern[str]) -> _Read:
+    text: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    done = 0
+    for found in escaped.finditer(read.text):
+        text += read.text[done : found.start()]
+        starts += read.starts[done : found.start()]
+        ends += read.ends[done : found.start()]
+        said = _said(found)
+        text += said
+        starts += [read.starts[found.start()]] * len(said)
+        ends += [read.ends[found.end() - 1]] * len(said)
+        done = found.end()
+    return _Read("".join([*text, read.text[done:]]), starts + read.starts[done:], ends + read.ends[done:])
+
+
+def _said(found: re.Match[str]) -> str:
+    """What a run of escapes stands for."""
+    text = found[0]
+    if text[0] == "%":
+        return unquote_to_bytes(re.sub("%(?:25)+", "%", text)).decode(errors="replace")
+    if text[0] == "=":
+        return bytes.fromhex(text.replace("=", "")).decode(errors="replace")
+    if text[0] == "&":
+        return html.unescape(text)
+    kind = text.lstrip("\\")[0]
+    if kind == "u":
+        units = bytes.fromhex(re.sub(r"\\+u", "", text))
+        return units.decode("utf-16-be", errors="replace")
+    if kind == "x":
+        content = bytes.fromhex(re.sub(r"\\+x", "", text))
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            return content.decode("latin-1")
+    return " "
+
+
+def _tokens_of(url: str) -> Iterable[str]:
+    """The parts of an address of alerts that let somebody in, for when a library names them by themselves."""
+    split = urlsplit(url)
+    netloc = split.netloc.rpartition("@")
+    yield from (part for part in netloc[0].split(":")[1:] if part)
+    parts = [*split.path.split("/"), *re.split(r"[&=]", split.query)]
+    if _host_and_port(url)[0].count(".") == 0:
+        parts.append(netloc[2])
+    for part in parts:
+        if len(part) >= 20 or (len(part) >= 8 and any(character.isdigit() for character in part)):
+            yield part
+            yield unquote(part)
+
+
+def _host_and_port(url: str) -> tuple[str, str]:
+    _, _, place = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")
+    found = re.fullmatch(r"(.*?)((?::\d+)?)", place)
+    assert found is not None  # anything matches
+    return found[1], found[2]
