@@ -1,5 +1,5 @@
-"""What every process of ours does first: no secret in its environment, files for its user alone, no core dump,
-nothing secret in a log record or a traceback.
+"""What every process of ours does first: no secret in its environment, files for its user alone, no core
+dump, nothing secret in a log record or a traceback.
 
 The command line, `make up`, the exchange and the forkserver `begin`. Dagster's own processes are met where
 they first load something of ours: the instance (`begin_hosted`) and the definitions (`begin_code_server`).
