@@ -41,6 +41,8 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         resources={
             "configuration": ConfigurationResource(),
             "desk": DeskResource(),
+            # No step hands a value to another; Dagster's own would let a launch name a directory for it.
+            "io_manager": dg.mem_io_manager,
             **(resources or {}),
         },
         executor=dg.in_process_executor,

@@ -18,6 +18,7 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor
 
+from trading_assets import log_files
 from trading_assets.market.clock import system_now_ns
 from trading_assets.redaction import cleaned
 
@@ -97,7 +98,7 @@ def shutdown() -> None:
 
 
 class _JsonLines(logging.Handler):
-    """Appends each line with a single write, so that lines of forked runs do not mix.
+    """Appends each line with a single write, so that lines of forked runs do not mix, to a file of bounded size.
 
     logging.config.dictConfig, which Dagster calls, closes every handler of the process; like the
     standard library's file handler this one opens its file again for the next line.
@@ -117,9 +118,24 @@ class _JsonLines(logging.Handler):
         try:
             if self._file < 0:
                 self._file = self._open()
+            self._follow()
             os.write(self._file, f"{self.format(record)}\n".encode())
         except OSError:
             self.handleError(record)
+
+    def _follow(self) -> None:
+        """Put a file that is too large aside; open the new one where that was done, by whichever process."""
+        held = os.fstat(self._file)
+        if held.st_size > log_files.MOST_BYTES:
+            log_files.put_aside(self._path)
+        try:
+            named = self._path.stat()
+        except FileNotFoundError:
+            named = None
+        if named is None or (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
+            os.close(self._file)
+            self._file = -1
+            self._file = self._open()
 
     def close(self) -> None:
         if self._file >= 0:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import logging
 import math
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from trading_assets import keyring
@@ -101,6 +102,17 @@ def cleaned(value: Any, name: str = "") -> Any:
     return clean(str(value))
 
 
+def cleaned_strings(value: Any) -> Any:
+    """What JSON holds, with every text in it clean and nothing else touched: no key, whatever it is called."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {key: cleaned_strings(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [cleaned_strings(item) for item in value]
+    return value
+
+
 def shown_address(url: str) -> str:
     """Scheme and host of an address, and nothing else of it. What is no host's name is a token."""
     scheme, separator, rest = url.partition("://")
@@ -126,6 +138,38 @@ def redact_log_records() -> None:
 
     without_secrets.redacts = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(without_secrets)
+
+
+class CleanStream(io.TextIOBase):
+    """A process's standard output or error, with whole lines written clean; everything else is the stream's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun = ""  # a line that has not ended
+
+    def write(self, text: str) -> int:
+        lines, end, self._begun = (self._begun + text).rpartition("\n")
+        if end:
+            self._stream.write(clean(lines) + end)
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.write(clean(self._begun))
+        self._begun = ""
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
 
 
 def _clean_record(record: logging.LogRecord) -> None:

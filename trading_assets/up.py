@@ -26,16 +26,18 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from trading_assets import config, entry, keyring
+from trading_assets import config, entry, keyring, log_files
 from trading_assets.config import Settings
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, NoAnswer
 from trading_assets.engine import alerts, sign_of_life
 from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import journal_file, known_book
+from trading_assets.engine.places import close_places
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE, control_token
 from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.process import LOG_NAME as EXCHANGE_LOG
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -59,6 +61,7 @@ RESTART_SECONDS = (0.0, 5.0, 15.0, 60.0)  # before a part is started for the 1st
 LASTING_SECONDS = 600.0  # a part that has run so long ended for another reason than the time before
 LIFE_SECONDS = 5.0  # between two looks at the watchdog's sign of life
 HUNG_SECONDS = 300.0  # without a heartbeat of any daemon, or an answer of the webserver: it is ended
+LOG_SECONDS = 30.0  # between two looks at the size of the parts' logs
 HEALTH_SECONDS = 30.0  # between two questions to the webserver
 
 Say = Callable[[str], None]
@@ -96,6 +99,7 @@ class Parts:
             LISTENER: ["listen"],
         }
         self.all: list[Part] = []
+        self._logs_ns = monotonic_ns()
 
     def __enter__(self) -> Parts:
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -134,6 +138,18 @@ class Parts:
                 except OSError as error:  # no memory, no room: the others go on
                     part.again_ns = now + int(RESTART_SECONDS[-1] * 1e9)
                     say(f"{_SPOKEN[part.name]} cannot be started, tried again in a minute: {error}")
+
+    def keep_logs_small(self, say: Say) -> None:
+        """Put aside what has become too large of what the parts print, the exchange included."""
+        now = monotonic_ns()
+        if now - self._logs_ns < LOG_SECONDS * 1e9:
+            return
+        self._logs_ns = now
+        for path in (*self._logs.glob("*.log"), Path(self._settings.data_dir) / "exchange" / EXCHANGE_LOG):
+            try:
+                log_files.empty(path)
+            except OSError as error:  # a full disk: the desk goes on
+                say(f"{path} is not put aside: {error}")
 
     def end(self, name: str) -> None:
         """Kill a part that hangs; `keep` starts it again."""
@@ -233,6 +249,7 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
     _refuse_busy_ports(settings, port)
     with stop_signals() as stop, ExitStack() as parts:
         environ = _environment(project, config_path, settings)
+        close_places(settings, Path(environ["DAGSTER_HOME"]))
         began = system_now_ns() / 1e9
         exchange = None
         if settings.venue == "embedded":
@@ -250,6 +267,7 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
             while not stop.wait(POLL_SECONDS):
                 _refuse_ended(exchange)
                 dagster.keep(say)
+                dagster.keep_logs_small(say)
                 guard.look()
         finally:
             say("ending …")

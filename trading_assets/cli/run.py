@@ -291,9 +291,12 @@ def listen(
     from trading_assets.broker.update_stream import UpdateStream
     from trading_assets.engine.desk import Desk
     from trading_assets.engine.listen import serve
+    from trading_assets.engine.places import close_places
     from trading_assets.up import stop_signals
 
     configured = LastGood(path_in_use(config, os.environ), os.environ)
+    if dagster_url is None:  # `make up` has looked; a listener that it starts again holds up no protection
+        close_places(configured.settings)
     log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trading_assets.cli.options import Config, Json, nanoseconds, opened
+from trading_assets.cli.options import Config, Json, nanoseconds, opened, settings_of
 from trading_assets.cli.output import plain, progress, say, show_json, show_table, waiting
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
@@ -28,8 +28,10 @@ def tick(config: Config = None, as_json: Json = False) -> None:
     """
     from trading_assets.engine.chain import TickReport, run_tick, tick_now
     from trading_assets.engine.checks import Severity
+    from trading_assets.engine.places import close_places
     from trading_assets.engine.protect import new_execution_id
 
+    close_places(settings_of(config))
     with progress("tick") as step, opened(config) as desk:
 
         def run_now() -> TickReport:

@@ -38,9 +38,10 @@ from dagster._utils.hosted_user_process import recon_job_from_origin, recon_repo
 from dagster._utils.interrupts import capture_interrupts
 
 from trading_assets import entry, keyring
-from trading_assets.defs.compute_log import FORKED
+from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.launcher import PROCESS_START
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.redaction import CleanStream
 from trading_assets.store.leases import process_start
 
 REAP_SECONDS = 1.0
@@ -165,6 +166,7 @@ def _answer(answer: socket.socket, **told: str) -> None:
 def _run(answer: socket.socket, run_id: str, instance_ref: str) -> NoReturn:
     """The child's life: one run, and out, past every exit handler of the parent."""
     os.environ[FORKED] = "1"
+    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)  # type: ignore[assignment]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = 1
