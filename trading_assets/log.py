@@ -98,7 +98,7 @@ def shutdown() -> None:
 
 
 class _JsonLines(logging.Handler):
-    """Appends each line with a single write, so that lines of forked runs do not mix, to a file of bounded size.
+    """Appends each line with one write, so that lines of forked runs do not mix. The file is of bounded size.
 
     logging.config.dictConfig, which Dagster calls, closes every handler of the process; like the
     standard library's file handler this one opens its file again for the next line.

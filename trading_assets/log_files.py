@@ -34,7 +34,7 @@ def put_aside(path: Path, most_bytes: int = MOST_BYTES) -> None:
 
 
 def empty(path: Path, most_bytes: int = MOST_BYTES) -> None:
-    """Copy the file and empty it where it is too large; what is written in between is lost. Raises OSError."""
+    """Copy the file and empty it where it is too large; what is written between is lost. Raises OSError."""
     if path.exists() and path.stat().st_size > most_bytes:
         _make_room(path)
         aside = earlier(path, 1)

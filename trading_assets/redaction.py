@@ -25,6 +25,7 @@ from trading_assets import keyring
 REDACTED = "[redacted]"
 SHORTEST = 4  # characters of a value that is looked for: a shorter one is part of any text
 SHORTEST_SPELLED = 8  # letters and digits of one that is looked for in other spellings too
+MOST_PRINTED = 20_000_000  # characters of what a run prints
 DECODINGS = 3  # of an encoding within an encoding
 
 _SECRET_WORD = r"secret|token|authoriz|passw|credential|api[-_]?key|key[-_]?id"
@@ -103,7 +104,7 @@ def cleaned(value: Any, name: str = "") -> Any:
 
 
 def cleaned_strings(value: Any) -> Any:
-    """What JSON holds, with every text in it clean and nothing else touched: no key, whatever it is called."""
+    """What JSON holds, with every text in it clean and nothing else touched, whatever it is called."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
@@ -141,22 +142,28 @@ def redact_log_records() -> None:
 
 
 class CleanStream(io.TextIOBase):
-    """A process's standard output or error, with whole lines written clean; everything else is the stream's."""
+    """A process's standard output or error: whole lines are written clean, and no more of them than may be."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, most_characters: int = MOST_PRINTED) -> None:
         self._stream = stream
+        self._left = most_characters
         self._begun = ""  # a line that has not ended
 
     def write(self, text: str) -> int:
         lines, end, self._begun = (self._begun + text).rpartition("\n")
-        if end:
-            self._stream.write(clean(lines) + end)
+        self._pass_on(lines + end)
         return len(text)
 
     def flush(self) -> None:
-        self._stream.write(clean(self._begun))
-        self._begun = ""
+        begun, self._begun = self._begun, ""
+        self._pass_on(begun)
         self._stream.flush()
+
+    def _pass_on(self, text: str) -> None:
+        if not text or self._left < 0:
+            return
+        self._left -= len(text)
+        self._stream.write(clean(text) if self._left >= 0 else "\nWhat else it prints is left out.\n")
 
     def fileno(self) -> int:
         return self._stream.fileno()

@@ -166,7 +166,7 @@ def _answer(answer: socket.socket, **told: str) -> None:
 def _run(answer: socket.socket, run_id: str, instance_ref: str) -> NoReturn:
     """The child's life: one run, and out, past every exit handler of the parent."""
     os.environ[FORKED] = "1"
-    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = 1
