@@ -142,7 +142,7 @@ def redact_log_records() -> None:
 
 
 class CleanStream(io.TextIOBase):
-    """A process's standard output or error: whole lines are written clean, and no more of them than may be."""
+    """A process's standard output or error: whole lines are written clean, and only so many."""
 
     def __init__(self, stream: TextIO, most_characters: int = MOST_PRINTED) -> None:
         self._stream = stream

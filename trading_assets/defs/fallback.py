@@ -155,7 +155,7 @@ def _once(part: str) -> None:
 
 def _refuse_open_to_others(home: Path) -> None:
     """Who may write the instance's directory names modules that every process of it loads. Looked at once in
-    a process, and at the start of `make up` for all of it: what it starts again, and a run, protects the book.
+    a process, and at the start of `make up` for all of it: what it starts again protects, as a run does.
     Raises InvalidInput.
     """
     if home in _private or FORKED in os.environ or UP in os.environ:
