@@ -127,7 +127,7 @@ class _JsonLines(logging.Handler):
         """Put a file that is too large aside; open the new one where that was done, by whichever process."""
         held = os.fstat(self._file)
         if held.st_size > log_files.MOST_BYTES:
-            log_files.put_aside(self._path)
+            log_files.put_aside(self._path, log_files.MOST_BYTES)
         try:
             named = self._path.stat()
         except FileNotFoundError:

@@ -21,7 +21,7 @@ def earlier(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-def put_aside(path: Path, most_bytes: int = MOST_BYTES) -> None:
+def put_aside(path: Path, most_bytes: int) -> None:
     """Rename the file where it is too large, unless another process has done it meanwhile. Raises OSError."""
     lock = os.open(path.with_name(f"{path.name}.lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -120,7 +120,7 @@ def shown_address(url: str) -> str:
     if not separator:
         return REDACTED
     host, port = _host_and_port(url)
-    if not re.fullmatch(r"localhost|[\w-]+(?:\.[\w-]+)+|\[?[0-9a-fA-F:]+:[0-9a-fA-F:.]*\]?", host):
+    if not re.fullmatch(r"localhost|[\w-]+(?:\.[\w-]+)+|\[[0-9a-fA-F:.]+\]", host):
         return f"{scheme}://{REDACTED}" if rest else f"{scheme}://"
     return f"{scheme}://{host}{port}"
 
@@ -182,8 +182,13 @@ class CleanStream(io.TextIOBase):
 def _clean_record(record: logging.LogRecord) -> None:
     try:
         said = record.getMessage()
-    except (TypeError, ValueError, KeyError):  # arguments that do not fit: the handler reports it
-        return
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+    ):  # arguments that do not fit: the handler would show them as they are
+        said = f"{record.msg} {record.args}"
+        record.msg, record.args = said, None
     if not is_clean(said):
         record.msg, record.args = clean(said), None
     if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
@@ -197,7 +202,7 @@ class _Secret(NamedTuple):
 
     value: str
     shown: str
-    letters: str  # empty: too short to be looked for
+    letters: tuple[str, ...]  # more than one where what it holds looks like an escape; none: it is too short
     base64: tuple[str, ...]  # what is the same of it whatever stands around it, for each alignment
     hexadecimal: str
 
@@ -220,13 +225,13 @@ def _described(values: frozenset[str], addresses: str) -> tuple[_Secret, ...]:
 
 
 def _secret(value: str, shown: str) -> _Secret:
-    content, letters = value.encode(), _letters(value)
+    content, letters = value.encode(), {_letters(read) for read in _readings(value)}
     cores = [_letters(core) for core in _base64_cores(content)]
     hexadecimal = content.hex()
     return _Secret(
         value,
         shown,
-        letters if len(letters) >= SHORTEST_SPELLED else "",
+        tuple(sorted((one for one in letters if len(one) >= SHORTEST_SPELLED), key=len, reverse=True)),
         tuple(core for core in cores if len(core) >= SHORTEST_SPELLED),
         hexadecimal if len(hexadecimal) >= 2 * SHORTEST_SPELLED else "",
     )
@@ -251,12 +256,10 @@ def _is_in(read: str, secrets: tuple[_Secret, ...]) -> bool:
     letters = _letters(read)
     lower = letters.lower()
     for secret in secrets:
-        if secret.letters and secret.letters in letters:
-            return True
         if secret.hexadecimal and secret.hexadecimal in lower:
             return True
-        for core in secret.base64:
-            if core in letters:
+        for spelled in (*secret.letters, *secret.base64):
+            if spelled in letters:
                 return True
     return False
 
@@ -281,7 +284,8 @@ def _found(text: str, secrets: tuple[_Secret, ...]) -> Iterator[tuple[int, int, 
         letters = "".join(read.text[place] for place in kept)
         lower = letters.lower()
         for secret in secrets:
-            wanted = [(letters, secret.letters, False), (lower, secret.hexadecimal, True)]
+            wanted = [(lower, secret.hexadecimal, True)]
+            wanted += [(letters, spelled, False) for spelled in secret.letters]
             wanted += [(letters, core, True) for core in secret.base64]
             for place_in, needle, coded in wanted:
                 at = place_in.find(needle) if needle else -1
