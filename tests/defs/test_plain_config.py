@@ -1,7 +1,5 @@
 """No field of a run's configuration takes its value from the environment, in no job and no asset."""
 
-from __future__ import annotations
-
 import dagster as dg
 import pytest
 from config_fields import asking, leaves

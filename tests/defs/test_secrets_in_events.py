@@ -1,7 +1,5 @@
 """What Dagster stores of a run and of an evaluation holds no secret, whoever wrote it there."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
 from pathlib import Path

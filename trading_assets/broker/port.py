@@ -21,8 +21,8 @@ US_EQUITY = "us_equity"  # the asset class that the desk trades
 
 
 class BrokerError(TradingAssetsError):
-    """Root of what a broker call raises. Its words may repeat what the broker was sent, or name a proxy with its
-    password: no secret stays in them, as they go into the journal, alerts and pages."""
+    """Root of what a broker call raises. Its words may repeat what the broker was sent, or name a proxy with
+    its password: no secret stays in them, as they go into the journal, alerts and pages."""
 
     def __init__(self, *told: object) -> None:
         super().__init__(*(clean(part) if isinstance(part, str) else part for part in told))
