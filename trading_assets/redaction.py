@@ -29,6 +29,18 @@ MOST_PRINTED = 20_000_000  # characters of what a run prints
 DECODINGS = 3  # of an encoding within an encoding
 
 _SECRET_WORD = r"secret|token|authoriz|passw|credential|api[-_]?key|key[-_]?id"
+_SECRET_WORDS = (
+    "secret",
+    "token",
+    "authoriz",
+    "passw",
+    "credential",
+    *(
+        f"{first}{between}{second}"
+        for first, second in (("api", "key"), ("key", "id"))
+        for between in ("", "-", "_")
+    ),
+)
 _SECRET_NAME = re.compile(rf"{_SECRET_WORD}|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
 _AFTER_A_NAME = re.compile(
     rf"""((?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)(?:(?:Bearer|Basic)\s+)?[^\s'",;&)}}\]]+""",
@@ -41,7 +53,8 @@ _ESCAPED = re.compile(
     r"|&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[a-z]{2,5});"
 )
 _QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
-_SIGNS = dict.fromkeys([*(code for code in range(128) if not chr(code).isalnum()), *map(ord, "\xa0│┃▏")])
+_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
+_DRAWN = re.compile("[\xa0│┃▏]")  # what a terminal puts around a break
 _CODED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 
 _hidden: set[str] = set()
@@ -70,9 +83,9 @@ def clean(text: str) -> str:
     spans = list(_found(text, secrets)) if _has_spelled(text, secrets) else []
     for start, end, shown in sorted(spans, reverse=True):
         text = text[:start] + shown + text[end:]
-    text = _AFTER_A_NAME.sub(rf"\1{REDACTED}", text)
-    text = _BEARER.sub(rf"\1{REDACTED}", text)
-    return _USER_AND_PASSWORD.sub(f"{REDACTED}@", text)
+    for pattern, told in _where_secrets_stand(text):
+        text = pattern.sub(told, text)
+    return text
 
 
 def is_clean(text: str) -> bool:
@@ -80,11 +93,20 @@ def is_clean(text: str) -> bool:
     secrets = _secrets()
     return not (
         any(secret.value in text for secret in secrets)
-        or _AFTER_A_NAME.search(text)
-        or _BEARER.search(text)
-        or _USER_AND_PASSWORD.search(text)
+        or any(pattern.search(text) for pattern, _ in _where_secrets_stand(text))
         or _has_spelled(text, secrets)
     )
+
+
+def _where_secrets_stand(text: str) -> Iterator[tuple[re.Pattern[str], str]]:
+    """The patterns that can match, with what is put in: words are found faster than a pattern is tried."""
+    lower = text.lower()
+    if any(word in lower for word in _SECRET_WORDS):
+        yield _AFTER_A_NAME, rf"\1{REDACTED}"
+    if "bearer" in lower or "basic" in lower:
+        yield _BEARER, rf"\1{REDACTED}"
+    if "://" in text and "@" in text:
+        yield _USER_AND_PASSWORD, f"{REDACTED}@"
 
 
 def cleaned(value: Any, name: str = "") -> Any:
@@ -202,9 +224,11 @@ class _Secret(NamedTuple):
 
     value: str
     shown: str
-    letters: tuple[str, ...]  # more than one where what it holds looks like an escape; none: it is too short
-    base64: tuple[str, ...]  # what is the same of it whatever stands around it, for each alignment
-    hexadecimal: str
+    letters: tuple[
+        bytes, ...
+    ]  # more than one where what it holds looks like an escape; none: it is too short
+    base64: tuple[bytes, ...]  # what is the same of it whatever stands around it, for each alignment
+    hexadecimal: bytes
 
 
 def _secrets() -> tuple[_Secret, ...]:
@@ -227,13 +251,13 @@ def _described(values: frozenset[str], addresses: str) -> tuple[_Secret, ...]:
 def _secret(value: str, shown: str) -> _Secret:
     content, letters = value.encode(), {_letters(read) for read in _readings(value)}
     cores = [_letters(core) for core in _base64_cores(content)]
-    hexadecimal = content.hex()
+    hexadecimal = content.hex().encode()
     return _Secret(
         value,
         shown,
         tuple(sorted((one for one in letters if len(one) >= SHORTEST_SPELLED), key=len, reverse=True)),
         tuple(core for core in cores if len(core) >= SHORTEST_SPELLED),
-        hexadecimal if len(hexadecimal) >= 2 * SHORTEST_SPELLED else "",
+        hexadecimal if len(hexadecimal) >= 2 * SHORTEST_SPELLED else b"",
     )
 
 
@@ -243,9 +267,10 @@ def _base64_cores(content: bytes) -> Iterator[str]:
         yield text[(before * 8 + 5) // 6 : (before + len(content)) * 8 // 6]
 
 
-def _letters(text: str) -> str:
-    """What quoting, line breaks and the alphabets of base64 leave as it is."""
-    return text.translate(_SIGNS)
+def _letters(text: str) -> bytes:
+    """What quoting, line breaks and the alphabets of base64 leave as it is, in UTF-8."""
+    plain = text if text.isascii() else _DRAWN.sub("", text)
+    return plain.encode(errors="replace").translate(None, _SIGNS)
 
 
 def _has_spelled(text: str, secrets: tuple[_Secret, ...]) -> bool:
@@ -267,10 +292,10 @@ def _is_in(read: str, secrets: tuple[_Secret, ...]) -> bool:
 def _readings(text: str) -> Iterator[str]:
     """The text, and with each encoding undone that it may have."""
     yield text
-    if _QUOTED_PRINTABLE.search(text):
+    if "=" in text and _QUOTED_PRINTABLE.search(text):
         yield _QUOTED_PRINTABLE.sub(_said, text)
     for _ in range(DECODINGS):
-        if not _ESCAPED.search(text):
+        if not (("%" in text or "\\" in text or "&" in text) and _ESCAPED.search(text)):
             return
         text = _ESCAPED.sub(_said, text)
         yield text
@@ -280,8 +305,9 @@ def _found(text: str, secrets: tuple[_Secret, ...]) -> Iterator[tuple[int, int, 
     """Start, end and what is shown instead of every spelled secret; none overlaps another."""
     taken: list[tuple[int, int, str]] = []
     for read in _read_with_places(text):
-        kept = [place for place, one in enumerate(read.text) if ord(one) not in _SIGNS]
-        letters = "".join(read.text[place] for place in kept)
+        within = [(_letters(one), place) for place, one in enumerate(read.text)]
+        letters = b"".join(of_one for of_one, _ in within)
+        kept = [place for of_one, place in within for _ in of_one]  # a place for each byte
         lower = letters.lower()
         for secret in secrets:
             wanted = [(lower, secret.hexadecimal, True)]
