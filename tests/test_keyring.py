@@ -11,9 +11,9 @@ import pytest
 
 from trading_assets import keyring
 from trading_assets.config import Settings, keys
+from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment_of
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import control_token
-from trading_assets.up import DAEMON, LISTENER, WEBSERVER, environment_of
 
 PLANTED = "planted-in-a-test-0123456789"
 EVERYTHING = {name: f"{PLANTED}-{name}" for name in keyring.SECRETS}

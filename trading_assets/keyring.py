@@ -121,6 +121,11 @@ def known() -> dict[str, str]:
     return given(*SECRETS)
 
 
+def forget() -> None:
+    """Forget what was taken. For tests, which are one process."""
+    _held.clear()
+
+
 def holds_broker_keys() -> bool:
     return any(name in ENVIRON for name in BROKER_KEYS)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -34,8 +33,9 @@ from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import journal_file, known_book
 from trading_assets.engine.places import close_places
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
+from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment, environment_of
 from trading_assets.errors import InvalidInput, TradingAssetsError
-from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE, control_token
+from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import LOG_NAME as EXCHANGE_LOG
 from trading_assets.exchange.process import ExchangeProcess, start_process
@@ -53,10 +53,6 @@ READY_SECONDS = 120.0
 END_SECONDS = 4.0
 POLL_SECONDS = 0.25
 
-DAEMON, WEBSERVER, LISTENER = "dagster-daemon", "dagster-webserver", "trading-assets"
-# The secrets that a part is given, with the whole of our environment; one that is not here is given what
-# `keyring.public` lists. The daemon begins the runs, and its code server delivers alerts and moves time.
-GIVEN = {DAEMON: keyring.SECRETS, LISTENER: (*keyring.BROKER_KEYS, keyring.ALERT_URLS)}
 RESTART_SECONDS = (0.0, 5.0, 15.0, 60.0)  # before a part is started for the 1st, 2nd, … time in a row
 LASTING_SECONDS = 600.0  # a part that has run so long ended for another reason than the time before
 LIFE_SECONDS = 5.0  # between two looks at the watchdog's sign of life
@@ -248,7 +244,7 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
     settings = config.load(config_path)
     _refuse_busy_ports(settings, port)
     with stop_signals() as stop, ExitStack() as parts:
-        environ = _environment(project, config_path, settings)
+        environ = environment(project, config_path, settings)
         close_places(settings, Path(environ["DAGSTER_HOME"]))
         began = system_now_ns() / 1e9
         exchange = None
@@ -272,38 +268,6 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
         finally:
             say("ending …")
     say("ended: no process is left, the ports are free")
-
-
-def _environment(project: Path, config_path: Path, settings: Settings) -> dict[str, str]:
-    """What the parts are given from: our environment and the secrets, the instance, configuration, log, a
-    token of this start. Nothing that the venue does not need: the exchange on this machine takes no keys."""
-    home = os.environ.get("DAGSTER_HOME") or str(project / "dagster_home")
-    on_this_machine = settings.venue == "embedded"
-    given = keyring.given(keyring.ALERT_URLS, *([] if on_this_machine else keyring.BROKER_KEYS))
-    return {
-        **os.environ,
-        **given,
-        "DAGSTER_HOME": str(Path(home).resolve()),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-        "TRADING_ASSETS_CONFIG": str(config_path.resolve()),
-        "TRADING_ASSETS_LOG": str(Path(settings.data_dir) / "log.jsonl"),
-        **({CONTROL_TOKEN_VARIABLE: _token()} if on_this_machine else {}),
-    }
-
-
-def environment_of(part: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What a part of the desk is started with, of what there is."""
-    if part not in GIVEN:
-        return keyring.public(environ)
-    kept_back = set(keyring.SECRETS) - set(GIVEN[part])
-    return {name: value for name, value in environ.items() if name not in kept_back}
-
-
-def _token() -> str:
-    """The control plane's: the one that a person has chosen, else one of this start."""
-    if keyring.ENVIRON.get(CONTROL_TOKEN_VARIABLE):
-        return control_token()
-    return secrets.token_urlsafe(24)
 
 
 def _refuse_busy_ports(settings: Settings, web_port: int) -> None:
