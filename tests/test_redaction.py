@@ -168,6 +168,11 @@ def test_the_parts_of_an_address_that_let_somebody_in_are_taken_out_alone_too(
     assert told == f"no answer of json://127.0.0.1:9: POST http://127.0.0.1:9/{REDACTED} as {REDACTED}"
 
 
+def test_an_address_that_holds_no_secret_makes_no_text_unclean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(keyring.ALERT_URLS, "json://127.0.0.1:9")
+    assert is_clean("not taken by json://127.0.0.1:9")
+
+
 def test_a_secret_among_numbers_and_in_keys_is_found() -> None:
     redaction.hide("123456789012")
     assert cleaned({"a": [123456789012, {"123456789012": 1.5}], "token": "x", "b": None}) == {

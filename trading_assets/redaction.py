@@ -29,17 +29,9 @@ MOST_PRINTED = 20_000_000  # characters of what a run prints
 DECODINGS = 3  # of an encoding within an encoding
 
 _SECRET_WORD = r"secret|token|authoriz|passw|credential|api[-_]?key|key[-_]?id"
-_SECRET_WORDS = (
-    "secret",
-    "token",
-    "authoriz",
-    "passw",
-    "credential",
-    *(
-        f"{first}{between}{second}"
-        for first, second in (("api", "key"), ("key", "id"))
-        for between in ("", "-", "_")
-    ),
+_SECRET_WORDS = (  # the same, in lower case
+    *("secret", "token", "authoriz", "passw", "credential"),
+    *("apikey", "api-key", "api_key", "keyid", "key-id", "key_id"),
 )
 _SECRET_NAME = re.compile(rf"{_SECRET_WORD}|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
 _AFTER_A_NAME = re.compile(
@@ -244,7 +236,8 @@ def _described(values: frozenset[str], addresses: str) -> tuple[_Secret, ...]:
     for url in addresses.split():
         shown |= dict.fromkeys(_tokens_of(url), REDACTED)
         shown[url] = shown_address(url)
-    longest_first = sorted((value for value in shown if len(value) >= SHORTEST), key=len, reverse=True)
+    looked_for = (value for value in shown if len(value) >= SHORTEST and value != shown[value])
+    longest_first = sorted(looked_for, key=len, reverse=True)
     return tuple(_secret(value, shown[value]) for value in longest_first)
 
 
