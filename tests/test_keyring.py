@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from trading_assets import keyring
 from trading_assets.config import Settings, keys
-from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment_of
+from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment_of, refuse_secrets_in_a_file
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import control_token
 
@@ -131,6 +132,19 @@ def test_each_part_of_the_desk_is_given_what_it_needs(monkeypatch: pytest.Monkey
     }
     assert environment_of(DAEMON, environ) == environ
     assert environment_of(LISTENER, environ).keys() == environ.keys() - {keyring.CONTROL_TOKEN}
+
+
+def test_make_up_refuses_a_file_that_would_hand_a_key_to_the_webserver(tmp_path: Path) -> None:
+    refuse_secrets_in_a_file(tmp_path)
+    (tmp_path / ".env").write_text("MINE=1\n# APCA_API_KEY_ID=x\n")
+    refuse_secrets_in_a_file(tmp_path)
+    (tmp_path / ".env").write_text(f"MINE=1\n export {keyring.SECRET_KEY} = '{PLANTED}'\n")
+    with pytest.raises(InvalidInput) as refused:
+        refuse_secrets_in_a_file(tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}/.env: sets APCA_API_SECRET_KEY, which Dagster's webserver would read too. "
+        "Take it out of the file, and export it in the shell that you type `make up` in."
+    )
 
 
 @pytest.mark.parametrize("value", ["a b", "a\nb", "ab\n", "\tab", "a\x00b", "a\u200bb"])

@@ -8,18 +8,35 @@ A secret is handed on in the environment of exactly one child, which takes it ou
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from trading_assets import keyring
 from trading_assets.config import Settings
+from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE, control_token
 
 DAEMON, WEBSERVER, LISTENER = "dagster-daemon", "dagster-webserver", "trading-assets"
 # The secrets that a part is given, with the whole of our environment; one that is not here is given what
 # `keyring.public` lists. The daemon begins the runs, and its code server delivers alerts and moves time.
 GIVEN = {DAEMON: keyring.SECRETS, LISTENER: (*keyring.BROKER_KEYS, keyring.ALERT_URLS)}
+
+
+def refuse_secrets_in_a_file(project: Path) -> None:
+    """Raises InvalidInput where `.env`, which each process of Dagster's reads, the webserver too, has a secret."""
+    file = project / ".env"
+    if not file.exists():
+        return
+    named = rf"^\s*(?:export\s+)?({'|'.join(keyring.SECRETS)})\s*="
+    found = re.findall(named, file.read_text(errors="replace"), re.MULTILINE)
+    if found:
+        raise InvalidInput(
+            f"sets {' and '.join(dict.fromkeys(found))}, which Dagster's webserver would read too",
+            where=str(file),
+            remedy="Take it out of the file, and export it in the shell that you type `make up` in.",
+        )
 
 
 def environment(project: Path, config_path: Path, settings: Settings) -> dict[str, str]:

@@ -33,7 +33,14 @@ from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import journal_file, known_book
 from trading_assets.engine.places import close_places
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
-from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment, environment_of
+from trading_assets.environment import (
+    DAEMON,
+    LISTENER,
+    WEBSERVER,
+    environment,
+    environment_of,
+    refuse_secrets_in_a_file,
+)
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
@@ -242,6 +249,7 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
             "no workspace.yaml here", where=str(project), remedy="Run it from the project's root."
         )
     settings = config.load(config_path)
+    refuse_secrets_in_a_file(project)
     _refuse_busy_ports(settings, port)
     with stop_signals() as stop, ExitStack() as parts:
         environ = environment(project, config_path, settings)

@@ -29,6 +29,7 @@ def show_secrets(context: dg.OpExecutionContext) -> None:
     known = [value for text in keyring.known().values() for value in text.split()]
     coded = base64.b64encode(f"user:{known}".encode()).decode()
     headers = {"Authorization": f"Bearer {known[0]}", "x": known}
+    context.log.info(f"in the environment: {set(keyring.SECRETS) & os.environ.keys()}")
     print("printed", known, headers)
     print("as an error", known, file=sys.stderr)
     context.log.error(f"logged {known} {quote(str(known))} {coded}")

@@ -22,7 +22,7 @@ from trading_assets.definitions import defs
 
 pytestmark = pytest.mark.slow(seconds=120)
 
-FROM_A_FILE = "pL4nted/Of+A.envF1le0123456789="  # Dagster reads .env in a code server and before each run
+FROM_A_FILE = "pL4nted/Of+A.envF1le0123456789="  # Dagster reads .env before each run
 KEY_ID, SECRET_KEY = "PKPLANTED0123456789X", "pL4nted/Secret+Key0fTheTest="
 PASSWORD, HOOK = "pa55word0fTheTest", "h00k-0123456789abcdef"
 SECRETS = (KEY_ID, SECRET_KEY, FROM_A_FILE, TOKEN, PASSWORD, HOOK)
@@ -45,13 +45,18 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningDesk]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def desk(
+    tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, project: Path
+) -> Iterator[RunningDesk]:
     """`make up` over the desk's definitions and three careless jobs, with every secret in its environment."""
-    project = tmp_path_factory.mktemp("project")
     module = {"module_name": "planted_definitions", "location_name": "trading_assets"}
     module["working_directory"] = str(Path(__file__).parent)
     (project / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"python_module": module}]}))
-    (project / ".env").write_text(f"{keyring.SECRET_KEY}={FROM_A_FILE}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(keyring.KEY_ID, KEY_ID)
         patch.setenv(keyring.SECRET_KEY, SECRET_KEY)
@@ -143,12 +148,16 @@ def test_a_field_that_does_read_it_finds_nothing(desk: RunningDesk, variable: st
     assert shown_in(answer.encode()) == []
 
 
-def test_what_a_careless_run_says_of_its_secrets_is_stored_and_shown_without_them(desk: RunningDesk) -> None:
+def test_what_a_careless_run_says_of_its_secrets_is_stored_and_shown_without_them(
+    desk: RunningDesk, project: Path
+) -> None:
+    (project / ".env").write_text(f"{keyring.SECRET_KEY}={FROM_A_FILE}\n")
     run_id = desk.launch("gives_away")
     desk.wait("its failure", lambda: desk.runs("gives_away", "FAILURE"))
     said = str(desk.graphql(_SAID, id=run_id))
     assert "no answer to" in said
-    assert "[redacted]" in said
+    assert said.count("[redacted]") > 10
+    assert "in the environment: set()" in said
     assert shown_in(said.encode()) == []
     printed = _output(desk, run_id)
     assert "printed [" in printed
@@ -189,7 +198,7 @@ def test_everything_that_it_left_is_its_users_alone(desk: RunningDesk) -> None:
         assert place.stat().st_mode & 0o077 == 0
     written = [path for path in desk.home.rglob("*") if path.is_file()]
     open_to_others = [path.name for path in written if path.stat().st_mode & 0o077]
-    assert set(open_to_others) == {"dagster.yaml", "execution.yaml"}  # which the test wrote
+    assert set(open_to_others) <= {"dagster.yaml", "execution.yaml"}  # which the test wrote
 
 
 def _evaluations(desk: RunningDesk) -> Any:
