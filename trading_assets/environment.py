@@ -25,7 +25,7 @@ GIVEN = {DAEMON: keyring.SECRETS, LISTENER: (*keyring.BROKER_KEYS, keyring.ALERT
 
 
 def refuse_secrets_in_a_file(project: Path) -> None:
-    """Raises InvalidInput where `.env`, which each process of Dagster's reads, the webserver too, has a secret."""
+    """Raises InvalidInput where `.env`, which every process of Dagster's reads, has a secret in it."""
     file = project / ".env"
     if not file.exists():
         return
