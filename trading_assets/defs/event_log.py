@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from dagster import AssetKey, StringSource
+from dagster import AssetKey, StringSource, deserialize_value, serialize_value
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
@@ -37,7 +37,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     SqliteEventLogStorageWatchdog,
 )
 from dagster._core.storage.sql import get_alembic_config
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool, QueuePool
