@@ -11,7 +11,10 @@ from pathlib import Path
 
 from trading_assets.config import Settings
 from trading_assets.engine.inbox import INBOX
+from trading_assets.log import get_logger
 from trading_assets.ownership import private_directory, refuse_writable
+
+log = get_logger(__name__)
 
 INSTANCE = "DAGSTER_HOME"
 
@@ -22,9 +25,17 @@ def close_places(settings: Settings, dagster_home: Path | None = None) -> None:
     Raises InvalidInput where others may write one of them, or a directory above it.
     """
     data_dir = Path(settings.data_dir)
-    private_directory(data_dir, "data_dir")
-    private_directory(data_dir / INBOX, "the inbox")
+    _close(data_dir, "data_dir")
+    _close(data_dir / INBOX, "the inbox")
     if dagster_home is not None:
-        private_directory(dagster_home, INSTANCE)
+        _close(dagster_home, INSTANCE)
         if (dagster_home / "dagster.yaml").exists():
             refuse_writable(dagster_home / "dagster.yaml", INSTANCE)
+
+
+def _close(path: Path, what: str) -> None:
+    """As a fresh clone has it, DAGSTER_HOME is open to be read, by umask 022, or to this user's own group."""
+    before = path.stat().st_mode & 0o777 if path.exists() else 0
+    private_directory(path, what)
+    if before & 0o077:
+        log.info("closed to other users", path=str(path), mode_before=f"{before:o}")
