@@ -105,12 +105,19 @@ def test_what_is_somebody_elses_is_refused(tmp_path: Path) -> None:
         private_directory(theirs / "var", "data_dir")
 
 
-def test_the_desks_directories_are_looked_at_as_it_starts(tmp_path: Path) -> None:
+def test_the_desks_directories_are_looked_at_as_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "dagster_home"
-    home.mkdir(mode=0o755)
+    home.mkdir()
     (home / "dagster.yaml").touch()
     settings = Settings(data_dir=tmp_path / "var")
-    close_places(settings, home)
+    home.chmod(0o755)
+    assert close_places(settings, home) == []
+    monkeypatch.setattr(ownership, "_is_mine_alone", lambda _group: True)
+    home.chmod(0o775)
+    told = f"DAGSTER_HOME {home} is closed to other users now; its mode was 775"
+    assert close_places(settings, home) == [told]
     assert [mode(path) for path in (tmp_path / "var", tmp_path / "var" / "inbox", home)] == [0o700] * 3
     (tmp_path / "var" / "inbox").chmod(0o722)
     with pytest.raises(InvalidInput, match=r"the inbox .*: anybody may write .*inbox. Type: chmod go-w"):

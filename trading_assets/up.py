@@ -253,7 +253,8 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
     _refuse_busy_ports(settings, port)
     with stop_signals() as stop, ExitStack() as parts:
         environ = environment(project, config_path, settings)
-        close_places(settings, Path(environ["DAGSTER_HOME"]))
+        for told in close_places(settings, Path(environ["DAGSTER_HOME"])):
+            say(told)
         began = system_now_ns() / 1e9
         exchange = None
         if settings.venue == "embedded":

@@ -296,7 +296,8 @@ def listen(
 
     configured = LastGood(path_in_use(config, os.environ), os.environ)
     if dagster_url is None:  # `make up` has looked; a listener that it starts again holds up no protection
-        close_places(configured.settings)
+        for told in close_places(configured.settings):
+            note(told)
     log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())
