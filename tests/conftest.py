@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from trading_assets import keyring
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 for _name in (
@@ -16,7 +19,9 @@ for _name in (
     "APCA_API_SECRET_KEY",
     "DAGSTER_HOME",
     "KILL_SWITCH",
+    "TRADING_ASSETS_ALERT_URLS",
     "TRADING_ASSETS_CONFIG",
+    "TRADING_ASSETS_EXCHANGE_TOKEN",
 ):
     os.environ.pop(_name, None)
 
@@ -31,6 +36,13 @@ EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "
 
 
 SLOW_SECONDS = 10.0  # a slow test that does not say how long it takes
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_stays() -> Iterator[None]:
+    """What a test set in the environment, and a process of ours would keep, is not the next test's."""
+    yield
+    keyring.forget()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trading_assets import log
+from trading_assets import log, redaction
 
 NOON_NS = 1_341_331_200_123_456_789  # 2012-07-03T16:00:00.123456789Z
 
@@ -22,7 +22,7 @@ NOON_NS = 1_341_331_200_123_456_789  # 2012-07-03T16:00:00.123456789Z
 def _closed_after() -> Iterator[None]:
     yield
     log.shutdown()
-    log._hidden.clear()
+    redaction.forget()
 
 
 class Lines:
@@ -183,7 +183,7 @@ def test_what_only_sounds_like_a_secret_stays(tmp_path: Path) -> None:
 
 def test_a_value_given_to_hide_is_kept_out_of_later_lines(tmp_path: Path) -> None:
     lines = Lines(tmp_path)
-    log.hide("from-a-vault", "")
+    redaction.hide("from-a-vault", "")
     log.get_logger("trading_assets.x").info("using from-a-vault")
     assert lines.json[0]["event"] == "using [redacted]"
 

@@ -1,7 +1,7 @@
 """The code location that Dagster loads.
 
-Every code server and every run is a process of its own that begins here; TRADING_ASSETS_LOG names the
-file that their log lines go to.
+Every code server and every run is a process of its own that begins here, without a secret in its environment;
+TRADING_ASSETS_LOG names the file that their log lines go to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets import log
+from trading_assets import entry, log
 from trading_assets.defs import assets_desk, assets_replay, assets_training, checks_replay
 from trading_assets.defs.checks import CHECK_STEPS
 from trading_assets.defs.jobs import JOBS
@@ -41,12 +41,15 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         resources={
             "configuration": ConfigurationResource(),
             "desk": DeskResource(),
+            # No step hands a value to another; Dagster's own would let a launch name a directory for it.
+            "io_manager": dg.mem_io_manager,
             **(resources or {}),
         },
         executor=dg.in_process_executor,
     )
 
 
+entry.begin_code_server()
 if os.environ.get(LOG_VARIABLE):
     log.configure(json_path=Path(os.environ[LOG_VARIABLE]), level="INFO", terminal_level="ERROR")
 defs = build_definitions()

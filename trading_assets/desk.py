@@ -9,7 +9,6 @@ Nothing is decided here: signals go into the journal's inbox and a whole tick is
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +22,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id
 from trading_assets.engine.tick import PassedOver
 from trading_assets.errors import InvalidInput
+from trading_assets.keyring import ENVIRON
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
 SOURCE = "python"
@@ -65,7 +65,7 @@ def execute_trading_signals(
     is enabled; MarketClosed before anything is received. LeaseHeld while another tick runs and BrokerError
     leave the signals in the inbox, and the next tick decides on them while they are fresh.
     """
-    environ = os.environ if environ is None else environ
+    environ = ENVIRON if environ is None else environ
     unpriced = sorted(prices.keys() - signals.keys())
     if unpriced:
         raise InvalidInput(

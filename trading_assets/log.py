@@ -8,11 +8,9 @@ no other: not to the root logger, so that Dagster's handlers do not print them a
 from __future__ import annotations
 
 import logging
-import math
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -20,20 +18,11 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor
 
+from trading_assets import log_files
 from trading_assets.market.clock import system_now_ns
+from trading_assets.redaction import cleaned
 
 ROOT = "trading_assets"
-REDACTED = "[redacted]"
-SECRET_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "TRADING_ASSETS_EXCHANGE_TOKEN")
-
-_SECRET_WORD = r"secret|token|authoriz|passw|credential|api[-_]?key|key[-_]?id"
-_SECRET_NAME = re.compile(rf"{_SECRET_WORD}|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
-_SECRET_IN_TEXT = re.compile(
-    rf"""([\w-]*(?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)(?:(?:Bearer|Basic)\s+)?[^\s'",;&)}}\]]+""",
-    re.IGNORECASE,
-)
-
-_hidden: set[str] = set()
 _now_ns: Callable[[], int] = system_now_ns
 
 
@@ -108,13 +97,8 @@ def shutdown() -> None:
     _now_ns = system_now_ns
 
 
-def hide(*secrets: str) -> None:
-    """Keep these values out of every later line of this process, wherever they came from."""
-    _hidden.update(secret for secret in secrets if secret)
-
-
 class _JsonLines(logging.Handler):
-    """Appends each line with a single write, so that lines of forked runs do not mix.
+    """Appends each line with one write, so that lines of forked runs do not mix. The file is of bounded size.
 
     logging.config.dictConfig, which Dagster calls, closes every handler of the process; like the
     standard library's file handler this one opens its file again for the next line.
@@ -134,9 +118,24 @@ class _JsonLines(logging.Handler):
         try:
             if self._file < 0:
                 self._file = self._open()
+            self._follow()
             os.write(self._file, f"{self.format(record)}\n".encode())
         except OSError:
             self.handleError(record)
+
+    def _follow(self) -> None:
+        """Put a file that is too large aside; open the new one where that was done, by whichever process."""
+        held = os.fstat(self._file)
+        if held.st_size > log_files.MOST_BYTES:
+            log_files.put_aside(self._path, log_files.MOST_BYTES)
+        try:
+            named = self._path.stat()
+        except FileNotFoundError:
+            named = None
+        if named is None or (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino):
+            os.close(self._file)
+            self._file = -1
+            self._file = self._open()
 
     def close(self) -> None:
         if self._file >= 0:
@@ -154,31 +153,7 @@ def _stamp(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Leave only plain JSON values, and no secret in any of them. Runs after tracebacks became text."""
     own = {key: event.pop(key) for key in ("_record", "_from_structlog") if key in event}
-    secrets = _hidden.union(os.environ.get(name, "") for name in SECRET_VARIABLES) - {""}
-    longest_first = sorted(secrets, key=len, reverse=True)
-    return {**{key: _clean(value, key, longest_first) for key, value in event.items()}, **own}
-
-
-def _clean(value: Any, name: str, secrets: list[str]) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if _SECRET_NAME.search(name):
-        return REDACTED
-    if type(value) is int:
-        return REDACTED if str(value) in secrets else value
-    if type(value) is float and math.isfinite(value):
-        return value
-    if isinstance(value, Mapping):
-        return {_text(str(key), secrets): _clean(item, str(key), secrets) for key, item in value.items()}
-    if isinstance(value, list | tuple | Set):
-        return [_clean(item, "", secrets) for item in value]
-    return _text(str(value), secrets)
-
-
-def _text(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, REDACTED)
-    return _SECRET_IN_TEXT.sub(rf"\1{REDACTED}", text)
+    return {**{key: cleaned(value, key) for key, value in event.items()}, **own}
 
 
 def _on_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -26,16 +25,26 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from trading_assets import config
+from trading_assets import config, entry, keyring, log_files
 from trading_assets.config import Settings
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, NoAnswer
 from trading_assets.engine import alerts, sign_of_life
 from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.book_place import journal_file, known_book
+from trading_assets.engine.places import close_places
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
+from trading_assets.environment import (
+    DAEMON,
+    LISTENER,
+    WEBSERVER,
+    environment,
+    environment_of,
+    refuse_secrets_in_a_file,
+)
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.process import LOG_NAME as EXCHANGE_LOG
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -51,11 +60,11 @@ READY_SECONDS = 120.0
 END_SECONDS = 4.0
 POLL_SECONDS = 0.25
 
-DAEMON, WEBSERVER, LISTENER = "dagster-daemon", "dagster-webserver", "trading-assets"
 RESTART_SECONDS = (0.0, 5.0, 15.0, 60.0)  # before a part is started for the 1st, 2nd, … time in a row
 LASTING_SECONDS = 600.0  # a part that has run so long ended for another reason than the time before
 LIFE_SECONDS = 5.0  # between two looks at the watchdog's sign of life
 HUNG_SECONDS = 300.0  # without a heartbeat of any daemon, or an answer of the webserver: it is ended
+LOG_SECONDS = 30.0  # between two looks at the size of the parts' logs
 HEALTH_SECONDS = 30.0  # between two questions to the webserver
 
 Say = Callable[[str], None]
@@ -93,6 +102,7 @@ class Parts:
             LISTENER: ["listen"],
         }
         self.all: list[Part] = []
+        self._logs_ns = monotonic_ns()
 
     def __enter__(self) -> Parts:
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -132,6 +142,18 @@ class Parts:
                     part.again_ns = now + int(RESTART_SECONDS[-1] * 1e9)
                     say(f"{_SPOKEN[part.name]} cannot be started, tried again in a minute: {error}")
 
+    def keep_logs_small(self, say: Say) -> None:
+        """Put aside what has become too large of what the parts print, the exchange included."""
+        now = monotonic_ns()
+        if now - self._logs_ns < LOG_SECONDS * 1e9:
+            return
+        self._logs_ns = now
+        for path in (*self._logs.glob("*.log"), Path(self._settings.data_dir) / "exchange" / EXCHANGE_LOG):
+            try:
+                log_files.empty(path)
+            except OSError as error:  # a full disk: the desk goes on
+                say(f"{path} is not put aside: {error}")
+
     def end(self, name: str) -> None:
         """Kill a part that hangs; `keep` starts it again."""
         (part,) = [part for part in self.all if part.name == name]
@@ -158,7 +180,7 @@ class Parts:
             process = subprocess.Popen(
                 [str(Path(sys.executable).parent / name), *self._commands[name]],
                 cwd=self._project,
-                env=self._environ,
+                env=environment_of(name, self._environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -198,7 +220,7 @@ class Parts:
             done = subprocess.run(
                 [sys.executable, "-m", "trading_assets.defs.opening"],
                 cwd=self._project,
-                env=self._environ,
+                env=keyring.public(self._environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -227,9 +249,12 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
             "no workspace.yaml here", where=str(project), remedy="Run it from the project's root."
         )
     settings = config.load(config_path)
+    refuse_secrets_in_a_file(project)
     _refuse_busy_ports(settings, port)
     with stop_signals() as stop, ExitStack() as parts:
-        environ = _environment(project, config_path, settings)
+        environ = environment(project, config_path, settings)
+        for told in close_places(settings, Path(environ["DAGSTER_HOME"])):
+            say(told)
         began = system_now_ns() / 1e9
         exchange = None
         if settings.venue == "embedded":
@@ -247,23 +272,11 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
             while not stop.wait(POLL_SECONDS):
                 _refuse_ended(exchange)
                 dagster.keep(say)
+                dagster.keep_logs_small(say)
                 guard.look()
         finally:
             say("ending …")
     say("ended: no process is left, the ports are free")
-
-
-def _environment(project: Path, config_path: Path, settings: Settings) -> dict[str, str]:
-    """What the parts are given: our environment, the instance, configuration, log, a token of this start."""
-    home = os.environ.get("DAGSTER_HOME") or str(project / "dagster_home")
-    return {
-        **os.environ,
-        "DAGSTER_HOME": str(Path(home).resolve()),
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-        "TRADING_ASSETS_CONFIG": str(config_path.resolve()),
-        "TRADING_ASSETS_LOG": str(Path(settings.data_dir) / "log.jsonl"),
-        CONTROL_TOKEN_VARIABLE: os.environ.get(CONTROL_TOKEN_VARIABLE) or secrets.token_urlsafe(24),
-    }
 
 
 def _refuse_busy_ports(settings: Settings, web_port: int) -> None:
@@ -453,6 +466,7 @@ def _refuse_ended(exchange: ExchangeProcess | None) -> None:
 
 def main() -> None:
     """`python -m trading_assets.up`"""
+    entry.begin()
     parser = argparse.ArgumentParser(prog="python -m trading_assets.up", description="Run the desk here.")
     add = parser.add_argument
     add("--config", type=Path, help="the configuration (TRADING_ASSETS_CONFIG, else config/execution.yaml)")

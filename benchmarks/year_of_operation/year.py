@@ -27,7 +27,7 @@ from recorded_runs import RecordedRun
 from trading_assets import config, log
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import jobs_day
-from trading_assets.defs.compute_log import FORKED
+from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import ConfigurationResource, DeskResource

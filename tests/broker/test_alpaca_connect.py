@@ -10,7 +10,7 @@ import pytest
 from alpaca_payloads import ACCOUNT, ORDER
 from scripted_server import Reply, ScriptedServer
 
-from trading_assets import log
+from trading_assets import redaction
 from trading_assets.broker.alpaca import AlpacaBroker, Origins, connect, origins
 from trading_assets.broker.port import NewOrder, WriteRefused
 from trading_assets.config import Settings
@@ -33,7 +33,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "var").mkdir()
     yield
-    log._hidden.clear()
+    redaction.forget()
 
 
 def embedded(server: ScriptedServer, account_number: str | None = None) -> Settings:
@@ -63,7 +63,7 @@ def test_alpaca_without_keys_is_refused_by_the_names_of_the_variables() -> None:
 
 def test_the_real_keys_are_hidden_from_the_log_once_they_are_used() -> None:
     connect(Settings(venue="alpaca"), REAL).close()
-    assert {"PKREAL", "real-secret"} <= log._hidden
+    assert redaction.clean("PKREAL and real-secret") == "[redacted] and [redacted]"
 
 
 def test_an_unpinned_account_needs_no_request_to_connect(server: ScriptedServer) -> None:

@@ -528,3 +528,18 @@ def test_no_secret_is_in_a_message_or_the_log(tmp_path: Path) -> None:
     assert "very-secret" not in written
     assert "AKSECRETID" not in written
     assert os.environ.get("APCA_API_SECRET_KEY") is None
+
+
+def test_a_data_directory_that_anybody_may_write_is_refused_and_holds_no_kill_back(tmp_path: Path) -> None:
+    config = tmp_path / "config" / "execution.yaml"
+    config.parent.mkdir()
+    config.write_text("data_dir: var\n")
+    var = tmp_path / "var"
+    var.mkdir()
+    var.chmod(0o777)
+    for words in (("tick",), ("listen",)):
+        message = command(*words, config=config).failed_with_one_message()
+        assert f"data_dir {var}: anybody may write {var}. Type: chmod go-w {var}" in message
+    ended: Done = command("kill", "--reason", "a drill", config=config)
+    assert "may write" not in ended.err
+    assert "HALTED" in ended.out or (var / "KILL").exists() or (var / "journal.sqlite").exists()

@@ -47,7 +47,7 @@ def ask_the_gate(where: Path) -> tuple[int, int]:
 def test_an_edit_in_what_the_gate_calls_takes_effect(tmp_path: Path) -> None:
     core = tmp_path / "trading_assets" / "core"
     shutil.copytree(PACKAGE / "core", core, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "errors.py"):
+    for name in ("__init__.py", "errors.py", "ownership.py"):
         shutil.copy(PACKAGE / name, core.parent / name)
     assert ask_the_gate(tmp_path) == (0, 0)
     assert ask_the_gate(tmp_path) == (0, 1)

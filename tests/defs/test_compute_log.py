@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-from trading_assets.defs.compute_log import FORKED
+from trading_assets.defs.fallback import FORKED
 
 CONFIG = """
 telemetry: {enabled: false}

@@ -77,7 +77,7 @@ def test_an_alert_waits_while_the_receiver_refuses_or_is_gone(journal: Journal, 
     receiver.status = 500
     round_ = deliver(journal, channels(environ(receiver)))
     assert (round_.delivered, round_.waiting) == (0, 1)
-    assert round_.failed == (receiver.url,)
+    assert round_.failed == (f"json://127.0.0.1:{receiver.port}",)
     nobody = Receiver(port=1)
     assert deliver(journal, channels(environ(nobody))).waiting == 1
     receiver.status = 200
@@ -184,7 +184,12 @@ def test_an_address_is_named_without_its_password() -> None:
     (channel,) = channels({alerts.URLS_VARIABLE: "json://user:pa55word@127.0.0.1:9/x?+X-Token=s3cret"})
     assert "pa55word" not in channel.name
     assert "s3cret" not in channel.name
-    assert "127.0.0.1:9" in channel.name
+    assert channel.name == "json://127.0.0.1:9"
+
+
+def test_two_addresses_of_one_host_are_told_apart() -> None:
+    two = channels({alerts.URLS_VARIABLE: "json://127.0.0.1:9/one json://127.0.0.1:9/two"})
+    assert [channel.name for channel in two] == ["json://127.0.0.1:9 (1)", "json://127.0.0.1:9 (2)"]
 
 
 def test_a_test_alert_says_which_address_took_it(receivers: tuple[Receiver, Receiver]) -> None:

@@ -54,7 +54,8 @@ from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
 from trading_assets.config import Settings, keys
 from trading_assets.errors import InvalidInput
-from trading_assets.log import get_logger, hide
+from trading_assets.log import get_logger
+from trading_assets.redaction import hide
 
 log = get_logger(__name__)
 

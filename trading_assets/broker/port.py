@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol, Self, TypeVar
 
 from trading_assets.errors import TradingAssetsError
+from trading_assets.redaction import clean
 
 Row = TypeVar("Row")
 
@@ -20,7 +21,11 @@ US_EQUITY = "us_equity"  # the asset class that the desk trades
 
 
 class BrokerError(TradingAssetsError):
-    """Root of what a broker call raises."""
+    """Root of what a broker call raises. Its words may repeat what the broker was sent, or name a proxy with
+    its password: no secret stays in them, as they go into the journal, alerts and pages."""
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(clean(part) if isinstance(part, str) else part for part in told))
 
 
 class Rejected(BrokerError):
@@ -29,7 +34,7 @@ class Rejected(BrokerError):
     def __init__(self, status: int, code: int | None, message: str) -> None:
         self.status = status
         self.code = code
-        self.message = message
+        self.message = clean(message)
         super().__init__(f"the broker refused it: HTTP {status}, code {code}: {message}")
 
 

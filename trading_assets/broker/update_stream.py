@@ -21,7 +21,8 @@ from alpaca.trading.stream import TradingStream
 from trading_assets.broker.alpaca import origins
 from trading_assets.broker.transport import is_loopback
 from trading_assets.config import Settings, keys
-from trading_assets.log import get_logger, hide
+from trading_assets.log import get_logger
+from trading_assets.redaction import hide
 
 log = get_logger(__name__)
 

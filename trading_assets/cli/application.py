@@ -6,7 +6,6 @@ break, a difference); 2 the command line was wrong.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -14,9 +13,10 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from trading_assets import log
+from trading_assets import entry, log
 from trading_assets.cli import books, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
+from trading_assets.redaction import clean
 
 app = typer.Typer(
     name="trading-assets",
@@ -65,7 +65,7 @@ app.add_typer(config_app, name="config", rich_help_panel="Data and records")
 
 def main() -> None:
     """The entry point: one clear message for whatever goes wrong in a known way, no traceback."""
-    os.umask(0o077)  # what a command creates is its user's alone
+    entry.begin()
     try:
         app()
     except TradingAssetsError as error:
@@ -80,6 +80,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"trading-assets: {message}")
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console.print(f"trading-assets: {clean(message)}")
     sys.stdout.flush()
     sys.exit(1)

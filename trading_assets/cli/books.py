@@ -11,6 +11,7 @@ import typer
 from trading_assets.cli.options import Config, Json, SessionArgument, opened, opened_journal, settings_of
 from trading_assets.cli.output import plain, progress, say, show_json, show_lines
 from trading_assets.config import keys, path_in_use
+from trading_assets.keyring import ENVIRON
 from trading_assets.store.history import History
 
 DIFFERENCES_SHOWN = 40
@@ -148,7 +149,7 @@ def check_config(config: Config = None, as_json: Json = False) -> None:
     from trading_assets.engine.signalling import champion
 
     settings = settings_of(config)
-    keys(settings, os.environ)
+    keys(settings, ENVIRON)
     version = champion(settings).version if settings.model.enabled else None
     path = path_in_use(config, os.environ)
     if as_json:

@@ -20,6 +20,7 @@ from trading_assets.core.words import Side
 from trading_assets.engine import operator
 from trading_assets.engine.halts import Cause
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.keyring import ENVIRON
 from trading_assets.store.leases import when_free
 
 NOT_REACHED = (
@@ -278,7 +279,7 @@ def alert_test(as_json: Json = False) -> None:
     """Send a test alert to every address in TRADING_ASSETS_ALERT_URLS. Exit status 1: one did not take it."""
     from trading_assets.engine.alerts import test_alert
 
-    taken = test_alert(os.environ)
+    taken = test_alert(ENVIRON)
     if as_json:
         show_json(taken)
     else:

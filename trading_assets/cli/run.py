@@ -17,6 +17,7 @@ from trading_assets.cli.output import note, plain, progress_bar, say, show_json,
 from trading_assets.config import LastGood, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
+from trading_assets.keyring import ENVIRON
 
 
 def demo(
@@ -290,16 +291,20 @@ def listen(
     from trading_assets.broker.update_stream import UpdateStream
     from trading_assets.engine.desk import Desk
     from trading_assets.engine.listen import serve
+    from trading_assets.engine.places import close_places
     from trading_assets.up import stop_signals
 
     configured = LastGood(path_in_use(config, os.environ), os.environ)
+    if dagster_url is None:  # `make up` has looked; a listener that it starts again holds up no protection
+        for told in close_places(configured.settings):
+            note(told)
     log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())
         ask = None
         if dagster_url is not None:
             ask = held.enter_context(closing(DagsterHealth(dagster_url))).troubles
-        stream = held.enter_context(UpdateStream(configured.settings, os.environ))
+        stream = held.enter_context(UpdateStream(configured.settings, ENVIRON))
         say("listening to trade updates, and watching over the book; Ctrl-C ends it")
         serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)
 

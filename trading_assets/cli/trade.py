@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from trading_assets.cli.options import Config, Json, nanoseconds, opened
-from trading_assets.cli.output import plain, progress, say, show_json, show_table, waiting
+from trading_assets.cli.options import Config, Json, nanoseconds, opened, settings_of
+from trading_assets.cli.output import note, plain, progress, say, show_json, show_table, waiting
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
@@ -28,8 +28,11 @@ def tick(config: Config = None, as_json: Json = False) -> None:
     """
     from trading_assets.engine.chain import TickReport, run_tick, tick_now
     from trading_assets.engine.checks import Severity
+    from trading_assets.engine.places import close_places
     from trading_assets.engine.protect import new_execution_id
 
+    for told in close_places(settings_of(config)):
+        note(told)
     with progress("tick") as step, opened(config) as desk:
 
         def run_now() -> TickReport:

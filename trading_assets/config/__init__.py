@@ -4,7 +4,7 @@ Here are only the names that the rest of the package uses. Fields live in `confi
 in `config.file`, limits and their direction in `config.tightness`, the key pair in `config.credentials`.
 """
 
-from trading_assets.config.credentials import EMBEDDED_KEYS, KEY_VARIABLES, keys
+from trading_assets.config.credentials import EMBEDDED_KEYS, KEY_VARIABLES, keys, refuse_blanks
 from trading_assets.config.file import CONFIG_VARIABLE, data_dir_of, load, path_in_use
 from trading_assets.config.last_good import LastGood, home_of, keep, kept
 from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSettings, Settings, config_rows
@@ -31,5 +31,6 @@ __all__ = [
     "load",
     "looser_limits",
     "path_in_use",
+    "refuse_blanks",
     "tightened",
 ]

@@ -1,6 +1,7 @@
 """The key pair for the venue: from the environment for Alpaca, a public constant for the embedded exchange.
 
-Nothing else reads a credential, and none is ever read from a file.
+Nothing else reads a credential, and none is ever read from a file. Where a process keeps what it was started
+with is `trading_assets.keyring`.
 """
 
 from __future__ import annotations
@@ -9,25 +10,39 @@ from collections.abc import Mapping
 
 from trading_assets.config.settings import Settings
 from trading_assets.errors import InvalidInput
+from trading_assets.keyring import BROKER_KEYS
 
-KEY_VARIABLES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+KEY_VARIABLES = BROKER_KEYS
 EMBEDDED_KEYS = ("EMBEDDED-PAPER", "loopback-only")  # public: the embedded exchange listens on loopback only
 
 
 def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
     """The (key id, secret) pair for the venue. Alpaca's come from the environment and nowhere else.
 
-    Raises InvalidInput that names the variables which are missing.
+    Raises InvalidInput that names the variables which are missing, or hold what no key is.
     """
     if settings.venue == "embedded":
         return EMBEDDED_KEYS
-    key_id, secret = (environ.get(name, "").strip() for name in KEY_VARIABLES)
-    if not key_id or not secret:
-        missing = [name for name, value in zip(KEY_VARIABLES, (key_id, secret), strict=True) if not value]
+    key_id, secret = (environ.get(name, "") for name in KEY_VARIABLES)
+    missing = [name for name in KEY_VARIABLES if not environ.get(name, "").strip()]
+    if missing:
         raise InvalidInput(
             f"{' and '.join(missing)} not set",
             where="environment",
             remedy=f"Export {' and '.join(KEY_VARIABLES)} with the key pair of the {settings.mode} account, "
             "or set `venue: embedded`.",
         )
+    for name in KEY_VARIABLES:
+        refuse_blanks(name, environ[name])
     return key_id, secret
+
+
+def refuse_blanks(variable: str, value: str) -> None:
+    """Raises InvalidInput, which does not show the value, for a secret with a blank or a line break in it: no
+    header takes it, and a log would show it in parts."""
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise InvalidInput(
+            f"{variable} holds a blank, a line break or a character that cannot be printed",
+            where="environment",
+            remedy="Export it again as it was issued, in one line and without quotes around it.",
+        )

@@ -7,8 +7,8 @@ and all of the directory that the function is in.
 
 The directory is `$NUMBA_CACHE_DIR`, else `$XDG_CACHE_HOME/trading_assets/numba`, else
 `~/.cache/trading_assets/numba`; the hash is appended to each. numba keeps index files there that it
-reads with pickle, so the directory is private to its user. Where it cannot be written the functions
-are compiled afresh in each process, with a warning.
+reads with pickle, so the directory is private to its user, and one that others may write, or whose parents
+they may write, is not used. Without it the functions are compiled afresh in each process, with a warning.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.extending import register_jitable
+
+from trading_assets.errors import InvalidInput
+from trading_assets.ownership import private_directory
 
 _CORE = Path(__file__).parent
 
@@ -84,14 +87,16 @@ def cache_directory(sources: Path) -> Path | None:
     root = Path(own) if own else shared / "trading_assets" / "numba"
     directory = root / _digest({_CORE, sources})
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        writable = os.access(directory, os.W_OK)
+        private_directory(directory, "the cache of compiled code")
+        why = "" if os.access(directory, os.W_OK) else f"{directory} cannot be written"
     except OSError:
-        writable = False
-    if not writable:
+        why = f"{directory} cannot be written"
+    except InvalidInput as refused:  # what lies there may be another's, and would be executed
+        why = str(refused).rstrip(".")
+    if why:
         warnings.warn(
-            f"{directory} cannot be written: compiled code is not kept and each process compiles it again. "
-            "Set NUMBA_CACHE_DIR to a directory that can.",
+            f"{why}: compiled code is not kept and each process compiles it again. "
+            "Set NUMBA_CACHE_DIR to a directory of your own that can be written.",
             RuntimeWarning,
             stacklevel=4,  # where the function is defined
         )

@@ -15,6 +15,7 @@ from trading_assets.config import Settings
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import LANE_TAG
 from trading_assets.defs.partitions import SESSIONS
+from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import line_plot, table
 from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
@@ -32,7 +33,7 @@ HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which
 PROGRESS_EVERY = 50  # sessions
 
 
-class ReplayConfig(dg.Config):
+class ReplayConfig(PlainConfig):
     """What is replayed over the run's sessions; see `trading_assets.engine.replay.spec.ReplaySpec`.
 
     name:           of the book and its files; without one the range

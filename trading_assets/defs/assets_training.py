@@ -11,6 +11,7 @@ import dagster as dg
 
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import LANE_TAG
+from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import table
 from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.market.clock import system_now_ns
@@ -22,7 +23,7 @@ TRAIN = {LANE_TAG: "train"}
 SOURCE = "bundled"
 
 
-class TrainingRange(dg.Config):
+class TrainingRange(PlainConfig):
     """The sessions that are trained on, both ends included."""
 
     first: str = "2000-03-01"
@@ -32,7 +33,7 @@ class TrainingRange(dg.Config):
         return date.fromisoformat(self.first), date.fromisoformat(self.last)
 
 
-class ModelConfig(dg.Config):
+class ModelConfig(PlainConfig):
     """promote_because: a reason makes the new model the champion; without one it is only registered."""
 
     promote_because: str = ""

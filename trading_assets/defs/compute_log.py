@@ -22,7 +22,7 @@ from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, L
 from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
 
-FORKED = "TRADING_ASSETS_FORKED_RUN"  # in the environment of a run that the forkserver began
+from trading_assets.defs.fallback import FORKED
 
 
 class FileComputeLogManager(LocalComputeLogManager):

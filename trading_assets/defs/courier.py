@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trading_assets.defs.readiness import readiness
 from trading_assets.engine.courier import Courier
+from trading_assets.keyring import ENVIRON
 from trading_assets.store.journal import Journal
 
 
@@ -18,4 +18,4 @@ def outbox() -> Iterator[Journal]:
         yield desk.journal
 
 
-COURIER = Courier(os.environ, outbox)
+COURIER = Courier(ENVIRON, outbox)

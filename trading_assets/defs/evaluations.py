@@ -8,6 +8,7 @@ configuration that cannot be used it is one alert, however many evaluations fail
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,9 +16,10 @@ from trading_assets.defs.courier import COURIER
 from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import read_settings
 from trading_assets.engine import alerts
-from trading_assets.errors import InvalidInput
+from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns, system_now_ns
+from trading_assets.redaction import clean, is_clean
 from trading_assets.store.records import OutboxRecord
 
 log = get_logger(__name__)
@@ -25,6 +27,10 @@ log = get_logger(__name__)
 Evaluate = TypeVar("Evaluate", bound=Callable[..., Any])
 
 _told_ns: dict[str, int] = {}  # by name, past the outbox: its own cool-down, which the journal cannot keep
+
+
+class EvaluationFailed(TradingAssetsError):
+    """In place of an error that shows a secret: the same words and trace without it."""
 
 
 def told_of_failure(evaluate: Evaluate) -> Evaluate:
@@ -36,7 +42,10 @@ def told_of_failure(evaluate: Evaluate) -> Evaluate:
             return evaluate(*arguments, **named)
         except Exception as error:
             tell_failure(evaluate.__name__, error)
-            raise
+            trace = traceback.format_exc()
+            if is_clean(trace):
+                raise
+            raise EvaluationFailed(clean(trace)) from None
 
     return told  # type: ignore[return-value]
 

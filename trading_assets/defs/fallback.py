@@ -23,16 +23,25 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 
+from trading_assets import entry
 from trading_assets.log import get_logger
+from trading_assets.ownership import private_directory, refuse_writable
 
 log = get_logger(__name__)
+
+entry.begin_hosted()  # every process of Dagster that opens the instance loads this module first
 
 Part = TypeVar("Part")
 
 EVENT_LOG, OUTPUT = "the event log", "printed output"
 _MODULES = {EVENT_LOG: "trading_assets.defs.event_log", OUTPUT: "trading_assets.defs.compute_log"}
 
+FORKED = "TRADING_ASSETS_FORKED_RUN"  # in the environment of a run that the forkserver began
+
+UP = "TRADING_ASSETS_DAGSTER_URL"  # in the environment of what `make up` starts
+
 _told: set[str] = set()  # by this process
+_private: set[Path] = set()  # as `_refuse_open_to_others` has found them
 _tried: set[str] = set()  # what this process, or the one that it is a fork of, has seen to work
 
 
@@ -47,6 +56,8 @@ class EventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Any:
+        _refuse_open_to_others(Path(config_value["dagster_home"]))
+
         def ours() -> SqliteEventLogStorage:
             from trading_assets.defs.event_log import PooledSqliteEventLogStorage
 
@@ -140,6 +151,19 @@ def _once(part: str) -> None:
     with tempfile.TemporaryDirectory(prefix="trading-assets-") as place:
         try_out(Path(place))
     _tried.add(part)
+
+
+def _refuse_open_to_others(home: Path) -> None:
+    """Who may write the instance's directory names modules that every process of it loads. Looked at once in
+    a process, and at the start of `make up` for all of it: what it starts again protects, as a run does.
+    Raises InvalidInput.
+    """
+    if home in _private or FORKED in os.environ or UP in os.environ:
+        return
+    private_directory(home, "DAGSTER_HOME")
+    if (home / "dagster.yaml").exists():
+        refuse_writable(home / "dagster.yaml", "DAGSTER_HOME")
+    _private.add(home)
 
 
 def tell_fallback(part: str, why: str) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from trading_assets.config import path_in_use
 from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
+from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.resources import DeskResource, read_settings
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
@@ -20,14 +21,14 @@ log = get_logger(__name__)
 _AUTHOR = Field(default="", description="Who acts; empty: the user that Dagster runs as.")
 
 
-class Emergency(dg.Config):
+class Emergency(PlainConfig):
     """An act that tightens. It asks for nothing, so that one click does it."""
 
     reason: str = Field(default="launched in Dagster", min_length=1, description="Why; kept in the journal.")
     author: str = _AUTHOR
 
 
-class Loosening(dg.Config):
+class Loosening(PlainConfig):
     """An act that lets more happen than before: a person says why."""
 
     reason: str = Field(min_length=1, description="Why it is safe; kept in the journal.")

@@ -33,6 +33,7 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._serdes import ConfigurableClassData, serialize_value
 
+from trading_assets import keyring
 from trading_assets.defs.fallback import tell_fallback
 from trading_assets.defs.lanes import MAX_RUNTIME_TAG
 from trading_assets.errors import TradingAssetsError
@@ -82,7 +83,7 @@ class Forkserver:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "trading_assets.defs.launcher_forkserver", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                env=os.environ | SINGLE_THREADED,
+                env=os.environ | keyring.given(*keyring.SECRETS) | SINGLE_THREADED,  # it begins the runs
                 pass_fds=[theirs.fileno()],
             )
         self._control.send(origin.encode())

@@ -30,15 +30,18 @@ from dagster._core.events import EngineEventData
 from dagster._core.instance import DagsterInstance
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import RepositoryPythonOrigin
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.storage.dagster_run import DagsterRun, DagsterRunStatus
 from dagster._grpc.impl import core_execute_run
 from dagster._serdes import deserialize_value
+from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin, recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
-from trading_assets.defs.compute_log import FORKED
+from trading_assets import entry, keyring
+from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.launcher import PROCESS_START
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.redaction import CleanStream
 from trading_assets.store.leases import process_start
 
 REAP_SECONDS = 1.0
@@ -163,6 +166,7 @@ def _answer(answer: socket.socket, **told: str) -> None:
 def _run(answer: socket.socket, run_id: str, instance_ref: str) -> NoReturn:
     """The child's life: one run, and out, past every exit handler of the parent."""
     os.environ[FORKED] = "1"
+    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = 1
@@ -204,13 +208,31 @@ def _execute(answer: socket.socket, run_id: str, instance_ref: str) -> None:
         if run.status is DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run)
             return
+        _inject_environment(instance, run)
         for _ in core_execute_run(
-            recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=True
+            recon_job_from_origin(run.job_code_origin), run, instance, inject_env_vars=False
         ):
             pass
 
 
+def _inject_environment(instance: DagsterInstance, run: DagsterRun) -> None:
+    """What the instance's `.env` file says, as Dagster has it before a run, without what is ours to keep."""
+    location = run.remote_job_origin.location_name if run.remote_job_origin else None
+    try:
+        instance.inject_env_vars(location)
+    except Exception:
+        error = serializable_error_info_from_exc_info(sys.exc_info())
+        instance.report_engine_event(
+            "Error while loading environment variables.", run, EngineEventData.engine_error(error)
+        )
+        instance.report_run_failed(run)
+        raise
+    finally:
+        keyring.take()
+
+
 def main() -> None:
+    entry.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the launcher, and this ends with it
     with socket.socket(fileno=int(sys.argv[1])) as control:
         serve(control)

@@ -25,6 +25,7 @@ from trading_assets.engine.halts import Cause, in_force
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
+from trading_assets.keyring import ENVIRON
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
@@ -84,7 +85,7 @@ def readiness(*, last_good: bool = False) -> Iterator[Readiness]:
 
 def exchange_keeper(settings: Settings) -> Keeper | str:
     """A client of the embedded exchange's control plane, to be closed; or why there is none."""
-    token = os.environ.get(CONTROL_TOKEN_VARIABLE)
+    token = ENVIRON.get(CONTROL_TOKEN_VARIABLE)
     return Keeper(settings.embedded.control_url, token) if token else NO_TOKEN
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -18,6 +18,7 @@ from pydantic import PrivateAttr
 from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.defs.lanes import RANGE_TAGS
+from trading_assets.defs.plain_config import PlainResource
 from trading_assets.engine.alerts import CONFIGURATION, enqueue
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
@@ -40,7 +41,7 @@ class DeskAt(NamedTuple):
     tick_ns: int
 
 
-class ConfigurationResource(dg.ConfigurableResource[Any]):
+class ConfigurationResource(PlainResource):
     """The configuration file, for what needs no broker.
 
     config_path: the file; without one the environment's TRADING_ASSETS_CONFIG, else
@@ -57,7 +58,7 @@ class ConfigurationResource(dg.ConfigurableResource[Any]):
         return History(Path(self.settings().data_dir) / "history.duckdb")
 
 
-class DeskResource(dg.ConfigurableResource[Any]):
+class DeskResource(PlainResource):
     """The desk, opened at the first step of a run that may have it and closed with the run.
 
     config_path: as in ConfigurationResource

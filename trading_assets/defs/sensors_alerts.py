@@ -4,7 +4,6 @@ A run's alerts go into the journal's outbox once for a run, with a cool-down for
 locks and breaks are put there by the engine. One sensor has what waits delivered, on a thread of its own.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
@@ -16,6 +15,7 @@ from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
 from trading_assets.engine import alerts
 from trading_assets.errors import TradingAssetsError
+from trading_assets.keyring import ENVIRON
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import OutboxRecord
@@ -42,7 +42,7 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
                 alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
     except TradingAssetsError as error:
         for _, severity, title, body in found:
-            alerts.send_at_once(alerts.channels(os.environ), title, f"{body}\n{error}", severity)
+            alerts.send_at_once(alerts.channels(ENVIRON), title, f"{body}\n{error}", severity)
 
 
 def _found(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, str]]:
@@ -125,7 +125,7 @@ def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     came = COURIER.delivered(PATIENCE_SECONDS)
     if isinstance(came, float):
         return dg.SkipReason(f"alerts are being delivered since {came:.0f} s: an address takes its time")
-    if not os.environ.get(alerts.URLS_VARIABLE, "").split():
+    if not ENVIRON.get(alerts.URLS_VARIABLE, "").split():
         return dg.SkipReason(f"{came.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered")
     trouble = f"; not taken by {', '.join(came.failed)}" if came.failed else ""
     return dg.SkipReason(f"{came.delivered} alerts delivered, {came.waiting} wait{trouble}")

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.keyring import ALERT_URLS
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
+from trading_assets.redaction import clean, shown_address
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
 
 log = get_logger(__name__)
 
-URLS_VARIABLE = "TRADING_ASSETS_ALERT_URLS"
+URLS_VARIABLE = ALERT_URLS
 COOL_DOWN_NS = 30 * 60 * 10**9
 ALERTS_IN_A_MESSAGE = 20
 NO_BOOK = "no book yet"  # of an alert from before the first opening
@@ -40,7 +42,7 @@ class AlertNotDelivered(TradingAssetsError):
 class Channel:
     """One address that alerts go to."""
 
-    name: str  # the address without its secrets
+    name: str  # scheme and host of the address
     identity: str  # stable, and says nothing
     send: Callable[[str, str, str], bool]  # title, body, severity → taken
 
@@ -61,10 +63,17 @@ def channels(environ: Mapping[str, str]) -> tuple[Channel, ...]:
     hold a password.
     """
     urls = environ.get(URLS_VARIABLE, "").split()
-    return tuple(_channel(url, number) for number, url in enumerate(urls, 1))
+    names = [shown_address(url) for url in urls]
+    told_apart = [
+        name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, 1)
+    ]
+    return tuple(
+        _channel(url, name, number)
+        for number, (url, name) in enumerate(zip(urls, told_apart, strict=True), 1)
+    )
 
 
-def _channel(url: str, number: int) -> Channel:
+def _channel(url: str, name: str, number: int) -> Channel:
     import apprise  # 0.1 s, and only for who has addresses
 
     service = apprise.Apprise()
@@ -79,11 +88,12 @@ def _channel(url: str, number: int) -> Channel:
     def send(title: str, body: str, severity: str) -> bool:
         kind = kinds.get(severity, apprise.NotifyType.INFO)
         return bool(
-            service.notify(title=title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+            service.notify(
+                title=clean(title), body=clean(body), notify_type=kind, body_format=apprise.NotifyFormat.TEXT
+            )
         )
 
-    address: str = service[0].url(privacy=True)  # type: ignore[no-untyped-call]
-    return Channel(address.partition("?")[0], hashlib.sha256(url.encode()).hexdigest()[:16], send)
+    return Channel(name, hashlib.sha256(url.encode()).hexdigest()[:16], send)
 
 
 def enqueue(
@@ -105,6 +115,7 @@ def enqueue(
     if last is not None and 0 <= now_ns - int(last) < cool_down_ns:
         log.info("alert within its cool-down", title=alert.title, subject=subject)
         return False
+    alert = replace(alert, title=clean(alert.title), body=clean(alert.body))
     new = journal.enqueue_alert(alert)
     journal.set_mark(alert.book, mark, str(now_ns), now_ns)
     return new

@@ -7,7 +7,6 @@ one waits for a person's rearm. Nothing here decides; nothing here sends.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from trading_assets.engine.day_facts import DayFacts
 from trading_assets.engine.halts import Cause, HaltView, in_force, kill_switch_seen
 from trading_assets.engine.kill_latch import latch_kill
 from trading_assets.errors import TradingAssetsError
+from trading_assets.keyring import ENVIRON
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread, VenueClock, monotonic_ns, system_now_ns
 from trading_assets.market.sessions import Sessions
@@ -75,7 +75,7 @@ class Desk:
         journal raises when its file cannot be used. A broker out of reach is no error once the
         book is known: kill and status must work without it.
         """
-        environ = os.environ if environ is None else environ
+        environ = ENVIRON if environ is None else environ
         data_dir = Path(settings.data_dir)
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = Journal.open(journal_file(settings))
@@ -192,7 +192,7 @@ def connect_broker(
     settings: Settings, environ: Mapping[str, str] | None, connect: Connect | None = None
 ) -> Broker:
     """The configured account's broker. Raises InvalidInput (keys, mode)."""
-    environ = os.environ if environ is None else environ
+    environ = ENVIRON if environ is None else environ
     if connect is not None:
         return connect(settings, environ)
     from trading_assets.broker import alpaca  # alpaca-py costs 0.7 s to import

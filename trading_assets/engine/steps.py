@@ -16,6 +16,7 @@ from trading_assets.engine.checks import checks_of
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
+from trading_assets.redaction import clean
 from trading_assets.store.records import GateCheckRecord
 
 log = get_logger(__name__)
@@ -71,8 +72,9 @@ def attempt(desk: Desk, tick_ns: int, step: str, work: Callable[[], T]) -> T:
         found = work()
     except KEPT as error:
         log.error("step failed", step=step, session=desk.session_text(), why=str(error))
-        _note_failure(desk, tick_ns, step, str(error))
-        raise StepFailed(step, str(error)) from error
+        why = clean(str(error))
+        _note_failure(desk, tick_ns, step, why)
+        raise StepFailed(step, why) from error
     if _key(step) in failures:
         desk.journal.record_gate_checks(
             [GateCheckRecord(desk.book, tick_ns, _key(step), True, desk.now_ns(), "")]

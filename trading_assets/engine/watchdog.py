@@ -8,7 +8,6 @@ where the journal takes none; delivering them is `engine.courier`'s, so that no 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from trading_assets.engine.protected import PROTECTED_MARK
 from trading_assets.engine.reserve import Reserve
 from trading_assets.engine.sign_of_life import SignOfLife
 from trading_assets.errors import TradingAssetsError
+from trading_assets.keyring import ENVIRON
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import Sessions
@@ -158,7 +158,7 @@ class Watchdog:
         self._configured = configured
         self._open_desk = open_desk
         self._ask_dagster = ask_dagster
-        self._environ = os.environ if environ is None else environ
+        self._environ = ENVIRON if environ is None else environ
         self._look_seconds = look_seconds
         self._settling_ns = int(settling_seconds * NS)
         self._delivery_ns = int(delivery_seconds * NS)

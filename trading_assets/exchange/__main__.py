@@ -12,6 +12,7 @@ import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from trading_assets import entry
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.app import Urls, serve
 from trading_assets.exchange.bundled import open_venue
@@ -55,6 +56,7 @@ def _print_ready(urls: Urls) -> None:
 
 def main() -> None:
     """Raises TradingAssetsError for settings that cannot be used."""
+    entry.begin()
     arguments = _arguments()
     token = control_token()
     venue = open_venue(

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
+from trading_assets import keyring
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.app import HOST, Urls
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
@@ -106,7 +107,7 @@ def start_process(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=os.environ | {CONTROL_TOKEN_VARIABLE: token},
+            env=keyring.public(os.environ) | {CONTROL_TOKEN_VARIABLE: token},
             start_new_session=own_session,
         )
     assert process.stdout is not None
