@@ -41,6 +41,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
         resources={
             "configuration": ConfigurationResource(),
             "desk": DeskResource(),
+            "io_manager": dg.mem_io_manager,  # nothing is kept by one; the stock one takes a directory
             **(resources or {}),
         },
         executor=dg.in_process_executor,

@@ -15,10 +15,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from trading_assets.config import CONFIG_VARIABLE
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import assets_replay
 from trading_assets.defs.assets_replay import replay
-from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.engine.replay import ModelSignals
 from trading_assets.engine.replay.limit_groups import DESCRIPTION
 from trading_assets.market.sessions import Sessions
@@ -69,7 +69,8 @@ def place(tmp_path: Path, small_model: ModelSignals, monkeypatch: pytest.MonkeyP
         "features_path": str(small_model.features_path),
     }
     path.write_text(yaml.safe_dump(values))
-    definitions = build_definitions({"configuration": ConfigurationResource(config_path=str(path))})
+    monkeypatch.setenv(CONFIG_VARIABLE, str(path))
+    definitions = build_definitions()
     with dg.DagsterInstance.get() as instance:
         yield Place(tmp_path, instance, definitions)
 
