@@ -200,7 +200,9 @@ def _verified_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(_read(path))
         stated, found = manifest["version"], manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"no model's manifest ({error!r})", where=str(path), remedy=remedy) from error
+        # not its repr, which of some errors is the whole file
+        said = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"no model's manifest ({said})", where=str(path), remedy=remedy) from error
     if found != FORMAT:
         raise InvalidInput(
             f"format {found}, this program reads format {FORMAT}",
