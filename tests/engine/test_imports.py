@@ -137,9 +137,7 @@ def test_a_file_that_is_none_of_signals_is_refused_without_a_word_of_it(
     assert "root:" not in said
 
 
-@pytest.mark.parametrize(
-    "content", [SECRET.encode(), b"\xff" + SECRET.encode(), b'{"x": "%s"}' % SECRET.encode()]
-)
+@pytest.mark.parametrize("content", [b"%s", b"\xff%s", b'{"x": "%s"}'])
 def test_a_file_that_is_no_models_manifest_is_refused_without_a_word_of_it(
     tmp_path: Path, content: bytes
 ) -> None:
