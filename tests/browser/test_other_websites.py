@@ -1,7 +1,7 @@
 """Another website in the operator's browser, in a real browser: what it does to each of two webservers.
 
-Both serve one instance: Dagster's own, and ours. The website is on another port of this machine, which to a browser
-is the same site: it sends cookies along, SameSite=Strict or not. The runs that it launches stay in the queue.
+Both serve one instance: Dagster's own, and ours. The website is on another port of this machine, which to a
+browser is the same site: it sends cookies along, SameSite=Strict or not. What it launches stays in the queue.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Webservers:
 
     def launched(self, target: str) -> set[str]:
         """By what the website launched runs there."""
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
+        with dg.DagsterInstance.get() as instance:
             found = instance.get_runs(dg.RunsFilter(tags={"target": target}))
             return {run.tags["by"] for run in found}
 
@@ -70,8 +70,6 @@ def webservers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webservers]
     home = root / "dagster_home"
     home.mkdir()
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
-    with dg.DagsterInstance.from_config(str(home)):
-        pass  # its tables, which two that start at once cannot both make
     first, second = map(str, free_ports(2))
     programs = {
         "stock": [
@@ -84,13 +82,15 @@ def webservers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webservers]
         "ours": [sys.executable, "-m", "trading_assets.web", "--port", second],
     }
     processes = {}
-    with ExitStack() as ends:
+    with ExitStack() as ends, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        with dg.DagsterInstance.get():
+            pass  # its tables, which two that start at once cannot both make
         for name, program in programs.items():
             output = ends.enter_context((root / f"{name}.txt").open("wb"))
             processes[name] = subprocess.Popen(
                 program,
                 cwd=ROOT,
-                env=os.environ | {"DAGSTER_HOME": str(home)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
