@@ -16,6 +16,8 @@ import pytest
 from interface import LAUNCH, PAGE, PORT, Interface, launch
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
+from trading_assets.web.guard import Guard
+
 HOST = f"127.0.0.1:{PORT}"
 EVIL = "http://evil.example"
 SEEN = "{ runsOrError { ... on Runs { results { jobName } } } }"
@@ -90,6 +92,26 @@ def test_a_picture_on_another_website_launches_nothing(web: Interface, method: s
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}, {}, {"Origin": PAGE}):
         refused = ours.request(method, asked, headers={"Accept": "image/*", **headers})
         assert refused.status_code == (403 if headers.get("Sec-Fetch-Site") == "cross-site" else 405)
+
+
+@pytest.mark.parametrize("path", ["/graphql%0A", "/%67raphql"])
+def test_another_spelling_of_the_path_is_no_way_round(web: Interface, path: str) -> None:
+    """The app's routes take a line break at the end of a path for no character at all."""
+    asked = f"{path}?{as_query(launch('kill'))}"
+    stock, ours = attack_pair(web)
+    assert stock.get(asked).status_code == 200
+    assert web.launched() == ["kill"]
+    assert ours.get(asked).status_code in (404, 405)
+    for other in (
+        "/graphql/",
+        "//graphql",
+        "/./graphql",
+        "/GRAPHQL",
+        "/graphql%00",
+        "/graphql%20",
+        "/x/../graphql",
+    ):
+        ours.get(f"{other}?{as_query(launch('kill'))}")
 
 
 def test_the_page_of_graphiql_executes_nothing_of_its_address(web: Interface) -> None:
@@ -262,3 +284,14 @@ def refusal_of_socket(client: TestClient, headers: dict[str, str]) -> str:
 
 
 REARM = {"ops": {"rearm_book": {"config": {"reason": "evil"}}}}
+
+
+def test_who_is_refused_fills_no_log(web: Interface, caplog: pytest.LogCaptureFixture) -> None:
+    guard = Guard(web.stock, token=web.token, port=PORT, where="x")
+    client = web.client(guard)
+    for _ in range(50):
+        client.get("/%1b[31m" + "a" * 500, params={"token": "guessed-by-somebody"})
+    lines = [record for record in caplog.records if "web request refused" in str(record.msg)]
+    assert len(lines) == 1
+    assert "guessed-by-somebody" not in str(lines[0].msg)
+    assert "\x1b" not in str(lines[0].msg)

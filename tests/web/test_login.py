@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from interface import PAGE, PORT, Interface, interface, launch
 from starlette.requests import Request
 
+from trading_assets.definitions import defs
 from trading_assets.defs.acts import LAUNCHED_TAG, author, launched_tags
 from trading_assets.engine.operator import person
 from trading_assets.market.clock import system_now_ns
@@ -181,6 +183,12 @@ def test_a_read_only_interface_passes_on_nothing_that_it_cannot_read(viewer: Int
     assert client.post("/graphql", content=body, headers=headers).status_code == 400
 
 
+def test_a_line_break_after_the_path_is_no_way_round_read_only(viewer: Interface) -> None:
+    client = viewer.client(viewer.ours, logged_in=True)
+    sent = client.post("/graphql%0A", json={"query": "mutation { setNuxSeen }"}, headers={"Origin": PAGE})
+    assert sent.status_code == 404
+
+
 def test_a_read_only_interface_shows_all_and_reports_nothing(viewer: Interface) -> None:
     client = viewer.client(viewer.ours, logged_in=True)
     answer = client.post("/graphql", json={"query": "{ version }"}, headers={"Origin": PAGE})
@@ -249,3 +257,30 @@ def test_no_run_names_another_configuration(web: Interface, job: str, resource: 
     assert refused["data"]["launchRun"]["__typename"] == "RunConfigValidationInvalid"
     assert "config" in refused["data"]["launchRun"]["errors"][0]["message"]
     assert web.launched() == []
+
+
+def fields_of(kind: Any, at: str = "") -> dict[str, Any]:
+    """What can be set in a run's configuration: place → type."""
+    inner = getattr(kind, "inner_type", None)
+    if getattr(kind, "fields", None):
+        return {
+            place: found
+            for name, field in kind.fields.items()
+            for place, found in fields_of(field.config_type, f"{at}/{name}").items()
+        }
+    return {at: kind} if inner is None else fields_of(inner, at)
+
+
+def test_the_only_files_that_a_launch_names_are_those_of_a_replay() -> None:
+    """Every other text of a run's configuration is a reason, a name, a date or a word of a list."""
+    texts = set[str]()
+    for job in defs.resolve_all_job_defs():
+        for place, kind in fields_of(job.run_config_schema.config_type).items():
+            if type(kind).__name__ in ("String", "StringSourceType"):
+                texts.add(place)
+    replay = "/ops/replay__replay/config/"
+    files = {"configuration", "model_path", "features_path", "signals_path"}
+    words = {"name", "interval", "source", "bars", "lifted_limits", "fill_mode"}
+    assert {text.removeprefix(replay) for text in texts if text.startswith(replay)} == files | words
+    others = {text.rpartition("/")[2] for text in texts if not text.startswith(replay)}
+    assert others == {"reason", "first", "last", "promote_because", "marker_to_close", "log_level", "name"}

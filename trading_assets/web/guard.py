@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trading_assets.defs.acts import SESSION
 from trading_assets.log import get_logger
+from trading_assets.market.clock import monotonic_ns
 
 log = get_logger(__name__)
 
@@ -34,6 +35,8 @@ TOKEN = "token"  # in the link's query
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 LARGEST_BODY = 4_000_000  # bytes; a run's configuration is text
 COOKIE_SECONDS = 7 * 86_400
+TELL_SECONDS = 10  # between two lines about what was refused
+LONGEST_PATH = 100  # characters of a path in such a line
 
 _METHODS = ("GET", "HEAD", "POST")
 _HEADERS = {
@@ -78,6 +81,8 @@ class Guard:
         self._hosts = frozenset(urlsplit(origin).netloc for origin in self._origins)
         self._secure_hosts = frozenset(urlsplit(o).netloc for o in self._origins if o.startswith("https:"))
         self._page = own[0]
+        self._told_ns: int | None = None  # monotonic: when a refusal was logged
+        self._untold = 0  # refusals since
         self.cookie = f"trading_assets_{port}"  # cookies know no ports: two webservers have two
         self._no_login = Refusal(
             403,
@@ -110,7 +115,7 @@ class Guard:
         if found is None:
             found = self._refusal_of_request(scope, headers, body)
         if isinstance(found, Refusal):
-            log.warning("web request refused", why=found.why, path=scope["path"], status=found.status)
+            self._tell(found, scope)
             found = _answer(found, scope["path"])
         if found is not None:
             await found(scope, receive, send)
@@ -126,7 +131,7 @@ class Guard:
         if found is None and scope["path"] != GRAPHQL:
             found = Refusal(404, "There is nothing at this address.")
         if found is not None:
-            log.warning("web socket refused", why=found.why, path=scope["path"])
+            self._tell(found, scope)
             await receive()  # websocket.connect
             if "websocket.http.response" in scope.get("extensions", {}):
                 await _answer(found, "")(scope, receive, send)
@@ -134,6 +139,16 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         await self._app({**scope, SESSION: True}, receive, send)
+
+    def _tell(self, refusal: Refusal, scope: Scope) -> None:
+        """One line for many: who is refused must not fill the log. The query, which may have a token, is in
+        none."""
+        now, self._untold = monotonic_ns(), self._untold + 1
+        if self._told_ns is not None and now - self._told_ns < TELL_SECONDS * 10**9:
+            return
+        path = ascii(scope["path"])[:LONGEST_PATH]
+        log.warning("web request refused", why=refusal.why, path=path, refused=self._untold)
+        self._told_ns, self._untold = now, 0
 
     def _refusal_of_place(self, headers: Headers) -> Refusal | None:
         """A name that is not this desk's leads here where a website had it resolved to loopback."""
@@ -143,7 +158,11 @@ class Guard:
         return Refusal(403, f"The web interface is not at this address but at {self._page}.")
 
     def _refusal_of_method(self, scope: Scope) -> Refusal | None:
-        return None if scope["method"] in _METHODS else Refusal(405, "Only GET, HEAD and POST are taken.")
+        if scope["method"] not in _METHODS:
+            return Refusal(405, "Only GET, HEAD and POST are taken.")
+        if not scope["path"].isprintable():  # to the app's routes `/graphql` and a line break is `/graphql`
+            return Refusal(404, "There is nothing at this address.")
+        return None
 
     def _refusal_of_page(self, headers: Headers) -> Refusal | None:
         """A browser says which page asks: in Origin for whatever may change something and for websockets, in
