@@ -20,6 +20,7 @@ NEWEST := var/newest-dagster
 
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
+unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process that starts compiles what it imports
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo bench test conformance crash soak newest check lint clean
