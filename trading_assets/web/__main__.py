@@ -83,6 +83,30 @@ def _say_where(link: str, file: Path) -> None:
     sys.stdout.flush()
 
 
+def _home() -> Path:
+    """The instance's directory. Raises InvalidInput without one."""
+    home = home_of(os.environ)
+    if home is None or not home.is_dir():
+        raise InvalidInput(
+            "it is not set" if home is None else f"there is no directory {home}",
+            where="environment variable DAGSTER_HOME",
+            remedy="Set it to the instance's directory, such as dagster_home of the project.",
+        )
+    return home.resolve()
+
+
+def _workspace(text: str) -> str:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"there is no {text} here; run it from the project's root")
+    return text
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"expected 1 to 65535, got {text!r}")
+    return int(text)
+
+
 def _origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"expected an origin such as https://desk.example.org, got {text!r}")
@@ -95,8 +119,8 @@ def main() -> None:
         prog="python -m trading_assets.web", description="Serve Dagster's web interface on loopback."
     )
     add = parser.add_argument
-    add("--port", type=int, default=PORT, help=f"on 127.0.0.1 ({PORT})")
-    add("--workspace", default="workspace.yaml", help="what Dagster loads (workspace.yaml)")
+    add("--port", type=_port, default=PORT, help=f"on 127.0.0.1 ({PORT})")
+    add("--workspace", type=_workspace, default="workspace.yaml", help="what Dagster loads (workspace.yaml)")
     add("--read-only", action="store_true", help="nothing can be launched or changed; a link of its own")
     add(
         "--origin",
@@ -110,15 +134,8 @@ def main() -> None:
     if os.environ.get(LOG_VARIABLE):
         log.configure(json_path=Path(os.environ[LOG_VARIABLE]), level="INFO", terminal_level="ERROR")
     try:
-        home = home_of(os.environ)
-        if home is None:
-            raise InvalidInput(
-                "DAGSTER_HOME is not set",
-                where="environment",
-                remedy="Set it to the instance's directory, such as dagster_home of the project.",
-            )
         serve(
-            home.resolve(),
+            _home(),
             given.port,
             workspace=given.workspace,
             origins=given.origin,
