@@ -75,7 +75,7 @@ newest: setup
 	@$(NEWEST)/bin/python -m pip install --quiet --no-deps --upgrade --ignore-installed \
 	  "dagster<1.14" "dagster-shared<1.14" "dagster-pipes<1.14" "dagster-graphql<1.14" "dagster-webserver<1.14"
 	@$(NEWEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
-	$(NEWEST)/bin/python -m pytest tests/defs
+	$(NEWEST)/bin/python -m pytest tests/defs tests/web
 
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"

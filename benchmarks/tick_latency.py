@@ -43,6 +43,7 @@ from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.up import FIRST_SESSION
+from trading_assets.web.link import link_of, token_of
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "token-of-the-benchmark"
@@ -80,8 +81,12 @@ class Desk(NamedTuple):
     control_url: str
 
     def graphql(self, query: str, **variables: object) -> Any:
+        link = link_of(self.home)
         answer = requests.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
+            f"{self.url}/graphql",
+            json={"query": query, "variables": variables},
+            headers={} if link is None else {"Authorization": f"Bearer {token_of(link)}"},
+            timeout=60,
         ).json()
         if "errors" in answer:
             raise RuntimeError(answer["errors"])

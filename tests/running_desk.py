@@ -20,6 +20,7 @@ import requests
 import yaml
 
 from trading_assets.exchange.keeper import Keeper
+from trading_assets.web.link import link_of, token_of
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "token-of-the-test"
@@ -61,6 +62,13 @@ class RunningDesk:
     def data_dir(self) -> Path:
         return self.home / "var"
 
+    @property
+    def link(self) -> str:
+        """What a person opens once in the browser."""
+        link = link_of(self.home / "dagster_home")
+        assert link is not None
+        return link
+
     def said(self) -> str:
         """Its next line, empty at its end."""
         assert self.process.stdout is not None
@@ -68,7 +76,10 @@ class RunningDesk:
 
     def graphql(self, query: str, **variables: object) -> Any:
         answer = requests.post(
-            f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
+            f"{self.url}/graphql",
+            json={"query": query, "variables": variables},
+            headers={"Authorization": f"Bearer {token_of(self.link)}"},
+            timeout=60,
         ).json()
         assert "errors" not in answer, answer
         return answer["data"]

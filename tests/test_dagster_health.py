@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trading_assets.dagster_health import DagsterHealth, NoAnswer, troubles
+from trading_assets.web.link import link_file, made_link, token_of
 
 NOW = 1_800_000_000.0
 
@@ -140,3 +142,34 @@ def test_a_webserver_that_is_not_there_is_a_trouble_too() -> None:
     with closing(DagsterHealth("http://127.0.0.1:9")) as health:
         (trouble,) = health.troubles()
     assert trouble.title == "Dagster's webserver does not answer"
+
+
+def test_the_token_of_the_link_is_sent_and_read_anew_at_each_question(tmp_path: Path) -> None:
+    tokens = list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            tokens.append(self.headers.get("Authorization", "none"))
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with closing(DagsterHealth(f"http://127.0.0.1:{server.server_address[1]}", tmp_path)) as health:
+            links = []
+            for _ in range(2):
+                with pytest.raises(NoAnswer):
+                    health.ask()
+                link_file(tmp_path).unlink(missing_ok=True)
+                links.append(made_link(tmp_path, 3000))
+            with pytest.raises(NoAnswer):
+                health.ask()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert tokens == ["none", *(f"Bearer {token_of(link)}" for link in links)]

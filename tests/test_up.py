@@ -14,6 +14,7 @@ from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.engine.halts import in_force
+from trading_assets.engine.operator import person
 from trading_assets.exchange.keeper import ControlRefused
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.journal import Journal
@@ -41,8 +42,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
 
 def test_it_says_its_addresses_once_everything_is_ready(desk: RunningDesk) -> None:
     assert f"exchange   http://127.0.0.1:{desk.ports[1]}" in desk.said()
-    assert f"Dagster    http://127.0.0.1:{desk.ports[0]}" in desk.said()
-    assert desk.said().startswith("Ready.")
+    assert desk.said() == f"Dagster    {desk.link}\n"
+    assert desk.said().startswith("Ready. Open the link once in your browser")
     assert "instance" in desk.graphql("{ instance { id } }")
 
 
@@ -80,11 +81,12 @@ def test_the_dropped_file_is_archived_and_its_bad_row_lies_beside_its_reason(
 
 
 def test_a_kill_launched_from_the_ui_halts_the_book_and_time_stands(desk: RunningDesk) -> None:
-    desk.launch("kill", {"ops": {"kill_book": {"config": {"reason": "shown by a test", "author": "test"}}}})
+    desk.launch("kill", {"ops": {"kill_book": {"config": {"reason": "shown by a test"}}}})
     desk.wait("the kill", lambda: desk.runs("kill"))
     with Journal.open(desk.data_dir / "journal.sqlite") as journal:
         assert in_force(journal, BOOK).cause == "KILL"
-        assert [(act.reason, act.author) for act in journal.halts(BOOK)] == [("shown by a test", "test")]
+        (act,) = journal.halts(BOOK)
+        assert (act.reason, act.author) == ("shown by a test", f"web:{person()}")
     desk.wait("the tick that was on", lambda: not desk.runs("trading_tick", "STARTED"))
     stood_at = desk.now_ns()
     time.sleep(12)  # two rounds of the sensors

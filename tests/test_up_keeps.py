@@ -15,6 +15,7 @@ import pytest
 
 from trading_assets import up
 from trading_assets.config import Settings
+from trading_assets.dagster_health import DagsterHealth
 from trading_assets.engine.book_place import journal_file
 from trading_assets.engine.sign_of_life import sign_file
 from trading_assets.market.clock import monotonic_ns
@@ -121,7 +122,7 @@ def test_a_watchdog_that_hangs_is_ended_and_started_again(
     said: list[str] = []
     stop = threading.Event()
     stop.set()  # nobody asks a webserver
-    guard = _Guard(parts, settings, "http://127.0.0.1:9", stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
     hung = parts.pid(LISTENER)
     sign = sign_file(settings)
     sign.write_text(json.dumps({"host": os.uname().nodename, "pid": hung, "start": process_start(hung)}))
@@ -147,7 +148,7 @@ def test_a_machine_that_slept_makes_no_watchdog_hang(parts: Parts, settings: Set
     said: list[str] = []
     stop = threading.Event()
     stop.set()
-    guard = _Guard(parts, settings, "http://127.0.0.1:9", stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
     pid = parts.pid(LISTENER)
     sign = sign_file(settings)
     sign.write_text(json.dumps({"host": os.uname().nodename, "pid": pid, "start": process_start(pid)}))
@@ -166,7 +167,7 @@ def test_a_daemon_without_a_heartbeat_for_five_minutes_is_ended(
     said: list[str] = []
     stop = threading.Event()
     stop.set()
-    guard = _Guard(parts, settings, "http://127.0.0.1:9", stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
     hung, began = parts.pid(DAEMON), monotonic_ns()
     for seconds in (299.0, 302.0):
         monkeypatch.setattr(up, "monotonic_ns", lambda s=seconds: began + int(s * 1e9))

@@ -6,6 +6,7 @@ For who starts the desk and for who watches it; neither runs in Dagster. What is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
@@ -15,6 +16,7 @@ from trading_assets.engine.watchdog import Trouble
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
+from trading_assets.web.link import link_of, token_of
 
 log = get_logger(__name__)
 
@@ -74,10 +76,14 @@ class Health(NamedTuple):
 
 
 class DagsterHealth:
-    """A webserver that is asked again and again, with one connection. `url`: its origin."""
+    """A webserver that is asked again and again, with one connection.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    url:  its origin
+    home: the instance's directory, where the link lies whose token is sent; without one none is
+    """
+
+    def __init__(self, url: str, home: Path | None = None) -> None:
+        self._url, self._home = url, home
         self._session = requests.Session()
         self._session.trust_env = False  # loopback: no proxy of the environment is asked
         self._since_s = system_now_ns() / 1e9  # what failed before is told already, or nobody's
@@ -89,11 +95,19 @@ class DagsterHealth:
         """Raises NoAnswer."""
         try:
             answer = self._session.post(
-                f"{self._url}/graphql", json={"query": _QUERY}, timeout=TIMEOUT_SECONDS
+                f"{self._url}/graphql",
+                json={"query": _QUERY},
+                headers=self._authorization(),
+                timeout=TIMEOUT_SECONDS,
             )
             return _health(answer.json()["data"])
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             raise NoAnswer(f"Dagster's webserver at {self._url} does not answer: {error!r}") from error
+
+    def _authorization(self) -> dict[str, str]:
+        """Read again at each question: a webserver that was started anew may have a new token."""
+        link = None if self._home is None else link_of(self._home)
+        return {} if link is None else {"Authorization": f"Bearer {token_of(link)}"}
 
     def troubles(self) -> tuple[Trouble, ...]:
         """What is not right now, for the watchdog. That nobody answers is one trouble more."""

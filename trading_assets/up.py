@@ -50,6 +50,7 @@ from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
+from trading_assets.web.link import link_file, link_of
 
 HOST = "127.0.0.1"
 WEB_PORT = 3000
@@ -96,10 +97,11 @@ class Parts:
     def __init__(self, project: Path, settings: Settings, environ: Mapping[str, str], port: int) -> None:
         self._project, self._settings, self._environ = project, settings, environ
         self._logs = Path(settings.data_dir) / "logs"
+        programs = Path(sys.executable).parent
         self._commands = {
-            WEBSERVER: ["-h", HOST, "-p", str(port), "-w", "workspace.yaml"],
-            DAEMON: ["run", "-w", "workspace.yaml"],
-            LISTENER: ["listen"],
+            WEBSERVER: [sys.executable, "-m", "trading_assets.web", "--port", str(port)],
+            DAEMON: [str(programs / DAEMON), "run", "-w", "workspace.yaml"],
+            LISTENER: [str(programs / LISTENER), "listen"],
         }
         self.all: list[Part] = []
         self._logs_ns = monotonic_ns()
@@ -178,7 +180,7 @@ class Parts:
         log = self._logs / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [str(Path(sys.executable).parent / name), *self._commands[name]],
+                self._commands[name],
                 cwd=self._project,
                 env=environment_of(name, self._environ),
                 stdin=subprocess.DEVNULL,
@@ -263,12 +265,16 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
         url = f"http://{HOST}:{port}"
         dagster = parts.enter_context(Parts(project, settings, environ | {URL_VARIABLE: url}, port))
         try:
-            with closing(DagsterHealth(url)) as health:
+            home = Path(environ["DAGSTER_HOME"])
+            with closing(DagsterHealth(url, home)) as health:
                 _wait_until_ready(health, began, dagster, exchange, stop)
             if not stop.is_set():
-                say(f"Dagster    {url}  (webserver; the daemon is running)")
-                say("Ready. Turn the schedule trading_hours on to arm trading; Ctrl-C ends all of it.")
-            guard = _Guard(dagster, settings, url, stop, say)
+                say(f"Dagster    {link_of(home)}")
+                say(
+                    f"Ready. Open the link once in your browser (it is kept in {link_file(home)}). "
+                    "Turn the schedule trading_hours on to arm trading; Ctrl-C ends all of it."
+                )
+            guard = _Guard(dagster, settings, DagsterHealth(url, home), stop, say)
             while not stop.wait(POLL_SECONDS):
                 _refuse_ended(exchange)
                 dagster.keep(say)
@@ -416,8 +422,11 @@ class _Guard:
     The webserver is asked in a thread of its own: an answer that is late delays no Ctrl-C.
     """
 
-    def __init__(self, parts: Parts, settings: Settings, url: str, stop: threading.Event, say: Say) -> None:
-        self._parts, self._settings, self._url, self._stop, self._say = parts, settings, url, stop, say
+    def __init__(
+        self, parts: Parts, settings: Settings, dagster: DagsterHealth, stop: threading.Event, say: Say
+    ) -> None:
+        self._parts, self._settings, self._stop, self._say = parts, settings, stop, say
+        self._dagster = dagster
         self._looked_ns = monotonic_ns()
         self._answered_ns = monotonic_ns()
         self._sign_ns: int | None = None  # the watchdog's last sign of life, and since when it is the last:
@@ -450,7 +459,7 @@ class _Guard:
         self._parts.end(name)
 
     def _ask(self) -> None:
-        with closing(DagsterHealth(self._url)) as health:
+        with closing(self._dagster) as health:
             while not self._stop.wait(HEALTH_SECONDS):
                 with suppress(NoAnswer):  # `look` counts for how long
                     beaten = max(health.ask().heartbeats.values(), default=0.0)

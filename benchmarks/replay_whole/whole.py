@@ -39,10 +39,9 @@ def replayed(given: argparse.Namespace) -> dict[str, object]:
     import dagster as dg
 
     from trading_assets.definitions import build_definitions
-    from trading_assets.defs.resources import ConfigurationResource
 
-    definitions = build_definitions({"configuration": ConfigurationResource(config_path=str(given.config))})
-    job = definitions.resolve_job_def("replay")
+    os.environ["TRADING_ASSETS_CONFIG"] = str(given.config)
+    job = build_definitions().resolve_job_def("replay")
     config = {
         "bars": "history",
         "interval": given.minutes,

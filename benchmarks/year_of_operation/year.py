@@ -30,7 +30,6 @@ from trading_assets.defs import jobs_day
 from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.signalling import receive
@@ -187,12 +186,7 @@ def opened(home: Path, *, ticks_a_session: int | None, protections: int) -> Iter
         }
         path.write_text(yaml.safe_dump(settings))
         os.environ["TRADING_ASSETS_CONFIG"] = str(path)
-        definitions = build_definitions(
-            {
-                "desk": DeskResource(config_path=str(path)),
-                "configuration": ConfigurationResource(config_path=str(path)),
-            }
-        )
+        definitions = build_definitions()
         keeper = parts.enter_context(closing(Keeper(exchange.control_url, token)))
         instance = parts.enter_context(dg.DagsterInstance.from_config(str(dagster_home)))
         time.set(keeper.now_ns())

@@ -76,10 +76,11 @@ def desk() -> Iterator[RunningDesk]:
 @pytest.fixture(scope="module", autouse=True)
 def backfills(desk: RunningDesk) -> dict[str, str]:
     """The ids of both, requested before anything else: the daemon looks at backfills every half minute."""
-    signals = desk.home / "signals.csv"
+    signals = desk.data_dir / "imports" / "signals.csv"
+    signals.parent.mkdir()
     rows = [f"{symbol},1,{day}" for day in RANGE[::5] for symbol in ("AAPL", "GOOG", "IBM", "MSFT")]
     signals.write_text("\n".join(["symbol,value,session", *rows]))
-    config = {"name": "quarter", "source": "external", "signals_path": str(signals)}
+    config = {"name": "quarter", "source": "external", "signals_path": signals.name}
     for day in TRADED:
         added = desk.graphql(_ADD, repository=REPOSITORY, key=day)["addDynamicPartition"]
         assert added["__typename"] in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"), added
@@ -92,7 +93,7 @@ def backfills(desk: RunningDesk) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(desk: RunningDesk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     program = executable()
     if program is None:
         without = "no chromium is installed here"
@@ -100,6 +101,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
             pytest.fail(without)
         pytest.skip(without)
     with browsing(program, tmp_path_factory.mktemp("profile")) as page:
+        page.open(f"{desk.url}/runs")
+        page.sees(f"the link in the file {desk.home / 'dagster_home' / 'web_link'}")
+        page.open(desk.link)
+        page.sees("Overview")
+        assert "token" not in page.evaluate("location.href + document.cookie")
         yield page
 
 

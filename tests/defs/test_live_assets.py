@@ -19,7 +19,6 @@ from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.checks import CHECKS
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
@@ -66,10 +65,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     shutil.copy(INSTANCE, home)
     with pytest.MonkeyPatch.context() as patch, trading_floor(root, SESSION) as floor:
         patch.setenv("DAGSTER_HOME", str(home))
-        path = str(floor.config_path)
-        definitions = build_definitions(
-            {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
-        )
+        patch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
+        definitions = build_definitions()
         with dg.DagsterInstance.get() as instance:
             for session in ("2012-07-02", "2012-07-05", KEY):
                 come_to(instance, session)

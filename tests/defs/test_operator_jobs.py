@@ -25,10 +25,11 @@ from trading_assets.defs import assets_desk, jobs_day
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import PARTITION_TAG, ConfigurationResource, DeskResource
+from trading_assets.defs.resources import PARTITION_TAG
 from trading_assets.engine.book_place import journal_file, known_book
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import in_force
+from trading_assets.engine.operator import person
 from trading_assets.engine.put_away import is_put_away
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
@@ -75,10 +76,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
     with pytest.MonkeyPatch.context() as patch, trading_floor(root, SESSION) as floor:
         patch.setenv("DAGSTER_HOME", str(home))
-        path = str(floor.config_path)
-        definitions = build_definitions(
-            {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
-        )
+        patch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
+        definitions = build_definitions()
         with dg.DagsterInstance.get() as instance:
             come_to(instance, KEY)
             yield Live(floor, definitions, instance)
@@ -155,14 +154,14 @@ def test_a_kill_cancels_what_works_and_keeps_its_author(live: Live) -> None:
         receive(desk, "MSFT", 0.5, limit_price=bid * Decimal("0.996"))
         receive(desk, "AAPL", 0.5)
     assert live.run("trading_tick", session=KEY, tags=tick_tags(tick_ns)).success
-    result = live.run("kill", config={"reason": "looks wrong", "author": "ada"})
+    result = live.run("kill", config={"reason": "looks wrong"})
     assert result.success
     assert metadata(result)["halt_state"] == "HALTED"
     with live.floor.open_desk() as desk:
         states = {order.intent.symbol: order.state for order in desk.journal.orders(desk.book)}
         assert states == {"AAPL": "FILLED", "MSFT": "CANCELED"}
         (act,) = desk.journal.halts(desk.book)
-        assert (act.cause, act.reason, act.author) == ("KILL", "looks wrong", "ada")
+        assert (act.cause, act.reason, act.author) == ("KILL", "looks wrong", person())
 
 
 @pytest.mark.slow
@@ -196,7 +195,7 @@ def test_a_rearm_with_a_reason_ends_the_halt_and_a_blank_one_does_not(live: Live
     assert not live.run("rearm", config={"reason": "   "}).success
     with live.floor.open_desk() as desk:
         assert desk.halts().state is HaltState.HALTED
-    result = live.run("rearm", config={"reason": "it was a drill", "author": "ada"})
+    result = live.run("rearm", config={"reason": "it was a drill"})
     assert metadata(result)["cleared"] == "KILL"
     with live.floor.open_desk() as desk:
         assert desk.halts().state is HaltState.ACTIVE
@@ -223,7 +222,7 @@ def test_a_kill_is_kept_and_fails_visibly_where_no_desk_can_be_opened(
         return really_open(*arguments, **named)
 
     monkeypatch.setattr(Desk, "open", open_later)
-    result = live.run("kill", config={"reason": venue, "author": "ada"})
+    result = live.run("kill", config={"reason": venue})
     monkeypatch.undo()
     path.write_text(before)
     assert opened == [True]  # before anything was opened

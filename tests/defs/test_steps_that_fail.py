@@ -24,7 +24,6 @@ from trading_assets.definitions import build_definitions
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.defs.sensors_alerts import alert_on_failure
 from trading_assets.engine import ingest
 from trading_assets.engine.chain import run_tick
@@ -86,12 +85,9 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     # who waits for the file in these tests waits for nothing
     monkeypatch.setitem(History.__init__.__kwdefaults__, "retry_seconds", 0.1)
     with trading_floor(tmp_path, SESSION) as floor, dg.instance_for_test() as instance:
-        path = str(floor.config_path)
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", path)
+        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
         monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
-        definitions = build_definitions(
-            {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
-        )
+        definitions = build_definitions()
         come_to(instance, KEY)
         yield Live(floor, definitions, instance)
 

@@ -10,7 +10,6 @@ import yaml
 
 from trading_assets import config
 from trading_assets.definitions import build_definitions
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.model.registry import champion, load
 from trading_assets.store.history import History
 
@@ -18,7 +17,9 @@ SHORT = {"first": "2000-03-01", "last": "2004-12-31"}
 
 
 @pytest.mark.slow
-def test_the_train_job_ends_with_a_champion_that_loads(tmp_path: Path) -> None:
+def test_the_train_job_ends_with_a_champion_that_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "config" / "execution.yaml"
     path.parent.mkdir()
     models = "var/models/champion"
@@ -33,12 +34,8 @@ def test_the_train_job_ends_with_a_champion_that_loads(tmp_path: Path) -> None:
             }
         )
     )
-    definitions = build_definitions(
-        {
-            "configuration": ConfigurationResource(config_path=str(path)),
-            "desk": DeskResource(config_path=str(path)),
-        }
-    )
+    monkeypatch.setenv(config.CONFIG_VARIABLE, str(path))
+    definitions = build_definitions()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         result = definitions.resolve_job_def("train").execute_in_process(
             instance=instance,

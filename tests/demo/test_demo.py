@@ -17,7 +17,7 @@ from importlib.metadata import files, version
 from math import isfinite, isnan
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -46,6 +46,7 @@ from trading_assets.engine.decide import as_compiled, decide
 from trading_assets.engine.inputs import DecisionInput
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import VerdictRecord
+from trading_assets.web.link import link_of, token_of
 
 ROOT = Path(__file__).parents[2]
 MOST_SECONDS = 180  # on two cores of its own; it takes about 40, and more where the core is compiled first
@@ -251,40 +252,43 @@ def test_the_instance_it_leaves_has_a_run_for_every_tick(played: Played) -> None
     assert counted == {"train": 1, "trading_tick": 28, "reconcile": 3, "replay": 1}
 
 
+class Interface(NamedTuple):
+    url: str
+    home: Path  # the instance's
+
+
 @pytest.fixture(scope="module")
-def page(played: Played) -> Iterator[str]:
+def page(played: Played) -> Iterator[Interface]:
     """The address of Dagster's interface on what the demonstration left, started as it says at its end."""
     (port,) = free_ports(1)
-    (line,) = [line for line in played.said.splitlines() if "dagster-webserver" in line]
+    (line,) = [line for line in played.said.splitlines() if "trading_assets.web" in line]
     setting, program, *arguments = line.split()
     name, _, dagster_home = setting.partition("=")
-    assert (name, program) == ("DAGSTER_HOME", ".venv/bin/dagster-webserver")
+    assert (name, program) == ("DAGSTER_HOME", ".venv/bin/python")
     with (played.home.parent / "webserver.txt").open("w") as said:
         process = subprocess.Popen(
-            [
-                Path(sys.executable).parent / "dagster-webserver",
-                *arguments,
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(port),
-            ],
+            [sys.executable, *arguments, "--port", str(port)],
             cwd=ROOT,
             stdout=said,
             stderr=subprocess.STDOUT,
             env=os.environ | {name: dagster_home},
         )
-    yield f"http://127.0.0.1:{port}"
+    yield Interface(f"http://127.0.0.1:{port}", Path(dagster_home))
     process.terminate()
     process.wait(30)
 
 
-def asked(page: str, query: str) -> Any:
+def asked(page: Interface, query: str) -> Any:
     """The interface's answer, as soon as it gives one."""
     until = time.monotonic() + 90
     while True:
         try:
-            answer = requests.post(f"{page}/graphql", json={"query": query}, timeout=60).json()
+            answer = requests.post(
+                f"{page.url}/graphql",
+                json={"query": query},
+                headers={"Authorization": f"Bearer {token_of(link_of(page.home) or '')}"},
+                timeout=60,
+            ).json()
         except requests.ConnectionError:
             assert time.monotonic() < until
             time.sleep(0.5)
@@ -293,7 +297,7 @@ def asked(page: str, query: str) -> Any:
         return answer["data"]
 
 
-def test_the_interface_opens_on_it_and_shows_each_tick_with_its_six_assets(page: str) -> None:
+def test_the_interface_opens_on_it_and_shows_each_tick_with_its_six_assets(page: Interface) -> None:
     runs = asked(page, TICKS_AS_SHOWN)["runsOrError"]["results"]
     assert [run["status"] for run in runs] == ["SUCCESS"] * 28
     chain = [list(asset.key.path) for asset in assets_desk.CHAIN]

@@ -122,8 +122,9 @@ def by_job(desk: Desk, config_path: Path) -> None:
     from trading_assets.defs.jobs_operator import kill
     from trading_assets.defs.resources import DeskResource
 
-    run = kill.execute_in_process(resources={"desk": DeskResource(config_path=str(config_path))})
-    assert run.success
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRADING_ASSETS_CONFIG", str(config_path))
+        assert kill.execute_in_process(resources={"desk": DeskResource()}).success
 
 
 @pytest.mark.parametrize("kill", [by_command, by_file, by_environment, by_job])

@@ -15,7 +15,6 @@ from trading_assets import config
 from trading_assets.definitions import build_definitions
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run
 from trading_assets.engine.signalling import receive
@@ -70,11 +69,9 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
     with trading_floor(
         tmp_path, SESSION, data_dir=str(tmp_path / "desk"), max_orders_per_execution=SENT_AT_MOST
     ) as floor:
-        path = str(floor.config_path)
+        monkeypatch.setenv(config.CONFIG_VARIABLE, str(floor.config_path))
         settings = config.load(floor.config_path)
-        definitions = build_definitions(
-            {"desk": DeskResource(config_path=path), "configuration": ConfigurationResource(config_path=path)}
-        )
+        definitions = build_definitions()
         with dg.DagsterInstance.get() as instance:
             come_to(instance, SESSION.isoformat())
             for number, values in enumerate(SIGNALS):

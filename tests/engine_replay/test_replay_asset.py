@@ -15,10 +15,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from trading_assets.config import CONFIG_VARIABLE
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import assets_replay
 from trading_assets.defs.assets_replay import replay
-from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.engine.replay import ModelSignals
 from trading_assets.engine.replay.limit_groups import DESCRIPTION
 from trading_assets.market.sessions import Sessions
@@ -65,11 +65,13 @@ def place(tmp_path: Path, small_model: ModelSignals, monkeypatch: pytest.MonkeyP
     path = tmp_path / "execution.yaml"
     values = {
         "data_dir": str(tmp_path / "desk"),
+        "import_dir": str(small_model.model_path.parents[1]),
         "model_path": str(small_model.model_path),
         "features_path": str(small_model.features_path),
     }
     path.write_text(yaml.safe_dump(values))
-    definitions = build_definitions({"configuration": ConfigurationResource(config_path=str(path))})
+    monkeypatch.setenv(CONFIG_VARIABLE, str(path))
+    definitions = build_definitions()
     with dg.DagsterInstance.get() as instance:
         yield Place(tmp_path, instance, definitions)
 
@@ -131,7 +133,8 @@ def test_the_runs_log_says_how_far_it_is(place: Place, monkeypatch: pytest.Monke
 
 
 def test_the_checks_name_the_failing_sessions(place: Place) -> None:
-    signals = place.root / "signals.csv"
+    signals = place.root / "desk" / "signals.csv"
+    signals.parent.mkdir(exist_ok=True)
     signals.write_text("symbol,value,session\nAAPL,1,2008-09-26\n")
     result = place.run(
         "2008-09-26",
@@ -175,6 +178,10 @@ def test_one_session_by_itself_and_intraday_ticks_that_say_derived(place: Place)
         ({"source": "external"}, "without its file"),
         ({"limits": {"max_positions": 3.0}}, "max_positions"),
         ({"model_path": "nowhere/model.ubj"}, "nowhere"),
+        ({"model_path": "/etc/passwd"}, "a launch may not name the file '/etc/passwd'"),
+        ({"features_path": "../../etc/passwd"}, "a launch may not name the file"),
+        ({"source": "external", "signals_path": "/etc/passwd"}, "a launch may not name the file"),
+        ({"configuration": "/etc/hostname"}, "a launch may not name the file"),
     ],
 )
 def test_a_run_configuration_that_cannot_be_replayed_is_refused_with_its_reason(

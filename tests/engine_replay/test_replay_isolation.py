@@ -44,14 +44,15 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in ("alpaca", "
 print(*sorted(name for name in sys.modules if name.startswith("trading_assets.broker")))
 """
 RUN_DAGSTER = """
+import os
+
 import dagster as dg
 from trading_assets.definitions import build_definitions
-from trading_assets.defs.resources import ConfigurationResource
 
 root, model, features = map(Path, sys.argv[1:])
 (root / "execution.yaml").write_text(f"data_dir: {root}\\nmodel_path: {model}\\nfeatures_path: {features}\\n")
-configuration = ConfigurationResource(config_path=str(root / "execution.yaml"))
-job = build_definitions({"configuration": configuration}).resolve_job_def("replay")
+os.environ["TRADING_ASSETS_CONFIG"] = str(root / "execution.yaml")
+job = build_definitions().resolve_job_def("replay")
 whole = "dagster/asset_partition_range_"
 tags = {whole + "start": "2012-09-10", whole + "end": "2012-09-14"}
 with dg.instance_for_test() as instance:

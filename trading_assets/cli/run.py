@@ -14,7 +14,7 @@ import typer
 
 from trading_assets.cli.options import Config, Json, day, log_beside, settings_of
 from trading_assets.cli.output import note, plain, progress_bar, say, show_json, show_lines
-from trading_assets.config import LastGood, path_in_use
+from trading_assets.config import LastGood, home_of, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import ENVIRON
@@ -303,7 +303,7 @@ def listen(
         stop = held.enter_context(stop_signals())
         ask = None
         if dagster_url is not None:
-            ask = held.enter_context(closing(DagsterHealth(dagster_url))).troubles
+            ask = held.enter_context(closing(DagsterHealth(dagster_url, home_of(os.environ)))).troubles
         stream = held.enter_context(UpdateStream(configured.settings, ENVIRON))
         say("listening to trade updates, and watching over the book; Ctrl-C ends it")
         serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)

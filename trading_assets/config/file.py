@@ -25,7 +25,7 @@ Location = tuple[str | int, ...]
 
 CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
 DEFAULT_CONFIG = "config/execution.yaml"
-_PATHS = ("data_dir", "model_path", "features_path")
+_PATHS = ("data_dir", "import_dir", "model_path", "features_path")
 _DATA_DIR = re.compile(
     r"^data_dir:[ \t]*(?P<quote>[\"']?)(?P<path>[^#\n]+?)(?P=quote)[ \t]*(?:#.*)?$", re.MULTILINE
 )

@@ -97,6 +97,10 @@ class Settings(_Section):
         default=Path("var"),
         description="Directory of journal, history and logs; a relative path starts at the project's root.",
     )
+    import_dir: Path | None = Field(
+        default=None,
+        description="Directory of files that a launch in Dagster may name; null: `imports` in `data_dir`.",
+    )
 
     embedded: EmbeddedSettings = Field(
         default=EmbeddedSettings(), description="Where the embedded exchange listens."

@@ -6,7 +6,6 @@ It needs the configuration and no desk: no broker is in reach of it. What a repl
 
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,6 +17,7 @@ from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import line_plot, table
 from trading_assets.defs.resources import ConfigurationResource
+from trading_assets.engine.imports import named_configuration, named_file
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
 from trading_assets.errors import InvalidInput
 
@@ -39,8 +39,12 @@ class ReplayConfig(PlainConfig):
     name:           of the book and its files; without one the range
     interval:       daily, or minutes between two ticks
     source:         model, or external: signals from a file
+    configuration:  another configuration's symbols, limits and model, in place of this process's
     model_path:     with features_path, in place of the configuration's
     signals_path:   CSV or Parquet: symbol, value, session or as_of [, reference_price, limit_price]
+
+    The files that these name lie in the import directory or the data directory (`engine.imports`).
+
     bars:           bundled, or history
     limits:         in place of the configuration's, by name
     lifted_limits:  names of limits that do not hold in this replay
@@ -51,6 +55,7 @@ class ReplayConfig(PlainConfig):
     name: str = ""
     interval: str = "daily"
     source: str = "model"
+    configuration: str | None = None
     model_path: str | None = None
     features_path: str | None = None
     signals_path: str | None = None
@@ -65,6 +70,13 @@ class ReplayConfig(PlainConfig):
     rearm_daily: bool = False
     settlement: bool = False
     continues: bool = False
+
+    def settings(self, own: Settings) -> Settings:
+        """The settings that the replay is made by: the process's own, or those that it names. Raises
+        InvalidInput."""
+        if self.configuration is None:
+            return own
+        return named_configuration(self.configuration, own, "configuration")
 
     def spec(self, settings: Settings, first: date, last: date) -> ReplaySpec:
         """Raises InvalidInput for what cannot be replayed."""
@@ -96,10 +108,14 @@ class ReplayConfig(PlainConfig):
         if self.source == "external" and self.signals_path is not None:
             from trading_assets.engine.replay.signal_file import read_signals
 
-            return ExternalSignals(read_signals(Path(self.signals_path)))
-        model, features = self.model_path or settings.model_path, self.features_path or settings.features_path
+            return ExternalSignals(read_signals(named_file(self.signals_path, settings, "signals_path")))
+        model, features = settings.model_path, settings.features_path
+        if self.model_path is not None:
+            model = named_file(self.model_path, settings, "model_path")
+        if self.features_path is not None:
+            features = named_file(self.features_path, settings, "features_path")
         if self.source == "model" and model is not None and features is not None:
-            return ModelSignals(Path(model), Path(features))
+            return ModelSignals(model, features)
         raise InvalidInput(
             f"source {self.source!r} without its file",
             where="replay, run configuration",
@@ -133,7 +149,7 @@ def replay(
     """The run's sessions through the live decisions, on a book and in a file of their own. No broker."""
     from trading_assets.engine.replay import COMPILING, must_compile, run
 
-    settings = configuration.settings()
+    settings = config.settings(configuration.settings())
     keys = context.partition_keys
     spec = config.spec(settings, date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
 

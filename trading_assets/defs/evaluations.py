@@ -71,7 +71,7 @@ def _is_of_the_configuration(error: Exception) -> bool:
     if not isinstance(error, InvalidInput):
         return False
     try:
-        read_settings(None)
+        read_settings()
     except InvalidInput:
         return True
     return False

@@ -1,4 +1,5 @@
-"""A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason and author as run config.
+"""A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason as run config; whose act it is,
+`defs.acts` says.
 
 Kill and flatten have lanes of their own and no pool: they leave the queue beside any tick. The others take
 their turn with the ticks. What an act does is `engine.operator`'s.
@@ -10,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from trading_assets.config import path_in_use
+from trading_assets.defs.acts import author as author_of
 from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.resources import DeskResource, read_settings
@@ -18,21 +20,17 @@ from trading_assets.log import get_logger
 
 log = get_logger(__name__)
 
-_AUTHOR = Field(default="", description="Who acts; empty: the user that Dagster runs as.")
-
 
 class Emergency(PlainConfig):
     """An act that tightens. It asks for nothing, so that one click does it."""
 
     reason: str = Field(default="launched in Dagster", min_length=1, description="Why; kept in the journal.")
-    author: str = _AUTHOR
 
 
 class Loosening(PlainConfig):
     """An act that lets more happen than before: a person says why."""
 
     reason: str = Field(min_length=1, description="Why it is safe; kept in the journal.")
-    author: str = _AUTHOR
 
 
 @dg.op
@@ -40,11 +38,11 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
     """HALTED first, durable, before anything is opened or asked; then every working order is cancelled."""
     from trading_assets.engine import operator
 
-    author = config.author or operator.person()
+    author = author_of(context.run.tags)
     try:
-        settings = read_settings(desk.config_path)
+        settings = read_settings()
     except InvalidInput as error:  # a typo must not keep a kill from being set
-        file = path_in_use(desk.config_path, os.environ)
+        file = path_in_use(None, os.environ)
         killed = operator.kill_unconfigured(file, error, reason=config.reason, author=author)
     else:
         killed = operator.kill_now(settings, reason=config.reason, author=author)
@@ -67,11 +65,11 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
     """Every position is sold, by the broker's quantities. The run fails while anything is held."""
     from trading_assets.engine import operator
 
-    opened, author = desk.open(context), config.author or operator.person()
+    opened = desk.open(context)
     report = operator.flatten_now(
         opened,
         reason=config.reason,
-        author=author,
+        author=author_of(context.run.tags),
         waits=lambda _lease: None,
     )
     orders = ", ".join(f"{order.intent.symbol} {order.state}" for order in report.orders)
@@ -99,7 +97,7 @@ def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
     from trading_assets.engine import operator
 
     opened = desk.open(context)
-    cleared = operator.rearm(opened, reason=config.reason, author=config.author or operator.person())
+    cleared = operator.rearm(opened, reason=config.reason, author=author_of(context.run.tags))
     context.add_output_metadata(
         {
             "book": opened.book,
@@ -112,11 +110,10 @@ def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
 @dg.op(pool=BOOK_POOL)
 def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
     """What the account holds becomes the book's opening entry."""
-    from trading_assets.engine import operator
     from trading_assets.engine.reconcile import adopt
 
     opened = desk.open(context)
-    positions = adopt(opened, reason=config.reason, author=config.author or operator.person())
+    positions = adopt(opened, reason=config.reason, author=author_of(context.run.tags))
     context.add_output_metadata({"book": opened.book, "positions": positions})
 
 

@@ -73,7 +73,7 @@ def readiness(*, last_good: bool = False) -> Iterator[Readiness]:
     """
     path = path_in_use(None, os.environ).resolve()
     try:
-        settings = _last_good[path] = read_settings(None)
+        settings = _last_good[path] = read_settings()
     except InvalidInput:
         known = (_last_good.get(path) or kept(home_of(os.environ), path)) if last_good else None
         if known is None:

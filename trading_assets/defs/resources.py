@@ -42,32 +42,27 @@ class DeskAt(NamedTuple):
 
 
 class ConfigurationResource(PlainResource):
-    """The configuration file, for what needs no broker.
+    """The configuration file of this process, for what needs no broker.
 
-    config_path: the file; without one the environment's TRADING_ASSETS_CONFIG, else
-                 config/execution.yaml. A relative path starts at the working directory.
+    It is the one that TRADING_ASSETS_CONFIG names, else config/execution.yaml in the working directory. A run
+    has no field to name another with: another one would be another journal, without halts, limits and arming.
     """
-
-    config_path: str | None = None
 
     def settings(self) -> Settings:
         """Read the file again. Raises InvalidInput when it cannot be used."""
-        return read_settings(self.config_path)
+        return read_settings()
 
     def history(self) -> History:
         return History(Path(self.settings().data_dir) / "history.duckdb")
 
 
 class DeskResource(PlainResource):
-    """The desk, opened at the first step of a run that may have it and closed with the run.
-
-    config_path: as in ConfigurationResource
+    """The desk of this process's configuration, opened at the first step of a run that may have it and closed
+    with the run.
 
     Which tick a run is for is its tag `trading_assets/tick_ns`, beside the partition that Dagster keeps
     as a tag too. A run without it, as a person starts one, is for the latest tick that is due.
     """
-
-    config_path: str | None = None
 
     _desk: Desk | None = PrivateAttr(default=None)
     _tick_ns: int | None = PrivateAttr(default=None)
@@ -97,10 +92,10 @@ class DeskResource(PlainResource):
         """The desk at no particular tick. Raises dagster.Failure for a run of a backfill or a range."""
         refuse_range(context.run.tags)
         if self._desk is None:
-            settings = read_settings(self.config_path)
+            settings = read_settings()
             home = _home(context.instance)
             if home is not None:
-                config.keep(home, config.path_in_use(self.config_path, os.environ), settings)
+                config.keep(home, config.path_in_use(None, os.environ), settings)
             self._desk = Desk.open(settings)
         return self._desk
 
@@ -110,7 +105,7 @@ class DeskResource(PlainResource):
         try:
             return self.open(context)
         except InvalidInput as error:
-            path = config.path_in_use(self.config_path, os.environ)
+            path = config.path_in_use(None, os.environ)
             settings = config.kept(_home(context.instance), path)
             if settings is None:
                 raise
@@ -137,8 +132,9 @@ def _tell_of_configuration(desk: Desk, error: InvalidInput) -> None:
     enqueue(desk.journal, alert, subject=subject, now_ns=now)
 
 
-def read_settings(config_path: str | None) -> Settings:
-    return config.load(config.path_in_use(config_path, os.environ))
+def read_settings() -> Settings:
+    """Read the process's configuration again. Raises InvalidInput when it cannot be used."""
+    return config.load(config.path_in_use(None, os.environ))
 
 
 def refuse_range(tags: Mapping[str, str]) -> None:

@@ -1,5 +1,5 @@
-"""Dagster's run queue, looked at twice as often as its configuration can say, and the tags that a run of live
-assets is given where it names no job.
+"""Dagster's run queue, looked at twice as often as its configuration can say, and the tags that a run gets in
+it: by which door it was launched (`defs.acts`), and what a run of live assets that names no job lacks.
 
 A run from an asset's page has none of a job's tags: it is put into the lane of the ticks and gets a tick's
 maximum time. One of a backfill or a range, which is refused as it begins, gets the time and no lane.
@@ -11,6 +11,7 @@ from dagster import DagsterRun
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
+from trading_assets.defs.acts import launched_tags
 from trading_assets.defs.fallback import tell_fallback
 from trading_assets.defs.lanes import LANE_TAG, LIVE, LIVE_ASSETS, MAX_RUNTIME_TAG, RANGE_TAGS, TICK_SECONDS
 
@@ -26,11 +27,12 @@ class PromptRunCoordinator(QueuedRunCoordinator):
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         try:
-            tags = tags_of(context.dagster_run)
+            source = getattr(context.workspace, "source", None)
+            tags = {**tags_of(context.dagster_run), **launched_tags(context.dagster_run, source)}
             if tags:
                 self._instance.add_run_tags(context.dagster_run.run_id, tags)
         except Exception as error:  # noqa: BLE001 - the run is queued without, as the stock coordinator does
-            tell_fallback("the tags of runs without a job", f"{type(error).__name__}: {error}")
+            tell_fallback("the tags of a launch", f"{type(error).__name__}: {error}")
         return super().submit_run(context)
 
 

@@ -245,7 +245,7 @@ def _tick_for(
 )
 @told_of_failure
 def live_session(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    now = _venue_now_ns(read_settings(None))
+    now = _venue_now_ns(read_settings())
     if isinstance(now, str):
         return dg.SkipReason(now)
     sessions = Sessions()

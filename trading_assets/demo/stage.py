@@ -62,15 +62,12 @@ class Stage:
 
         over: a range of sessions, both ends included, for what takes one
         """
-        path = str(config_path or self.model_config)
-        resource = {"config_path": path}
-        name = "configuration" if job in ("train", "replay") else "desk"
-        resources = {name: {"config": resource}}
+        os.environ[config.CONFIG_VARIABLE] = str(config_path or self.model_config)
         tags = tick_tags(tick_ns) if tick_ns else {}
         if over is not None:
             first, last = (day.isoformat() for day in over)
             tags |= {RANGE_START_TAG: first, RANGE_END_TAG: last}
-        run_config: dict[str, Any] = {**QUIET, "resources": resources}
+        run_config: dict[str, Any] = {**QUIET}
         if ops:
             run_config["ops"] = ops
         if session is not None:

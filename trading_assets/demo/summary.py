@@ -159,10 +159,8 @@ def _where(stage: Stage, console: Console) -> None:
     console.print(
         f"\nEverything is below {home}: journal.sqlite, history.duckdb, log.jsonl, models, exchange."
     )
-    console.print("See the runs, assets and checks in the Dagster UI:")
-    console.print(
-        f"  DAGSTER_HOME={stage.home / 'dagster_home'} .venv/bin/dagster-webserver -w workspace.yaml"
-    )
+    console.print("See the runs, assets and checks in the Dagster UI, by the link that this prints:")
+    console.print(f"  DAGSTER_HOME={stage.home / 'dagster_home'} .venv/bin/python -m trading_assets.web")
 
 
 def _relative(path: Path) -> Path:

@@ -7,6 +7,7 @@ A kill needs no lease and takes precedence over a running tick; loosening is alw
 from __future__ import annotations
 
 import os
+import pwd
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -469,5 +470,8 @@ def _need_reason(act: str, reason: str) -> None:
 
 
 def person() -> str:
-    """Who acts: the operating system's user."""
-    return os.environ.get("USER") or os.environ.get("LOGNAME") or f"uid {os.getuid()}"
+    """Who acts: the user that this process runs as, whatever the environment says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

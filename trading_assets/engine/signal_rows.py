@@ -127,6 +127,8 @@ def csv_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> RowF
     if len(lines) < 2:
         raise unreadable("there is no signal in it", where, fields)
     header = [name.strip() for name in lines[0]]
+    if not {"symbol", "value"} <= set(header):  # nor is told what it says
+        raise unreadable("its first line names no fields symbol and value", where, fields)
     for name in header:
         if name not in fields:
             raise unreadable(f"unknown field {shown(name)}", where, fields)
@@ -174,6 +176,8 @@ def json_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> Row
         raise unreadable(f"it is no JSON: {error}", where, fields) from error
     if isinstance(found, _Pairs):
         is_one = any(name in fields for name, _ in found)
+        if not is_one and not any(_decimal(said).is_finite() for _, said in found):
+            raise unreadable("it is no object of symbol: value", where, fields)
         found = [found] if is_one else [_Pairs([("symbol", name), ("value", said)]) for name, said in found]
     if not isinstance(found, list) or (found and not any(isinstance(row, _Pairs) for row in found)):
         raise unreadable(
@@ -181,6 +185,8 @@ def json_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> Row
         )
     if not found:
         raise unreadable("there is no signal in it", where, fields)
+    if not any(isinstance(row, _Pairs) and {"symbol", "value"} <= dict(row).keys() for row in found):
+        raise unreadable("no object in it has symbol and value", where, fields)  # nor is told what it has
     return RowFile(
         None,
         tuple(
@@ -322,14 +328,19 @@ def _number(cells: Mapping[str, Any], name: str, where: str) -> Decimal | None:
     said = cells.get(name)
     if said is None:
         return None
-    text = str(said).strip() if isinstance(said, (str, Decimal, int, float)) else ""
-    number = Decimal("NaN")
-    if len(text) <= LONGEST_NUMBER:
-        with suppress(InvalidOperation):
-            number = Decimal(text)
+    number = _decimal(said)
     if not number.is_finite():
         raise InvalidInput(f"{name} is {shown(said)}", where=where, remedy="Give a finite number.")
     return number
+
+
+def _decimal(said: Any) -> Decimal:
+    """The number that is written; NaN where it is none."""
+    text = str(said).strip() if isinstance(said, (str, Decimal, int, float)) else ""
+    if len(text) <= LONGEST_NUMBER:
+        with suppress(InvalidOperation):
+            return Decimal(text)
+    return Decimal("NaN")
 
 
 def _is_price(price: Decimal | float) -> bool:

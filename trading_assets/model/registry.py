@@ -8,6 +8,7 @@ fitting (`model.training`). No pickle: the model is XGBoost's own UBJ, the rest 
         model.ubj           what `model_path` points at
         features.json       what `features_path` points at: the ordered names and their identity
         manifest.json       hashes, training data, parameters, figures, quantiles of the scores
+        vetted.json         that the model's file was loaded in a process of its own, and lived
       champion              link to the version in force; model_path and features_path go through it
       promotions.jsonl      every promotion with its reason, append-only
 """
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY, FeatureSet
-from trading_assets.model import scoring_library
+from trading_assets.model import scoring_library, vetting
 from trading_assets.model.signal import signals
 from trading_assets.model.training import TrainedModel
 
@@ -105,6 +106,7 @@ def save(model: TrainedModel, models_dir: Path, *, created_at_ns: int) -> Path:
         _sync(staged)
         staged.rename(directory)
         _sync(models_dir)
+    vetting.note_trained(directory / MODEL, model.ubj)
     return directory
 
 
@@ -114,16 +116,19 @@ def load(model_path: Path, features_path: Path, *, current: FeatureSet = DAILY) 
     model_path:    its model.ubj, links followed; the manifest is looked for beside it
     features_path: its features.json
 
-    Raises InvalidInput, naming the file, when one is missing, unreadable or not what was saved, and
-    when the features that the model was trained on differ from `current` in name, order or meaning.
+    A file that was not loaded here before is loaded in a child first (`vetting`).
+
+    Raises InvalidInput, naming the file, when one is missing, unreadable, not what was saved or not safe to
+    load, and when the features that the model was trained on differ from `current` in name, order or meaning.
     """
-    xgboost = scoring_library.xgboost()
     model_path = model_path.resolve()
     manifest = _verified_manifest(model_path.parent / MANIFEST)
     ubj = _verified(model_path, manifest["files"][MODEL])
     _verified(features_path, manifest["files"][FEATURES])
     names = tuple(manifest["features"]["names"])
     _require_same_features(names, manifest["features"]["identity"], current, features_path)
+    vetting.vet(model_path, ubj, len(names))
+    xgboost = scoring_library.xgboost()
     booster = xgboost.Booster()
     try:
         booster.load_model(bytearray(ubj))
@@ -169,12 +174,15 @@ def champion(models_dir: Path) -> Path:
 def promote(models_dir: Path, version: str, reason: str, at_ns: int) -> Path:
     """Make a saved version the champion; recorded first, then put in force by replacing the link.
 
-    Raises InvalidInput for a version that is not there or not intact, and for an empty reason.
+    It is loaded in a child first (`vetting`). Raises InvalidInput for a version that is not there, not intact
+    or not safe to load, and for an empty reason.
     """
     if not reason.strip():
         raise InvalidInput("no reason", where="promotion", remedy="Say why this version is to trade.")
     directory = models_dir / version
-    read_manifest(directory)
+    manifest = read_manifest(directory)
+    ubj = _verified(directory / MODEL, manifest["files"][MODEL])
+    vetting.vet(directory / MODEL, ubj, len(manifest["features"]["names"]), written_here=False)
     link = models_dir / CHAMPION
     record = {
         "version": version,
@@ -200,7 +208,9 @@ def _verified_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(_read(path))
         stated, found = manifest["version"], manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"no model's manifest ({error!r})", where=str(path), remedy=remedy) from error
+        # not its repr, which of some errors is the whole file
+        said = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"no model's manifest ({said})", where=str(path), remedy=remedy) from error
     if found != FORMAT:
         raise InvalidInput(
             f"format {found}, this program reads format {FORMAT}",
