@@ -19,7 +19,7 @@ from command import COMMAND, Done, command
 from receiver import listening
 from trading_floor import trading_floor
 
-from trading_assets.exchange.credentials import KEY_ID, SECRET
+from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions
 
 COMMANDS = {
@@ -239,7 +239,8 @@ def test_the_exchange_alone_serves_alpaca_s_api_as_configured_until_it_is_interr
         while not text.endswith("}\n"):
             text += process.stdout.readline()
         urls = json.loads(text)
-        keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
+        pair = key_pair(tmp_path / "var" / "exchange")
+        keys = {"APCA-API-KEY-ID": pair.key_id, "APCA-API-SECRET-KEY": pair.secret}
         account = requests.get(f"{urls['url']}/v2/account", headers=keys, timeout=10).json()
         assert float(account["equity"]) == 5000.0
         snapshots = f"{urls['url']}/v2/stocks/snapshots?symbols=AAPL"

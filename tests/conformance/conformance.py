@@ -84,6 +84,7 @@ def _conforms(name: str, command: list[str]) -> bool:
     sessions = Sessions()
     opened = sessions.open_ns(SESSION)
     with start_process(
+        public_keys=True,
         state_dir=PLACE / "state",
         token="conformance",
         start_ns=opened + 3_600 * 10**9,

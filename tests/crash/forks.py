@@ -23,6 +23,7 @@ import uvicorn
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange import bundled, venue
 from trading_assets.exchange.app import Faces, Urls, listening, server_of, urls
@@ -269,7 +270,13 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
                     if isinstance(told, dict):
                         venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
                         # a case runs one tick up to four times in a minute that stands
-                        faces.show(venues[0], disconnecting(server), TOKEN, requests_per_minute=1_000_000)
+                        faces.show(
+                            venues[0],
+                            disconnecting(server),
+                            TOKEN,
+                            PUBLIC_KEYS,
+                            requests_per_minute=1_000_000,
+                        )
                     _write_all(tell, f"{answer}\n".encode())
                 except BaseException:  # noqa: BLE001 - whoever waits for the line sees that it did not come
                     traceback.print_exc()

@@ -61,6 +61,10 @@ class EmbeddedSettings(_Section):
         default="stands",
         description="Its time `stands`, moved from tick to tick by a sensor, or `runs` with the machine's.",
     )
+    keys_file: Path | None = Field(
+        default=None,
+        description="File of its key pair, which it makes; null: exchange/keys.json in data_dir.",
+    )
 
     @field_validator("url", "control_url")
     @classmethod
