@@ -200,10 +200,13 @@ def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:
     assert list(deaf.json.values()) == [False]
 
 
-def test_only_a_live_book_is_armed(tmp_path: Path) -> None:
+def test_a_paper_book_is_disarmed_and_armed_again_with_a_reason(tmp_path: Path) -> None:
     with trading_floor(tmp_path, date(2012, 9, 11)) as floor:
-        message = command("arm", "--reason", "x", config=floor.config_path).failed_with_one_message()
-    assert "is a paper book" in message
+        assert "is not armed" in command("disarm", config=floor.config_path).out
+        message = command("arm", "--reason", " ", config=floor.config_path).failed_with_one_message()
+        assert "arming needs a reason" in message
+        armed = command("arm", "--reason", "looked at", config=floor.config_path)
+        assert "is armed until a person disarms it" in armed.out
 
 
 def test_up_outside_of_a_project_and_on_a_busy_port_is_refused(tmp_path: Path) -> None:

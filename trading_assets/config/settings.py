@@ -221,6 +221,12 @@ class Settings(_Section):
         default=False, description="Sell everything when the kill switch is seen, instead of only stopping."
     )
 
+    arming_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        default=30.0,
+        description="Days after which a person's arming of a book ends; a book that is not armed enters on "
+        "nothing.",
+    )
+
     timeout_seconds: Positive = Field(
         default=30.0, description="Seconds after which what still works of an execution is cancelled."
     )

@@ -14,6 +14,7 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
+from trading_assets.engine.arming import arming_causes
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.flattens import begin_flatten, end_when_flat
 from trading_assets.engine.follow import cancel, cancel_astray
@@ -91,6 +92,7 @@ def protect(
     transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     if report.catching_up:
         transient += (Cause.CATCHING_UP,)
+    transient += arming_causes(desk)
     cancelled += cancel_for_halts(desk, cancelled)
     cancelled += _cancel_overdue(desk, cancelled)
     stopped = stops_in_force(desk, report) if report.opened else ()
