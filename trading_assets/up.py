@@ -34,6 +34,7 @@ from trading_assets.engine.agenda import CLOSE_LAG_NS
 from trading_assets.engine.desk import journal_file, known_book
 from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.escapes import for_terminal
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess, start_process
@@ -477,7 +478,7 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(for_terminal(line) + "\n")
     sys.stdout.flush()
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from trading_assets import log
 from trading_assets.cli import books, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
+from trading_assets.escapes import for_terminal
 
 app = typer.Typer(
     name="trading-assets",
@@ -80,6 +81,8 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"trading-assets: {message}")
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(
+        for_terminal(f"trading-assets: {message}")
+    )
     sys.stdout.flush()
     sys.exit(1)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.escapes import for_one_line, for_terminal
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.journal import Journal
@@ -79,7 +80,12 @@ def _channel(url: str, number: int) -> Channel:
     def send(title: str, body: str, severity: str) -> bool:
         kind = kinds.get(severity, apprise.NotifyType.INFO)
         return bool(
-            service.notify(title=title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
+            service.notify(
+                title=for_one_line(title),
+                body=for_terminal(body),
+                notify_type=kind,
+                body_format=apprise.NotifyFormat.TEXT,
+            )
         )
 
     address: str = service[0].url(privacy=True)  # type: ignore[no-untyped-call]
