@@ -22,6 +22,7 @@ AUDIT := var/audit
 
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
+unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process that starts compiles what it imports
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo bench test conformance crash soak newest audit check lint clean

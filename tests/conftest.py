@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,12 @@ for _name in (
     "TRADING_ASSETS_CONFIG",
 ):
     os.environ.pop(_name, None)
+
+# The desk's stores write through to the disk at every commit. No test pulls the plug, so the directories of
+# the tests are in memory where there is room.
+MEMORY = Path("/dev/shm")
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # fixtures that start an exchange process; a test that starts one without them is marked where it stands
 EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "shared", "traded"}

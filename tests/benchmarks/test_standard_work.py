@@ -22,6 +22,7 @@ def done(script: str, work: str) -> dict[str, list[list[int]] | list[float] | fl
     return dict(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["standard:390", "alone:80"])
 def test_the_core_has_the_orders_and_the_equity_of_a_bare_loop(work: str) -> None:
     core, loop = done("core.py", work), done("bare_loop.py", work)

@@ -36,6 +36,7 @@ def test_the_help_names_every_command_and_the_exit_status() -> None:
     assert [name for name in COMMANDS if f" {name} " not in ended.out] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(COMMANDS - {"demo", "up", "config", "arm", "disarm", "alert-test"}))
 def test_every_command_that_prints_data_offers_json_and_a_configuration(name: str) -> None:
     ended = command(name, "--help")
@@ -45,6 +46,7 @@ def test_every_command_that_prints_data_offers_json_and_a_configuration(name: st
     assert "TRADING_ASSETS_CONFIG" in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [
@@ -105,6 +107,7 @@ def test_a_replay_of_signals_leaves_its_figures_its_file_and_its_page(tmp_path: 
     assert command("replay", *span, "--signals", signals, "--limit", "x", config=config).status == 2
 
 
+@pytest.mark.slow
 def test_what_takes_long_says_on_a_terminal_how_far_it_is(tmp_path: Path) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()
@@ -130,6 +133,7 @@ def test_what_takes_long_says_on_a_terminal_how_far_it_is(tmp_path: Path) -> Non
     assert re.search(drawn, shown.decode()), shown
 
 
+@pytest.mark.slow
 def test_what_takes_long_says_it_in_lines_where_no_terminal_is(tmp_path: Path) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()
@@ -185,6 +189,7 @@ def _filled(history: Path) -> tuple[float, float]:
     return found[0], found[1]
 
 
+@pytest.mark.slow
 def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:
     message = command("alert-test").failed_with_one_message()
     assert "TRADING_ASSETS_ALERT_URLS" in message
@@ -222,6 +227,7 @@ def test_up_outside_of_a_project_and_on_a_busy_port_is_refused(tmp_path: Path) -
     assert f"port {port} is in use" in message
 
 
+@pytest.mark.slow
 def test_the_exchange_alone_serves_alpaca_s_api_as_configured_until_it_is_interrupted(tmp_path: Path) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()

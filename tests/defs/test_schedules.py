@@ -108,6 +108,7 @@ def test_a_tick_is_requested_at_new_yorks_time_whatever_the_season(
     assert request.run_key == f"trading_tick:{ns(at)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("at", "why"),
     [

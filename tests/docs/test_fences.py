@@ -35,6 +35,7 @@ def run(script: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_way_onto_alpaca_paper_is_checked_before_anybody_is_asked(tmp_path: Path) -> None:
     project_copy(tmp_path)
     configuration = fence(README, "venue: alpaca")

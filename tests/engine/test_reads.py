@@ -302,6 +302,7 @@ def test_one_fault_keeps_back_what_needs_the_read_and_nothing_else_and_is_told_o
     )
 
 
+@pytest.mark.slow(seconds=0.5)  # each
 @pytest.mark.parametrize(("one", "two"), PAIRS, ids=[" and ".join(pair) for pair in PAIRS])
 def test_two_faults_keep_back_what_needs_either_read_and_nothing_else(
     case: Callable[..., Case], one: str, two: str

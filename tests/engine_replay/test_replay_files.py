@@ -36,6 +36,7 @@ def replayed(
     return first, second
 
 
+@pytest.mark.slow
 def test_two_replays_of_one_spec_leave_identical_rows_and_pages(
     replayed: tuple[ReplayReport, ReplayReport],
 ) -> None:
@@ -108,6 +109,7 @@ def test_figures_on_derived_minutes_say_so(tmp_path: Path) -> None:
         assert headed in page
 
 
+@pytest.mark.slow
 def test_sessions_that_the_model_was_trained_on_are_called_so(
     tmp_path: Path, small_model: ModelSignals, replayed: tuple[ReplayReport, ReplayReport]
 ) -> None:
@@ -147,6 +149,7 @@ def test_a_replay_that_fails_leaves_the_earlier_one_as_it_was(bars: HandmadeBars
     assert {path: path.read_bytes() for path in shown} == files
 
 
+@pytest.mark.slow
 def test_a_replay_done_again_takes_the_place_of_the_earlier_one(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [(100.0, 100.0)] * 3)
     bars.replay(3, ExternalSignal("AAPL", 1.0, bars.days[0]))

@@ -119,6 +119,7 @@ def outcomes(bars: HandmadeBars, name: str, *signals: ExternalSignal, share: flo
     return {row["signal"]: row["outcome"] for row in History(report.history_path).query(query).to_pylist()}
 
 
+@pytest.mark.slow
 def test_a_symbol_without_a_day_waits_and_is_sold_and_the_other_trades(bars: HandmadeBars) -> None:
     for symbol in ("AAPL", "IBM"):
         bars.plant_daily(symbol, [(100.0, 100.0)] * 10)

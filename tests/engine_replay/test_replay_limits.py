@@ -65,6 +65,7 @@ def replayed(root: Path, interval: int | None, **limits: float) -> ReplayReport:
     return run(Settings(data_dir=root, symbols=SYMBOLS), spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", [None, 60])
 def test_every_limit_holds_in_every_session_of_a_wild_autumn(tmp_path: Path, interval: int | None) -> None:
     report = replayed(tmp_path, interval, max_drawdown=inf, max_daily_loss=inf)
@@ -104,6 +105,7 @@ def test_a_stored_result_for_each_limit_of_each_session(tmp_path: Path) -> None:
     assert sorted(found) == expected
 
 
+@pytest.mark.slow
 def test_what_was_sent_without_limits_breaks_those_of_the_configuration_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

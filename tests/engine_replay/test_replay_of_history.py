@@ -85,6 +85,7 @@ def of_the_bundle(stored: Path, small_model: ModelSignals) -> dict[str, str]:
     return contents(stored, "bundle")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows_at_once", [1, 2_000_000], ids=["a session at a time", "all at once"])
 def test_minutes_of_the_history_replay_as_those_of_the_bundle(
     stored: Path,
@@ -99,6 +100,7 @@ def test_minutes_of_the_history_replay_as_those_of_the_bundle(
     assert contents(stored, name) == of_the_bundle
 
 
+@pytest.mark.slow
 def test_an_intraday_replay_of_the_history_session_by_session_is_the_range_at_once(
     stored: Path, small_model: ModelSignals, of_the_bundle: dict[str, str]
 ) -> None:
@@ -108,6 +110,7 @@ def test_an_intraday_replay_of_the_history_session_by_session_is_the_range_at_on
     assert contents(stored, "parts") == of_the_bundle
 
 
+@pytest.mark.slow
 def test_a_replay_goes_on_day_by_day_as_the_history_grows(
     tmp_path: Path, small_model: ModelSignals, of_the_bundle: dict[str, str]
 ) -> None:
@@ -136,6 +139,7 @@ CORRECTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correction", CORRECTIONS)
 def test_a_replay_does_not_go_on_after_bars_that_were_corrected(
     tmp_path: Path, small_model: ModelSignals, correction: str

@@ -74,6 +74,7 @@ def test_a_killed_replay_of_another_kind_is_begun_anew(tmp_path: Path) -> None:
     assert told[0].done == 1
 
 
+@pytest.mark.slow
 def test_session_by_session_is_the_range_at_once(at_once: Path, tmp_path: Path) -> None:
     for number, day in enumerate(DAYS):
         report = run(settings(tmp_path), replace(spec(), first=day, last=day, continues=number > 0))

@@ -99,6 +99,7 @@ def test_a_session_drawdown_stops_entries_until_the_next_session(bars: HandmadeB
     assert failed.measured == pytest.approx(0.018, abs=0.0003)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cause", "lifted"), [("DAILY_LOSS", "max_drawdown"), ("MAX_DRAWDOWN", "max_daily_loss")]
 )
