@@ -5,6 +5,7 @@
 # make crash  all 2000 cases of a tick killed at every step under every fault, and a day of faults
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make newest  the tests of what is made of Dagster's insides, on its newest patch: before a new upper bound
+# make audit  known vulnerabilities of what is installed, by an advisory service: says so where it has no answer
 # make setup  the environment alone                 make clean  removes it and what a demo left
 # make bench  speed: beside other backtesters, beside plain XGBoost, pandas and polars, and of a whole replay
 
@@ -17,13 +18,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.requirements-installed
 EDITABLE := $(VENV)/.project-installed
 NEWEST := var/newest-dagster
+AUDIT := var/audit
 
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process that starts compiles what it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo bench test conformance crash soak newest check lint clean
+.PHONY: help setup up demo bench test conformance crash soak newest audit check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -36,7 +38,7 @@ $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit("trading_assets needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: say make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the packages of requirements.txt: a minute or two"
-	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --compile -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes --compile -r requirements.txt
 	@$(BIN)/python -m pip check
 	@touch $@
 
@@ -76,6 +78,19 @@ newest: setup
 	  "dagster<1.14" "dagster-shared<1.14" "dagster-pipes<1.14" "dagster-graphql<1.14" "dagster-webserver<1.14"
 	@$(NEWEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
 	$(NEWEST)/bin/python -m pytest tests/defs tests/web
+
+# An environment of its own. Status 1: something is known to be vulnerable; 2: nobody could be asked.
+audit:
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/python -m pip install --quiet --only-binary :all: "pip-audit>=2.9,<3"; } || \
+	  { rm -rf $(AUDIT); echo "NOT AUDITED: pip-audit cannot be installed from here; nothing is known of requirements.txt"; exit 2; }
+	@said=$$($(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements.txt 2>&1); \
+	  status=$$?; echo "$$said"; \
+	  case "$$said" in \
+	    *"No known vulnerabilities found"*) exit $$status;; \
+	    *"known vulnerabilit"*) exit 1;; \
+	    *) echo "NOT AUDITED: the advisory service has no answer; nothing is known of requirements.txt"; exit 2;; \
+	  esac
 
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"

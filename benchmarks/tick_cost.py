@@ -146,6 +146,7 @@ def floor(home: Path, sessions: int) -> Iterator[Floor]:
     rows = fill(History(home / "var" / "history.duckdb"), sessions)
     with (
         start_process(
+            public_keys=True,
             state_dir=home / "exchange",
             token=token,
             start_ns=calendar.open_ns(SESSION),

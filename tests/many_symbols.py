@@ -22,7 +22,7 @@ import pytest
 import requests
 
 from trading_assets.broker.transport import BoundedAdapter
-from trading_assets.config import EmbeddedSettings, Settings
+from trading_assets.config import PUBLIC_KEYS, EmbeddedSettings, Settings
 from trading_assets.exchange.app import Urls, serve
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess
@@ -143,7 +143,7 @@ def _serve(state_dir: Path, count: int, session: date) -> None:
         sys.stdout.write(json.dumps(urls._asdict()) + "\n")
         sys.stdout.flush()
 
-    serve(venue, token=TOKEN, ready=ready)
+    serve(venue, token=TOKEN, keys=PUBLIC_KEYS, ready=ready)
 
 
 if __name__ == "__main__":

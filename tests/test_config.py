@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from trading_assets.config import (
-    EMBEDDED_KEYS,
     LOOSER_WHEN,
+    PUBLIC_KEYS,
     Settings,
     config_rows,
     keys,
@@ -230,7 +230,7 @@ def test_the_defaults_of_what_is_no_limit_are_the_definitions() -> None:
 
 def test_the_embedded_exchange_never_gets_alpacas_keys() -> None:
     environ = {"APCA_API_KEY_ID": "PKREAL", "APCA_API_SECRET_KEY": "real"}
-    assert keys(Settings(), environ) == EMBEDDED_KEYS
+    assert keys(Settings(), environ) == PUBLIC_KEYS
     assert keys(Settings(venue="alpaca"), environ) == ("PKREAL", "real")
 
 

@@ -52,5 +52,34 @@ def test_the_set_up_installs_by_hash_and_compiles_what_it_installs_and_the_packa
     ).stdout.splitlines()
     (install,) = [line for line in said if "-r requirements.txt" in line]
     assert {"--require-hashes", "--no-deps", "--compile"} <= set(install.split())
+    assert "--only-binary :all:" in install  # no package's own code runs at its installation
     assert "index" not in install
     assert said[-1].endswith("-m compileall -q trading_assets")
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "ends"),
+    [
+        ("No known vulnerabilities found", 0, 0),
+        ("Found 2 known vulnerabilities in 1 package", 1, 2),
+        ("ERROR:pip_audit._cli:Connection error: unreachable", 1, 2),
+    ],
+)
+def test_an_audit_that_had_no_answer_says_so_and_never_passes(
+    tmp_path: Path, said: str, status: int, ends: int
+) -> None:
+    tool = tmp_path / "bin" / "pip-audit"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\necho '{said}'\nexit {status}\n")
+    tool.chmod(0o700)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    ended = subprocess.run(
+        ["make", "audit", f"AUDIT={tmp_path}"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == ends
+    assert ("NOT AUDITED" in ended.stdout) == ("ERROR" in said)

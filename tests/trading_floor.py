@@ -60,6 +60,7 @@ def trading_floor(
     Alpaca's limit of requests: 200 between two moves of the clock, and for each new account."""
     sessions = Sessions()
     with start_process(
+        public_keys=True,
         state_dir=root / "exchange",
         token=TOKEN,
         start_ns=sessions.open_ns(session) - HOUR_NS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -19,6 +19,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from trading_assets import log_files
+from trading_assets.escapes import for_one_line, for_terminal
 from trading_assets.market.clock import system_now_ns
 from trading_assets.redaction import cleaned
 
@@ -157,9 +158,21 @@ def _redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _on_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """No value forges a second line on the terminal; only a traceback takes more than one."""
-    event["event"] = str(event.get("event", "")).replace("\r", "\\r").replace("\n", "\\n")
-    return event
+    """No value forges a second line on the terminal, or tells it what to do; only a traceback takes more than
+    one line."""
+    shown = {name: _shown(value) for name, value in event.items()}
+    shown["event"] = for_one_line(str(event.get("event", "")))
+    if isinstance(traceback := event.get("exception"), str):
+        shown["exception"] = for_terminal(traceback)
+    return shown
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return for_one_line(value)
+    if isinstance(value, Mapping):
+        return {for_one_line(str(name)): _shown(item) for name, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
 def _console(stream: TextIO) -> Processor:

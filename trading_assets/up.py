@@ -42,6 +42,7 @@ from trading_assets.environment import (
     refuse_secrets_in_a_file,
 )
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.escapes import for_terminal
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import LOG_NAME as EXCHANGE_LOG
@@ -500,7 +501,7 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(for_terminal(line) + "\n")
     sys.stdout.flush()
 
 

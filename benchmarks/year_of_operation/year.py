@@ -172,6 +172,7 @@ def opened(home: Path, *, ticks_a_session: int | None, protections: int) -> Iter
     with ExitStack() as parts:
         exchange = parts.enter_context(
             start_process(
+                public_keys=True,
                 state_dir=home / "exchange",
                 token=token,
                 start_ns=sessions.open_ns(FIRST_SESSION) - 2 * PREMARKET_NS,

@@ -29,7 +29,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A complete answer. `body` is text as it is, or a value that is sent as JSON; None is empty."""
+    """A complete answer. `body` is text or bytes as they are, or a value that is sent as JSON; None is
+    empty."""
 
     status: int = 200
     body: Any = None
@@ -38,6 +39,8 @@ class Reply:
     def bytes(self) -> bytes:
         if self.body is None:
             return b""
+        if isinstance(self.body, bytes):
+            return self.body
         return (self.body if isinstance(self.body, str) else json.dumps(self.body)).encode()
 
 
@@ -56,6 +59,13 @@ class Trickle:
     pause_s: float
 
 
+@dataclass(frozen=True)
+class TrickleHead:
+    """Sends headers without end, byte by byte, with a pause before each."""
+
+    pause_s: float
+
+
 class Reset:
     """Drops the connection with a TCP reset instead of an answer."""
 
@@ -64,7 +74,7 @@ class Hang:
     """Takes the request and never answers while the server lives."""
 
 
-Step = Reply | CutOff | Trickle | Reset | Hang | Callable[[Request], Reply]
+Step = Reply | CutOff | Trickle | TrickleHead | Reset | Hang | Callable[[Request], Reply]
 
 
 class ScriptedServer:
@@ -147,6 +157,14 @@ class ScriptedServer:
                     try:
                         handler.wfile.write(content[position : position + 1])
                     except ConnectionError:  # the client gave up, as it should
+                        break
+                handler.close_connection = True
+            case TrickleHead():
+                handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+                while not self._over.wait(step.pause_s):
+                    try:
+                        handler.wfile.write(b"X")
+                    except ConnectionError:
                         break
                 handler.close_connection = True
             case Reset():

@@ -41,7 +41,9 @@ def start_ns() -> int:
 @pytest.fixture
 def exchange(tmp_path: Path, start_ns: int) -> Iterator[ExchangeProcess]:
     state = tmp_path / "exchange"
-    with start_process(state_dir=state, token=TOKEN, start_ns=start_ns, cash=Decimal(100_000)) as running:
+    with start_process(
+        public_keys=True, state_dir=state, token=TOKEN, start_ns=start_ns, cash=Decimal(100_000)
+    ) as running:
         yield running
 
 

@@ -163,10 +163,3 @@ def test_a_trading_host_that_does_not_fit_the_mode_is_refused(url: str, mode: st
 def test_live_without_a_pinned_account_is_refused() -> None:
     with pytest.raises(InvalidInput, match="must be pinned"):
         AlpacaBroker(Origins(LIVE, DATA), "key-id", "secret", mode="live")
-
-
-def test_what_this_desk_and_its_exchange_call_the_embedded_key_pair_is_the_same() -> None:
-    from trading_assets.config import EMBEDDED_KEYS
-    from trading_assets.exchange import credentials
-
-    assert (credentials.KEY_ID, credentials.SECRET) == EMBEDDED_KEYS

@@ -19,7 +19,7 @@ import requests
 from chromium import Page, browsing, executable
 from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
-from trading_assets.exchange.credentials import KEY_ID, SECRET
+from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -165,10 +165,11 @@ def at_the_broker(desk: RunningDesk) -> list[str]:
 
 def exchange(desk: RunningDesk, method: str, path: str, **body: str) -> Any:
     """A person's request to the exchange, past the desk."""
+    pair = key_pair(desk.data_dir / "exchange")
     response = requests.request(
         method,
         f"http://127.0.0.1:{desk.ports[1]}/v2/{path}",
-        headers={"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET},
+        headers={"APCA-API-KEY-ID": pair.key_id, "APCA-API-SECRET-KEY": pair.secret},
         json=body or None,
         timeout=30,
     )

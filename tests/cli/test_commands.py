@@ -19,7 +19,7 @@ from command import COMMAND, Done, command
 from receiver import listening
 from trading_floor import trading_floor
 
-from trading_assets.exchange.credentials import KEY_ID, SECRET
+from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions
 
 COMMANDS = {
@@ -205,10 +205,13 @@ def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:
     assert list(deaf.json.values()) == [False]
 
 
-def test_only_a_live_book_is_armed(tmp_path: Path) -> None:
+def test_a_paper_book_is_disarmed_and_armed_again_with_a_reason(tmp_path: Path) -> None:
     with trading_floor(tmp_path, date(2012, 9, 11)) as floor:
-        message = command("arm", "--reason", "x", config=floor.config_path).failed_with_one_message()
-    assert "is a paper book" in message
+        assert "is not armed" in command("disarm", config=floor.config_path).out
+        assert command("arm", "--reason", " ", config=floor.config_path).status == 2
+        assert "trading is disarmed" in command("status", config=floor.config_path).out
+        armed = command("arm", "--reason", "looked at", config=floor.config_path)
+        assert "is armed until a person disarms it" in armed.out
 
 
 def test_up_outside_of_a_project_and_on_a_busy_port_is_refused(tmp_path: Path) -> None:
@@ -245,7 +248,8 @@ def test_the_exchange_alone_serves_alpaca_s_api_as_configured_until_it_is_interr
         while not text.endswith("}\n"):
             text += process.stdout.readline()
         urls = json.loads(text)
-        keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
+        pair = key_pair(tmp_path / "var" / "exchange")
+        keys = {"APCA-API-KEY-ID": pair.key_id, "APCA-API-SECRET-KEY": pair.secret}
         account = requests.get(f"{urls['url']}/v2/account", headers=keys, timeout=10).json()
         assert float(account["equity"]) == 5000.0
         snapshots = f"{urls['url']}/v2/stocks/snapshots?symbols=AAPL"

@@ -1,4 +1,5 @@
-"""`make conformance`: the exchange against Alpaca's own documents, and against Alpaca's client for Node.
+"""`make conformance`: the exchange against Alpaca's own documents and its client for Node; its control plane
+against generated requests.
 
 What this needs lives in environments of its own under var/conformance, at the versions that stand here;
 none of it is a dependency of the project. The documents come from the wheel of Alpaca's own server for
@@ -20,9 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from control_plane import described
 
+from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.credentials import KEY_ID, SECRET
+from trading_assets.exchange.faults import FaultScript
+from trading_assets.exchange.pace import Pace
 from trading_assets.exchange.process import start_process
+from trading_assets.exchange.store import EventStore
+from trading_assets.exchange.venue import Venue, VenueSettings
+from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
 
 HERE = Path(__file__).parent
@@ -31,19 +39,20 @@ DOCUMENTS = ("alpaca-mcp-server==2.4.0", "alpaca_mcp_server/specs")
 SCHEMATHESIS = ("schemathesis==4.32.5", "pytest==9.1.1")
 NPM_CLIENT = "@alpacahq/alpaca-trade-api@3.1.3"
 SESSION = date(2012, 7, 2)
-PARTS = ("Alpaca's documents", "Alpaca's client for Node")
+TOKEN = "conformance"
+PARTS = ("Alpaca's documents", "the control plane", "Alpaca's client for Node")
 
 
 def main() -> int:
     """Prepare what is missing, run each part against an exchange of its own; 0 when all conform."""
     PLACE.mkdir(parents=True, exist_ok=True)
-    commands = dict(zip(PARTS, (_schemathesis(), _node()), strict=True))
+    commands = dict(zip(PARTS, (_schemathesis("against_specification.py"), _control(), _node()), strict=True))
     failed = [name for name, command in commands.items() if not _conforms(name, command)]
     print("the exchange conforms" if not failed else f"does not conform to: {', '.join(failed)}")
     return bool(failed)
 
 
-def _schemathesis() -> list[str]:
+def _schemathesis(module: str) -> list[str]:
     python = PLACE / "schemathesis" / "bin" / "python"
     if not python.exists():
         venv.create(PLACE / "schemathesis", with_pip=True)
@@ -58,7 +67,19 @@ def _schemathesis() -> list[str]:
             archive.extractall(fetched)
         (fetched / inside).rename(PLACE / "documents")
     options = ["-q", "-rP", "--no-header", "-p", "no:cacheprovider", "-c", os.devnull]
-    return [str(python), "-m", "pytest", *options, str(HERE / "against_specification.py")]
+    return [str(python), "-m", "pytest", *options, str(HERE / module)]
+
+
+def _control() -> list[str]:
+    """The control plane is described here, by its own routes, and asked there."""
+    script = FaultScript()
+    venue = Venue(
+        BundledTape(7), Sessions(), EventStore(None), VenueSettings(Sessions().open_ns(SESSION), Decimal(1))
+    )
+    command = _schemathesis("against_control_plane.py")
+    described_routes = described(ControlApi(venue, Pace(venue), script, TOKEN, {}).routes())
+    (PLACE / "documents" / "control.json").write_text(json.dumps(described_routes))
+    return command
 
 
 def _node() -> list[str]:
@@ -84,14 +105,17 @@ def _conforms(name: str, command: list[str]) -> bool:
     sessions = Sessions()
     opened = sessions.open_ns(SESSION)
     with start_process(
+        public_keys=True,
         state_dir=PLACE / "state",
-        token="conformance",
+        token=TOKEN,
         start_ns=opened + 3_600 * 10**9,
         cash=Decimal(1_000_000),
         requests_per_minute=10_000_000,
     ) as exchange:
         environment = os.environ | {
             "EXCHANGE_URL": exchange.url,
+            "EXCHANGE_CONTROL_URL": exchange.control_url,
+            "EXCHANGE_TOKEN": TOKEN,
             "EXCHANGE_KEY": KEY_ID,
             "EXCHANGE_SECRET": SECRET,
             "EXCHANGE_DOCUMENTS": str(PLACE / "documents"),

@@ -24,6 +24,7 @@ from split_tape import Split, tape_with
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange import bundled, venue
 from trading_assets.exchange.app import Faces, Urls, listening, server_of, urls
@@ -279,7 +280,13 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
                         bundled.BundledTape = lambda seed: tape_with(seed, split)
                         venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
                         # a case runs one tick up to four times in a minute that stands
-                        faces.show(venues[0], disconnecting(server), TOKEN, requests_per_minute=1_000_000)
+                        faces.show(
+                            venues[0],
+                            disconnecting(server),
+                            TOKEN,
+                            PUBLIC_KEYS,
+                            requests_per_minute=1_000_000,
+                        )
                     _write_all(tell, f"{answer}\n".encode())
                 except BaseException:  # noqa: BLE001 - whoever waits for the line sees that it did not come
                     traceback.print_exc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date, datetime
@@ -23,6 +24,7 @@ from trading_assets.defs import owed, schedules
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
 from trading_assets.defs.sensors import virtual_clock
 from trading_assets.engine.agenda import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.engine.arming import ARMED_MARK, DISARMED
 from trading_assets.engine.put_away import put_away
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.keeper import Keeper
@@ -48,7 +50,7 @@ def ns(text: str) -> int:
 
 @pytest.fixture
 def desk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration on Alpaca with a journal that knows its book; no broker is there."""
+    """A configuration on Alpaca with a journal that knows its book, which is armed; no broker is there."""
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()
     config.write_text(yaml.safe_dump({"venue": "alpaca"}))
@@ -56,6 +58,7 @@ def desk_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "var").mkdir()
     with Journal.open(tmp_path / "var" / "journal.sqlite") as journal:
         journal.set_mark("alpaca:paper", "book", BOOK, 0)
+        journal.set_mark(BOOK, ARMED_MARK, json.dumps({"author": "a person", "reason": "a test"}), 0)
     return tmp_path
 
 
@@ -121,6 +124,26 @@ def test_a_tick_is_requested_at_new_yorks_time_whatever_the_season(
 )
 def test_a_minute_without_a_tick_is_skipped_with_its_reason(evaluate: Evaluate, at: str, why: str) -> None:
     assert why in reason(evaluate(at))
+
+
+@pytest.mark.parametrize(("mark", "why"), [(None, "no person has armed"), (DISARMED, "is disarmed")])
+def test_without_a_persons_arming_the_schedule_skips_and_names_the_command(
+    desk_home: Path, evaluate: Evaluate, mark: str | None, why: str
+) -> None:
+    with Journal.open(desk_home / "var" / "journal.sqlite") as journal:
+        if mark is None:
+            journal.set_mark("alpaca:paper", "book", "alpaca:PA2:paper", 0)
+        else:
+            journal.set_mark(BOOK, ARMED_MARK, mark, 0)
+    said = reason(evaluate("2026-11-24T10:00"))
+    assert "trading is not armed" in said
+    assert why in said
+    assert "trading-assets arm --reason" in said
+
+
+def test_an_arming_that_has_expired_or_differs_leaves_the_ticks_to_their_exits(evaluate: Evaluate) -> None:
+    """The fixture's record is bound to nothing: no order of it would pass as an entry."""
+    assert isinstance(evaluate("2026-11-24T10:00"), dg.RunRequest)
 
 
 def test_the_last_tick_of_a_half_day_is_before_its_close(evaluate: Evaluate) -> None:

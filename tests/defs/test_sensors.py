@@ -38,6 +38,7 @@ from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.readiness import UNDER_WAY, run_under_way
 from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
 from trading_assets.engine import alerts
+from trading_assets.engine.arming import ARMED_MARK, arm, disarm
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reconcile import reconcile
@@ -274,6 +275,22 @@ def test_at_the_end_of_the_tape_time_stands(
     assert "tape ends before 2013-03-04" in skipped(watch())
 
 
+def test_time_stands_while_a_person_has_disarmed_the_book(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
+    turn_on(instance)
+    watch = Watch(virtual_clock, instance)
+    request(watch())
+    with floor.open_desk() as desk:
+        disarm(desk, author="a person")
+    before = now_ns(floor)
+    assert "time stands; trading is not armed: trading is disarmed" in skipped(watch())
+    assert now_ns(floor) == before
+    with floor.open_desk() as desk:
+        arm(desk, reason="on again", author="a person")
+    request(watch())
+
+
 def test_a_venue_of_the_worlds_time_is_left_alone(
     floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,6 +367,9 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
     (inbox / "a.csv").write_text("symbol,value\nAAPL,0.5\n")
     assert "trading is not armed" in skipped(watch())
     turn_on(instance)
+    assert "no person has armed trading" in skipped(watch())
+    with Journal.open(inbox.parent / "journal.sqlite") as journal:
+        journal.set_mark(book, ARMED_MARK, "{}", 0)
     found = request(watch())
     assert (found.partition_key, tick_ns(found)) == ("2026-11-24", now)
     assert "their tick was requested" in skipped(watch())

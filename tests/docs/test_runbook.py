@@ -21,8 +21,8 @@ from project_copy import environment, project_copy
 from runbook_page import INTERRUPT, Step, lacking, steps
 from running_desk import BOOK, ROOT, RunningDesk, free_ports
 
+from trading_assets.config import key_pair
 from trading_assets.engine.accounting import CASH
-from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.store.journal import Journal
 
 pytestmark = pytest.mark.slow
@@ -148,7 +148,8 @@ class Session:
         self.up().wait(f"{count} ticks", lambda: len(self.up().runs("trading_tick")) >= before + count)
 
     def orders_at_the_exchange(self) -> list[dict[str, Any]]:
-        keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
+        pair = key_pair(self.home / "var" / "exchange")
+        keys = {"APCA-API-KEY-ID": pair.key_id, "APCA-API-SECRET-KEY": pair.secret}
         url = f"http://127.0.0.1:{self.ports[1]}/v2/orders?status=all"
         found: list[dict[str, Any]] = requests.get(url, headers=keys, timeout=10).json()
         return found

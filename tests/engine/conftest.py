@@ -36,6 +36,7 @@ def start_ground(tmp_path: Path) -> Iterator[Callable[..., Ground]]:
         home.mkdir()
         token = secrets.token_urlsafe(16)
         exchange = start_process(
+            public_keys=True,
             state_dir=home / "exchange",
             token=token,
             start_ns=Sessions().open_ns(session),

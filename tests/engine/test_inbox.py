@@ -614,3 +614,53 @@ def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time_and_holds_
     assert names(tmp_path, "taken") == []
     values = {signal.value for signal in journal.pending_signals(BOOK)}
     assert values == ({0.1, 0.2, 0.3} if rest == "AAPL,0.2\n" else {0.1, 0.3})
+
+
+@pytest.mark.parametrize("where", ["before it is taken", "after it was taken"])
+def test_a_file_with_a_second_name_is_refused_unread(tmp_path: Path, journal: Journal, where: str) -> None:
+    """Who holds the other name can change it while it is read, or has linked a file of ours here."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("APCA_API_SECRET_KEY=a-secret\n")
+    place = tmp_path / "inbox" / ("taken" if where.startswith("after") else "")
+    place.mkdir(parents=True, exist_ok=True)
+    os.link(secret, place / "1-a.csv")
+    (file,) = take(tmp_path, journal)
+    assert "has a second name" in file.refused[0]
+    assert not any("a-secret" in alert.body for alert in journal.pending_alerts())
+    assert len(names(tmp_path, "rejected")) == 2  # the file and its reason
+    assert secret.read_text() == "APCA_API_SECRET_KEY=a-secret\n"
+
+
+def test_another_users_file_is_refused_unread(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(tmp_path, "a.csv", "symbol,value\nAAPL,0.5\n")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    (file,) = take(tmp_path, journal)
+    assert "another user's" in file.refused[0]
+    assert not journal.pending_signals(BOOK)
+
+
+def test_one_evaluation_reads_a_bounded_number_of_bytes_and_the_next_goes_on(
+    tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "symbol,value\nAAPL,0.5\n"
+    for number in range(5):
+        drop(tmp_path, f"{number}.csv", content)
+    monkeypatch.setattr(inbox, "MAX_BYTES_IN_ALL", 2 * len(content))
+    assert [len(take(tmp_path, journal, NOW + number)) for number in range(4)] == [2, 2, 1, 0]
+    assert len(names(tmp_path, "archive")) == 5
+
+
+def test_a_long_and_hostile_name_is_short_and_harmless_in_every_message(
+    tmp_path: Path, journal: Journal
+) -> None:
+    hostile = "\x1b[2J\u202e" + "a" * 200
+    drop(tmp_path, f"{hostile}.csv", "no header")
+    (tmp_path / "inbox" / f"{hostile}-directory.csv").mkdir()
+    files = take(tmp_path, journal)
+    said = [text for file in files for text in (file.name, *file.refused)]
+    said += [text for alert in journal.pending_alerts() for text in (alert.title, alert.body)]
+    assert len(files) == 2
+    assert all(text.replace("\n", "").isprintable() for text in said)
+    assert not any("a" * 150 in text for text in said)

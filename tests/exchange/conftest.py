@@ -13,6 +13,7 @@ from trading_assets.exchange.process import ExchangeProcess, start_process
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
     with start_process(
+        public_keys=True,
         state_dir=tmp_path_factory.mktemp("exchange"),
         token=TOKEN,
         start_ns=OPEN_NS,

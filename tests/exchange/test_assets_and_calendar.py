@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from tapes import SESSIONS, SmallTape, at, venue
 
+from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.face import AlpacaFace
 from trading_assets.exchange.venue import Venue
@@ -14,7 +15,7 @@ from trading_assets.exchange.venue import Venue
 
 def answer(exchange: Venue, path: str) -> Any:
     keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
-    transport = httpx.ASGITransport(AlpacaFace(exchange))
+    transport = httpx.ASGITransport(AlpacaFace(exchange, PUBLIC_KEYS))
 
     async def ask() -> Any:
         async with httpx.AsyncClient(transport=transport, base_url="http://exchange", headers=keys) as client:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.exchange
 def test_a_dividend_reaches_the_account_and_the_corporate_actions(tmp_path: Path) -> None:
     sessions, ex_date = Sessions(), date(2012, 11, 7)  # AAPL, $2.65
     start = sessions.open_ns(sessions.previous(ex_date)) + 60 * MINUTE_NS
-    with start_process(state_dir=tmp_path, token=TOKEN, start_ns=start) as exchange:
+    with start_process(public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=start) as exchange:
         client = trading(exchange)
         client.submit_order(
             MarketOrderRequest(symbol="AAPL", side=OrderSide.BUY, qty=3, time_in_force=TimeInForce.DAY)

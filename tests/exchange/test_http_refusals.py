@@ -74,7 +74,9 @@ def test_a_method_that_a_path_does_not_have_is_405_in_json(exchange: ExchangePro
 
 
 def test_beyond_the_rate_limit_all_is_429_until_a_minute_has_passed(tmp_path: Path) -> None:
-    with start_process(state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS, requests_per_minute=3) as exchange:
+    with start_process(
+        public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS, requests_per_minute=3
+    ) as exchange:
         remaining = [get(exchange, "/v2/clock").headers["X-RateLimit-Remaining"] for _ in range(3)]
         assert remaining == ["2", "1", "0"]
         raw = requests.post(exchange.url + "/v2/orders", data=b"not an order", headers=KEYS, timeout=10)
@@ -87,7 +89,9 @@ def test_beyond_the_rate_limit_all_is_429_until_a_minute_has_passed(tmp_path: Pa
 
 
 def test_an_account_that_replaces_another_has_a_limit_of_its_own(tmp_path: Path) -> None:
-    with start_process(state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS, requests_per_minute=2) as exchange:
+    with start_process(
+        public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS, requests_per_minute=2
+    ) as exchange:
         assert [get(exchange, "/v2/clock").status_code for _ in range(3)] == [200, 200, 429]
         control(exchange, "/account/reset", cash="100000")
         assert [get(exchange, "/v2/clock").status_code for _ in range(3)] == [200, 200, 429]

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.exchange
 
 
 def test_what_was_answered_survives_sigkill(tmp_path: Path) -> None:
-    first = start_process(state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS + 60 * MINUTE_NS, cash=D(50_000))
+    first = start_process(
+        public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=OPEN_NS + 60 * MINUTE_NS, cash=D(50_000)
+    )
     client = trading(first)
     held = client.submit_order(
         MarketOrderRequest(symbol="IBM", side=OrderSide.BUY, qty=7, time_in_force=TimeInForce.DAY)
@@ -33,7 +35,7 @@ def test_what_was_answered_survives_sigkill(tmp_path: Path) -> None:
     raw = trading(first, raw=True)
     before = [raw.get_account(), raw.get_all_positions(), raw.get("/account/activities"), raw.get_clock()]
     first.kill()
-    with start_process(state_dir=tmp_path, token=TOKEN) as second:
+    with start_process(public_keys=True, state_dir=tmp_path, token=TOKEN) as second:
         raw = trading(second, raw=True)
         after = [raw.get_account(), raw.get_all_positions(), raw.get("/account/activities"), raw.get_clock()]
         assert after == before
@@ -47,7 +49,7 @@ def test_what_was_answered_survives_sigkill(tmp_path: Path) -> None:
 
 def start_or_error(state_dir: Path) -> str:
     with pytest.raises(ExchangeDidNotStart) as error:
-        start_process(state_dir=state_dir, token=TOKEN)
+        start_process(public_keys=True, state_dir=state_dir, token=TOKEN)
     return str(error.value)
 
 
@@ -62,7 +64,7 @@ def test_a_new_exchange_needs_a_time_and_its_control_plane_a_token(
 
 def test_two_exchanges_with_the_same_inputs_write_the_same_journal(tmp_path: Path) -> None:
     def played(directory: Path) -> bytes:
-        with start_process(state_dir=directory, token=TOKEN, start_ns=OPEN_NS) as exchange:
+        with start_process(public_keys=True, state_dir=directory, token=TOKEN, start_ns=OPEN_NS) as exchange:
             client = trading(exchange)
             for k, symbol in enumerate(SYMBOLS):
                 control(exchange, "/clock", step_ns=7 * MINUTE_NS)
@@ -111,12 +113,12 @@ def test_a_process_that_is_killed_in_the_middle_of_a_script_loses_nothing_of_it(
     def played(directory: Path, kills: set[int]) -> bytes:
         start_ns = OPEN_NS + 60 * MINUTE_NS
         open_venue(directory, start_ns=start_ns, fill_mode="participation", participation=D("0.001")).close()
-        exchange = start_process(state_dir=directory, token=TOKEN)
+        exchange = start_process(public_keys=True, state_dir=directory, token=TOKEN)
         for count, step in enumerate(SCRIPT):
             step(trading(exchange), exchange)
             if count in kills:
                 exchange.kill()
-                exchange = start_process(state_dir=directory, token=TOKEN)
+                exchange = start_process(public_keys=True, state_dir=directory, token=TOKEN)
         with exchange:
             headers = {"Authorization": f"Bearer {TOKEN}"}
             return requests.get(exchange.control_url + "/journal", headers=headers, timeout=10).content

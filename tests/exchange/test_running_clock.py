@@ -151,6 +151,7 @@ def test_time_that_cannot_go_on_ends_the_server_with_its_error() -> None:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
     directory = tmp_path_factory.mktemp("exchange")
     with start_process(
+        public_keys=True,
         state_dir=directory,
         token=TOKEN,
         start_ns=at(2, "10:00"),
@@ -206,14 +207,16 @@ def test_a_running_clock_is_not_set_and_a_standing_one_stands_exactly(
 
 
 def test_a_restart_goes_on_where_time_was_and_stands(tmp_path: Path, shared: ExchangeProcess) -> None:
-    with start_process(state_dir=tmp_path, token=TOKEN, start_ns=at(2, "10:00"), speed=3600) as exchange:
+    with start_process(
+        public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=at(2, "10:00"), speed=3600
+    ) as exchange:
         keeper = Keeper(exchange.control_url, TOKEN)
         sleep(0.1)
         seen = keeper.now_ns()
         keeper.close()
         exchange.kill()
     assert seen > at(2, "10:05")
-    with start_process(state_dir=tmp_path, token=TOKEN) as exchange:
+    with start_process(public_keys=True, state_dir=tmp_path, token=TOKEN) as exchange:
         keeper = Keeper(exchange.control_url, TOKEN)
         again = [keeper.now_ns(), keeper.now_ns()]
         keeper.close()

@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
+from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange import streams, streams_data
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.faults import FaultScript
@@ -257,7 +258,7 @@ def test_the_key_pair_may_come_as_headers_and_msgpack_by_the_content_type(served
 
 def test_who_does_not_authenticate_in_time_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams_data, "AUTH_SECONDS", 0.05)
-    stream = streams_data.DataStream(venue(), FaultScript(), lambda scope, reset: None)
+    stream = streams_data.DataStream(venue(), PUBLIC_KEYS, FaultScript(), lambda scope, reset: None)
     client = Client(path_params={"feed": "iex"})
     asyncio.run(asyncio.wait_for(stream.connect(client), 5))  # type: ignore[arg-type]
     assert [json.loads(text)[0].get("code") for text in client.sent] == [None, 404]

@@ -21,6 +21,7 @@ from tapes import submit, venue
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.process import ExchangeProcess
@@ -296,7 +297,7 @@ class Ear:
 
 def overhearing(exchange: Venue) -> Ear:
     ear = Ear()
-    stream = TradingStreamFace(exchange, FaultScript(), lambda scope, reset: None)
+    stream = TradingStreamFace(exchange, PUBLIC_KEYS, FaultScript(), lambda scope, reset: None)
     stream._listeners[ear] = None  # type: ignore[index]
     return ear
 

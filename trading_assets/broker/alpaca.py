@@ -52,7 +52,7 @@ from trading_assets.broker.port import (
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
-from trading_assets.config import Settings, keys
+from trading_assets.config import PUBLIC_KEYS, Settings, keys
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.redaction import hide
@@ -63,6 +63,7 @@ ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
 PAGES_A_LOOK = 10  # of a list of orders or activities; what is longer takes several looks
 PAGES_OF_ITS_CALLER = 3  # those beyond are history, and have the share of requests that is for it
+MOST_PAGES = 1_000  # of one answer of the data API, or of the open orders: more has no end
 BARS_PAGE = 10_000
 SYMBOLS_LENGTH = 4_000  # of a URL, where common servers take 8 000 of the whole
 CORPORATE_ACTIONS_PAGE = 1_000
@@ -99,7 +100,7 @@ def origins(settings: Settings) -> Origins:
 
 
 def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> AlpacaBroker:
-    """A broker for the configured venue, with its key pair from `environ` (embedded: the public one).
+    """A broker for the configured venue, with its key pair from `environ` (embedded: from its own file).
 
     Where `account_number` is set (live demands it) the broker's own answer is compared with it.
     While the broker does not answer, the connection is returned. It refuses to write until a later
@@ -108,7 +109,7 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
     missing keys and for the wrong account.
     """
     key_id, secret = keys(settings, environ)
-    if settings.venue == "alpaca":
+    if (key_id, secret) != PUBLIC_KEYS:
         hide(key_id, secret)
     broker = AlpacaBroker(
         origins(settings),
@@ -472,8 +473,9 @@ class AlpacaBroker:
 def _read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_LOOK) -> bool:
     """Ask for pages until one is the last, or as many as one look reads; whether it was the last.
 
-    most: None reads them all, for its caller's purpose. Beyond a few of its caller's the pages are history:
-    where that has had its share of the rate limit, the look ends. Raises what `transport.asked` raises.
+    most: None reads them all, for its caller's purpose, and raises Unreachable where MOST_PAGES have no end.
+    Beyond a few of its caller's the pages are history: where that has had its share of the rate limit, the
+    look ends. Raises what `transport.asked` raises.
     """
     number = 0
     while True:
@@ -488,6 +490,8 @@ def _read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_
             return False
         if last or number == most:
             return last
+        if number == MOST_PAGES:
+            raise Unreachable(f"{what}: no end after {MOST_PAGES} pages")
 
 
 def _in_urls(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -556,10 +560,11 @@ def _parts(symbols: Sequence[str], refusal: str) -> tuple[list[str], list[str]]:
 
 
 def _pages(fetch: Callable[[dict[str, str]], Any]) -> Iterator[Mapping[str, Any]]:
-    """Every page of a data answer. Raises Malformed when a page token comes a second time."""
+    """Every page of a data answer. Raises Malformed when a page token comes a second time, and when there is
+    no end after MOST_PAGES."""
     seen: set[str] = set()
     token: dict[str, str] = {}
-    while True:
+    for _ in range(MOST_PAGES):
         page = _object(fetch(token))
         yield page
         following = str(page.get("next_page_token") or "")
@@ -569,3 +574,4 @@ def _pages(fetch: Callable[[dict[str, str]], Any]) -> Iterator[Mapping[str, Any]
             raise Malformed(f"next_page_token {following} came twice")
         seen.add(following)
         token = {"page_token": following}
+    raise Malformed(f"no end after {MOST_PAGES} pages")

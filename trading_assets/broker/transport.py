@@ -3,15 +3,16 @@
 alpaca-py has no timeout, re-sends orders by itself on 429 and 504, and follows the proxy settings of
 the environment even to loopback. `harden` takes all that from a client; `asked` turns what is left
 into the typed errors of the port: for a read anything unusable is `Unreachable`, for a write it is
-`OutcomeUnknown`.
+`OutcomeUnknown`. How long, large and deep an answer may be is `broker.bounded_answer`.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import zlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -19,7 +20,9 @@ import urllib3
 from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from requests.adapters import HTTPAdapter
+from urllib3 import ProxyManager
 
+from trading_assets.broker.bounded_answer import ENCODINGS, body_of, bound, check_depth, within
 from trading_assets.broker.port import (
     BrokerError,
     DuplicateClientOrderId,
@@ -33,7 +36,6 @@ from trading_assets.broker.port import (
 from trading_assets.broker.purpose import purpose_of
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config.settings import LOOPBACK_HOSTS
-from trading_assets.market.clock import monotonic_ns
 
 T = TypeVar("T")
 
@@ -44,6 +46,8 @@ _NO_USABLE_ANSWER = (
     http.client.HTTPException,
     OSError,
     ValueError,  # truncated JSON, and a payload that `broker.parsing` refuses
+    RecursionError,  # JSON that is deeper than Python reads
+    zlib.error,
 )
 
 
@@ -70,6 +74,15 @@ class BoundedAdapter(HTTPAdapter):
         self._scope = scope
         super().__init__(max_retries=0)
 
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        bound(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **named: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **named)
+        bound(manager)
+        return manager
+
     def send(
         self,
         request: requests.PreparedRequest,
@@ -79,24 +92,27 @@ class BoundedAdapter(HTTPAdapter):
         cert: bytes | str | tuple[bytes | str, bytes | str] | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send and read the whole answer. Raises requests.Timeout when a server trickles it too slowly, and
-        RateLimited, with nothing sent, when the rate limit has nothing left for what it is for."""
+        """Send and read the whole answer. Raises requests.Timeout when a server trickles it too slowly, be it
+        the headers or the body, AnswerOutOfBounds, and RateLimited, with nothing sent, when the rate limit
+        has nothing left for what it is for."""
         if self._budget is not None:
             self._budget.take(self._scope, purpose_of(request.method or "GET"))
-        deadline_ns = monotonic_ns() + int(self._timeouts.answer_s * 1e9)
         timeout = timeout or (self._timeouts.connect_s, self._timeouts.read_s)
-        response = super().send(
-            request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
-        )
-        if self._budget is not None:
-            self._budget.learn(self._scope, response.status_code, response.headers)
-        body = bytearray()
-        while chunk := response.raw.read1(decode_content=True):
-            body += chunk
-            if monotonic_ns() > deadline_ns:
+        with within(self._timeouts.answer_s):
+            response = super().send(
+                request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+            )
+            if self._budget is not None:
+                self._budget.learn(self._scope, response.status_code, response.headers)
+            try:
+                body = body_of(response)
+            except BaseException:
                 response.close()
-                raise requests.Timeout(f"no complete answer within {self._timeouts.answer_s} s")
-        response._content = bytes(body)  # noqa: SLF001 - what Response.content would have read
+                raise
+        if response.status_code < 300:
+            check_depth(body)
+        response.headers.pop("Content-Encoding", None)  # the body is what it says no longer
+        response._content = body  # noqa: SLF001 - what Response.content would have read
         if 300 <= response.status_code < 400:
             raise requests.TooManyRedirects(
                 f"HTTP {response.status_code} to {response.headers.get('Location')}"
@@ -113,6 +129,7 @@ def harden(
     adapter = BoundedAdapter(timeouts, budget, scope)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
+    session.headers["Accept-Encoding"] = ENCODINGS
     session.trust_env = not is_loopback(str(client._base_url))  # noqa: SLF001
     client._retry = 0  # noqa: SLF001
 
@@ -159,7 +176,7 @@ def _code_and_message(text: str) -> tuple[int | None, str]:
     """Alpaca's error body, which may as well be HTML, a list, or without a code."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, text[:200]
     if not isinstance(body, dict):
         return None, text[:200]

@@ -16,6 +16,7 @@ from rich.console import Console
 from trading_assets import entry, log
 from trading_assets.cli import books, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
+from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
 
 app = typer.Typer(
@@ -81,6 +82,6 @@ def main() -> None:
 
 def _fail(message: str) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"trading-assets: {clean(message)}")
+    console.print(for_terminal(f"trading-assets: {clean(message)}"))
     sys.stdout.flush()
     sys.exit(1)

@@ -258,16 +258,22 @@ def adjust(
 
 
 def arm(reason: Reason, config: Config = None) -> None:
-    """Let a live book trade. Without it no order of `mode: live` leaves; a paper book needs none."""
+    """Let the book trade, from this host and data directory, with these keys, for `arming_days`.
+
+    Without it no order of a live book leaves, and no entry of a paper book on Alpaca. The embedded exchange's
+    paper book is armed until `disarm`.
+    """
     from trading_assets.engine.arming import arm as arm_book
+    from trading_assets.market.sessions import new_york_time
 
     with opened(config) as desk:
-        arm_book(desk, reason=reason, author=operator.person())
-        say(f"the live book {desk.book} is armed")
+        until_ns = arm_book(desk, reason=reason, author=operator.person())
+        until = "until a person disarms it" if until_ns is None else f"until {new_york_time(until_ns)}"
+        say(f"the book {desk.book} is armed {until}")
 
 
 def disarm(config: Config = None) -> None:
-    """Take the arming of a live book back."""
+    """Take the arming of the book back: it enters on nothing, and a live book sends nothing."""
     from trading_assets.engine.arming import disarm as disarm_book
 
     with opened(config) as desk:

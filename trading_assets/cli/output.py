@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape as markup
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from trading_assets.escapes import for_json, for_one_line, for_terminal
 from trading_assets.store.leases import Lease
 
 PIPED_WIDTH = 200
@@ -31,12 +33,13 @@ def console() -> Console:
 
 
 def say(line: str) -> None:
-    console().print(line)
+    console().print(for_terminal(line))
 
 
 def show_json(value: Any) -> None:
     """One JSON document: decimals as text, NaN as null, infinity as text."""
-    sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    document = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(for_json(document) + "\n")
 
 
 def plain(value: Any) -> Any:
@@ -68,10 +71,16 @@ def show_table(
     if not rows:
         say(nothing)
         return
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=for_one_line(title) or None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for index, column in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(for_one_line(column), justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console().print(table)
@@ -83,7 +92,7 @@ def show_lines(lines: Iterable[tuple[str, Any]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column()
     for name, value in lines:
-        table.add_row(name, _cell(value))
+        table.add_row(for_one_line(name), _cell(value))
     console().print(table)
 
 
@@ -91,8 +100,8 @@ def show_lines(lines: Iterable[tuple[str, Any]]) -> None:
 def progress(what: str) -> Iterator[Callable[[str], None]]:
     """Say on a terminal what is under way; give the next step's name to the function."""
     errors = Console(stderr=True)
-    with errors.status(f"{what} …") as status:
-        yield lambda step: status.update(f"{what}: {step} …")
+    with errors.status(markup(f"{what} …")) as status:
+        yield lambda step: status.update(markup(for_one_line(f"{what}: {step} …")))
 
 
 @contextmanager
@@ -107,7 +116,7 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int, str], Non
             nonlocal told
             if done * 10 // total > told:
                 told = done * 10 // total
-                errors.print(f"{what}: {done} of {total} {unit}, {beside}")
+                errors.print(for_one_line(f"{what}: {done} of {total} {unit}, {beside}"))
 
         yield line
         return
@@ -123,14 +132,14 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int, str], Non
 
         def drawn(done: int, total: int, beside: str) -> None:
             bar.start_task(task)
-            bar.update(task, completed=done, total=total, beside=f", {beside}")
+            bar.update(task, completed=done, total=total, beside=for_one_line(f", {beside}"))
 
         yield drawn
 
 
 def note(line: str) -> None:
     """Said to the person who waits, never a part of the result: on standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(line)
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(for_terminal(line))
 
 
 def waiting(step: Callable[[str], None]) -> Callable[[Lease], None]:
@@ -143,7 +152,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return "" if isnan(value) else f"{value:,.4f}".rstrip("0").rstrip(".")
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return format(value, "f") if isinstance(value, Decimal) else for_one_line(str(value))
 
 
 def _is_number(text: str) -> bool:

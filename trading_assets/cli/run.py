@@ -226,25 +226,32 @@ def exchange(
     speed: Annotated[
         float | None, typer.Option(help="Virtual seconds a second; its clock stands where not given.")
     ] = None,
+    public_keys: Annotated[
+        bool, typer.Option("--public-keys", help="Take the public key pair instead of one of its own.")
+    ] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Run the embedded exchange alone, in the foreground, until Ctrl-C. What it answered survives.
 
-    It serves Alpaca's API on loopback to any Alpaca client. Its clock stands until the control plane moves
-    it; that needs the token in TRADING_ASSETS_EXCHANGE_TOKEN, which you choose.
+    It serves Alpaca's API on loopback to any Alpaca client with its key pair, which it makes at its first
+    start and keeps in its state directory. Its clock stands until the control plane moves it; that needs
+    the token in TRADING_ASSETS_EXCHANGE_TOKEN, which you choose.
     """
+    from trading_assets.config import key_pair
+    from trading_assets.config.embedded_keys import KEYS_NAME
     from trading_assets.exchange.app import Urls, serve
     from trading_assets.exchange.bundled import open_venue
-    from trading_assets.exchange.credentials import KEY_ID, SECRET, control_token
+    from trading_assets.exchange.credentials import control_token
     from trading_assets.market.sessions import Sessions
     from trading_assets.up import FIRST_SESSION
 
     settings = settings_of(config)
     token = control_token()
     session = start or FIRST_SESSION
+    place = state_dir or settings.data_dir / "exchange"
     venue = open_venue(
-        state_dir or settings.data_dir / "exchange",
+        place,
         start_ns=Sessions().open_ns(session),
         cash=_usd(cash),
         spread_bps=Decimal(str(settings.quote_spread_bps)),
@@ -252,17 +259,21 @@ def exchange(
         participation=_number(participation, "--participation"),
     )
 
+    pair = key_pair(place, public=public_keys)
+    keys_said = f"{pair.key_id} and {pair.secret}" if public_keys else f"in {place / KEYS_NAME}"
+
     def ready(urls: Urls) -> None:
         if as_json:
             show_json(urls)
             return
-        say(f"Alpaca's API on {urls.url}, keys {KEY_ID} and {SECRET}")
+        say(f"Alpaca's API on {urls.url}, keys {keys_said}")
         say(f"the control plane on {urls.control_url}; Ctrl-C ends it")
 
     with suppress(KeyboardInterrupt):  # the way to end it
         serve(
             venue,
             token=token,
+            keys=pair,
             port=_port(settings.embedded.url) if port is None else port,
             control_port=_port(settings.embedded.control_url) if control_port is None else control_port,
             speed=speed,

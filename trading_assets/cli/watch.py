@@ -134,6 +134,8 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
         yield "  kill", f"set in {found.kill_switch}"
     for lock in found.locks:
         yield "  locked", f"{lock.symbol}: {lock.cause} since {new_york_time(lock.at_ns)}: {lock.reason}"
+    if found.not_armed:
+        yield "  not armed", found.not_armed
     if found.limits_waiting:
         yield "  limits", f"looser ones wait for rearm: {', '.join(found.limits_waiting)}"
     if not found.opened:

@@ -1,28 +1,35 @@
-"""The key pair for the venue: from the environment for Alpaca, a public constant for the embedded exchange.
+"""The key pair for the venue: from the environment for Alpaca, from its own file for the embedded exchange.
 
-Nothing else reads a credential, and none is ever read from a file. Where a process keeps what it was started
-with is `trading_assets.keyring`.
+Nothing else reads a credential, and none of Alpaca's is ever read from a file. Where a process keeps what it
+was started with is `trading_assets.keyring`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from trading_assets.config.embedded_keys import KEYS_NAME, PUBLIC_KEYS, read_key_pair
 from trading_assets.config.settings import Settings
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import BROKER_KEYS
 
 KEY_VARIABLES = BROKER_KEYS
-EMBEDDED_KEYS = ("EMBEDDED-PAPER", "loopback-only")  # public: the embedded exchange listens on loopback only
+
+
+def embedded_keys_file(settings: Settings) -> Path:
+    """Where the embedded exchange keeps its key pair."""
+    return settings.embedded.keys_file or Path(settings.data_dir) / "exchange" / KEYS_NAME
 
 
 def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
     """The (key id, secret) pair for the venue. Alpaca's come from the environment and nowhere else.
 
-    Raises InvalidInput that names the variables which are missing, or hold what no key is.
+    Raises InvalidInput that names the variables which are missing, or hold what no key is, and for a file
+    that others may read. The embedded exchange's are the public ones where it has left no file.
     """
     if settings.venue == "embedded":
-        return EMBEDDED_KEYS
+        return read_key_pair(embedded_keys_file(settings)) or PUBLIC_KEYS
     key_id, secret = (environ.get(name, "") for name in KEY_VARIABLES)
     missing = [name for name in KEY_VARIABLES if not environ.get(name, "").strip()]
     if missing:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,7 @@ from trading_assets.config.settings import Settings
 from trading_assets.errors import InvalidInput
 
 Location = tuple[str | int, ...]
+S = TypeVar("S", bound=BaseModel)
 
 CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
 DEFAULT_CONFIG = "config/execution.yaml"
@@ -55,8 +56,15 @@ def load(path: Path | str) -> Settings:
         also = "".join(f". Also: {fault.what}. {fault.remedy}" for fault in others)
         raise InvalidInput(first.what, where=str(path), remedy=first.remedy + also) from None
     root = path.resolve().parent.parent
-    return settings.model_copy(
-        update={name: root / value for name in _PATHS if (value := getattr(settings, name)) is not None}
+    return _from_root(root, settings, _PATHS).model_copy(
+        update={"embedded": _from_root(root, settings.embedded, ("keys_file",))}
+    )
+
+
+def _from_root(root: Path, section: S, names: Sequence[str]) -> S:
+    """The section with its relative paths beginning at `root`."""
+    return section.model_copy(
+        update={name: root / value for name in names if (value := getattr(section, name)) is not None}
     )
 
 

@@ -61,6 +61,10 @@ class EmbeddedSettings(_Section):
         default="stands",
         description="Its time `stands`, moved from tick to tick by a sensor, or `runs` with the machine's.",
     )
+    keys_file: Path | None = Field(
+        default=None,
+        description="File of its key pair, which it makes; null: exchange/keys.json in data_dir.",
+    )
 
     @field_validator("url", "control_url")
     @classmethod
@@ -219,6 +223,12 @@ class Settings(_Section):
     )
     flatten_on_kill: bool = Field(
         default=False, description="Sell everything when the kill switch is seen, instead of only stopping."
+    )
+
+    arming_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        default=30.0,
+        description="Days after which a person's arming of a book ends; a book that is not armed enters on "
+        "nothing.",
     )
 
     timeout_seconds: Positive = Field(

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
+from trading_assets.escapes import for_markdown, for_one_line
 from trading_assets.market.sessions import NEW_YORK, new_york_time
 
 Metadata = dict[str, dg.MetadataValue]
@@ -29,7 +30,8 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = Non
     if not rows:
         return dg.MetadataValue.md("none")
     names = list(columns) if columns is not None else list(rows[0])
-    lines = [names, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in rows)]
+    heads = [for_markdown(name) for name in names]
+    lines = [heads, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in rows)]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
@@ -40,14 +42,14 @@ def line_plot(title: str, times_ns: Sequence[int], values: Sequence[float]) -> d
     figure = Figure(figsize=(6, 2.2), dpi=80, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(np.array(times_ns, dtype="datetime64[ns]"), list(values), marker=".")
-    axes.set_title(title, fontsize="medium")
+    axes.set_title(for_one_line(title), fontsize="medium")
     axes.xaxis_date(tz=NEW_YORK)
     axes.grid(alpha=0.3)
     axes.tick_params(labelsize="small")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return dg.MetadataValue.md(
-        f"![{title}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+        f"![{for_markdown(title)}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
     )
 
 
@@ -56,4 +58,4 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return for_markdown(str(value))

@@ -20,6 +20,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
 from trading_assets.defs.resources import read_settings
+from trading_assets.engine.arming import switched_off
 from trading_assets.engine.book_place import known_book
 from trading_assets.engine.halts import Cause, in_force
 from trading_assets.errors import InvalidInput
@@ -58,6 +59,11 @@ class Readiness(NamedTuple):
         halts = in_force(self.journal, self.book)
         stands = halts.state is HaltState.HALTED and Cause.FLATTEN not in halts.causes
         return ", ".join(halts.causes) if stands else None
+
+    def switched_off(self) -> str | None:
+        """Why the book takes no tick though the schedule is on: no person has armed it. Or None."""
+        off = switched_off(self.settings, self.journal, self.book)
+        return f"trading is not armed: {off}" if off else None
 
     def waiting(self) -> list[SignalRecord]:
         """Signals that no tick has taken."""

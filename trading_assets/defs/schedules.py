@@ -87,6 +87,8 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
             return dg.SkipReason(due.reason)
         if work is not Work.TICK:
             return run_request(due)
+        if (off := desk.switched_off()) is not None:
+            return dg.SkipReason(off)
         if (causes := desk.halted()) is not None:
             return dg.SkipReason(f"halted: {causes}; rearm with a reason to go on")
     before = run_under_way(context.instance, Work.TICK.value)
@@ -102,8 +104,9 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
     cron_schedule="* * * * *",  # the embedded exchange may be in its session on our Sunday night
     execution_timezone=NEW_YORK,
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="A tick every `tick_minutes` of a session. Turn it on to arm trading, on the embedded "
-    "exchange too; it starts stopped.",
+    description="A tick every `tick_minutes` of a session, of a book that is armed (`trading-assets arm`; "
+    "the embedded exchange's is from the start). Turn it on to trade, on the embedded exchange too; it "
+    "starts stopped.",
 )
 @told_of_failure
 def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -114,13 +114,15 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
             context.log.info(f"{file.name}: {len(file.received)} signals, {len(file.refused)} refused")
             for reason in file.refused:
                 context.log.warning(f"{file.name}: {reason}")
-        waiting = desk.waiting()
+        waiting, off = desk.waiting(), desk.switched_off()
     if not waiting:
         return dg.SkipReason("no signal waits")
     if desk.settings.virtual_time == "stands":
         return dg.SkipReason(f"{len(waiting)} signals wait; the sensor virtual_clock requests their tick")
     if not trading_armed(context.instance):
         return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
+    if off is not None:
+        return dg.SkipReason(f"{len(waiting)} signals wait; {off}")
     if context.cursor == _identity(waiting):
         return dg.SkipReason(f"{len(waiting)} signals wait; their tick was requested")
     request = _tick_for(context.instance, waiting, now)
@@ -151,8 +153,9 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
         with closing(keeper):
-            if not trading_armed(context.instance):
-                return _stand(context.instance, desk, keeper, context.cursor)
+            off = desk.switched_off() if trading_armed(context.instance) else NOT_ARMED
+            if off is not None:
+                return _stand(context.instance, desk, keeper, context.cursor, off)
             return _move(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
 
 
@@ -176,11 +179,13 @@ def _end_of_a_session(
     return dg.SensorResult(run_requests=[request], cursor=json.dumps({"run_key": request.run_key}))
 
 
-def _stand(instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, cursor: str | None) -> Evaluation:
+def _stand(
+    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, cursor: str | None, why: str
+) -> Evaluation:
     """While trading is not armed: only the end of a day that is owed; it moves no time and sends no entry."""
     made_up = owed_end(instance, desk, keeper.now_ns())
     if isinstance(made_up, str):
-        return dg.SkipReason(f"time stands; {NOT_ARMED}; {made_up}")
+        return dg.SkipReason(f"time stands; {why}; {made_up}")
     return dg.SensorResult(run_requests=[made_up], cursor=cursor)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.escapes import for_one_line, for_terminal
 from trading_assets.keyring import ALERT_URLS
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
@@ -89,7 +90,10 @@ def _channel(url: str, name: str, number: int) -> Channel:
         kind = kinds.get(severity, apprise.NotifyType.INFO)
         return bool(
             service.notify(
-                title=clean(title), body=clean(body), notify_type=kind, body_format=apprise.NotifyFormat.TEXT
+                title=for_one_line(clean(title)),
+                body=for_terminal(clean(body)),
+                notify_type=kind,
+                body_format=apprise.NotifyFormat.TEXT,
             )
         )
 

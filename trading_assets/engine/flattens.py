@@ -15,7 +15,7 @@ from trading_assets.core.gate import reason as refusal
 from trading_assets.core.orders import Kind, client_order_id, decision_id, is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.arming import is_armed
+from trading_assets.engine.arming import holds_exits
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.obstacles import stage_of
 from trading_assets.engine.snapshot import LAG_NS, gaps, lagging
@@ -229,7 +229,7 @@ def _why(
     desk: Desk, flatten: FlattenRecord, symbol: str, ours: list[OrderRecord], others: list[OrderState]
 ) -> tuple[str, str]:
     """What holds the symbol up, and when it is tried again."""
-    if not is_armed(desk):
+    if holds_exits(desk):
         return "live trading is not armed, and nothing is sent", "after `trading-assets arm --reason …`"
     if not may_trade(desk):
         return "the market is closed", f"at the next open, {new_york_time(_next_open_ns(desk))}"

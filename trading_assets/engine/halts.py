@@ -27,8 +27,8 @@ _NOT_SET = frozenset({"", "0", "false", "no"})
 
 
 class Cause(StrEnum):
-    """Why the book is not ACTIVE. The first six are latched, FLATTEN lasts as long as the flatten in force,
-    the others as long as their reason."""
+    """Why the book is not ACTIVE. The first six and NEW_JOURNAL are latched, FLATTEN lasts as long as the
+    flatten in force, the others as long as their reason. Append only: journals keep the names."""
 
     KILL = "KILL"
     FOREIGN_ORDER = "FOREIGN_ORDER"
@@ -46,6 +46,8 @@ class Cause(StrEnum):
     ACCOUNT_BLOCKED = "ACCOUNT_BLOCKED"
     UNREADABLE_ROW = "UNREADABLE_ROW"
     CATCHING_UP = "CATCHING_UP"
+    NEW_JOURNAL = "NEW_JOURNAL"
+    NOT_ARMED = "NOT_ARMED"
 
 
 STATE_OF: Mapping[Cause, HaltState] = {

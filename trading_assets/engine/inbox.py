@@ -47,6 +47,7 @@ T = TypeVar("T")
 INBOX = "inbox"
 SUFFIXES = (".csv", ".json")
 MAX_BYTES = 1_000_000
+MAX_BYTES_IN_ALL = 10 * MAX_BYTES  # of one evaluation; what is beyond waits for the next
 REASONS_TOLD = 10
 ROW_FAULTS = (ArithmeticError, TypeError, ValueError)  # of a value, not of the journal
 MOST_FILES = 500
@@ -163,6 +164,7 @@ class _Inbox:
             place / name for name in ("taken", "archive", "rejected")
         )
         self._last_ns = 0
+        self._bytes = 0  # read by this evaluation
 
     def take(self) -> list[TakenFile]:
         """What an earlier process left in `taken/` has its turn first; what waits there takes no room from
@@ -170,16 +172,25 @@ class _Inbox:
         found: list[TakenFile] = []
         self._or_waits(self._place, self._make_places, found)
         begun = self._or_waits(self._taken, self._begun, found) or []
-        for path in begun[:MOST_FILES]:
-            self._or_waits(path, partial(self._read, path, found), found)
+        self._read_some(begun[:MOST_FILES], found)
         done = sum(not file.waits for file in found)
         for path in (self._or_waits(self._place, self._dropped, found) or [])[: max(MOST_FILES - done, 1)]:
             self._or_waits(path, partial(self._accept, path, found), found)
         earlier = set(begun)
-        for path in self._or_waits(self._taken, self._begun, found) or ():
-            if path not in earlier:
-                self._or_waits(path, partial(self._read, path, found), found)
+        accepted = self._or_waits(self._taken, self._begun, found) or []
+        self._read_some([path for path in accepted if path not in earlier], found)
         return found
+
+    def _read_some(self, paths: Sequence[Path], found: list[TakenFile]) -> None:
+        """Read them until this evaluation has read its share of bytes; the rest stays for the next one."""
+        for path in paths:
+            size, before = min(_size(path), MAX_BYTES), len(found)
+            if self._bytes + size > MAX_BYTES_IN_ALL:
+                log.warning("signal files wait for the next evaluation", begun_with=_short(path.name))
+                return
+            self._or_waits(path, partial(self._read, path, found), found)
+            if not any(file.waits for file in found[before:]):
+                self._bytes += size
 
     def _or_waits(self, path: Path, work: Callable[[], T], found: list[TakenFile]) -> T | None:
         """What `work` returns. Where it fails, people are told and `path` is left for the next time: no file
@@ -187,7 +198,7 @@ class _Inbox:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - of any kind: it is logged, alerted on, and tried again
-            name, why = printable(path.name), printable(f"{type(error).__name__}: {error}")
+            name, why = _short(path.name), printable(f"{type(error).__name__}: {error}")
             log.error("signal file not taken", file=name, why=why)
             found.append(TakenFile(name, (), (f"not taken, tried again: {why}",), waits=True))
             self._tell_that_it_waits(path, name, why)
@@ -195,7 +206,7 @@ class _Inbox:
 
     def _tell_that_it_waits(self, path: Path, name: str, why: str) -> None:
         title = "Signal file not taken"
-        body = f"{printable(str(path))} could not be taken and is tried again: {why}"
+        body = f"{printable(str(path.parent))}/{name} could not be taken and is tried again: {why}"
         alert = OutboxRecord(
             f"{self._book}:signal_file_waits:{name}:{system_now_ns()}",
             self._book,
@@ -230,12 +241,12 @@ class _Inbox:
         """Make a dropped file ours. What is no file goes to `rejected/`, unopened."""
         name = f"{self._stamp_ns()}-{_kept_name(path)}"
         try:
-            if stat.S_ISREG(path.lstat().st_mode):
+            if _is_file_of_ours(path.lstat()):
                 path.rename(self._taken / name)
             else:
                 found.append(self._reject(path, name, _no_file(name)))
         except FileNotFoundError:
-            log.info("signal file withdrawn", file=printable(path.name))
+            log.info("signal file withdrawn", file=_short(path.name))
 
     def _stamp_ns(self) -> int:
         """When a file is taken; no two have one."""
@@ -359,9 +370,28 @@ def _kept_name(path: Path) -> str:
     return f"{stem[:LONGEST_NAME]}{path.suffix}"
 
 
+def _short(name: str) -> str:
+    """A file's name in a message, as long as a message can take."""
+    shown = printable(name)
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[:LONGEST_NAME]}…"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # reading it says what is wrong
+        return 0
+
+
+def _is_file_of_ours(status: os.stat_result) -> bool:
+    """A regular file of this user that has no other name: nobody else changes it while it is read, and it is
+    no file of ours that somebody linked here."""
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
+
+
 def _no_file(name: str) -> InvalidInput:
     return InvalidInput(
-        "it is a link, a directory or a device",
+        "it is a link, a directory or a device, has a second name, or is another user's",
         where=f"signal file {name}",
         remedy="Write a file under another name, ending in .part, and rename it.",
     )
@@ -369,7 +399,7 @@ def _no_file(name: str) -> InvalidInput:
 
 def _rows(path: Path) -> RowFile:
     """The file's rows. Raises InvalidInput where it has none to read, OSError where the machine fails."""
-    where = f"signal file {printable(path.name)}"
+    where = f"signal file {_short(path.name)}"
     try:
         # neither through a link nor waiting for a writer
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -378,10 +408,10 @@ def _rows(path: Path) -> RowFile:
     except OSError:
         if not path.is_symlink():
             raise
-        raise _no_file(path.name) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise _no_file(_short(path.name)) from None
+    if not _is_file_of_ours(os.fstat(descriptor)):
         os.close(descriptor)
-        raise _no_file(path.name)
+        raise _no_file(_short(path.name))
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

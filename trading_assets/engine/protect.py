@@ -14,7 +14,7 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
-from trading_assets.engine.arming import is_armed
+from trading_assets.engine.arming import arming_causes, holds_exits
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.flattens import begin_flatten, end_when_flat, tell_still_held
 from trading_assets.engine.follow import cancel, cancel_astray
@@ -101,11 +101,12 @@ def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_on
     transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     if report.catching_up:
         transient += (Cause.CATCHING_UP,)
+    transient += arming_causes(desk)
     cancelled += cancel_for_halts(desk, cancelled)
     cancelled += _cancel_overdue(desk, cancelled)
     stopped = stops_in_force(desk, report) if report.opened else ()
     flatten = _flatten_of(desk, report)
-    if not is_armed(desk):  # what it sent would be dropped before the wire
+    if holds_exits(desk):  # what it sent would be dropped before the wire
         tell_unarmed(desk, report, stopped)
         exits = []
     elif flatten is not None:

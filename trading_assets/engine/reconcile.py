@@ -39,6 +39,7 @@ from trading_assets.engine.catch_up import (
     tell_of_catching_up,
 )
 from trading_assets.engine.desk import Desk, book_of
+from trading_assets.engine.earlier_trading import see_earlier_trading
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.risk import ClockReading, broker_clock
@@ -347,6 +348,7 @@ def _record_opening(
     now = desk.now_ns()
     if not note_contained(desk, now):
         return False
+    see_earlier_trading(desk)  # before the book is open: a crash in between looks again
     records = [OpeningPositionRecord(desk.book, CASH, account.cash, Decimal(0), now, author, reason)]
     records += [
         OpeningPositionRecord(

@@ -19,6 +19,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from trading_assets.errors import InvalidInput
+from trading_assets.escapes import for_csv, for_terminal
 
 FIELDS = ("symbol", "value", "as_of", "reference_price", "limit_price", "id", "source")
 SESSION = "session"  # a replay's, in place of as_of
@@ -88,13 +89,14 @@ class RowFile:
     rows: tuple[Row, ...]
 
     def text(self, rows: Sequence[Row]) -> str:
-        """Some of its rows in its own form, to be corrected and given again."""
+        """Some of its rows in its own form, to be corrected and given again. No cell of CSV is a formula: it
+        will be looked at in a spreadsheet."""
         if self.header is None:
             return "[" + ",\n ".join(_json_text(row.raw) for row in rows) + "]\n"
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows(row.raw for row in rows)
+        writer.writerow(map(for_csv, self.header))
+        writer.writerows(map(for_csv, map(str, row.raw)) for row in rows)
         return out.getvalue()
 
 
@@ -304,7 +306,7 @@ def shown(value: object) -> str:
 
 def printable(text: str) -> str:
     """A text that may have come from outside, as it can be stored and shown: line breaks stay."""
-    return "".join(mark if mark.isprintable() or mark == "\n" else ascii(mark)[1:-1] for mark in text)
+    return for_terminal(text)
 
 
 def _exact(text: str) -> Decimal | str:

@@ -11,6 +11,7 @@ from trading_assets.broker.port import BrokerError, PositionState
 from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.words import HaltState
 from trading_assets.engine.accounting import ledger_of
+from trading_assets.engine.arming import why_not_armed
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.catch_up import WATERMARK
 from trading_assets.engine.checks import missing_or_failed
@@ -57,6 +58,7 @@ class Standing:
     pending_alerts: int
     lease: str | None  # who runs the book at this moment
     limits_waiting: tuple[str, ...]  # looser in the file than in force
+    not_armed: str  # why the book enters on nothing, with the command; empty where it is armed
     last_tick_ns: int | None  # today's last
     vetoed: tuple[str, ...]  # blocking checks that did not pass at the last tick
     watchdog: Seen  # by its sign of life
@@ -149,6 +151,7 @@ def standing(desk: Desk) -> Standing:
         pending_alerts=len(journal.pending_alerts()),
         lease=None if lease is None else f"{lease.holder}, process {lease.pid}",
         limits_waiting=desk.looser_waiting,
+        not_armed=why_not_armed(desk),
         last_tick_ns=last_tick,
         vetoed=() if last_tick is None else missing_or_failed(desk, last_tick),
         watchdog=seen(desk.settings),

@@ -25,7 +25,7 @@ from trading_assets.broker.port import (
 from trading_assets.core.orders import IllegalTransition, Kind, State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import absorb_order, lock, same_order
-from trading_assets.engine.arming import is_armed
+from trading_assets.engine.arming import why_not_armed
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.kill_latch import latch_kill
@@ -96,8 +96,9 @@ def _obstacle(desk: Desk, intent: IntentRecord) -> str:
         return f"halted between gate and wire: {halts.cause}"
     if halts.state is HaltState.REDUCE_ONLY and not intent.reducing:
         return f"reduce only between gate and wire: {halts.cause}"
-    if not is_armed(desk):
-        return "live trading is not armed: a person arms it, with a reason"
+    unarmed = why_not_armed(desk)
+    if unarmed and (desk.settings.mode == "live" or not intent.reducing):
+        return unarmed
     if not intent.reducing and _stale(desk, intent):
         return "the signal went stale between gate and wire"
     return ""

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from trading_assets import entry
+from trading_assets.config import key_pair
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.app import Urls, serve
 from trading_assets.exchange.bundled import open_venue
@@ -46,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     add("--participation", type=_amount, default=Decimal("0.1"), help="of a bar's volume, at the first start")
     add("--speed", type=float, help="virtual seconds a real second from the start (the clock stands)")
     add("--not-fractionable", nargs="*", default=[], metavar="SYMBOL", help="symbols in whole shares only")
+    add("--public-keys", action="store_true", help="take the public key pair: for tests and examples")
     return parser.parse_args()
 
 
@@ -72,6 +74,7 @@ def main() -> None:
     serve(
         venue,
         token=token,
+        keys=key_pair(arguments.state_dir, public=arguments.public_keys),
         port=arguments.port,
         control_port=arguments.control_port,
         requests_per_minute=arguments.requests_per_minute,

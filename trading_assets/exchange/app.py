@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from trading_assets.config import KeyPair
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar, stop_price_in_bar
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.connections import Disconnect, disconnecting
@@ -24,7 +25,9 @@ from trading_assets.exchange.face import ERRORS, AlpacaFace
 from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.faults_account import AccountFaults
 from trading_assets.exchange.faults_http import FaultLayer
+from trading_assets.exchange.guard import MOST_BODY_BYTES, Guard
 from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.patience import PatientProtocol
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
 from trading_assets.exchange.streams_data import DataStream
 from trading_assets.exchange.streams_trading import TradingStream
@@ -48,6 +51,7 @@ def serve(
     venue: Venue,
     *,
     token: str,
+    keys: KeyPair,
     port: int = 0,
     control_port: int = 0,
     requests_per_minute: int = REQUESTS_PER_MINUTE,
@@ -71,7 +75,7 @@ def serve(
     ):
         faces = Faces(private)
         server = server_of(faces)
-        pace = faces.show(venue, disconnecting(server), token, requests_per_minute)
+        pace = faces.show(venue, disconnecting(server), token, keys, requests_per_minute)
         if speed is not None:
             pace.run(speed)
         ready(urls(public, private))
@@ -86,18 +90,23 @@ class Faces:
         self._private_port = private.getsockname()[1]
         self._pace: Pace | None = None
 
-    def show(self, venue: Venue, disconnect: Disconnect, token: str, requests_per_minute: int) -> Pace:
+    def show(
+        self, venue: Venue, disconnect: Disconnect, token: str, keys: KeyPair, requests_per_minute: int
+    ) -> Pace:
         """Answer for this venue from now on; its time stands."""
         script = FaultScript()
         account = AccountFaults(venue, script)
         pace = Pace(venue, advance=account.advance)
         face = AlpacaFace(
-            venue, requests_per_minute, failings=lambda app: FaultLayer(app, script, account, disconnect)
+            venue,
+            keys,
+            requests_per_minute,
+            failings=lambda app: FaultLayer(app, script, account, disconnect),
         )
         streams = Starlette(
             routes=[
-                *TradingStream(venue, script, disconnect).routes(),
-                *DataStream(venue, script, disconnect).routes(),
+                *TradingStream(venue, keys, script, disconnect).routes(),
+                *DataStream(venue, keys, script, disconnect).routes(),
             ]
         )
         routes = ControlApi(venue, pace, script, token, face.clients).routes()
@@ -118,12 +127,14 @@ def server_of(faces: Faces) -> uvicorn.Server:
     """What takes the connections of both ports."""
     return uvicorn.Server(
         uvicorn.Config(
-            faces,
+            Guard(faces),
+            http=PatientProtocol,
             log_level="warning",
             access_log=False,
             lifespan="off",
             ws="websockets-sansio",
             ws_per_message_deflate=False,
+            ws_max_size=MOST_BODY_BYTES,
             proxy_headers=False,  # nobody stands between a client and loopback
             timeout_keep_alive=3600,  # a client's idle connection is not closed under its next request
             timeout_graceful_shutdown=2,

@@ -1,26 +1,18 @@
-"""The key pair that the embedded exchange accepts. Nothing else lives here.
+"""What the embedded exchange accepts: the public key pair's names, and the control plane's token.
 
-The pair is public and worthless by intention: the exchange listens on loopback only, and a program
-that needs *some* pair to run without keys finds it here. Real keys are never sent to this exchange.
+An exchange has a key pair of its own (`config.embedded_keys`). The public pair counts where `--public-keys`
+says so. Real keys are never sent to this exchange.
 """
 
 from __future__ import annotations
 
-import hmac
-
-from trading_assets.config.credentials import refuse_blanks
+from trading_assets.config import PUBLIC_KEYS, refuse_blanks
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import CONTROL_TOKEN, ENVIRON
 
-KEY_ID = "EMBEDDED-PAPER"
-SECRET = "loopback-only"
+KEY_ID, SECRET = PUBLIC_KEYS
 
 CONTROL_TOKEN_VARIABLE = CONTROL_TOKEN
-
-
-def is_authorized(key_id: object, secret: object) -> bool:
-    """Whether it is this exchange's key pair."""
-    return hmac.compare_digest(f"{key_id}\n{secret}".encode(), f"{KEY_ID}\n{SECRET}".encode())
 
 
 def control_token() -> str:

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trading_assets.config import KeyPair
 from trading_assets.errors import InvalidInput
-from trading_assets.exchange.credentials import is_authorized
 from trading_assets.exchange.data_api import DataApi
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE, RateLimit
@@ -60,12 +60,14 @@ class AlpacaFace:
     def __init__(
         self,
         venue: Venue,
+        keys: KeyPair,
         requests_per_minute: int = REQUESTS_PER_MINUTE,
         failings: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ) -> None:
         routes = [*TradingApi(venue).routes(), *DataApi(venue).routes()]
         self._app = failings(Starlette(routes=routes, exception_handlers=ERRORS))
         self._venue = venue
+        self._keys = keys
         self._trading, self._data = (
             RateLimit(
                 requests_per_minute,
@@ -81,7 +83,8 @@ class AlpacaFace:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._data if scope["path"].startswith(_DATA_PATHS) else self._trading
         headers = Headers(scope=scope)
-        authorized = is_authorized(headers.get("apca-api-key-id", ""), headers.get("apca-api-secret-key", ""))
+        given = headers.get("apca-api-key-id", ""), headers.get("apca-api-secret-key", "")
+        authorized = self._keys.accepts(*given)
         self.clients[headers.get("user-agent", "")] += 1
         allowance = limit.take() if authorized else limit.look()
         self._requests += 1

@@ -75,6 +75,7 @@ def start_process(
     fill_mode: str | None = None,
     participation: Decimal | None = None,
     speed: float | None = None,
+    public_keys: bool = False,
     own_session: bool = False,
     timeout_seconds: float = 60.0,
 ) -> ExchangeProcess:
@@ -82,7 +83,8 @@ def start_process(
 
     What is None keeps the command's default; `start_ns` is needed at the first start in a state
     directory and without effect afterwards, as are `cash`, `seed`, `fill_mode` and `participation`. Its
-    log is `exchange.log` in the state directory. With `own_session` a terminal's Ctrl-C reaches its keeper
+    log is `exchange.log` in the state directory, its key pair `keys.json` there (`public_keys`: the public
+    one). With `own_session` a terminal's Ctrl-C reaches its keeper
     only, who then ends it in order. Raises ExchangeDidNotStart.
     """
     options = {
@@ -99,6 +101,7 @@ def start_process(
     }
     command = [sys.executable, "-m", "trading_assets.exchange", "--state-dir", str(state_dir)]
     command += [part for name, value in options.items() if value is not None for part in (name, str(value))]
+    command += ["--public-keys"] if public_keys else []
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log_path = state_dir / LOG_NAME
     with log_path.open("ab") as log:

@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from trading_assets.config import KeyPair
 from trading_assets.exchange import events as ev
 from trading_assets.exchange import payloads
 from trading_assets.exchange.amounts import price_of
 from trading_assets.exchange.connections import Disconnect
-from trading_assets.exchange.credentials import is_authorized
 from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.quotes import quote_of
 from trading_assets.exchange.recorder import Recorded
@@ -99,8 +99,9 @@ class _Subscriptions:
 class DataStream:
     """All feeds show the same tape. An account may have one connection to each, as most of Alpaca's have."""
 
-    def __init__(self, venue: Venue, script: FaultScript, disconnect: Disconnect) -> None:
+    def __init__(self, venue: Venue, keys: KeyPair, script: FaultScript, disconnect: Disconnect) -> None:
         self._venue = venue
+        self._keys = keys
         self._disconnect = disconnect
         self._feeds = {feed: Stream(f"/v2/{feed}", script) for feed in FEEDS}
         self._subscribed: dict[Connection, _Subscriptions] = {}
@@ -150,7 +151,7 @@ class DataStream:
     def _authorize(self, connection: Connection, feed: str, key: object, secret: object) -> None:
         if connection.is_authorized:
             connection.post(_ALREADY)
-        elif not is_authorized(key, secret):
+        elif not self._keys.accepts(key, secret):
             connection.post(_AUTH_FAILED)
         elif feed in NOT_SUBSCRIBED:
             connection.close(_INSUFFICIENT)

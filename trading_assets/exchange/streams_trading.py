@@ -6,6 +6,7 @@ listening, then `trade_updates`. Nothing is told again after a reconnect.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,12 +15,12 @@ from typing import Any
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from trading_assets.config import KeyPair
 from trading_assets.exchange import events as ev
 from trading_assets.exchange import payloads
 from trading_assets.exchange.account import Execution
 from trading_assets.exchange.amounts import text
 from trading_assets.exchange.connections import Disconnect
-from trading_assets.exchange.credentials import is_authorized
 from trading_assets.exchange.faults import TRADING_STREAM, FaultScript
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.orders import Order, Status
@@ -29,13 +30,15 @@ from trading_assets.exchange.times import utc_text
 from trading_assets.exchange.venue import Venue
 
 UPDATES = "trade_updates"
+AUTH_SECONDS = 10.0  # for a client to say who it is
 _SLOW = {"stream": "error", "data": {"code": 407, "error": "slow client"}}
 _UNREADABLE = {"stream": "error", "data": {"code": 400, "error": "invalid syntax"}}
 
 
 class TradingStream:
-    def __init__(self, venue: Venue, script: FaultScript, disconnect: Disconnect) -> None:
+    def __init__(self, venue: Venue, keys: KeyPair, script: FaultScript, disconnect: Disconnect) -> None:
         self._venue = venue
+        self._keys = keys
         self._disconnect = disconnect
         self._stream = Stream(TRADING_STREAM, script)
         self._listeners: dict[Connection, None] = {}
@@ -48,11 +51,17 @@ class TradingStream:
         await websocket.accept()
         connection = Connection(websocket, self._disconnect, binary=True, dismissal=_SLOW)
         self._stream.connections[connection] = None
+        timeout = asyncio.get_running_loop().call_later(AUTH_SECONDS, self._time_out, connection)
         try:
             await connection.converse(lambda members: self._hear(connection, members))
         finally:
+            timeout.cancel()
             del self._stream.connections[connection]
             self._listeners.pop(connection, None)
+
+    def _time_out(self, connection: Connection) -> None:
+        if not connection.is_authorized:
+            connection.close(_authorization("unauthorized", "authenticate"))
 
     def _hear(self, connection: Connection, members: Any) -> None:
         action = members.get("action") if isinstance(members, Mapping) else None
@@ -72,7 +81,7 @@ class TradingStream:
                 connection.post(_UNREADABLE)
 
     def _authorize(self, connection: Connection, key: object, secret: object) -> None:
-        connection.is_authorized = connection.is_authorized or is_authorized(key, secret)
+        connection.is_authorized = connection.is_authorized or self._keys.accepts(key, secret)
         status = "authorized" if connection.is_authorized else "unauthorized"
         connection.post(_authorization(status, "authenticate"))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from html import escape
 from math import isnan
 from pathlib import Path
 from string import Template
@@ -18,6 +17,7 @@ from trading_assets.core.words import Limits
 from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.engine.replay.spec import ModelSignals
+from trading_assets.escapes import for_html
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SESSIONS_NAMED = 12
@@ -70,10 +70,10 @@ def write_page(report: ReplayReport, limits: Limits, directory: Path) -> Path:
 def page(report: ReplayReport, limits: Limits) -> str:
     """The whole page as text."""
     return _PAGE.substitute(
-        title=escape(f"Replay {report.spec.name}"),
+        title=for_html(f"Replay {report.spec.name}"),
         warnings="".join(f'<p class="warning">{warning}</p>' for warning in _warnings(report)),
         mark=" (derived)" if report.derived else "",
-        about=escape(_about(report)),
+        about=for_html(_about(report)),
         figures=_table(("figure", "value"), _figures(report)),
         plots=_plots(report),
         months=_months(report),
@@ -190,10 +190,12 @@ def _limits(report: ReplayReport) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows]
+    lines = [f"<tr>{''.join(f'<td>{for_html(str(cell))}</td>' for cell in row)}</tr>" for row in rows]
     if not lines:
         return "<p>none</p>"
-    return f"<table><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>{''.join(lines)}</table>"
+    return (
+        f"<table><tr>{''.join(f'<th>{for_html(head)}</th>' for head in heads)}</tr>{''.join(lines)}</table>"
+    )
 
 
 def _percent(value: float) -> str:

@@ -1,0 +1,72 @@
+"""What a connection may cost before its request is whole: time and bytes of its headers, and its place.
+
+uvicorn waits for a request's headers without end, and lets a connection that said nothing stay. What a
+request may cost after its headers is `exchange.guard`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+HEADERS_SECONDS = 10.0  # from the connection, or from a next request's first byte
+MOST_HEADER_BYTES = 64 * 1024
+MOST_CONNECTIONS = 256  # then the one that has been idle longest makes room
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """An HTTP connection that is closed where its client does not get on with its request."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._late: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self.idle_since = self.loop.time()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of it is being answered."""
+        cycle = cast(RequestResponseCycle | None, self.cycle)  # uvicorn's annotation leaves the None out
+        return cycle is None or cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        others = list(self.connections)
+        super().connection_made(transport)
+        self._await_headers()
+        if len(others) >= MOST_CONNECTIONS:
+            idle = [one for one in others if isinstance(one, PatientProtocol) and one.is_idle]
+            leaving = min(idle, key=lambda one: one.idle_since, default=self)
+            leaving.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._have_headers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.idle_since = self.loop.time()
+        if self._late is None and self.is_idle:
+            self._await_headers()
+        if self._late is not None:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._late is not None and self._header_bytes > MOST_HEADER_BYTES:
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        self._have_headers()
+        super().on_headers_complete()
+
+    def _await_headers(self) -> None:
+        self._header_bytes = 0
+        self._late = self.loop.call_later(HEADERS_SECONDS, self._give_up)
+
+    def _have_headers(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        self.transport.abort()
