@@ -95,10 +95,12 @@ def take_beside_stock_runs() -> None:
 def cover() -> None:
     """In Dagster's webserver and daemon, which resolve no run's configuration and give a code server their
     `os.environ`: leave that as it is, and take the secrets out of what the kernel shows."""
-    for name in SECRETS:
-        if name in os.environ:
-            os.unsetenv(name)
+    values = {name: os.environ[name] for name in SECRETS if name in os.environ}
+    for name in values:
+        os.unsetenv(name)
     _wipe()
+    for name, value in values.items():
+        os.putenv(name, value)  # in memory of the C library, for the parts that `dagster dev` starts
 
 
 def given(*names: str) -> dict[str, str]:
