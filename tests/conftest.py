@@ -32,7 +32,7 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # fixtures that start an exchange process; a test that starts one without them is marked where it stands
-EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "shared", "traded"}
+EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "shared", "traded", "victim"}
 
 
 SLOW_SECONDS = 10.0  # a slow test that does not say how long it takes

@@ -208,7 +208,7 @@ def test_a_long_list_of_orders_says_how_far_a_look_came(
     assert len(broker.open_orders()) == len(rows)  # every one of these is needed
 
 
-@pytest.mark.slow(8)
+@pytest.mark.slow(seconds=8)
 def test_50000_activities_are_read_at_200_requests_a_minute_beside_a_protection_that_never_waits(
     server: ScriptedServer, tmp_path: Path
 ) -> None:

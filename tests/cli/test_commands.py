@@ -205,6 +205,7 @@ def test_a_test_alert_goes_to_every_address_and_a_deaf_one_is_found() -> None:
     assert list(deaf.json.values()) == [False]
 
 
+@pytest.mark.slow
 def test_a_paper_book_is_disarmed_and_armed_again_with_a_reason(tmp_path: Path) -> None:
     with trading_floor(tmp_path, date(2012, 9, 11)) as floor:
         assert "is not armed" in command("disarm", config=floor.config_path).out

@@ -107,7 +107,7 @@ def test_an_account_of_50000_activities_is_adopted_and_protected_with_one_look_e
         assert desk.journal.adjustments(desk.book) == []
 
 
-@pytest.mark.slow(20)
+@pytest.mark.slow(seconds=20)
 def test_after_a_long_absence_a_history_is_read_on_from_look_to_look_while_stops_fire(
     ground: Ground,
 ) -> None:

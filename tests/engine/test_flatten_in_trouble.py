@@ -90,6 +90,7 @@ LOOKUPS: dict[str, Lookups] = {
 @pytest.mark.parametrize("reducing", [False, True], ids=["entry", "exit"])
 @pytest.mark.parametrize("landed", [False, True], ids=["never landed", "landed"])
 @pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+@pytest.mark.slow
 def test_a_flatten_sells_beside_an_order_of_unknown_outcome_once_it_must_have_arrived_and_sells_once(
     tmp_path: Path, lookups: str, reducing: bool, landed: bool, killed: bool
 ) -> None:

@@ -62,7 +62,7 @@ def protects(desk: Desk) -> None:
     assert report.reconciliation.clean
 
 
-@pytest.mark.slow(60)
+@pytest.mark.slow(seconds=60)
 def test_a_tick_and_a_protection_each_minute_with_500_symbols_stay_within_200_requests_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

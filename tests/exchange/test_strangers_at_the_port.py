@@ -122,7 +122,7 @@ def _is_closed(connection: socket.socket) -> bool:
     return True
 
 
-@pytest.mark.slow(20)
+@pytest.mark.slow(seconds=20)
 def test_slow_headers_a_slow_body_and_silence_hold_nobody_up_and_end(exchange: ExchangeProcess) -> None:
     head = "POST /v2/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
@@ -168,6 +168,7 @@ def test_more_idle_connections_than_there_is_room_for_keep_nobody_out(exchange: 
         assert _is_closed(idle[0])  # the one that had been idle longest made room
 
 
+@pytest.mark.exchange
 def test_each_state_directory_has_a_key_pair_of_its_own_that_its_clients_find(tmp_path: Path) -> None:
     with start_process(state_dir=tmp_path / "exchange", token=TOKEN, start_ns=OPEN_NS) as exchange:
         file = tmp_path / "exchange" / KEYS_NAME
