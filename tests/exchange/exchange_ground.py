@@ -16,7 +16,7 @@ from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.market.sessions import Sessions
 
-TOKEN = "a token for tests"
+TOKEN = "a-token-for-tests"
 SYMBOLS = ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 DAY = date(2012, 10, 1)
 OPEN_NS = Sessions().open_ns(DAY)

@@ -22,7 +22,7 @@ from trading_assets.exchange.pace import Pace
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.exchange.times import parse_ns
 
-TOKEN = "a token for tests"
+TOKEN = "a-token-for-tests"
 SECOND_NS = 1_000_000_000
 KEYS = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
 
