@@ -30,7 +30,7 @@ from trading_assets.model.training_set import Dropped, TrainingSet
 pytestmark = pytest.mark.slow
 
 SESSION = date(2012, 9, 11)
-TOKEN = {"TRADING_ASSETS_EXCHANGE_TOKEN": "a test's"}
+TOKEN = {"TRADING_ASSETS_EXCHANGE_TOKEN": "a-tests-token"}
 
 
 def varied(floor: TradingFloor, name: str, **settings: object) -> Path:

@@ -234,7 +234,10 @@ def test_the_exchange_alone_serves_alpaca_s_api_as_configured_until_it_is_interr
     config.parent.mkdir()
     config.write_text("mode: paper\nquote_spread_bps: 40\n")
     line = [*COMMAND, "exchange", "--json", "--port", "0", "--control-port", "0", "--cash", "5000"]
-    environ = os.environ | {"TRADING_ASSETS_CONFIG": str(config), "TRADING_ASSETS_EXCHANGE_TOKEN": "a test's"}
+    environ = os.environ | {
+        "TRADING_ASSETS_CONFIG": str(config),
+        "TRADING_ASSETS_EXCHANGE_TOKEN": "a-tests-token",
+    }
     process = subprocess.Popen(
         [*line, "--start", "2012-11-23"],
         env=environ,
@@ -257,7 +260,7 @@ def test_the_exchange_alone_serves_alpaca_s_api_as_configured_until_it_is_interr
         quote = requests.get(snapshots, headers=keys, timeout=10).json()["AAPL"]["latestQuote"]
         assert (quote["ap"] - quote["bp"]) / (quote["ap"] + quote["bp"]) * 2e4 == pytest.approx(40, abs=0.5)
         clock = requests.get(
-            f"{urls['control_url']}/clock", headers={"Authorization": "Bearer a test's"}, timeout=10
+            f"{urls['control_url']}/clock", headers={"Authorization": "Bearer a-tests-token"}, timeout=10
         ).json()
         assert clock["now_ns"] == Sessions().open_ns(date(2012, 11, 23))
     finally:
