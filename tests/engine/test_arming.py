@@ -27,7 +27,7 @@ from trading_assets.engine.desk import Desk, book_of
 from trading_assets.engine.halts import Cause
 from trading_assets.errors import InvalidInput
 
-KEYS = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "a secret of forty characters or so"}
+KEYS = {"APCA_API_KEY_ID": "PK1", "APCA_API_SECRET_KEY": "a-secret-of-forty-characters-or-so"}
 
 
 def as_live(desk: Desk) -> Desk:
