@@ -18,7 +18,8 @@ from trading_assets.store.journal import Journal
 from trading_assets.store.schema import METADATA
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = ("README.md", "CHANGELOG.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 QUERIES = [
     (page.name, database, sql)
     for page in PAGES

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from trading_assets.market.clock import system_now_ns
+from trading_assets.redaction import hide
 
 LINK, READ_ONLY_LINK = "web_link", "web_link_read_only"
 TOKEN_BYTES = 32
@@ -38,6 +39,7 @@ def made_link(home: Path, port: int, *, read_only: bool = False) -> str:
     token, made_ns = secrets.token_urlsafe(TOKEN_BYTES), now_ns
     if found is not None and 0 <= now_ns - found[1] < KEEP_SECONDS * 10**9:
         token, made_ns = token_of(found[0]) or token, found[1]
+    hide(token)
     link = f"http://127.0.0.1:{port}/?token={token}"
     descriptor, name = tempfile.mkstemp(dir=home, prefix=".web_link-")  # its owner's alone
     with os.fdopen(descriptor, "w", encoding="ascii") as output:
@@ -81,4 +83,8 @@ def _read(file: Path) -> tuple[str, int] | None:
         if not (stat.S_ISREG(status.st_mode) and private):
             return None
         text = opened.read(LONGEST).decode("ascii", errors="replace").strip()
-    return (text, status.st_mtime_ns) if token_of(text) else None
+    token = token_of(text)
+    if token is None:
+        return None
+    hide(token)
+    return text, status.st_mtime_ns
