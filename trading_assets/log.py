@@ -109,20 +109,24 @@ class _JsonLines(logging.Handler):
         super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path.absolute()
+        self._told = False  # that the file cannot be written
         self._file = self._open()
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A line that cannot be written is reported on stderr and does not stop the caller."""
+        """A line that cannot be written stops nobody; that the file cannot be is said on stderr, once."""
         try:
             if self._file < 0:
                 self._file = self._open()
             self._follow()
             os.write(self._file, f"{self.format(record)}\n".encode())
-        except OSError:
-            self.handleError(record)
+            self._told = False
+        except OSError as error:
+            if not self._told:
+                sys.stderr.write(f"no log in {self._path}: {error.strerror or error}\n")
+            self._told = True
 
     def _follow(self) -> None:
         """Put a file that is too large aside; open the new one where that was done, by whichever process."""

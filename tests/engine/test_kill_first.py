@@ -186,7 +186,7 @@ def test_a_kill_while_another_process_holds_the_journal_latches_by_file_and_canc
             assert (killed.failure, killed.asked, killed.answered) == ("", 1, True)
             assert f"the kill file {ground.settings.data_dir / 'KILL'}" in killed.kept
             assert "not in the journal" in killed.kept
-            assert "stayed locked by another process" in killed.told_past_journal
+            assert "stayed locked by another process" in killed.past_journal
         else:
             if way == "file":
                 (ground.settings.data_dir / "KILL").touch()

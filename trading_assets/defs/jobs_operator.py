@@ -53,7 +53,9 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
             "halt_state": killed.state,
             "asked_to_cancel": ", ".join(order.intent.client_order_id for order in killed.cancelled)
             or "none",
-            "past_the_journal": killed.told_past_journal if killed.past_journal else "no",
+            "past_the_journal": f"{killed.past_journal}. {killed.told_past_journal}"
+            if killed.past_journal
+            else "no",
         }
     )
     if killed.failure:
