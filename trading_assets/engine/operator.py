@@ -72,8 +72,8 @@ class Killed:
     def told_past_journal(self) -> str:
         """What a person is told where the journal could not be had."""
         return (
-            f"The broker took the cancels of {self.asked} orders past the journal; the next protection brings "
-            "the journal up to that. `trading-assets status` shows it"
+            f"The broker took the cancels of {self.asked} orders past the journal; the next protection "
+            "brings the journal up to that. `trading-assets status` shows it"
         )
 
 
