@@ -45,6 +45,14 @@ def test_what_anybody_may_write_is_refused_with_the_command_that_mends_it(tmp_pa
     assert mode(open_to_all) == 0o777  # what was put there meanwhile is for a person to look at
 
 
+def test_the_command_can_be_typed_where_the_path_has_a_blank(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "my desk"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with pytest.raises(InvalidInput, match=f"Type: chmod go-w '{open_to_all}'"):
+        private_directory(open_to_all, "data_dir")
+
+
 def test_a_directory_above_that_anybody_may_write_is_refused_and_a_sticky_one_is_not(tmp_path: Path) -> None:
     above = tmp_path / "above"
     (above / "var").mkdir(parents=True)

@@ -21,7 +21,7 @@ from trading_assets.engine.sign_of_life import sign_file
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.leases import process_start
-from trading_assets.up import DAEMON, LISTENER, RESTART_SECONDS, Part, Parts, _Guard
+from trading_assets.up import DAEMON, LISTENER, RESTART_SECONDS, WEBSERVER, Part, Parts, _Guard
 
 LASTS = [sys.executable, "-c", "import time; time.sleep(600)"]
 ENDS = [sys.executable, "-c", "raise SystemExit(3)"]
@@ -178,3 +178,22 @@ def test_a_daemon_without_a_heartbeat_for_five_minutes_is_ended(
     assert said == ["Dagster's daemon hangs: no heartbeat for 300 s; it is ended"]
     parts.keep(said.append)
     assert parts.pid(DAEMON) != hung
+
+
+def test_a_webserver_that_hangs_takes_no_daemon_with_it(
+    parts: Parts, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats are seen in its answers alone: without them nothing is known of the daemon."""
+    parts.all.append(parts._started(WEBSERVER))
+    said: list[str] = []
+    stop = threading.Event()
+    stop.set()
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
+    daemon, began = parts.pid(DAEMON), monotonic_ns()
+    for seconds in (302.0, 308.0, 320.0):
+        monkeypatch.setattr(up, "monotonic_ns", lambda s=seconds: began + int(s * 1e9))
+        guard._signed_ns = began + int(seconds * 1e9)  # the watchdog gives its signs
+        guard.look()
+    assert said == ["Dagster's webserver hangs: no answer for 300 s; it is ended"]
+    parts.keep(said.append)
+    assert parts.pid(DAEMON) == daemon

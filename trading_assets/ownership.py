@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 from trading_assets.errors import InvalidInput
 
@@ -50,16 +51,16 @@ def fault_of(path: Path) -> tuple[str, str] | None:
     A symbolic link is followed: what counts is where it leads, and who may write on the way there.
     """
     for place in _on_the_way(path):
-        found = place.stat()
+        found, named = place.stat(), quote(str(place))
         if found.st_uid not in _trusted():
             owner = _user(found.st_uid)
-            return f"{place} belongs to {owner}", f"Use a path of your own, or: chown {os.getuid()} {place}"
+            return f"{place} belongs to {owner}", f"Use a path of your own, or: chown {os.getuid()} {named}"
         sticky = place.is_dir() and found.st_mode & stat.S_ISVTX
         shared = sticky and place != path.resolve()  # there, only their owners rename what is in it
         if found.st_mode & stat.S_IWOTH and not shared:
-            return f"anybody may write {place}", f"Type: chmod go-w {place}"
+            return f"anybody may write {place}", f"Type: chmod go-w {named}"
         if found.st_mode & stat.S_IWGRP and not shared and not _is_mine_alone(found.st_gid):
-            return f"the group {_group(found.st_gid)} may write {place}", f"Type: chmod go-w {place}"
+            return f"the group {_group(found.st_gid)} may write {place}", f"Type: chmod go-w {named}"
     return None
 
 

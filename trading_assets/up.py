@@ -449,7 +449,7 @@ class _Guard:
             self._signed_ns = now
             self._end(LISTENER, f"the watchdog has given no sign of life for {SILENT_AFTER_SECONDS:.0f} s")
         if now - self._answered_ns > HUNG_SECONDS * 1e9:
-            self._answered_ns = now
+            self._answered_ns = self._beaten_ns = now  # heartbeats are seen in its answers only
             self._end(WEBSERVER, f"no answer for {HUNG_SECONDS:.0f} s")
         elif now - self._beaten_ns > HUNG_SECONDS * 1e9:
             self._beaten_ns = now

@@ -22,12 +22,14 @@ from trading_assets.store.journal import Journal
 
 ROOT = Path(__file__).parents[2]
 STOCK = {
+    "runs": "SqliteRunStorage",
     "storage": "SqliteEventLogStorage",
     "output": "LocalComputeLogManager",
     "queue": "QueuedRunCoordinator",
     "launcher": "DefaultRunLauncher",
 }
 OURS = {
+    "runs": "ReadableRunStorage",
     "storage": "PooledSqliteEventLogStorage",
     "output": "FileComputeLogManager",
     "queue": "PromptRunCoordinator",
@@ -78,6 +80,7 @@ from dagster._core.workspace.load_target import ModuleTarget
 
 with dg.DagsterInstance.get() as instance:
     parts = {
+        "runs": instance.run_storage,
         "storage": instance.event_log_storage,
         "output": instance.compute_log_manager,
         "queue": instance.run_coordinator,
@@ -171,7 +174,7 @@ SQL = "dagster._core.storage.event_log.sql_event_log:SqlEventLogStorage"
                 "dagster._core.run_coordinator.base:SubmitRunContext",
                 "dagster._core.launcher:WorkerStatus",
             ),
-            (),
+            ("runs",),
             ("the event log", "printed output", "the run launcher", "the run queue"),
             id="names",
         ),
@@ -181,7 +184,7 @@ SQL = "dagster._core.storage.event_log.sql_event_log:SqlEventLogStorage"
                 "dagster._utils:touch_file",
                 "dagster._utils.hosted_user_process:recon_repository_from_origin",
             ),
-            ("queue", "launcher"),
+            ("runs", "queue", "launcher"),
             ("the event log", "the forking run launcher", "printed output"),
             id="methods",
         ),
@@ -199,6 +202,7 @@ def test_an_instance_opens_and_runs_whatever_of_dagsters_insides_is_gone(
 
 PARTS = {
     "trading_assets.defs.event_log": (fallback.EventLogStorage, {"dagster_home": ""}),
+    "trading_assets.defs.run_storage": (fallback.RunStorage, {"dagster_home": ""}),
     "trading_assets.defs.compute_log": (fallback.ComputeLogManager, {"dagster_home": ""}),
     "trading_assets.defs.run_queue": (fallback.RunCoordinator, {}),
     "trading_assets.defs.launcher": (fallback.RunLauncher, {}),
@@ -259,6 +263,7 @@ def test_what_is_made_wrongly_falls_back(
 
     for module, kind in (
         ("event_log", "PooledSqliteEventLogStorage"),
+        ("run_storage", "ReadableRunStorage"),
         ("compute_log", "FileComputeLogManager"),
         ("run_queue", "PromptRunCoordinator"),
         ("launcher", "ForkingRunLauncher"),
@@ -267,7 +272,7 @@ def test_what_is_made_wrongly_falls_back(
         with monkeypatch.context() as patch:
             patch.setattr(getattr(import_module(name), kind), "__init__", fails)
             assert type(built(name, tmp_path)) is PARTS[name][0].__bases__[0]
-    assert len(alerts(tmp_path)) == 4
+    assert len(alerts(tmp_path)) == 5
 
 
 def test_without_a_configuration_it_falls_back_all_the_same(

@@ -295,3 +295,17 @@ def test_who_is_refused_fills_no_log(web: Interface, caplog: pytest.LogCaptureFi
     assert len(lines) == 1
     assert "guessed-by-somebody" not in str(lines[0].msg)
     assert "\x1b" not in str(lines[0].msg)
+
+
+def test_a_launch_cannot_hide_every_run_behind_one_that_nobody_can_read(web: Interface) -> None:
+    bearer = {"Authorization": f"Bearer {web.token}"}
+    ours = web.client(web.ours)
+    launched = ours.post(
+        "/graphql", json=launch("kill", tags={"__class__": "no_such"}), headers=bearer
+    ).json()
+    assert "could not read" in launched["data"]["launchRun"]["message"]
+    listed = ours.post("/graphql", json={"query": RUNS}, headers=bearer).json()
+    assert listed["data"]["runsOrError"]["__typename"] == "Runs"
+
+
+RUNS = "{ runsOrError { __typename ... on Runs { results { runId } } } }"

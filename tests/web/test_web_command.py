@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from interface import ROOT
 
 from trading_assets.web import __main__ as web
+from trading_assets.web.link import link_of, made_link
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +67,15 @@ def test_outside_the_project_it_says_where_to_run_it(
     monkeypatch.chdir(tmp_path)
     assert refusal(monkeypatch) == 2
     assert "run it from the project's root" in capsys.readouterr().err
+
+
+def test_a_port_of_somebody_else_gets_no_link_and_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who clicked it would hand the token to whoever listens there."""
+    kept = made_link(tmp_path, 3000)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert f"port {port} is in use" in str(refusal(monkeypatch, "--port", str(port)))
+    assert link_of(tmp_path) == kept
+    assert "token" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What dagster.yaml names for storage, queue, launcher and printed output: ours, or Dagster's own where ours
+"""What dagster.yaml names for storages, queue, launcher and printed output: ours, or Dagster's own where ours
 cannot be had.
 
 Ours are subclasses of Dagster's insides, which a later Dagster may have changed. An instance that does not
@@ -21,6 +21,7 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.runs import SqliteRunStorage
 from dagster._serdes import ConfigurableClassData
 
 from trading_assets import entry
@@ -70,6 +71,28 @@ class EventLogStorage(SqliteEventLogStorage):
             )
 
         return _ours_or_stock(EVENT_LOG, ours, stock)
+
+
+class RunStorage(SqliteRunStorage):
+    """`defs.run_storage`, else Dagster's SQLite run storage."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {"dagster_home": StringSource}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> Any:
+        def ours() -> SqliteRunStorage:
+            from trading_assets.defs.run_storage import ReadableRunStorage
+
+            return ReadableRunStorage.from_config_value(inst_data, config_value)
+
+        def stock() -> SqliteRunStorage:
+            return SqliteRunStorage.from_local(str(Path(config_value["dagster_home"], "history")), inst_data)
+
+        return _ours_or_stock("the run storage", ours, stock)
 
 
 class ComputeLogManager(LocalComputeLogManager):

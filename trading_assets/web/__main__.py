@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import re
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -46,8 +47,8 @@ async def _lifespan(_: Starlette) -> AsyncIterator[None]:
 
 
 def serve(home: Path, port: int, *, workspace: str, origins: Sequence[str] = (), read_only: bool) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    """Serve until SIGINT or SIGTERM. Raises InvalidInput for a port that is not free."""
+    with _listening(port) as listening, dg.DagsterInstance.from_config(str(home)) as instance:
         instance.optimize_for_webserver(STATEMENT_MILLISECONDS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         target = WorkspaceFileTarget([workspace])
         with WorkspaceProcessContext(instance, target, version=__version__, read_only=read_only) as context:
@@ -65,15 +66,26 @@ def serve(home: Path, port: int, *, workspace: str, origins: Sequence[str] = (),
                 origins=origins,
                 read_only=read_only,
             )
-            uvicorn.run(
+            config = uvicorn.Config(
                 guard,
-                host=HOST,
-                port=port,
                 log_level="warning",
                 access_log=False,  # the first visit's address has the token
                 proxy_headers=False,
                 server_header=False,
             )
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(port: int) -> socket.socket:
+    """The port, ours before a link names it: a link to somebody else's server hands the token over."""
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise InvalidInput(
+            f"port {port} is in use",
+            where="the web interface",
+            remedy="End what listens there (`make up`?), or choose another port with --port.",
+        ) from error
 
 
 def _say_where(link: str, file: Path) -> None:
