@@ -301,3 +301,26 @@ def test_a_kill_without_a_journal_is_kept_by_the_kill_file(tmp_path: Path) -> No
     assert (settings.data_dir / "KILL").exists()
     assert "the kill file" in killed.kept
     assert killed.failure
+
+
+def test_a_kill_whose_file_another_kill_takes_away_holds_where_the_journal_cannot_be_had(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has latched, and a person rearms it, before this one's last try."""
+    with ground.desk() as desk:
+        protect_alone(desk, new_execution_id())
+        file = kill_latch.kill_file(desk.settings)
+        kill_latch.set_kill_file(file, "the other", "tester")
+
+        def busy(*_: object) -> bool:
+            if file.exists():
+                file.unlink()
+                operator.rearm(desk, reason="the other kill is over", author="tester")
+            raise JournalBusy(str(journal_file(desk.settings)))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kill_latch, "_latch_in", busy)
+            latched = kill_latch.latch_kill(desk.settings, reason="this one", author="tester")
+        assert (latched.file, latched.journal) == (file, None)
+        see_kill_switch(desk)
+        assert Cause.KILL in desk.halts().causes

@@ -107,6 +107,18 @@ def test_a_bid_through_a_stop_that_nothing_confirms_is_told_once_a_session(groun
         assert titles(desk).count("AAPL: the bid is through its stop, and nothing confirms it") == 1
 
 
+def test_a_last_trade_through_a_stop_without_a_bid_is_told_once_a_session(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        ground.move_quote(desk, "AAPL", "1.065")
+        buy(ground, desk)
+        ask = desk.broker.quotes(["AAPL"])["AAPL"].ask
+        ground.keeper.quote("AAPL", 0, float(ask or 0))  # the last trade is what it was all the time
+        for _ in range(2):
+            assert protect_alone(desk, new_execution_id()).stopped == ()
+        assert titles(desk).count("AAPL: the last trade is through its stop, and there is no bid") == 1
+
+
 @pytest.mark.parametrize(
     ("symbol", "shares", "usd"),
     [("aapl", "1", "0"), ("AAPLE", "1", "0"), ("AAPL", "1e30", "0"), ("", "0", "1e400"), ("", "0", "NaN")],

@@ -3,7 +3,7 @@ the shares are sold, another signal supersedes it, or the session ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -15,13 +15,14 @@ from counter import NS, SESSION, TICK_NS, Counter, desk_at
 from ground import execute
 from planted import Altered
 
-from trading_assets.broker.port import AssetState, NewOrder, OrderState, Rejected
+from trading_assets.broker.port import AccountActivity, AssetState, NewOrder, OrderState, Rejected
 from trading_assets.core.words import Side
 from trading_assets.engine import operator, signalling, submit
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.projection import signal_outcomes
 from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
 from trading_assets.engine.reconcile import adopt, reconcile
-from trading_assets.market.sessions import Sessions
+from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 
 MINUTE_NS = 60 * NS
 
@@ -223,3 +224,99 @@ def test_a_symbol_whose_exits_are_used_up_is_told_with_the_command_that_is_outsi
         assert "`trading-assets flatten --reason …`" in told.body
         operator.flatten(desk, reason="used up", author="tester")
         assert [order.intent.kind for order in desk.journal.orders(desk.book)][-1] == "flatten"
+
+
+class Thin(Counter):
+    """Every sale trades one share, and rests with what is left."""
+
+    def submit(self, order: NewOrder) -> OrderState:
+        if order.side != Side.SELL or order.qty <= 1:
+            return super().submit(order)
+        filled = super().submit(replace(order, qty=Decimal(1)))
+        state = replace(filled, qty=order.qty, status="partially_filled")
+        self.orders[state.id] = state
+        self.lines[-1] = replace(self.lines[-1], order_status="partially_filled")
+        return state
+
+    def open_orders(self) -> Sequence[OrderState]:
+        return [one for one in self.orders.values() if one.status in ("new", "partially_filled")]
+
+
+@pytest.mark.slow(seconds=60)
+def test_an_exit_of_which_each_try_fills_a_part_keeps_tries_for_the_last_hour(tmp_path: Path) -> None:
+    counter = Thin({"AAPL": (90, 100)})
+    counter.now_ns = opened = Sessions().open_ns(SESSION) + 2 * MINUTE_NS
+    with holding(tmp_path, "AAPL", counter=counter) as (counter, desk):
+        sell(desk)
+        for minute in [*range(1, 30), *range(30, 370, 10)]:
+            counter.now_ns = opened + minute * MINUTE_NS
+            protect_alone(desk, new_execution_id())
+        sent = [order.submitted_ns or 0 for order in desk.journal.orders(desk.book)]
+        minutes = [round((at_ns - opened) / MINUTE_NS) for at_ns in sent]
+        assert minutes[:20] == list(range(20))
+        assert any(minute > 330 for minute in minutes)
+        assert len(minutes) <= desk.limits.max_exit_orders_per_day / 10
+
+
+@pytest.mark.parametrize("dated", [False, True], ids=["its time is known", "only its date is known"])
+@pytest.mark.parametrize(("brought", "held"), [(10, 20), (-5, 5)], ids=["two for one", "one for two"])
+def test_an_exit_that_a_split_meets_sells_all_of_it_however_its_line_is_stamped(
+    tmp_path: Path, dated: bool, brought: int, held: int
+) -> None:
+    """A line without a time bears the first moment of its day, which is before the signal."""
+    counter = Counter({"AAPL": (10, 40)})
+    counter.now_ns -= 24 * 60 * MINUTE_NS  # the book began the day before
+    with holding(tmp_path, "AAPL", counter=counter) as (counter, desk):
+        counter.now_ns = TICK_NS
+        protect_alone(desk, new_execution_id())
+        in_the_way_halted(counter, desk)
+        decision = sell(desk)
+        at_ns = new_york_midnight_ns(SESSION) if dated else counter.now_ns + NS
+        line = AccountActivity(
+            "split", "SPLIT", at_ns, "AAPL", None, Decimal(brought), None, None, None, None, None, dated=dated
+        )
+        counter.lines.append(line)
+        counter.shares["AAPL"] = (Decimal(held), Decimal(50))
+        later(counter, desk)
+        desk.broker = counter
+        (order,) = later(counter, desk).orders
+        assert (order.intent.decision_id, order.filled_qty) == (decision, held)
+        assert not counter.positions()
+        assert not later(counter, desk).orders
+
+
+@pytest.mark.parametrize(("first", "then"), [(0.5, -1.0), (-0.5, -1.0), (-1.0, 0.5)])
+def test_a_signal_that_comes_after_a_newer_one_was_taken_is_superseded(
+    tmp_path: Path, first: float, then: float
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        if first < 0:
+            in_the_way_halted(counter, desk)
+        newer = sell(desk, first)
+        as_of_ns = counter.now_ns - MINUTE_NS
+        counter.now_ns += MINUTE_NS
+        desk.clock.sync()
+        older = signalling.receive(desk, "AAPL", then, source="late", as_of_ns=as_of_ns).decision_id
+        report = execute(desk, SESSION, desk.now_ns())
+        assert report.outcomes == {older: "SUPERSEDED"}
+        assert [verdict.decision_id for verdict in report.verdicts] == ([newer] if first < 0 else [])
+        (late,) = report.passed_over
+        assert str(late).endswith("that an earlier tick took")
+        told = signal_outcomes(desk.journal, desk.book, SESSION.isoformat(), report.tick_ns)
+        assert told[older] == "SUPERSEDED"
+        desk.broker = counter
+        later(counter, desk)
+        assert bool(counter.positions()) is (first > 0)
+
+
+def test_a_stamp_ahead_of_time_does_not_outlast_the_signals_after_it(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        desk.clock.sync()
+        signalling.receive(desk, "AAPL", 0.5, source="ahead", as_of_ns=desk.now_ns() + 60 * MINUTE_NS)
+        execute(desk, SESSION, desk.now_ns())
+        counter.now_ns += MINUTE_NS
+        in_the_way_rejection(counter, desk)
+        decision = sell(desk)
+        desk.broker = counter
+        (order,) = later(counter, desk).orders
+        assert (order.state, order.intent.decision_id) == ("FILLED", decision)

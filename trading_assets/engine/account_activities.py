@@ -12,8 +12,15 @@ from decimal import Decimal
 
 from trading_assets.broker.port import AccountActivity
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.accounting import CANCELED, corrected
-from trading_assets.engine.activity_types import ACTIVITY_TYPES, TRADE, ActivityType, CostOf, type_named
+from trading_assets.engine.accounting import CANCELED, corrected, listed_mark
+from trading_assets.engine.activity_types import (
+    ACTIVITY_TYPES,
+    TRADE,
+    ActivityType,
+    Booked,
+    CostOf,
+    type_named,
+)
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.share_costs import keep_worth, origin_of
 from trading_assets.log import get_logger
@@ -92,6 +99,8 @@ def _record(
     if kind.cost is CostOf.PAID and entry.qty_delta > 0:  # shares that go take their part of the cost along
         entry = replace(entry, cost_delta=-entry.cash_delta)
     keep_worth(desk, entry, line.price)
+    if kind.kind is Booked.SPLIT and line.dated:
+        desk.journal.set_mark(desk.book, listed_mark(name), str(desk.now_ns()), desk.now_ns())
     if line.type not in ACTIVITY_TYPES or kind.told:
         alert(
             desk,

@@ -340,6 +340,11 @@ def worth_mark(adjustment_id: str) -> str:
     return f"worth:{adjustment_id.removesuffix(CANCELED)}"
 
 
+def listed_mark(adjustment_id: str) -> str:
+    """The mark that says when a split's line was first read of which the broker tells the date alone."""
+    return f"listed:{adjustment_id}"
+
+
 def transfers_since(journal: Journal, book: str, since_ns: int) -> Decimal:
     """Net value transferred in at or after `since_ns`, USD: cash, and shares at what they were worth."""
     total = Decimal(0)

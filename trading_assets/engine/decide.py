@@ -84,8 +84,11 @@ def decide(given: DecisionInput) -> Decision:
     if a_pass is Pass.PROTECT:
         wishes = [_forced(exit_) for exit_ in given.forced_exits]
     else:
-        newest, passed_over = newest_signals(given.signals, given.rules)
+        late = frozenset(given.superseded)
+        in_time = [signal for signal in given.signals if signal.decision_id not in late]
+        newest, passed_over = newest_signals(in_time, given.rules)
         outcomes |= {signal.decision_id: SUPERSEDED for signal in passed_over}
+        outcomes |= {signal.decision_id: SUPERSEDED for signal in given.signals if signal.decision_id in late}
         wishes = [_wished(newest[symbol]) for symbol in sorted(newest)]
     limits = as_compiled(given.limits)
     symbols = _symbol_rows(given)

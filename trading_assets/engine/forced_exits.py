@@ -13,6 +13,7 @@ from trading_assets.core.gate import reason
 from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
+from trading_assets.engine.accounting import listed_mark
 from trading_assets.engine.activity_types import Booked
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
@@ -28,7 +29,7 @@ from trading_assets.engine.stops import STOP_LOCK
 from trading_assets.engine.submit import has_no_news, remaining
 from trading_assets.engine.tries import FORCED, Tries, tries_of
 from trading_assets.log import get_logger
-from trading_assets.market.sessions import new_york_time
+from trading_assets.market.sessions import new_york_midnight_ns, new_york_time
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import FlattenRecord, IntentRecord, OrderRecord, VerdictRecord
 
@@ -126,8 +127,12 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
     at_work = {record.intent.symbol for record in orders if State(record.state) in OPEN_STATES}
     exits = []
     free = report.positions.keys() - taken - at_work
-    for symbol, (kind, decision, leaves, since_ns) in sorted(_unsold(free, orders, signals).items()):
-        leaves = after_splits(leaves, report.positions[symbol].qty, _booked_since(desk, symbol, since_ns))
+    for symbol, (kind, decision, leaves, since_ns, whole) in sorted(_unsold(free, orders, signals).items()):
+        held = report.positions[symbol].qty
+        if whole and _dated_since(desk, symbol, since_ns):
+            leaves = held
+        else:
+            leaves = after_splits(leaves, held, _booked_since(desk, symbol, since_ns))
         if leaves and (attempt := next_attempt(desk, kind, symbol, decision)):
             exits.append(ForcedExit(symbol, kind, decision, attempt, qty=float(leaves)))
     return exits
@@ -154,6 +159,7 @@ class _Unsold(NamedTuple):
     decision_id: str
     leaves: Decimal
     tick_ns: int  # no later than its look at the position
+    whole: bool = False  # it was to sell all of it
 
 
 def _unsold(
@@ -162,7 +168,7 @@ def _unsold(
     """What the last decision on each of the symbols has left to sell. A later signal that does not sell ends
     what an earlier one was to sell."""
     found = {
-        symbol: _Unsold(signal.kind, signal.decision_id, signal.leaves(orders), signal.tick_ns)
+        symbol: _Unsold(signal.kind, signal.decision_id, signal.leaves(orders), signal.tick_ns, whole=True)
         for symbol, signal in signals.items()
         if signal.sells and symbol in symbols
     }
@@ -211,6 +217,15 @@ def _booked_since(desk: Desk, symbol: str, since_ns: int) -> Decimal:
     """Shares that lines of splits have brought."""
     lines = desk.journal.adjustments(desk.book, since_ns=since_ns, kind=Booked.SPLIT)
     return sum((line.qty_delta for line in lines if line.symbol == symbol), Decimal(0))
+
+
+def _dated_since(desk: Desk, symbol: str, since_ns: int) -> bool:
+    """Whether a split's line was first read since then of which only the date is known: how much of what is
+    held it brought since nobody can say."""
+    midnight_ns = new_york_midnight_ns(desk.today())
+    lines = desk.journal.adjustments(desk.book, since_ns=min(since_ns, midnight_ns), kind=Booked.SPLIT)
+    marks = (desk.journal.mark(desk.book, listed_mark(x.adjustment_id)) for x in lines if x.symbol == symbol)
+    return any(mark is not None and int(mark) >= since_ns for mark in marks)
 
 
 def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:

@@ -122,6 +122,7 @@ class DecisionInput:
     incomplete: tuple[str, ...] = ()  # symbols whose bars have gaps: they are not entered on
     multiplier: float = nan  # of the account's buying power; 1: a cash account
     non_marginable_buying_power_usd: float = nan  # as the broker says it; nothing is decided on it
+    superseded: tuple[str, ...] = ()  # decisions of signals older than one that an earlier tick took
 
     def as_json(self) -> dict[str, Any]:
         """JSON values that `from_json` turns back into an equal input (NaN and infinity as text)."""

@@ -80,6 +80,10 @@ def latch_kill(
     else:
         if journal.exists():
             failures.append(failure)
+    try:  # another kill may have taken the file away for the journal that it has latched, and this one not
+        set_kill_file(file, reason, author)
+    except OSError as error:
+        log.error("kill file not set", path=str(file), why=str(error))
     return KillLatch(file if file.exists() else None, None, tuple(failures))
 
 

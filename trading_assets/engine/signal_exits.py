@@ -34,7 +34,7 @@ class LastSignal(NamedTuple):
 
     kind: str
     decision_id: str
-    as_of_ns: int
+    as_of_ns: int  # no later than its tick: a stamp ahead of time would outlast every signal after it
     sells: bool  # the position goes to zero
     tick_ns: int  # that took it
     qty: str  # shares to sell when it came: held, and what working entries could still buy
@@ -58,7 +58,7 @@ def keep_last_signals(
 ) -> None:
     """Keep the tick's signals, durably, before anything is decided on them. One that is older than what is
     kept changes nothing, nor does one that was kept before."""
-    kept = last_signals(desk)
+    kept, now = last_signals(desk), desk.now_ns()
     newest, _ = newest_signals(signals)
     buying: dict[str, Decimal] = defaultdict(Decimal)
     for record in desk.journal.open_orders(desk.book):
@@ -75,14 +75,26 @@ def keep_last_signals(
         found[symbol] = LastSignal(
             str(signal.kind),
             signal.decision_id,
-            signal.as_of_ns,
+            min(signal.as_of_ns, now),
             at_least(-signal.value, desk.limits.threshold),
             tick_ns,
             f"{held + buying[symbol]:f}",
         )
     if found != kept:
         text = json.dumps({"session": desk.session_text(), "signals": found})
-        desk.journal.set_mark(desk.book, LAST_SIGNALS, text, desk.now_ns())
+        desk.journal.set_mark(desk.book, LAST_SIGNALS, text, now)
+
+
+def older_than_kept(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:
+    """Those that come after a newer one of their symbol was taken: nothing is bought or sold by them."""
+    kept = last_signals(desk)
+    return tuple(
+        signal
+        for signal in signals
+        if signal.symbol in kept
+        and kept[signal.symbol].decision_id != signal.decision_id
+        and kept[signal.symbol].as_of_ns > signal.as_of_ns
+    )
 
 
 def in_turn(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:

@@ -20,6 +20,7 @@ from trading_assets.engine.reconcile import SIGHTINGS, ReconcileReport
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs, with_earlier_symbols
 from trading_assets.log import get_logger
+from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import LockRecord
 
 log = get_logger(__name__)
@@ -76,15 +77,21 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
 
 def _tell_unconfirmed(desk: Desk, quote: QuoteState, cost: float) -> None:
     """A person hears once a session of a bid that has reached a stop and may not be believed: a quote that is
-    stale or crossed, or no trade near it in the last minutes. Where the feed is thin that may last."""
-    bid = float(quote.bid or 0)
-    if is_positive(bid) and at_most(bid, stop_price(cost, desk.limits)):
+    stale or crossed, or no trade near it in the last minutes. Where the feed is thin that may last. And of a
+    symbol without a bid whose last trade of the day has reached it: where nobody buys no stop fires."""
+    has_bid = is_positive(float(quote.bid or 0))
+    of_today = (quote.trade_ns or 0) >= new_york_midnight_ns(desk.today())
+    price = float((quote.bid if has_bid else quote.last_trade if of_today else None) or 0)
+    if is_positive(price) and at_most(price, stop_price(cost, desk.limits)):
         alert(
             desk,
-            f"stop_unconfirmed:{quote.symbol}:{desk.session_text()}",
-            f"{quote.symbol}: the bid is through its stop, and nothing confirms it",
+            f"stop_unconfirmed:{quote.symbol}:{desk.session_text()}:{has_bid}",
+            f"{quote.symbol}: the bid is through its stop, and nothing confirms it"
+            if has_bid
+            else f"{quote.symbol}: the last trade is through its stop, and there is no bid",
             f"bid {quote.bid}, ask {quote.ask}, last trade {quote.last_trade}, cost {cost:.4f}: the quote is "
-            "stale or crossed, or no trade of the last minutes is near it: the stop does not fire. Sell by "
+            "stale, crossed or one-sided, or no trade of the last minutes is near it: the stop does not "
+            "fire. Sell by "
             f"`trading-assets signal {quote.symbol}=-1`, or `trading-assets flatten --reason …`",
             severity="WARN",
         )

@@ -29,7 +29,7 @@ from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.reads import Read, tell_missed
 from trading_assets.engine.send import send_approved, store_input
-from trading_assets.engine.signal_exits import in_turn, keep_last_signals
+from trading_assets.engine.signal_exits import in_turn, keep_last_signals, last_signals, older_than_kept
 from trading_assets.engine.signalling import as_received, stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import see_kill_switch
@@ -58,12 +58,15 @@ class PassedOver:
     value: float
     as_of_ns: int
     decision_id: str
-    outcome: str  # SUPERSEDED: a newer signal of the symbol came with it; INCOMPLETE_BARS
-    newer_value: float | None = None
+    outcome: str  # SUPERSEDED: a newer signal of the symbol came with it or before it; INCOMPLETE_BARS
+    newer_value: float | None = None  # None: of one that came before it
     newer_as_of_ns: int | None = None
 
     def __str__(self) -> str:
         signal = f"{self.symbol}={self.value:g} as of {new_york_time(self.as_of_ns)}"
+        if self.newer_value is None and self.newer_as_of_ns is not None:
+            newer = f"one as of {new_york_time(self.newer_as_of_ns)} that an earlier tick took"
+            return f"{signal} was passed over: {self.outcome} by {newer}"
         if self.newer_value is None or self.newer_as_of_ns is None:
             return f"{signal} was passed over: {self.outcome}, its bars have gaps and nothing is bought of it"
         newer = f"{self.symbol}={self.newer_value:g} as of {new_york_time(self.newer_as_of_ns)}"
@@ -108,8 +111,10 @@ def execute(
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
         keep_last_signals(desk, tick_ns, signals, protection.reconciliation.positions)
-        _free_for_signals(desk, signals)
-        of_phase = {Phase.EXITS: in_turn(desk, signals), Phase.ENTRIES: signals}
+        late = older_than_kept(desk, signals)
+        in_time = tuple(signal for signal in signals if signal not in late)
+        _free_for_signals(desk, in_time)
+        of_phase = {Phase.EXITS: in_turn(desk, in_time), Phase.ENTRIES: signals}
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
@@ -136,7 +141,7 @@ def execute(
             }
         for signal in signals:
             desk.journal.consume_signal(desk.book, signal.decision_id, signal.symbol, tick_ns)
-    passed_over = _passed_over(signals, outcomes)
+    passed_over = _passed_over(in_time, outcomes) + _came_late(desk, late)
     for one in passed_over:
         log.warning("signal passed over", signal=str(one), symbol=one.symbol, outcome=one.outcome)
     log.info(
@@ -169,6 +174,12 @@ def _passed_over(signals: Sequence[SignalInput], outcomes: Mapping[str, str]) ->
         for signal in newest.values()
         if outcomes.get(signal.decision_id) == Outcome.INCOMPLETE_BARS.name
     ]
+    return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+
+
+def _came_late(desk: Desk, late: Sequence[SignalInput]) -> tuple[PassedOver, ...]:
+    kept = last_signals(desk)
+    found = [replace(_passed(one, SUPERSEDED), newer_as_of_ns=kept[one.symbol].as_of_ns) for one in late]
     return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
 
 
@@ -296,7 +307,8 @@ def _phase(
         transient=transient,
         execution_orders=sent_before,
     )
-    snapshot = replace(snapshot, rules=RULES, incomplete=incomplete)
+    superseded = tuple(signal.decision_id for signal in older_than_kept(desk, signals))
+    snapshot = replace(snapshot, rules=RULES, incomplete=incomplete, superseded=superseded)
     store_input(desk, snapshot)
     decision = decide(snapshot)
     return decision, follow(desk, send_approved(desk, lease, decision))

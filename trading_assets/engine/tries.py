@@ -1,7 +1,9 @@
 """The tries of one exit: how often in a row it was sent without a fill, and when its turn comes again.
 
 A stop's and a flatten's tries are counted by their one decision. The exits that signals ask for are counted
-by symbol: a producer that says "sell" at every tick begins no new row of tries with each new signal.
+by symbol: a producer that says "sell" at every tick begins no new row of tries with each new signal. A try
+that fills a part ends the row. Once half the symbol's share of the day's exits is used, the next one waits as
+after one that filled nothing, or a thin market would use up the share, and leave none to a stop.
 
 The rule is `core.backoff`; a replay's walk counts its tries on its own columns.
 """
@@ -30,6 +32,7 @@ class Tries(NamedTuple):
     in_a_row: int  # attempts of this session since the last one that filled anything
     sent_ns: int  # when the latest of these was sent, 0: there is none
     share: Share = NO_SHARE
+    partly: bool = False  # before these, or as the latest, one filled a part of what it was to sell
 
     @property
     def due_ns(self) -> int:
@@ -41,7 +44,10 @@ class Tries(NamedTuple):
 
     @property
     def _wait_ns(self) -> int:
-        return spread_wait_ns(self.in_a_row, self.share)
+        tries = self.in_a_row
+        if self.partly and 2.0 * self.share.left < self.share.share:
+            tries = max(tries, 2)  # a part at each try would use the share up within the hour
+        return spread_wait_ns(tries, self.share)
 
 
 def tries_of(desk: Desk, kind: str, symbol: str, decision: str) -> Tries:
@@ -53,7 +59,7 @@ def tries_of(desk: Desk, kind: str, symbol: str, decision: str) -> Tries:
     else:
         of_symbol = desk.journal.orders(desk.book, session=today, symbol=symbol)
         row = [o for o in of_symbol if o.intent.reducing and o.intent.kind not in FORCED]
-    in_a_row, sent_ns, slices = _unfilled_in_a_row(row)
+    in_a_row, sent_ns, slices, partly = _unfilled_in_a_row(row)
     last = max(orders, key=lambda order: order.intent.attempt, default=None)
     return Tries(
         last,
@@ -62,22 +68,28 @@ def tries_of(desk: Desk, kind: str, symbol: str, decision: str) -> Tries:
         in_a_row,
         sent_ns,
         NO_SHARE if kind == Kind.FLATTEN else _share(desk, symbol, sent_ns, slices),
+        partly,
     )
 
 
-def _unfilled_in_a_row(oldest_first: Sequence[OrderRecord]) -> tuple[int, int, int]:
-    """The tries since the last one that filled anything, when the latest was sent, and its slices."""
+def _unfilled_in_a_row(oldest_first: Sequence[OrderRecord]) -> tuple[int, int, int, bool]:
+    """The tries since the last one that filled anything, when the latest was sent, and its slices; and
+    whether that last one filled a part only. Where that is the latest itself, it says when it was sent."""
     sent = [order for order in reversed(oldest_first) if order.submitted_ns is not None]
     in_a_row, sent_ns, slices = 0, 0, 1
     for _, cut in groupby(sent, lambda order: (order.intent.decision_id, order.intent.attempt)):
         attempt = list(cut)
+        latest_ns = max(order.submitted_ns or 0 for order in attempt)
         if any(order.filled_qty for order in attempt):
-            break
+            partly = any(order.filled_qty < order.intent.qty for order in attempt)
+            if partly and not in_a_row:
+                slices, sent_ns = len(attempt), latest_ns
+            return in_a_row, sent_ns, slices, partly
         in_a_row += 1
         if in_a_row == 1:
             slices = len(attempt)
-        sent_ns = max(sent_ns, *(order.submitted_ns or 0 for order in attempt))
-    return in_a_row, sent_ns, slices
+        sent_ns = max(sent_ns, latest_ns)
+    return in_a_row, sent_ns, slices, False
 
 
 def _share(desk: Desk, symbol: str, sent_ns: int, slices: int) -> Share:
