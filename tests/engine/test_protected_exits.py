@@ -139,19 +139,6 @@ def test_a_stop_sells_while_the_model_is_missing(floor: TradingFloor, desk: Desk
     assert not desk.broker.positions()
 
 
-def test_only_clean_sweeps_in_a_row_abandon_an_order(floor: TradingFloor, desk: Desk) -> None:
-    client_id = plant_order(desk, 1, states=(State.SUBMITTING, State.UNKNOWN)).intent.client_order_id
-    floor.move_clock(desk.sessions.close_ns(SESSION) + SECOND_NS)
-    real = desk.broker
-    unreadable = Altered(real, order_by_client_id=failing(OUT_OF_REACH))
-    seen = []
-    for broker in (real, unreadable, real, unreadable, real, real):
-        desk.broker = broker
-        protect(desk)
-        seen.append(desk.journal.order(client_id).state)
-    assert seen == ["UNKNOWN"] * 5 + ["ABANDONED"]
-
-
 @pytest.mark.parametrize("missing", ["all of it", "more than all"])
 def test_a_position_that_the_ledger_does_not_hold_has_a_stop_at_the_brokers_average_price(
     floor: TradingFloor, desk: Desk, missing: str
@@ -191,3 +178,17 @@ def test_a_position_that_the_ledger_does_not_hold_has_a_stop_at_the_brokers_aver
     assert report.stopped == ("AAPL",)
     assert [(order.intent.qty, order.state) for order in report.orders] == [(held.qty, "FILLED")]
     assert real.positions() == []
+
+
+def test_only_clean_sweeps_in_a_row_abandon_an_order(floor: TradingFloor, desk: Desk) -> None:
+    # the last of this file: the session is over
+    client_id = plant_order(desk, 1, states=(State.SUBMITTING, State.UNKNOWN)).intent.client_order_id
+    floor.move_clock(desk.sessions.close_ns(SESSION) + SECOND_NS)
+    real = desk.broker
+    unreadable = Altered(real, order_by_client_id=failing(OUT_OF_REACH))
+    seen = []
+    for broker in (real, unreadable, real, unreadable, real, real):
+        desk.broker = broker
+        protect(desk)
+        seen.append(desk.journal.order(client_id).state)
+    assert seen == ["UNKNOWN"] * 5 + ["ABANDONED"]
