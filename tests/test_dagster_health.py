@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -173,3 +174,12 @@ def test_the_token_of_the_link_is_sent_and_read_anew_at_each_question(tmp_path: 
         thread.join()
         server.server_close()
     assert tokens == ["none", *(f"Bearer {token_of(link)}" for link in links)]
+
+
+def test_a_process_of_another_user_at_the_port_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes the port while the webserver is down would be sent the interface's token."""
+    with webserver(answer()) as health:
+        assert health.ask().heartbeats
+        monkeypatch.setattr(os, "getuid", lambda me=os.getuid(): me + 1)
+        with pytest.raises(NoAnswer, match="another user's process"):
+            health.ask()

@@ -5,9 +5,11 @@ For who starts the desk and for who watches it; neither runs in Dagster. What is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import requests
 
@@ -17,6 +19,7 @@ from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.web.link import link_of, token_of
+from trading_assets.web.listener import listening_users
 
 log = get_logger(__name__)
 
@@ -92,7 +95,9 @@ class DagsterHealth:
         self._session.close()
 
     def ask(self) -> Health:
-        """Raises NoAnswer."""
+        """Raises NoAnswer. Another user's process at the port is sent nothing: the token would be theirs."""
+        if (listening_users(urlsplit(self._url).port or 80) or frozenset()) - {os.getuid()}:
+            raise NoAnswer(f"another user's process listens at {self._url}, where the webserver belongs")
         try:
             answer = self._session.post(
                 f"{self._url}/graphql",
