@@ -180,6 +180,7 @@ def test_a_process_of_another_user_at_the_port_is_sent_nothing(monkeypatch: pyte
     """Whoever takes the port while the webserver is down would be sent the interface's token."""
     with webserver(answer()) as health:
         assert health.ask().heartbeats
-        monkeypatch.setattr(os, "getuid", lambda me=os.getuid(): me + 1)
+        another = os.getuid() + 1
+        monkeypatch.setattr(os, "getuid", lambda: another)
         with pytest.raises(NoAnswer, match="another user's process"):
             health.ask()
