@@ -281,12 +281,15 @@ def page(played: Played) -> Iterator[Interface]:
 def asked(page: Interface, query: str) -> Any:
     """The interface's answer, as soon as it gives one."""
     until = time.monotonic() + 90
+    while (link := link_of(page.home)) is None:  # it takes its port first
+        assert time.monotonic() < until
+        time.sleep(0.1)
     while True:
         try:
             answer = requests.post(
                 f"{page.url}/graphql",
                 json={"query": query},
-                headers={"Authorization": f"Bearer {token_of(link_of(page.home) or '')}"},
+                headers={"Authorization": f"Bearer {token_of(link)}"},
                 timeout=60,
             ).json()
         except requests.ConnectionError:
