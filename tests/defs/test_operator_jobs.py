@@ -175,7 +175,8 @@ def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> No
     live.floor.control("/faults", faults=[])
     assert not result.success
     said = failure_of(result)
-    assert f"AAPL, {position.qty:f} shares: a person's order (take-profit) is new at the broker" in said
+    assert f"AAPL, {position.qty:f} shares: reserved by a person's order take-profit" in said
+    assert "a person's order (take-profit) is new at the broker" in said
     with live.floor.open_desk() as desk:
         assert desk.journal.flatten_in_force(desk.book) is not None
 

@@ -220,6 +220,15 @@ def test_an_unlisted_type_locks_nothing(books: Books) -> None:
     assert "IBM" not in {lock.symbol for lock in desk.journal.locks(desk.book)}
 
 
+def test_a_line_whose_type_was_garbled_is_booked_as_what_it_is_once_that_is_said(books: Books) -> None:
+    desk = books.desk
+    books.say(*(replace(one, type=UNLISTED) for one in of_every_type(desk, "a")))
+    books.lines.clear()
+    for _ in range(2):
+        books.say(*of_every_type(desk, "a"))
+        assert moved(books) == expected(3, 1.25)
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_correct_line_of_every_type_takes_the_place_of_the_one_before(books: Books, own: bool) -> None:
     desk = books.desk

@@ -144,16 +144,16 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.virtual_time is None:
             return dg.SkipReason("this venue's time is the world's")
+        off = desk.switched_off() if trading_armed(context.instance) else NOT_ARMED
         keeper = exchange_keeper(desk.settings)
-        if isinstance(keeper, str):
-            return dg.SkipReason(keeper)
+        if isinstance(keeper, str):  # so in the webserver, where a person may evaluate this sensor
+            return dg.SkipReason(keeper if off is None else f"{off}; {keeper}")
         if desk.settings.virtual_time == "runs":
             return _end_of_a_session(context.instance, desk, keeper, json.loads(context.cursor or "{}"))
         under_way = run_under_way(context.instance)
         if under_way is not None:
             return dg.SkipReason(f"time stands while {under_way.job_name} is on: run {under_way.run_id}")
         with closing(keeper):
-            off = desk.switched_off() if trading_armed(context.instance) else NOT_ARMED
             if off is not None:
                 return _stand(context.instance, desk, keeper, context.cursor, off)
             return _move(context.instance, desk, keeper, json.loads(context.cursor or "{}"))

@@ -82,11 +82,19 @@ def _book(desk: Desk, lines: Sequence[AccountActivity]) -> list[AdjustmentRecord
             _tell_of_trade(desk, one)
         elif one.status == _CANCELED:
             new += _undo(desk, one, one.changes or one.id)
-        elif one.status == _CORRECT:
+        elif one.status == _CORRECT or _is_named_now(one, known.get(one.id)):
             new += _correct(desk, one)
         elif one.id not in known:
             new += _record(desk, one, one.id, lines)
     return new
+
+
+def _is_named_now(line: AccountActivity, known: AdjustmentRecord | None) -> bool:
+    """Whether a line that was journaled for its cash alone, as its type was not listed, is said to be of one
+    that is: an answer was garbled, or we have learnt the type since."""
+    if known is None or line.type not in ACTIVITY_TYPES:
+        return False
+    return known.kind == Booked.OTHER and known.reason not in ACTIVITY_TYPES
 
 
 def _record(
