@@ -194,7 +194,7 @@ def test_a_loss_that_nothing_explains_latches_after_ten_minutes(ground: Ground, 
             later(ground, desk, seconds)
             protect_alone(desk, new_execution_id())
             assert Cause.DAILY_LOSS not in desk.halts().causes
-        later(ground, desk, 7)
+        later(ground, desk, 10)
         assert Cause.EQUITY_UNCONFIRMED not in protect_alone(desk, new_execution_id()).transient
         assert Cause.DAILY_LOSS in desk.halts().causes
         later(ground, desk, 60)  # what was accepted is known from then on
