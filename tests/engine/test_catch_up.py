@@ -92,7 +92,7 @@ def test_activities_are_read_from_the_watermark_and_never_from_the_beginning(gro
         assert reconcile(desk).clean
         day_began = new_york_midnight_ns(
             desk.today()
-        )  # whose lines the opening names: some have a date alone
+        )  # whose lines the opening names
         assert {since for since, _ in history.looks} == {day_began, began - OVERLAP_NS}
         assert history.read == []
 
