@@ -90,9 +90,7 @@ def test_activities_are_read_from_the_watermark_and_never_from_the_beginning(gro
         ground.go_to_tick(2)
         desk.begin()
         assert reconcile(desk).clean
-        day_began = new_york_midnight_ns(
-            desk.today()
-        )  # whose lines the opening names
+        day_began = new_york_midnight_ns(desk.today())  # whose lines the opening names
         assert {since for since, _ in history.looks} == {day_began, began - OVERLAP_NS}
         assert history.read == []
 
