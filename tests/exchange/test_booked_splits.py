@@ -130,7 +130,7 @@ def test_a_split_that_waits_survives_a_restart(tmp_path: Path) -> None:
 def served(tmp_path: Path) -> Iterator[Served]:
     """On the Friday before AAPL's split of Monday 2005-02-28."""
     start_ns = Sessions().open_ns(date(2005, 2, 25)) + 600_000_000_000
-    process = start_process(state_dir=tmp_path, token=TOKEN, start_ns=start_ns)
+    process = start_process(public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=start_ns)
     with process as exchange, keeping(exchange) as served:
         yield served
 
