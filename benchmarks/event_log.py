@@ -17,8 +17,8 @@ import dagster as dg
 
 POOLED = """
 event_log_storage:
-  module: trading_assets.defs.event_log
-  class: PooledSqliteEventLogStorage
+  module: trading_assets.defs.fallback
+  class: EventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
 """
 ASSETS, CHECKS_EACH, ROUNDS = 6, 5, 7

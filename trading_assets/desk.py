@@ -116,7 +116,7 @@ def _nanoseconds(moment: datetime) -> int:
         raise InvalidInput(
             f"{moment} has no time zone",
             where="as_of",
-            remedy="Give an aware datetime, e.g. datetime.now(UTC).",
+            remedy="Give one with a time zone, such as datetime(2026, 1, 2, 15, 30, tzinfo=UTC).",
         )
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * 1_000_000_000 + moment.microsecond * 1000

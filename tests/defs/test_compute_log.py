@@ -15,8 +15,8 @@ from trading_assets.defs.fallback import FORKED
 CONFIG = """
 telemetry: {enabled: false}
 compute_logs:
-  module: trading_assets.defs.compute_log
-  class: FileComputeLogManager
+  module: trading_assets.defs.fallback
+  class: ComputeLogManager
   config: {dagster_home: {env: DAGSTER_HOME}}
 """
 SOURCE = """

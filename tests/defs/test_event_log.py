@@ -24,8 +24,8 @@ from trading_assets.defs.event_log import BATCH_SIZE_VARIABLE, OPEN_SHARDS, Pool
 CONFIG = """
 telemetry: {enabled: false}
 event_log_storage:
-  module: trading_assets.defs.event_log
-  class: PooledSqliteEventLogStorage
+  module: trading_assets.defs.fallback
+  class: EventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
 """
 

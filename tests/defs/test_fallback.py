@@ -250,7 +250,7 @@ def test_each_falls_back_and_alerts_where_any_name_that_it_imports_is_gone(
     without = ModuleType(where)  # as another Dagster has it; what uses the name within Dagster still finds it
     without.__dict__.update({key: value for key, value in vars(import_module(where)).items() if key != what})
     monkeypatch.setitem(sys.modules, where, without)
-    assert type(built(module, tmp_path)) is PARTS[module][0].__bases__[0]
+    assert type(built(module, tmp_path)) is PARTS[module][0].__bases__[-1]
     (alert,) = alerts(tmp_path)
     assert alert.startswith("Dagster's own stands in for")
 
@@ -261,17 +261,10 @@ def test_what_is_made_wrongly_falls_back(
     def fails(*_: object, **__: object) -> None:
         raise TypeError("__init__() got an unexpected keyword argument")
 
-    for module, kind in (
-        ("event_log", "PooledSqliteEventLogStorage"),
-        ("run_storage", "ReadableRunStorage"),
-        ("compute_log", "FileComputeLogManager"),
-        ("run_queue", "PromptRunCoordinator"),
-        ("launcher", "ForkingRunLauncher"),
-    ):
-        name = f"trading_assets.defs.{module}"
+    for name, kind in fallback.OURS.values():
         with monkeypatch.context() as patch:
             patch.setattr(getattr(import_module(name), kind), "__init__", fails)
-            assert type(built(name, tmp_path)) is PARTS[name][0].__bases__[0]
+            assert type(built(name, tmp_path)) is PARTS[name][0].__bases__[-1]
     assert len(alerts(tmp_path)) == 5
 
 

@@ -40,8 +40,8 @@ def test_a_failed_step_is_stored_without_them_and_with_all_else(tmp_path: Path) 
     with dg.instance_for_test(
         overrides={
             "event_log_storage": {
-                "module": "trading_assets.defs.event_log",
-                "class": "PooledSqliteEventLogStorage",
+                "module": "trading_assets.defs.fallback",
+                "class": "EventLogStorage",
                 "config": {"dagster_home": str(tmp_path)},
             }
         }

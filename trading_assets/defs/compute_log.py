@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from dagster import StringSource
 from dagster._core.execution.compute_logs import redirect_to_file
-from dagster._core.instance.ref import compute_logs_directory
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
-from dagster._serdes import ConfigurableClassData
 from dagster._utils import ensure_file, touch_file
 
 from trading_assets.defs.fallback import FORKED
@@ -27,16 +23,6 @@ from trading_assets.defs.fallback import FORKED
 
 class FileComputeLogManager(LocalComputeLogManager):
     """Standard output and error of each run in the files where the stock manager has them."""
-
-    @classmethod
-    def config_type(cls) -> Any:
-        return {"dagster_home": StringSource}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> FileComputeLogManager:
-        return cls(compute_logs_directory(config_value["dagster_home"]), inst_data=inst_data)
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:

@@ -17,14 +17,14 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from dagster import AssetKey, StringSource, deserialize_value, serialize_value
+from dagster import AssetKey, deserialize_value, serialize_value
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
@@ -78,20 +78,9 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         self._batch: tuple[ExitStack, dict[str, Connection]] | None = None  # while one is being stored
         self._supports_checks = False  # as far as is known
         self._lock = threading.RLock()  # a batch holds it over many connections; the stock one cannot
-        super().__init__(base_dir, inst_data)
-
-    @classmethod
-    def config_type(cls) -> Any:
-        return {"dagster_home": StringSource}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> PooledSqliteEventLogStorage:
         # however this process was started: whoever opens the instance stores what it plans in one transaction
         os.environ.setdefault(BATCH_SIZE_VARIABLE, BATCH_SIZE)
-        # where the stock storage puts its files
-        return cls(str(Path(config_value["dagster_home"]) / "history" / "runs"), inst_data)
+        super().__init__(base_dir, inst_data)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -35,10 +35,17 @@ entry.begin_hosted()  # every process of Dagster that opens the instance loads t
 Part = TypeVar("Part")
 
 EVENT_LOG, OUTPUT = "the event log", "printed output"
-_MODULES = {EVENT_LOG: "trading_assets.defs.event_log", OUTPUT: "trading_assets.defs.compute_log"}
+RUNS, QUEUE, LAUNCHER = "the run storage", "the run queue", "the run launcher"
+OURS = {
+    EVENT_LOG: ("trading_assets.defs.event_log", "PooledSqliteEventLogStorage"),
+    RUNS: ("trading_assets.defs.run_storage", "ReadableRunStorage"),
+    OUTPUT: ("trading_assets.defs.compute_log", "FileComputeLogManager"),
+    QUEUE: ("trading_assets.defs.run_queue", "PromptRunCoordinator"),
+    LAUNCHER: ("trading_assets.defs.launcher", "ForkingRunLauncher"),
+}
+TRIED_OUT = (EVENT_LOG, OUTPUT)  # these have files of their own, and a `try_out`
 
 FORKED = "TRADING_ASSETS_FORKED_RUN"  # in the environment of a run that the forkserver began
-
 UP = "TRADING_ASSETS_DAGSTER_URL"  # in the environment of what `make up` starts
 
 _told: set[str] = set()  # by this process
@@ -46,78 +53,47 @@ _private: set[Path] = set()  # as `_refuse_open_to_others` has found them
 _tried: set[str] = set()  # what this process, or the one that it is a fork of, has seen to work
 
 
-class EventLogStorage(SqliteEventLogStorage):
+class _InTheInstance:
+    """A part whose files are in the instance's directory, which is all that dagster.yaml says of it."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {"dagster_home": StringSource}
+
+
+class EventLogStorage(_InTheInstance, SqliteEventLogStorage):
     """`defs.event_log`, else Dagster's SQLite event log."""
 
     @classmethod
-    def config_type(cls) -> Any:
-        return {"dagster_home": StringSource}
-
-    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Any:
-        _refuse_open_to_others(Path(config_value["dagster_home"]))
-
-        def ours() -> SqliteEventLogStorage:
-            from trading_assets.defs.event_log import PooledSqliteEventLogStorage
-
-            _once(EVENT_LOG)
-            return PooledSqliteEventLogStorage.from_config_value(inst_data, config_value)
-
-        def stock() -> SqliteEventLogStorage:
-            return SqliteEventLogStorage(
-                str(Path(config_value["dagster_home"], "history", "runs")), inst_data
-            )
-
-        return _ours_or_stock(EVENT_LOG, ours, stock)
+        home = Path(config_value["dagster_home"])
+        _refuse_open_to_others(home)
+        place = str(home / "history" / "runs")
+        return _ours_or_stock(EVENT_LOG, SqliteEventLogStorage, lambda kind: kind(place, inst_data))
 
 
-class RunStorage(SqliteRunStorage):
+class RunStorage(_InTheInstance, SqliteRunStorage):
     """`defs.run_storage`, else Dagster's SQLite run storage."""
 
     @classmethod
-    def config_type(cls) -> Any:
-        return {"dagster_home": StringSource}
-
-    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Any:
-        def ours() -> SqliteRunStorage:
-            from trading_assets.defs.run_storage import ReadableRunStorage
-
-            return ReadableRunStorage.from_config_value(inst_data, config_value)
-
-        def stock() -> SqliteRunStorage:
-            return SqliteRunStorage.from_local(str(Path(config_value["dagster_home"], "history")), inst_data)
-
-        return _ours_or_stock("the run storage", ours, stock)
+        place = str(Path(config_value["dagster_home"], "history"))
+        return _ours_or_stock(RUNS, SqliteRunStorage, lambda kind: kind.from_local(place, inst_data))
 
 
-class ComputeLogManager(LocalComputeLogManager):
+class ComputeLogManager(_InTheInstance, LocalComputeLogManager):
     """`defs.compute_log`, else Dagster's local compute log manager."""
 
     @classmethod
-    def config_type(cls) -> Any:
-        return {"dagster_home": StringSource}
-
-    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Any:
-        def ours() -> LocalComputeLogManager:
-            from trading_assets.defs.compute_log import FileComputeLogManager
-
-            _once(OUTPUT)
-            return FileComputeLogManager.from_config_value(inst_data, config_value)
-
-        def stock() -> LocalComputeLogManager:
-            return LocalComputeLogManager(
-                str(Path(config_value["dagster_home"], "storage")), inst_data=inst_data
-            )
-
-        return _ours_or_stock(OUTPUT, ours, stock)
+        place = str(Path(config_value["dagster_home"], "storage"))
+        return _ours_or_stock(OUTPUT, LocalComputeLogManager, lambda kind: kind(place, inst_data=inst_data))
 
 
 class RunCoordinator(QueuedRunCoordinator[Any]):
@@ -125,15 +101,10 @@ class RunCoordinator(QueuedRunCoordinator[Any]):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Any:
-        def ours() -> QueuedRunCoordinator[Any]:
-            from trading_assets.defs.run_queue import PromptRunCoordinator
+        def make(kind: type[QueuedRunCoordinator[Any]]) -> QueuedRunCoordinator[Any]:
+            return kind.from_config_value(inst_data, config_value)
 
-            return PromptRunCoordinator.from_config_value(inst_data, config_value)
-
-        def stock() -> QueuedRunCoordinator[Any]:
-            return QueuedRunCoordinator.from_config_value(inst_data, config_value)
-
-        return _ours_or_stock("the run queue", ours, stock)
+        return _ours_or_stock(QUEUE, QueuedRunCoordinator, make)
 
 
 class RunLauncher(DefaultRunLauncher):
@@ -141,39 +112,37 @@ class RunLauncher(DefaultRunLauncher):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Any:
-        def ours() -> DefaultRunLauncher:
-            from trading_assets.defs.launcher import ForkingRunLauncher
-
-            return ForkingRunLauncher(inst_data)
-
-        return _ours_or_stock("the run launcher", ours, lambda: DefaultRunLauncher(inst_data))
+        return _ours_or_stock(LAUNCHER, DefaultRunLauncher, lambda kind: kind(inst_data))
 
 
 def try_all() -> None:
     """Try out what has files of its own, so that the forks of this process need not."""
-    for part in (EVENT_LOG, OUTPUT):
+    for part in TRIED_OUT:
         try:
-            _once(part)
+            _ours(part)
         except Exception as error:  # noqa: BLE001 - each fork finds the same, and takes the stock class
             tell_fallback(part, f"{type(error).__name__}: {error}")
 
 
-def _ours_or_stock(part: str, ours: Callable[[], Part], stock: Callable[[], Part]) -> Part:
+def _ours_or_stock(part: str, stock: type[Part], make: Callable[[type[Part]], Part]) -> Part:
+    """The part, made of our class, else of Dagster's."""
     try:
-        return ours()
+        return make(_ours(part))
     except Exception as error:  # noqa: BLE001 - whatever it is, the stock class does without
         tell_fallback(part, f"{type(error).__name__}: {error}")
-        return stock()
+        return make(stock)
 
 
-def _once(part: str) -> None:
-    """Use ours once on files of its own, before it is trusted with the instance's."""
-    if part in _tried:
-        return
-    try_out = import_module(_MODULES[part]).try_out
-    with tempfile.TemporaryDirectory(prefix="trading-assets-") as place:
-        try_out(Path(place))
-    _tried.add(part)
+def _ours(part: str) -> Any:
+    """Our class; one that has files is used once on files of its own before it is trusted with the
+    instance's."""
+    module, name = OURS[part]
+    loaded = import_module(module)
+    if part in TRIED_OUT and part not in _tried:
+        with tempfile.TemporaryDirectory(prefix="trading-assets-") as place:
+            loaded.try_out(Path(place))
+        _tried.add(part)
+    return getattr(loaded, name)
 
 
 def _refuse_open_to_others(home: Path) -> None:

@@ -9,29 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-from dagster import DagsterRun, StringSource
+from dagster import DagsterRun
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.storage.runs import SqliteRunStorage
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._serdes import deserialize_value, serialize_value
 
 from trading_assets.errors import InvalidInput
 
 
 class ReadableRunStorage(SqliteRunStorage):
     """The stock storage, in the stock file."""
-
-    @classmethod
-    def config_type(cls) -> Any:
-        return {"dagster_home": StringSource}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> ReadableRunStorage:
-        return cls.from_local(str(Path(config_value["dagster_home"], "history")), inst_data)
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         _refuse_unreadable(dagster_run)
