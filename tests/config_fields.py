@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster._config.config_type import ConfigType, ConfigTypeKind
+from dagster._config import Array, ConfigType, Map, Noneable, Permissive, Selector, Shape
+from dagster._config.config_type import Any as ConfigAny
 
 Path = tuple[str | int, ...]
 STOCK = ("loggers", "execution")  # Dagster's own, which take no environment either
@@ -18,16 +19,16 @@ def leaves(job: dg.JobDefinition) -> Iterator[Path]:
 
 
 def _within(kind: ConfigType, at: Path) -> Iterator[Path]:
-    if kind.kind in (ConfigTypeKind.STRICT_SHAPE, ConfigTypeKind.PERMISSIVE_SHAPE, ConfigTypeKind.SELECTOR):
-        for name, field in kind.fields.items():  # type: ignore[attr-defined]
+    if isinstance(kind, (Shape, Permissive, Selector)):
+        for name, field in kind.fields.items():
             yield from _within(field.config_type, (*at, name))
-    elif kind.kind is ConfigTypeKind.NONEABLE:
-        yield from _within(kind.inner_type, at)  # type: ignore[attr-defined]
-    elif kind.kind is ConfigTypeKind.ARRAY:
-        yield from _within(kind.inner_type, (*at, 0))  # type: ignore[attr-defined]
-    elif kind.kind is ConfigTypeKind.MAP:
-        yield from _within(kind.inner_type, (*at, "x"))  # type: ignore[attr-defined]
-    elif kind.kind is not ConfigTypeKind.ANY:  # which reads nothing: what it is given it hands on
+    elif isinstance(kind, Noneable):
+        yield from _within(kind.inner_type, at)
+    elif isinstance(kind, Array):
+        yield from _within(kind.inner_type, (*at, 0))
+    elif isinstance(kind, Map):
+        yield from _within(kind.inner_type, (*at, "x"))
+    elif not isinstance(kind, ConfigAny):  # which reads nothing: what it is given it hands on
         yield at
 
 

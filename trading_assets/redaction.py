@@ -15,7 +15,7 @@ import logging
 import math
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cache
 from typing import Any, NamedTuple, TextIO
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -142,17 +142,21 @@ def shown_address(url: str) -> str:
 def redact_log_records() -> None:
     """Have the standard library make every log record of this process without secrets, whoever logs."""
     made = logging.getLogRecordFactory()
-    if getattr(made, "redacts", False):
-        return
+    if not isinstance(made, _CleanRecords):
+        logging.setLogRecordFactory(_CleanRecords(made))
 
-    def without_secrets(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = made(*args, **kwargs)
+
+class _CleanRecords:
+    """A factory of log records that takes the secrets out of what another one makes."""
+
+    def __init__(self, made: Callable[..., logging.LogRecord]) -> None:
+        self._made = made
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._made(*args, **kwargs)
         if isinstance(record.msg, str):
             _clean_record(record)
         return record
-
-    without_secrets.redacts = True  # type: ignore[attr-defined]
-    logging.setLogRecordFactory(without_secrets)
 
 
 class CleanStream(io.TextIOBase):

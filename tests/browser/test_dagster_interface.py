@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from chromium import Page, browsing, executable
+from chromium import Page, browsing
 from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets.config import key_pair
@@ -94,13 +94,7 @@ def backfills(desk: RunningDesk) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def page(desk: RunningDesk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    program = executable()
-    if program is None:
-        without = "no chromium is installed here"
-        if os.environ.get("CI"):
-            pytest.fail(without)
-        pytest.skip(without)
-    with browsing(program, tmp_path_factory.mktemp("profile")) as page:
+    with browsing(tmp_path_factory.mktemp("profile")) as page:
         page.open(f"{desk.url}/runs")
         page.sees(f"the link in the file {desk.home / 'dagster_home' / 'web_link'}")
         page.open(desk.link)

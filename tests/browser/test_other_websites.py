@@ -7,7 +7,6 @@ browser is the same site: it sends cookies along, SameSite=Strict or not. What i
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import dagster as dg
 import psutil
 import pytest
 import requests
-from chromium import Page, browsing, executable
+from chromium import Page, browsing
 from running_desk import REPOSITORY, ROOT, free_ports
 
 from trading_assets.web.link import link_of, token_of
@@ -118,15 +117,9 @@ def _wait_for(url: str, processes: dict[str, subprocess.Popen[bytes]]) -> None:
 @pytest.fixture(scope="module")
 def page(webservers: Webservers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The operator's browser, with the cookie of our interface."""
-    program = executable()
-    if program is None:
-        without = "no chromium is installed here"
-        if os.environ.get("CI"):
-            pytest.fail(without)
-        pytest.skip(without)
     link = link_of(webservers.home)
     assert link is not None
-    with browsing(program, tmp_path_factory.mktemp("profile")) as page:
+    with browsing(tmp_path_factory.mktemp("profile")) as page:
         page.open(link)
         page.sees("Overview")
         yield page

@@ -14,7 +14,7 @@ from trading_assets.engine.replay.signal_file import read_signals
 from trading_assets.errors import InvalidInput
 from trading_assets.model import registry
 
-SECRET = "PKSECRET0123456789"
+SECRET = "what-nobody-may-read"
 
 
 @pytest.fixture

@@ -45,7 +45,9 @@ class Nine:
         self.seconds, self.asked = 0.0, list[tuple[str, float]]()
         monkeypatch.setattr(desk_module, "monotonic_ns", lambda: began + int(self.seconds * NS))
         began = monotonic_ns()
-        self.broker = Altered(counter, **{name: self._slowly(name, getattr(counter, name)) for name in ASKED})
+        self.broker: Any = Altered(
+            counter, **{name: self._slowly(name, getattr(counter, name)) for name in ASKED}
+        )
 
     def _slowly(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def answer(*arguments: Any, **named: Any) -> Any:
@@ -66,7 +68,7 @@ def test_the_sale_leaves_before_the_runs_time_is_over_and_asks_for_no_more_than_
         adopt(desk, author="tester", reason="held before")
         reconcile(desk)
         slow = Nine(counter, monkeypatch)
-        desk.broker = slow.broker  # type: ignore[assignment]
+        desk.broker = slow.broker
         if way == "stop":
             (order,) = protect_alone(desk, new_execution_id()).orders
         else:
@@ -91,7 +93,7 @@ def test_a_broker_that_is_not_slow_is_asked_for_everything(
         adopt(desk, author="tester", reason="held before")
         monkeypatch.setitem(globals(), "SECONDS_A_READ", 0.5)
         slow = Nine(counter, monkeypatch)
-        desk.broker = slow.broker  # type: ignore[assignment]
+        desk.broker = slow.broker
         report = protect_alone(desk, new_execution_id())
         assert report.reconciliation.missed == {}
         names = {name for name, _ in slow.asked}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import quote
 
@@ -22,9 +23,10 @@ from trading_assets.definitions import defs
 
 pytestmark = pytest.mark.slow(seconds=120)
 
-FROM_A_FILE = "pL4nted/Of+A.envF1le0123456789="  # Dagster reads .env before each run
-KEY_ID, SECRET_KEY = "PKPLANTED0123456789X", "pL4nted/Secret+Key0fTheTest="
-PASSWORD, HOOK = "pa55word0fTheTest", "h00k-0123456789abcdef"
+DRAWN = token_hex(8)  # anew for each run of the tests: what is planted was never anybody's
+KEY_ID, SECRET_KEY = f"planted-id-{DRAWN}", f"planted/key+{DRAWN}="
+FROM_A_FILE = f"planted/file+{DRAWN}="  # Dagster reads .env before each run
+PASSWORD, HOOK = f"planted-password-{DRAWN}", f"planted-hook-{DRAWN}"
 SECRETS = (KEY_ID, SECRET_KEY, FROM_A_FILE, TOKEN, PASSWORD, HOOK)
 _START = (
     """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) { __typename } }"""

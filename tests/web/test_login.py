@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 from interface import PAGE, PORT, Interface, interface, launch
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from trading_assets.definitions import defs
 from trading_assets.defs.acts import LAUNCHED_TAG, author, launched_tags
@@ -200,8 +201,8 @@ def test_a_read_only_interface_shows_all_and_reports_nothing(viewer: Interface) 
     assert not link_file(viewer.home).exists()  # it opens no interface that operates
 
 
-def tags_of_launch(web: Interface, app: object, tags: dict[str, str], *, logged_in: bool) -> dict[str, str]:
-    client = web.client(app, logged_in=logged_in)  # type: ignore[arg-type]
+def tags_of_launch(web: Interface, app: ASGIApp, tags: dict[str, str], *, logged_in: bool) -> dict[str, str]:
+    client = web.client(app, logged_in=logged_in)
     client.post("/graphql", json=launch("kill", tags=tags), headers={"Origin": PAGE})
     (run,) = web.instance.get_runs()
     assert web.launched() == ["kill"]
@@ -249,9 +250,9 @@ def test_the_author_is_the_processs_user_whatever_the_environment_says(
 )
 @pytest.mark.parametrize("resource", ["desk", "configuration"])
 def test_no_run_names_another_configuration(web: Interface, job: str, resource: str) -> None:
-    config = {"resources": {resource: {"config": {"config_path": "/tmp/mine.yaml"}}}}
+    config: dict[str, Any] = {"resources": {resource: {"config": {"config_path": "/tmp/mine.yaml"}}}}
     if job == "rearm":
-        config["ops"] = {"rearm_book": {"config": {"reason": "evil"}}}  # type: ignore[dict-item]
+        config["ops"] = {"rearm_book": {"config": {"reason": "evil"}}}
     client = web.client(web.ours, logged_in=True)
     refused = client.post("/graphql", json=launch(job, config), headers={"Origin": PAGE}).json()
     assert refused["data"]["launchRun"]["__typename"] == "RunConfigValidationInvalid"

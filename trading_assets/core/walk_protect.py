@@ -38,14 +38,13 @@ def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Shee
             kept += 1
     sheet.counts[WORKING] = kept
     _see_stops(now_ns, terms, limits, book, sheet, desk)
-    _cancel_entries(now_ns, book, sheet, desk)
+    _end_what_is_in_the_way(now_ns, book, sheet, desk)
     return _forced_exits(now_ns, terms, limits, book, sheet, desk)
 
 
 @inlined
 def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> None:
-    """A stop that is hit holds its symbol until it is flat, and for the session in which it was sold. What
-    else works in it ends."""
+    """A stop that is hit holds its symbol until it is flat, and for the session in which it was sold."""
     for i in range(book.holdings.size):
         held, shown = book.holdings[i], desk.shown[i]
         if held["stopped_ns"]:
@@ -55,35 +54,21 @@ def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: She
             cost, trade_ns, last = held["stop_cost"], shown["quote_ns"], shown["last_trade"]
             if stop_hit(shown["bid"], shown["ask"], trade_ns, last, trade_ns, cost, now_ns, limits):
                 held["stopped_ns"], held["stopped_on"], held["stop_attempt"] = now_ns, terms.session, 0
-    kept = 0
-    for place in range(sheet.counts[WORKING]):
-        row = desk.working[place]
-        i = sheet.orders[row]["symbol"]
-        if (
-            book.holdings[i]["stopped_ns"]
-            and book.holdings[i]["qty"] != 0.0
-            and sheet.orders[row]["decision"] != -1 - i
-        ):
-            end(row, OrderState.CANCELED, Ended.STOP, now_ns, sheet)
-        else:
-            desk.working[kept] = row
-            kept += 1
-    sheet.counts[WORKING] = kept
 
 
 @inlined
-def _cancel_entries(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> None:
-    """What could buy in a symbol whose last signal sells."""
+def _end_what_is_in_the_way(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> None:
+    """What works beside a stop ends, and what could buy in a symbol whose last signal sells."""
     kept = 0
     for place in range(sheet.counts[WORKING]):
         row = desk.working[place]
         i = sheet.orders[row]["symbol"]
-        if (
-            desk.symbols[i]["sells"]
-            and not sheet.proposals.rows[row]["reducing"]
-            and not book.holdings[i]["stopped_ns"]
-        ):
-            end(row, OrderState.CANCELED, Ended.EXIT, now_ns, sheet)
+        if book.holdings[i]["stopped_ns"]:
+            ends, why = book.holdings[i]["qty"] != 0.0 and sheet.orders[row]["decision"] != -1 - i, Ended.STOP
+        else:
+            ends, why = desk.symbols[i]["sells"] and not sheet.proposals.rows[row]["reducing"], Ended.EXIT
+        if ends:
+            end(row, OrderState.CANCELED, why, now_ns, sheet)
         else:
             desk.working[kept] = row
             kept += 1

@@ -7,6 +7,7 @@ anything is read.
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import Any, Optional, get_args, get_origin
 
 import dagster as dg
@@ -47,5 +48,5 @@ def _plain(annotation: Any) -> Any:
     if type(None) in get_args(annotation) and len(within) == 1:
         return Optional[within[0]]  # noqa: UP045 - `|` takes no instance of Dagster's types
     if get_origin(annotation) is list:
-        return list[within[0]]  # type: ignore[valid-type]
+        return GenericAlias(list, within[0])
     return annotation
