@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from time import sleep
 
 import dagster as dg
 import pytest
 from dagster._core.remote_origin import (
     GrpcServerCodeLocationOrigin,
     RemoteInstigatorOrigin,
-    RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
 from dagster._core.scheduler.instigation import (
@@ -27,63 +23,28 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from dagster._core.test_utils import create_run_for_test
-from receiver import listening
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from evaluated import SESSION, Desk, Watch, now_ns, request, skipped
+from trading_floor import TradingFloor
 
-from trading_assets.config import LastGood, keep, load
 from trading_assets.core.words import HaltState
-from trading_assets.dagster_health import Health, Instigator, troubles
-from trading_assets.defs import evaluations, sensors
+from trading_assets.defs import sensors
 from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.readiness import UNDER_WAY, run_under_way
-from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
-from trading_assets.engine import alerts
+from trading_assets.defs.readiness import run_under_way
+from trading_assets.defs.sensors import live_session, signal_inbox, virtual_clock
 from trading_assets.engine.arming import ARMED_MARK, arm, disarm
 from trading_assets.engine.halts import Cause, latch
-from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.signalling import receive
-from trading_assets.engine.watchdog import Look, Watchdog, remembered
-from trading_assets.errors import InvalidInput
-from trading_assets.exchange.keeper import Keeper
-from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
 
 pytestmark = pytest.mark.slow  # an exchange for each
-SESSION = date(2012, 7, 3)  # a half day before a holiday
+
+
 LAST = date(2013, 2, 28)  # the last session of the bundled tape but one
+
+
 SESSIONS = Sessions()
-Evaluation = dg.SensorResult | dg.SkipReason
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
-        yield instance
-
-
-@pytest.fixture
-def start_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TradingFloor]]:
-    """Starts an exchange with its configuration in the environment, as the code server has it."""
-    open_floors = []
-
-    def start(session: date = SESSION, **settings: object) -> TradingFloor:
-        context = trading_floor(tmp_path, session, **settings)
-        floor = context.__enter__()
-        open_floors.append(context)
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
-        return floor
-
-    yield start
-    for context in open_floors:
-        context.__exit__(None, None, None)
-
-
-@pytest.fixture
-def floor(start_floor: Callable[..., TradingFloor]) -> TradingFloor:
-    return start_floor()
 
 
 def turn_on(instance: dg.DagsterInstance, schedule: str = "trading_hours") -> None:
@@ -94,43 +55,6 @@ def turn_on(instance: dg.DagsterInstance, schedule: str = "trading_hours") -> No
     instance.add_instigator_state(
         InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
     )
-
-
-class Watch:
-    """Evaluates one sensor again and again, keeping its cursor as the daemon does."""
-
-    def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
-        self.sensor, self.instance = sensor, instance
-        self.cursor: str | None = None
-
-    def __call__(self, *, stored: bool = True) -> Evaluation:
-        """stored=False: the daemon dies before it has stored what the evaluation gave."""
-        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
-            found = self.sensor(context)
-        assert isinstance(found, Evaluation)
-        if stored and isinstance(found, dg.SensorResult):
-            self.cursor = found.cursor
-        return found
-
-
-def request(found: Evaluation) -> dg.RunRequest:
-    assert isinstance(found, dg.SensorResult), found
-    assert found.run_requests is not None
-    (only,) = found.run_requests
-    return only
-
-
-def skipped(found: Evaluation) -> str:
-    assert isinstance(found, dg.SkipReason), found
-    return str(found.skip_message)
-
-
-def now_ns(floor: TradingFloor) -> int:
-    keeper = Keeper(floor.exchange.control_url, TOKEN)
-    try:
-        return keeper.now_ns()
-    finally:
-        keeper.close()
 
 
 def tick_ns(found: dg.RunRequest) -> int:
@@ -388,215 +312,6 @@ def test_with_a_model_signals_from_outside_are_left_where_they_are(
     assert not (tmp_path / "var" / "inbox").exists()
 
 
-BOOK = "embedded:PA0001:paper"
-NS = 10**9
-
-
-@dataclass
-class Desk:
-    """A desk that only its configuration, its journal and the machine's clock make up; no venue answers."""
-
-    home: Path
-    now_ns: int
-    interval_ns: int = 60 * NS
-
-    @property
-    def config_path(self) -> Path:
-        return self.home / "config" / "execution.yaml"
-
-    def configure(self, text: str) -> None:
-        self.config_path.parent.mkdir(exist_ok=True)
-        self.config_path.write_text(text)
-
-    @contextmanager
-    def journal(self) -> Iterator[Journal]:
-        with Journal.open(self.home / "var" / "journal.sqlite") as journal:
-            yield journal
-
-    def protected(self) -> None:
-        with self.journal() as journal:
-            note_protected(journal, BOOK, now_ns=self.now_ns)
-
-    def alerts(self) -> list[str]:
-        with self.journal() as journal:
-            return [alert.title for alert in journal.pending_alerts()]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    desk = Desk(tmp_path, system_now_ns())
-    desk.configure("reconciliation_interval_seconds: 60\n")
-    monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(desk.config_path))
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: desk.now_ns)
-    with desk.journal() as journal:
-        journal.set_mark("embedded:paper", "book", BOOK, 0)
-    return desk
-
-
-def run_of(instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
-    location = GrpcServerCodeLocationOrigin(host="localhost", port=1)
-    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job)
-    return create_run_for_test(instance, job_name=job, status=status, remote_job_origin=origin)
-
-
-def test_protection_is_requested_whatever_else_is_queued_or_on(
-    desk: Desk, instance: dg.DagsterInstance
-) -> None:
-    for status in UNDER_WAY:
-        for job in ("trading_tick", "premarket", "flatten", "replay", "__ASSET_JOB"):
-            run_of(instance, job, status)
-    request(Watch(protection, instance)())
-
-
-def test_no_second_protection_is_requested_beside_one(desk: Desk, instance: dg.DagsterInstance) -> None:
-    watch = Watch(protection, instance)
-    for status in UNDER_WAY:
-        run = run_of(instance, "reconcile", status)
-        assert skipped(watch(stored=False)) == f"reconcile is under way: run {run.run_id}"
-        instance.delete_run(run.run_id)
-    request(watch())
-
-
-def test_protection_is_due_once_the_journals_last_one_is_older_than_the_interval(
-    desk: Desk, instance: dg.DagsterInstance
-) -> None:
-    watch = Watch(protection, instance)
-    desk.protected()
-    assert "protected 0 s ago" in skipped(watch())
-    desk.now_ns += 59 * NS
-    assert "protected 59 s ago" in skipped(watch())
-    desk.now_ns += NS
-    request(watch())
-    desk.protected()
-    desk.now_ns += 60 * NS
-    request(watch())
-    desk.configure("reconciliation_interval_seconds: 10\n")
-    desk.protected()
-    desk.now_ns += 10 * NS
-    request(watch())
-
-
-def test_a_request_that_led_to_no_protection_is_repeated_with_patience(
-    desk: Desk, instance: dg.DagsterInstance
-) -> None:
-    watch = Watch(protection, instance)
-    requested = []
-    began = desk.now_ns
-    while desk.now_ns < began + 200 * NS:
-        if isinstance(watch(), dg.SensorResult):
-            requested.append((desk.now_ns - began) // NS)
-        desk.now_ns += 5 * NS
-    assert requested == [0, 15, 45, 105, 165]
-    desk.protected()
-    desk.now_ns += 60 * NS
-    request(watch())
-    desk.now_ns += 15 * NS
-    request(watch())
-
-
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_was_set_makes_no_protection_wait(
-    desk: Desk, instance: dg.DagsterInstance, hours: int
-) -> None:
-    watch = Watch(protection, instance)
-    request(watch())
-    desk.protected()
-    desk.now_ns += hours * 3_600 * NS
-    request(watch())
-
-
-@pytest.mark.parametrize(
-    "cursor", ["1790000000000000000", "soon", "{}", "[1]", '["a", 1]', "[1, 2, 3]", "null"]
-)
-def test_any_cursor_lets_protection_be_requested(
-    desk: Desk, instance: dg.DagsterInstance, cursor: str
-) -> None:
-    watch = Watch(protection, instance)
-    watch.cursor = cursor
-    request(watch())
-
-
-@pytest.mark.parametrize(
-    "text", ["reconciliation_interval_secondz: 60\n", "mode: [\n", "\x00", "venue: nowhere\n"]
-)
-def test_a_mistyped_configuration_ends_no_protection_and_is_told(
-    desk: Desk, instance: dg.DagsterInstance, text: str
-) -> None:
-    watch = Watch(protection, instance)
-    request(watch())
-    desk.protected()
-    desk.configure(text)
-    assert "protected 0 s ago" in skipped(watch())  # by the configuration that could last be used
-    desk.now_ns += 60 * NS
-    request(watch())
-    for sensor in (signal_inbox, virtual_clock, live_session):
-        with pytest.raises(InvalidInput):
-            Watch(sensor, instance)()
-    assert desk.alerts() == ["The configuration cannot be used"]  # once, however many fail of it
-
-
-def test_a_process_that_never_read_a_configuration_requests_protection_all_the_same(
-    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(evaluations, "_told_ns", {})
-    desk.configure("mode: [\n")
-    with listening() as receiver:
-        monkeypatch.setenv(alerts.URLS_VARIABLE, receiver.url)
-        request(Watch(protection, instance)())
-        until = monotonic_ns() + 20 * NS
-        while not receiver.messages and monotonic_ns() < until:
-            sleep(0.05)
-        assert receiver.titles() == ["The configuration cannot be used"]
-        desk.now_ns += 60 * NS
-        request(Watch(protection, instance)())
-    assert receiver.titles() == ["The configuration cannot be used"]  # once in its cool-down
-
-
-def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
-    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("no room")
-
-    monkeypatch.setattr(sensors, "take_files", fails)
-    monkeypatch.setattr(sensors, "_venue_now_ns", lambda _settings: desk.now_ns)
-    with pytest.raises(RuntimeError):
-        Watch(signal_inbox, instance)()
-    now_s = desk.now_ns / NS
-    seen = Instigator("signal_inbox", True, 5, now_s, now_s, "tick 7", "RuntimeError: no room")
-    (trouble,) = troubles(Health({}, "", (), (seen,)), now_s=now_s, since_s=0)
-    dog = Watchdog(
-        LastGood(desk.config_path),
-        lambda _: pytest.fail("nothing is opened"),
-        ask_dagster=lambda: [trouble],
-        environ={},
-        settling_seconds=0,
-    )
-    dog._memory = remembered(None, Look(desk.now_ns, monotonic_ns(), None))
-    dog._occurred.append(trouble)
-    dog._see_to_dagster()
-    assert desk.alerts() == ["signal_inbox could not be evaluated"]
-
-
-def test_a_process_that_begins_while_the_configuration_is_wrong_knows_when_protection_was_last(
-    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(desk.home))
-    keep(desk.home, desk.config_path, load(desk.config_path))
-    desk.protected()
-    desk.configure("mode: [\n")
-    assert "protected 0 s ago" in skipped(Watch(protection, instance)())
-
-
-def test_a_journal_that_cannot_be_read_ends_no_request_for_protection(
-    desk: Desk, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (desk.home / "var" / "journal.sqlite").write_bytes(b"no database" * 1000)
-    for suffix in ("-wal", "-shm"):
-        (desk.home / "var" / f"journal.sqlite{suffix}").unlink(missing_ok=True)
-    request(Watch(protection, instance)())
-
-
 def test_a_backfills_run_holds_up_neither_time_nor_ticks(instance: dg.DagsterInstance) -> None:
     for tag in RANGE_TAGS:
         create_run_for_test(
@@ -612,10 +327,6 @@ def test_a_backfills_run_holds_up_neither_time_nor_ticks(instance: dg.DagsterIns
     under_way = run_under_way(instance)
     assert under_way is not None
     assert under_way.run_id == run.run_id
-
-
-def test_what_protects_runs_from_the_start() -> None:
-    assert {sensor.default_status.value for sensor in sensors.SENSORS} == {"RUNNING"}
 
 
 def test_an_evaluation_imports_no_client_no_history_and_no_model(

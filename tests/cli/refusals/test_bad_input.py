@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,11 +14,11 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 import yaml
 from command import Done, command
+from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
 from trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions
@@ -29,7 +28,7 @@ from trading_assets.model.training_set import Dropped, TrainingSet
 
 pytestmark = pytest.mark.slow
 
-SESSION = date(2012, 9, 11)
+
 TOKEN = {"TRADING_ASSETS_EXCHANGE_TOKEN": "a-tests-token"}
 
 
@@ -38,23 +37,6 @@ def varied(floor: TradingFloor, name: str, **settings: object) -> Path:
     path = floor.config_path.with_name(f"{name}.yaml")
     path.write_text(yaml.safe_dump({**yaml.safe_load(floor.config_path.read_text()), **settings}))
     return path
-
-
-def data_dir(floor: TradingFloor) -> Path:
-    return floor.config_path.parent.parent / "var"
-
-
-def bought(floor: TradingFloor) -> None:
-    """Six shares of AAPL, bought at the first tick; then it is the second."""
-    floor.tick(SESSION, 0)
-    assert command("signal", "AAPL=0.9", config=floor.config_path).status == 0
-    assert command("tick", config=floor.config_path).status == 0
-    floor.tick(SESSION, 1)
-
-
-def orders_at_broker(floor: TradingFloor) -> list[tuple[str, int]]:
-    with floor.open_desk() as desk:
-        return [(order.symbol, order.side) for order in desk.broker.orders_since(0)]
 
 
 @contextmanager
@@ -314,116 +296,6 @@ def test_a_locked_history_vetoes_entries_while_exits_and_a_kill_go_on(floor: Tra
         ).failed_with_one_message()
         assert "held open by process" in imported
     assert orders_at_broker(floor) == [("AAPL", 1), ("AAPL", -1)]
-    assert command("verify", SESSION, config=floor.config_path).status == 0
-
-
-IMPORT = ("--interval", "1d", "--stamps", "start", "--adjusted", "no")
-
-
-def bar_file(floor: TradingFloor, days: int = 400) -> Path:
-    """Daily bars of one made-up symbol."""
-    path = floor.config_path.parent / "bars.csv"
-    rows = [
-        f"{day},ACME,{10 + i % 7}.5,{12 + i % 7},{9 + i % 7},{11 + i % 7},1000"
-        for i, day in enumerate(Sessions().between(date(2005, 1, 3), date(2011, 12, 30))[:days])
-    ]
-    path.write_text("\n".join(["date,symbol,open,high,low,close,volume", *rows]) + "\n")
-    return path
-
-
-def bars_stored(floor: TradingFloor, symbol: str) -> int:
-    with duckdb.connect(data_dir(floor) / "history.duckdb", read_only=True) as connection:
-        ((count,),) = connection.execute("SELECT count(*) FROM bars WHERE symbol = ?", [symbol]).fetchall()
-    return int(count)
-
-
-@pytest.mark.slow
-def test_a_full_disk_stores_nothing_of_an_import_and_a_tick_sells_all_the_same(floor: TradingFloor) -> None:
-    bought(floor)
-    history = data_dir(floor) / "history.duckdb"
-    full = history.stat().st_size // 2  # every write behind it fails; the journal has room below it
-    assert full > 4 * (data_dir(floor) / "journal.sqlite").stat().st_size
-    wide = bar_file(floor, 1700)
-    ended = command("import-bars", wide, *IMPORT, config=floor.config_path, file_bytes=full)
-    message = ended.failed_with_one_message()
-    assert str(history) in message
-    assert "full disk" in message
-    assert bars_stored(floor, "ACME") in (0, 1700)  # the commit, or only its checkpoint, found no room
-    command("signal", "AAPL=-0.9", config=floor.config_path)
-    ended = command("tick", "--json", config=floor.config_path, file_bytes=full)
-    assert ended.status == 1
-    assert "Traceback" not in ended.err
-    assert [line["verdict"] for line in ended.json["verdicts"]] == ["PASS"]
-    assert [line["state"] for line in ended.json["orders"]] == ["FILLED"]
-    assert all("full disk" in problem for problem in ended.json["problems"])
-    assert orders_at_broker(floor) == [("AAPL", 1), ("AAPL", -1)]
-    ended = command("import-bars", wide, *IMPORT, "--json", config=floor.config_path)
-    assert ended.status == 0
-    assert bars_stored(floor, "ACME") == 1700
-    assert command("verify", SESSION, config=floor.config_path).status == 0
-
-
-@pytest.mark.slow
-def test_a_journal_on_a_full_disk_sends_nothing_and_a_kill_is_set_by_file(floor: TradingFloor) -> None:
-    bought(floor)
-    command("signal", "IBM=0.9", config=floor.config_path)
-    full = 4096  # less than any page that is to be written
-    message = command("tick", config=floor.config_path, file_bytes=full).failed_with_one_message()
-    assert "journal.sqlite" in message
-    assert "full disk" in message
-    ended = command("kill", "--reason", "a full disk", config=floor.config_path, file_bytes=full)
-    assert ended.status == 0
-    assert f"the kill file {data_dir(floor) / 'KILL'}" in ended.out
-    assert "full disk" in ended.out
-    assert "The broker took the cancels of 0 orders past the journal" in ended.out
-    assert "Traceback" not in ended.err
-    assert orders_at_broker(floor) == [("AAPL", 1)]
-    ended = command("tick", "--json", config=floor.config_path)
-    assert ended.json["halt_state"] == "HALTED"
-    assert [line["verdict"] for line in ended.json["verdicts"]] == ["KILL_SWITCH_ACTIVE cause=KILL"]
-    message = command("rearm", "--reason", "freed", config=floor.config_path).failed_with_one_message()
-    assert "the kill is still set in the kill file" in message
-    (data_dir(floor) / "KILL").unlink()
-    assert command("rearm", "--reason", "freed", config=floor.config_path).status == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, 16 MB, where the desk's data directory goes."""
-    place = tmp_path / "var"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here ({mounted.stderr.strip()}); limits stand in above")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-@pytest.mark.slow
-def test_a_file_system_without_a_free_block_stops_entries_and_is_named(
-    small_disk: Path, floor: TradingFloor
-) -> None:
-    bought(floor)
-    assert command("signal", "IBM=0.9", config=floor.config_path).status == 0
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free))
-    assert shutil.disk_usage(small_disk).free == 0
-    message = command("tick", config=floor.config_path).failed_with_one_message()
-    assert "journal.sqlite" in message
-    assert "full disk" in message
-    ended = command("kill", "--reason", "no room", config=floor.config_path)
-    assert ended.status == 0
-    assert f"the kill file {small_disk / 'KILL'}" in ended.out
-    ballast.unlink()
-    assert orders_at_broker(floor) == [("AAPL", 1)]
-    ended = command("tick", "--json", config=floor.config_path)
-    assert ended.json["halt_state"] == "HALTED"
-    assert [line["verdict"] for line in ended.json["verdicts"]] == ["KILL_SWITCH_ACTIVE cause=KILL"]
     assert command("verify", SESSION, config=floor.config_path).status == 0
 
 
