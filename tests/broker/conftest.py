@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from scripted_server import ScriptedServer
 
-from trading_assets.broker.alpaca import AlpacaBroker, Origins
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.origins import Origins
 from trading_assets.broker.transport import Timeouts
 
 QUICK = Timeouts(connect_s=0.5, read_s=0.3, answer_s=0.6)

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import Reply, Request, ScriptedServer
 
-from trading_assets.broker import alpaca
-from trading_assets.broker.alpaca import AlpacaBroker, Origins, _in_urls
+from trading_assets.broker import alpaca, pages
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.origins import Origins
+from trading_assets.broker.pages import in_urls
 from trading_assets.broker.port import MoreActivities, MoreOrders, RateLimited
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import SHARES, RateBudget
@@ -76,9 +78,9 @@ def test_bars_and_corporate_actions_of_3000_symbols_fit_into_urls_and_lose_none(
 
 @given(st.lists(st.text("ABCXYZ./ü", min_size=1, max_size=30), max_size=400))
 def test_parts_hold_every_symbol_once_in_order_and_are_no_longer_than_allowed(symbols: list[str]) -> None:
-    parts = list(_in_urls(symbols))
+    parts = list(in_urls(symbols))
     assert [symbol for part in parts for symbol in part] == symbols
-    assert all(sum(len(symbol) for symbol in part) <= alpaca.SYMBOLS_LENGTH for part in parts)
+    assert all(sum(len(symbol) for symbol in part) <= pages.SYMBOLS_LENGTH for part in parts)
     assert all(parts)
 
 
@@ -136,7 +138,7 @@ def test_a_long_history_of_activities_is_read_in_looks_that_go_on_where_the_last
         except MoreActivities as more:
             read += [one.id for one in more.read]
             after = more.after_id
-        assert len(server.requests) == looks * alpaca.PAGES_A_LOOK
+        assert len(server.requests) == looks * pages.PAGES_A_LOOK
     assert read == [row["id"] for row in rows]
     assert looks == 3
 
@@ -148,7 +150,7 @@ def spent(server: ScriptedServer, tmp_path: Path) -> Iterator[tuple[AlpacaBroker
     left = int(200 * SHARES[Purpose.HISTORY].leaves) + 2
     told = {
         "X-RateLimit-Limit": "200",
-        "X-RateLimit-Remaining": str(left + alpaca.PAGES_OF_ITS_CALLER),
+        "X-RateLimit-Remaining": str(left + pages.PAGES_OF_ITS_CALLER),
         "X-RateLimit-Reset": str(system_now_ns() // SECOND + 50),
     }
     at = Origins(server.url, server.url)
@@ -165,9 +167,9 @@ def test_the_further_pages_of_a_history_leave_what_is_for_others(
     server.on("GET", "/v2/account/activities", history(rows, told))
     with pytest.raises(MoreActivities) as more:
         broker.activities(T0 - 2_100 * SECOND)
-    pages = len(server.requests)
-    assert alpaca.PAGES_OF_ITS_CALLER < pages < alpaca.PAGES_A_LOOK
-    assert len(more.value.read) == pages * 100
+    asked = len(server.requests)
+    assert pages.PAGES_OF_ITS_CALLER < asked < pages.PAGES_A_LOOK
+    assert len(more.value.read) == asked * 100
     server.on("GET", "/v2/positions", Reply(200, []))
     broker.positions()  # a tick's read still leaves
 
@@ -201,7 +203,7 @@ def test_a_long_list_of_orders_says_how_far_a_look_came(
     with pytest.raises(MoreOrders) as more:
         broker.orders_since(T0 - 2_100 * SECOND)
     read = list(more.value.read)
-    assert len(server.requests) == alpaca.PAGES_A_LOOK
+    assert len(server.requests) == pages.PAGES_A_LOOK
     assert [one.id for one in read] == [f"o{n}" for n in range(len(read))]
     assert more.value.through_ns == read[-1].submitted_ns
     server.requests.clear()
@@ -250,7 +252,7 @@ def test_50000_activities_are_read_at_200_requests_a_minute_beside_a_protection_
             except MoreActivities as more:
                 read += [one.id for one in more.read]
                 after = more.after_id
-            assert len(server.sent("GET", "/v2/account/activities")) <= alpaca.PAGES_A_LOOK
+            assert len(server.sent("GET", "/v2/account/activities")) <= pages.PAGES_A_LOOK
             with asking_for(Purpose.PROTECT):
                 for _ in range(10):
                     broker.positions()
@@ -260,4 +262,4 @@ def test_50000_activities_are_read_at_200_requests_a_minute_beside_a_protection_
     finally:
         broker.close()
     assert read == [row["id"] for row in rows]
-    assert minute == len(rows) // (100 * alpaca.PAGES_A_LOOK)
+    assert minute == len(rows) // (100 * pages.PAGES_A_LOOK)

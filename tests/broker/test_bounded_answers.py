@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_server import Reply, Request, ScriptedServer, Step, Trickle, TrickleHead
 
-from trading_assets.broker import alpaca, bounded_answer
+from trading_assets.broker import alpaca, bounded_answer, pages
 from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.bounded_answer import MOST_DEPTH, AnswerOutOfBounds, check_depth
 from trading_assets.broker.port import OutcomeUnknown, Rejected, Unreachable
@@ -148,15 +148,15 @@ def _depth(value: Any) -> int:
 def test_pages_without_end_come_to_an_end(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "MOST_PAGES", 5)
+    monkeypatch.setattr(pages, "MOST_PAGES", 5)
     monkeypatch.setattr(alpaca, "ORDERS_PAGE", 1)
-    pages = iter(range(1_000_000))
+    numbers = iter(range(1_000_000))
 
     def another_page(request: Request) -> Reply:
-        return Reply(200, {"bars": {}, "next_page_token": f"token-{next(pages)}"})
+        return Reply(200, {"bars": {}, "next_page_token": f"token-{next(numbers)}"})
 
     def another_order(request: Request) -> Reply:
-        number = next(pages)
+        number = next(numbers)
         return Reply(200, [{**ORDER, "id": f"id-{number}", "client_order_id": f"c{number}"}])
 
     server.on("GET", "/v2/stocks/bars", another_page)

@@ -23,7 +23,8 @@ from faults import PATIENT
 from forks import TOKEN, Ended, ForkedExchange, run_forked, share, silence
 from split_tape import SEED, Split, tape_with
 
-from trading_assets.broker.alpaca import AlpacaBroker, origins
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.origins import origins
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import Timeouts
 from trading_assets.config import EmbeddedSettings, Settings, keys

@@ -14,7 +14,7 @@ import pytest
 from ground import CASH, Ground, run_tick
 from planted import Altered
 
-from trading_assets.broker.alpaca import connect
+from trading_assets.broker.connection import connect
 from trading_assets.broker.port import Broker, Unauthorized
 from trading_assets.config import Settings
 from trading_assets.engine import kill_latch, operator, signalling, tick

@@ -7,31 +7,33 @@ they do not know and lose the whole list. Parsing is in `broker.parsing`, timeou
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import quote as url_quote
-from urllib.parse import urlsplit
 
-from alpaca.common.enums import BaseURL
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
 from trading_assets.broker import order_entry, parsing
+from trading_assets.broker.origins import Origins, refuse_other_host
+from trading_assets.broker.pages import (
+    PAGES_A_LOOK,
+    as_object,
+    data_pages,
+    in_urls,
+    parts_of_refused,
+    read_on,
+)
 from trading_assets.broker.parsing import Malformed
 from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
     AssetState,
     BarState,
-    BrokerError,
     ClockState,
     CorporateActionState,
     MoreActivities,
@@ -42,30 +44,22 @@ from trading_assets.broker.port import (
     PositionState,
     Quotes,
     QuoteState,
-    RateLimited,
     Rejected,
     Rows,
     Unreachable,
     Unreadable,
     WriteRefused,
 )
-from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import RateBudget
-from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden, is_loopback
-from trading_assets.config import PUBLIC_KEYS, Settings, keys
+from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
-from trading_assets.redaction import hide
 
 log = get_logger(__name__)
 
 ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
-PAGES_A_LOOK = 10  # of a list of orders or activities; what is longer takes several looks
-PAGES_OF_ITS_CALLER = 3  # those beyond are history, and have the share of requests that is for it
-MOST_PAGES = 1_000  # of one answer of the data API, or of the open orders: more has no end
 BARS_PAGE = 10_000
-SYMBOLS_LENGTH = 4_000  # of a URL, where common servers take 8 000 of the whole
 CORPORATE_ACTIONS_PAGE = 1_000
 TIMEFRAMES = {"1m": "1Min", "1d": "1Day"}
 CORPORATE_ACTION_TYPES = (
@@ -78,64 +72,6 @@ PROCESSED_AFTER_EX = timedelta(days=120)
 ORDER_NOT_FOUND = 40410000
 REFUSED_SYMBOL = (400, 422)  # the answers to a list with one symbol that the feed does not have
 MAX_QUOTE_REQUESTS = 32  # for one list; one unnamed stranger among a thousand symbols takes 21
-TRADING_HOSTS = {
-    "paper": urlsplit(BaseURL.TRADING_PAPER.value).hostname,
-    "live": urlsplit(BaseURL.TRADING_LIVE.value).hostname,
-}
-
-
-class Origins(NamedTuple):
-    """Where the trading API and the data APIs are, without path and trailing slash."""
-
-    trading: str
-    data: str
-
-
-def origins(settings: Settings) -> Origins:
-    """The origins that venue and mode name. The embedded exchange has both at one."""
-    if settings.venue == "embedded":
-        return Origins(settings.embedded.url, settings.embedded.url)
-    trading = BaseURL.TRADING_LIVE if settings.mode == "live" else BaseURL.TRADING_PAPER
-    return Origins(trading.value, BaseURL.DATA.value)
-
-
-def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> AlpacaBroker:
-    """A broker for the configured venue, with its key pair from `environ` (embedded: from its own file).
-
-    Where `account_number` is set (live demands it) the broker's own answer is compared with it.
-    While the broker does not answer, the connection is returned. It refuses to write until a later
-    `account()` has confirmed it, unless these keys have opened the account before: a key pair is one
-    account's for good, and exits do not wait for an account that cannot be read. Raises InvalidInput for
-    missing keys and for the wrong account.
-    """
-    key_id, secret = keys(settings, environ)
-    if (key_id, secret) != PUBLIC_KEYS:
-        hide(key_id, secret)
-    broker = AlpacaBroker(
-        origins(settings),
-        key_id,
-        secret,
-        mode=settings.mode,
-        feed=settings.feed,
-        account_number=settings.account_number,
-        read_only=read_only,
-        budget=RateBudget(Path(settings.data_dir) / f"rate_limit-{settings.venue}-{settings.mode}"),
-    )
-    if settings.account_number is not None:
-        opened = Path(settings.data_dir) / f"account_opened-{settings.venue}-{settings.mode}"
-        try:
-            broker.account()
-            _note_opened(opened, key_id, settings.account_number)
-        except BrokerError as error:
-            if not isinstance(error, Rejected) and _has_opened(opened, key_id, settings.account_number):
-                broker.confirm()
-                log.warning("account not readable, these keys have opened it before", error=str(error))
-            else:
-                log.warning("account not confirmed, no order leaves until it is", error=str(error))
-        except BaseException:
-            broker.close()
-            raise
-    return broker
 
 
 class AlpacaBroker:
@@ -160,7 +96,7 @@ class AlpacaBroker:
         timeouts: Timeouts = TIMEOUTS,
         budget: RateBudget | None = None,
     ) -> None:
-        _host_fits(at.trading, mode)
+        refuse_other_host(at.trading, mode)
         if mode == "live" and account_number is None:
             raise InvalidInput(
                 "a live account must be pinned",
@@ -230,7 +166,7 @@ class AlpacaBroker:
         read, unread = dict[str, QuoteState](), list[Unreadable]()
         refused = {symbol: why for symbol in symbols if (why := self._refused.get(symbol))}
         unread += [Unreadable(symbol, why) for symbol, why in refused.items()]
-        lists = deque[Sequence[str]](_in_urls([symbol for symbol in symbols if symbol not in refused]))
+        lists = deque[Sequence[str]](in_urls([symbol for symbol in symbols if symbol not in refused]))
         most, requests = len(lists) - 1 + MAX_QUOTE_REQUESTS, 0
         failure: Rejected | None = None
         while lists:  # the longest lists first: what the bound cuts off are the fewest symbols
@@ -251,7 +187,7 @@ class AlpacaBroker:
                     self._refused[wanted[0]] = str(error)
                     unread.append(Unreadable(wanted[0], str(error)))
                     continue
-                lists += _parts(wanted, error.message)
+                lists += parts_of_refused(wanted, error.message)
                 continue
             read |= answer
             unread += answer.unreadable
@@ -259,7 +195,7 @@ class AlpacaBroker:
 
     def _snapshots(self, symbols: Sequence[str]) -> Quotes:
         wanted = {"symbols": ",".join(symbols), "feed": self._feed}
-        snapshots = _object(self._data.get("/stocks/snapshots", wanted))
+        snapshots = as_object(self._data.get("/stocks/snapshots", wanted))
         read, unread = dict[str, QuoteState](), list[Unreadable]()
         for symbol in symbols:
             try:
@@ -344,7 +280,7 @@ class AlpacaBroker:
                 query["page_token"] = got[-1].id
             return last
 
-        complete = _read_on("activities", page)
+        complete = read_on("activities", page)
         in_time = Rows.of(sorted(found.values(), key=lambda one: one.at_ns), unread)
         if not complete:
             raise MoreActivities(in_time, str(query["page_token"]))
@@ -355,7 +291,7 @@ class AlpacaBroker:
         start, midnight in New York."""
         if not symbols or start_ns >= end_ns:
             return []
-        found = [bar for some in _in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
+        found = [bar for some in in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
         return sorted(found, key=lambda bar: (bar.symbol, bar.start_ns))
 
     def _bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
@@ -373,8 +309,8 @@ class AlpacaBroker:
         def read() -> list[BarState]:
             found = [
                 bar
-                for page in _pages(lambda token: self._data.get("/stocks/bars", {**query, **token}))
-                for symbol, listed in _object(page.get("bars") or {}).items()
+                for page in data_pages(lambda token: self._data.get("/stocks/bars", {**query, **token}))
+                for symbol, listed in as_object(page.get("bars") or {}).items()
                 for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
             ]
             return [bar for bar in found if start_ns <= bar.start_ns < end_ns]
@@ -387,7 +323,7 @@ class AlpacaBroker:
         """As the port says."""
         if not symbols or first > last:
             return Rows()
-        told = [self._corporate_actions(some, first, last) for some in _in_urls(symbols)]
+        told = [self._corporate_actions(some, first, last) for some in in_urls(symbols)]
         found = sorted((one for some in told for one in some), key=lambda one: (one.symbol, one.ex_date))
         return Rows.of(found, (one for some in told for one in some.unreadable))
 
@@ -406,8 +342,8 @@ class AlpacaBroker:
 
         def read() -> Rows[CorporateActionState]:
             groups: dict[str, list[Any]] = {}
-            for page in _pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
-                for kind, listed in _object(page.get("corporate_actions") or {}).items():
+            for page in data_pages(lambda token: self._actions.get("/corporate-actions", {**query, **token})):
+                for kind, listed in as_object(page.get("corporate_actions") or {}).items():
                     # what is no list is one row that cannot be read
                     groups.setdefault(kind, []).extend(listed if isinstance(listed, list) else [listed])
             told = parsing.corporate_actions(groups)
@@ -463,115 +399,8 @@ class AlpacaBroker:
                 query["after"] = parsing.stamp(max(one.submitted_ns for one in got) - 1)
             return last
 
-        complete = _read_on(f"{status} orders", page, most=None if status == "open" else PAGES_A_LOOK)
+        complete = read_on(f"{status} orders", page, most=None if status == "open" else PAGES_A_LOOK)
         in_time = Rows.of(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
         if not complete:
             raise MoreOrders(in_time, in_time[-1].submitted_ns)
         return in_time
-
-
-def _read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_LOOK) -> bool:
-    """Ask for pages until one is the last, or as many as one look reads; whether it was the last.
-
-    most: None reads them all, for its caller's purpose, and raises Unreachable where MOST_PAGES have no end.
-    Beyond a few of its caller's the pages are history: where that has had its share of the rate limit, the
-    look ends. Raises what `transport.asked` raises.
-    """
-    number = 0
-    while True:
-        number += 1
-        history = most is not None and number > PAGES_OF_ITS_CALLER
-        try:
-            with asking_for(Purpose.HISTORY) if history else nullcontext():
-                last = asked(what, page)
-        except RateLimited:
-            if not history:
-                raise
-            return False
-        if last or number == most:
-            return last
-        if number == MOST_PAGES:
-            raise Unreachable(f"{what}: no end after {MOST_PAGES} pages")
-
-
-def _in_urls(symbols: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The symbols in as few parts as fit into a URL each."""
-    part: list[str] = []
-    length = 0
-    for symbol in symbols:
-        more = len(url_quote(symbol, safe="")) + len("%2C")
-        if part and length + more > SYMBOLS_LENGTH:
-            yield tuple(part)
-            part, length = [], 0
-        part.append(symbol)
-        length += more
-    if part:
-        yield tuple(part)
-
-
-def _note_opened(path: Path, key_id: str, account_number: str) -> None:
-    """Keep which key pair opened which account; nothing of either can be read from it."""
-    said = _opening(key_id, account_number)
-    if _has_opened(path, key_id, account_number):
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.write_text(said)
-        path.chmod(0o600)
-    except OSError as error:  # it costs the foresight, and no order
-        log.warning("not kept which account the keys open", why=str(error))
-
-
-def _has_opened(path: Path, key_id: str, account_number: str) -> bool:
-    try:
-        return path.read_text() == _opening(key_id, account_number)
-    except OSError:
-        return False
-
-
-def _opening(key_id: str, account_number: str) -> str:
-    return hashlib.sha256(f"{account_number} {key_id}".encode()).hexdigest()
-
-
-def _host_fits(url: str, mode: str) -> None:
-    host = urlsplit(url).hostname
-    if host != TRADING_HOSTS[mode] and not (mode == "paper" and is_loopback(url)):
-        raise InvalidInput(
-            f"{mode} orders do not go to {host}",
-            where="config `mode`",
-            remedy=f"In {mode} mode the trading host is {TRADING_HOSTS[mode]}",
-        )
-
-
-def _object(answer: Any) -> Mapping[str, Any]:
-    if not isinstance(answer, Mapping):
-        raise Malformed(f"expected an object, got {str(answer)[:300]}")
-    return answer
-
-
-def _parts(symbols: Sequence[str], refusal: str) -> tuple[list[str], list[str]]:
-    """A refused list in two: what the refusal names apart from the others, else its halves."""
-    words = set(re.findall(r"[A-Za-z0-9./_-]*[A-Za-z0-9]", refusal))
-    named = [symbol for symbol in symbols if symbol in words]
-    if 0 < len(named) < len(symbols):
-        return [symbol for symbol in symbols if symbol not in words], named
-    half = len(symbols) // 2
-    return list(symbols[:half]), list(symbols[half:])
-
-
-def _pages(fetch: Callable[[dict[str, str]], Any]) -> Iterator[Mapping[str, Any]]:
-    """Every page of a data answer. Raises Malformed when a page token comes a second time, and when there is
-    no end after MOST_PAGES."""
-    seen: set[str] = set()
-    token: dict[str, str] = {}
-    for _ in range(MOST_PAGES):
-        page = _object(fetch(token))
-        yield page
-        following = str(page.get("next_page_token") or "")
-        if not following:
-            return
-        if following in seen:
-            raise Malformed(f"next_page_token {following} came twice")
-        seen.add(following)
-        token = {"page_token": following}
-    raise Malformed(f"no end after {MOST_PAGES} pages")

@@ -1,7 +1,8 @@
 """The broker as the engine sees it: typed answers, typed failures, no HTTP and no vendor's names.
 
 Quantities and money are Decimal as the broker states them; times are UTC nanoseconds. A failed
-read raises; it never returns "empty". `trading_assets.broker.alpaca` is the only implementation.
+read raises; it never returns "empty". `trading_assets.broker.alpaca` is the only implementation, and
+`broker.connection` opens it.
 """
 
 from __future__ import annotations

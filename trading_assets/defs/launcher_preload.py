@@ -17,7 +17,7 @@ from trading_assets.engine.preload import compile_accounting, compile_decisions
 MODULES = (
     "pyarrow.dataset",
     "sqlalchemy.dialects.sqlite",
-    "trading_assets.broker.alpaca",
+    "trading_assets.broker.connection",
     "trading_assets.engine.chain",
     "trading_assets.model.signal",
 )

@@ -4,7 +4,7 @@ It is bound to the host, the account, the data directory and the key pair that i
 expires. What is not as it was armed is not armed. Then a live book sends nothing at all, and a paper book
 sends its exits alone (`REDUCE_ONLY cause=NOT_ARMED`). The paper book of the embedded exchange risks nothing
 and is armed until a person disarms it. The other two locks of live trading are the configuration's: `mode:
-live` and the pinned account number, which the broker's answer must equal (`broker.alpaca.connect`).
+live` and the pinned account number, which the broker's answer must equal (`broker.connection.connect`).
 """
 
 from __future__ import annotations

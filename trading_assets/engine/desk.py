@@ -195,9 +195,9 @@ def connect_broker(
     environ = ENVIRON if environ is None else environ
     if connect is not None:
         return connect(settings, environ)
-    from trading_assets.broker import alpaca  # alpaca-py costs 0.7 s to import
+    from trading_assets.broker import connection  # alpaca-py costs 0.7 s to import
 
-    return alpaca.connect(settings, environ)
+    return connection.connect(settings, environ)
 
 
 def _latch_kill_seen(settings: Settings, environ: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from trading_assets.engine.decide import decide
 from trading_assets.engine.inputs import DecisionInput, Phase, SignalInput, SymbolInput
 from trading_assets.market.sessions import FIRST_DAY, Sessions
 
-MODULES = ("apprise", "sqlalchemy.dialects.sqlite", "trading_assets.broker.alpaca")
+MODULES = ("apprise", "sqlalchemy.dialects.sqlite", "trading_assets.broker.connection")
 
 
 def preload() -> None:

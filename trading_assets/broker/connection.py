@@ -1,0 +1,84 @@
+"""Opening a connection to the configured venue, to the account that is pinned and to no other.
+
+Which key pair opened which account is kept as a hash in a file of the data directory: exits do not wait for
+an account that cannot be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.origins import origins
+from trading_assets.broker.port import BrokerError, Rejected
+from trading_assets.broker.rate_budget import RateBudget
+from trading_assets.config import PUBLIC_KEYS, Settings, keys
+from trading_assets.log import get_logger
+from trading_assets.redaction import hide
+
+log = get_logger(__name__)
+
+
+def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> AlpacaBroker:
+    """A broker for the configured venue, with its key pair from `environ` (embedded: from its own file).
+
+    Where `account_number` is set (live demands it) the broker's own answer is compared with it.
+    While the broker does not answer, the connection is returned. It refuses to write until a later
+    `account()` has confirmed it, unless these keys have opened the account before: a key pair is one
+    account's for good, and exits do not wait for an account that cannot be read. Raises InvalidInput for
+    missing keys and for the wrong account.
+    """
+    key_id, secret = keys(settings, environ)
+    if (key_id, secret) != PUBLIC_KEYS:
+        hide(key_id, secret)
+    broker = AlpacaBroker(
+        origins(settings),
+        key_id,
+        secret,
+        mode=settings.mode,
+        feed=settings.feed,
+        account_number=settings.account_number,
+        read_only=read_only,
+        budget=RateBudget(Path(settings.data_dir) / f"rate_limit-{settings.venue}-{settings.mode}"),
+    )
+    if settings.account_number is not None:
+        opened = Path(settings.data_dir) / f"account_opened-{settings.venue}-{settings.mode}"
+        try:
+            broker.account()
+            _note_opened(opened, key_id, settings.account_number)
+        except BrokerError as error:
+            if not isinstance(error, Rejected) and _has_opened(opened, key_id, settings.account_number):
+                broker.confirm()
+                log.warning("account not readable, these keys have opened it before", error=str(error))
+            else:
+                log.warning("account not confirmed, no order leaves until it is", error=str(error))
+        except BaseException:
+            broker.close()
+            raise
+    return broker
+
+
+def _note_opened(path: Path, key_id: str, account_number: str) -> None:
+    """Keep which key pair opened which account; nothing of either can be read from it."""
+    said = _opening(key_id, account_number)
+    if _has_opened(path, key_id, account_number):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(said)
+        path.chmod(0o600)
+    except OSError as error:  # it costs the foresight, and no order
+        log.warning("not kept which account the keys open", why=str(error))
+
+
+def _has_opened(path: Path, key_id: str, account_number: str) -> bool:
+    try:
+        return path.read_text() == _opening(key_id, account_number)
+    except OSError:
+        return False
+
+
+def _opening(key_id: str, account_number: str) -> str:
+    return hashlib.sha256(f"{account_number} {key_id}".encode()).hexdigest()
