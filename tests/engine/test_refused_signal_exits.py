@@ -22,6 +22,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.projection import signal_outcomes
 from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
 from trading_assets.engine.reconcile import adopt, reconcile
+from trading_assets.engine.verify import verify
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 
 MINUTE_NS = 60 * NS
@@ -320,3 +321,53 @@ def test_a_stamp_ahead_of_time_does_not_outlast_the_signals_after_it(tmp_path: P
         desk.broker = counter
         (order,) = later(counter, desk).orders
         assert (order.state, order.intent.decision_id) == ("FILLED", decision)
+
+
+@pytest.mark.parametrize(("ahead", "in_time"), [(0.5, -1.0), (0.0, -1.0), (-1.0, 0.5)])
+def test_what_is_stamped_ahead_of_time_supersedes_no_exit_of_its_tick(
+    tmp_path: Path, ahead: float, in_time: float
+) -> None:
+    """The gate would refuse to buy on it. To sell it would not: an exit that is ahead is the newest."""
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        desk.clock.sync()
+        later_ns = desk.now_ns() + 60 * MINUTE_NS
+        early = signalling.receive(desk, "AAPL", ahead, source="ahead", as_of_ns=later_ns).decision_id
+        proper = signalling.receive(desk, "AAPL", in_time, source="in time").decision_id
+        listed = signalling.store_signals(desk, SESSION, desk.now_ns()).passed_over
+        report = execute(desk, SESSION, desk.now_ns())
+        sold_by, other = (early, proper) if ahead < 0 else (proper, early)
+        assert report.outcomes == {sold_by: "ORDERED", other: "SUPERSEDED"}
+        assert [one.decision_id for one in (*listed, *report.passed_over)] == [other, other]
+        assert str(report.passed_over[0]).endswith("ahead of time") is (ahead >= 0)
+        assert not counter.positions()
+        assert verify(desk.journal, desk.history, desk.book, SESSION).differences == ()
+
+
+def test_a_stamp_ahead_of_time_supersedes_no_exit_that_is_tried_again(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_halted(counter, desk)
+        decision = sell(desk)
+        counter.now_ns += MINUTE_NS
+        desk.clock.sync()
+        signalling.receive(desk, "AAPL", 0.5, source="ahead", as_of_ns=desk.now_ns() + 60 * MINUTE_NS)
+        execute(desk, SESSION, desk.now_ns())
+        desk.broker = counter
+        later(counter, desk)
+        assert not counter.positions()
+        assert {one.intent.decision_id for one in desk.journal.orders(desk.book)} == {decision}
+
+
+def test_a_session_with_late_signals_and_exits_that_wait_for_their_turn_verifies(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_rejection(counter, desk)
+        for minute, (value, age_minutes) in enumerate([(-1.0, 0), (-0.9, 0), (-0.8, 0), (0.5, 10), (-0.7, 0)]):
+            counter.now_ns += MINUTE_NS
+            desk.clock.sync()
+            as_of_ns = desk.now_ns() - age_minutes * MINUTE_NS
+            signalling.receive(desk, "AAPL", value, source=str(minute), as_of_ns=as_of_ns)
+            signalling.store_signals(desk, SESSION, desk.now_ns())
+            execute(desk, SESSION, desk.now_ns())
+        inputs = [one.payload for one in desk.journal.tick_inputs(desk.book, session=SESSION.isoformat())]
+        assert any(one["waiting"] for one in inputs)
+        assert any(one["superseded"] for one in inputs)
+        assert verify(desk.journal, desk.history, desk.book, SESSION).differences == ()

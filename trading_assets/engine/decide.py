@@ -89,7 +89,8 @@ def decide(given: DecisionInput) -> Decision:
         newest, passed_over = newest_signals(in_time, given.rules)
         outcomes |= {signal.decision_id: SUPERSEDED for signal in passed_over}
         outcomes |= {signal.decision_id: SUPERSEDED for signal in given.signals if signal.decision_id in late}
-        wishes = [_wished(newest[symbol]) for symbol in sorted(newest)]
+        due = (signal for _, signal in sorted(newest.items()) if signal.decision_id not in given.waiting)
+        wishes = [_wished(signal) for signal in due]
     limits = as_compiled(given.limits)
     symbols = _symbol_rows(given)
     rows = {view.symbol: row for row, view in enumerate(given.symbols)}

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from trading_assets.broker.port import PositionState
+from trading_assets.core.gate import FUTURE_SIGNAL_SECONDS
 from trading_assets.core.tolerance import at_least
 from trading_assets.engine.decide import newest_signals
 from trading_assets.engine.desk import Desk
@@ -57,9 +58,10 @@ def keep_last_signals(
     desk: Desk, tick_ns: int, signals: Sequence[SignalInput], positions: Mapping[str, PositionState]
 ) -> None:
     """Keep the tick's signals, durably, before anything is decided on them. One that is older than what is
-    kept changes nothing, nor does one that was kept before."""
+    kept changes nothing, nor does one that was kept before, nor one that the gate refuses as from the
+    future."""
     kept, now = last_signals(desk), desk.now_ns()
-    newest, _ = newest_signals(signals)
+    newest, _ = newest_signals(signal for signal in signals if not _is_ahead(desk, signal, now))
     buying: dict[str, Decimal] = defaultdict(Decimal)
     for record in desk.journal.open_orders(desk.book):
         if not record.intent.reducing:
@@ -97,18 +99,32 @@ def older_than_kept(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalI
     )
 
 
-def in_turn(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:
-    """Those that this tick may sell on: where exits of the symbol did not get out several times, the next one
-    waits for its turn, under the newest signal's decision; protection sends it then."""
+def ahead_of_others(desk: Desk, signals: Sequence[SignalInput]) -> tuple[SignalInput, ...]:
+    """Those that supersede nothing though their stamps are the latest: they are ahead of time, the gate would
+    refuse them, and another signal of their symbol is not. One that sells is no such signal, the gate lets it
+    pass."""
+    now = desk.now_ns()
+    ahead = [signal for signal in signals if _is_ahead(desk, signal, now)]
+    others = {signal.symbol for signal in signals if signal not in ahead}
+    return tuple(signal for signal in ahead if signal.symbol in others)
+
+
+def _is_ahead(desk: Desk, signal: SignalInput, now_ns: int) -> bool:
+    sells = at_least(-signal.value, desk.limits.threshold)
+    return not sells and (signal.as_of_ns - now_ns) / 1e9 > FUTURE_SIGNAL_SECONDS
+
+
+def waiting_exits(desk: Desk, signals: Sequence[SignalInput]) -> frozenset[str]:
+    """The decisions of those that this tick does not sell on: where exits of the symbol did not get out
+    several times, the next one waits for its turn; protection sends it then."""
     now, orders = desk.now_ns(), desk.journal.orders(desk.book, session=desk.session_text())
     tried = {record.intent.symbol for record in orders if record.intent.reducing}
-    found = []
+    found = set()
     for signal in signals:
         if signal.symbol in tried and at_least(-signal.value, desk.limits.threshold):
             tries = tries_of(desk, signal.kind, signal.symbol, signal.decision_id)
             if not tries.is_due(now):
                 due = new_york_time(tries.due_ns)
                 log.warning("exit waits for its turn", symbol=signal.symbol, tries=tries.in_a_row, due=due)
-                continue
-        found.append(signal)
-    return tuple(found)
+                found.add(signal.decision_id)
+    return frozenset(found)

@@ -21,6 +21,7 @@ from trading_assets.engine.decide import newest_signals
 from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.engine.inbox import SaidBefore, signal_record
 from trading_assets.engine.inputs import SignalInput
+from trading_assets.engine.signal_exits import ahead_of_others
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.log import get_logger
@@ -47,7 +48,7 @@ class SignalsReport:
     model_version: str
     signals: tuple[SignalInput, ...]
     scores: dict[str, float]
-    passed_over: tuple[SignalInput, ...] = ()  # a newer signal of the symbol came with it
+    passed_over: tuple[SignalInput, ...] = ()  # another signal of the symbol supersedes it
 
 
 def external_signal(
@@ -257,8 +258,9 @@ def _from_inbox(desk: Desk, session: date, tick_ns: int, closes: dict[str, float
         for record in waiting
     )
     signals = as_received(desk.journal, desk.book, signals)
-    _, passed_over = newest_signals(signals)
-    return SignalsReport(session.isoformat(), tick_ns, "external", "", signals, {}, tuple(passed_over))
+    ahead = ahead_of_others(desk, signals)
+    _, older = newest_signals(signal for signal in signals if signal not in ahead)
+    return SignalsReport(session.isoformat(), tick_ns, "external", "", signals, {}, (*older, *ahead))
 
 
 def _row(

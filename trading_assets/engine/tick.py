@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 
 from trading_assets.broker.port import BrokerError
 from trading_assets.core.decision_columns import Outcome
@@ -29,7 +30,13 @@ from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.reads import Read, tell_missed
 from trading_assets.engine.send import send_approved, store_input
-from trading_assets.engine.signal_exits import in_turn, keep_last_signals, last_signals, older_than_kept
+from trading_assets.engine.signal_exits import (
+    ahead_of_others,
+    keep_last_signals,
+    last_signals,
+    older_than_kept,
+    waiting_exits,
+)
 from trading_assets.engine.signalling import as_received, stored_signals, waiting_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import see_kill_switch
@@ -58,7 +65,7 @@ class PassedOver:
     value: float
     as_of_ns: int
     decision_id: str
-    outcome: str  # SUPERSEDED: a newer signal of the symbol came with it or before it; INCOMPLETE_BARS
+    outcome: str  # SUPERSEDED: a newer signal came with it or before it, or it is ahead; INCOMPLETE_BARS
     newer_value: float | None = None  # None: of one that came before it
     newer_as_of_ns: int | None = None
 
@@ -70,7 +77,18 @@ class PassedOver:
         if self.newer_value is None or self.newer_as_of_ns is None:
             return f"{signal} was passed over: {self.outcome}, its bars have gaps and nothing is bought of it"
         newer = f"{self.symbol}={self.newer_value:g} as of {new_york_time(self.newer_as_of_ns)}"
+        if self.newer_as_of_ns < self.as_of_ns:
+            newer += ", which is not stamped ahead of time"
         return f"{signal} was passed over: {self.outcome} by {newer}"
+
+
+class _Taken(NamedTuple):
+    """The tick's signals, and which of them nothing is bought or sold on."""
+
+    signals: tuple[SignalInput, ...]
+    incomplete: tuple[str, ...]  # symbols that are not entered on
+    superseded: frozenset[str]  # decisions
+    waiting: frozenset[str]  # decisions that are not sold on yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +130,12 @@ def execute(
         orders = list(protection.orders)
         keep_last_signals(desk, tick_ns, signals, protection.reconciliation.positions)
         late = older_than_kept(desk, signals)
-        in_time = tuple(signal for signal in signals if signal not in late)
+        not_late = tuple(signal for signal in signals if signal not in late)
+        ahead = ahead_of_others(desk, not_late)
+        in_time = tuple(signal for signal in not_late if signal not in ahead)
         _free_for_signals(desk, in_time)
-        of_phase = {Phase.EXITS: in_turn(desk, in_time), Phase.ENTRIES: signals}
+        superseded = frozenset(signal.decision_id for signal in (*late, *ahead))
+        taken = _Taken(signals, incomplete, superseded, waiting_exits(desk, in_time))
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
@@ -124,8 +145,7 @@ def execute(
                 tick_ns,
                 execution_id,
                 phase,
-                of_phase[phase],
-                incomplete,
+                taken,
                 transient,
                 len(orders),
             )
@@ -141,7 +161,7 @@ def execute(
             }
         for signal in signals:
             desk.journal.consume_signal(desk.book, signal.decision_id, signal.symbol, tick_ns)
-    passed_over = _passed_over(in_time, outcomes) + _came_late(desk, late)
+    passed_over = _passed_over(in_time, outcomes) + _came_late(desk, late) + _came_early(ahead, in_time)
     for one in passed_over:
         log.warning("signal passed over", signal=str(one), symbol=one.symbol, outcome=one.outcome)
     log.info(
@@ -181,6 +201,11 @@ def _came_late(desk: Desk, late: Sequence[SignalInput]) -> tuple[PassedOver, ...
     kept = last_signals(desk)
     found = [replace(_passed(one, SUPERSEDED), newer_as_of_ns=kept[one.symbol].as_of_ns) for one in late]
     return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+
+
+def _came_early(ahead: Sequence[SignalInput], in_time: Sequence[SignalInput]) -> tuple[PassedOver, ...]:
+    newest, _ = newest_signals(in_time)
+    return tuple(_passed(one, SUPERSEDED, newest.get(one.symbol)) for one in ahead)
 
 
 def _passed(signal: SignalInput, outcome: str, newer: SignalInput | None = None) -> PassedOver:
@@ -290,11 +315,11 @@ def _phase(
     tick_ns: int,
     execution_id: str,
     phase: Phase,
-    signals: tuple[SignalInput, ...],
-    incomplete: tuple[str, ...],
+    taken: _Taken,
     transient: tuple[Cause, ...],
     sent_before: int,
 ) -> tuple[Decision, list[OrderRecord]]:
+    signals = taken.signals
     if not signals:
         return Decision((), {}), []
     snapshot = take_snapshot(
@@ -307,8 +332,15 @@ def _phase(
         transient=transient,
         execution_orders=sent_before,
     )
-    superseded = tuple(signal.decision_id for signal in older_than_kept(desk, signals))
-    snapshot = replace(snapshot, rules=RULES, incomplete=incomplete, superseded=superseded)
+    snapshot = replace(
+        snapshot,
+        rules=RULES,
+        incomplete=taken.incomplete,
+        superseded=tuple(one.decision_id for one in signals if one.decision_id in taken.superseded),
+        waiting=tuple(one.decision_id for one in signals if one.decision_id in taken.waiting)
+        if phase is Phase.EXITS
+        else (),
+    )
     store_input(desk, snapshot)
     decision = decide(snapshot)
     return decision, follow(desk, send_approved(desk, lease, decision))
