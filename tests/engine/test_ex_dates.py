@@ -33,7 +33,7 @@ from trading_assets.engine.ex_dates import in_effect, is_true
 from trading_assets.engine.inputs import Phase
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.stop_costs import SpunOff, stop_costs
+from trading_assets.engine.stop_costs import SpunOff, held_by_ex_dates
 from trading_assets.market.actions import TOLD_APART, counts_unseen, ex_date_shows
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.journal import Journal
@@ -126,7 +126,7 @@ class World:
             quotes={"AAPL": quote},
             began=BEGAN,
         )
-        return stop_costs(self.journal, self.book, ["AAPL"], counted, day, spun_off)["AAPL"]
+        return held_by_ex_dates(self.journal, self.book, ["AAPL"], counted, day, spun_off)["AAPL"].avg_cost
 
     def told(self) -> list[str]:
         return [one.title for one in self.journal.pending_alerts() if one.book == self.book]

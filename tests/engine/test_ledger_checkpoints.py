@@ -22,7 +22,7 @@ from trading_assets.engine.accounting import (
     verify_checkpoint,
     whole_ledger_of,
 )
-from trading_assets.engine.stop_costs import stop_costs
+from trading_assets.engine.stop_costs import costs_of, held_by_ex_dates
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store import ledger_checkpoints
 from trading_assets.store.journal import Journal
@@ -121,7 +121,7 @@ ACTIONS = [
 
 def costs(journal: Journal, today: int) -> dict[str, float]:
     actions = [action for action in ACTIONS if action.ex_date <= DAYS[today]]
-    return stop_costs(journal, BOOK, SYMBOLS, actions, DAYS[today])
+    return costs_of(held_by_ex_dates(journal, BOOK, SYMBOLS, actions, DAYS[today]), SYMBOLS)
 
 
 def whole_costs(journal: Journal, today: int) -> dict[str, float]:
@@ -220,7 +220,8 @@ def test_a_revised_dividend_is_folded_again(tmp_path: Path) -> None:
         for cash in (2.65, 3.0):
             action = CorporateActionState("AAPL", DAYS[1], 1.0, cash)
             for _ in range(2):
-                assert stop_costs(journal, BOOK, ["AAPL"], [action], DAYS[3]) == {"AAPL": 600 - cash}
+                held = held_by_ex_dates(journal, BOOK, ["AAPL"], [action], DAYS[3])
+                assert held["AAPL"].avg_cost == 600 - cash
 
 
 @contextmanager

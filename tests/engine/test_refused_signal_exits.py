@@ -360,7 +360,9 @@ def test_a_stamp_ahead_of_time_supersedes_no_exit_that_is_tried_again(tmp_path: 
 def test_a_session_with_late_signals_and_exits_that_wait_for_their_turn_verifies(tmp_path: Path) -> None:
     with holding(tmp_path, "AAPL") as (counter, desk):
         in_the_way_rejection(counter, desk)
-        for minute, (value, age_minutes) in enumerate([(-1.0, 0), (-0.9, 0), (-0.8, 0), (0.5, 10), (-0.7, 0)]):
+        for minute, (value, age_minutes) in enumerate(
+            [(-1.0, 0), (-0.9, 0), (-0.8, 0), (0.5, 10), (-0.7, 0)]
+        ):
             counter.now_ns += MINUTE_NS
             desk.clock.sync()
             as_of_ns = desk.now_ns() - age_minutes * MINUTE_NS

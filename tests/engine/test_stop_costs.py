@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from trading_assets.broker.port import CorporateActionState, SpinOffState
 from trading_assets.engine.accounting import CANCELED, CASH, STOPS, carrying, ledger_of
-from trading_assets.engine.stop_costs import SpunOff, asked_until, stop_costs, with_earlier_symbols
+from trading_assets.engine.stop_costs import (
+    SpunOff,
+    asked_until,
+    costs_of,
+    held_by_ex_dates,
+    with_earlier_symbols,
+)
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import AdjustmentRecord, FillRecord, OpeningPositionRecord
@@ -56,7 +62,8 @@ class Book:
     ) -> dict[str, float]:
         """As a look of that day asks for them."""
         known = [action for action in actions if action.ex_date <= asked_until(today)]
-        return stop_costs(self._journal, self.key, ["AAPL", "SPUN"], known, today, spun_off)
+        symbols = ["AAPL", "SPUN"]
+        return costs_of(held_by_ex_dates(self._journal, self.key, symbols, known, today, spun_off), symbols)
 
     def cost(self, actions: Sequence[CorporateActionState], today: date) -> float | None:
         return self.costs(actions, today).get("AAPL")
@@ -202,9 +209,10 @@ def test_a_dividend_under_an_earlier_symbol_still_lowers_the_stop(journal: Journ
     assert symbols == {"AAPL", "SECOND", "FIRST"}
     paid = [CorporateActionState(symbol, EX_DATE + timedelta(days=days), 1.0, 4.5) for symbol, days in PAID]
     for today in (EX_DATE, before, after, after + timedelta(days=30)):
-        stop_costs(journal, book.key, symbols, paid, today)
+        held_by_ex_dates(journal, book.key, symbols, paid, today)
     for _ in range(2):
-        assert stop_costs(journal, book.key, symbols, paid, today)["AAPL"] == pytest.approx(91)
+        held = held_by_ex_dates(journal, book.key, symbols, paid, today)
+        assert held["AAPL"].avg_cost == pytest.approx(91)
         journal.drop_checkpoints(book.key, STOPS)
 
 

@@ -31,6 +31,7 @@ from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reads import Read
 from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
+from trading_assets.engine.split_equity import keep_missing_at_close
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
 from trading_assets.engine.unarmed import tell_unarmed
@@ -94,10 +95,11 @@ def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_on
     end_session_drawdown(desk.journal, desk.book, at_ns=desk.now_ns(), session=desk.session_text())
     if report.account_read is not None:
         # a withdrawal that has not been read yet is no loss; entries wait for the activities in any case
+        held = None if report.unknown else [*report.positions.values(), *report.others]
         if not report.catching_up and Read.ACTIVITIES not in report.missed:
-            held = None if report.unknown else [*report.positions.values(), *report.others]
             observe(desk, report.account_read, held)
         keep_close_equity(desk, report.account_read)
+        keep_missing_at_close(desk, held)
     transient = transient_causes(desk, report.account_read, report.clock, report.waiting)
     if report.catching_up:
         transient += (Cause.CATCHING_UP,)

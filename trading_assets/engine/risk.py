@@ -11,10 +11,17 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from math import nan
+from math import isfinite, nan
 from typing import NamedTuple
 
-from trading_assets.broker.port import AccountState, BrokerError, ClockState, PositionState, unread_of
+from trading_assets.broker.port import (
+    US_EQUITY,
+    AccountState,
+    BrokerError,
+    ClockState,
+    PositionState,
+    unread_of,
+)
 from trading_assets.core.breakers import e0_agrees, is_tripped
 from trading_assets.core.losses import LossFigures, losses_of
 from trading_assets.core.losses import observe as figures_after
@@ -28,6 +35,7 @@ from trading_assets.engine.explained_equity import (
     unexplained_usd,
 )
 from trading_assets.engine.halts import Cause, latch
+from trading_assets.engine.split_equity import missing_usd, right_e0, see_splits
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.records import EquityRecord
@@ -43,6 +51,7 @@ TRANSFERS_REREAD_NS = 15 * 60 * 10**9
 UNEXPLAINED_AT_MOST_NS = 10 * 60 * 10**9
 RISE = "RISE"
 UNEXPLAINED = "UNEXPLAINED"
+SPLIT = "SPLIT"
 
 
 def observe(
@@ -58,14 +67,18 @@ def observe(
     later decides. Waiting is the next look's: no exit waits for it. Where the venue's time stands it follows
     at once.
 
-    So is one that neither prices nor fills nor listed activities explain (`engine.explained_equity`): cash
-    that was transferred and is not listed yet. It latches only what the explained equity would latch too,
-    until the doubt has lasted ten minutes; then the equity counts as the broker states it. Returns None
-    while the equity is in doubt.
+    So is one that a split misstates (`engine.split_equity`), for as long as it does: it latches only what the
+    right equity would latch too. So is one that neither prices nor fills nor listed activities explain
+    (`engine.explained_equity`): cash that was transferred and is not listed yet. It latches only what the
+    explained equity would latch too, until the doubt has lasted ten minutes; then the equity counts as the
+    broker states it. Returns None while the equity is in doubt.
     """
     now = desk.now_ns()
     known = _doubted(desk)
     seen = _seen(desk, account, held)
+    if seen.doubts and held is not None and desk.sessions.is_open(now):
+        see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
+        seen = _seen(desk, account, held)
     if seen.doubts and desk.clock.stands:
         known = _Doubt(now - CONFIRMED_AFTER_NS, seen.doubts, _unexplained_since(known, seen, now))
         try:
@@ -84,16 +97,19 @@ def observe(
         if elapsed:
             _tell_unexplained(desk, seen, unexplained_ns)
         confirmed &= seen.explained
-    for cause, measured, limit in measured_losses(desk, seen.record):
+    elif SPLIT in seen.doubts:
+        confirmed &= seen.explained
+    measured_on = seen.right if SPLIT in seen.doubts else seen.record
+    for cause, measured, limit in measured_losses(desk, measured_on):
         if cause in confirmed:
             latch(
                 desk.journal,
                 desk.book,
                 cause,
                 at_ns=now,
-                session=seen.record.session,
+                session=measured_on.session,
                 reason=f"measured {measured:.6f}, limit {limit:g}; "
-                f"equity {seen.record.equity:.2f}, E0 {seen.record.e0:.2f}",
+                f"equity {measured_on.equity:.2f}, E0 {measured_on.e0:.2f}",
             )
     left = seen.doubts - confirmed
     if left:
@@ -115,10 +131,11 @@ class _Seen(NamedTuple):
     """One reading of the equity."""
 
     record: EquityRecord
+    right: EquityRecord  # the same without what is not explained, and with what splits take
     doubts: frozenset[str]
     unexplained: float | None  # USD of the equity, all of it; None: not known
     change: float  # USD of it that is new
-    explained: frozenset[str]  # the breakers that the equity without that change trips too
+    explained: frozenset[str]  # the breakers that the right equity trips
 
 
 def _seen(desk: Desk, account: AccountState, held: Collection[PositionState] | None) -> _Seen:
@@ -126,11 +143,18 @@ def _seen(desk: Desk, account: AccountState, held: Collection[PositionState] | N
     doubts = _doubts(desk, record)
     unexplained = None if held is None else unexplained_usd(desk, account, held)
     change = newly_unexplained_usd(desk, account, unexplained)
-    if not change:
-        return _Seen(record, doubts, unexplained, 0.0, doubts)
-    without = replace(account, equity=account.equity - Decimal(repr(change)))
-    explained = _doubts(desk, _reading(desk, without))
-    return _Seen(record, doubts | {UNEXPLAINED}, unexplained, change, explained)
+    missing = missing_usd(desk, held)
+    if not change and not missing:
+        return _Seen(record, record, doubts, unexplained, 0.0, doubts)
+    if not isfinite(missing):
+        return _Seen(record, record, doubts | {SPLIT}, unexplained, change, frozenset())
+    right = _reading(desk, replace(account, equity=account.equity + Decimal(repr(missing - change))))
+    explained = _doubts(desk, right)
+    if change:
+        doubts |= {UNEXPLAINED}
+    if missing:  # it may hide a loss as well
+        doubts |= {SPLIT} | explained
+    return _Seen(record, right, doubts, unexplained, change, explained)
 
 
 def _all_held(desk: Desk) -> Collection[PositionState] | None:
@@ -159,7 +183,7 @@ def _tell_unexplained(desk: Desk, seen: _Seen, since_ns: int) -> None:
 
 
 class _Doubt(NamedTuple):
-    """What a reading would latch, RISE or UNEXPLAINED, and when it was first read."""
+    """What a reading would latch, RISE, UNEXPLAINED or SPLIT, and when it was first read."""
 
     since_ns: int
     about: frozenset[str]
@@ -197,7 +221,8 @@ def _reading(desk: Desk, account: AccountState) -> EquityRecord:
     today = desk.today()
     transfers = transfers_of(desk, today)
     before = desk.journal.latest_equity(desk.book)
-    figures, moved = LossFigures(float(account.last_equity)), 0.0
+    e0 = right_e0(desk, account)
+    figures, moved = LossFigures(float(e0)), 0.0
     if before is not None:
         moved = float(transfers_of(desk, date.fromisoformat(before.session)) - before.transfers_today)
         in_session = before.session == today.isoformat()
@@ -210,7 +235,7 @@ def _reading(desk: Desk, account: AccountState) -> EquityRecord:
         at_ns=desk.now_ns(),
         session=today.isoformat(),
         equity=account.equity,
-        e0=account.last_equity,
+        e0=e0,
         cash=account.cash,
         transfers_today=transfers,
         unit_value=figures.unit_value,

@@ -74,25 +74,6 @@ def with_earlier_symbols(journal: Journal, book: str, symbols: Collection[str]) 
         found = wider
 
 
-def stop_costs(
-    journal: Journal,
-    book: str,
-    symbols: Collection[str],
-    actions: Sequence[CorporateActionState],
-    today: date,
-    spun_off: SpunOff | None = None,
-) -> dict[str, float]:
-    """Average cost of each of these symbols that is held, USD a share, as an owner since then sees it.
-
-    actions:  all of these symbols since the book began, and those ahead (`asked_until`)
-    spun_off: what each spin-off took, where it is known: one that is not changes nothing until it is booked
-
-    Whether an announcement is true is `engine.ex_dates`'s to say: these count.
-    """
-    held = held_by_ex_dates(journal, book, symbols, actions, today, spun_off)
-    return {symbol: holding.avg_cost for symbol, holding in held.items()}
-
-
 def held_by_ex_dates(
     journal: Journal,
     book: str,
@@ -101,8 +82,13 @@ def held_by_ex_dates(
     today: date,
     spun_off: SpunOff | None = None,
 ) -> dict[str, Holding]:
-    """What is held of each of these symbols, as `stop_costs` has it: shares and cost after every ex-date up
-    to today.
+    """What is held of each of these symbols, as an owner since then sees it: shares and cost (USD a share)
+    after every ex-date up to today.
+
+    actions:  all of these symbols since the book began, and those ahead (`asked_until`)
+    spun_off: what each spin-off took, where it is known: one that is not changes nothing until it is booked
+
+    Whether an announcement is true is `engine.ex_dates`'s to say: these count.
 
     What came before today is kept as a checkpoint with the announcements that it was folded with, and folded
     again where these, or what the broker booked of them, have changed meanwhile.
@@ -139,6 +125,11 @@ def booked_ex_dates(
         if _gives(action, line):
             found.append(action)
     return frozenset((action.symbol, action.ex_date) for action in found)
+
+
+def costs_of(held: Mapping[str, Holding], symbols: Collection[str]) -> dict[str, float]:
+    """The average cost of those of the symbols that are held, USD a share."""
+    return {symbol: held[symbol].avg_cost for symbol in symbols if symbol in held}
 
 
 def _instead(evidence: Evidence, announced: _Announced, since: int) -> Evidence:

@@ -14,11 +14,11 @@ from trading_assets.core.tolerance import at_most, is_positive
 from trading_assets.engine.absorb import alert, lock
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.ex_dates import in_effect
+from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import SIGHTINGS, ReconcileReport
-from trading_assets.engine.share_costs import spun_off
-from trading_assets.engine.stop_costs import asked_until, began_on, stop_costs, with_earlier_symbols
+from trading_assets.engine.split_equity import apart, keep_apart, kept_apart
+from trading_assets.engine.stop_costs import costs_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import LockRecord
@@ -55,10 +55,13 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
                 reason="flat, and the stop's session is over",
             )
     candidates = sorted(held - locked.keys())
-    if candidates and desk.sessions.is_open(desk.now_ns()):
+    looked_at = sorted({*held, *kept_apart(desk)})
+    if looked_at and desk.sessions.is_open(desk.now_ns()):
         sight = Look(desk)
-        quotes = sight.quotes(candidates)
-        costs = costs_of_stops(desk, candidates, sight, positions=report.positions, quotes=quotes)
+        quotes = sight.quotes(looked_at)
+        owned = owned_by_ex_dates(desk, looked_at, sight, positions=report.positions, quotes=quotes)
+        keep_apart(desk, apart(desk, looked_at, owned, report.positions, quotes))
+        costs = costs_of(owned.held, candidates)
         beyond = beyond_the_ledger(candidates, report, costs)
         costs |= beyond
         _tell_of_stand_ins(desk, report, beyond)
@@ -111,17 +114,8 @@ def costs_of_stops(
 
     positions, quotes: what the broker holds and quotes of these symbols now
     """
-    today = desk.today()
-    began = began_on(desk.journal, desk.book)
-    sight = Look(desk) if sight is None else sight
-    concerned = with_earlier_symbols(desk.journal, desk.book, symbols)
-    actions = sight.corporate_actions(sorted(concerned), began, asked_until(today))
-    parts = spun_off(desk, actions, today)
-    actions = in_effect(
-        desk, actions, parts, symbols=concerned, positions=positions, quotes=quotes, began=began
-    )
-    costs = stop_costs(desk.journal, desk.book, concerned, actions, today, parts)
-    return {symbol: costs[symbol] for symbol in symbols if symbol in costs}
+    owned = owned_by_ex_dates(desk, symbols, sight, positions=positions, quotes=quotes)
+    return costs_of(owned.held, symbols)
 
 
 def beyond_the_ledger(

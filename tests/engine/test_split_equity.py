@@ -1,0 +1,197 @@
+"""The account's equity while price and position are in different shares: a split that the broker books late
+or early is no profit and no loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from ground import Ground, buy
+from planted import Altered, with_limits
+
+from trading_assets.broker import parsing
+from trading_assets.broker.port import (
+    AccountActivity,
+    AccountState,
+    CorporateActionState,
+    PositionState,
+    QuoteState,
+    Rows,
+)
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.halts import Cause
+from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
+
+MINUTE_NS = 60 * 10**9
+ONE = Decimal(1)
+
+
+@dataclass
+class SplitBroker:
+    """The real exchange, but for a split of AAPL that its price shows and its position shows in a time of its
+    own."""
+
+    desk: Desk
+    ex_date: date
+    ratio: Decimal  # new shares per old one
+    in_price: bool = True
+    in_position: bool = False
+    factor: Decimal = ONE  # of the price, beside the split
+    lines: list[AccountActivity] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._real = self.desk.broker
+        self.desk.broker = Altered(
+            self._real,
+            account=self._account,
+            positions=self._positions,
+            quotes=self._quotes,
+            activities=self._activities,
+            corporate_actions=self._corporate_actions,
+        )
+
+    def book(self) -> None:
+        """The position first, and the line with it."""
+        self.in_position = True
+        held = self._held()
+        came = held.qty * self.ratio - held.qty
+        fields = {"id": "split-line", "activity_type": "SPLIT", "symbol": "AAPL", "qty": f"{came:f}"}
+        self.lines.append(
+            parsing.activity({**fields, "net_amount": "0", "date": self.desk.session_text(), "price": None})
+        )
+
+    def _price(self) -> Decimal:
+        return self.factor / self.ratio if self.in_price else self.factor
+
+    def _held(self) -> PositionState:
+        return next(one for one in self._real.positions() if one.symbol == "AAPL")
+
+    def _positions(self) -> Sequence[PositionState]:
+        return Rows(self._split(one) if one.symbol == "AAPL" else one for one in self._real.positions())
+
+    def _split(self, one: PositionState) -> PositionState:
+        shares, price = self.ratio if self.in_position else ONE, self._price()
+        assert one.market_value is not None
+        assert one.current_price is not None
+        return replace(
+            one,
+            qty=one.qty * shares,
+            available=one.available * shares,
+            avg_entry_price=one.avg_entry_price / shares,
+            market_value=one.market_value * shares * price,
+            current_price=one.current_price * price,
+        )
+
+    def _account(self) -> AccountState:
+        real, held = self._real.account(), self._held()
+        assert held.market_value is not None
+        shown = self._split(held).market_value
+        assert shown is not None
+        return replace(real, equity=real.equity - held.market_value + shown)
+
+    def _quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
+        found = dict(self._real.quotes(symbols))
+        if "AAPL" in found:
+            price = self._price()
+            fields = ("bid", "ask", "last_trade")
+            found["AAPL"] = replace(
+                found["AAPL"], **{name: getattr(found["AAPL"], name) * price for name in fields}
+            )
+        return found
+
+    def _activities(self, since_ns: int, *, after_id: str | None = None) -> Rows[AccountActivity]:
+        told = self._real.activities(since_ns, after_id=after_id)
+        return Rows.of([*told, *self.lines], told.unreadable)
+
+    def _corporate_actions(
+        self, symbols: Sequence[str], first: date, last: date
+    ) -> Rows[CorporateActionState]:
+        split = CorporateActionState("AAPL", self.ex_date, float(self.ratio), 0.0)
+        return Rows.of([split] if "AAPL" in symbols and first <= self.ex_date <= last else [])
+
+
+def look(ground: Ground, desk: Desk) -> ProtectReport:
+    ground.keeper.move_to(desk.broker.clock().now_ns + MINUTE_NS)
+    return protect_alone(desk, new_execution_id())
+
+
+@pytest.fixture(params=["stands", "runs"])
+def held(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """A desk on the day after it bought."""
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+    ground.go_to_session(ground.sessions.next(ground.session))
+    with ground.desk(embedded=ground.settings.embedded.model_copy(update={"time": request.param})) as desk:
+        yield desk
+
+
+@pytest.mark.parametrize("ratio", [Decimal(2), Decimal("0.25"), Decimal(10)])
+def test_a_split_that_is_booked_late_latches_no_loss_and_lifts_no_peak(
+    ground: Ground, held: Desk, ratio: Decimal
+) -> None:
+    protect_alone(held, new_execution_id())
+    before = held.journal.latest_equity(held.book)
+    assert before is not None
+    broker = SplitBroker(held, ground.session, ratio)
+    for _ in range(13):  # longer than an equity that nothing explains is waited for
+        report = look(ground, held)
+        assert Cause.EQUITY_UNCONFIRMED in report.transient
+        assert report.stopped == ()
+    assert held.journal.latest_equity(held.book) == before
+    broker.book()
+    for _ in range(3):
+        report = look(ground, held)
+    assert report.transient == ()
+    assert not held.halts().causes
+    after = held.journal.latest_equity(held.book)
+    assert after is not None
+    assert after.unit_peak == pytest.approx(before.unit_peak, rel=0.01)
+    titles = [one.title for one in held.journal.pending_alerts()]
+    assert titles.count("AAPL: a split is not in price and position alike") == 1
+
+
+def test_a_split_that_is_booked_before_its_ex_date_latches_none_either(ground: Ground, held: Desk) -> None:
+    protect_alone(held, new_execution_id())
+    broker = SplitBroker(held, ground.sessions.next(ground.session), Decimal(2), in_price=False)
+    broker.book()
+    for _ in range(3):
+        report = look(ground, held)
+    assert Cause.EQUITY_UNCONFIRMED in report.transient
+    broker.in_price, broker.ex_date = True, ground.session
+    for _ in range(3):
+        report = look(ground, held)
+    assert report.transient == ()
+    assert not held.halts().causes
+
+
+def test_a_loss_beside_it_latches_all_the_same(ground: Ground, held: Desk) -> None:
+    with_limits(held, stop_loss=0.99)
+    protect_alone(held, new_execution_id())
+    broker = SplitBroker(held, ground.session, Decimal("0.1"))
+    look(ground, held)
+    assert not held.halts().causes
+    broker.factor = Decimal("0.4")  # 3 % of the equity, that the unbooked split makes a profit of
+    for _ in range(3):
+        look(ground, held)
+    assert {Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN} <= set(held.halts().causes)
+
+
+def test_a_close_that_a_split_misstates_makes_no_loss_of_the_next_session(ground: Ground, held: Desk) -> None:
+    protect_alone(held, new_execution_id())
+    broker = SplitBroker(held, ground.session, Decimal("0.25"))
+    look(ground, held)
+    ground.keeper.move_to(ground.sessions.close_ns(ground.session) + MINUTE_NS)
+    protect_alone(held, new_execution_id())
+    stated = held.broker.account().equity
+    ground.go_to_session(ground.sessions.next(ground.session))
+    account = held.broker.account
+    held.broker = Altered(held.broker, account=lambda: replace(account(), last_equity=stated))
+    broker.book()
+    for _ in range(3):
+        report = look(ground, held)
+    assert Cause.EQUITY_UNCONFIRMED not in report.transient
+    assert not held.halts().causes

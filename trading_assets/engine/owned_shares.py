@@ -1,0 +1,46 @@
+"""What is owned by the ex-dates of the corporate actions that count: shares and cost in the terms of today's
+prices, whatever of it the broker has booked.
+
+Which announcements count is `engine.ex_dates`, what they do to shares and cost `engine.stop_costs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from trading_assets.broker.port import CorporateActionState, PositionState, QuoteState
+from trading_assets.core.ledger import Holding
+from trading_assets.engine.desk import Desk
+from trading_assets.engine.ex_dates import in_effect
+from trading_assets.engine.reads import Look
+from trading_assets.engine.share_costs import spun_off
+from trading_assets.engine.stop_costs import asked_until, began_on, held_by_ex_dates, with_earlier_symbols
+
+
+class Owned(NamedTuple):
+    """What is held by the ex-dates of the corporate actions that count."""
+
+    held: dict[str, Holding]
+    actions: list[CorporateActionState]
+
+
+def owned_by_ex_dates(
+    desk: Desk,
+    symbols: Collection[str],
+    sight: Look | None = None,
+    *,
+    positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
+) -> Owned:
+    """As `costs_of_stops`: shares and cost of each of these symbols, in the terms of their prices now."""
+    today = desk.today()
+    began = began_on(desk.journal, desk.book)
+    sight = Look(desk) if sight is None else sight
+    concerned = with_earlier_symbols(desk.journal, desk.book, symbols)
+    actions = sight.corporate_actions(sorted(concerned), began, asked_until(today))
+    parts = spun_off(desk, actions, today)
+    actions = in_effect(
+        desk, actions, parts, symbols=concerned, positions=positions, quotes=quotes, began=began
+    )
+    return Owned(held_by_ex_dates(desk.journal, desk.book, concerned, actions, today, parts), actions)
