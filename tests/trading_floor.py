@@ -12,10 +12,11 @@ from typing import Any
 
 import requests
 import yaml
+from warm_exchange import start_process
 
 from trading_assets import config
 from trading_assets.engine.desk import Desk
-from trading_assets.exchange.process import ExchangeProcess, start_process
+from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.market.sessions import Sessions
 
 TOKEN = "test-control-token"

@@ -1,15 +1,16 @@
-"""The real command in a process of its own, for tests."""
+"""The real command in a process of its own, that is ready at once (`forked`); for tests."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
-import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from forked import forkserver
 
 COMMAND = (sys.executable, "-m", "trading_assets.cli")
 
@@ -44,20 +45,23 @@ def command(
     cwd: Path | None = None,
 ) -> Done:
     """Run `trading-assets` with these arguments. file_bytes: no file may grow beyond it."""
-
-    def limited() -> None:
-        if file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-
     named = {} if config is None else {"TRADING_ASSETS_CONFIG": str(config)}
-    ended = subprocess.run(
-        [*COMMAND, *(text if isinstance(text, bytes) else str(text) for text in arguments)],
-        env={**os.environ, "COLUMNS": "200", "TERM": "dumb", **named, **(environ or {})},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=limited,
-        cwd=cwd,
-        check=False,
-    )
-    return Done(ended.returncode, ended.stdout, ended.stderr)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = forkserver("command").spawn(
+            [os.fsdecode(text) if isinstance(text, bytes) else str(text) for text in arguments],
+            stdout=out.fileno(),
+            stderr=err.fileno(),
+            environ={**os.environ, "COLUMNS": "200", "TERM": "dumb", **named, **(environ or {})},
+            directory=Path.cwd() if cwd is None else cwd,
+            file_bytes=file_bytes,
+        )
+        try:
+            status = started.wait(120)
+        finally:
+            started.kill()
+        return Done(status, *(_said(file) for file in (out, err)))
+
+
+def _said(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from ground import CASH, SESSION, Ground
+from warm_exchange import start_process
 
 from trading_assets.config import EmbeddedSettings, Settings
 from trading_assets.exchange.keeper import Keeper
-from trading_assets.exchange.process import start_process
 from trading_assets.market.sessions import Sessions
 
 
@@ -55,7 +55,7 @@ def start_ground(tmp_path: Path) -> Iterator[Callable[..., Ground]]:
     yield start
     for ground in started:
         ground.keeper.close()
-        ground.exchange.terminate()
+        ground.exchange.kill()
 
 
 @pytest.fixture

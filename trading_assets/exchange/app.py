@@ -63,12 +63,7 @@ def serve(
     Port 0 takes a free one. `speed`: time runs from the start, at so many virtual seconds a second.
     `ready` is called once connections are taken. Raises PortInUse, and InvalidInput for a speed that is none.
     """
-    # compiled, and the calendar loaded, before the first request and not during it
-    fill_price_at_quote(1, math.nan, 1.0, 1.0)
-    fill_price_in_bar(1, math.nan, 1.0, 1.0, 1.0)
-    stop_price_in_bar(1, 1.0, 1.0, 1.0, 1.0)
-    venue.sessions.is_open(venue.now_ns)
-
+    prepare(venue)
     with (
         listening(port, "the Alpaca API") as public,
         listening(control_port, "the control plane") as private,
@@ -81,6 +76,14 @@ def serve(
         ready(urls(public, private))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_serve_in_time(server, pace, [public, private]))
+
+
+def prepare(venue: Venue) -> None:
+    """What the first request needs, compiled and loaded before it and not during it."""
+    fill_price_at_quote(1, math.nan, 1.0, 1.0)
+    fill_price_in_bar(1, math.nan, 1.0, 1.0, 1.0)
+    stop_price_in_bar(1, 1.0, 1.0, 1.0, 1.0)
+    venue.sessions.is_open(venue.now_ns)
 
 
 class Faces:

@@ -7,9 +7,11 @@ import os
 import selectors
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Protocol
 
 from trading_assets import keyring
 from trading_assets.errors import TradingAssetsError
@@ -21,6 +23,14 @@ LOG_NAME = "exchange.log"
 
 class ExchangeDidNotStart(TradingAssetsError):
     """The process ended, or was silent for too long; the message shows the end of its log."""
+
+
+class Spawn(Protocol):
+    """Starts the command with these arguments: its output is a pipe, what else it says goes to `log`."""
+
+    def __call__(
+        self, arguments: Sequence[str], *, log: IO[bytes], environ: Mapping[str, str], own_session: bool
+    ) -> subprocess.Popen[bytes]: ...
 
 
 class ExchangeProcess:
@@ -61,6 +71,19 @@ class ExchangeProcess:
         self.terminate()
 
 
+def spawn(
+    arguments: Sequence[str], *, log: IO[bytes], environ: Mapping[str, str], own_session: bool
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "trading_assets.exchange", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environ,
+        start_new_session=own_session,
+    )
+
+
 def start_process(
     *,
     state_dir: Path,
@@ -78,6 +101,7 @@ def start_process(
     public_keys: bool = False,
     own_session: bool = False,
     timeout_seconds: float = 60.0,
+    spawn: Spawn = spawn,
 ) -> ExchangeProcess:
     """Start `python -m trading_assets.exchange` over the bundled tape and wait until it takes connections.
 
@@ -99,20 +123,14 @@ def start_process(
         "--participation": participation,
         "--speed": speed,
     }
-    command = [sys.executable, "-m", "trading_assets.exchange", "--state-dir", str(state_dir)]
-    command += [part for name, value in options.items() if value is not None for part in (name, str(value))]
-    command += ["--public-keys"] if public_keys else []
+    arguments = ["--state-dir", str(state_dir)]
+    arguments += [part for name, value in options.items() if value is not None for part in (name, str(value))]
+    arguments += ["--public-keys"] if public_keys else []
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log_path = state_dir / LOG_NAME
     with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=keyring.public(os.environ) | {CONTROL_TOKEN_VARIABLE: token},
-            start_new_session=own_session,
-        )
+        environ = keyring.public(os.environ) | {CONTROL_TOKEN_VARIABLE: token}
+        process = spawn(arguments, log=log, environ=environ, own_session=own_session)
     assert process.stdout is not None
     with process.stdout as output, selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
