@@ -21,8 +21,6 @@ from typing import Any, NoReturn
 
 import uvicorn
 from split_tape import Split, tape_with
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
@@ -32,7 +30,6 @@ from trading_assets.exchange.connections import disconnecting
 from trading_assets.exchange.tape_view import TapeView
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import Sessions
-from trading_assets.store import database
 
 PATIENCE_SECONDS = 240  # of a machine that others use too
 TOKEN = "crash-control-token"
@@ -44,38 +41,17 @@ _EXPECTED = (-signal.SIGKILL, -signal.SIGALRM)
 
 def share() -> None:
     """Have what is costly to make and does not change made once, before the first fork: the exchange's tape
-    and its view of it, the modules that serve it, and the SQL that SQLAlchemy compiles, which it keeps for
-    each engine otherwise."""
+    and its view of it, and the modules that serve it."""
     bundled.BundledTape = lambda seed: tape_with(seed, None)
     bundled.Sessions = cache(Sessions)
     venue.TapeView = cache(TapeView)
     server = uvicorn.Config(_no_app, ws="websockets-sansio", lifespan="off")
     server.load()  # imports what serves; the exchange's own does so only once it serves
     server.get_loop_factory()
-    compiled: dict[Any, Any] = {}
-
-    def engine(*args: Any, **named: Any) -> Engine:
-        made = create_engine(*args, **named)
-        made.dialect.__class__ = _OneDialect
-        return made.execution_options(compiled_cache=compiled)
-
-    database.create_engine = engine
 
 
 async def _no_app(scope: object, receive: object, send: object) -> None:
     """Serves nothing."""
-
-
-class _OneDialect(SQLiteDialect_pysqlite):
-    """Equal to every other one: a part of the key under which compiled SQL is kept."""
-
-    supports_statement_cache = True
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, bindparam, create_engine, event, insert
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.util import LRUCache
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
@@ -36,6 +39,24 @@ _UNUSABLE = (
 )
 
 R = TypeVar("R")
+
+
+class _OneDialect(SQLiteDialect_pysqlite):
+    """Equal to every other one, as a part of the key of what is compiled: what one engine has compiled, the
+    next ones of the process take. Sensors open a journal at each evaluation, and compiling its statements
+    takes longer than executing them."""
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+registry.register("sqlite.desk", __name__, _OneDialect.__name__)
+_COMPILED: LRUCache[Any, Any] = LRUCache(1_000)
 
 
 class JournalBusy(TradingAssetsError):
@@ -75,7 +96,12 @@ class Database:
         where = url.render_as_string(hide_password=True)
         if url.get_backend_name() == "sqlite":
             _make_private(url, where)
-            engine = create_engine(url, connect_args={"timeout": busy_seconds})
+            of_ours = url.set(drivername="sqlite+desk")
+            engine = create_engine(
+                of_ours,
+                connect_args={"timeout": busy_seconds},
+                execution_options={"compiled_cache": _COMPILED},
+            )
             event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds=busy_seconds))
             event.listen(engine, "begin", _begin_sqlite)
         else:
