@@ -219,9 +219,7 @@ def test_what_a_kill_was_to_sell_and_did_not_is_found(evidence: Evidence) -> Non
 # A split that the broker books late
 
 
-def test_a_split_that_went_well_breaks_nothing_and_latched_only_what_the_equity_passed(
-    of_a_split: Evidence,
-) -> None:
+def test_a_split_that_went_well_breaks_nothing(of_a_split: Evidence) -> None:
     assert judge(of_a_split) == []
     assert "PositionSplit" in of_a_split.exchange_journal
 
@@ -231,18 +229,29 @@ def test_a_split_that_the_ledger_has_not_taken_in_is_found(of_a_split: Evidence)
     assert has(found, "GOOG: the ledger has")
 
 
-def test_a_breaker_whose_limit_the_equity_did_not_pass_is_found(of_a_split: Evidence) -> None:
-    latched = (
-        "INSERT INTO halts (book, at_ns, session, action, cause, state, author, reason) "
-        "VALUES ('b', 1, 's', 'latch', 'MAX_DRAWDOWN', 1, 'a', 'r')"
-    )
-    assert has(changed(of_a_split, latched), "MAX_DRAWDOWN")
+LATCHED = (
+    "INSERT INTO halts (book, at_ns, session, action, cause, state, author, reason) "
+    "VALUES ('b', 1, 's', 'latch', '{cause}', 1, 'a', 'r')"
+)
 
 
-def test_a_loss_that_no_split_explains_is_found(of_a_split: Evidence) -> None:
-    """The same latches in a case whose fault is another."""
-    of_a_split.case = replace(of_a_split.case, strike=None)
-    assert has(judge(of_a_split), "halted by ['DAILY_LOSS', 'SESSION_DRAWDOWN'], expected []")
+@pytest.mark.parametrize("cause", ["DAILY_LOSS", "SESSION_DRAWDOWN", "MAX_DRAWDOWN"])
+def test_a_loss_that_only_the_shares_make_that_are_not_booked_is_found(
+    of_a_split: Evidence, cause: str
+) -> None:
+    of_a_split.scenario = replace(of_a_split.scenario, tick=-1)  # what was traded of it was before
+    found = changed(of_a_split, LATCHED.format(cause=cause))
+    assert has(found, f"halted by ['{cause}'], expected []")
+
+
+@pytest.mark.parametrize(("cause", "is_found"), [("DAILY_LOSS", False), ("MAX_DRAWDOWN", True)])
+def test_of_a_split_that_nobody_announced_only_what_the_equity_passed_may_be_latched(
+    of_a_split: Evidence, cause: str, is_found: bool
+) -> None:
+    assert of_a_split.case.strike is not None
+    unlisted = of_a_split.case.strike._replace(name="split_unlisted")
+    of_a_split.case = replace(of_a_split.case, strike=unlisted)
+    assert has(changed(of_a_split, LATCHED.format(cause=cause)), "halted by") is is_found
 
 
 def test_a_stop_that_the_market_did_not_reach_in_todays_shares_is_found(of_a_split: Evidence) -> None:

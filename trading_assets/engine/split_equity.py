@@ -72,9 +72,16 @@ def apart(
     return found
 
 
+def owned_symbols(desk: Desk, held: Collection[str]) -> list[str]:
+    """What is held, and what a split may have taken away for new shares that are still to come."""
+    ledger = ledger_of(desk.journal, desk.book)
+    ours = (symbol for symbol, holding in ledger.holdings.items() if holding.qty or holding.waiting_usd)
+    return sorted({*held, *ours, *kept_apart(desk)})
+
+
 def see_splits(desk: Desk, positions: Mapping[str, PositionState]) -> None:
     """Keep which positions are in other shares than their prices, for whoever cannot wait for the stops."""
-    symbols = sorted({*positions, *kept_apart(desk)})
+    symbols = owned_symbols(desk, positions)
     sight = Look(desk)
     quotes = sight.quotes(symbols)
     owned = owned_by_ex_dates(desk, symbols, sight, positions=positions, quotes=quotes)

@@ -17,7 +17,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import SIGHTINGS, ReconcileReport
-from trading_assets.engine.split_equity import apart, keep_apart, kept_apart
+from trading_assets.engine.split_equity import apart, keep_apart, owned_symbols
 from trading_assets.engine.stop_costs import costs_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -55,7 +55,7 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
                 reason="flat, and the stop's session is over",
             )
     candidates = sorted(held - locked.keys())
-    looked_at = sorted({*held, *kept_apart(desk)})
+    looked_at = owned_symbols(desk, held)
     if looked_at and desk.sessions.is_open(desk.now_ns()):
         sight = Look(desk)
         quotes = sight.quotes(looked_at)
