@@ -87,8 +87,10 @@ audit:
 	@said=$$($(AUDIT)/bin/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements.txt 2>&1); \
 	  status=$$?; echo "$$said"; \
 	  case "$$said" in \
+	    *"Found "[0-9]*" known vulnerabilit"*) exit 1;; \
+	    *"could not be audited"*) \
+	      echo "NOT AUDITED: the advisory service knows nothing of $$(echo "$$said" | grep -c 'could not be audited') packages"; exit 2;; \
 	    *"No known vulnerabilities found"*) exit $$status;; \
-	    *"known vulnerabilit"*) exit 1;; \
 	    *) echo "NOT AUDITED: the advisory service has no answer; nothing is known of requirements.txt"; exit 2;; \
 	  esac
 

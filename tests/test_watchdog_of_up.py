@@ -31,6 +31,8 @@ from trading_assets.up import FIRST_SESSION
 
 pytestmark = [pytest.mark.slow(seconds=60), pytest.mark.exchange]
 
+PATIENCE_SECONDS = 150  # of the four minutes within which a stop fires
+
 WORKSPACE = {
     "load_from": [
         {
@@ -149,8 +151,8 @@ def test_a_daemon_that_hangs_holds_no_stop_back(desk: RunningDesk, receiver: Rec
     daemon.suspend()
     try:
         through_its_stop(desk, "AAPL")
-        desk.wait("the stop", lambda: fired(desk, "AAPL"), 60)
-        desk.wait("its alert", lambda: told(receiver, "Nobody but the watchdog protects"), 60)
+        desk.wait("the stop", lambda: fired(desk, "AAPL"), PATIENCE_SECONDS)
+        desk.wait("its alert", lambda: told(receiver, "Nobody but the watchdog protects"), PATIENCE_SECONDS)
     finally:
         daemon.resume()
 
@@ -171,7 +173,7 @@ def test_a_code_location_that_is_broken_holds_no_stop_back(desk: RunningDesk) ->
         for child in part(desk, "dagster-daemon").children(recursive=True):
             child.kill()
         through_its_stop(desk, "IBM")
-        desk.wait("the stop", lambda: fired(desk, "IBM"), 60)
+        desk.wait("the stop", lambda: fired(desk, "IBM"), PATIENCE_SECONDS)
     finally:
         definitions.write_text(good)
 
@@ -181,8 +183,8 @@ def test_a_typo_in_the_configuration_holds_no_stop_back(desk: RunningDesk, recei
     through_its_stop(desk, "MSFT")
     desk.config_path.write_text(good + "\nstop_los: 0.05\n")
     try:
-        desk.wait("the stop", lambda: fired(desk, "MSFT"), 60)
-        desk.wait("its alert", lambda: told(receiver, "The configuration cannot be used"), 60)
+        desk.wait("the stop", lambda: fired(desk, "MSFT"), PATIENCE_SECONDS)
+        desk.wait("its alert", lambda: told(receiver, "The configuration cannot be used"), PATIENCE_SECONDS)
     finally:
         desk.config_path.write_text(good)
 
@@ -200,8 +202,8 @@ def test_a_part_that_is_killed_is_started_again_and_people_are_told(
     before = part(desk, name)
     before.kill()
     desk.wait("a line on the terminal", lambda: any(spoken in line for line in said()), 30)
-    desk.wait("another in its place", lambda: _replaced(desk, name, before.pid), 60)
-    desk.wait("its alert", lambda: told(receiver, spoken), 60)
+    desk.wait("another in its place", lambda: _replaced(desk, name, before.pid), PATIENCE_SECONDS)
+    desk.wait("its alert", lambda: told(receiver, spoken), PATIENCE_SECONDS)
 
 
 def _replaced(desk: RunningDesk, name: str, pid: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SOAK = Path(__file__).with_name("soak.py")
-SECONDS = 480  # of a part, at most; what is left then is said
+SECONDS = 240  # of a part, at most; what is left then is said
 
 
 def run_part(part: str, record_property: Callable[[str, object], None], temporary: Path) -> None:
