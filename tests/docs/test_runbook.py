@@ -115,16 +115,23 @@ class Session:
             start_new_session=True,  # a terminal's Ctrl-C reaches make and what it runs
         )
         self.desk = RunningDesk(process, self.home, self.ports)
+        watchdog = threading.Timer(PATIENCE_SECONDS, self._interrupted)
+        watchdog.start()
         output = ""
         while lacking(step.shown[-1:], output) is not None:
             line = self.desk.said()
-            assert line, f"make up ended:\n{output}\n{self.desk.logs()}"
+            assert line, f"it ended, or did not say {step.shown[-1:]}:\n{output}\n{self.desk.logs()}"
             output += line
+        watchdog.cancel()
         return output
+
+    def _interrupted(self) -> None:
+        assert self.desk is not None
+        os.killpg(self.desk.process.pid, signal.SIGINT)
 
     def _interrupt(self) -> str:
         assert self.desk is not None
-        os.killpg(self.desk.process.pid, signal.SIGINT)
+        self._interrupted()
         output, _ = self.desk.process.communicate(timeout=60)
         return str(output)
 
