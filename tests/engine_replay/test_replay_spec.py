@@ -42,6 +42,8 @@ def test_a_name_that_would_leave_the_directory_is_refused(name: str) -> None:
         {"fill_mode": "lucky"},
         {"cash_usd": 0.0},
         {"cash_usd": nan},
+        {"cash_usd": 1e-300},
+        {"cash_usd": 1e308},
         {"spread_bps": 0.0},
         {"spread_bps": nan},
     ],

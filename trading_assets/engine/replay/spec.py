@@ -20,6 +20,7 @@ from trading_assets.errors import InvalidInput
 DAILY_TICKS = "daily"
 MINUTE_SECONDS = 60.0
 SESSION_SECONDS = 23_400.0
+MOST_CASH_USD = 1e9
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _NEVER_INFINITE = frozenset({"limit_offset", "use_margin", "fractional"})
 
@@ -62,7 +63,7 @@ class ReplaySpec:
     interval:     "daily", one tick a session just after `no_entry_seconds_after_open` that sees the bars
                   through the session before and trades at the open, or a number of minutes between ticks
     bars:         "bundled", or "history": what the desk's history has received by now
-    cash_usd:     starting cash
+    cash_usd:     starting cash, 1 to 1 000 000 000: beyond it a float64 does not hold micro-dollars exactly
     limits:       in place of the configuration's, by name; infinity lifts a limit, which only a replay may
     spread_bps:   assumed around the bars' prices; None: the configuration's `quote_spread_bps`
     fill_mode:    ideal: what trades, trades in full and at once (`core.matching`); next_open: what the gate
@@ -136,10 +137,10 @@ class ReplaySpec:
             "Give USD a share from 0 on, and basis points from 0 to 10000.",
         )
         _require(
-            isfinite(self.cash_usd) and self.cash_usd > 0,
+            1.0 <= self.cash_usd <= MOST_CASH_USD,
             f"{self.cash_usd} USD",
             "starting cash",
-            "Give USD above zero.",
+            f"Give USD from 1 to {MOST_CASH_USD:,.0f}.",
         )
         spread = self.spread_bps
         _require(
