@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from math import inf, isfinite, isinf, isnan, nan
+from math import inf, isinf, isnan, nan
 from pathlib import Path
 from typing import Literal, NamedTuple
 
