@@ -15,7 +15,7 @@ from trading_assets.broker.port import CorporateActionState, NewOrder, Rejected
 from trading_assets.core.words import Side
 from trading_assets.engine.accounting import CASH, ledger_of, transfers_since
 from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.stop_costs import stop_costs
+from trading_assets.engine.stop_costs import costs_of, held_by_ex_dates
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import AdjustmentRecord, FillRecord, OpeningPositionRecord
@@ -122,7 +122,7 @@ def costs(
         journal.record_opening([r for r in records if isinstance(r, OpeningPositionRecord)])
         journal.record_fills([r for r in records if isinstance(r, FillRecord)])
         journal.record_adjustments([r for r in records if isinstance(r, AdjustmentRecord)])
-        return stop_costs(journal, BOOK, ["AAPL"], actions, EX_DATE)
+        return costs_of(held_by_ex_dates(journal, BOOK, ["AAPL"], actions, EX_DATE), ["AAPL"])
 
 
 BOUGHT = (opening(CASH, "1000", "0"), fill("AAPL", 1, "10", "88", OPEN_NS + 1, "a"))
