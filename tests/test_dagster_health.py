@@ -92,6 +92,7 @@ def told(data: dict[str, Any], *, since: float = 3_600) -> list[str]:
 BROKEN = {"message": "SyntaxError: invalid syntax (assets_desk.py, line 12)"}
 
 
+@pytest.mark.slow(seconds=7)
 @pytest.mark.parametrize(
     ("data", "titles"),
     [

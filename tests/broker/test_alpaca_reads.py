@@ -470,6 +470,7 @@ def refusing(bad: set[str], *, status: int = 400, named: bool) -> Callable[[Requ
     return answer
 
 
+@pytest.mark.slow(seconds=8)
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("bad", [{"S00"}, {"S17"}, {"S39"}, {"S03", "S04"}, {"S01", "S20", "S38"}])

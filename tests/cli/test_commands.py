@@ -29,6 +29,7 @@ COMMANDS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(seconds=3)
 def test_the_help_names_every_command_and_the_exit_status() -> None:
     ended = command("--help")
     assert ended.status == 0

@@ -106,6 +106,7 @@ def test_an_exit_is_held_against_the_cap_that_has_less_left(
     assert (measured[Code.DAILY_ORDER_COUNT], limit[Code.DAILY_ORDER_COUNT]) == shown
 
 
+@pytest.mark.slow(seconds=3)
 def test_compiled_and_plain_agree_bit_for_bit(tmp_path: Path) -> None:
     assert not numba.config.DISABLE_JIT, "this test compares compiled code with plain Python"
     script, out = Path(__file__).parent / "cases" / "core_run.py", tmp_path / "plain.npz"

@@ -150,6 +150,7 @@ def test_both_ways_to_the_code_location_name_it_alike() -> None:
     assert module["module_name"] == project["code_location_target_module"]
 
 
+@pytest.mark.slow(seconds=4)
 def test_loading_the_definitions_imports_no_library_that_only_a_step_needs() -> None:
     code = (
         "import sys, trading_assets.definitions;"
@@ -161,6 +162,7 @@ def test_loading_the_definitions_imports_no_library_that_only_a_step_needs() -> 
     assert shown.stdout.split() == []
 
 
+@pytest.mark.slow(seconds=3)
 def test_no_warning_of_what_is_wanted_is_shown_and_every_other_one_is() -> None:
     code = """
 import trading_assets.definitions

@@ -108,6 +108,7 @@ def test_a_forked_child_writes_over_connections_of_its_own(instance: dg.DagsterI
     assert len(records) == 3
 
 
+@pytest.mark.slow(seconds=4)
 def test_many_runs_leave_few_connections_open(instance: dg.DagsterInstance) -> None:
     for _ in range(OPEN_SHARDS + 3):
         JOB.execute_in_process(instance=instance)

@@ -311,6 +311,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.slow(seconds=3)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS)
 def test_no_sequence_of_automatic_events_loosens_but_the_end_of_a_session_drawdown(

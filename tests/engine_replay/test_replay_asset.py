@@ -124,6 +124,7 @@ def test_a_range_is_one_run_with_a_figure_for_each_session(place: Place) -> None
     assert found["limits"].metadata["sessions"].value == len(days)
 
 
+@pytest.mark.slow(seconds=3)
 def test_the_runs_log_says_how_far_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets_replay, "PROGRESS_EVERY", 4)
     result = place.run("2012-07-02", "2012-07-13", name="july")
@@ -132,6 +133,7 @@ def test_the_runs_log_says_how_far_it_is(place: Place, monkeypatch: pytest.Monke
     assert [pace[1] for pace in paces if pace] == ["4", "8", "9"]
 
 
+@pytest.mark.slow(seconds=3)
 def test_the_checks_name_the_failing_sessions(place: Place) -> None:
     signals = place.root / "desk" / "signals.csv"
     signals.parent.mkdir(exist_ok=True)
@@ -157,6 +159,7 @@ def test_the_checks_name_the_failing_sessions(place: Place) -> None:
     assert place.metadata("2008-09-29")["limits_failed"] == "session_drawdown, max_daily_loss"
 
 
+@pytest.mark.slow(seconds=3)
 def test_one_session_by_itself_and_intraday_ticks_that_say_derived(place: Place) -> None:
     result = place.definitions.resolve_job_def("replay").execute_in_process(
         instance=place.instance,
@@ -170,6 +173,7 @@ def test_one_session_by_itself_and_intraday_ticks_that_say_derived(place: Place)
     assert "(derived)" in metadata["equity"]
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize(
     ("config", "why"),
     [

@@ -82,6 +82,7 @@ def test_session_by_session_is_the_range_at_once(at_once: Path, tmp_path: Path) 
     assert contents(tmp_path) == contents(at_once)
 
 
+@pytest.mark.slow(seconds=5)
 def test_signals_may_come_as_the_replay_goes_on(at_once: Path, tmp_path: Path) -> None:
     whole = spec()
     assert isinstance(whole.source, ExternalSignals)

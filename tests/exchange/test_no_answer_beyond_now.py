@@ -90,6 +90,7 @@ ACTIONS = (
 )
 
 
+@pytest.mark.slow(seconds=5)
 @settings(max_examples=20)
 @given(
     st.one_of(

@@ -263,6 +263,7 @@ sys.stdout.write(DAILY.identity + rows.tobytes().hex())
 """
 
 
+@pytest.mark.slow(seconds=3)
 def test_compiled_equals_plain_python_bit_for_bit() -> None:
     """Over the split of 2005; in a process of its own, as numba reads the switch when it is imported."""
     outputs = [

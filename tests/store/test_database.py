@@ -255,6 +255,7 @@ def test_of_processes_that_open_a_new_journal_and_latch_at_once_one_wins(tmp_pat
             racer.communicate(timeout=60)
 
 
+@pytest.mark.slow(seconds=10)
 def test_a_writer_that_waits_too_long_is_told_which_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_two_files_are_written_at_once(tmp_path: Path) -> None:
         assert not history.path.with_name(f"{history.path.name}.wal").exists()
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize(
     ("room", "kept"),
     [

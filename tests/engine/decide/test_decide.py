@@ -150,6 +150,7 @@ def test_the_producers_limit_holds_where_it_is_the_better_one() -> None:
     assert verdict.limit_price == Decimal("100.11")
 
 
+@pytest.mark.slow(seconds=6)
 def test_a_stop_sells_the_whole_free_position_in_numbered_slices() -> None:
     held = view(qty=250.0, reserved_qty=20.0)
     stop = ForcedExit("AAA", Kind.STOP, "stop", 3)

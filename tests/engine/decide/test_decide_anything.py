@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from math import nan
 
+import pytest
 from decisions import LIMITS, SYMBOLS, fields_of, inputs, notional, view, wish
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -160,6 +161,7 @@ def verdict_mark(one: SymbolInput) -> float:
     return next(price for price in (one.last_trade, one.previous_close) if price > 0)
 
 
+@pytest.mark.slow(seconds=7)
 @settings(max_examples=300)
 @given(any_input())
 def test_a_stored_input_gives_the_same_decision_field_by_field(given_: DecisionInput) -> None:
@@ -168,6 +170,7 @@ def test_a_stored_input_gives_the_same_decision_field_by_field(given_: DecisionI
     assert as_stored(given_).as_json() == given_.as_json()
 
 
+@pytest.mark.slow(seconds=5)
 @settings(max_examples=300)
 @given(any_input())
 def test_a_symbol_with_incomplete_bars_is_not_entered_on_and_takes_nothing_from_the_others(

@@ -283,6 +283,7 @@ CONTENT = (
 )
 
 
+@pytest.mark.slow(seconds=4)
 @given(dropped=st.lists(CONTENT, min_size=1, max_size=4))
 def test_whatever_files_hold_each_row_is_received_or_refused_and_the_good_file_after_them_is_taken(
     tmp_path_factory: pytest.TempPathFactory, dropped: list[tuple[str, bytes]]

@@ -17,6 +17,7 @@ from trading_assets.engine import inbox
 from trading_assets.store.journal import Journal
 
 
+@pytest.mark.slow(seconds=3)
 @given(names=st.lists(st.binary(min_size=1, max_size=240), min_size=1, max_size=4, unique=True))
 def test_a_file_of_any_name_is_taken(tmp_path_factory: pytest.TempPathFactory, names: list[bytes]) -> None:
     home = tmp_path_factory.mktemp("any")
