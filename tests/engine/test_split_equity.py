@@ -20,6 +20,7 @@ from trading_assets.broker.port import (
     PositionState,
     QuoteState,
     Rows,
+    Unreachable,
 )
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
@@ -165,6 +166,24 @@ def test_a_split_that_is_booked_before_its_ex_date_latches_none_either(ground: G
     for _ in range(3):
         report = look(ground, held)
     assert report.transient == ()
+    assert not held.halts().causes
+
+
+def test_announcements_that_cannot_be_read_for_a_while_latch_none_either(ground: Ground, held: Desk) -> None:
+    def unreadable(*_: object) -> Rows[CorporateActionState]:
+        raise Unreachable("corporate actions: 503")
+
+    with_limits(held, stop_loss=0.99)  # it goes by the ledger's cost meanwhile
+    protect_alone(held, new_execution_id())
+    SplitBroker(held, ground.session, Decimal(2))
+    look(ground, held)
+    known = held.broker
+    held.broker = Altered(known, corporate_actions=unreadable)
+    for _ in range(3):
+        report = look(ground, held)
+        assert Cause.EQUITY_UNCONFIRMED in report.transient
+    held.broker = known
+    look(ground, held)
     assert not held.halts().causes
 
 

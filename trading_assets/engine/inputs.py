@@ -122,9 +122,7 @@ class DecisionInput:
     incomplete: tuple[str, ...] = ()  # symbols whose bars have gaps: they are not entered on
     multiplier: float = nan  # of the account's buying power; 1: a cash account
     non_marginable_buying_power_usd: float = nan  # as the broker says it; nothing is decided on it
-    superseded: tuple[
-        str, ...
-    ] = ()  # decisions of signals that one in time supersedes, of this tick or before
+    superseded: tuple[str, ...] = ()  # decisions of signals that one of this tick or before supersedes
     waiting: tuple[str, ...] = ()  # decisions of signals whose next try to sell is not due
 
     def as_json(self) -> dict[str, Any]:

@@ -13,12 +13,7 @@ from decimal import Decimal
 from math import isfinite, nan
 from typing import NamedTuple
 
-from trading_assets.broker.port import (
-    US_EQUITY,
-    AccountState,
-    PositionState,
-    QuoteState,
-)
+from trading_assets.broker.port import US_EQUITY, AccountState, PositionState, QuoteState
 from trading_assets.core.ledger import Holding
 from trading_assets.core.tolerance import is_positive
 from trading_assets.engine.absorb import alert
@@ -27,7 +22,7 @@ from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.ex_dates import A_SHARE
 from trading_assets.engine.owned_shares import Owned, owned_by_ex_dates
-from trading_assets.engine.reads import Look
+from trading_assets.engine.reads import Look, Read
 from trading_assets.engine.stop_costs import BOOKED_WITHIN
 
 APART_MARK = "shares_apart"
@@ -85,7 +80,7 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState]) -> None:
     sight = Look(desk)
     quotes = sight.quotes(symbols)
     owned = owned_by_ex_dates(desk, symbols, sight, positions=positions, quotes=quotes)
-    keep_apart(desk, apart(desk, symbols, owned, positions, quotes))
+    keep_apart(desk, sight, apart(desk, symbols, owned, positions, quotes))
 
 
 def kept_apart(desk: Desk) -> dict[str, Apart]:
@@ -94,9 +89,14 @@ def kept_apart(desk: Desk) -> dict[str, Apart]:
     return {symbol: Apart(*map(float, fields)) for symbol, fields in kept.items()}
 
 
-def keep_apart(desk: Desk, found: Mapping[str, Apart]) -> None:
-    """A person hears of each once a session: its stop is right, the equity is not."""
+def keep_apart(desk: Desk, sight: Look, found: dict[str, Apart]) -> None:
+    """Instead of what an earlier look found, but for what this one could not read. A person hears of each
+    once a session: its stop is right, the equity is not."""
     kept = kept_apart(desk)
+    unread = {row.symbol for what, row in sight.unread if what is Read.CORPORATE_ACTIONS}
+    if Read.CORPORATE_ACTIONS in sight.missed:
+        unread.add("")  # of no symbol: of any
+    found = {symbol: one for symbol, one in kept.items() if "" in unread or symbol in unread} | found
     if not found and not kept:
         return
     for symbol, one in found.items():

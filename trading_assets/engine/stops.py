@@ -60,7 +60,7 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         sight = Look(desk)
         quotes = sight.quotes(looked_at)
         owned = owned_by_ex_dates(desk, looked_at, sight, positions=report.positions, quotes=quotes)
-        keep_apart(desk, apart(desk, looked_at, owned, report.positions, quotes))
+        keep_apart(desk, sight, apart(desk, looked_at, owned, report.positions, quotes))
         costs = costs_of(owned.held, candidates)
         beyond = beyond_the_ledger(candidates, report, costs)
         costs |= beyond
