@@ -13,10 +13,11 @@ from starlette.routing import Route
 _NUMBER = {"type": ["number", "string"]}
 _TEXT = {"type": "string"}
 _INTEGER = {"type": "integer"}
+_TRUTH = {"type": "boolean"}
 _MEMBERS: dict[str, dict[str, Any]] = {
     "/clock": {
-        "set_ns": {"type": "integer"},
-        "step_ns": {"type": "integer"},
+        "set_ns": _INTEGER,
+        "step_ns": _INTEGER,
         "speed": {"type": ["number", "null"]},
     },
     "/account/reset": {"cash": _NUMBER},
@@ -25,7 +26,10 @@ _MEMBERS: dict[str, dict[str, Any]] = {
     "/bust": {"activity_id": _TEXT},
     "/correct": {"activity_id": _TEXT, "price": _NUMBER},
     "/position": {"symbol": _TEXT, "qty_change": _NUMBER},
-    "/halt": {"symbol": _TEXT, "halted": {"type": "boolean"}},
+    "/split/hold": {"symbol": _TEXT, "held_back": _TRUTH},
+    "/split/announce": {"symbol": _TEXT},
+    "/split/book": {"symbol": _TEXT, "in_two_lines": _TRUTH, "in_lieu": _TRUTH},
+    "/halt": {"symbol": _TEXT, "halted": _TRUTH},
     "/quote": {"symbol": _TEXT, "bid": _NUMBER, "ask": _NUMBER, "spread_bps": _NUMBER},
     "/faults": {"faults": {"type": "array", "items": {"type": "object"}}},
 }
