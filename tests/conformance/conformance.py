@@ -66,7 +66,7 @@ def _schemathesis(module: str) -> list[str]:
         with zipfile.ZipFile(next(fetched.glob("*.whl"))) as archive:
             archive.extractall(fetched)
         (fetched / inside).rename(PLACE / "documents")
-    options = ["-q", "-rP", "--no-header", "-p", "no:cacheprovider", "-c", os.devnull]
+    options = ["-q", "-rP", "--no-header", "--noconftest", "-p", "no:cacheprovider", "-c", os.devnull]
     return [str(python), "-m", "pytest", *options, str(HERE / module)]
 
 

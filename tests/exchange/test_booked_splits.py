@@ -114,6 +114,18 @@ def test_a_split_that_is_not_near_is_not_announced_and_one_of_what_nobody_holds_
     assert held(exchange)[0] == 6
 
 
+def test_a_symbol_that_there_is_not_is_refused_by_name() -> None:
+    splits = exchange_with_a_split(2.0).splits
+    asks = (
+        lambda: splits.announce("0"),
+        lambda: splits.book("0"),
+        lambda: splits.hold_back("0", held_back=True),
+    )
+    for ask in asks:
+        with pytest.raises(Refusal, match="asset not found for 0"):
+            ask()
+
+
 def test_a_split_that_waits_survives_a_restart(tmp_path: Path) -> None:
     exchange = exchange_with_a_split(0.1, tmp_path)
     submit(exchange, qty="105")

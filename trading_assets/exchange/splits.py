@@ -46,7 +46,8 @@ class Splits:
             self._recorder.record(ev.PositionSplit(at_ns, symbol, ratio, shares(old * ratio) - old))
 
     def hold_back(self, symbol: str, *, held_back: bool) -> None:
-        """Whether the symbol's splits wait for `book` from now on."""
+        """Whether the symbol's splits wait for `book` from now on. Raises Refusal 404 for an unknown one."""
+        self._require_listed(symbol)
         if held_back != (symbol in self._recorder.state.splits_held_back):
             with self._recorder.transaction():
                 self._recorder.record(ev.SplitsHeldBack(self._recorder.state.now_ns, symbol, held_back))
@@ -54,6 +55,7 @@ class Splits:
     def announce(self, symbol: str) -> None:
         """List the symbol's next split ahead of its ex-date; what is held of it may be booked from now on.
         Raises Refusal 404 where none is near."""
+        self._require_listed(symbol)
         state, today = self._recorder.state, self._view.sessions.new_york_date(self._recorder.state.now_ns)
         ahead = (
             self._view.action(symbol, today + timedelta(days=n + 1)) for n in range(ANNOUNCED_AHEAD.days)
@@ -73,6 +75,7 @@ class Splits:
         in_two_lines: the old shares leave now, the new ones come with the next call
         in_lieu:      a fraction of a new share is paid in cash, at the symbol's mark, when they come
         """
+        self._require_listed(symbol)
         state = self._recorder.state
         due = state.account.splits.get(symbol)
         if due is None or not due.is_waiting:
@@ -93,6 +96,10 @@ class Splits:
                     ev.CashPosted(now_ns, CASH_IN_LIEU, paid, symbol, None, "cash in lieu of a fraction")
                 )
         return True
+
+    def _require_listed(self, symbol: str) -> None:
+        if not self._view.is_listed(symbol, self._recorder.state.now_ns):
+            raise not_found(f"asset not found for {symbol}")
 
     def announced(self, symbol: str, first: date, last: date) -> Iterator[CorporateAction]:
         """Its split that is listed though its ex-date, within [first, last], is still to come."""
