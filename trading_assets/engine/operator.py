@@ -32,6 +32,7 @@ from trading_assets.engine.obstacles import cancel_account
 from trading_assets.engine.protect import KILLED, new_execution_id, protect
 from trading_assets.engine.reconcile import BREAK_LOCK
 from trading_assets.engine.risk import new_loss_bases
+from trading_assets.engine.split_equity import take_as_stated
 from trading_assets.engine.submit import UNRESOLVED_LOCK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
@@ -229,7 +230,7 @@ def _protect_at_once(desk: Desk, author: str) -> tuple[tuple[VerdictRecord, ...]
 
 def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     """Clear every latched cause and break lock, end a flatten in force, take up looser limits, and say which
-    causes those were.
+    causes those were. Where shares and prices are apart the equity counts as it is stated.
 
     Losses that were latched are measured anew from here on; a break that still is there locks again.
     The foreign orders that were found so far count as seen; any other one halts.
@@ -256,6 +257,8 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
                 desk.book, record.symbol, record.cause, at_ns=now, author=author, reason=reason
             )
     new_loss_bases(desk, cleared)
+    if taken := take_as_stated(desk):
+        log.warning("equity taken as stated", book=desk.book, symbols=taken, author=author, reason=reason)
     wanted = config.limits(desk.settings)
     if wanted != desk.limits:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)

@@ -35,7 +35,7 @@ from trading_assets.engine.explained_equity import (
     unexplained_usd,
 )
 from trading_assets.engine.halts import Cause, latch
-from trading_assets.engine.split_equity import missing_usd, right_e0, see_splits
+from trading_assets.engine.split_equity import missing_usd, right_e0, see_splits, see_splits_ahead
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.records import EquityRecord
@@ -75,10 +75,12 @@ def observe(
     """
     now = desk.now_ns()
     known = _doubted(desk)
-    seen = _seen(desk, account, held)
-    if seen.doubts and held is not None and desk.sessions.is_open(now):
-        see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
-        seen = _seen(desk, account, held)
+    waited = _waited(known, now)
+    seen = _seen(desk, account, held, waited=waited)
+    if seen.doubts and held is not None:
+        see = see_splits if desk.sessions.is_open(now) else see_splits_ahead
+        see(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
+        seen = _seen(desk, account, held, waited=waited)
     if seen.doubts and desk.clock.stands:
         known = _Doubt(now - CONFIRMED_AFTER_NS, seen.doubts, _unexplained_since(known, seen, now))
         try:
@@ -89,11 +91,11 @@ def observe(
             log.warning("equity not readable a second time", book=desk.book, why=str(error))
             known = _Doubt(now, frozenset(), known.unexplained_ns)
         else:
-            seen = _seen(desk, account, held)
+            seen = _seen(desk, account, held, waited=waited)
     elapsed = known is not None and now - known.since_ns >= CONFIRMED_AFTER_NS
     confirmed = seen.doubts & known.about if known is not None and elapsed else frozenset()
     unexplained_ns = _unexplained_since(known, seen, now)
-    if unexplained_ns and now - unexplained_ns < UNEXPLAINED_AT_MOST_NS:
+    if unexplained_ns and not waited:
         if elapsed:
             _tell_unexplained(desk, seen, unexplained_ns)
         confirmed &= seen.explained
@@ -138,7 +140,16 @@ class _Seen(NamedTuple):
     explained: frozenset[str]  # the breakers that the right equity trips
 
 
-def _seen(desk: Desk, account: AccountState, held: Collection[PositionState] | None) -> _Seen:
+def _waited(known: _Doubt | None, now_ns: int) -> bool:
+    """Whether an equity that nothing explains has been waited for long enough: it counts as stated."""
+    began_ns = 0 if known is None else known.unexplained_ns
+    return bool(began_ns) and now_ns - began_ns >= UNEXPLAINED_AT_MOST_NS
+
+
+def _seen(
+    desk: Desk, account: AccountState, held: Collection[PositionState] | None, *, waited: bool
+) -> _Seen:
+    """waited: what nothing explains counts"""
     record = _reading(desk, account)
     doubts = _doubts(desk, record)
     unexplained = None if held is None else unexplained_usd(desk, account, held)
@@ -148,7 +159,8 @@ def _seen(desk: Desk, account: AccountState, held: Collection[PositionState] | N
         return _Seen(record, record, doubts, unexplained, 0.0, doubts)
     if not isfinite(missing):
         return _Seen(record, record, doubts | {SPLIT}, unexplained, change, frozenset())
-    right = _reading(desk, replace(account, equity=account.equity + Decimal(repr(missing - change))))
+    put_right = missing if waited else missing - change
+    right = _reading(desk, replace(account, equity=account.equity + Decimal(repr(put_right))))
     explained = _doubts(desk, right)
     if change:
         doubts |= {UNEXPLAINED}

@@ -17,7 +17,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import SIGHTINGS, ReconcileReport
-from trading_assets.engine.split_equity import apart, keep_apart, owned_symbols
+from trading_assets.engine.split_equity import apart, keep_apart, not_looked_at, owned_symbols
 from trading_assets.engine.stop_costs import costs_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
@@ -60,7 +60,8 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         sight = Look(desk)
         quotes = sight.quotes(looked_at)
         owned = owned_by_ex_dates(desk, looked_at, sight, positions=report.positions, quotes=quotes)
-        keep_apart(desk, sight, apart(desk, looked_at, owned, report.positions, quotes))
+        found = apart(desk, looked_at, owned, report.positions, quotes)
+        keep_apart(desk, found | not_looked_at(desk, found, sight, report.positions, report.unknown))
         costs = costs_of(owned.held, candidates)
         beyond = beyond_the_ledger(candidates, report, costs)
         costs |= beyond
