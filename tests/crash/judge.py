@@ -284,7 +284,12 @@ def _exits(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator
     bought_later = {told.symbol for told in it.later if told.value > 0}
     sold = {intent["symbol"] for intent in desk.intents.values() if intent["side"] == Side.SELL}
     resumed = any(kind in ("again", "next") and ended.well for kind, ended in evidence.ends)
-    for symbol in it.held:
+    bought = {  # what the gate refused in the scenario's past was never held
+        one.order.symbol
+        for one in exchange.accepted.values()
+        if one.at_ns < it.tick_ns and one.order.side is Side.BUY and exchange.filled_qty(one.order.id)
+    }
+    for symbol in bought.intersection(it.held):
         signalled = Told(symbol, -1.0) in it.signals and symbol in sold - bought_later and resumed
         left = exchange.state.account.position_qty(symbol)
         if left and (symbol in it.stopped or signalled) and symbol not in _undecided(desk):
