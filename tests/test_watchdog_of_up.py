@@ -150,11 +150,19 @@ def test_a_daemon_that_hangs_holds_no_stop_back(desk: RunningDesk, receiver: Rec
     daemon = part(desk, "dagster-daemon")
     daemon.suspend()
     try:
+        desk.wait("the end of what it had launched", lambda: not under_way(desk))
         through_its_stop(desk, "AAPL")
         desk.wait("the stop", lambda: fired(desk, "AAPL"), PATIENCE_SECONDS)
         desk.wait("its alert", lambda: told(receiver, "Nobody but the watchdog protects"), PATIENCE_SECONDS)
     finally:
         daemon.resume()
+
+
+def under_way(desk: RunningDesk) -> list[object]:
+    """The runs that have a process. What is queued waits for the daemon."""
+    asked = """{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}) {
+      ... on Runs { results { jobName } } } }"""
+    return list(desk.graphql(asked)["runsOrError"]["results"])
 
 
 def told(receiver: Receiver, title: str) -> bool:
