@@ -15,9 +15,10 @@ from trading_assets.broker.port import CorporateActionState, QuoteState, Rows, S
 from trading_assets.engine import operator
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.inputs import Phase
+from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.stops import costs_of_stops
+from trading_assets.engine.stop_costs import costs_of
 
 BEFORE = Decimal("1.3")  # what AAPL cost and closed at, in today's price: the rest left with the new shares
 LEFT = 1 - 1 / float(BEFORE)
@@ -81,7 +82,8 @@ def test_a_parent_that_fell_by_what_it_gave_away_is_not_stopped_and_has_not_move
         announced(ground, desk, worth * 5)
         positions = {position.symbol: position for position in desk.broker.positions()}
         quotes = desk.broker.quotes(["AAPL"])
-        costs = costs_of_stops(desk, ["AAPL"], positions=positions, quotes=quotes)
+        owned = owned_by_ex_dates(desk, ["AAPL"], positions=positions, quotes=quotes)
+        costs = costs_of(owned.held, ["AAPL"])
         assert costs["AAPL"] == pytest.approx(cost * (1 - LEFT), rel=1e-3)
         seen = take_snapshot(desk, desk.today(), desk.now_ns(), new_execution_id(), Phase.EXITS)
         (view,) = [symbol for symbol in seen.symbols if symbol.symbol == "AAPL"]

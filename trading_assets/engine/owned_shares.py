@@ -33,7 +33,12 @@ def owned_by_ex_dates(
     positions: Mapping[str, PositionState],
     quotes: Mapping[str, QuoteState],
 ) -> Owned:
-    """As `costs_of_stops`: shares and cost of each of these symbols, in the terms of their prices now."""
+    """Shares and cost of each of these symbols, in the terms of their prices now: what a stop is measured
+    from. Where corporate actions cannot be read it is the ledger's cost as it stands, and a person is told;
+    of those announced the ones count that broker or price show (`engine.ex_dates`).
+
+    positions, quotes: what the broker holds and quotes of these symbols now
+    """
     today = desk.today()
     began = began_on(desk.journal, desk.book)
     sight = Look(desk) if sight is None else sight

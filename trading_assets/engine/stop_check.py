@@ -16,7 +16,9 @@ from trading_assets.core.ledger import Ledger
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.stops import STOP_LOCK, at_its_stop, costs_of_stops
+from trading_assets.engine.owned_shares import owned_by_ex_dates
+from trading_assets.engine.stop_costs import costs_of
+from trading_assets.engine.stops import STOP_LOCK, at_its_stop
 
 SIGHTINGS_MARK = "stops_hit"  # since when the checks have seen each position at its stop
 
@@ -74,5 +76,6 @@ def _hit(
     ]
     if not near or not desk.sessions.is_open(desk.now_ns()):
         return []
-    adjusted = costs_of_stops(desk, near, positions=positions, quotes=quotes)
+    owned = owned_by_ex_dates(desk, near, positions=positions, quotes=quotes)
+    adjusted = costs_of(owned.held, near)
     return [symbol for symbol in near if at_its_stop(desk, quotes[symbol], adjusted.get(symbol, nan))]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from math import nan
 
-from trading_assets.broker.port import PositionState, QuoteState
+from trading_assets.broker.port import QuoteState
 from trading_assets.core.breakers import stop_hit, stop_price
 from trading_assets.core.ledger import Holding
 from trading_assets.core.tolerance import at_most, is_positive
@@ -99,24 +99,6 @@ def _tell_unconfirmed(desk: Desk, quote: QuoteState, cost: float) -> None:
             f"`trading-assets signal {quote.symbol}=-1`, or `trading-assets flatten --reason …`",
             severity="WARN",
         )
-
-
-def costs_of_stops(
-    desk: Desk,
-    symbols: Collection[str],
-    sight: Look | None = None,
-    *,
-    positions: Mapping[str, PositionState],
-    quotes: Mapping[str, QuoteState],
-) -> dict[str, float]:
-    """What the stop of each of these symbols that is held is measured from, USD a share. Where corporate
-    actions cannot be read it is the ledger's cost as it stands, and a person is told; of those announced the
-    ones count that broker or price show (`engine.ex_dates`).
-
-    positions, quotes: what the broker holds and quotes of these symbols now
-    """
-    owned = owned_by_ex_dates(desk, symbols, sight, positions=positions, quotes=quotes)
-    return costs_of(owned.held, symbols)
 
 
 def beyond_the_ledger(

@@ -10,9 +10,11 @@ from trading_assets.core.breakers import stop_price
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.arming import TOLD_MARK
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.stops import beyond_the_ledger, costs_of_stops
+from trading_assets.engine.stop_costs import costs_of
+from trading_assets.engine.stops import beyond_the_ledger
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
@@ -42,7 +44,8 @@ def tell_unarmed(desk: Desk, report: ReconcileReport, stopped: Collection[str]) 
         return
     sight = Look(desk)
     quotes = sight.quotes(list(held))
-    costs = costs_of_stops(desk, held, sight, positions=report.positions, quotes=quotes)
+    owned = owned_by_ex_dates(desk, held, sight, positions=report.positions, quotes=quotes)
+    costs = costs_of(owned.held, held)
     costs |= beyond_the_ledger(held, report, costs)
     stops = {symbol: f"stop at {stop_price(cost, desk.limits):.2f} USD" for symbol, cost in costs.items()}
     lines = [
