@@ -102,3 +102,19 @@ def ex_date_shows(close: float, adjusted: float, price: float) -> bool | None:
     if not (isfinite(adjusted) and adjusted > 0.0):
         return False  # it would take more from a share than there is
     return abs(log(price / adjusted)) < abs(log(price / close))
+
+
+def are_told_apart(one: float, other: float) -> bool:
+    """Whether prices, or numbers of shares, are further from one another than a stock moves in a day."""
+    return not (one > 0.0 and other > 0.0 and abs(log(one / other)) < log(TOLD_APART))
+
+
+def told_apart(close: float, adjusted: float, price: float) -> bool | None:
+    """Whether a price tells surely that an announced action has taken place (True) or has not (False): it is
+    within a day's move of the one close, and not of the other. None: it tells nothing surely, as where the
+    action took place in another ratio. USD a share."""
+    if not all(isfinite(usd) and usd > 0.0 for usd in (close, price)):
+        return None
+    of_close = not are_told_apart(price, close)
+    of_adjusted = isfinite(adjusted) and not are_told_apart(price, adjusted)
+    return None if of_close == of_adjusted else of_adjusted
