@@ -8,10 +8,11 @@ losses are measured from the lowest E0 that it may be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from itertools import combinations
+from itertools import product
 from math import inf, isfinite, nan, prod
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from trading_assets.broker.port import (
 )
 from trading_assets.core.breakers import E0_TOLERANCE
 from trading_assets.core.tolerance import at_most, is_positive
-from trading_assets.engine.accounting import listed_mark
+from trading_assets.engine.accounting import GIVEN_UP, listed_mark
 from trading_assets.engine.activity_types import Booked
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.owned_shares import Owned, owned_by_ex_dates
@@ -32,12 +33,14 @@ from trading_assets.engine.reads import Look, Read
 from trading_assets.engine.split_equity import kept_apart, missing_usd, owned_symbols, see_splits
 from trading_assets.engine.stop_costs import BOOKED_WITHIN, split_lines
 from trading_assets.log import get_logger
+from trading_assets.store.records import AdjustmentRecord
 
 log = get_logger(__name__)
 
 AT_CLOSE_MARK = "missing_at_close"
+SHARES_MARK = "shares_missing_at_close"
 DOUBT_MARK = "missing_at_close_at_least"
-SPLITS_AT_MOST = 6  # of one close that may be told apart by what it states
+SPLITS_AT_MOST = 5  # of one close that may be told apart by what it states
 
 
 class StartingEquity(NamedTuple):
@@ -48,17 +51,23 @@ class StartingEquity(NamedTuple):
 
 
 def keep_missing_at_close(desk: Desk, held: Collection[PositionState] | None) -> None:
-    """At the first look after the close that is sure of it: it is the next session's E0."""
+    """Which shares the position lacks, at the first look after the close that is sure of it, as none came or
+    went since. What they were worth at the close, and not by an evening's price, the next session knows."""
     today, now = desk.today(), desk.now_ns()
     if not desk.sessions.is_session(today) or now < desk.sessions.close_ns(today) or held is None:
         return
-    name = f"{AT_CLOSE_MARK}:{today.isoformat()}"
+    name = f"{SHARES_MARK}:{today.isoformat()}"
     if desk.journal.mark(desk.book, name) is not None:
         return
     see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
-    missing = missing_usd(desk, held)
-    if missing.is_sure:
-        desk.journal.set_mark(desk.book, name, repr(missing.least), now)
+    booked_since = any(
+        _read_ns(desk, line) >= desk.sessions.close_ns(today)
+        for kind in (Booked.SPLIT, *sorted(GIVEN_UP))
+        for line in desk.journal.adjustments(desk.book, since_ns=0, kind=kind)
+    )
+    if missing_usd(desk, held).is_sure and not booked_since:
+        lacked = {symbol: repr(one.true - one.shown) for symbol, one in kept_apart(desk).items()}
+        desk.journal.set_mark(desk.book, name, json.dumps(lacked), now)
 
 
 def right_e0(desk: Desk, account: AccountState) -> StartingEquity:
@@ -76,7 +85,7 @@ def take_close_as_stated(desk: Desk) -> bool:
     name = f"{AT_CLOSE_MARK}:{before}"
     in_doubt = desk.journal.mark(desk.book, f"{DOUBT_MARK}:{before}") is not None
     if in_doubt and desk.journal.mark(desk.book, name) is None:
-        desk.journal.set_mark(desk.book, name, repr(0.0), desk.now_ns())
+        _keep(desk, name, 0.0)
         return True
     return False
 
@@ -91,14 +100,26 @@ def see_missed_close(desk: Desk, account: AccountState, held: Collection[Positio
     began_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=close_ns)
     if began_ns >= close_ns or desk.journal.mark(desk.book, f"{AT_CLOSE_MARK}:{before}") is not None:
         return
+    sight, seen = Look(desk), desk.journal.mark(desk.book, f"{SHARES_MARK}:{before}")
+    if seen is not None:
+        lacks = {symbol: float(shares) for symbol, shares in json.loads(seen).items()}
+        told = sight.quotes(sorted(lacks))
+        usd = [shares * _close(told.get(symbol)) for symbol, shares in lacks.items()]
+        if all(usd):
+            _keep(desk, f"{AT_CLOSE_MARK}:{before}", sum(usd))
+            return
     shown = {one.symbol: one for one in held or () if one.asset_class == US_EQUITY}
-    symbols, sight = owned_symbols(desk, shown), Look(desk)
+    symbols = owned_symbols(desk, shown)
     actions = sight.corporate_actions(symbols, close_day - BOOKED_WITHIN, desk.today() + BOOKED_WITHIN)
     if held is None or Read.CORPORATE_ACTIONS in sight.missed:
         return  # what is apart now is in doubt in any case
-    splits = [one for one in actions if one.split_ratio != 1.0 and _may_straddle(desk, one, close_day)]
+    splits = [
+        one
+        for one in actions
+        if one.split_ratio != 1.0 and (one.symbol in kept_apart(desk) or _may_straddle(desk, one, close_day))
+    ]
     if not splits and not kept_apart(desk):
-        desk.journal.set_mark(desk.book, f"{AT_CLOSE_MARK}:{before}", repr(0.0), desk.now_ns())
+        _keep(desk, f"{AT_CLOSE_MARK}:{before}", 0.0)
         return
     see_splits(desk, shown)
     quotes = sight.quotes(symbols)
@@ -107,16 +128,16 @@ def see_missed_close(desk: Desk, account: AccountState, held: Collection[Positio
     for one in owned.actions:
         if one.ex_date == desk.today():
             of_today[one.symbol] = of_today.get(one.symbol, 1.0) * one.split_ratio
-    lacked = _lacked_by(splits, owned, of_today, quotes, desk.today())
+    lacked = _lacked_by(splits, owned, of_today, shown, quotes, kept_apart(desk), desk.today())
     found = _found(account, lacked, _computed(desk, account, held, quotes, of_today))
     if found is not None:
-        desk.journal.set_mark(desk.book, f"{AT_CLOSE_MARK}:{before}", repr(found), desk.now_ns())
+        _keep(desk, f"{AT_CLOSE_MARK}:{before}", found)
         log.warning("close put right by splits", session=before, missing_usd=found)
         return
-    at_least = sum(min(usd, 0.0) for usd in lacked.values())
+    at_least = sum(min(of_it) for of_it in lacked)
     if not isfinite(at_least):
         at_least = -float(account.last_equity)
-    desk.journal.set_mark(desk.book, f"{DOUBT_MARK}:{before}", repr(at_least), desk.now_ns())
+    _keep(desk, f"{DOUBT_MARK}:{before}", at_least)
 
 
 def _may_straddle(desk: Desk, split: CorporateActionState, close_day: date) -> bool:
@@ -124,50 +145,61 @@ def _may_straddle(desk: Desk, split: CorporateActionState, close_day: date) -> b
     when the desk first read its lines; what was read before the close was booked by then."""
     close_ns = desk.sessions.close_ns(close_day)
     lines = [line for line, _ in split_lines(desk.journal, desk.book, [split])]
-    marks = [desk.journal.mark(desk.book, listed_mark(line.adjustment_id)) for line in lines]
-    read_ns = [line.at_ns if mark is None else int(mark) for line, mark in zip(lines, marks, strict=True)]
+    read_ns = [_read_ns(desk, line) for line in lines]
     if split.ex_date <= close_day:
         return not read_ns or max(read_ns) > close_ns
     return bool(read_ns)
+
+
+def _read_ns(desk: Desk, line: AdjustmentRecord) -> int:
+    """When the desk first read the line; where it is stamped to the second, when that was."""
+    mark = desk.journal.mark(desk.book, listed_mark(line.adjustment_id))
+    return line.at_ns if mark is None else int(mark)
 
 
 def _lacked_by(
     splits: Iterable[CorporateActionState],
     owned: Owned,
     of_today: Mapping[str, float],
+    shown: Mapping[str, PositionState],
     quotes: Mapping[str, QuoteState],
+    kept: Iterable[str],
     today: date,
-) -> dict[str, float]:
-    """What the equity lacked by each symbol's splits if they were in one of price and position, USD; infinite
+) -> list[list[float]]:
+    """What the equity may have lacked by each symbol's splits, USD: nothing, or what it lacks with old shares
+    at a new price, new ones at an old price, both, neither, or those that the broker shows now. Infinite
     where nothing says.
 
     of_today: new shares for each old one by the splits that are in today's prices
+    kept:     the symbols that are apart now, announced or not
     """
     by_symbol: dict[str, list[CorporateActionState]] = {}
     for split in splits:
         by_symbol.setdefault(split.symbol, []).append(split)
-    found = {}
+    found = []
     for symbol, of_it in by_symbol.items():
         now = owned.held[symbol].qty if symbol in owned.held else 0.0
         at_close, close = now / of_today.get(symbol, 1.0), _close(quotes.get(symbol))
         early = prod(one.split_ratio for one in of_it if one.ex_date >= today)
         late = prod(one.split_ratio for one in of_it if one.ex_date < today)
-        found[symbol] = (at_close - at_close * early / late) * close if is_positive(close) else -inf
+        other = at_close * early / late
+        by_broker = float(shown[symbol].qty) if symbol in shown else 0.0
+        held = (at_close, other, at_close + other, 0.0, by_broker)
+        found.append([(at_close - qty) * close if is_positive(close) else -inf for qty in held])
+    found += [[0.0, -inf] for symbol in kept if symbol not in by_symbol]
     return found
 
 
-def _found(account: AccountState, lacked: Mapping[str, float], computed: float | None) -> float | None:
-    """What the close lacked, USD: of what its splits may have taken, all or some or nothing, the one with
-    which it is what our own computation of it is. None: none or several are."""
-    amounts = list(lacked.values())
-    if computed is None or len(amounts) > SPLITS_AT_MOST or not all(map(isfinite, amounts)):
+def _found(account: AccountState, lacked: Sequence[Sequence[float]], computed: float | None) -> float | None:
+    """What the close lacked, USD: of what its splits may have taken the one with which it is what our own
+    computation of it is, to a thousandth. None: none is."""
+    known = len(lacked) <= SPLITS_AT_MOST and all(isfinite(usd) for of_it in lacked for usd in of_it)
+    if computed is None or not known:
         return None
-    sums = {sum(some) for count in range(len(amounts) + 1) for some in combinations(amounts, count)}
     stated = float(account.last_equity)
-    fitting = [usd for usd in sums if at_most(abs(stated + usd - computed), E0_TOLERANCE * abs(computed))]
-    if not fitting or max(fitting) - min(fitting) > E0_TOLERANCE * abs(computed):
-        return None
-    return min(fitting, key=lambda usd: abs(stated + usd - computed))
+    nearest = min({sum(some) for some in product(*lacked)}, key=lambda usd: abs(stated + usd - computed))
+    fits = at_most(abs(stated + nearest - computed), E0_TOLERANCE * abs(computed))
+    return nearest if fits else None
 
 
 def _computed(
@@ -206,6 +238,11 @@ def _computed(
             return None
         total += qty * (close / of_today.get(symbol, 1.0) - price)
     return total
+
+
+def _keep(desk: Desk, name: str, usd: float) -> None:
+    if desk.journal.mark(desk.book, name) != repr(usd):
+        desk.journal.set_mark(desk.book, name, repr(usd), desk.now_ns())
 
 
 def _close(quote: QuoteState | None) -> float:

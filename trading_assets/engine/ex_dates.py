@@ -76,7 +76,7 @@ def in_effect(
         for action in due
         if (action.symbol, action.ex_date) not in booked and not _counts_unseen(action, spun_off, quotes)
     }
-    verdicts = {key: _kept(desk, action) for key, action in doubted.items()}
+    verdicts = {key: _seen(desk, action) or _kept(desk, action) for key, action in doubted.items()}
     undecided = [
         action
         for key, action in doubted.items()

@@ -211,7 +211,8 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState]) -> None:
             for symbol in ahead
             if opens_today or symbol not in kept | found
         }
-        found = kept | found | unknown
+        still = {symbol: one for symbol, one in kept.items() if _is_as_shown(one, positions.get(symbol))}
+        found = still | found | unknown
     keep_apart(desk, found)
 
 
