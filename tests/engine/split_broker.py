@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from ground import Ground
 from planted import Altered
@@ -14,6 +15,7 @@ from trading_assets.broker import parsing
 from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
+    BarState,
     CorporateActionState,
     PositionState,
     QuoteState,
@@ -21,6 +23,7 @@ from trading_assets.broker.port import (
 )
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
+from trading_assets.market.sessions import new_york_midnight_ns
 
 MINUTE_NS = 60 * 10**9
 ONE = Decimal(1)
@@ -50,6 +53,7 @@ class SplitBroker:
             quotes=self._quotes,
             activities=self._activities,
             corporate_actions=self._corporate_actions,
+            bars=self._bars,
         )
 
     def book(self) -> None:
@@ -111,6 +115,18 @@ class SplitBroker:
                 found["AAPL"], **{name: getattr(found["AAPL"], name) * price for name in fields}
             )
         return found
+
+    def _bars(self, symbols: Sequence[str], *where: Any) -> Sequence[BarState]:
+        ex_ns = new_york_midnight_ns(self.ex_date)
+        return [
+            self._split_bar(bar) if bar.symbol == "AAPL" and bar.start_ns >= ex_ns else bar
+            for bar in self._real.bars(symbols, *where)
+        ]
+
+    def _split_bar(self, bar: BarState) -> BarState:
+        price = float(self._price())
+        prices = {name: getattr(bar, name) * price for name in ("open", "high", "low", "close")}
+        return replace(bar, **prices)
 
     def _activities(self, since_ns: int, *, after_id: str | None = None) -> Rows[AccountActivity]:
         told = self._real.activities(since_ns, after_id=after_id)

@@ -80,7 +80,7 @@ def in_effect(
     undecided = [
         action
         for key, action in doubted.items()
-        if verdicts[key] is None
+        if _kept(desk, action) is None
         or (key[1] == today and not is_seen(desk, action))
         or (
             verdicts[key] == COUNTS_NOT
