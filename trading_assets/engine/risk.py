@@ -85,7 +85,7 @@ def observe(
     waited = _waited(known, now)
     seen = _seen(desk, account, held, waited=waited)
     if seen.doubts and held is not None:
-        see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
+        see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY}, in_doubt=True)
         seen = _seen(desk, account, held, waited=waited)
     if seen.doubts and desk.clock.stands:
         known = _Doubt(now - CONFIRMED_AFTER_NS, seen.doubts, _unexplained_since(known, seen, now))

@@ -24,7 +24,7 @@ from trading_assets.engine.ex_dates import A_SHARE, prices_of_today
 from trading_assets.engine.owned_shares import Owned, owned_by_ex_dates
 from trading_assets.engine.reads import Look, Read
 from trading_assets.engine.stop_costs import BOOKED_WITHIN, booked_ex_dates
-from trading_assets.market.actions import TOLD_APART, are_told_apart
+from trading_assets.market.actions import FAR_APART, TOLD_APART, are_told_apart
 from trading_assets.market.sessions import new_york_midnight_ns
 
 APART_MARK = "shares_apart"
@@ -180,11 +180,14 @@ def owned_symbols(desk: Desk, held: Collection[str]) -> list[str]:
     return sorted({*held, *ours, *kept_apart(desk)})
 
 
-def see_splits(desk: Desk, positions: Mapping[str, PositionState]) -> None:
+def see_splits(desk: Desk, positions: Mapping[str, PositionState], *, in_doubt: bool = False) -> None:
     """Keep which positions are in other shares than their prices, for whoever cannot wait for the stops.
 
     Outside regular hours: of a split whose ex-date the next session is, the broker may have booked the shares
-    and not the price, or the price and not the shares. Which, only the open shows.
+    and not the price, or the price and not the shares. Which, only the open shows: where its value is not
+    what it was at the close.
+
+    in_doubt: the equity says that one of them may be so
     """
     today, now = desk.today(), desk.now_ns()
     symbols = owned_symbols(desk, positions)
@@ -194,6 +197,7 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState]) -> None:
     is_open = desk.sessions.is_open(now)
     opens_today = desk.sessions.is_session(today) and now < desk.sessions.open_ns(today)
     kept, ahead = kept_apart(desk), set[str]()
+    actions: Sequence[CorporateActionState] = ()
     if not is_open:
         ex_date = today if opens_today else desk.sessions.next(today)
         actions = sight.corporate_actions(symbols, ex_date, ex_date)
@@ -209,11 +213,42 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState]) -> None:
         unknown = {
             symbol: Apart(_shown(positions.get(symbol)), nan, nan, nan, nan)
             for symbol in ahead
-            if opens_today or symbol not in kept | found
+            if (opens_today or symbol not in kept | found)
+            and (in_doubt or not _is_as_at_close(desk, symbol, actions, positions, sight))
         }
         still = {symbol: one for symbol, one in kept.items() if _is_as_shown(one, positions.get(symbol))}
         found = still | found | unknown
     keep_apart(desk, found)
+
+
+def _is_as_at_close(
+    desk: Desk,
+    symbol: str,
+    actions: Iterable[CorporateActionState],
+    positions: Mapping[str, PositionState],
+    sight: Look,
+) -> bool:
+    """Whether a position with a split ahead is worth what it was at the close, by the broker's shares at its
+    price: both are in the same shares. Of a ratio that a price does not tell apart it says nothing."""
+    position, quote = positions.get(symbol), sight.quotes([symbol]).get(symbol)
+    held = ledger_of(desk.journal, desk.book).holdings.get(symbol, Holding()).qty
+    old = held - _split_shares(desk, symbol)
+    close = nan if quote is None else float(quote.previous_close or nan)
+    if desk.sessions.is_session(desk.today()) and desk.now_ns() >= desk.sessions.close_ns(desk.today()):
+        close = _price(None, quote)  # that of today
+    is_far = all(abs(log(one.split_ratio)) > log(FAR_APART) for one in actions if one.symbol == symbol)
+    worth = _shown(position) * _price(position, None)
+    return is_far and not are_told_apart(worth, old * close)
+
+
+def _split_shares(desk: Desk, symbol: str) -> float:
+    """What the lines of `BOOKED_WITHIN` brought of a symbol by which shares may have been split."""
+    since_ns = new_york_midnight_ns(desk.today() - BOOKED_WITHIN)
+    return sum(
+        float(entry.qty_delta)
+        for entry in desk.journal.adjustments(desk.book, since_ns=since_ns)
+        if entry.symbol == symbol and entry.kind in (Booked.SPLIT, *GIVEN_UP)
+    )
 
 
 def see_what_moved(desk: Desk, positions: Mapping[str, PositionState]) -> None:
@@ -276,12 +311,7 @@ def _unread(desk: Desk, symbol: str, position: PositionState, quote: QuoteState)
     seen, shown, price = prices_of_today(desk, quote), _shown(position), _price(position, quote)
     if not (shown > 0.0 and all(map(is_positive, (seen.close, seen.price, price)))):
         return None
-    since_ns = new_york_midnight_ns(desk.today() - BOOKED_WITHIN)
-    came = sum(
-        float(entry.qty_delta)
-        for entry in desk.journal.adjustments(desk.book, since_ns=since_ns)
-        if entry.symbol == symbol and entry.kind in (Booked.SPLIT, *GIVEN_UP)
-    )
+    came = _split_shares(desk, symbol)
     at_close = shown * seen.close
     values = [at_close, (shown - came) * seen.close]
     if not all(are_told_apart(value, shown * seen.price) for value in values):
