@@ -32,7 +32,7 @@ def test_a_time_without_a_zone_is_refused_or_takes_the_one_that_is_given() -> No
     with pytest.raises(ZoneMissing, match="no offset"):
         parse_ns("2012-09-11T10:00:00")
     with pytest.raises(ZoneMissing, match="no offset"):
-        ns_of(datetime(2012, 9, 11, 10))
+        ns_of(datetime.fromisoformat("2012-09-11T10:00:00"))
     east = timezone(timedelta(hours=-4))
     assert parse_ns("2012-09-11T10:00:00.25", east) == parse_ns("2012-09-11T14:00:00.25Z")
 
