@@ -263,7 +263,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     if take_close_as_stated(desk):
         log.warning("close taken as stated", book=desk.book, author=author, reason=reason)
     wanted = config.limits(desk.settings)
-    if wanted != desk.limits:
+    if wanted != desk.limits or desk.looser_waiting:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)
         log.warning("limits in force changed by rearm", book=desk.book, looser=list(desk.looser_waiting))
         desk.limits, desk.looser_waiting = wanted, ()
