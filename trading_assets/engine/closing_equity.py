@@ -33,6 +33,7 @@ from trading_assets.engine.reads import Look, Read
 from trading_assets.engine.split_equity import kept_apart, missing_usd, owned_symbols, see_splits
 from trading_assets.engine.stop_costs import BOOKED_WITHIN, split_lines
 from trading_assets.log import get_logger
+from trading_assets.market.actions import are_told_apart
 from trading_assets.store.records import AdjustmentRecord
 
 log = get_logger(__name__)
@@ -66,7 +67,9 @@ def keep_missing_at_close(desk: Desk, held: Collection[PositionState] | None) ->
         for line in desk.journal.adjustments(desk.book, since_ns=0, kind=kind)
     )
     if missing_usd(desk, held).is_sure and not booked_since:
-        lacked = {symbol: repr(one.true - one.shown) for symbol, one in kept_apart(desk).items()}
+        lacked = {
+            symbol: [repr(one.true - one.shown), repr(one.price)] for symbol, one in kept_apart(desk).items()
+        }
         desk.journal.set_mark(desk.book, name, json.dumps(lacked), now)
 
 
@@ -102,9 +105,12 @@ def see_missed_close(desk: Desk, account: AccountState, held: Collection[Positio
         return
     sight, seen = Look(desk), desk.journal.mark(desk.book, f"{SHARES_MARK}:{before}")
     if seen is not None:
-        lacks = {symbol: float(shares) for symbol, shares in json.loads(seen).items()}
+        lacks = {symbol: tuple(map(float, fields)) for symbol, fields in json.loads(seen).items()}
         told = sight.quotes(sorted(lacks))
-        usd = [shares * _close(told.get(symbol)) for symbol, shares in lacks.items()]
+        usd = []
+        for symbol, (shares, evening) in lacks.items():
+            close = _close(told.get(symbol))  # one far from the evening's price is in other shares
+            usd.append(shares * (evening if are_told_apart(close, evening) else close))
         if all(usd):
             _keep(desk, f"{AT_CLOSE_MARK}:{before}", sum(usd))
             return
