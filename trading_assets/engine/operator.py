@@ -23,6 +23,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.book_place import KILL_FILE
+from trading_assets.engine.closing_equity import take_close_as_stated
 from trading_assets.engine.desk import Connect, Desk, connect_broker, store_limits
 from trading_assets.engine.flattens import Held, begin_flatten, still_held
 from trading_assets.engine.follow import cancel
@@ -259,6 +260,8 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     new_loss_bases(desk, cleared)
     if taken := take_as_stated(desk):
         log.warning("equity taken as stated", book=desk.book, symbols=taken, author=author, reason=reason)
+    if take_close_as_stated(desk):
+        log.warning("close taken as stated", book=desk.book, author=author, reason=reason)
     wanted = config.limits(desk.settings)
     if wanted != desk.limits or desk.looser_waiting:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)

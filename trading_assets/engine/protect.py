@@ -15,6 +15,7 @@ from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.arming import arming_causes, holds_exits
+from trading_assets.engine.closing_equity import keep_missing_at_close
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.flattens import begin_flatten, end_when_flat, tell_still_held
 from trading_assets.engine.follow import cancel, cancel_astray
@@ -31,7 +32,6 @@ from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reads import Read
 from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
-from trading_assets.engine.split_equity import keep_missing_at_close
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
 from trading_assets.engine.unarmed import tell_unarmed

@@ -61,7 +61,8 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         quotes = sight.quotes(looked_at)
         owned = owned_by_ex_dates(desk, looked_at, sight, positions=report.positions, quotes=quotes)
         found = apart(desk, looked_at, owned, report.positions, quotes)
-        keep_apart(desk, found | not_looked_at(desk, found, sight, report.positions, report.unknown))
+        left = not_looked_at(desk, found, sight, report.positions, quotes, report.unknown)
+        keep_apart(desk, found | left)
         costs = costs_of(owned.held, candidates)
         beyond = beyond_the_ledger(candidates, report, costs)
         costs |= beyond
