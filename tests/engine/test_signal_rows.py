@@ -116,15 +116,17 @@ def test_an_object_that_names_a_symbol_twice_is_a_signal_only_where_it_says_the_
 ) -> None:
     text = ", ".join(f'"{symbol}": {value}' for symbol, value in [*said, ("GE", "1")])
     values = {symbol: {Decimal(value) for one, value in said if one == symbol} for symbol, _ in said}
-    found = {}
+    found, refused = {}, []
     for row in json_rows(f"{{{text}}}".encode(), "a.json").rows:
         try:
             signal = signal_row(row, near(NOW))
         except InvalidInput as error:
-            assert "value is given twice" in str(error)
+            refused.append(str(error))
         else:
             found[signal.symbol] = signal.value
     assert found == {symbol: float(*said) for symbol, said in values.items() if len(said) == 1} | {"GE": 1.0}
+    assert len(refused) == len(values) + 1 - len(found)
+    assert all("value is given twice" in why for why in refused)
 
 
 def test_a_fault_of_a_csv_row_costs_that_row() -> None:

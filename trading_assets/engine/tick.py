@@ -33,6 +33,7 @@ from trading_assets.engine.send import send_approved, store_input
 from trading_assets.engine.signal_exits import (
     ahead_of_others,
     keep_last_signals,
+    keep_reductions,
     last_signals,
     older_than_kept,
     waiting_exits,
@@ -128,16 +129,20 @@ def execute(
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
-        keep_last_signals(desk, tick_ns, signals, protection.reconciliation.positions)
+        positions, now = protection.reconciliation.positions, desk.now_ns()
+        keep_last_signals(desk, tick_ns, signals, positions, now)
         late = older_than_kept(desk, signals)
         not_late = tuple(signal for signal in signals if signal not in late)
-        ahead = ahead_of_others(desk, not_late)
+        ahead = ahead_of_others(desk, not_late, now)
         in_time = tuple(signal for signal in not_late if signal not in ahead)
         _free_for_signals(desk, in_time)
         superseded = frozenset(signal.decision_id for signal in (*late, *ahead))
         taken = _Taken(signals, incomplete, superseded, waiting_exits(desk, in_time))
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
+            if phase is Phase.ENTRIES:
+                # The exits took their time: one that was ahead alone may no longer be, and is bought on then.
+                keep_last_signals(desk, tick_ns, in_time, positions, desk.now_ns())
             decision, sent = _phase(
                 desk,
                 lease,
@@ -343,4 +348,6 @@ def _phase(
     )
     store_input(desk, snapshot)
     decision = decide(snapshot)
+    if phase is Phase.EXITS:
+        keep_reductions(desk, decision)
     return decision, follow(desk, send_approved(desk, lease, decision))
