@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
-from trading_assets.broker.port import BrokerError
+from trading_assets.broker.port import BrokerError, PositionState
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
@@ -90,6 +90,11 @@ class _Taken(NamedTuple):
     incomplete: tuple[str, ...]  # symbols that are not entered on
     superseded: frozenset[str]  # decisions
     waiting: frozenset[str]  # decisions that are not sold on yet
+    positions: Mapping[str, PositionState]  # when they were taken
+
+    @property
+    def in_time(self) -> list[SignalInput]:
+        return [signal for signal in self.signals if signal.decision_id not in self.superseded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +142,9 @@ def execute(
         in_time = tuple(signal for signal in not_late if signal not in ahead)
         _free_for_signals(desk, in_time)
         superseded = frozenset(signal.decision_id for signal in (*late, *ahead))
-        taken = _Taken(signals, incomplete, superseded, waiting_exits(desk, in_time))
+        taken = _Taken(signals, incomplete, superseded, waiting_exits(desk, in_time), positions)
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
-            if phase is Phase.ENTRIES:
-                # The exits took their time: one that was ahead alone may no longer be, and is bought on then.
-                keep_last_signals(desk, tick_ns, in_time, positions, desk.now_ns())
             decision, sent = _phase(
                 desk,
                 lease,
@@ -346,6 +348,8 @@ def _phase(
         if phase is Phase.EXITS
         else (),
     )
+    # The phase before took its time: what was ahead alone may no longer be, and is decided on then.
+    keep_last_signals(desk, tick_ns, taken.in_time, taken.positions, snapshot.now_ns)
     store_input(desk, snapshot)
     decision = decide(snapshot)
     if phase is Phase.EXITS:
