@@ -26,11 +26,11 @@ from trading_assets.engine.exits_over import (
     stop_locks,
 )
 from trading_assets.engine.flattens import flatten_decision, may_trade
-from trading_assets.engine.follow import cancel, follow
+from trading_assets.engine.follow import cancel
 from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.send import send_and_follow, store_input
 from trading_assets.engine.signal_exits import LastSignal, last_signals
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.submit import has_no_news, remaining
@@ -57,7 +57,7 @@ def force_exits(
     snapshot = take_snapshot(desk, session, tick_ns, execution_id, Phase.PROTECT, forced_exits=exits)
     store_input(desk, snapshot)
     decision = decide(snapshot)
-    records = follow(desk, send_approved(desk, lease, decision))
+    records = send_and_follow(desk, lease, decision)
     _end_sold(desk, snapshot, records)
     _tell_not_sold(desk, decision.verdicts, records)
     return decision.verdicts, tuple(records)

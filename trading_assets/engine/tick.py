@@ -22,14 +22,13 @@ from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.follow import follow
 from trading_assets.engine.forced_exits import tell_not_sold
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import RULES, Phase, SignalInput
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.reads import Read, tell_missed
-from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.send import send_and_follow, store_input
 from trading_assets.engine.signal_exits import (
     ahead_of_others,
     keep_last_signals,
@@ -354,4 +353,4 @@ def _phase(
     decision = decide(snapshot)
     if phase is Phase.EXITS:
         keep_reductions(desk, decision)
-    return decision, follow(desk, send_approved(desk, lease, decision))
+    return decision, send_and_follow(desk, lease, decision)
