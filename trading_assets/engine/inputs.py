@@ -16,10 +16,11 @@ from pydantic import ConfigDict, TypeAdapter
 
 from trading_assets.core.words import Limits
 
-RULES = 2
+RULES_BY_ARRIVAL, RULES_SPREAD = 2, 3
+RULES = RULES_SPREAD
 """The rules of order by which decisions are made now. 1: of a symbol's signals with one stamp the one with
 the greatest decision id is the newest, and entries go by symbol. 2: the last received is the newest, and the
-entry with the strongest signal goes first."""
+entry with the strongest signal goes first. 3: of the day's exits each held symbol keeps its first."""
 
 _JSON = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
 

@@ -207,7 +207,7 @@ def _exits(intents: Iterable[IntentRecord], limits: Limits) -> CheckOutcome:
     operator's flatten is outside both."""
     exits = Counter(intent.symbol for intent in intents if intent.reducing and intent.kind != Kind.FLATTEN)
     symbol, most = max(exits.items(), key=lambda item: item[1], default=("none", 0))
-    count, cap = exit_count(exits.total(), most, limits.max_exit_orders_per_day)
+    count, cap = exit_count(exits.total(), most, 0, limits.max_exit_orders_per_day)
     return outcome(
         "gated_orders.exit_orders_per_day",
         passed=count <= cap,

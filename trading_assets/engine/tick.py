@@ -24,7 +24,7 @@ from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_si
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.forced_exits import tell_not_sold
 from trading_assets.engine.halts import Cause
-from trading_assets.engine.inputs import RULES, Phase, SignalInput
+from trading_assets.engine.inputs import Phase, SignalInput
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.reads import Read, tell_missed
@@ -340,7 +340,6 @@ def _phase(
     )
     snapshot = replace(
         snapshot,
-        rules=RULES,
         incomplete=taken.incomplete,
         superseded=tuple(one.decision_id for one in signals if one.decision_id in taken.superseded),
         waiting=tuple(one.decision_id for one in signals if one.decision_id in taken.waiting)

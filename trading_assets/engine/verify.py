@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from trading_assets.engine.decide import decide
 from trading_assets.engine.featurise import windows_at
-from trading_assets.engine.inputs import RULES, DecisionInput, Phase
+from trading_assets.engine.inputs import RULES_BY_ARRIVAL, RULES_SPREAD, DecisionInput, Phase
 from trading_assets.engine.projection import verdict_row
 from trading_assets.engine.signalling import as_received, signals_in
 from trading_assets.errors import InvalidInput
@@ -156,7 +156,8 @@ def _verdict_differences(
     derived: dict[str, VerdictRecord] = {}
     for one in given:
         for verdict in decide(one).verdicts:
-            derived.setdefault(verdict.verdict_id, _as_then(verdict))  # the journal keeps an id's first too
+            # the journal keeps an id's first too
+            derived.setdefault(verdict.verdict_id, _as_then(verdict, one))
     stored = {verdict.verdict_id: verdict for verdict in verdicts}
     for key, verdict in stored.items():
         if key in derived:
@@ -173,12 +174,15 @@ def _verdict_differences(
         )
 
 
-def _as_then(verdict: VerdictRecord) -> VerdictRecord:
-    """The verdict without what the gate was not given when its input was stored (`inputs.NOT_COUNTED`)."""
+def _as_then(verdict: VerdictRecord, given: DecisionInput) -> VerdictRecord:
+    """The verdict without what the gate was not given when its input was stored (`inputs.NOT_COUNTED`,
+    `inputs.RULES`)."""
     activity = dict(verdict.gate_input["activity"])
-    if activity["symbol_exits_today"] >= 0:
+    if given.rules >= RULES_SPREAD:
         return verdict
-    del activity["symbol_exits_today"]
+    del activity["exits_kept_for_others"]
+    if activity["symbol_exits_today"] < 0:
+        del activity["symbol_exits_today"]
     return replace(verdict, gate_input={**verdict.gate_input, "activity": activity})
 
 
@@ -233,7 +237,7 @@ def _signal_differences(
     with history.reading():  # one opening of the file for all ticks
         for (tick_ns, phase), one in sorted(last.items()):
             held = signals_in(history, book, session, tick_ns)
-            if one.rules >= RULES:  # before, their arrival was no part of the input
+            if one.rules >= RULES_BY_ARRIVAL:  # before, their arrival was no part of the input
                 held = as_received(journal, book, held)
             stored = {signal.decision_id: signal for signal in held}
             used = {signal.decision_id: replace(signal, attempt=1) for signal in one.signals}

@@ -185,7 +185,7 @@ def _count_results(sheet: SessionSheet, orders: _Orders, limits: Limits) -> Iter
     count, at_ns = counted(orders.at_ns[orders.entries])
     yield result("max_orders_per_execution", count, str(at_ns) if at_ns >= 0 else "")
     count, symbol = counted(orders.symbol[orders.exits])
-    exits, cap = exit_count(len(orders.exits), int(count), limits.max_exit_orders_per_day)
+    exits, cap = exit_count(len(orders.exits), int(count), 0, limits.max_exit_orders_per_day)
     of = "all symbols" if cap == limits.max_exit_orders_per_day else sheet.symbols[symbol]
     yield _result("max_exit_orders_per_day", LIMITS, float(exits), of if symbol >= 0 else "", float(cap))
 
