@@ -136,6 +136,7 @@ IN_A_ROW = [name for name, fault in FAULTS.items() if not fault.whole]
 PAIRS = [
     *combinations(WHOLE, 2),
     *((one, two) for one, two in product(WHOLE, IN_A_ROW) if FAULTS[one].read is not FAULTS[two].read),
+    *((one, two) for one, two in combinations(IN_A_ROW, 2) if FAULTS[one].read is not FAULTS[two].read),
 ]
 
 
