@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 
 from trading_assets.config import (
-    LOOSER_WHEN,
     PUBLIC_KEYS,
     Settings,
     config_rows,
     keys,
     limits,
     load,
-    looser_limits,
-    tightened,
 )
-from trading_assets.core.words import Limits
+from trading_assets.core.limits import Limits, looser_limits, tightened
 from trading_assets.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -245,10 +242,6 @@ def test_the_embedded_exchange_never_gets_alpacas_keys() -> None:
 def test_missing_keys_are_named_by_their_variables(environ: dict[str, str], missing: str) -> None:
     with pytest.raises(InvalidInput, match=missing):
         keys(Settings(venue="alpaca"), environ)
-
-
-def test_every_limit_has_a_direction() -> None:
-    assert tuple(LOOSER_WHEN) == Limits._fields
 
 
 BASE = limits(Settings())._replace(volatility_target=0.2, use_margin=False, fractional=False)
