@@ -398,6 +398,19 @@ def test_a_part_that_something_keeps_in_is_sold_once_that_is_gone_and_the_rest_i
         assert verify(desk.journal, desk.history, desk.book, SESSION).differences == ()
 
 
+@pytest.mark.parametrize(("by_hand", "sold"), [(1, 3), (4, 0), (6, 0), (-5, 4)])
+def test_of_a_part_no_more_is_sold_than_leaves_what_was_to_be_kept_whoever_has_sold_meanwhile(
+    tmp_path: Path, by_hand: int, sold: int
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_halted(counter, desk)
+        reduce(desk)
+        counter.shares["AAPL"] = (Decimal(10 - by_hand), Decimal(100))
+        desk.broker = counter
+        orders = [order for _ in range(3) for order in later(counter, desk).orders]
+        assert sum(order.filled_qty for order in orders) == sold
+
+
 def test_of_a_part_that_trickles_only_the_part_is_sold(tmp_path: Path) -> None:
     with holding(tmp_path, "AAPL", counter=Thin({"AAPL": (10, 100)})) as (counter, desk):
         in_the_way_halted(counter, desk)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from trading_assets.core.codes import Code
@@ -149,17 +149,28 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
     at_work = {record.intent.symbol for record in orders if State(record.state) in OPEN_STATES}
     exits = []
     free = report.positions.keys() - taken - at_work
-    for symbol, (kind, decision, leaves, since_ns, whole) in sorted(_unsold(free, orders, signals).items()):
+    for symbol, unsold in sorted(_unsold(free, orders, signals).items()):
+        kind, decision = unsold.kind, unsold.decision_id
         if is_over(desk, over, symbol, decision):
             continue
-        held = report.positions[symbol].qty
-        if whole and dated_since(desk, symbol, since_ns):
-            leaves = held
-        else:
-            leaves = after_splits(leaves, held, booked_since(desk, symbol, since_ns))
-        if leaves and (attempt := next_attempt(desk, kind, symbol, decision)):
+        leaves = _leaves(desk, symbol, unsold, report.positions[symbol].qty)
+        if leaves > 0 and (attempt := next_attempt(desk, kind, symbol, decision)):
             exits.append(ForcedExit(symbol, kind, decision, attempt, qty=float(leaves)))
     return exits
+
+
+def _leaves(desk: Desk, symbol: str, unsold: _Unsold, held: Decimal) -> Decimal:
+    """What it has left to sell of the shares of now; of a part, no more than leaves what was to be kept,
+    whoever has sold meanwhile."""
+    if unsold.whole and dated_since(desk, symbol, unsold.tick_ns):
+        return held
+    booked = booked_since(desk, symbol, unsold.tick_ns)
+    leaves = after_splits(unsold.leaves, held, booked)
+    if unsold.whole or not unsold.keeps:
+        return leaves
+    before = held - booked
+    keeps = unsold.keeps * held / before if booked and before > 0 else unsold.keeps
+    return min(leaves, (held - keeps).to_integral_value(ROUND_FLOOR) if booked else held - keeps)
 
 
 def _cancel_entries(desk: Desk, symbols: Collection[str]) -> None:
@@ -184,6 +195,7 @@ class _Unsold(NamedTuple):
     leaves: Decimal
     tick_ns: int  # no later than its look at the position
     whole: bool = False  # it was to sell all of it
+    keeps: Decimal = Decimal(0)  # it was to leave these, in the shares of its tick
 
 
 def _unsold(
@@ -193,7 +205,12 @@ def _unsold(
     what an earlier one was to sell."""
     found = {
         symbol: _Unsold(
-            signal.kind, signal.decision_id, signal.leaves(orders), signal.tick_ns, whole=signal.sells
+            signal.kind,
+            signal.decision_id,
+            signal.leaves(orders),
+            signal.tick_ns,
+            whole=signal.sells,
+            keeps=Decimal(signal.keeps),
         )
         for symbol, signal in signals.items()
         if (signal.sells or signal.shares) and symbol in symbols

@@ -42,6 +42,7 @@ class LastSignal(NamedTuple):
     tick_ns: int  # that took it
     qty: str  # to sell: of one that sells what was held when it came, and what working entries could still
     # buy; else what its tick was to sell of the position, whether gate and broker let that pass or not
+    keeps: str = "0"  # shares: what its tick was to leave of the position
 
     @property
     def shares(self) -> Decimal:
@@ -98,18 +99,21 @@ def keep_reductions(desk: Desk, decision: Decision) -> None:
     """Keep, before any of it is sent, what the tick's exits are to sell by signals that leave a part of the
     position: what gate or broker refuses of it protection proposes again, as it does a whole exit."""
     kept = last_signals(desk)
-    asked: dict[str, Decimal] = defaultdict(Decimal)
+    asked, held = defaultdict[str, Decimal](Decimal), dict[str, Decimal]()
     for verdict in decision.verdicts:
         signal = kept.get(verdict.symbol)
         sent_before = Code.DUPLICATE_ORDER in failed_codes(verdict.failed)
         if signal is None or signal.sells or sent_before or signal.decision_id != verdict.decision_id:
             continue
         asked[verdict.symbol] += verdict.qty
+        held[verdict.symbol] = Decimal(repr(abs(verdict.gate_input["position"]["qty"])))
     found = dict(kept)
     for symbol, qty in asked.items():  # of a decision that a process died on, a part may be sold already
         orders = desk.journal.orders(desk.book, decision_id=kept[symbol].decision_id)
         sold = sum((order.filled_qty for order in orders), Decimal(0))
-        found[symbol] = kept[symbol]._replace(qty=f"{qty + sold:f}")
+        found[symbol] = kept[symbol]._replace(
+            qty=f"{qty + sold:f}", keeps=f"{max(held[symbol] - qty, Decimal(0)):f}"
+        )
     _keep(desk, kept, found)
 
 
