@@ -227,6 +227,11 @@ def outcome(
     )
 
 
+def in_order(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:
+    """As the table has their checks."""
+    return sorted(outcomes, key=lambda found: CHECKS.index(found.check))
+
+
 @holding_history
 def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutcome]) -> None:
     """Keep outcomes: those that the tick looks at in the journal first, then all in history.

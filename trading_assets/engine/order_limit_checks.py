@@ -17,7 +17,7 @@ import numpy as np
 from trading_assets.core.limits import LIMIT_ROWS, Limits
 from trading_assets.core.orders import Kind
 from trading_assets.core.sent_orders import Measured, SentOrders
-from trading_assets.engine.checks import CHECKS, CheckOutcome, outcome
+from trading_assets.engine.checks import CheckOutcome, in_order, outcome
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import REARMED_MARK
 from trading_assets.store.records import IntentRecord, OrderRecord, VerdictRecord
@@ -30,8 +30,8 @@ def order_limit_checks(
     intents = [order.intent for order in sent]
     hours = desk.sessions.open_ns(session), desk.sessions.close_ns(session)
     orders = sent_orders(intents, verdicts, *hours)
-    found = [*_measured(orders, intents, desk.limits), _market_hours(desk, sent), _reject_streak(desk)]
-    return sorted(found, key=lambda one: CHECKS.index(one.check))
+    measured = _measured(orders, intents, desk.limits)
+    return in_order([*measured, _market_hours(desk, sent), _reject_streak(desk)])
 
 
 def sent_orders(
