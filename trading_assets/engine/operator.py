@@ -30,7 +30,7 @@ from trading_assets.engine.follow import cancel
 from trading_assets.engine.halts import Cause, clear_all
 from trading_assets.engine.kill_latch import KillLatch, latch_kill, set_kill_file
 from trading_assets.engine.obstacles import cancel_account
-from trading_assets.engine.protect import KILLED, new_execution_id, protect
+from trading_assets.engine.protect import KILLED, cancel_of_flatten, new_execution_id, protect
 from trading_assets.engine.reconcile import BREAK_LOCK
 from trading_assets.engine.risk import new_loss_bases
 from trading_assets.engine.split_equity import take_as_stated
@@ -231,7 +231,8 @@ def _protect_at_once(desk: Desk, author: str) -> tuple[tuple[VerdictRecord, ...]
 
 def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     """Clear every latched cause and break lock, end a flatten in force, take up looser limits, and say which
-    causes those were. Where shares and prices are apart the equity counts as it is stated.
+    causes those were. Where shares and prices are apart the equity counts as it is stated. What a flatten has
+    at work is cancelled at once, as far as the broker answers; protection goes on with the rest.
 
     Losses that were latched are measured anew from here on; a break that still is there locks again.
     The foreign orders that were found so far count as seen; any other one halts.
@@ -249,6 +250,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     if desk.journal.end_flatten(desk.book, at_ns=now, reason=f"rearm by {author}: {reason}"):
         log.warning("flatten ended by rearm", book=desk.book, author=author, reason=reason)
         cleared = (*cleared, Cause.FLATTEN)
+        cancel_of_flatten(desk)
     seen_now = desk.journal.acknowledge_foreign(desk.book, at_ns=now, author=author, reason=reason)
     if seen_now:
         log.warning("foreign orders acknowledged", book=desk.book, orders=seen_now, author=author)
