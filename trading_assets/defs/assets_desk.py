@@ -17,6 +17,7 @@ import dagster as dg
 from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import BOOK_POOL, LIVE
 from trading_assets.defs.partitions import LIVE_SESSIONS
@@ -55,6 +56,7 @@ _EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER
     pool=BOOK_POOL,
     code_version=code_version("market", "engine/ingest.py"),
 )
+@shows_no_secret
 def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Bars that closed since the last stored one, and corporate actions, as received from the venue."""
     from trading_assets.engine.ingest import store_bars
@@ -89,6 +91,7 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
     pool=BOOK_POOL,
     code_version=code_version("features", "core", "engine/featurise.py"),
 )
+@shows_no_secret
 def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """One feature row for each symbol, from what was available at the tick and nothing later."""
     from trading_assets.engine.featurise import store_features
@@ -122,6 +125,7 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
     pool=BOOK_POOL,
     code_version=code_version("model/signal.py", "model/registry.py", "engine/signalling.py"),
 )
+@shows_no_secret
 def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Values in [−1, 1] from the champion model, or from the inbox of external signals."""
     from trading_assets.engine.signalling import store_signals
@@ -164,6 +168,7 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
     pool=BOOK_POOL,
     code_version=code_version("core", "engine"),
 )
+@shows_no_secret
 def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Protection first, then exits, then entries: each through the gate, journaled, sent and followed.
 
@@ -206,6 +211,7 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
     pool=BOOK_POOL,
     code_version=code_version("core", "store", "engine"),
 )
+@shows_no_secret
 def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The venue's activities of the session in the journal, and orders, verdicts and fills in history."""
     from trading_assets.engine.settle import settle_fills
@@ -237,6 +243,7 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
         "core/ledger.py", "engine/reconcile.py", "engine/settle.py", "engine/projection.py"
     ),
 )
+@shows_no_secret
 def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The ledger folded and compared with the broker: positions, breaks, locks, equity and risk figures."""
     from trading_assets.engine.settle import settle_positions

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.defs.assets_replay import BOOK, HISTORY, replay
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.presentation import table
 from trading_assets.engine.replay.limit_groups import DESCRIPTION, WARNINGS, Group
 from trading_assets.store.history import History
@@ -31,6 +32,7 @@ ORDER BY session, "check"
     ],
     can_subset=True,
 )
+@shows_no_secret
 def check_replay(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Every limit of every session of the last replay. Raises dagster.Failure when there is none."""
     book, path = _last_replay(context.instance)
