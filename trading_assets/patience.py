@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 HEADERS_SECONDS = 10.0  # from the connection, or from a next request's first byte
 MOST_HEADER_BYTES = 64 * 1024
-READ_SECONDS = 20.0  # for a client to take what waits for it, 64 KB at most
+READ_SECONDS = 20.0  # for a client to take the next READ_BYTES of an answer that waits for it
+READ_BYTES = 64 * 1024
 MOST_CONNECTIONS = 256  # then the one that has been idle longest makes room
 
 
@@ -65,12 +66,22 @@ class PatientProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._have_read()
-        self._unread = self.loop.call_later(READ_SECONDS, self._give_up)
+        self._await_reading()
 
     def resume_writing(self) -> None:
         self._have_read()
         super().resume_writing()
+
+    def _await_reading(self) -> None:
+        self._have_read()
+        waiting = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(READ_SECONDS, self._look_at_reading, waiting)
+
+    def _look_at_reading(self, waiting: int) -> None:
+        if waiting - self.transport.get_write_buffer_size() < READ_BYTES:
+            self._give_up()
+        else:
+            self._await_reading()
 
     def _have_read(self) -> None:
         if self._unread is not None:
