@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,7 +62,7 @@ def lists(path: Path) -> Attempt:
 
 def signals(pid: int) -> Attempt:
     def attempt() -> bytes:
-        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, 0)
         return b"taken"
 
     return attempt
