@@ -54,7 +54,7 @@ SIGNS: list[Header] = [
     (b"Sec-Fetch-Site", b"cross-site"),
     (b"Host", b"evil.example"),
 ]
-REFUSED = (400, 401, 403, 404, 405, 408, 413, 422, CLOSED, UNANSWERED)
+REFUSED = (400, 401, 403, 404, 405, 408, 413, 422, 426, CLOSED, UNANSWERED)
 ANSWERS: Counter[tuple[str, str, int]] = Counter()
 
 

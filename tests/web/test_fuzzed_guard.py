@@ -156,7 +156,7 @@ def test_without_the_link_nothing_comes_to_the_app(victim: Victim) -> None:
     ) -> None:  # fmt: skip
         told = [*([victim.host] if named else []), *upgrade, *headers]
         status = victim.ask("without the link", request(method, target, version, told, body))
-        assert status in (400, 403, 404, 405, CLOSED, UNANSWERED), (status, method, target, told)
+        assert status in (400, 403, 404, 405, 426, CLOSED, UNANSWERED), (status, method, target, told)
         assert victim.app.asked == before
 
     ask()
@@ -182,7 +182,7 @@ def test_with_the_link_and_a_sign_of_another_page_nothing_does_either(victim: Vi
         told = [victim.host, login, *upgrade, *headers]
         told = [sign, *told] if first else [*told, sign]
         status = victim.ask("of another page", request(method, target, version, told, body))
-        assert status in (400, 403, 404, 405, CLOSED, UNANSWERED), (status, method, target, told)
+        assert status in (400, 403, 404, 405, 426, CLOSED, UNANSWERED), (status, method, target, told)
         assert victim.app.asked == before
 
     ask()
