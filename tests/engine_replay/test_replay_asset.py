@@ -216,7 +216,9 @@ def test_checks_open_no_database_that_somebody_has_reported_as_the_replays(
     secret = tmp_path / "secret.txt"
     secret.write_text("APCA_API_SECRET_KEY=a-secret")
     evil = tmp_path / "evil.duckdb"
+    History(evil).query("SELECT 1", [])
     with duckdb.connect(str(evil)) as database:
+        database.execute("DROP TABLE checks")
         database.execute(
             "CREATE VIEW checks AS SELECT DATE '2012-07-02' AS session, 'limits.x' AS \"check\", "
             "content AS detail, false AS passed, 'evil' AS book, 'replay' AS asset "
@@ -228,7 +230,7 @@ def test_checks_open_no_database_that_somebody_has_reported_as_the_replays(
     linked.symlink_to(evil)
     for path in (evil, linked):
         reported = {"history": dg.MetadataValue.path(path), "book": "evil"}
-        place.instance.report_runless_asset_event(dg.AssetMaterialization("replay", metadata=reported))
+        place.instance.report_runless_asset_event(dg.AssetMaterialization(replay.key, metadata=reported))
         result = place.definitions.resolve_job_def("replay").execute_in_process(
             instance=place.instance, op_selection=["check_replay"], raise_on_error=False
         )
