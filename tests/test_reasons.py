@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from trading_assets import redaction
 from trading_assets.engine import arming, operator
 from trading_assets.engine.book_place import KILL_FILE
 from trading_assets.engine.desk import Desk
@@ -36,6 +37,15 @@ def test_what_stops_something_is_cut_and_no_byte_keeps_it_from_being_stored() ->
     assert len(shortened(LONG)) == LONGEST
     assert shortened(LONG).endswith("x…")
     assert shortened(NO_TEXT) == stated("rearm", NO_TEXT) == "line \\udcff"
+
+
+def test_a_key_that_is_pasted_into_a_reason_is_not_kept() -> None:
+    redaction.hide("planted/key+0123456789")
+    try:
+        assert stated("rearm", "it is planted/key+0123456789") == "it is [redacted]"
+        assert shortened("it is planted%2Fkey%2B0123456789") == "it is [redacted]"
+    finally:
+        redaction.forget()
 
 
 @pytest.mark.parametrize("act", ["rearm", "adjust", "close_order"])

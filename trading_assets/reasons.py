@@ -7,6 +7,7 @@ as far as it goes: a kill must not fail of its words.
 from __future__ import annotations
 
 from trading_assets.errors import InvalidInput
+from trading_assets.redaction import clean
 
 LONGEST = 2_000  # characters
 
@@ -34,5 +35,6 @@ def shortened(reason: str) -> str:
 
 
 def _kept(reason: str) -> str:
-    """Without what no file takes: a command line's bytes that are no text."""
-    return reason.encode(errors="backslashreplace").decode()
+    """Without what no file takes, a command line's bytes that are no text, and without a secret of this
+    process: it is stored, logged and sent as an alert."""
+    return clean(reason.encode(errors="backslashreplace").decode())
