@@ -38,6 +38,7 @@ from trading_assets.engine.submit import UNRESOLVED_LOCK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread
+from trading_assets.reasons import shortened, stated
 from trading_assets.store.database import JournalBusy
 from trading_assets.store.errors import StoreUnusable
 from trading_assets.store.journal import Lease, LeaseHeld
@@ -175,8 +176,7 @@ def flatten(
     waits: told of who holds the book while it is waited for; without it nobody is waited for. Raises
     LeaseHeld and BrokerError; the flatten is in force all the same, and the next protect goes on with it.
     """
-    _need_reason("flatten", reason)
-    begin_flatten(desk, reason=reason, author=author)
+    begin_flatten(desk, reason=stated("flatten", shortened(reason)), author=author)
     if waits is None:
         return _protect_at_once(desk, author)
     return when_free(lambda: _protect_at_once(desk, author), waits)
@@ -239,7 +239,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     Raises InvalidInput without a reason, and while the kill switch is still set in the environment or
     as a file: it would latch again at once.
     """
-    _need_reason("rearm", reason)
+    reason = stated("rearm", reason)
     seen = desk.kill_switch()
     if seen is not None:
         raise InvalidInput(f"the kill is still set in {seen}", where="rearm", remedy="Remove it first.")
@@ -300,7 +300,7 @@ def close_order(desk: Desk, identity: str, *, reason: str, author: str) -> Close
     identity: the client order id or the broker's. Raises InvalidInput without a reason, for an order that
     this book does not have and for one that has ended; LeaseHeld while a tick or a protection is at work.
     """
-    _need_reason("close-order", reason)
+    reason = stated("close-order", reason)
     client_id = desk.journal.client_ids(desk.book, [identity]).get(identity, identity)
     record = desk.journal.named([client_id]).get(client_id)
     if record is None or record.intent.book != desk.book:
@@ -397,7 +397,7 @@ def adjust(
     one that is neither held nor traded, for a number that no account has, and for a cost of shares that go or
     that are not there.
     """
-    _need_reason("adjust", reason)
+    reason = stated("adjust", reason)
     if not (qty_delta or cash_delta or cost is not None) or ((qty_delta or cost is not None) and not symbol):
         raise InvalidInput(
             f"symbol {symbol!r}, {qty_delta} shares, {cash_delta} USD",
@@ -470,11 +470,6 @@ def _cost_delta(desk: Desk, symbol: str, qty_delta: Decimal, cost: Decimal) -> D
             remedy="Give --qty with its --cost, or the symbol of a position.",
         )
     return (Decimal(repr(held.qty)) * (cost - Decimal(repr(held.avg_cost)))).quantize(Decimal("1e-9"))
-
-
-def _need_reason(act: str, reason: str) -> None:
-    if not reason.strip():
-        raise InvalidInput("it needs a reason", where=act, remedy="Say why: --reason.")
 
 
 def person() -> str:
