@@ -30,6 +30,7 @@ from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store import schema
 from trading_assets.store.errors import CrossedFork, StoreUnusable
+from trading_assets.store.standing_queries import StandingConnection
 
 BUSY_TIMEOUT_SECONDS = 10.0
 MOST_IDLE = 5  # connections that wait for the next transaction
@@ -178,7 +179,8 @@ class Database:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._engine.connect()
+            is_sqlite = self._engine.dialect.name == "sqlite"
+            connection = StandingConnection(self._engine) if is_sqlite else self._engine.connect()
         try:
             yield connection
         except BaseException:
