@@ -58,6 +58,15 @@ def chosen(reached: Mapping[int, Reached]) -> list[Case]:
     return cases
 
 
+def part_of(cases: Sequence[Case], part: int, parts: int) -> list[Case]:
+    """The cases of the part-th of so many parts, in order, but for those whose tick dies the same death: they
+    follow the first of them."""
+    alike: dict[object, list[Case]] = {}
+    for number, case in enumerate(cases):
+        alike.setdefault(case.past or number, []).append(case)
+    return [case for together in [*alike.values()][part - 1 :: parts] for case in together]
+
+
 def never_struck(cases: Sequence[Case]) -> list[str]:
     """The faults that none of the cases meets in the tick, and those that none meets in its recovery."""
     met = {str(case.strike) for case in cases}

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from choice import (
@@ -28,13 +29,14 @@ from choice import (
     chosen,
     drawn,
     never_struck,
+    part_of,
     random_cases,
 )
 from faults import FAULTS
 from judge import judge, summary
 from points import Point
 from scenario import prepare, scenario, warm
-from trial import ROOM, Case, Ground, Trial
+from trial import ROOM, Case, Death, Ground, Trial
 
 
 class Soak:
@@ -49,6 +51,7 @@ class Soak:
         (home / "warm").mkdir()
         warm(home / "warm")
         self._ground = Ground(log)
+        self._dead = home / "dead"
         self.counts: Counter[str] = Counter()
         self.failed: list[str] = []
 
@@ -99,9 +102,30 @@ class Soak:
         cases = [Case(seed, point, None, plan) for point in deaths for plan in RECOVERIES]
         return Reached(tick, {(case.point, case.plan): points(case) for case in cases})
 
-    def play(self, case: Case, keep: Path | None = None) -> list[str]:
-        """What is wrong after the case; told at once, with the command that repeats it."""
+    def play_all(self, cases: Sequence[Case]) -> Iterator[Case]:
+        """Each case as it has been played. Where neighbours have their past in common, its tick is killed
+        once, and each of them begins with what that left."""
+        for _, alike in groupby(enumerate(cases), lambda numbered: numbered[1].past or numbered[0]):
+            together = [case for _, case in alike]
+            death = self._death_of(together[0]) if len(together) > 1 else None
+            for case in together:
+                self.play(case, death=death)
+                yield case
+
+    def _death_of(self, case: Case) -> Death:
+        shutil.rmtree(self._dead, ignore_errors=True)
         trial = Trial(case, self.template(case.seed), self._ground)
+        try:
+            death = trial.death(self._dead)
+            self.counts["ticks killed"] += death.ended.killed
+            self.counts["runs of the desk"] += 1
+            return death
+        finally:
+            trial.close()
+
+    def play(self, case: Case, keep: Path | None = None, death: Death | None = None) -> list[str]:
+        """What is wrong after the case; told at once, with the command that repeats it."""
+        trial = Trial(case, self.template(case.seed), self._ground, death)
         try:
             evidence = trial.play()
             wrong = judge(evidence)
@@ -112,9 +136,9 @@ class Soak:
         self.counts["cases"] += 1
         if self.counts["cases"] % 100 == 0:
             print(f"{self.counts['cases']} cases, {len(self.failed)} failed", file=sys.stderr, flush=True)
-        self.counts["ticks killed"] += evidence.hit
+        self.counts["ticks killed"] += evidence.hit and death is None
         self.counts["with a fault"] += case.strike is not None
-        self.counts["runs of the desk"] += len(evidence.ends)
+        self.counts["runs of the desk"] += len(evidence.ends) - (death is not None)
         if wrong:
             self.failed.append(str(case))
             print(f"FAILED {case}", *(f"  {one}" for one in wrong), f"  {summary(evidence)}", sep="\n")
@@ -174,13 +198,13 @@ def main() -> int:
             if missing := never_struck(choice):
                 soak.failed += missing
                 print(f"FAILED: no case of the choice has {', '.join(missing)}", flush=True)
-            cases = choice[part - 1 :: parts]
-            for tried, case in enumerate(cases):
-                if arguments.within is not None and time.monotonic() - began > arguments.within:
+            cases = part_of(choice, part, parts)
+            for tried, _ in enumerate(soak.play_all(cases), 1):
+                is_over = arguments.within is not None and time.monotonic() - began > arguments.within
+                if is_over and tried < len(cases):
                     print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
                     too_slow = tried < len(cases) / 10
                     break
-                soak.play(case)
         else:
             seeds, over = set(), False
             for seed, number in drawn(arguments.seed):
