@@ -1,6 +1,6 @@
 """Cases of crashes and faults from the command line: the fixed choice, random ones without end, or one again.
 
-python tests/crash/soak.py --part 1/2         a part of the fixed choice; --within ends it, as in the tests
+python tests/crash/soak.py --part 1/2         a part of the fixed choice, as in the tests
 python tests/crash/soak.py --seconds 600      random cases; --seed begins elsewhere, --cases ends them earlier
 python tests/crash/soak.py --case CASE        one again; --log FILE keeps what desk and exchange said
 """
@@ -102,15 +102,14 @@ class Soak:
         cases = [Case(seed, point, None, plan) for point in deaths for plan in RECOVERIES]
         return Reached(tick, {(case.point, case.plan): points(case) for case in cases})
 
-    def play_all(self, cases: Sequence[Case]) -> Iterator[Case]:
-        """Each case as it has been played. Where neighbours have their past in common, its tick is killed
-        once, and each of them begins with what that left."""
+    def play_all(self, cases: Sequence[Case]) -> None:
+        """Each of them. Where neighbours have their past in common, its tick is killed once, and each of them
+        begins with what that left."""
         for _, alike in groupby(enumerate(cases), lambda numbered: numbered[1].past or numbered[0]):
             together = [case for _, case in alike]
             death = self._death_of(together[0]) if len(together) > 1 else None
             for case in together:
                 self.play(case, death=death)
-                yield case
 
     def _death_of(self, case: Case) -> Death:
         shutil.rmtree(self._dead, ignore_errors=True)
@@ -176,7 +175,6 @@ def main() -> int:
     what.add_argument("--seconds", type=float, help="random cases for so long")
     what.add_argument("--case", help="one case, as a failure printed it")
     parser.add_argument("--cases", type=int, help="so many random cases at most")
-    parser.add_argument("--within", type=float, help="seconds for a --part; less than a tenth of it fails")
     parser.add_argument("--pasts", type=Path, help="a directory of the scenarios' states, for all --part")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
     parser.add_argument("--fault", choices=sorted(FAULTS), help="the only one of the random cases")
@@ -184,7 +182,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="where the evidence of a --case goes")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # and what is under way is put away
-    began, too_slow = time.monotonic(), False
+    began = time.monotonic()
     with _soak(arguments.log, arguments.pasts) as soak:
         if arguments.case:
             seeds = {Case.read(arguments.case).seed}
@@ -198,13 +196,7 @@ def main() -> int:
             if missing := never_struck(choice):
                 soak.failed += missing
                 print(f"FAILED: no case of the choice has {', '.join(missing)}", flush=True)
-            cases = part_of(choice, part, parts)
-            for tried, _ in enumerate(soak.play_all(cases), 1):
-                is_over = arguments.within is not None and time.monotonic() - began > arguments.within
-                if is_over and tried < len(cases):
-                    print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
-                    too_slow = tried < len(cases) / 10
-                    break
+            soak.play_all(part_of(choice, part, parts))
         else:
             seeds, over = set(), False
             for seed, number in drawn(arguments.seed):
@@ -223,7 +215,7 @@ def main() -> int:
                 if over:
                     break
         print(soak.report(time.monotonic() - began, seeds))
-    return 1 if soak.failed or too_slow else 0
+    return 1 if soak.failed else 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from parts import run_part
 
-pytestmark = [pytest.mark.slow(seconds=240), pytest.mark.exchange]
+pytestmark = [pytest.mark.slow(seconds=360), pytest.mark.exchange]
 
 
 def test_no_crash_or_fault_costs_a_fill_or_sends_an_order_twice(

@@ -153,10 +153,13 @@ class Database:
     def _transaction(self, begin: str) -> Iterator[Connection]:
         self._refuse_after_fork()
         try:
-            with self._connection() as connection, connection.begin():
-                if connection.dialect.name == "sqlite":
-                    _driver_of(connection).execute(begin)
-                yield connection
+            with self._connection() as connection:
+                if isinstance(connection, StandingConnection):
+                    with connection.begun(begin):
+                        yield connection
+                else:
+                    with connection.begin():
+                        yield connection
         except (DatabaseError, sqlite3.DatabaseError) as error:
             cause = error.orig if isinstance(error, DatabaseError) else error
             code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte: the primary code
@@ -277,9 +280,3 @@ def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> str:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic_ns() >= deadline_ns:
                 raise
         time.sleep(0.01)
-
-
-def _driver_of(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -108,12 +109,29 @@ def _standing(statement: Select[Any], dialect: Dialect) -> StandingQuery | None:
 class StandingConnection(Connection):
     """A connection to SQLite that knows the standing queries of its process."""
 
+    @property
+    def driver(self) -> sqlite3.Connection:
+        driver = self.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver
+
+    @contextmanager
+    def begun(self, begin: str) -> Iterator[None]:
+        """One transaction: committed at the end, rolled back on error. SQLAlchemy has a part in it only where
+        something else than standing queries was executed."""
+        driver = self.driver
+        driver.execute(begin)
+        try:
+            yield
+            (self if self.in_transaction() else driver).commit()
+        except BaseException:
+            (self if self.in_transaction() else driver).rollback()
+            raise
+
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         """As `Connection.execute`."""
         if type(statement) is Select and not execution_options and not isinstance(parameters, list):
             query = _standing(statement, self.dialect)
             if query is not None:
-                driver = self.connection.driver_connection
-                assert isinstance(driver, sqlite3.Connection)
-                return query.ask(driver, parameters or {})
+                return query.ask(self.driver, parameters or {})
         return super().execute(statement, parameters, execution_options=execution_options)
