@@ -9,7 +9,7 @@ from typing import Any
 import journal_samples as samples
 import pytest
 from journal_samples import BOOK
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, insert, select
 
 from trading_assets.core.orders import State
 from trading_assets.store import (
@@ -115,4 +115,43 @@ def test_a_query_sees_what_another_connection_has_committed_since(journal: Journ
         assert journal.mark(BOOK, "seen") is None
     with Journal.open(tmp_path / "journal.sqlite") as other:
         other.set_mark(BOOK, "seen", "yes", 1)
+    assert journal.mark(BOOK, "seen") == "yes"
+
+
+@pytest.mark.parametrize("with_alchemy", [False, True])
+def test_an_error_ends_the_transaction_and_leaves_nothing_of_it(
+    journal: Journal, tmp_path: Path, with_alchemy: bool
+) -> None:
+    for _ in range(3):
+        journal.mark(BOOK, "limits")  # it stands by now
+
+    def write() -> None:
+        with journal._writing() as connection:
+            if with_alchemy:
+                row = {"book": BOOK, "name": "half", "value": "1", "at_ns": 1}
+                connection.execute(insert(marks), row)
+            connection.execute(tick_journal._MARK, {"book": BOOK, "name": "limits"}).scalar_one()
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write()
+    assert journal.mark(BOOK, "half") is None
+    with Journal.open(tmp_path / "journal.sqlite", busy_seconds=0.05) as other:
+        other.set_mark(BOOK, "half", "whole", 2)  # nothing holds the write lock any more
+    assert journal.mark(BOOK, "half") == "whole"
+    with journal._reading() as connection:
+        assert isinstance(connection, StandingConnection)
+        assert connection.driver.in_transaction
+    assert not connection.driver.in_transaction
+
+
+def test_one_view_lasts_for_the_whole_block_of_a_reading(journal: Journal, tmp_path: Path) -> None:
+    asked = {"book": BOOK, "name": "seen"}
+    for _ in range(3):
+        journal.mark(BOOK, "seen")
+    with journal._reading() as connection:
+        assert connection.execute(tick_journal._MARK, asked).scalar_one_or_none() is None
+        with Journal.open(tmp_path / "journal.sqlite") as other:
+            other.set_mark(BOOK, "seen", "yes", 1)
+        assert connection.execute(tick_journal._MARK, asked).scalar_one_or_none() is None
     assert journal.mark(BOOK, "seen") == "yes"
