@@ -23,16 +23,16 @@ from trading_assets.broker import port
 from trading_assets.broker.purpose import Purpose
 from trading_assets.broker.rate_budget import SHARES
 from trading_assets.cli import application
-from trading_assets.config import LOOSER_WHEN, Looser, Settings, config_rows
-from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code, failed_codes
-from trading_assets.core.gate import DEFINITION, evaluate
+from trading_assets.config import Settings, config_rows
+from trading_assets.core.codes import CODE_COUNT, Code, failed_codes
+from trading_assets.core.gate import evaluate
+from trading_assets.core.limits import LIMIT_ROWS, Limits, Looser
 from trading_assets.core.orders import OPEN_STATES, TRANSITIONS
 from trading_assets.core.words import (
     Account,
     Activity,
     Halt,
     HaltState,
-    Limits,
     Order,
     Position,
     Quote,
@@ -73,9 +73,9 @@ _Verdict = tuple[frozenset[Code], tuple[str, ...]]  # the failed codes, and the 
 def codes() -> str:
     """Every code, and what the gate itself does with an entry, a reducing order and a flatten that are
     wrong in every way."""
-    entry, entry_limits = _wrong_in_every_way(Order(Side.SELL, 2.0, nan, False), held=0.0)
-    reducing, reducing_limits = _wrong_in_every_way(Order(Side.SELL, 2.0, nan, False), held=10.0)
-    flatten, _ = _wrong_in_every_way(Order(Side.SELL, 2.0, nan, True), held=10.0)
+    entry, entry_limits = _wrong_in_every_way(Order(Side.SELL, 1e6, nan, False), held=0.0)
+    reducing, reducing_limits = _wrong_in_every_way(Order(Side.SELL, 1e6, nan, False), held=1e7)
+    flatten, _ = _wrong_in_every_way(Order(Side.SELL, 1e6, nan, True), held=1e7)
     unreachable = set(Code) - entry
     assert not unreachable, f"an entry that is wrong in every way must fail {unreachable}"
     rows = []
@@ -88,9 +88,7 @@ def codes() -> str:
             spared = "never: it is covered"
         if code in reducing and other != limit:
             spared += f", limit {other}"
-        rows.append(
-            (code.value, f"`{code.name}`", int(CHECK_OF[code]), DEFINITION[code], limit or "–", spared)
-        )
+        rows.append((code.value, f"`{code.name}`", int(code.check), code.definition, limit or "–", spared))
     return _table(("Bit", "Code", "Check", "What is measured", "Limit", "Reducing orders"), rows)
 
 
@@ -195,11 +193,35 @@ def automation() -> str:
 def configuration() -> str:
     rows = []
     for row in config_rows():
-        looser = {Looser.HIGHER: "higher", Looser.LOWER: "lower", None: ""}[LOOSER_WHEN.get(row.key)]
+        limit = LIMIT_ROWS.get(row.key)
+        looser = "" if limit is None else "higher" if limit.looser is Looser.HIGHER else "lower"
         if row.type == "true or false" and looser:
             looser = "true"
-        rows.append((f"`{row.key}`", row.type, f"`{row.default}`", _range(row.key), looser, row.description))
-    return _table(("Key", "Type", "Default", "Range", "Looser when", "Meaning"), rows)
+        enforced = [f"`{code.name}`" for code in limit.codes] if limit else []
+        checked = [f"`{check.name}`" for check in limit.checks] if limit else []
+        rows.append(
+            (
+                f"`{row.key}`",
+                row.type,
+                f"`{row.default}`",
+                _range(row.key),
+                looser,
+                row.description,
+                ", ".join(enforced),
+                ", ".join(dict.fromkeys(checked)),
+            )
+        )
+    head = (
+        "Key",
+        "Type",
+        "Default",
+        "Range",
+        "Looser when",
+        "Meaning",
+        "The gate refuses with",
+        "Asset checks",
+    )
+    return _table(head, rows)
 
 
 def _range(key: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from contest import asked, merged
 from work import CASH_USD, FIRST_NS, MINUTE_NS, WEIGHT, Work
 
+from trading_assets.core.limits import Limits
 from trading_assets.core.walk import walk_session
 from trading_assets.core.walk_columns import (
     EQUITY,
@@ -27,7 +28,6 @@ from trading_assets.core.walk_columns import (
     Sheet,
     Terms,
 )
-from trading_assets.core.words import Limits
 
 NO_LIMITS = Limits(
     **{name: inf for name in Limits._fields if name not in ("use_margin", "fractional")},

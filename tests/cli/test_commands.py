@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import tomllib
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -35,6 +36,12 @@ def test_the_help_names_every_command_and_the_exit_status() -> None:
     assert ended.status == 0
     assert "Exit status: 0 done and nothing wrong; 1 it failed or found something wrong" in ended.out
     assert [name for name in COMMANDS if f" {name} " not in ended.out] == []
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    ended = command("--version")
+    assert (ended.status, ended.out.strip()) == (0, f"trading-assets {project['version']}")
 
 
 @pytest.mark.slow

@@ -16,9 +16,8 @@ from cases.gate_cases import BOUNDARIES, BUY, CASES, COVER, ENTRY, EXIT, LIMITS,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Check, Code, failed_codes
+from trading_assets.core.codes import CODE_COUNT, FIRST_CODE_COUNT, PRECEDENCE, Check, Code, failed_codes
 from trading_assets.core.gate import (
-    DEFINITION,
     evaluate,
     free_quantity,
     is_reducing,
@@ -27,7 +26,8 @@ from trading_assets.core.gate import (
     reject_line,
     symbol_exit_cap,
 )
-from trading_assets.core.words import Limits, Order, Position
+from trading_assets.core.limits import Limits
+from trading_assets.core.words import Order, Position
 
 ENFORCED_ON_EXITS = {
     Code.KILL_SWITCH_ACTIVE,
@@ -35,7 +35,7 @@ ENFORCED_ON_EXITS = {
     Code.MARKET_CLOSED,
     Code.ASSET_NOT_TRADABLE,
     Code.SYMBOL_HALTED,
-    *(code for code, check in CHECK_OF.items() if check is Check.DUPLICATE),
+    *(code for code in Code if code.check is Check.DUPLICATE),
     Code.NOTIONAL_ABOVE_MAX,
     Code.PRICE_COLLAR,
     Code.SHORT_NOT_ALLOWED,
@@ -53,13 +53,28 @@ def test_every_code_is_given_by_some_case() -> None:
     assert {code for case in CASES for code in case.failed} == set(Code)
 
 
+NAMES = """
+KILL_SWITCH_ACTIVE REDUCE_ONLY RECONCILIATION_LOCK RECONCILING MARKET_CLOSED NEAR_OPEN NEAR_CLOSE
+ASSET_NOT_TRADABLE SYMBOL_HALTED STALE_SIGNAL SIGNAL_FROM_FUTURE STALE_QUOTE STALE_ACCOUNT DUPLICATE_ORDER
+ORDER_IN_FLIGHT SELF_TRADE NOTIONAL_BELOW_MIN NOTIONAL_ABOVE_MAX PRICE_COLLAR PRICE_DRIFT SPREAD_TOO_WIDE
+SYMBOL_MOVE QUOTE_INVALID POSITION_LIMIT SHORT_NOT_ALLOWED INSUFFICIENT_BUYING_POWER GROSS_EXPOSURE DAILY_LOSS
+MAX_DRAWDOWN SESSION_DRAWDOWN SYMBOL_ORDER_COUNT DAILY_ORDER_COUNT EXECUTION_ORDER_COUNT REJECT_STREAK
+"""
+
+
 def test_every_code_has_a_definition() -> None:
-    assert set(DEFINITION) == set(Code)
+    assert all(code.definition.endswith(".") for code in Code)
+
+
+def test_a_codes_number_is_what_it_was_when_verdicts_began_to_be_stored() -> None:
+    assert [Code[name] for name in NAMES.split()] == list(range(FIRST_CODE_COUNT))
+    assert sorted(Code) == list(range(CODE_COUNT))
+    assert failed_codes(2**CODE_COUNT - 1) == PRECEDENCE
 
 
 def test_every_code_that_has_a_number_for_a_limit_is_tried_below_at_and_above_it() -> None:
     flags = {
-        code for code in Code if CHECK_OF[code] is Check.HALT_STATE
+        code for code in Code if code.check is Check.HALT_STATE
     } | {
         Code.MARKET_CLOSED, Code.ASSET_NOT_TRADABLE, Code.SYMBOL_HALTED, Code.DUPLICATE_ORDER,
         Code.QUOTE_INVALID, Code.DAILY_LOSS, Code.MAX_DRAWDOWN, Code.SESSION_DRAWDOWN,

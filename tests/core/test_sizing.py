@@ -11,7 +11,8 @@ from cases.gate_cases import ENTRY, LIMITS, change, run
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trading_assets.core.codes import CHECK_OF, Check, Code, failed_codes
+from trading_assets.core.codes import Check, Code, failed_codes
+from trading_assets.core.limits import Limits
 from trading_assets.core.sizing import (
     available_funds,
     entry_limit_price,
@@ -21,7 +22,7 @@ from trading_assets.core.sizing import (
     slice_quantities,
     target_weights,
 )
-from trading_assets.core.words import Account, Activity, Limits, Order, Position, Quote
+from trading_assets.core.words import Account, Activity, Order, Position, Quote
 
 BUY, SELL = 1, -1
 FRACTIONAL = LIMITS._replace(fractional=True)
@@ -330,9 +331,7 @@ def test_slices_add_up_and_the_gate_takes_each(units: int, cents: int, maximum: 
 # --- the sizer against the gate
 
 SIZED = {
-    code
-    for code, check in CHECK_OF.items()
-    if check in (Check.ORDER_SIZE, Check.POSITION) or code is Code.GROSS_EXPOSURE
+    code for code in Code if code.check in (Check.ORDER_SIZE, Check.POSITION) or code is Code.GROSS_EXPOSURE
 }
 limit_sets = st.builds(
     lambda low, order, position, gross, fractional, margin: LIMITS._replace(

@@ -29,11 +29,11 @@ from running_desk import free_ports
 from trading_assets import config
 from trading_assets.core.codes import CODE_COUNT, Code
 from trading_assets.core.gate import evaluate
+from trading_assets.core.limits import Limits
 from trading_assets.core.words import (
     Account,
     Activity,
     Halt,
-    Limits,
     Order,
     Position,
     Quote,

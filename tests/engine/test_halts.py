@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from trading_assets.broker.port import Unreachable
 from trading_assets.core.gate import reason
 from trading_assets.core.words import HaltState
 from trading_assets.engine import operator, signalling
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.desk import LIMITS_MARK, Desk
 from trading_assets.engine.halts import (
     STATE_OF,
     Cause,
@@ -290,6 +291,28 @@ def test_a_looser_limit_waits_for_rearm_and_a_tighter_one_holds_at_once(ground: 
         assert desk.limits.max_position_pct == 0.05
     with ground.desk() as desk:
         assert desk.limits.max_position_pct == 0.05
+        assert desk.looser_waiting == ()
+
+
+def test_a_limit_that_the_journal_does_not_know_is_held_to_its_default_until_a_rearm(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        kept = json.loads(desk.journal.mark(desk.book, LIMITS_MARK) or "")
+        del kept["max_position_pct"], kept["fractional"]
+        kept["of_a_later_release"] = 7.0
+        desk.journal.set_mark(desk.book, LIMITS_MARK, json.dumps(kept), 1)
+    for _ in range(2):  # it waits until a person takes it up, however often the desk is opened
+        with ground.desk(max_position_pct=0.5, fractional=True, max_spread_bps=40.0) as desk:
+            assert desk.limits.max_position_pct == 0.05
+            assert not desk.limits.fractional
+            assert desk.limits.max_spread_bps == 40.0
+            assert desk.looser_waiting == ("max_position_pct", "fractional")
+    with ground.desk(
+        max_spread_bps=40.0
+    ) as desk:  # no looser than the default: a person is asked all the same
+        assert desk.looser_waiting == ("max_position_pct", "fractional")
+        operator.rearm(desk, reason="seen", author="tester")
+    with ground.desk(max_spread_bps=40.0) as desk:
         assert desk.looser_waiting == ()
 
 

@@ -16,8 +16,8 @@ from ground import Ground, prepare, run_tick
 from trading_floor import trading_floor
 
 from trading_assets.core.codes import Code
-from trading_assets.core.words import Limits
 from trading_assets.engine import operator, signalling
+from trading_assets.engine.inputs import LIMITS_OF_VERSION_1
 from trading_assets.engine.verify import VerifyReport, verify
 from trading_assets.errors import InvalidInput
 from trading_assets.store.history import History
@@ -104,8 +104,16 @@ def test_a_session_that_the_version_before_stored_is_derived_again_identically(s
     """Its inputs and verdicts lack what was added since, and an exit was counted against the cap of all."""
     for sequence, text in in_journal(stores, "SELECT sequence, payload FROM tick_inputs"):
         payload = json.loads(text)
-        for name in ("rules", "incomplete", "multiplier", "non_marginable_buying_power_usd"):
+        for name in (
+            "version",
+            "codes",
+            "rules",
+            "incomplete",
+            "multiplier",
+            "non_marginable_buying_power_usd",
+        ):
             payload.pop(name, None)
+        payload["limits"] = [payload["limits"][name] for name in LIMITS_OF_VERSION_1]
         for signal in payload["signals"]:
             del signal["received_ns"], signal["sequence"]
         for symbol in payload["symbols"]:
@@ -141,7 +149,7 @@ def _value(payload: dict[str, Any]) -> None:
 
 
 def _limit(payload: dict[str, Any]) -> None:
-    payload["limits"][Limits._fields.index("max_position_pct")] = 0.06
+    payload["limits"]["max_position_pct"] = 0.06
 
 
 def _missing(payload: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from trading_assets import config
 from trading_assets.config import Settings
-from trading_assets.core.words import Limits
+from trading_assets.core.limits import Limits
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run, walk
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.engine.replay.session_limits import LimitResult, session_results

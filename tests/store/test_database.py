@@ -134,7 +134,7 @@ def _shape(path: Path) -> set[tuple[str, str, tuple[str, ...]]]:
 def test_a_journal_of_the_first_version_becomes_one_of_today_and_keeps_what_it_holds(tmp_path: Path) -> None:
     old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
     with sqlite3.connect(old) as raw:
-        raw.executescript(Path(__file__).with_name("journal_v1.sql").read_text())
+        raw.executescript((Path(__file__).with_name("samples") / "journal_1.sql").read_text())
     Journal.open(new).close()
     with Journal.open(old) as journal:
         assert [fill.cum_qty for fill in journal.fills(BOOK)] == [1, 2]

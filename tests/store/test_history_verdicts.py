@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from history_ground import rows
 
-from trading_assets.core.codes import CHECK_OF, CODE_COUNT, Code
+from trading_assets.core.codes import CODE_COUNT, Code
 from trading_assets.store.history import History
 
 VERDICT: dict[str, object] = {
@@ -37,7 +37,7 @@ def code_by_code(**changed: object) -> list[dict[str, Any]]:
         | changed
         | {
             "code": code.name,
-            "check": int(CHECK_OF[code]),
+            "check": int(code.check),
             "measured": "nan" if isnan(MEASURED[code]) else MEASURED[code],
             "limit": LIMITS[code],
             "failed": code in FAILED,
@@ -62,7 +62,7 @@ def test_a_verdict_is_read_code_by_code(history: History) -> None:
 
 def test_the_codes_are_the_gates(history: History) -> None:
     assert [(row["number"], row["code"], row["check"]) for row in rows(history, "codes")] == [
-        (int(code), code.name, int(CHECK_OF[code])) for code in Code
+        (int(code), code.name, int(code.check)) for code in Code
     ]
 
 

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
@@ -34,14 +34,14 @@ from trading_assets.broker.port import (
 )
 from trading_assets.core.orders import TERMINAL_STATES, is_ours, state_of_status
 from trading_assets.core.words import Side
+from trading_assets.market import timestamps
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
 NEW_YORK = ZoneInfo("America/New_York")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
 OPTION_MULTIPLIER = 100  # shares a contract
 _ANNOUNCED = frozenset(
@@ -417,7 +417,7 @@ def is_ex_within(row: Unreadable, first: date, last: date) -> bool:
 def stamp(ns: int) -> str:
     """A time as RFC 3339 text with all nine decimals; times before 1970 as 1970."""
     seconds, fraction = divmod(max(ns, 0), 1_000_000_000)
-    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+    return f"{timestamps.EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
 def _unread(row: Row, why: str) -> Unreadable:
@@ -502,15 +502,13 @@ def _side(row: Row) -> Side:
 
 def _ns(row: Row, name: str) -> int:
     """RFC 3339 text as UTC nanoseconds, exact to the ninth decimal."""
-    match = _STAMP.fullmatch(str(row.get(name)))
-    if match is None:
+    text = str(row.get(name))
+    if _STAMP.fullmatch(text) is None:
         raise Malformed(f"`{name}` is no time in {_shown(row)}")
-    day, clock_time, fraction, zone = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock_time}{'+00:00' if zone in 'Zz' else zone}")
+        return timestamps.parse_ns(text.upper())
     except ValueError as error:
         raise Malformed(f"`{name}` is no time in {_shown(row)}") from error
-    return (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
 
 
 def _ns_or_none(row: Row, name: str) -> int | None:
@@ -529,12 +527,11 @@ def _date(row: Row, name: str) -> date:
 
 
 def _local_ns(day: date, at: time) -> int:
-    moment = datetime.combine(day, at, tzinfo=NEW_YORK)
-    return (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000_000
+    return timestamps.ns_of(datetime.combine(day, at, tzinfo=NEW_YORK))
 
 
 def _new_york_date(ns: int) -> date:
-    return (_EPOCH + timedelta(seconds=ns // 1_000_000_000)).astimezone(NEW_YORK).date()
+    return timestamps.utc_time(ns).astimezone(NEW_YORK).date()
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from trading_assets.config import CONFIG_VARIABLE, Settings
 from trading_assets.engine.book_place import journal_file, known_book
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
+from trading_assets.market.timestamps import ZoneMissing, parse_ns
 from trading_assets.store.journal import Journal
 
 
@@ -30,12 +31,11 @@ def day(text: str) -> date:
 def nanoseconds(text: str) -> int:
     """A time on the command line. Raises typer.BadParameter for one without its zone."""
     try:
-        moment = datetime.fromisoformat(text)
+        return parse_ns(text)
+    except ZoneMissing:
+        raise typer.BadParameter(f"{text!r} has no time zone: add Z or such as -04:00") from None
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time: write it as 2012-09-11T14:00:00Z") from None
-    if moment.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} has no time zone: add Z or such as -04:00")
-    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + moment.microsecond * 1000
 
 
 def decimal(text: str) -> Decimal:

@@ -137,7 +137,7 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
     if found.not_armed:
         yield "  not armed", found.not_armed
     if found.limits_waiting:
-        yield "  limits", f"looser ones wait for rearm: {', '.join(found.limits_waiting)}"
+        yield "  limits", f"looser or new ones wait for rearm: {', '.join(found.limits_waiting)}"
     if not found.opened:
         yield "ledger", "not opened: reconcile once; an account that is not empty needs `adopt --reason`"
     elif found.reconciled_ns is not None:

@@ -1,26 +1,24 @@
 """What a person edits: `load` config/execution.yaml into `Settings`, and what others take from them.
 
 Here are only the names that the rest of the package uses. Fields live in `config.settings`, reading
-in `config.file`, limits and their direction in `config.tightness`, the key pair in `config.credentials`.
+in `config.file`, the limits' table in `core.limits`, the key pair in `config.credentials`.
 """
 
 from trading_assets.config.credentials import KEY_VARIABLES, embedded_keys_file, keys, refuse_blanks
 from trading_assets.config.embedded_keys import PUBLIC_KEYS, KeyPair, key_pair, read_key_pair
 from trading_assets.config.file import CONFIG_VARIABLE, data_dir_of, load, path_in_use
 from trading_assets.config.last_good import LastGood, home_of, keep, kept
+from trading_assets.config.limit_values import limits
 from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSettings, Settings, config_rows
-from trading_assets.config.tightness import LOOSER_WHEN, Looser, limits, looser_limits, tightened
 
 __all__ = [
     "CONFIG_VARIABLE",
     "KEY_VARIABLES",
-    "LOOSER_WHEN",
     "PUBLIC_KEYS",
     "ConfigRow",
     "EmbeddedSettings",
     "KeyPair",
     "LastGood",
-    "Looser",
     "ModelSettings",
     "Settings",
     "config_rows",
@@ -33,9 +31,7 @@ __all__ = [
     "keys",
     "limits",
     "load",
-    "looser_limits",
     "path_in_use",
     "read_key_pair",
     "refuse_blanks",
-    "tightened",
 ]

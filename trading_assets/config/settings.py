@@ -1,7 +1,7 @@
 """Every field of config/execution.yaml: type, default, constraint and one sentence about it.
 
-Here is what may be written, and the table of it for the docs. Reading the file belongs to
-`config.file`; what a limit means is defined in `core.gate`.
+Here is what may be written, and the table of it for the docs. The limits' fields follow from the table in
+`core.limits`. Reading the file belongs to `config.file`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,24 @@ import re
 import types
 import typing
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+from trading_assets.core.limits import LIMIT_ROWS, LimitRow
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 
 def _ticker(symbol: str) -> str:
@@ -76,8 +84,8 @@ class EmbeddedSettings(_Section):
         return url
 
 
-class Settings(_Section):
-    """Every field of config/execution.yaml. Build it with `load`; without a file, defaults hold."""
+class _DeskSettings(_Section):
+    """What trades, where, and by which model."""
 
     mode: Literal["paper", "live"] = Field(
         default="paper", description="Whether orders risk real money: `paper` or `live`."
@@ -119,64 +127,39 @@ class Settings(_Section):
         description="The model's feature list (features.json); a relative path starts at the project's root.",
     )
 
-    limit_offset: float = Field(
-        default=0.001,
-        ge=0,
-        le=1,
-        description="How far an entry's limit reaches beyond the far side, fraction.",
+
+def _limit_field(row: LimitRow) -> tuple[Any, Any]:
+    """A limit's field as pydantic is given it: a count is an integer, what may be unset is null."""
+    kind: Any = bool if isinstance(row.default, bool) else int if row.whole else float
+    bounds = {name: bound for name in ("gt", "ge", "le") if (bound := getattr(row, name)) is not None}
+    if bounds:
+        kind = Annotated[kind, Field(**bounds)]
+    if row.default is None:
+        kind = kind | None
+    return kind, Field(default=row.default, description=row.meaning)
+
+
+if TYPE_CHECKING:
+    # The fields are made of the table; code reads limits as `config.limits(settings)`, which is typed.
+    _LimitedSettings = _DeskSettings
+else:
+    _LimitedSettings = create_model(
+        "_LimitedSettings",
+        __base__=_DeskSettings,
+        **{name: _limit_field(row) for name, row in LIMIT_ROWS.items()},
     )
-    max_slip_pct: Fraction = Field(
-        default=0.005,
-        description="Most that an entry's limit, or the mid since the signal, may be off, fraction of price.",
-    )
-    exit_collar_pct: Fraction = Field(
-        default=0.05, description="Most that an exit's limit may be off the mid, fraction of the mid."
-    )
-    max_spread_bps: Annotated[float, Field(gt=0, le=10_000)] = Field(
-        default=50.0, description="Widest spread that is entered on, basis points of the mid."
-    )
-    max_symbol_move: Fraction = Field(
-        default=0.10, description="Most that a symbol may have moved since the previous close, fraction."
-    )
+
+
+class Settings(_LimitedSettings):
+    """Every field of config/execution.yaml. Build it with `load`; without a file, defaults hold."""
+
     quote_spread_bps: Annotated[float, Field(gt=0, le=10_000)] = Field(
         default=2.0,
         description="Spread assumed around bars that come without quotes, basis points of the price.",
     )
 
-    stale_signal_seconds: Positive = Field(
-        default=120.0, description="Oldest signal that is entered on, seconds."
-    )
-    stale_quote_seconds: Positive | None = Field(
-        default=None, description="Oldest quote that is entered on, seconds; null: 15 for sip, 120 for iex."
-    )
-    stale_account_seconds: Positive = Field(
-        default=60.0, description="Oldest account reading that is entered on, seconds."
-    )
-
     extended_hours: bool = Field(default=False, description="Allow orders outside regular trading hours.")
-    no_entry_seconds_after_open: Annotated[float, Field(ge=0, le=23_400)] = Field(
-        default=70.0, description="Seconds after the open without entries."
-    )
-    no_entry_minutes_before_close: Annotated[float, Field(ge=0, le=390)] = Field(
-        default=5.0, description="Minutes before the close without entries."
-    )
 
-    min_order_notional: Positive = Field(default=50.0, description="Smallest entry, USD.")
-    max_order_notional: Positive = Field(
-        default=10_000.0, description="Largest order, USD; a larger exit is cut into slices."
-    )
-    max_position_pct: Fraction = Field(
-        default=0.05, description="Largest exposure in one symbol, fraction of equity."
-    )
-    max_gross_exposure: Fraction = Field(
-        default=0.60, description="Largest exposure in all symbols together, fraction of equity."
-    )
-    use_margin: bool = Field(
-        default=False, description="Spend the broker's buying power beyond settled cash."
-    )
-    fractional: bool = Field(
-        default=False, description="Trade fractions of shares where the asset allows it."
-    )
     allow_shorts: bool = Field(
         default=False, description="Allow short positions; refused at start until short selling is built."
     )
@@ -187,40 +170,6 @@ class Settings(_Section):
         "entered on.",
     )
 
-    threshold: Fraction = Field(default=0.1, description="Weakest signal that is acted on, absolute value.")
-    volatility_target: Positive | None = Field(
-        default=None,
-        description="Annualised volatility that a position is scaled down to, fraction; null: off.",
-    )
-
-    max_orders_per_symbol_per_day: Count = Field(
-        default=5, description="Orders sent for one symbol in a session, exits counted; then no entry."
-    )
-    max_orders_per_day: Count = Field(
-        default=200, description="Orders sent in a session, exits counted; then no entry."
-    )
-    max_orders_per_execution: Count = Field(
-        default=10, description="Orders sent in one execution, exits counted; then no entry."
-    )
-    max_reject_streak: Count = Field(
-        default=5, description="Broker rejections without an acceptance between, after which entries stop."
-    )
-    max_exit_orders_per_day: Count = Field(
-        default=400, description="Exits sent in a session; one symbol's at most a tenth."
-    )
-
-    session_drawdown: Fraction = Field(
-        default=0.01, description="Loss from the session's peak that stops entries for the session, fraction."
-    )
-    max_daily_loss: Fraction = Field(
-        default=0.02, description="Loss since the previous close that stops entries until a rearm, fraction."
-    )
-    max_drawdown: Fraction = Field(
-        default=0.10, description="Drawdown from the peak that stops entries until a rearm, fraction."
-    )
-    stop_loss: Fraction = Field(
-        default=0.05, description="Loss on a position's average cost at which it is sold, fraction."
-    )
     flatten_on_kill: bool = Field(
         default=False, description="Sell everything when the kill switch is seen, instead of only stopping."
     )
@@ -266,9 +215,14 @@ class Settings(_Section):
             raise ValueError("`mode: live` needs `account_number`, the account that orders may go to")
         if self.model.enabled and (self.model_path is None or self.features_path is None):
             raise ValueError("`model.enabled: true` needs `model_path` and `features_path`")
-        if self.min_order_notional > self.max_order_notional:
+        limits = self.limit_values()
+        if limits["min_order_notional"] > limits["max_order_notional"]:
             raise ValueError("`min_order_notional` is above `max_order_notional`")
         return self
+
+    def limit_values(self) -> dict[str, Any]:
+        """The limits as the file has them, by name: a number, a switch, or None where one is unset."""
+        return {name: getattr(self, name) for name in LIMIT_ROWS}
 
     @property
     def virtual_time(self) -> Literal["stands", "runs"] | None:

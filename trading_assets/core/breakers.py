@@ -10,9 +10,9 @@ from __future__ import annotations
 from math import nan
 
 from trading_assets.core.compiled import allocation_free
+from trading_assets.core.limits import Limits
 from trading_assets.core.stamps import seconds_between
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
-from trading_assets.core.words import Limits
 
 E0_TOLERANCE = 0.001
 STOP_CONFIRMATION_PCT = 0.01

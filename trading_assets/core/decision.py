@@ -23,6 +23,7 @@ from trading_assets.core.decision_columns import (
 )
 from trading_assets.core.decision_orders import Asked, propose
 from trading_assets.core.entry_order import strongest_first
+from trading_assets.core.limits import Limits
 from trading_assets.core.prices import mark, round_down_to_tick, round_up_to_tick
 from trading_assets.core.sizing import (
     NO_SLICE,
@@ -36,7 +37,7 @@ from trading_assets.core.sizing import (
     target_weights,
 )
 from trading_assets.core.tolerance import at_least
-from trading_assets.core.words import Limits, Side
+from trading_assets.core.words import Side
 
 
 @allocation_free

@@ -18,12 +18,12 @@ from trading_assets.core.decision_columns import (
     Wishes,
 )
 from trading_assets.core.gate import evaluate, is_reducing
+from trading_assets.core.limits import Limits
 from trading_assets.core.sizing import Slices
 from trading_assets.core.words import (
     Account,
     Activity,
     Halt,
-    Limits,
     Order,
     Position,
     Quote,

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from trading_assets.core.codes import CODE_COUNT, Code, failed_codes
 from trading_assets.core.compiled import allocation_free
+from trading_assets.core.limits import Limits
 from trading_assets.core.prices import is_usable, mid_price
 from trading_assets.core.stamps import seconds_between
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
@@ -40,7 +41,6 @@ from trading_assets.core.words import (
     Activity,
     Halt,
     HaltState,
-    Limits,
     Order,
     Position,
     Quote,
@@ -50,48 +50,6 @@ from trading_assets.core.words import (
 )
 
 FUTURE_SIGNAL_SECONDS = 2.0
-
-DEFINITION: dict[Code, str] = {
-    Code.KILL_SWITCH_ACTIVE: "Halt state (0 ACTIVE, 1 REDUCE_ONLY, 2 HALTED) is HALTED.",
-    Code.REDUCE_ONLY: "Halt state is REDUCE_ONLY or tighter.",
-    Code.RECONCILIATION_LOCK: "The symbol is locked (1) after a break or an unresolved order.",
-    Code.RECONCILING: "The book has not been reconciled since start (1).",
-    Code.MARKET_CLOSED: "The calendar or the broker's clock says closed (1).",
-    Code.NEAR_OPEN: "Seconds since the open, below the limit; negative before the open, which passes.",
-    Code.NEAR_CLOSE: "Seconds to the close, below the limit; negative after the close, which passes.",
-    Code.ASSET_NOT_TRADABLE: "The broker does not let the asset be traded (1).",
-    Code.SYMBOL_HALTED: "Trading in the symbol is halted (1).",
-    Code.STALE_SIGNAL: "Age of the signal by its producer's stamp, in seconds, above the limit.",
-    Code.SIGNAL_FROM_FUTURE: "Seconds by which the signal's stamp is ahead of now, above 2.",
-    Code.STALE_QUOTE: "Age of the quote in seconds, above the limit.",
-    Code.STALE_ACCOUNT: "Age of the account's figures in seconds, above the limit.",
-    Code.DUPLICATE_ORDER: "This decision, side, slice and attempt was already sent (1).",
-    Code.ORDER_IN_FLIGHT: "Unresolved orders of ours in the symbol, slices of the same exit left out.",
-    Code.SELF_TRADE: "The order's limit price meets the limit of an opposite open order of ours (NaN: none).",
-    Code.NOTIONAL_BELOW_MIN: "Quantity × limit price in USD, below the limit.",
-    Code.NOTIONAL_ABOVE_MAX: "Quantity × limit price in USD, above the limit.",
-    Code.PRICE_COLLAR: "|limit price − mid|/mid, above the limit.",
-    Code.PRICE_DRIFT: "|mid − the signal's reference price|/reference price, above the limit.",
-    Code.SPREAD_TOO_WIDE: "(ask − bid)/mid in basis points, above the limit.",
-    Code.SYMBOL_MOVE: "|mid − adjusted previous close|/previous close, above the limit.",
-    Code.QUOTE_INVALID: "A side of the quote is missing or the quote is crossed (1).",
-    Code.POSITION_LIMIT: "(The symbol's exposure + the order's notional)/equity, above the limit.",
-    Code.SHORT_NOT_ALLOWED: "Shares sold, above the long position less what open exits have reserved.",
-    Code.INSUFFICIENT_BUYING_POWER: (
-        "Notional of a buy in USD, above the broker's buying power and, without margin, settled cash."
-    ),
-    Code.GROSS_EXPOSURE: "(Exposure over all symbols + the order's notional)/equity, above the limit.",
-    Code.DAILY_LOSS: "The daily loss breaker is latched (1).",
-    Code.MAX_DRAWDOWN: "The maximum drawdown breaker is latched (1).",
-    Code.SESSION_DRAWDOWN: "The session drawdown breaker is latched (1).",
-    Code.SYMBOL_ORDER_COUNT: "Orders sent today for the symbol, at or above the limit.",
-    Code.DAILY_ORDER_COUNT: (
-        "Orders sent today (for a reducing order: exits in all or of the symbol, whichever has less left; "
-        "a flatten's do not count), at or above the limit."
-    ),
-    Code.EXECUTION_ORDER_COUNT: "Orders sent in this execution, at or above the limit.",
-    Code.REJECT_STREAK: "Broker rejections without an acceptance between, at or above the limit.",
-}
 
 
 @allocation_free
@@ -251,7 +209,7 @@ def evaluate(
     """The failed codes of one order, bit index = Code value; 0 is a pass.
 
     `measured` and `limit`, float64 of shape (CODE_COUNT,), are overwritten for every code: what was
-    measured and against what, in the unit that `DEFINITION` gives. Raises ValueError on other shapes.
+    measured and against what, in the unit that `core.codes` gives. Raises ValueError on other shapes.
     """
     if measured.size != CODE_COUNT or limit.size != CODE_COUNT:
         raise ValueError("measured and limit must have one element for each code")

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.compiled import allocation_free
+from trading_assets.core.limits import Limits
 from trading_assets.core.prices import is_usable, mid_price, round_down_to_tick, round_up_to_tick
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
-from trading_assets.core.words import Limits, Side
+from trading_assets.core.words import Side
 
 NO_TRADE_BAND = 0.10  # of the target
 FRACTIONS_PER_SHARE = 1e9  # the broker's quantities have nine decimals

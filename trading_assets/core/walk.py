@@ -14,6 +14,7 @@ import numpy as np
 
 from trading_assets.core.compiled import allocation_free, inlined
 from trading_assets.core.decision_columns import Outcome, Pass, Rows, Wishes
+from trading_assets.core.limits import Limits
 from trading_assets.core.tolerance import at_least
 from trading_assets.core.walk_columns import (
     ORDERS,
@@ -31,7 +32,6 @@ from trading_assets.core.walk_figures import look, write_state
 from trading_assets.core.walk_orders import end, match_resting
 from trading_assets.core.walk_passes import execute
 from trading_assets.core.walk_protect import due_exits, is_in_turn
-from trading_assets.core.words import Limits
 
 
 def walk_session(

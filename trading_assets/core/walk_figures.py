@@ -9,6 +9,7 @@ from math import inf, nan
 
 from trading_assets.core.breakers import is_tripped
 from trading_assets.core.compiled import inlined
+from trading_assets.core.limits import Limits
 from trading_assets.core.losses import LossFigures, losses_of, observe
 from trading_assets.core.walk_columns import (
     CASH,
@@ -31,7 +32,6 @@ from trading_assets.core.walk_columns import (
 )
 from trading_assets.core.walk_desk import Desk
 from trading_assets.core.walk_orders import whole_micros
-from trading_assets.core.words import Limits
 
 
 @inlined

@@ -8,6 +8,7 @@ from __future__ import annotations
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision import decide_pass
 from trading_assets.core.decision_columns import Pass, Standing, Wishes
+from trading_assets.core.limits import Limits
 from trading_assets.core.walk_columns import (
     CASH,
     EXITS,
@@ -22,7 +23,6 @@ from trading_assets.core.walk_columns import (
 from trading_assets.core.walk_desk import Desk, show_orders
 from trading_assets.core.walk_figures import equity_of
 from trading_assets.core.walk_orders import accept, trade_or_rest, whole_micros
-from trading_assets.core.words import Limits
 
 
 @inlined

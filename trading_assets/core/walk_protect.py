@@ -12,11 +12,11 @@ from trading_assets.core.breakers import stop_hit
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision_columns import Row, Wishes
 from trading_assets.core.gate import symbol_exit_cap
+from trading_assets.core.limits import Limits
 from trading_assets.core.walk_columns import WORKING, Book, Ended, OrderState, Sheet, Terms
 from trading_assets.core.walk_desk import Desk, forget_purchases
 from trading_assets.core.walk_figures import look
 from trading_assets.core.walk_orders import end
-from trading_assets.core.words import Limits
 
 _DAILY_LOSS = 1  # in `losses.Losses`
 

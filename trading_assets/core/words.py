@@ -104,35 +104,3 @@ class Halt(NamedTuple):
     daily_loss: bool
     max_drawdown: bool
     session_drawdown: bool
-
-
-class Limits(NamedTuple):
-    """Every limit in force; names and defaults are those of config/execution.yaml."""
-
-    limit_offset: float
-    max_slip_pct: float
-    exit_collar_pct: float
-    max_spread_bps: float
-    max_symbol_move: float
-    stale_signal_seconds: float
-    stale_quote_seconds: float
-    stale_account_seconds: float
-    no_entry_seconds_after_open: float
-    no_entry_minutes_before_close: float
-    min_order_notional: float
-    max_order_notional: float
-    max_position_pct: float
-    max_gross_exposure: float
-    threshold: float
-    max_orders_per_symbol_per_day: float
-    max_orders_per_day: float
-    max_orders_per_execution: float
-    max_reject_streak: float
-    max_exit_orders_per_day: float
-    session_drawdown: float
-    max_daily_loss: float
-    max_drawdown: float
-    stop_loss: float
-    volatility_target: float  # annualised; NaN: off
-    use_margin: bool
-    fractional: bool

@@ -22,21 +22,16 @@ from trading_assets.defs.lanes import BOOK_POOL, LIVE
 from trading_assets.defs.partitions import LIVE_SESSIONS
 from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
-from trading_assets.engine.steps import StepFailed, attempt, check_step
+from trading_assets.engine.steps import StepFailed, attempt
+from trading_assets.engine.tick_steps import check_step, still_done_without
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
+
+_Decorator = Callable[[Callable[..., dg.MaterializeResult[None]]], dg.AssetsDefinition]
 
 GROUP = "desk"
 OWNERS = ["team:desk"]
 ONE_RUN = dg.BackfillPolicy.single_run()  # of a range, which is refused whole, once
-
-# what the run does all the same after a step that failed
-_STILL_DONE = {
-    "bars": "gated_orders",
-    "features": "gated_orders",
-    "signals": "gated_orders",
-    "fills": "reconciled_positions",
-}
 
 _POSITIONS = """
 SELECT symbol, qty AS ledger, broker_qty AS broker, avg_cost AS "average cost", mark, market_value AS value
@@ -45,16 +40,22 @@ FROM positions WHERE book = ? AND session = ? AND tick_ns = ? ORDER BY symbol
 _EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER BY at_ns"
 
 
-@dg.asset(
-    group_name=GROUP,
-    partitions_def=LIVE_SESSIONS,
-    backfill_policy=ONE_RUN,
-    kinds={"alpaca", "duckdb"},
-    owners=OWNERS,
-    tags=LIVE,
-    pool=BOOK_POOL,
-    code_version=code_version("market", "engine/ingest.py"),
-)
+def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition] = ()) -> _Decorator:
+    """A step of the tick as an asset. code: what its code version is made of"""
+    return dg.asset(
+        group_name=GROUP,
+        deps=deps,
+        partitions_def=LIVE_SESSIONS,
+        backfill_policy=ONE_RUN,
+        kinds=kinds,
+        owners=OWNERS,
+        tags=LIVE,
+        pool=BOOK_POOL,
+        code_version=code_version(*code),
+    )
+
+
+@_live_asset("market", "engine/ingest.py", kinds={"alpaca", "duckdb"})
 def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Bars that closed since the last stored one, and corporate actions, as received from the venue."""
     from trading_assets.engine.ingest import store_bars
@@ -78,17 +79,7 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
     return _step(context, at, work)
 
 
-@dg.asset(
-    group_name=GROUP,
-    deps=[bars],
-    partitions_def=LIVE_SESSIONS,
-    backfill_policy=ONE_RUN,
-    kinds={"numba", "duckdb"},
-    owners=OWNERS,
-    tags=LIVE,
-    pool=BOOK_POOL,
-    code_version=code_version("features", "core", "engine/featurise.py"),
-)
+@_live_asset("features", "core", "engine/featurise.py", deps=[bars], kinds={"numba", "duckdb"})
 def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """One feature row for each symbol, from what was available at the tick and nothing later."""
     from trading_assets.engine.featurise import store_features
@@ -111,16 +102,12 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
     return _step(context, at, work)
 
 
-@dg.asset(
-    group_name=GROUP,
+@_live_asset(
+    "model/signal.py",
+    "model/registry.py",
+    "engine/signalling.py",
     deps=[features],
-    partitions_def=LIVE_SESSIONS,
-    backfill_policy=ONE_RUN,
     kinds={"xgboost", "duckdb"},
-    owners=OWNERS,
-    tags=LIVE,
-    pool=BOOK_POOL,
-    code_version=code_version("model/signal.py", "model/registry.py", "engine/signalling.py"),
 )
 def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Values in [−1, 1] from the champion model, or from the inbox of external signals."""
@@ -153,17 +140,7 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
     return _step(context, at, work)
 
 
-@dg.asset(
-    group_name=GROUP,
-    deps=[signals],
-    partitions_def=LIVE_SESSIONS,
-    backfill_policy=ONE_RUN,
-    kinds={"alpaca", "sqlite"},
-    owners=OWNERS,
-    tags=LIVE,
-    pool=BOOK_POOL,
-    code_version=code_version("core", "engine"),
-)
+@_live_asset("core", "engine", deps=[signals], kinds={"alpaca", "sqlite"})
 def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Protection first, then exits, then entries: each through the gate, journaled, sent and followed.
 
@@ -195,17 +172,7 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    deps=[gated_orders],
-    partitions_def=LIVE_SESSIONS,
-    backfill_policy=ONE_RUN,
-    kinds={"alpaca", "duckdb"},
-    owners=OWNERS,
-    tags=LIVE,
-    pool=BOOK_POOL,
-    code_version=code_version("core", "store", "engine"),
-)
+@_live_asset("core", "store", "engine", deps=[gated_orders], kinds={"alpaca", "duckdb"})
 def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The venue's activities of the session in the journal, and orders, verdicts and fills in history."""
     from trading_assets.engine.settle import settle_fills
@@ -224,18 +191,13 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
     return _step(context, at, work)
 
 
-@dg.asset(
-    group_name=GROUP,
+@_live_asset(
+    "core/ledger.py",
+    "engine/reconcile.py",
+    "engine/settle.py",
+    "engine/projection.py",
     deps=[fills],
-    partitions_def=LIVE_SESSIONS,
-    backfill_policy=ONE_RUN,
     kinds={"alpaca", "duckdb"},
-    owners=OWNERS,
-    tags=LIVE,
-    pool=BOOK_POOL,
-    code_version=code_version(
-        "core/ledger.py", "engine/reconcile.py", "engine/settle.py", "engine/projection.py"
-    ),
 )
 def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The ledger folded and compared with the broker: positions, breaks, locks, equity and risk figures."""
@@ -277,7 +239,7 @@ def _step(
         return _result(at, attempt(at.desk, at.tick_ns, step, work))
     except StepFailed as error:
         in_run = context.run.step_keys_to_execute or [node.name for node in context.job_def.nodes]
-        if not {_STILL_DONE.get(step), check_step(step)} <= set(in_run):
+        if not {still_done_without(step), check_step(step)} <= set(in_run):
             raise dg.Failure(description=str(error), allow_retries=False) from error
         context.log.error(f"{step} could not be done: {error}")
         return _result(at, {"failed": str(error)})

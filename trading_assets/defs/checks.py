@@ -11,47 +11,17 @@ from math import isfinite
 
 import dagster as dg
 
-from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.checks import Check, CheckOutcome, Severity, checks_of, record
-from trading_assets.engine.steps import StepFailed, attempt, check_step
+from trading_assets.engine.steps import StepFailed, attempt
+from trading_assets.engine.tick_steps import LIVE_ASSETS, STEP_OF, check_step
 
 _SEVERITY = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 
 
-def _evaluate(asset: str, at: DeskAt) -> list[CheckOutcome]:
-    """Every check of the asset. Imports what it needs: a run of one asset does not pay for the others."""
-    match asset:
-        case "bars":
-            from trading_assets.engine.data_checks import bar_checks
-
-            return bar_checks(at.desk, at.session, at.tick_ns)
-        case "features":
-            from trading_assets.engine.data_checks import feature_checks
-
-            return feature_checks(at.desk, at.session, at.tick_ns)
-        case "signals":
-            from trading_assets.engine.data_checks import signal_checks
-
-            return signal_checks(at.desk, at.session, at.tick_ns)
-        case "gated_orders":
-            from trading_assets.engine.order_checks import order_checks
-
-            return order_checks(at.desk, at.session)
-        case "fills":
-            from trading_assets.engine.order_checks import fill_checks
-
-            return fill_checks(at.desk, at.session)
-        case "reconciled_positions":
-            from trading_assets.engine.limit_checks import limit_checks
-
-            return limit_checks(at.desk)
-    raise LookupError(f"no checks of {asset}")
-
-
 def _stored(asset: str, at: DeskAt) -> list[CheckOutcome]:
-    outcomes = _evaluate(asset, at)
+    outcomes = STEP_OF[asset].checks(at.desk, at.session, at.tick_ns)
     record(at.desk, at.session, at.tick_ns, outcomes)
     return outcomes
 
@@ -97,5 +67,5 @@ def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
 
 
 CHECK_STEPS: Sequence[dg.AssetChecksDefinition] = tuple(
-    _step(key, checks_of(key)) for key in (asset.key.to_user_string() for asset in CHAIN)
+    _step(asset, checks_of(asset)) for asset in LIVE_ASSETS
 )

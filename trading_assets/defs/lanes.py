@@ -11,7 +11,6 @@ LANE_TAG = "trading_assets/lane"
 LIVE = {LANE_TAG: "live"}
 BOOK_POOL = "book"  # one tick, premarket work, end of a day or person's act at a time
 
-LIVE_ASSETS = ("bars", "features", "signals", "gated_orders", "fills", "reconciled_positions")
 # every tag by which Dagster marks a run that a backfill, or a range of partitions, launched
 RANGE_TAGS = (
     "dagster/backfill",

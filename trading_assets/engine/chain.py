@@ -1,7 +1,7 @@
 """One whole tick in one call: the steps of the live assets in their order, with every check stored.
 
-For who runs a tick without Dagster: the command line and `trading_assets.desk`. What a step does is
-its own module's, what becomes of one that fails is `engine.steps`'; here is only the order.
+For callers that run a tick without Dagster: the command line and `trading_assets.desk`. The steps are the
+table in `engine.tick_steps`; what becomes of one that fails is `engine.steps`'.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from trading_assets.engine import checks, data_checks, featurise, ingest, settle, signalling
+from trading_assets.engine import checks
 from trading_assets.engine.checks import CheckOutcome
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.limit_checks import limit_checks
-from trading_assets.engine.order_checks import fill_checks, order_checks
 from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.steps import StepFailed, attempt, check_step
+from trading_assets.engine.steps import StepFailed, attempt
 from trading_assets.engine.tick import ExecutionReport, execute, refuse_other_times
+from trading_assets.engine.tick_steps import TICK_STEPS, check_step
 from trading_assets.errors import TradingAssetsError
 from trading_assets.market.sessions import new_york_time
 
@@ -91,18 +90,15 @@ def run_tick(
     desk.clock.sync()
     refuse_other_times(desk, session, tick_ns)
     steps = _Steps(desk, session, tick_ns, progress)
-    steps.do("bars", ingest.store_bars)
-    steps.check("bars", data_checks.bar_checks)
-    steps.do("features", featurise.store_features)
-    steps.check("features", data_checks.feature_checks)
-    steps.do("signals", signalling.store_signals)
-    steps.check("signals", data_checks.signal_checks)
-    progress("orders")
-    execution = execute(desk, session, tick_ns, execution_id, holder=holder)
-    steps.do("fills", settle.settle_fills)
-    steps.check("fills", lambda *_: [*order_checks(desk, session), *fill_checks(desk, session)])
-    reconciliation = steps.do("reconciled_positions", settle.settle_positions)
-    steps.check("reconciled_positions", lambda *_: limit_checks(desk))
+    done: dict[str, Any] = {}
+    for step in TICK_STEPS:
+        if step.work is None:
+            progress("orders")
+            done[step.asset] = execute(desk, session, tick_ns, execution_id, holder=holder)
+        else:
+            done[step.asset] = steps.do(step.asset, step.work)
+        steps.check(step.asset, step.checks)
+    execution, reconciliation = done["gated_orders"], done["reconciled_positions"]
     return TickReport(execution, reconciliation, tuple(steps.failed), tuple(steps.problems))
 
 

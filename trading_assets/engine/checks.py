@@ -1,18 +1,19 @@
 """The table of asset checks, their outcomes, and where outcomes are kept. No check is evaluated here.
 
 `CHECKS` is the one list: Dagster's checks, the gate's list of blocking checks and the table in the
-documentation are made from it. What a check looks at is `engine.data_checks`, `engine.order_checks`,
-`engine.order_limit_checks`, `engine.limit_checks` and `engine.stop_check`; what a failed one does to
-entries is `engine.tick`'s.
+documentation are made from it. The checks of a limit come from its row in `core.limits`. What a check
+looks at is `engine.data_checks`, `engine.order_checks`, `engine.order_limit_checks`, `engine.limit_checks`
+and `engine.stop_check`; what a failed one does to entries is `engine.tick`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from trading_assets.core.limits import LIMIT_ROWS
 from trading_assets.engine.desk import Desk, holding_history
 from trading_assets.log import get_logger
 from trading_assets.store.records import GateCheckRecord
@@ -65,6 +66,15 @@ def _error(asset: str, name: str, description: str) -> Check:
 
 def _warn(asset: str, name: str, description: str) -> Check:
     return Check(asset, name, Severity.WARN, False, description)
+
+
+def _of_limits(asset: str, *, holdings: bool) -> Iterator[Check]:
+    """The checks that a limit names for itself, in the order of `Limits`."""
+    for row in LIMIT_ROWS.values():
+        for check in row.checks:
+            if check.holdings is holdings and check.passes_when:
+                severity = Severity.WARN if check.warns else Severity.ERROR
+                yield Check(asset, check.name, severity, False, check.passes_when)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -140,103 +150,12 @@ CHECKS: tuple[Check, ...] = (
         "Every order at the broker with our id prefix has its intent, equals it, and is not filled "
         "beyond it.",
     ),
-    _error(
-        "gated_orders",
-        "order_notional",
-        "Entries sent today lie between `min_order_notional` and `max_order_notional`, exits of more than "
-        "one share at most at the latter.",
-    ),
-    _error(
-        "gated_orders",
-        "whole_shares",
-        "Entries sent today are of whole shares, unless `fractional: true`.",
-    ),
+    *_of_limits("gated_orders", holdings=False),
     _error(
         "gated_orders",
         "market_hours",
         "Every order of today was sent within regular hours by the calendar, with `extended_hours: true` "
         "within the extended ones.",
-    ),
-    _error(
-        "gated_orders",
-        "after_open",
-        "No entry was journaled in the first `no_entry_seconds_after_open` of the session.",
-    ),
-    _error(
-        "gated_orders",
-        "before_close",
-        "No entry was journaled in the last `no_entry_minutes_before_close` of the session.",
-    ),
-    _error(
-        "gated_orders",
-        "signal_age",
-        "Every entry's signal was stamped at most `stale_signal_seconds` before it was decided on, and at "
-        "most 2 s after.",
-    ),
-    _error(
-        "gated_orders",
-        "quote_age",
-        "Every entry's stored quote was at most `stale_quote_seconds` old.",
-    ),
-    _error(
-        "gated_orders",
-        "account_age",
-        "Every entry's stored account was at most `stale_account_seconds` old.",
-    ),
-    _error(
-        "gated_orders",
-        "limit_offset",
-        "No entry's limit price reaches more than `limit_offset` beyond the far side of its stored quote.",
-    ),
-    _error(
-        "gated_orders",
-        "entry_collar",
-        "|limit − mid|/mid ≤ `max_slip_pct` for every entry, mid being its stored quote's.",
-    ),
-    _error(
-        "gated_orders",
-        "price_drift",
-        "|mid − reference|/reference ≤ `max_slip_pct` for every entry, reference being the price that its "
-        "signal saw.",
-    ),
-    _error("gated_orders", "spread", "(ask − bid)/mid ≤ `max_spread_bps` in every entry's stored quote."),
-    _error(
-        "gated_orders",
-        "symbol_move",
-        "|mid/previous close − 1| ≤ `max_symbol_move` for every entry.",
-    ),
-    _error(
-        "gated_orders",
-        "exit_collar",
-        "|limit − mid|/mid ≤ `exit_collar_pct` for every exit; the last trade stands in for the mid of a "
-        "quote that is not usable.",
-    ),
-    _error(
-        "gated_orders",
-        "orders_per_symbol",
-        "Every entry sent today is among the first `max_orders_per_symbol_per_day` orders of its symbol, "
-        "exits counted.",
-    ),
-    _error(
-        "gated_orders",
-        "orders_per_day",
-        "Every entry sent today is among the session's first `max_orders_per_day` orders, exits counted.",
-    ),
-    _error(
-        "gated_orders",
-        "orders_per_execution",
-        "Every entry sent today is among the first `max_orders_per_execution` orders of its execution, exits "
-        "counted.",
-    ),
-    _error(
-        "gated_orders",
-        "exit_orders_per_day",
-        "Exits sent today ≤ `max_exit_orders_per_day`, one symbol's ≤ a tenth; no flatten's.",
-    ),
-    _warn(
-        "gated_orders",
-        "reject_streak",
-        "Broker rejections since the last rearm, without an acceptance between, < `max_reject_streak`.",
     ),
     _error(
         "fills", "each_belongs_to_an_order", "Every fill of the session belongs to an order of the journal."
@@ -265,44 +184,7 @@ CHECKS: tuple[Check, ...] = (
         "Every symbol that the ledger holds has a cost above 0: its stop is measured from it.",
     ),
     _error("reconciled_positions", "no_short", "No position is negative, at the broker or in the ledger."),
-    _error(
-        "reconciled_positions",
-        "buying_power",
-        "Buying power ≥ 0, settled cash too unless `use_margin: true`.",
-    ),
-    _error(
-        "reconciled_positions",
-        "position_limit",
-        "exposure/E ≤ `max_position_pct` in every symbol. What only the market carried above it is "
-        "position_drift's: valued at its last entry's price, within `max_slip_pct`, it was inside.",
-    ),
-    _error(
-        "reconciled_positions",
-        "gross_exposure",
-        "Σ exposure/E ≤ `max_gross_exposure`. What only the market carried above it is exposure_drift's.",
-    ),
-    _warn(
-        "reconciled_positions", "position_drift", "No exposure/E above `max_position_pct` at today's marks."
-    ),
-    _warn(
-        "reconciled_positions",
-        "exposure_drift",
-        "Σ exposure/E not above `max_gross_exposure` at today's marks.",
-    ),
-    _error("reconciled_positions", "daily_loss", "(E0 − E)/E0, transfers taken out, < `max_daily_loss`."),
-    _error("reconciled_positions", "session_drawdown", "(session peak − E)/peak < `session_drawdown`."),
-    _error(
-        "reconciled_positions",
-        "max_drawdown",
-        "Drawdown of the unitised equity from its peak < `max_drawdown`.",
-    ),
-    _error(
-        "reconciled_positions",
-        "stop_loss",
-        "No position is held that was at its stop before protection last looked: bid ≤ (1 − `stop_loss`) × "
-        "average cost, confirmed by a trade, at this check and at an earlier one; or a stop in force. HALTED "
-        "holds stops back, which this shows.",
-    ),
+    *_of_limits("reconciled_positions", holdings=True),
 )
 
 PROBLEMS_SHOWN = 10
@@ -343,6 +225,11 @@ def outcome(
         "; ".join([*([detail] if detail else []), *found]),
         tuple(symbols),
     )
+
+
+def in_order(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:
+    """As the table has their checks."""
+    return sorted(outcomes, key=lambda found: CHECKS.index(found.check))
 
 
 @holding_history

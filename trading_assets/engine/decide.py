@@ -27,13 +27,13 @@ from trading_assets.core.decision_columns import (
     Standing,
     Wishes,
 )
+from trading_assets.core.limits import Limits
 from trading_assets.core.orders import Kind, client_order_id
 from trading_assets.core.sizing import NO_TRADE_BAND, slice_quantities
 from trading_assets.core.words import (
     Account,
     Activity,
     Halt,
-    Limits,
     Order,
     Position,
     Quote,

@@ -7,7 +7,7 @@ one waits for a person's rearm. Nothing here decides; nothing here sends.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,7 +19,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from trading_assets import config
 from trading_assets.broker.port import Broker, BrokerError
 from trading_assets.config import Settings
-from trading_assets.core.words import Limits
+from trading_assets.core.limits import Limits, looser_limits, tightened
 from trading_assets.engine.asset_list import AssetList
 from trading_assets.engine.book_place import journal_file, kill_file, known_book, last_known_ns, place_of
 from trading_assets.engine.day_facts import DayFacts
@@ -234,23 +234,32 @@ def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
 def _limits_in_force(
     settings: Settings, journal: Journal, book: str, clock: VenueClock
 ) -> tuple[Limits, tuple[str, ...]]:
-    """The file's limits, held to what was in force wherever the file is looser."""
+    """The file's limits, held to what was in force wherever the file is looser. A limit that the program did
+    not have when they were stored is held to its default, and waits for a rearm all the same."""
     wanted = config.limits(settings)
     stored = journal.mark(book, LIMITS_MARK)
-    held = Limits(**json.loads(stored)) if stored is not None else wanted
-    waiting = config.looser_limits(held, wanted)
-    limits = config.tightened(held, wanted)
+    if stored is None:
+        store_limits(journal, book, wanted, at_ns=_known_now(clock))
+        return wanted, ()
+    known = {name: value for name, value in json.loads(stored).items() if name in Limits._fields}
+    new = tuple(name for name in Limits._fields if name not in known)
+    held = config.limits(Settings())._replace(**known)
+    limits, looser = tightened(held, wanted), looser_limits(held, wanted)
+    waiting = tuple(name for name in Limits._fields if name in {*looser, *new})
     if waiting:
-        log.warning("looser limits wait for rearm", book=book, limits=list(waiting))
-    if _as_text(limits) != stored:
-        store_limits(journal, book, limits, at_ns=clock.now_ns() if clock.sync() else 0)
+        log.warning("limits wait for rearm", book=book, looser=list(looser), new=list(new))
+    if any(str(getattr(limits, name)) != str(value) for name, value in known.items()):
+        store_limits(journal, book, limits, at_ns=_known_now(clock), new=new)
     return limits, waiting
 
 
-def store_limits(journal: Journal, book: str, limits: Limits, *, at_ns: int) -> None:
-    """Make `limits` the ones in force."""
-    journal.set_mark(book, LIMITS_MARK, _as_text(limits), at_ns)
+def _known_now(clock: VenueClock) -> int:
+    return clock.now_ns() if clock.sync() else 0
 
 
-def _as_text(limits: Limits) -> str:
-    return json.dumps(limits._asdict())
+def store_limits(
+    journal: Journal, book: str, limits: Limits, *, at_ns: int, new: Collection[str] = ()
+) -> None:
+    """Make `limits` the ones in force, but for those that no person has accepted yet (`new`)."""
+    accepted = {name: value for name, value in limits._asdict().items() if name not in new}
+    journal.set_mark(book, LIMITS_MARK, json.dumps(accepted), at_ns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_assets.core.codes import CHECK_OF, failed_codes
+from trading_assets.core.codes import failed_codes
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
 from trading_assets.engine.inputs import DecisionInput, Phase
@@ -77,7 +77,7 @@ def _of_verdict(verdict: VerdictRecord, order: OrderRecord | None) -> Explained:
         qty=verdict.qty,
         limit_price=verdict.limit_price,
         failed=tuple(
-            FailedCode(code.name, int(CHECK_OF[code]), verdict.measured[code], verdict.limits[code])
+            FailedCode(code.name, int(code.check), verdict.measured[code], verdict.limits[code])
             for code in failed_codes(verdict.failed)
         ),
         state=None if order is None else str(order.state),

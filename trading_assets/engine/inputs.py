@@ -6,6 +6,7 @@ else. Reading the broker and the journal to build one is `engine.snapshot`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -14,12 +15,47 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 
-from trading_assets.core.words import Limits
+from trading_assets.core.codes import FIRST_CODE_COUNT
+from trading_assets.core.limits import LIMIT_ROWS, Limits
 
 RULES = 2
 """The rules of order by which decisions are made now. 1: of a symbol's signals with one stamp the one with
 the greatest decision id is the newest, and entries go by symbol. 2: the last received is the newest, and the
 entry with the strongest signal goes first."""
+
+VERSION = 2
+"""Of a stored input's form. 1: without a version and a number of codes, its limits as a list."""
+
+LIMITS_OF_VERSION_1 = (
+    "limit_offset",
+    "max_slip_pct",
+    "exit_collar_pct",
+    "max_spread_bps",
+    "max_symbol_move",
+    "stale_signal_seconds",
+    "stale_quote_seconds",
+    "stale_account_seconds",
+    "no_entry_seconds_after_open",
+    "no_entry_minutes_before_close",
+    "min_order_notional",
+    "max_order_notional",
+    "max_position_pct",
+    "max_gross_exposure",
+    "threshold",
+    "max_orders_per_symbol_per_day",
+    "max_orders_per_day",
+    "max_orders_per_execution",
+    "max_reject_streak",
+    "max_exit_orders_per_day",
+    "session_drawdown",
+    "max_daily_loss",
+    "max_drawdown",
+    "stop_loss",
+    "volatility_target",
+    "use_margin",
+    "fractional",
+)
+"""Their order in that list."""
 
 _JSON = ConfigDict(ser_json_inf_nan="strings", extra="forbid")
 
@@ -118,6 +154,8 @@ class DecisionInput:
     forced_exits: tuple[ForcedExit, ...]
     sent_ids: tuple[str, ...]  # client order ids of this session's intents, sent or dropped
     limits: Limits
+    version: int = 1  # see VERSION
+    codes: int = FIRST_CODE_COUNT  # that the gate had, with the numbers 0 and up
     rules: int = 1  # see RULES; what was stored before there were any was decided by the first
     incomplete: tuple[str, ...] = ()  # symbols whose bars have gaps: they are not entered on
     multiplier: float = nan  # of the account's buying power; 1: a cash account
@@ -129,14 +167,33 @@ class DecisionInput:
         """JSON values that `from_json` turns back into an equal input (NaN and infinity as text)."""
         import json
 
-        return dict(json.loads(_adapter().dump_json(self)))
+        payload = dict(json.loads(_adapter().dump_json(self)))
+        return payload | {"limits": dict(zip(Limits._fields, payload["limits"], strict=True))}
 
     @staticmethod
-    def from_json(payload: dict[str, Any]) -> DecisionInput:
-        """Raises pydantic.ValidationError on anything that as_json() would not have written."""
+    def from_json(payload: Mapping[str, Any]) -> DecisionInput:
+        """The input as it was decided on: a limit that there was not yet bounds nothing.
+
+        Raises pydantic.ValidationError on anything else that as_json() of this version or one before would
+        not have written, and ValueError for a later version's.
+        """
         import json
 
-        return _adapter().validate_json(json.dumps(payload))
+        if int(payload.get("version", 1)) > VERSION:
+            raise ValueError(f"stored in version {payload['version']}, this program reads up to {VERSION}")
+        absent = {name: str(LIMIT_ROWS[name].not_known) for name in limits_not_in(payload)}
+        return _adapter().validate_json(json.dumps({**payload, "limits": _limits_in(payload) | absent}))
+
+
+def limits_not_in(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The limits that there were not when the input was stored."""
+    known = _limits_in(payload)
+    return tuple(name for name in Limits._fields if name not in known)
+
+
+def _limits_in(payload: Mapping[str, Any]) -> dict[str, Any]:
+    stored = payload.get("limits", {})
+    return dict(stored if isinstance(stored, Mapping) else zip(LIMITS_OF_VERSION_1, stored, strict=False))
 
 
 @cache

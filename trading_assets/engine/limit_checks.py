@@ -17,7 +17,7 @@ from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import at_least, at_most
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
-from trading_assets.engine.checks import CheckOutcome, outcome
+from trading_assets.engine.checks import CheckOutcome, in_order, outcome
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reads import by_class
 from trading_assets.engine.reconcile import SIGHTINGS
@@ -55,12 +55,14 @@ class State:
 def limit_checks(desk: Desk) -> list[CheckOutcome]:
     """The checks of reconciled_positions. Raises broker.port.BrokerError when the broker cannot be read."""
     state = read_state(desk)
-    return [
-        *_agreement(desk, state),
-        *_exposure_limits(desk, state),
-        *_loss_limits(desk, state),
-        stop_check(desk, state.positions, state.quotes, state.ledger),
-    ]
+    return in_order(
+        [
+            *_agreement(desk, state),
+            *_exposure_limits(desk, state),
+            *_loss_limits(desk, state),
+            stop_check(desk, state.positions, state.quotes, state.ledger),
+        ]
+    )
 
 
 def read_state(desk: Desk) -> State:

@@ -260,7 +260,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     if taken := take_as_stated(desk):
         log.warning("equity taken as stated", book=desk.book, symbols=taken, author=author, reason=reason)
     wanted = config.limits(desk.settings)
-    if wanted != desk.limits:
+    if wanted != desk.limits or desk.looser_waiting:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)
         log.warning("limits in force changed by rearm", book=desk.book, looser=list(desk.looser_waiting))
         desk.limits, desk.looser_waiting = wanted, ()

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 
 from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState, Unreachable
-from trading_assets.core.codes import CODE_COUNT
+from trading_assets.core.codes import FIRST_CODE_COUNT
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.checks import CheckOutcome, outcome
@@ -170,7 +170,7 @@ def _without_verdict(orders: Iterable[OrderRecord], verdicts: Iterable[VerdictRe
             intent.limit_price,
         ):
             yield f"{intent.client_order_id} differs from what was judged"
-        elif not len(verdict.measured) == len(verdict.limits) == CODE_COUNT:
+        elif not FIRST_CODE_COUNT <= len(verdict.measured) == len(verdict.limits):
             yield f"{intent.client_order_id} was not measured in full"
 
 

@@ -13,13 +13,14 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any, NamedTuple
 
 from trading_assets.errors import InvalidInput
 from trading_assets.escapes import for_csv, for_terminal
+from trading_assets.market.timestamps import ZoneMissing, ns_of, parse_ns, utc_time
 
 FIELDS = ("symbol", "value", "as_of", "reference_price", "limit_price", "id", "source")
 SESSION = "session"  # a replay's, in place of as_of
@@ -32,8 +33,6 @@ BEHIND_NS = 366 * AHEAD_NS
 _REPLAYED_FROM_NS = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _REPLAYED_UNTIL_NS = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,25})?([eE]\+?[0-9]{1,2})?")
 _UNITS = {"seconds": 10**9, "milliseconds": 10**6, "microseconds": 1000}
 _BEYOND = "more than the header"
@@ -293,7 +292,7 @@ def said_time(at: int | date) -> str:
     if isinstance(at, date):
         return at.isoformat()
     try:
-        return f"{(_EPOCH + timedelta(seconds=at // 10**9)).replace(tzinfo=None).isoformat(sep=' ')} UTC"
+        return f"{utc_time(at).replace(tzinfo=None).isoformat(sep=' ')} UTC"
     except OverflowError:
         return "before the year 1" if at < 0 else "after the year 9999"
 
@@ -362,21 +361,16 @@ def _time(said: Any, span: Span, where: str) -> int:
             where=where,
             remedy=_TIMES,
         )
-    moment = said if isinstance(said, datetime) else None
-    if isinstance(said, str):
-        try:
-            moment = datetime.fromisoformat(said.strip())
-        except ValueError:
-            moment = None
-    if moment is None:
-        raise InvalidInput(f"as_of is {_plain(said)}", where=where, remedy=_TIMES)
-    if moment.tzinfo is None:
+    try:
+        at_ns = ns_of(said) if isinstance(said, datetime) else parse_ns(str(said).strip())
+    except ZoneMissing:
         raise InvalidInput(
             f"as_of is {_plain(said)}, which has no offset from UTC", where=where, remedy=_TIMES
-        )
-    at_ns = (moment - _EPOCH) // _MICROSECOND * 1000
+        ) from None
+    except ValueError:
+        raise InvalidInput(f"as_of is {_plain(said)}", where=where, remedy=_TIMES) from None
     refuse_far(at_ns, span, where, _plain(said))
-    return int(at_ns)
+    return at_ns
 
 
 def _as_number(said: Any) -> Decimal | None:

@@ -9,11 +9,12 @@ exception is a fault of the program and is not kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from trading_assets.engine.checks import checks_of
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.tick_steps import CHECK_PREFIX, needed_by
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.redaction import clean
@@ -24,14 +25,6 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 KEPT = TradingAssetsError
-CHECK_PREFIX = "check_"
-BEFORE_THE_ORDERS = ("bars", "check_bars", "features", "check_features", "signals", "check_signals")
-
-_NEEDS: Mapping[str, tuple[str, ...]] = {
-    **{step: BEFORE_THE_ORDERS[:place] for place, step in enumerate(BEFORE_THE_ORDERS)},
-    "check_fills": ("fills",),
-    "check_reconciled_positions": ("reconciled_positions",),
-}
 
 
 class StepFailed(TradingAssetsError):
@@ -49,11 +42,6 @@ class StepFailed(TradingAssetsError):
         return f"{self.step}: {self.why}"
 
 
-def check_step(asset: str) -> str:
-    """The step that evaluates the asset's checks."""
-    return f"{CHECK_PREFIX}{asset}"
-
-
 def attempt(desk: Desk, tick_ns: int, step: str, work: Callable[[], T]) -> T:
     """What `work` returns. The step is an asset's, or the one of its checks.
 
@@ -65,7 +53,7 @@ def attempt(desk: Desk, tick_ns: int, step: str, work: Callable[[], T]) -> T:
         for stored in desk.journal.gate_checks(desk.book, tick_ns)
         if not stored.passed
     }
-    for needed in _NEEDS.get(step, ()):
+    for needed in needed_by(step):
         if _key(needed) in failures:
             raise StepFailed(needed, failures[_key(needed)])
     try:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from trading_assets.engine.decide import decide
 from trading_assets.engine.featurise import windows_at
-from trading_assets.engine.inputs import RULES, DecisionInput, Phase
+from trading_assets.engine.inputs import RULES, DecisionInput, Phase, limits_not_in
 from trading_assets.engine.projection import verdict_row
 from trading_assets.engine.signalling import as_received, signals_in
 from trading_assets.errors import InvalidInput
@@ -102,16 +102,23 @@ def verify(
     progress("decisions")
     differences: list[Difference] = []
     given: list[DecisionInput] = []
+    derived: dict[str, VerdictRecord] = {}
     for record in inputs:
         try:
-            given.append(DecisionInput.from_json(record.payload))
+            one = DecisionInput.from_json(record.payload)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "payload"
             differences.append(Difference("input", _named(record), where, first["msg"], "a readable input"))
             continue
-        differences += _misfiled(record, given[-1])
-    differences += _verdict_differences(given, verdicts)
+        except ValueError as error:
+            differences.append(Difference("input", _named(record), "version", str(error), "a readable input"))
+            continue
+        given.append(one)
+        differences += _misfiled(record, one)
+        for verdict in decide(one).verdicts:  # the journal keeps an id's first too
+            derived.setdefault(verdict.verdict_id, _as_then(verdict, one, limits_not_in(record.payload)))
+    differences += _verdict_differences(derived, verdicts)
     orders = journal.orders(book, session=day)
     differences += _order_differences(orders, verdicts)
     differences += _inbox_differences(journal, given)
@@ -151,12 +158,8 @@ def _misfiled(record: TickInputRecord, given: DecisionInput) -> Iterator[Differe
 
 
 def _verdict_differences(
-    given: Sequence[DecisionInput], verdicts: Sequence[VerdictRecord]
+    derived: Mapping[str, VerdictRecord], verdicts: Sequence[VerdictRecord]
 ) -> Iterator[Difference]:
-    derived: dict[str, VerdictRecord] = {}
-    for one in given:
-        for verdict in decide(one).verdicts:
-            derived.setdefault(verdict.verdict_id, _as_then(verdict))  # the journal keeps an id's first too
     stored = {verdict.verdict_id: verdict for verdict in verdicts}
     for key, verdict in stored.items():
         if key in derived:
@@ -173,13 +176,20 @@ def _verdict_differences(
         )
 
 
-def _as_then(verdict: VerdictRecord) -> VerdictRecord:
-    """The verdict without what the gate was not given when its input was stored (`inputs.NOT_COUNTED`)."""
-    activity = dict(verdict.gate_input["activity"])
-    if activity["symbol_exits_today"] >= 0:
-        return verdict
-    del activity["symbol_exits_today"]
-    return replace(verdict, gate_input={**verdict.gate_input, "activity": activity})
+def _as_then(verdict: VerdictRecord, given: DecisionInput, absent: Iterable[str]) -> VerdictRecord:
+    """The verdict without what the gate did not know when its input was stored: limits that there were not
+    (`absent`), codes with later numbers, a symbol's exits (`inputs.NOT_COUNTED`)."""
+    gate_input = dict(verdict.gate_input)
+    gate_input["limits"] = {name: v for name, v in gate_input["limits"].items() if name not in set(absent)}
+    if gate_input["activity"]["symbol_exits_today"] < 0:
+        gate_input["activity"] = dict(gate_input["activity"])
+        del gate_input["activity"]["symbol_exits_today"]
+    return replace(
+        verdict,
+        gate_input=gate_input,
+        measured=verdict.measured[: given.codes],
+        limits=verdict.limits[: given.codes],
+    )
 
 
 def _order_differences(orders: Iterable[Any], verdicts: Iterable[VerdictRecord]) -> Iterator[Difference]:

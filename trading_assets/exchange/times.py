@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
+from trading_assets.market import timestamps
 from trading_assets.market.sessions import NEW_YORK
 
 _SECOND_NS = 1_000_000_000
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FORM = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
 def _fraction(ns: int) -> str:
@@ -46,15 +46,6 @@ def parse_ns(text: str) -> int:
 
     Raises ValueError for anything else.
     """
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        return _whole_ns(datetime.fromisoformat(text).replace(tzinfo=UTC))
-    match = _STAMP.fullmatch(text)
-    if match is None:
+    if _FORM.fullmatch(text) is None:
         raise ValueError(f"{text!r} is neither YYYY-MM-DD nor RFC 3339")
-    day, clock, fraction, offset = match.groups()
-    offset = "+00:00" if offset in (None, "Z", "z") else offset
-    return _whole_ns(datetime.fromisoformat(f"{day}T{clock}{offset}")) + int((fraction or "0").ljust(9, "0"))
-
-
-def _whole_ns(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(seconds=1) * _SECOND_NS
+    return timestamps.parse_ns(text.upper(), UTC)

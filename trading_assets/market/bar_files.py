@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from trading_assets.errors import InvalidInput
 from trading_assets.market.actions import recovered_actions
 from trading_assets.market.bars import Bars, CorporateAction, Interval
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.market.timestamps import ns_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,7 +38,6 @@ Ints = NDArray[np.int64]
 PRICES = ("open", "high", "low", "close")
 _ALSO_CALLED = {"ticker": "symbol", "date": "timestamp", "time": "timestamp", "datetime": "timestamp"}
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,5}(\.[A-Z]{1,2})?")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PRICE_DECIMALS = 6  # a raw price recovered from an adjusted one
 
 
@@ -217,7 +217,7 @@ def _times(
                         row,
                     )
                 moment = moment.replace(tzinfo=zone)
-            at_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+            at_ns = ns_of(moment)
             if interval is Interval.MINUTE:
                 at_ns -= MINUTE_NS if stamps is Stamps.END else 0
             else:

@@ -22,13 +22,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from trading_assets.core.codes import CODE_COUNT
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.duckdb_files import CONFIG, AttachedFile
 from trading_assets.store.duckdb_files import one_thread as only_one_thread
 from trading_assets.store.errors import CrossedFork, SchemaTooNew, StoreUnusable
 from trading_assets.store.history_rows import Rows, as_table, converter, place, refuse_unknown
-from trading_assets.store.history_schema import MIGRATIONS, VERSION, create
+from trading_assets.store.history_schema import ADD_CODES, MIGRATIONS, VERSION, create
 
 _RETRY_PAUSE_SECONDS = 0.05
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
@@ -194,7 +195,7 @@ class History:
             self._create()
         if not self._is_known:
             with self._opened(read_only=read_only, alone=alone) as connection:
-                self._is_known = self._version(connection) == VERSION
+                self._is_known = self._version(connection) == VERSION and _has_codes(connection)
                 if self._is_known:
                     yield connection
                     return
@@ -251,6 +252,7 @@ class History:
             connection.execute("BEGIN")
             for version in range(self._version(connection), VERSION):
                 connection.execute(MIGRATIONS[version])
+            connection.execute(ADD_CODES)
             connection.execute("UPDATE schema_version SET version = ?", [VERSION])
             connection.execute("COMMIT")
 
@@ -292,6 +294,11 @@ class History:
             empty = connection.execute(f"SELECT * FROM {_quoted(table)} LIMIT 0").to_arrow_table()
             self._schemas[table] = empty.schema
         return self._schemas[table]
+
+
+def _has_codes(connection: duckdb.DuckDBPyConnection) -> bool:
+    ((count,),) = connection.execute("SELECT count(*) FROM codes").fetchall()
+    return int(count) >= CODE_COUNT
 
 
 class _Turn:

@@ -8,22 +8,27 @@ from pathlib import Path
 
 import duckdb
 
-from trading_assets.core.codes import CHECK_OF, Code
+from trading_assets.core.codes import Code
 
 VERSION = 2
 """The schema that history.sql makes."""
 
 SQL = Path(__file__).with_name("history.sql").read_text(encoding="utf-8")
 
-_CODES = "INSERT INTO codes VALUES " + ", ".join(
-    f"({int(code)}, '{code.name}', {int(CHECK_OF[code])})" for code in Code
-)
+_ROWS = ", ".join(f"({int(code)}, '{code.name}', {int(code.check)})" for code in Code)
+ADD_CODES = f"""
+INSERT INTO codes
+SELECT * FROM (VALUES {_ROWS}) AS known(number, code, "check")
+WHERE number NOT IN (SELECT number FROM codes)
+"""
+"""The codes that a table filled by an earlier release does not have."""
+
 _VERDICTS = SQL[SQL.index("CREATE TABLE codes") : SQL.index("CREATE TABLE orders")]
 
 _TO_2 = f"""
 ALTER TABLE verdicts RENAME TO verdict_lines;
 {_VERDICTS}
-{_CODES};
+{ADD_CODES};
 INSERT INTO gate_verdicts
 SELECT
     book, session, tick_ns, execution_id, client_order_id, any_value(decision_id), any_value(symbol),
@@ -43,6 +48,6 @@ MIGRATIONS: Mapping[int, str] = {1: _TO_2}
 def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Make everything in an empty database."""
     connection.execute(SQL)
-    connection.execute(_CODES)
+    connection.execute(ADD_CODES)
     connection.execute("CREATE TABLE schema_version (version INTEGER)")
     connection.execute("INSERT INTO schema_version VALUES (?)", [VERSION])

@@ -9,12 +9,12 @@ import numpy as np
 
 from trading_assets.core.codes import CODE_COUNT, Code
 from trading_assets.core.gate import evaluate
+from trading_assets.core.limits import Limits
 from trading_assets.core.words import (
     Account,
     Activity,
     Halt,
     HaltState,
-    Limits,
     Order,
     Position,
     Quote,

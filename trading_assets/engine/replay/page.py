@@ -13,7 +13,7 @@ from string import Template
 
 import numpy as np
 
-from trading_assets.core.words import Limits
+from trading_assets.core.limits import Limits
 from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.engine.replay.spec import ModelSignals

@@ -12,6 +12,7 @@ from datetime import date
 from math import isnan, nan
 from typing import NamedTuple
 
+from trading_assets.core.limits import Limits
 from trading_assets.core.walk_columns import (
     E0,
     EQUITY,
@@ -24,7 +25,6 @@ from trading_assets.core.walk_columns import (
     Book,
     Sheet,
 )
-from trading_assets.core.words import Limits
 from trading_assets.engine.halts import Cause
 
 BREAKERS = (Cause.SESSION_DRAWDOWN, Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN)  # as `core.losses.Losses`

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 
 from trading_assets import config
-from trading_assets.config import LOOSER_WHEN, Looser, Settings
-from trading_assets.core.words import Limits
+from trading_assets.config import Settings
+from trading_assets.core.limits import LIMIT_ROWS, Limits, Looser
 from trading_assets.errors import InvalidInput
 
 DAILY_TICKS = "daily"
@@ -179,7 +179,7 @@ def limits_of(settings: Settings, spec: ReplaySpec) -> Limits:
             f"The limits are {', '.join(Limits._fields)}.",
         )
         _require(not isnan(value), "NaN", f"limit {name!r}", "Give a number, or infinity to lift it.")
-        may_be_lifted = LOOSER_WHEN[name] is Looser.HIGHER and name not in _NEVER_INFINITE
+        may_be_lifted = LIMIT_ROWS[name].looser is Looser.HIGHER and name not in _NEVER_INFINITE
         _require(
             name not in lifted or may_be_lifted,
             "infinity does not lift it",

@@ -16,10 +16,10 @@ from math import ceil
 import numpy as np
 
 from trading_assets.config import Settings
+from trading_assets.core.limits import Limits
 from trading_assets.core.sizing import NO_TRADE_BAND
 from trading_assets.core.walk import walk_session
 from trading_assets.core.walk_columns import EQUITY, FACT_COSTS_USD, Book, Schedule, Sheet, Terms
-from trading_assets.core.words import Limits
 from trading_assets.engine.decide import as_compiled
 from trading_assets.engine.incomplete_bars import vetoes_all
 from trading_assets.engine.replay.book import close_delisted, take_actions
