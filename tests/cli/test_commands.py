@@ -24,7 +24,7 @@ from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions
 
 COMMANDS = {
-    "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
+    "init", "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
     "kill", "flatten", "rearm", "close-order", "adopt", "adjust", "arm", "disarm", "alert-test",
     "import-bars", "rebuild", "verify", "config",
 }  # fmt: skip
@@ -45,7 +45,9 @@ def test_the_version_is_that_of_the_project() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(COMMANDS - {"demo", "up", "config", "arm", "disarm", "alert-test"}))
+@pytest.mark.parametrize(
+    "name", sorted(COMMANDS - {"init", "demo", "up", "config", "arm", "disarm", "alert-test"})
+)
 def test_every_command_that_prints_data_offers_json_and_a_configuration(name: str) -> None:
     ended = command(name, "--help")
     assert ended.status == 0

@@ -23,13 +23,14 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.book_place import KILL_FILE
+from trading_assets.engine.closing_equity import take_close_as_stated
 from trading_assets.engine.desk import Connect, Desk, connect_broker, store_limits
 from trading_assets.engine.flattens import Held, begin_flatten, still_held
 from trading_assets.engine.follow import cancel
 from trading_assets.engine.halts import Cause, clear_all
 from trading_assets.engine.kill_latch import KillLatch, latch_kill, set_kill_file
 from trading_assets.engine.obstacles import cancel_account
-from trading_assets.engine.protect import KILLED, new_execution_id, protect
+from trading_assets.engine.protect import KILLED, cancel_of_flatten, new_execution_id, protect
 from trading_assets.engine.reconcile import BREAK_LOCK
 from trading_assets.engine.risk import new_loss_bases
 from trading_assets.engine.split_equity import take_as_stated
@@ -230,7 +231,8 @@ def _protect_at_once(desk: Desk, author: str) -> tuple[tuple[VerdictRecord, ...]
 
 def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     """Clear every latched cause and break lock, end a flatten in force, take up looser limits, and say which
-    causes those were. Where shares and prices are apart the equity counts as it is stated.
+    causes those were. Where shares and prices are apart the equity counts as it is stated. What a flatten has
+    at work is cancelled at once, as far as the broker answers; protection goes on with the rest.
 
     Losses that were latched are measured anew from here on; a break that still is there locks again.
     The foreign orders that were found so far count as seen; any other one halts.
@@ -248,6 +250,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     if desk.journal.end_flatten(desk.book, at_ns=now, reason=f"rearm by {author}: {reason}"):
         log.warning("flatten ended by rearm", book=desk.book, author=author, reason=reason)
         cleared = (*cleared, Cause.FLATTEN)
+        cancel_of_flatten(desk)
     seen_now = desk.journal.acknowledge_foreign(desk.book, at_ns=now, author=author, reason=reason)
     if seen_now:
         log.warning("foreign orders acknowledged", book=desk.book, orders=seen_now, author=author)
@@ -259,6 +262,8 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     new_loss_bases(desk, cleared)
     if taken := take_as_stated(desk):
         log.warning("equity taken as stated", book=desk.book, symbols=taken, author=author, reason=reason)
+    if take_close_as_stated(desk):
+        log.warning("close taken as stated", book=desk.book, author=author, reason=reason)
     wanted = config.limits(desk.settings)
     if wanted != desk.limits or desk.looser_waiting:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)
