@@ -30,7 +30,6 @@ from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store import schema
 from trading_assets.store.errors import CrossedFork, StoreUnusable
-from trading_assets.store.standing_queries import StandingConnection
 
 BUSY_TIMEOUT_SECONDS = 10.0
 MOST_IDLE = 5  # connections that wait for the next transaction
@@ -153,26 +152,22 @@ class Database:
     def _transaction(self, begin: str) -> Iterator[Connection]:
         self._refuse_after_fork()
         try:
-            with self._connection() as connection:
-                if isinstance(connection, StandingConnection):
-                    with connection.begun(begin):
-                        yield connection
-                else:
-                    with connection.begin():
-                        yield connection
-        except (DatabaseError, sqlite3.DatabaseError) as error:
-            cause = error.orig if isinstance(error, DatabaseError) else error
-            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the low byte: the primary code
+            with self._connection() as connection, connection.begin():
+                if self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql(begin)
+                yield connection
+        except DatabaseError as error:
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the low byte: the primary code
             if code == sqlite3.SQLITE_BUSY:
                 raise JournalBusy(self._where, self._busy_seconds) from error
             if code == sqlite3.SQLITE_NOTADB:
                 raise InvalidInput(
-                    str(cause),
+                    str(error.orig),
                     where=self._where,
                     remedy="Configure another path, or move the file away.",
                 ) from error
             if code in _UNUSABLE:
-                raise StoreUnusable(self._where, str(cause)) from error
+                raise StoreUnusable(self._where, str(error.orig)) from error
             raise
 
     @contextmanager
@@ -182,8 +177,7 @@ class Database:
         try:
             connection = self._idle.pop()
         except IndexError:
-            is_sqlite = self._engine.dialect.name == "sqlite"
-            connection = StandingConnection(self._engine) if is_sqlite else self._engine.connect()
+            connection = self._engine.connect()
         try:
             yield connection
         except BaseException:
