@@ -7,7 +7,7 @@
 # make newest  the tests of what is made of Dagster's insides, on its newest patch: before a new upper bound
 # make audit  known vulnerabilities of what is installed, by an advisory service: says so where it has no answer
 # make docs   the pages as a site with search, below var/docs/site; links and anchors checked
-# make setup  the environment alone                 make clean  removes it and what a demo left
+# make setup  the environment alone                 make clean  removes it, caches and the demo; no book
 # make bench  speed: beside other backtesters, beside plain XGBoost, pandas and polars, and of a whole replay
 
 PYTHON ?= python3
@@ -119,7 +119,11 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Journals, histories and Dagster's record of the runs are nobody's to clean: only what can be made again goes.
 clean:
-	rm -rf $(VENV) var build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find dagster_home -mindepth 1 ! -name dagster.yaml -delete
-	find trading_assets tests -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	  var/demo $(NEWEST) $(AUDIT) $(DOCS)
+	@find trading_assets tests -name __pycache__ -prune -exec rm -rf {} +
+	@rmdir var 2>/dev/null; for place in var dagster_home; do \
+	  left=$$(find $$place -mindepth 1 -maxdepth 1 ! -name dagster.yaml 2>/dev/null | sort | tr '\n' ' '); \
+	  [ -z "$$left" ] || echo "Left, as it cannot be made again: $$left"; done

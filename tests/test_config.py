@@ -11,6 +11,7 @@ from trading_assets.config import (
     PUBLIC_KEYS,
     Settings,
     config_rows,
+    data_dir_of,
     keys,
     limits,
     load,
@@ -291,3 +292,47 @@ def test_the_docs_table_has_every_field_with_type_default_and_one_sentence() -> 
     for row in rows.values():
         assert row.description.endswith("."), row
         assert row.description.count(". ") == 0, row
+
+
+def overlaid(tmp_path: Path, text: str, local: str) -> Path:
+    path = written(tmp_path, text)
+    path.with_name("local.yaml").write_text(local, encoding="utf-8")
+    return path
+
+
+def test_what_a_person_writes_into_local_yaml_is_put_over_the_tracked_file(tmp_path: Path) -> None:
+    path = overlaid(
+        tmp_path,
+        "max_position_pct: 0.04\nsymbols: [AAPL]\nembedded:\n  time: runs\n",
+        "symbols: [MSFT, IBM]\nembedded:\n  url: http://127.0.0.1:9000\ndata_dir: mine\n",
+    )
+    settings = load(path)
+    assert settings.symbols == ("MSFT", "IBM")
+    assert limits(settings).max_position_pct == 0.04
+    assert (settings.embedded.time, settings.embedded.url) == ("runs", "http://127.0.0.1:9000")
+    assert settings.data_dir == data_dir_of(path) == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("local", ["", "# nothing yet\n"])
+def test_an_empty_local_yaml_changes_nothing(tmp_path: Path, local: str) -> None:
+    path = overlaid(tmp_path, "symbols: [AAPL]\ndata_dir: here\n", local)
+    assert load(path).symbols == ("AAPL",)
+    assert data_dir_of(path) == tmp_path / "here"
+
+
+def test_a_fault_names_the_file_and_the_line_that_it_stands_in(tmp_path: Path) -> None:
+    path = overlaid(tmp_path, "mode: paper\n", "symbols: [AAPL]\nmax_positon_pct: 0.1\n")
+    with pytest.raises(InvalidInput) as raised:
+        load(path)
+    assert raised.value.where == str(path.with_name("local.yaml"))
+    assert "unknown key `max_positon_pct` at line 2 of local.yaml" in str(raised.value)
+    path = overlaid(tmp_path, "mode: papier\n", "stop_loss: 2\n")
+    with pytest.raises(InvalidInput) as raised:
+        load(path)
+    assert raised.value.where == str(path)
+    assert "`stop_loss` is 2 at line 1 of local.yaml: input should be less" in str(raised.value)
+
+
+def test_local_yaml_belongs_to_execution_yaml_alone(tmp_path: Path) -> None:
+    path = overlaid(tmp_path, "symbols: [AAPL]\n", "symbols: [MSFT]\n")
+    assert load(path.rename(path.with_name("other.yaml"))).symbols == ("AAPL",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -87,3 +88,36 @@ def test_an_audit_that_had_no_answer_says_so_and_never_passes(
     assert ("NOT AUDITED" in ended.stdout) == (
         "Found" not in said and said != "No known vulnerabilities found"
     )
+
+
+KEPT = (
+    "var/journal.sqlite",
+    "var/history.duckdb",
+    "dagster_home/dagster.yaml",
+    "dagster_home/history/runs.db",
+)
+REMOVED = (".venv/bin/python", "var/demo/journal.sqlite", "build/x", "trading_assets/__pycache__/a.pyc")
+
+
+def cleaned(checkout: Path) -> list[str]:
+    shutil.copy(ROOT / "Makefile", checkout)
+    told = subprocess.run(["make", "clean"], cwd=checkout, capture_output=True, text=True, check=True)
+    return told.stdout.splitlines()
+
+
+def test_cleaning_leaves_every_book_and_says_what_it_left(tmp_path: Path) -> None:
+    for name in (*KEPT, *REMOVED, "tests/t.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert cleaned(tmp_path) == [
+        "Left, as it cannot be made again: var/history.duckdb var/journal.sqlite ",
+        "Left, as it cannot be made again: dagster_home/history ",
+    ]
+    assert all((tmp_path / name).exists() for name in (*KEPT, "tests/t.py"))
+    assert not any((tmp_path / name).exists() for name in REMOVED)
+
+
+def test_cleaning_what_is_clean_says_nothing(tmp_path: Path) -> None:
+    for name in ("trading_assets", "tests"):
+        (tmp_path / name).mkdir()
+    assert cleaned(tmp_path) == []

@@ -1,5 +1,5 @@
 """What every process of ours does first: no secret in its environment, files for its user alone, no core
-dump, nothing secret in a log record or a traceback.
+dump, nothing secret in a log record or a traceback; a part of the desk ends with the process that started it.
 
 The command line, `make up`, the exchange and the forkserver `begin`. Dagster's own processes are met where
 they first load something of ours: the instance (`begin_hosted`) and the definitions (`begin_code_server`).
@@ -16,13 +16,14 @@ import threading
 import traceback
 from types import TracebackType
 
-from trading_assets import keyring, redaction
+from trading_assets import keyring, parentage, redaction
 
 PR_SET_DUMPABLE = 4
 
 
 def begin() -> None:
     """In a process of ours, before anything is opened or parsed."""
+    parentage.follow()
     _confine()
     keyring.take()
     _close_memory()
@@ -30,6 +31,7 @@ def begin() -> None:
 
 def begin_hosted() -> None:
     """In a process of Dagster's that opens our instance: its environment is what its code server gets."""
+    parentage.follow()
     _confine()
     keyring.cover()
     _close_memory()

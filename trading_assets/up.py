@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from urllib.parse import urlsplit
 
-from trading_assets import config, entry, keyring, log_files
+from trading_assets import config, entry, keyring, log_files, roster
 from trading_assets.config import Settings
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, NoAnswer
 from trading_assets.engine import alerts, sign_of_life
@@ -49,6 +49,7 @@ from trading_assets.exchange.process import LOG_NAME as EXCHANGE_LOG
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.parentage import STARTED_BY
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
 from trading_assets.web.link import link_file, link_of
@@ -95,8 +96,17 @@ class Part:
 class Parts:
     """Webserver, daemon and listener: started together, kept running, ended together."""
 
-    def __init__(self, project: Path, settings: Settings, environ: Mapping[str, str], port: int) -> None:
+    def __init__(
+        self,
+        project: Path,
+        settings: Settings,
+        environ: Mapping[str, str],
+        port: int,
+        beside: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """beside: what else runs for the desk, by name, with its process id"""
         self._project, self._settings, self._environ = project, settings, environ
+        self._beside = beside
         self._logs = Path(settings.data_dir) / "logs"
         programs = Path(sys.executable).parent
         self._commands = {
@@ -113,13 +123,15 @@ class Parts:
         try:
             for name in self._commands:
                 self.all.append(self._started(name))
+                self._keep_roster()
         except BaseException:
-            _end(self.all)
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         _end(self.all)
+        roster.forget(Path(self._settings.data_dir))
 
     def refuse_ended(self) -> None:
         """Raises PartFailed where one has ended."""
@@ -176,6 +188,14 @@ class Parts:
                 say(str(error))
         fresh = self._started(part.name)
         part.process, part.started_ns, part.again_ns = fresh.process, fresh.started_ns, None
+        self._keep_roster()
+
+    def _keep_roster(self) -> None:
+        running = {part.name: part.process.pid for part in self.all}
+        try:
+            roster.keep(Path(self._settings.data_dir), {**self._beside, **running})
+        except OSError as error:  # a full disk: the desk goes on
+            _say(f"which processes run is not kept in {roster.ROSTER}: {error}")
 
     def _started(self, name: str) -> Part:
         log = self._logs / f"{name}.log"
@@ -183,7 +203,7 @@ class Parts:
             process = subprocess.Popen(
                 self._commands[name],
                 cwd=self._project,
-                env=environment_of(name, self._environ),
+                env=environment_of(name, self._environ) | {STARTED_BY: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -253,6 +273,7 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
         )
     settings = config.load(config_path)
     refuse_secrets_in_a_file(project)
+    roster.refuse_left(Path(settings.data_dir))
     _refuse_busy_ports(settings, port)
     with stop_signals() as stop, ExitStack() as parts:
         environ = environment(project, config_path, settings)
@@ -264,7 +285,8 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
             exchange = parts.enter_context(_exchange(settings, environ[CONTROL_TOKEN_VARIABLE], first))
             say(f"exchange   {exchange.url}  (control plane {exchange.control_url})")
         url = f"http://{HOST}:{port}"
-        dagster = parts.enter_context(Parts(project, settings, environ | {URL_VARIABLE: url}, port))
+        beside = {} if exchange is None else {"exchange": exchange.pid}
+        dagster = parts.enter_context(Parts(project, settings, environ | {URL_VARIABLE: url}, port, beside))
         try:
             home = Path(environ["DAGSTER_HOME"])
             with closing(DagsterHealth(url, home)) as health:

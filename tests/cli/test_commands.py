@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import tomllib
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -23,7 +24,7 @@ from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions
 
 COMMANDS = {
-    "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
+    "init", "demo", "up", "exchange", "replay", "tick", "signal", "status", "orders", "positions",
     "kill", "flatten", "rearm", "close-order", "adopt", "adjust", "arm", "disarm", "alert-test",
     "import-bars", "rebuild", "verify", "config",
 }  # fmt: skip
@@ -37,8 +38,16 @@ def test_the_help_names_every_command_and_the_exit_status() -> None:
     assert [name for name in COMMANDS if f" {name} " not in ended.out] == []
 
 
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    ended = command("--version")
+    assert (ended.status, ended.out.strip()) == (0, f"trading-assets {project['version']}")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(COMMANDS - {"demo", "up", "config", "arm", "disarm", "alert-test"}))
+@pytest.mark.parametrize(
+    "name", sorted(COMMANDS - {"init", "demo", "up", "config", "arm", "disarm", "alert-test"})
+)
 def test_every_command_that_prints_data_offers_json_and_a_configuration(name: str) -> None:
     ended = command(name, "--help")
     assert ended.status == 0

@@ -109,15 +109,27 @@ def test_what_an_exit_is_spared_is_measured_as_for_an_entry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exits", "of_symbol", "shown"),
-    [(0, 0, (0, 40)), (300, 0, (0, 40)), (370, 5, (370, 400)), (360, 0, (360, 400)), (390, 39, (39, 40))],
+    ("exits", "of_symbol", "kept", "shown"),
+    [
+        (0, 0, 0, (0, 40)),
+        (300, 0, 0, (0, 40)),
+        (370, 5, 0, (370, 400)),
+        (360, 0, 0, (360, 400)),
+        (390, 39, 0, (39, 40)),
+        (100, 5, 200, (5, 40)),
+        (180, 5, 200, (380, 400)),
+        (20, 5, 10**6, (380, 400)),
+    ],
 )
 def test_an_exit_is_held_against_the_cap_that_has_less_left(
-    exits: int, of_symbol: int, shown: tuple[int, int]
+    exits: int, of_symbol: int, kept: int, shown: tuple[int, int]
 ) -> None:
-    _, measured, limit = run(
-        change(EXIT, activity={"exit_orders_today": exits, "symbol_exits_today": of_symbol})
-    )
+    counts = {
+        "exit_orders_today": exits,
+        "symbol_exits_today": of_symbol,
+        "exits_kept_for_others": kept,
+    }
+    _, measured, limit = run(change(EXIT, activity=counts))
     assert (measured[Code.DAILY_ORDER_COUNT], limit[Code.DAILY_ORDER_COUNT]) == shown
 
 

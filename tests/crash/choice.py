@@ -22,6 +22,7 @@ from trial import PLANS, Case
 SCENARIOS = range(12)
 CASES = 2_000
 PHASES = ("tick", "recovery")
+RUNS_OF_A_RECOVERY = 3  # of the desk, about
 CASES_OF_A_SCENARIO = 40  # of random ones: its past costs as much as some of them
 SEND = "POST/v2/orders"
 DEATHS = (Point(f"request:{SEND}", 1), Point(f"answer:{SEND}", 1))  # recoveries that look an order up
@@ -56,6 +57,21 @@ def chosen(reached: Mapping[int, Reached]) -> list[Case]:
         cases.append(Case(seed, point, None, number % len(PLANS)))
     Random("order").shuffle(cases)
     return cases
+
+
+def part_of(cases: Sequence[Case], part: int, parts: int) -> list[Case]:
+    """The cases of the part-th of so many parts, in order, but for those whose tick dies the same death: they
+    follow the first of them. Each part has about as many runs of a tick and of a recovery."""
+    alike: dict[object, list[Case]] = {}
+    for number, case in enumerate(cases):
+        alike.setdefault(case.past or number, []).append(case)
+    mine, runs = [], [0] * parts
+    for together in alike.values():
+        least = runs.index(min(runs))
+        runs[least] += 1 + len(together) * RUNS_OF_A_RECOVERY
+        if least == part - 1:
+            mine += together
+    return mine
 
 
 def never_struck(cases: Sequence[Case]) -> list[str]:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import duckdb
 import psutil
 from faults import PATIENT
-from forks import TOKEN, Ended, ForkedExchange, run_forked, share, silence
+from forks import TOKEN, Ended, ForkedExchange, gather_memory, run_forked, share, silence
 from split_tape import SEED, Split, tape_with
 
 from trading_assets.broker.alpaca import AlpacaBroker
@@ -221,6 +221,7 @@ def warm(home: Path) -> None:
     if left:
         raise RuntimeError(f"open before the first fork: {left}")
     gc.freeze()  # what all forks share is not touched again
+    gather_memory()
     gc.set_threshold(200_000, 20, 20)  # a run is over before its cycles weigh anything
 
 

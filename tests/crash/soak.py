@@ -1,6 +1,6 @@
 """Cases of crashes and faults from the command line: the fixed choice, random ones without end, or one again.
 
-python tests/crash/soak.py --part 1/2         a part of the fixed choice; --within ends it, as in the tests
+python tests/crash/soak.py --part 1/2         a part of the fixed choice, as in the tests
 python tests/crash/soak.py --seconds 600      random cases; --seed begins elsewhere, --cases ends them earlier
 python tests/crash/soak.py --case CASE        one again; --log FILE keeps what desk and exchange said
 """
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from choice import (
@@ -28,13 +29,14 @@ from choice import (
     chosen,
     drawn,
     never_struck,
+    part_of,
     random_cases,
 )
 from faults import FAULTS
 from judge import judge, summary
 from points import Point
 from scenario import prepare, scenario, warm
-from trial import ROOM, Case, Ground, Trial
+from trial import ROOM, Case, Death, Ground, Trial
 
 
 class Soak:
@@ -49,6 +51,7 @@ class Soak:
         (home / "warm").mkdir()
         warm(home / "warm")
         self._ground = Ground(log)
+        self._dead = home / "dead"
         self.counts: Counter[str] = Counter()
         self.failed: list[str] = []
 
@@ -99,9 +102,29 @@ class Soak:
         cases = [Case(seed, point, None, plan) for point in deaths for plan in RECOVERIES]
         return Reached(tick, {(case.point, case.plan): points(case) for case in cases})
 
-    def play(self, case: Case, keep: Path | None = None) -> list[str]:
-        """What is wrong after the case; told at once, with the command that repeats it."""
+    def play_all(self, cases: Sequence[Case]) -> None:
+        """Each of them. Where neighbours have their past in common, its tick is killed once, and each of them
+        begins with what that left."""
+        for _, alike in groupby(enumerate(cases), lambda numbered: numbered[1].past or numbered[0]):
+            together = [case for _, case in alike]
+            death = self._death_of(together[0]) if len(together) > 1 else None
+            for case in together:
+                self.play(case, death=death)
+
+    def _death_of(self, case: Case) -> Death:
+        shutil.rmtree(self._dead, ignore_errors=True)
         trial = Trial(case, self.template(case.seed), self._ground)
+        try:
+            death = trial.death(self._dead)
+            self.counts["ticks killed"] += death.ended.killed
+            self.counts["runs of the desk"] += 1
+            return death
+        finally:
+            trial.close()
+
+    def play(self, case: Case, keep: Path | None = None, death: Death | None = None) -> list[str]:
+        """What is wrong after the case; told at once, with the command that repeats it."""
+        trial = Trial(case, self.template(case.seed), self._ground, death)
         try:
             evidence = trial.play()
             wrong = judge(evidence)
@@ -112,9 +135,9 @@ class Soak:
         self.counts["cases"] += 1
         if self.counts["cases"] % 100 == 0:
             print(f"{self.counts['cases']} cases, {len(self.failed)} failed", file=sys.stderr, flush=True)
-        self.counts["ticks killed"] += evidence.hit
+        self.counts["ticks killed"] += evidence.hit and death is None
         self.counts["with a fault"] += case.strike is not None
-        self.counts["runs of the desk"] += len(evidence.ends)
+        self.counts["runs of the desk"] += len(evidence.ends) - (death is not None)
         if wrong:
             self.failed.append(str(case))
             print(f"FAILED {case}", *(f"  {one}" for one in wrong), f"  {summary(evidence)}", sep="\n")
@@ -152,7 +175,6 @@ def main() -> int:
     what.add_argument("--seconds", type=float, help="random cases for so long")
     what.add_argument("--case", help="one case, as a failure printed it")
     parser.add_argument("--cases", type=int, help="so many random cases at most")
-    parser.add_argument("--within", type=float, help="seconds for a --part; less than a tenth of it fails")
     parser.add_argument("--pasts", type=Path, help="a directory of the scenarios' states, for all --part")
     parser.add_argument("--seed", type=int, default=0, help="of the random cases (0)")
     parser.add_argument("--fault", choices=sorted(FAULTS), help="the only one of the random cases")
@@ -160,7 +182,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="where the evidence of a --case goes")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # and what is under way is put away
-    began, too_slow = time.monotonic(), False
+    began = time.monotonic()
     with _soak(arguments.log, arguments.pasts) as soak:
         if arguments.case:
             seeds = {Case.read(arguments.case).seed}
@@ -174,13 +196,7 @@ def main() -> int:
             if missing := never_struck(choice):
                 soak.failed += missing
                 print(f"FAILED: no case of the choice has {', '.join(missing)}", flush=True)
-            cases = choice[part - 1 :: parts]
-            for tried, case in enumerate(cases):
-                if arguments.within is not None and time.monotonic() - began > arguments.within:
-                    print(f"{tried} of {len(cases)} cases in {arguments.within:.0f} s; --part tries the rest")
-                    too_slow = tried < len(cases) / 10
-                    break
-                soak.play(case)
+            soak.play_all(part_of(choice, part, parts))
         else:
             seeds, over = set(), False
             for seed, number in drawn(arguments.seed):
@@ -199,7 +215,7 @@ def main() -> int:
                 if over:
                     break
         print(soak.report(time.monotonic() - began, seeds))
-    return 1 if soak.failed or too_slow else 0
+    return 1 if soak.failed else 0
 
 
 if __name__ == "__main__":

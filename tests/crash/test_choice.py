@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import product
+from dataclasses import replace
+from itertools import groupby, product
 
-from choice import CASES, SCENARIOS, Reached, chosen, never_struck
-from faults import FAULTS
+from choice import CASES, SCENARIOS, Reached, chosen, never_struck, part_of
+from faults import FAULTS, Strike
 from points import Point
 from scenario import scenario
+from trial import Case
 
 KINDS = tuple(f"before:commit_{number}" for number in range(9))
 REACHED = {
@@ -40,3 +42,24 @@ def test_a_fault_strikes_only_scenarios_that_it_concerns() -> None:
 def test_faults_that_no_case_has_are_named() -> None:
     without = [case for case in chosen(REACHED) if str(case.strike) != "drop@tick"]
     assert never_struck(without) == ["drop@tick"]
+
+
+def test_parts_have_every_case_once_and_those_of_one_death_together() -> None:
+    cases = chosen(REACHED)
+    parts = [part_of(cases, part, 2) for part in (1, 2)]
+    assert sorted(map(str, [*parts[0], *parts[1]])) == sorted(map(str, cases))
+    assert min(map(len, parts)) > 0.45 * len(cases)
+    deaths = [[past for past, _ in groupby(case.past for case in part) if past is not None] for part in parts]
+    for found in deaths:
+        assert len(found) == len(set(found))
+    assert not set(deaths[0]) & set(deaths[1])
+
+
+def test_a_fault_in_the_tick_makes_a_death_its_own_and_one_of_a_split_what_came_before_it() -> None:
+    point = Point("before:move", 1)
+    alone = Case(3, point, None, 0)
+    assert replace(alone, strike=Strike("drop", "tick")).past is None
+    assert replace(alone, strike=Strike("drop", "recovery"), plan=2, second=point).past == alone.past
+    assert replace(alone, strike=Strike("split_late", "recovery")).past not in (None, alone.past)
+    assert replace(alone, point=Point("before:move", 2)).past != alone.past
+    assert replace(alone, seed=4).past != alone.past

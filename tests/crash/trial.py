@@ -71,6 +71,15 @@ class Case:
         parts = (self.seed, self.point, self.strike, self.plan, self.second)
         return ",".join("-" if part is None else str(part) for part in parts)
 
+    @property
+    def past(self) -> tuple[int, Point | None, bool] | None:
+        """What its tick's death follows from; other cases may have the same. None: a fault of its own too."""
+        if self.strike is None:
+            return self.seed, self.point, False
+        if self.strike.phase == "tick":
+            return None
+        return self.seed, self.point, FAULTS[self.strike.name].split is not None
+
     @staticmethod
     def read(text: str) -> Case:
         seed, point, strike, plan, second = text.split(",")
@@ -141,6 +150,15 @@ class Evidence:
         )
 
 
+@dataclass(frozen=True)
+class Death:
+    """How a tick ended that several cases begin with, and the state that it left on disk."""
+
+    home: Path
+    ended: Ended
+    looked_ns: int
+
+
 class Ground:
     """What cases are played on, one after the other: two processes that outlive them. One is the exchange;
     the other does the runs of a desk in which nothing befalls the process itself, until one fails."""
@@ -169,12 +187,15 @@ class Ground:
 
 
 class Trial:
-    """A case under way: its copy of the scenario's state, at the exchange and at the desk."""
+    """A case under way: its copy of the scenario's state, at the exchange and at the desk.
 
-    def __init__(self, case: Case, template: Path, ground: Ground) -> None:
+    death: how its tick has ended, in the state that it begins with then
+    """
+
+    def __init__(self, case: Case, template: Path, ground: Ground, death: Death | None = None) -> None:
         self.case, self.scenario, self._ground = case, scenario(case.seed), ground
         self.home = Path(tempfile.mkdtemp(prefix="crash-", dir=ROOM))
-        shutil.copytree(template, self.home, dirs_exist_ok=True)
+        shutil.copytree(template if death is None else death.home, self.home, dirs_exist_ok=True)
         ground.exchange.open(self.home / "exchange", self.scenario.split)
         self._keeper = ground.keeper
         self._desk = self.home / "desk"
@@ -182,6 +203,9 @@ class Trial:
         self._rng = Random(str(case))
         self._struck_by: Strike | None = None
         self.evidence = Evidence(case, self.scenario, self._desk / "journal.sqlite")
+        self._is_dead = death is not None
+        if death is not None:
+            self._note("tick", death.ended, death.looked_ns)
 
     def close(self) -> None:
         self._ground.exchange.close()
@@ -203,9 +227,8 @@ class Trial:
 
     def play(self) -> Evidence:
         """Kill the tick, recover, and go on until nothing is under way."""
-        self._book_split()
-        with self._met("tick"):
-            self.evidence.hit = self._run("tick", self.case.point).killed
+        if not self._is_dead:
+            self._die()
         at_rest = False
         with self._met("recovery"):
             for number, move in enumerate(PLANS[self.case.plan]):
@@ -218,6 +241,19 @@ class Trial:
         self.evidence.exchange_journal = self._keeper.journal()
         return self.evidence
 
+    def death(self, home: Path) -> Death:
+        """Kill the tick, and leave into `home` what other cases begin with."""
+        self._die()
+        self._ground.exchange.close()
+        shutil.copytree(self.home, home)
+        ((_, ended),) = self.evidence.ends
+        return Death(home, ended, self.evidence.looked_ns[0])
+
+    def _die(self) -> None:
+        self._book_split()
+        with self._met("tick"):
+            self._run("tick", self.case.point)
+
     def _book_split(self) -> None:
         """What the morning's split changes, ahead of the tick; of a case about splits its fault does that."""
         strike, split = self.case.strike, self.scenario.split
@@ -228,7 +264,7 @@ class Trial:
         """Protect until a run finds nothing to do: within the session first, then after its close."""
         close_ns = sessions().close_ns(self.scenario.session)
         for number in range(MOST_SWEEPS):
-            now_ns = self._keeper.now_ns()
+            now_ns = self._ground.exchange.now_ns()
             past_close = number >= SWEEPS_IN_SESSION and now_ns < close_ns
             self._wait(close_ns + SECOND_NS - now_ns if past_close else 35 * SECOND_NS)
             if self._rests("protect"):
@@ -246,7 +282,7 @@ class Trial:
 
     def _wait(self, for_ns: int) -> None:
         if for_ns:
-            self._keeper.move_to(self._keeper.now_ns() + for_ns)
+            self._keeper.move_to(self._ground.exchange.now_ns() + for_ns)
 
     @contextmanager
     def _met(self, phase: str) -> Iterator[None]:
@@ -267,8 +303,7 @@ class Trial:
     def _run(self, kind: str, end_at: Point | None = None, *, tracked: bool = False) -> Ended:
         """One run of the desk."""
         fault = None if self._struck_by is None else FAULTS[self._struck_by.name]
-        now_ns = self._keeper.now_ns()
-        self.evidence.looked_ns.append(now_ns)
+        now_ns = self._ground.exchange.now_ns()
         task = _Task(
             str(self.case),
             str(self._desk),
@@ -284,14 +319,22 @@ class Trial:
             ended = self._ground.run_forked(task, track)
         else:
             ended = self._ground.run(task)
+        self._note(kind, ended, now_ns)
+        return ended
+
+    def _note(self, kind: str, ended: Ended, looked_ns: int) -> None:
+        """One run more."""
+        is_struck = self._struck_by is not None
+        self.evidence.looked_ns.append(looked_ns)
         self.evidence.ends.append((kind, ended))
+        if kind == "tick":
+            self.evidence.hit = ended.killed
         if ended.hung:
             self.evidence.problems.append(f"{kind} hung")
         if ended.failed:
             self.evidence.problems.append(f"{kind} failed: {ended.failed}")
-        if ended.refused and fault is None:
+        if ended.refused and not is_struck:
             self.evidence.problems.append(f"{kind} was refused: {ended.refused}")
-        return ended
 
 
 def _do(task: _Task, track: Track | None) -> str:

@@ -23,7 +23,7 @@ from trading_assets.store.journal import Journal
 ROOT = Path(__file__).parents[2]
 STOCK = {
     "runs": "SqliteRunStorage",
-    "storage": "SqliteEventLogStorage",
+    "storage": "CleanEventLog",
     "output": "LocalComputeLogManager",
     "queue": "QueuedRunCoordinator",
     "launcher": "DefaultRunLauncher",

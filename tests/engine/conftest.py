@@ -9,10 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ground import CASH, SESSION, Ground
+from ground import CASH, SESSION, Ground, buy
 from warm_exchange import start_process
 
 from trading_assets.config import EmbeddedSettings, Settings
+from trading_assets.engine.desk import Desk
 from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.sessions import Sessions
 
@@ -61,3 +62,14 @@ def start_ground(tmp_path: Path) -> Iterator[Callable[..., Ground]]:
 @pytest.fixture
 def ground(start_ground: Callable[..., Ground]) -> Ground:
     return start_ground()
+
+
+@pytest.fixture(params=["stands", "runs"])
+def held(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """A desk on the day after it bought."""
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+    ground.go_to_session(ground.sessions.next(ground.session))
+    with ground.desk(embedded=ground.settings.embedded.model_copy(update={"time": request.param})) as desk:
+        yield desk

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import requests
 from ground import Ground, execute, prepare
 
 from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.port import AssetState, BrokerError, NotFound, Unreachable
+from trading_assets.broker.port import (
+    AssetState,
+    BrokerError,
+    NewOrder,
+    NotFound,
+    OrderState,
+    Rejected,
+    Unreachable,
+)
 from trading_assets.broker.transport import BoundedAdapter
 from trading_assets.core.gate import reason
 from trading_assets.engine import signalling
@@ -115,6 +124,40 @@ def test_a_no_of_the_list_is_asked_again_so_that_it_holds_no_exit_after_its_end(
     assert asked["AAPL"] == 1
 
 
+def test_a_symbol_that_cannot_be_traded_since_the_morning_is_refused_once_the_broker_has_rejected_an_order(
+    ground: Ground, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker is asked for its asset once, by whoever wants to buy of it next, in whichever process."""
+    asset, is_tradable = AlpacaBroker.asset, False
+
+    def submit(broker: AlpacaBroker, order: NewOrder) -> OrderState:
+        raise Rejected(422, 42210000, f"asset {order.symbol} is not tradable")
+
+    def of_now(broker: AlpacaBroker, symbol: str) -> AssetState:
+        return replace(asset(broker, symbol), tradable=is_tradable)
+
+    monkeypatch.setattr(AlpacaBroker, "asset", of_now)
+    found = []
+    for number in range(5):
+        is_tradable = number >= 3
+        with monkeypatch.context() as patch, ground.desk() as desk:
+            if number == 0:
+                patch.setattr(AlpacaBroker, "submit", submit)
+            now = go_to_tick(ground, desk, number)
+            signalling.receive(desk, "AAPL", 0.15 * (1 + number))
+            prepare(desk, ground.session, now)
+            report = execute(desk, ground.session, now)
+            found.append([reason(one.failed) for one in report.verdicts] + [o.state for o in report.orders])
+    assert found == [
+        ["PASS", "REJECTED"],
+        ["ASSET_NOT_TRADABLE"],
+        ["ASSET_NOT_TRADABLE"],
+        ["PASS", "FILLED"],
+        ["PASS", "FILLED"],
+    ]
+    assert (asked["list"], asked["AAPL"]) == (1, 3)  # a yes is not asked again
+
+
 def _assets(count: int, **members: bool) -> dict[str, AssetState]:
     stated = {"tradable": True, "fractionable": True, "halted": False, **members}
     return {f"S{n}": AssetState(f"S{n}", **stated) for n in range(count)}
@@ -164,6 +207,25 @@ def test_however_many_are_halted_or_missing_an_execution_asks_for_a_bounded_numb
     assert [asset.tradable and not asset.halted for asset in told] == [True] * MOST_ASKED_ALONE + [False] * (
         500 - MOST_ASKED_ALONE
     )
+
+
+def test_a_doubt_costs_one_question_and_holds_no_exit_where_too_many_are_in_doubt(tmp_path: Path) -> None:
+    many = _assets(30)
+    broker: Any = Answering(many, many)
+    kept = AssetList(tmp_path / "assets.json", "s")
+    first = DayFacts(kept)
+    assert first.asset(broker, "S0").known
+    first.doubt(many)
+    assert broker.asked.total() == 1
+    second = DayFacts(kept)
+    told = [second.asset(broker, symbol) for symbol in many]
+    # one that is not known lets an exit pass and no entry
+    assert [asset.known for asset in told] == [True] * MOST_ASKED_ALONE + [False] * 10
+    assert all(asset.tradable for asset in told)
+    third = DayFacts(kept)
+    assert [third.asset(broker, symbol) for symbol in many] == list(many.values())
+    assert broker.asked == {"list": 1, **dict.fromkeys(many, 1)}
+    assert kept.read() == many
 
 
 def test_a_list_that_is_not_read_costs_no_symbol_its_own_answer(tmp_path: Path) -> None:

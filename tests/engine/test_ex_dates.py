@@ -35,7 +35,7 @@ from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.snapshot import take_snapshot
 from trading_assets.engine.stop_costs import SpunOff, held_by_ex_dates
 from trading_assets.market.actions import TOLD_APART, counts_unseen, ex_date_shows
-from trading_assets.market.sessions import new_york_midnight_ns
+from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import AdjustmentRecord, FillRecord, OpeningPositionRecord
 
@@ -93,6 +93,7 @@ class World:
             today=lambda: self.day,
             now_ns=lambda: at(self.day, 11),
             session_text=lambda: self.day.isoformat(),
+            sessions=Sessions(),
         )
 
     def books(self, name: str, day: date, hour: float, qty: Decimal, *, kept_back: int = 0) -> None:

@@ -97,6 +97,73 @@ def test_no_entry_passes_while_it_is_in_force_and_a_rearm_ends_it(ground: Ground
         assert len(held(desk)) == 1
 
 
+def test_a_rearm_cancels_what_a_flatten_has_at_work_as_part_of_the_act(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+        real = desk.broker
+
+        def submit(order: NewOrder) -> OrderState:
+            ground.move_quote(desk, order.symbol, "0.99")  # the market leaves the sale behind
+            return real.submit(order)
+
+        desk.broker = Altered(real, submit=submit)
+        (order,) = flatten(desk).orders
+        assert (order.state, len(real.open_orders())) == ("ACCEPTED", 1)
+        operator.rearm(desk, reason="I keep it", author="ada")
+        assert real.open_orders() == []
+        assert desk.journal.order(order.intent.client_order_id).state == "CANCELED"
+        ground.go_to_tick(1)
+        assert protect(desk).orders == ()
+        assert len(held(desk)) == 1
+
+
+def test_where_a_rearm_cannot_cancel_it_the_next_protection_does(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        buy(ground, desk)
+        real = desk.broker
+
+        def submit(order: NewOrder) -> OrderState:
+            ground.move_quote(desk, order.symbol, "0.99")
+            return real.submit(order)
+
+        def unreachable(_: str) -> None:
+            raise Unreachable("scripted: no answer")
+
+        desk.broker = Altered(real, submit=submit, cancel=unreachable)
+        flatten(desk)
+        assert operator.rearm(desk, reason="I keep it", author="ada") == (Cause.FLATTEN,)
+        assert len(real.open_orders()) == 1
+        desk.broker = real
+        protect(desk)  # within its execution timeout
+        assert real.open_orders() == []
+        assert len(held(desk)) == 1
+
+
+def test_a_rearm_beside_a_flatten_that_is_sending_keeps_in_what_has_not_left(ground: Ground) -> None:
+    ground.go_to_tick(0)
+    with ground.desk() as desk, ground.desk() as beside:
+        for symbol in ("AAPL", "IBM"):
+            buy(ground, desk, symbol)
+        real = desk.broker
+
+        def submit(order: NewOrder) -> OrderState:
+            operator.rearm(beside, reason="I keep the rest", author="ada")
+            return real.submit(order)
+
+        desk.broker = Altered(real, submit=submit)
+        sent = {order.intent.symbol: order for order in flatten(desk).orders}
+        assert [(symbol, order.state) for symbol, order in sorted(sent.items())] == [
+            ("AAPL", "FILLED"),
+            ("IBM", "DROPPED"),
+        ]
+        assert sent["IBM"].detail == "the flatten was ended between gate and wire"
+        desk.broker = real
+        assert protect(desk).orders == ()
+        assert held(desk).keys() == {"IBM"}
+
+
 def test_a_second_one_goes_on_with_the_first_and_tries_at_once(ground: Ground) -> None:
     ground.go_to_tick(0)
     with ground.desk() as desk:

@@ -17,10 +17,10 @@ from trading_assets.engine.absorb import lock
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.checks import CHECKS, checks_of
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import STOP_LOCK
 from trading_assets.engine.limit_checks import limit_checks
 from trading_assets.engine.reconcile import reconcile
 from trading_assets.engine.risk import observe
-from trading_assets.engine.stops import STOP_LOCK
 
 SESSION = date(2012, 7, 5)
 

@@ -16,9 +16,9 @@ from trading_assets.core.gate import reason
 from trading_assets.engine import operator, signalling
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import STOP_LOCK
 from trading_assets.engine.flattens import still_held
 from trading_assets.engine.protect import new_execution_id, protect_alone
-from trading_assets.engine.stops import STOP_LOCK
 from trading_assets.errors import InvalidInput
 
 pytestmark = pytest.mark.exchange

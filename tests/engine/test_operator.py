@@ -16,11 +16,11 @@ from trading_assets.engine import operator, signalling
 from trading_assets.engine.absorb import lock
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import STOP_LOCK
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.limit_checks import limit_checks
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import BREAK_LOCK, reconcile
-from trading_assets.engine.stops import STOP_LOCK
 from trading_assets.errors import InvalidInput
 from trading_assets.store.journal import LeaseHeld
 

@@ -22,9 +22,9 @@ from trading_assets.core.words import Side
 from trading_assets.engine import checks, data_checks, operator, signalling
 from trading_assets.engine.accounting import verify_checkpoint
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import STOP_LOCK
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.protect import new_execution_id, protect_alone
-from trading_assets.engine.stops import STOP_LOCK
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History, HistoryLocked
 

@@ -31,13 +31,13 @@ from trading_assets.engine import operator, signalling, tick
 from trading_assets.engine.absorb import lock
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import STOP_LOCK
 from trading_assets.engine.halts import Cause
 from trading_assets.engine.inputs import Phase, SignalInput
 from trading_assets.engine.protect import new_execution_id
 from trading_assets.engine.reads import NEEDS, Act, Read, needed
 from trading_assets.engine.reconcile import adopt, reconcile
 from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.stops import STOP_LOCK
 
 STOPPED, AT_ITS_STOP, SOLD, KEPT, BOUGHT, RESTING = "AAPL", "IBM", "MSFT", "GE", "KO", "PEP"
 HELD = {STOPPED: (10, 110), AT_ITS_STOP: (20, 110), SOLD: (30, 100), KEPT: (40, 100)}
@@ -136,6 +136,7 @@ IN_A_ROW = [name for name, fault in FAULTS.items() if not fault.whole]
 PAIRS = [
     *combinations(WHOLE, 2),
     *((one, two) for one, two in product(WHOLE, IN_A_ROW) if FAULTS[one].read is not FAULTS[two].read),
+    *((one, two) for one, two in combinations(IN_A_ROW, 2) if FAULTS[one].read is not FAULTS[two].read),
 ]
 
 

@@ -373,3 +373,74 @@ def test_a_session_with_late_signals_and_exits_that_wait_for_their_turn_verifies
         assert any(one["waiting"] for one in inputs)
         assert any(one["superseded"] for one in inputs)
         assert verify(desk.journal, desk.history, desk.book, SESSION).differences == ()
+
+
+def reduce(desk: Desk) -> str:
+    """A signal whose target leaves a part of the position, by which a tick decides now; its decision."""
+    desk.limits = desk.limits._replace(max_position_pct=0.00055)  # of a million: five shares and a half
+    return sell(desk, 1.0)
+
+
+@pytest.mark.parametrize("way", sorted(set(WAYS) - {"a person's order"}))
+def test_a_part_that_something_keeps_in_is_sold_once_that_is_gone_and_the_rest_is_kept(
+    tmp_path: Path, way: str
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        WAYS[way](counter, desk)
+        decision = reduce(desk)
+        assert later(counter, desk).reconciliation.positions["AAPL"].qty == 10
+        desk.broker = counter
+        (order,) = later(counter, desk).orders
+        assert (order.state, order.filled_qty, order.intent.decision_id) == ("FILLED", 4, decision)
+        for _ in range(3):
+            assert not later(counter, desk).orders
+        assert counter.shares["AAPL"][0] == 6
+        assert verify(desk.journal, desk.history, desk.book, SESSION).differences == ()
+
+
+@pytest.mark.parametrize(("by_hand", "sold"), [(1, 3), (4, 0), (6, 0), (-5, 4)])
+def test_of_a_part_no_more_is_sold_than_leaves_what_was_to_be_kept_whoever_has_sold_meanwhile(
+    tmp_path: Path, by_hand: int, sold: int
+) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_halted(counter, desk)
+        reduce(desk)
+        counter.shares["AAPL"] = (Decimal(10 - by_hand), Decimal(100))
+        desk.broker = counter
+        orders = [order for _ in range(3) for order in later(counter, desk).orders]
+        assert sum(order.filled_qty for order in orders) == sold
+
+
+def test_of_a_part_that_trickles_only_the_part_is_sold(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL", counter=Thin({"AAPL": (10, 100)})) as (counter, desk):
+        in_the_way_halted(counter, desk)
+        reduce(desk)
+        desk.broker = counter
+        sold = [order.filled_qty for _ in range(8) for order in later(counter, desk).orders]
+        assert sold == [1, 1, 1, 1]
+        assert counter.shares["AAPL"][0] == 6
+
+
+def test_a_newer_signal_supersedes_a_part_that_was_kept_in(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        in_the_way_halted(counter, desk)
+        reduce(desk)
+        counter.now_ns += MINUTE_NS
+        desk.limits = desk.limits._replace(max_position_pct=0.001)
+        sell(desk, 1.0)  # ten shares are what it wants
+        desk.broker = counter
+        assert not later(counter, desk).orders
+        assert counter.shares["AAPL"][0] == 10
+
+
+def test_a_tick_that_is_done_again_sells_its_part_once(tmp_path: Path) -> None:
+    with holding(tmp_path, "AAPL") as (counter, desk):
+        desk.clock.sync()
+        signalling.receive(desk, "AAPL", 1.0)
+        desk.limits = desk.limits._replace(max_position_pct=0.00055)
+        signalling.store_signals(desk, SESSION, TICK_NS)
+        for share in (0.00055, 0.0003):  # what it would sell is another quantity now
+            desk.limits = desk.limits._replace(max_position_pct=share)
+            execute(desk, SESSION, TICK_NS)
+        assert not later(counter, desk).orders
+        assert counter.shares["AAPL"][0] == 6

@@ -95,15 +95,38 @@ def test_an_object_is_one_signal_or_one_for_each_symbol_and_no_key_is_lost() -> 
     one = (("symbol", "AAPL"), ("value", Decimal("0.15")), ("reference_price", Decimal("660.1")))
     assert said('{"symbol": "AAPL", "value": 0.15, "reference_price": 660.1}') == [one]
     assert said('{"AAPL": 0.15, "IBM": 1, "AAPL": -1}') == [
-        (("symbol", symbol), ("value", Decimal(value)))
-        for symbol, value in (("AAPL", "0.15"), ("IBM", "1"), ("AAPL", "-1"))
+        (("symbol", "AAPL"), ("value", Decimal("0.15")), ("value", Decimal(-1))),
+        (("symbol", "IBM"), ("value", Decimal(1))),
     ]
+    twice = json_rows(b'{"AAPL": 0.1, "IBM": 1, " AAPL": 0.2}', "a.json")
+    with pytest.raises(InvalidInput, match=r"'AAPL'.*value is given twice, as '0\.1' and as '0\.2'"):
+        signal_row(twice.rows[0], near(NOW))
+    assert signal_row(twice.rows[1], near(NOW)).symbol == "IBM"
     twice = json_rows(b'[{"symbol": "AAPL", "value": 0.1, "value": 0.2}]', "a.json")
     with pytest.raises(InvalidInput, match="value is given twice"):
         signal_row(twice.rows[0], near(NOW))
     assert json.loads(twice.text(twice.rows), object_pairs_hook=list) == [
         [("symbol", "AAPL"), ("value", 0.1), ("value", 0.2)]
     ]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["AAPL", "IBM", "MSFT"]), st.sampled_from(["-1", "0.1", "0.10"]))))
+def test_an_object_that_names_a_symbol_twice_is_a_signal_only_where_it_says_the_same_of_it(
+    said: list[tuple[str, str]],
+) -> None:
+    text = ", ".join(f'"{symbol}": {value}' for symbol, value in [*said, ("GE", "1")])
+    values = {symbol: {Decimal(value) for one, value in said if one == symbol} for symbol, _ in said}
+    found, refused = {}, []
+    for row in json_rows(f"{{{text}}}".encode(), "a.json").rows:
+        try:
+            signal = signal_row(row, near(NOW))
+        except InvalidInput as error:
+            refused.append(str(error))
+        else:
+            found[signal.symbol] = signal.value
+    assert found == {symbol: float(*said) for symbol, said in values.items() if len(said) == 1} | {"GE": 1.0}
+    assert len(refused) == len(values) + 1 - len(found)
+    assert all("value is given twice" in why for why in refused)
 
 
 def test_a_fault_of_a_csv_row_costs_that_row() -> None:

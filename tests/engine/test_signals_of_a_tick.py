@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
+import pytest
 from ground import Ground, buy, execute, prepare, run_tick
+from planted import Altered
 
+from trading_assets.broker.port import NewOrder, OrderState, Rejected
 from trading_assets.core.words import Side
 from trading_assets.engine import checks, data_checks, featurise, signalling
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.explain import explained
+from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.signal_exits import last_signals
 from trading_assets.engine.verify import verify
+
+NS = 10**9
+
+
+def held(desk: Desk) -> dict[str, Decimal]:
+    return {position.symbol: position.qty for position in desk.broker.positions()}
 
 
 def lose_a_day(desk: Desk, session: date, tick_ns: int, symbol: str) -> None:
@@ -92,3 +104,42 @@ def test_the_strongest_signals_have_the_orders_of_an_execution(ground: Ground) -
         report, _ = run_tick(desk, ground.session, now)
         assert [verdict.symbol for verdict in report.verdicts] == ["IBM", "MSFT", "GOOG", "AAPL"]
         assert [order.intent.symbol for order in report.orders] == ["IBM", "MSFT"]
+
+
+@pytest.mark.parametrize("after", [20, 45], ids=["ahead no longer", "ahead still"])
+def test_a_signal_that_is_bought_on_after_the_exits_took_their_time_is_the_symbols_last_one(
+    ground: Ground, after: int
+) -> None:
+    """Ahead when the tick took it, it superseded nothing; half a minute later the gate lets it pass."""
+    ground.go_to_tick(0)
+    with ground.desk() as desk:
+        for symbol in ("AAPL", "IBM"):
+            buy(ground, desk, symbol, 0.4)
+        real, before = desk.broker, held(desk)
+
+        def submit(order: NewOrder) -> OrderState:
+            if order.side == Side.SELL and order.symbol == "AAPL":
+                raise Rejected(403, 40310000, "scripted")
+            if order.side == Side.SELL:
+                ground.keeper.move_to(now + 30 * NS)
+            return real.submit(order)
+
+        desk.broker = Altered(real, submit=submit)
+        now = ground.go_to_tick(1)
+        desk.clock.sync()
+        signalling.receive(desk, "AAPL", -1.0)
+        run_tick(desk, ground.session, now)
+        now = ground.go_to_tick(2)
+        desk.clock.sync()
+        ahead = signalling.receive(desk, "AAPL", 1.0, as_of_ns=now + after * NS, source="ahead")
+        signalling.receive(desk, "IBM", -1.0)
+        report, _ = run_tick(desk, ground.session, now)
+        is_bought = after < 30
+        assert report.outcomes[ahead.decision_id] == ("ORDERED" if is_bought else "REFUSED")
+        assert (last_signals(desk)["AAPL"].decision_id == ahead.decision_id) is is_bought
+        desk.broker = real
+        ground.keeper.move_to(now + 120 * NS)
+        protect_alone(desk, new_execution_id())
+        assert (held(desk).get("AAPL", 0) > before["AAPL"]) is is_bought
+        verified = verify(desk.journal, desk.history, desk.book, ground.session)
+        assert verified.identical, verified.differences

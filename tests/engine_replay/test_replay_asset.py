@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import yaml
 
@@ -206,6 +207,36 @@ def test_checks_before_any_replay_say_so(place: Place) -> None:
     assert not result.success
     (failure,) = result.get_step_failure_events()
     assert "Nothing has been replayed yet" in failure.step_failure_data.error_display_string
+
+
+def test_checks_open_no_database_that_somebody_has_reported_as_the_replays(
+    place: Place, tmp_path: Path
+) -> None:
+    """A view in it may read any file of this user into what the checks show."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("APCA_API_SECRET_KEY=a-secret")
+    evil = tmp_path / "evil.duckdb"
+    History(evil).query("SELECT 1", [])
+    with duckdb.connect(str(evil)) as database:
+        database.execute("DROP TABLE checks")
+        database.execute(
+            "CREATE VIEW checks AS SELECT DATE '2012-07-02' AS session, 'limits.x' AS \"check\", "
+            "content AS detail, false AS passed, 'evil' AS book, 'replay' AS asset "
+            f"FROM read_text('{secret}')"
+        )
+    assert "a-secret" in str(History(evil).query("SELECT detail FROM checks", []).to_pylist())
+    linked = place.root / "desk" / "var" / "evil.duckdb"
+    linked.parent.mkdir(parents=True, exist_ok=True)
+    linked.symlink_to(evil)
+    for path in (evil, linked):
+        reported = {"history": dg.MetadataValue.path(path), "book": "evil"}
+        place.instance.report_runless_asset_event(dg.AssetMaterialization(replay.key, metadata=reported))
+        result = place.definitions.resolve_job_def("replay").execute_in_process(
+            instance=place.instance, op_selection=["check_replay"], raise_on_error=False
+        )
+        assert not result.success
+        (failure,) = result.get_step_failure_events()
+        assert "outside of the data directory" in failure.step_failure_data.error_display_string
 
 
 @pytest.mark.slow

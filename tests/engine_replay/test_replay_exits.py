@@ -55,6 +55,30 @@ def test_an_exit_that_the_gate_refuses_beside_an_entry_at_work_goes_at_the_next_
     assert refused["decision_id"] == sold["decision_id"]
 
 
+def test_a_part_that_the_gate_refuses_beside_an_entry_at_work_is_sold_once_that_has_ended(
+    bars: HandmadeBars,
+) -> None:
+    bars.plant_daily("AAPL", [FLAT])
+    bars.plant_minutes("AAPL", bars.days[0], [100.0])
+    bars.settings = bars.settings.model_copy(update={"timeout_seconds": 35 * 60.0})
+    first, second, third, *_ = bars.sessions.ticks(bars.days[0], 30)
+    report = bars.replay(
+        1,
+        ExternalSignal("AAPL", 0.4, first),
+        ExternalSignal("AAPL", 1.0, second, limit_price=RESTING),
+        ExternalSignal("AAPL", 0.2, third),
+        interval=30,
+    )
+    bought, resting, sold = sent(report)
+    assert (bought["state"], resting["state"], sold["state"]) == ("FILLED", "CANCELED", "FILLED")
+    assert resting["detail"] != "the last signal sells"
+    assert (sold["created_ns"], sold["side"], sold["qty"]) == (
+        second + 35 * MINUTE_NS,
+        -1,
+        bought["qty"] // 2,
+    )
+
+
 def test_a_signal_to_hold_supersedes_an_exit_that_did_not_get_out(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [FLAT])
     bars.plant_minutes("AAPL", bars.days[0], [100.0])

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from handmade_bars import HandmadeBars
 
+from trading_assets import redaction
 from trading_assets.config import Settings
 from trading_assets.engine.replay import ExternalSignal, ModelSignals, ReplaySpec, run
+from trading_assets.engine.replay.page import write_page
 from trading_assets.engine.replay.range_run import Pace
 from trading_assets.engine.replay.report import ReplayReport
+from trading_assets.engine.replay.spec import ExternalSignals, limits_of
 from trading_assets.errors import InvalidInput
 from trading_assets.store.history import History
 
@@ -84,6 +87,20 @@ def test_the_page_stands_alone_and_shows_each_part(replayed: tuple[ReplayReport,
     for code, count in report.verdict_codes.items():
         assert f"<td>{code}</td><td>{count}</td>" in page
     assert "(derived)" not in page
+
+
+def test_the_page_shows_no_secret_whatever_it_is_made_of(
+    replayed: tuple[ReplayReport, ReplayReport], tmp_path: Path
+) -> None:
+    limits = limits_of(Settings(), ReplaySpec(*HALF_A_YEAR, ExternalSignals(Path("x")), name="twice"))
+    assert "twice" in write_page(replayed[0], limits, tmp_path).read_text()
+    redaction.hide("twice")
+    try:
+        page = write_page(replayed[0], limits, tmp_path).read_text()
+    finally:
+        redaction.forget()
+    assert "twice" not in page
+    assert "[redacted]" in page
 
 
 def test_months_and_sessions_compound_to_the_whole_return(

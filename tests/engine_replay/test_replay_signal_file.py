@@ -106,6 +106,14 @@ def test_a_file_that_cannot_be_used_is_refused_whole(tmp_path: Path, text: str, 
     assert "signals.csv" in str(caught.value)
 
 
+def test_an_object_that_gives_a_symbol_two_values_is_refused_as_the_inbox_does(tmp_path: Path) -> None:
+    said = '[{"symbol": "AAPL", "value": 0.1, "value": -1, "session": "2012-07-03"}]'
+    path = tmp_path / "signals.json"
+    path.write_text(said)
+    with pytest.raises(InvalidInput, match=r"AAPL.*value is given twice, as '0\.1' and as '-1'"):
+        read_signals(path)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"gone\.csv"):
         read_signals(tmp_path / "gone.csv")

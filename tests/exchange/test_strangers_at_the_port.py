@@ -23,8 +23,8 @@ from trading_assets.config import PUBLIC_KEYS, EmbeddedSettings, Settings, key_p
 from trading_assets.config.embedded_keys import KEYS_NAME
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.guard import MOST_BODY_BYTES
-from trading_assets.exchange.patience import HEADERS_SECONDS, MOST_CONNECTIONS, MOST_HEADER_BYTES
 from trading_assets.exchange.process import ExchangeProcess, start_process
+from trading_assets.patience import HEADERS_SECONDS, MOST_CONNECTIONS, MOST_HEADER_BYTES
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PAGES: list[dict[str, str]] = [

@@ -206,7 +206,7 @@ def test_the_champion_is_what_was_promoted_last_and_paths_follow_it(
 
 def test_only_an_intact_version_is_promoted_and_only_with_a_reason(directory: Path) -> None:
     models = directory.parent
-    with pytest.raises(InvalidInput, match="no reason"):
+    with pytest.raises(InvalidInput, match="promotion: it needs a reason"):
         promote(models, directory.name, "  ", AT)
     with pytest.raises(InvalidInput, match="cannot be read"):
         promote(models, "0123456789abcdef", "because", AT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,12 +16,14 @@ from urllib.parse import quote
 import psutil
 import pytest
 import yaml
+from another_user import as_in_a_home_of_its_own, asks, connects, lists, read, signals, tried, write
 from config_fields import asking, leaves
 from receiver import Receiver, listening
 from running_desk import REPOSITORY, TOKEN, RunningDesk, free_ports, start
 
 from trading_assets import keyring
 from trading_assets.definitions import defs
+from trading_assets.web.link import token_of
 
 pytestmark = pytest.mark.slow(seconds=120)
 
@@ -116,6 +120,57 @@ def test_no_process_shows_a_secret_in_its_environment_and_those_without_a_broker
             expected = [HOOK] if "SOMEBODYS_TOKEN" in named else []  # not ours to take
             assert shown_in(environ) == expected, here
     assert len(looked_at) >= 7, looked_at  # with two code servers and the forkserver
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can try it as another user")
+def test_another_user_of_this_machine_gets_nothing_and_operates_nothing(desk: RunningDesk) -> None:
+    token, processes = token_of(desk.link), desk.processes()
+    sockets = [Path(line[line.index("--socket") + 1]) for line in map(_line, processes) if "--socket" in line]
+    assert len(sockets) == 2
+    assert token is not None
+    web, exchange, control = desk.ports
+    private = [path for place in (desk.data_dir, desk.home / "dagster_home") for path in place.rglob("*")]
+    files = [path for path in private if path.is_file() and path.name != "dagster.yaml"]  # the test's own
+    launch = json.dumps({"query": "mutation { launchRun { __typename } }"})
+    refused = {
+        **{f"read {path}": read(path) for path in files},
+        **{f"write {path}": write(path) for path in files},
+        **{f"list {path}": lists(path) for path in private if path.is_dir()},
+        "drop a signal": write(desk.data_dir / "inbox" / "evil.csv"),
+        "kill the book": write(desk.data_dir / "KILL"),
+        **{f"environment of {one.pid}": read(Path(f"/proc/{one.pid}/environ")) for one in processes},
+        **{f"memory of {one.pid}": read(Path(f"/proc/{one.pid}/mem")) for one in processes},
+        **{f"signal {one.pid}": signals(one.pid) for one in processes},
+        **{f"code server {path}": connects(path) for path in sockets},
+    }
+    answered = {
+        "the page": asks(web, "GET /"),
+        "a launch": asks(web, "POST /graphql", launch),
+        "a guess": asks(web, "GET /?token=guessed"),
+        "the account": asks(exchange, "GET /v2/account"),
+        "an order": asks(exchange, "POST /v2/orders", "{}"),
+        "the clock": asks(control, "GET /clock"),
+        "a fault": asks(control, "POST /faults", "{}"),
+    }
+    shown = {f"words of {one.pid}": read(Path(f"/proc/{one.pid}/cmdline")) for one in processes}
+    desk.config_path.chmod(0o644)
+    with as_in_a_home_of_its_own(desk.config_path.parent):
+        got = tried({"what is not ours": read(desk.config_path), **refused, **answered, **shown})
+    assert "tick_minutes" in got["what is not ours"]  # so the attempts are real
+    ended = {"ProcessLookupError", "FileNotFoundError"}  # a run that has ended, a file that it took along
+    taken = {name: got[name][:200] for name in refused if got[name] not in {"PermissionError", *ended}}
+    assert taken == {}
+    assert len([name for name in refused if got[name] == "PermissionError"]) > 60
+    assert all(" 401 " in got[name] or " 403 " in got[name] for name in answered), got
+    for name in shown:
+        assert shown_in(got[name].encode("latin-1")) == []
+        assert token not in got[name]
+
+
+def _line(process: psutil.Process) -> list[str]:
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def test_no_field_of_a_launch_reads_the_environment(desk: RunningDesk) -> None:

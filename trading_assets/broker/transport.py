@@ -23,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import ProxyManager
 
 from trading_assets.broker.bounded_answer import ENCODINGS, body_of, bound, check_depth, within
+from trading_assets.broker.plain_session import PlainSession
 from trading_assets.broker.port import (
     BrokerError,
     DuplicateClientOrderId,
@@ -125,7 +126,7 @@ def harden(
 ) -> None:
     """Finite timeouts, one request for each call within the rate limit, and no proxy on the way to
     loopback."""
-    session: requests.Session = client._session  # noqa: SLF001 - alpaca-py has no setting for these
+    session = client._session = PlainSession()  # noqa: SLF001 - alpaca-py has no setting for these
     adapter = BoundedAdapter(timeouts, budget, scope)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from trading_assets import entry, log
-from trading_assets.cli import books, operate, run, trade, watch
+from trading_assets.cli import books, new_desk, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
@@ -30,8 +31,18 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        Console().print(f"trading-assets {version('trading_assets')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """A trading desk as a Dagster project: signals in, gated orders out, positions reconciled.
 
     Every command reads config/execution.yaml, or the file that --config or TRADING_ASSETS_CONFIG names.
@@ -41,7 +52,7 @@ def root() -> None:
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (run.demo, run.up, run.exchange, run.listen, run.replay),
+    "Run": (new_desk.init, run.demo, run.up, run.exchange, run.listen, run.replay),
     "Trade": (trade.tick, trade.signal),
     "Watch": (watch.status, watch.orders, watch.positions),
     "Operate": (

@@ -50,7 +50,7 @@ def decimal(text: str) -> Decimal:
 
 
 def given_reason(reason: str) -> str:
-    """Raises typer.BadParameter for an empty one."""
+    """Raises typer.BadParameter for an empty one. How long it may be, the act says (`reasons`)."""
     if not reason.strip():
         raise typer.BadParameter("say why: it is kept with the act", param_hint="--reason")
     return reason

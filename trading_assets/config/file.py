@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,6 +26,7 @@ S = TypeVar("S", bound=BaseModel)
 
 CONFIG_VARIABLE = "TRADING_ASSETS_CONFIG"
 DEFAULT_CONFIG = "config/execution.yaml"
+LOCAL = "local.yaml"
 _PATHS = ("data_dir", "import_dir", "model_path", "features_path")
 _DATA_DIR = re.compile(
     r"^data_dir:[ \t]*(?P<quote>[\"']?)(?P<path>[^#\n]+?)(?P=quote)[ \t]*(?:#.*)?$", re.MULTILINE
@@ -39,26 +40,48 @@ def path_in_use(given: Path | str | None, environ: Mapping[str, str]) -> Path:
 
 
 def load(path: Path | str) -> Settings:
-    """The settings in a YAML file. Keys that it leaves out have their defaults.
+    """The settings in a YAML file. Those of a `local.yaml` beside config/execution.yaml take their place: it
+    is the file to edit, which no checkout overwrites. Keys that both leave out have their defaults.
 
-    Relative paths in the file start at the project's root, which is the directory above the file's
+    Relative paths in the files start at the project's root, which is the directory above the file's
     own: in /desk/config/execution.yaml, `data_dir: var` is /desk/var.
 
     Raises InvalidInput that names the file, every wrong key with its line, and what to write instead.
     """
-    path = Path(path)
-    values, lines = _read(path)
+    values: dict[str, Any] = {}
+    lines: dict[Location, _Place] = {}
+    for layer in layers(path):
+        found, at = _read(layer)
+        _put_over(values, found)
+        lines |= {location: _Place(layer, line) for location, line in at.items()}
     try:
         # through JSON: pydantic is then strict about numbers and booleans, and takes text for a path
         settings = Settings.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        first, *others = sorted((_fault(detail, lines) for detail in error.errors()), key=lambda f: f.line)
+        nowhere = _Place(Path(path), 0)
+        faults = sorted((_fault(detail, lines, nowhere) for detail in error.errors()), key=_by_place(path))
+        first, *others = faults
         also = "".join(f". Also: {fault.what}. {fault.remedy}" for fault in others)
-        raise InvalidInput(first.what, where=str(path), remedy=first.remedy + also) from None
-    root = path.resolve().parent.parent
+        raise InvalidInput(first.what, where=str(first.place.file), remedy=first.remedy + also) from None
+    root = Path(path).resolve().parent.parent
     return _from_root(root, settings, _PATHS).model_copy(
         update={"embedded": _from_root(root, settings.embedded, ("keys_file",))}
     )
+
+
+def layers(path: Path | str) -> tuple[Path, ...]:
+    """The files of a configuration, the later over the earlier."""
+    path = Path(path)
+    local = path.with_name(LOCAL)
+    return (path, local) if path.name == Path(DEFAULT_CONFIG).name and local.exists() else (path,)
+
+
+def _put_over(values: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for name, value in other.items():
+        if isinstance(value, Mapping) and isinstance(values.get(name), dict):
+            _put_over(values[name], value)
+        else:
+            values[name] = value
 
 
 def _from_root(root: Path, section: S, names: Sequence[str]) -> S:
@@ -71,40 +94,54 @@ def _from_root(root: Path, section: S, names: Sequence[str]) -> S:
 def data_dir_of(path: Path | str) -> Path:
     """The data directory of a file that need not be usable otherwise: for a kill, which a typo must not hold
     back. The default's where the file names none that can be read."""
-    path, default = Path(path), Settings.model_fields["data_dir"].default
-    try:
-        named = _DATA_DIR.search(path.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        named = None
-    return path.resolve().parent.parent / (default if named is None else named["path"])
+    found = str(Settings.model_fields["data_dir"].default)
+    for layer in layers(path):
+        try:
+            named = _DATA_DIR.search(layer.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue
+        found = found if named is None else named["path"]
+    return Path(path).resolve().parent.parent / found
+
+
+class _Place(NamedTuple):
+    file: Path
+    line: int  # 1-based; 0: of the file as a whole
 
 
 class _Fault(NamedTuple):
-    line: int  # 1-based; 0: of the file as a whole
+    place: _Place
     what: str
     remedy: str
 
 
-def _fault(detail: ErrorDetails, lines: dict[Location, int]) -> _Fault:
+def _by_place(path: Path | str) -> Callable[[_Fault], tuple[bool, int]]:
+    """The configuration's own file first, line by line."""
+    return lambda fault: (fault.place.file != Path(path), fault.place.line)
+
+
+def _fault(detail: ErrorDetails, lines: Mapping[Location, _Place], nowhere: _Place) -> _Fault:
     location = detail["loc"]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-    line = next((lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines), 0)
-    at = f" at line {line}" if line else ""
+    known = (lines[location[:n]] for n in range(len(location), 0, -1) if location[:n] in lines)
+    place = next(known, nowhere)
+    at = f" at line {place.line}" if place.line else ""
+    at += f" of {place.file.name}" if place.file != nowhere.file else ""
     if detail["type"] == "extra_forbidden":
         section = _section(location[:-1])
         nearest = difflib.get_close_matches(str(location[-1]), section.model_fields, n=1, cutoff=0.0)[0]
         prefix = key[: len(key) - len(str(location[-1]))]
-        return _Fault(line, f"unknown key `{key}`{at}", f"Nearest valid key: `{prefix}{nearest}`")
+        return _Fault(place, f"unknown key `{key}`{at}", f"Nearest valid key: `{prefix}{nearest}`")
     reason = detail["msg"].removeprefix("Value error, ")
     if not location:
-        return _Fault(line, reason, "Change one of the two")
+        return _Fault(place, reason, "Change one of the two")
     given = json.dumps(detail["input"], ensure_ascii=False, default=str)
     given = given if len(given) <= 80 else f"{given[:80]}…"
     name = next(part for part in reversed(location) if isinstance(part, str))
     field = _section(location[: location.index(name)]).model_fields[name]
     default = json.dumps(field.get_default(), default=_plain)
     return _Fault(
-        line,
+        place,
         f"`{key}` is {given}{at}: {reason[:1].lower()}{reason[1:]}",
         f"{field.description} Default: {default}",
     )
@@ -162,6 +199,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     lines: dict[Location, int] = {}
     try:
         node = loader.get_single_node()
+        if node is None and path.name == LOCAL:
+            return {}, {}
         if not isinstance(node, yaml.MappingNode):
             raise InvalidInput(
                 "holds no keys", where=str(path), remedy="Write at least `mode: paper`; the rest has defaults"

@@ -198,8 +198,9 @@ class Code(IntEnum):
         31,
         Check.ACTIVITY,
         (
-            "Orders sent today (for a reducing order: exits in all or of the symbol, whichever has less "
-            "left; a flatten's do not count), at or above the limit."
+            "Orders sent today, at or above the limit. For a reducing order: exits of all symbols, with one "
+            "for each other held symbol that had none, or exits of the symbol, whichever has less left. A "
+            "symbol's first exit of the day waits for no other's; a flatten's do not count."
         ),
     )
     EXECUTION_ORDER_COUNT = (

@@ -83,7 +83,7 @@ def decide_pass(
 @inlined
 def _begin(symbols: Rows, running: Running) -> None:
     """Before the pass's first order: what is held and worked."""
-    gross = 0.0
+    gross, without = 0.0, 0
     for i in range(symbols.size):
         symbol = symbols[i]
         exposure = symbol["open_entry_usd"]
@@ -91,11 +91,13 @@ def _begin(symbols: Rows, running: Running) -> None:
             exposure = abs(symbol["qty"]) * _mark(symbol) + exposure
         if exposure != 0.0:
             gross += exposure
+        if symbol["qty"] != 0.0 and symbol["exits_today"] == 0:
+            without += 1
         running.exposure[i], running.reserved[i] = exposure, symbol["reserved_qty"]
         running.orders[i], running.exits[i] = 0, 0
         running.sells[i], running.buys[i] = symbol["lowest_sell_limit"], symbol["highest_buy_limit"]
     running.usd[0], running.usd[1] = 0.0, gross
-    running.passed[0], running.passed[1] = 0, 0
+    running.passed[0], running.passed[1], running.passed[2] = 0, 0, without
 
 
 @inlined

@@ -64,6 +64,7 @@ class Standing(NamedTuple):
     exit_orders_today: int
     reject_streak: int
     by_strength: bool  # entries go by the strength of their signals; False: by symbol
+    exits_spread: bool  # each held symbol keeps a first exit of the session's
 
 
 # One symbol that is held, worked or wished for; see `engine.inputs.SymbolInput`.
@@ -132,6 +133,7 @@ PROPOSAL = np.dtype(
         ("execution_orders", np.int64),
         ("exit_orders", np.int64),
         ("symbol_exits", np.int64),
+        ("exits_kept", np.int64),
         ("reducing", np.bool_),
         ("decision_sent", np.bool_),
     ],
@@ -179,14 +181,14 @@ class Running(NamedTuple):
     volatility: Floats
     weight: Floats
     usd: Floats  # (2,): funds taken, gross exposure
-    passed: Ints  # (2,): orders, exits but a flatten's
+    passed: Ints  # (3,): orders, exits but a flatten's, held symbols that have had no such exit today
     order: Ints  # (n,): rows of signals as they are evaluated
     merged: Ints  # (n,): room for sorting them
 
     @staticmethod
     def of(count: int) -> Running:
         """Room for `count` symbols."""
-        usd, passed = np.zeros(2), np.zeros(2, np.int64)
+        usd, passed = np.zeros(2), np.zeros(3, np.int64)
         exposure, reserved, sells, buys, value, volatility, weight = np.zeros((7, count))
         orders, exits, order, merged = np.zeros((4, count), np.int64)
         return Running(

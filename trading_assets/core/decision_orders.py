@@ -84,6 +84,8 @@ def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, 
         standing.settled_cash_usd - funds,
         standing.account_ns,
     )
+    had_none = symbol["exits_today"] + running.exits[i] == 0
+    kept = running.passed[2] if standing.exits_spread and not had_none else 0
     activity = Activity(
         sent,
         symbol["in_flight"] + others,
@@ -95,6 +97,7 @@ def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, 
         standing.exit_orders_today + running.passed[1],
         standing.reject_streak,
         symbol["exits_today"] + running.exits[i],
+        kept,
     )
     failed = evaluate(
         order,
@@ -145,8 +148,11 @@ def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, 
         activity.exit_orders_today,
         activity.symbol_exits_today,
     )
+    proposal["exits_kept"] = kept
     if failed != 0:
         return True
+    if reducing and had_none and not order.flatten:
+        running.passed[2] -= 1
     _take(i, side, qty, price, reducing, order.flatten, running)
     return False
 

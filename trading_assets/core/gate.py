@@ -144,13 +144,21 @@ def symbol_exit_cap(max_exit_orders_per_day: float) -> float:
 
 
 @allocation_free
-def exit_count(exits: int, symbol_exits: int, max_exit_orders_per_day: float) -> tuple[int, float]:
-    """The session's exits of all symbols with their cap, or the symbol's with its share of it: what has
-    less left. An order is refused when the count is at its cap."""
+def exit_count(
+    exits: int, symbol_exits: int, kept_for_others: int, max_exit_orders_per_day: float
+) -> tuple[int, float]:
+    """The session's exits of all symbols, and those kept for symbols that had none, with their cap; or the
+    symbol's exits with its share of it: what has less left. An order is refused when the count is at its cap.
+
+    What is kept leaves room for one symbol's share: where more symbols are held than the cap has orders, an
+    exit is tried again all the same."""
     share = symbol_exit_cap(max_exit_orders_per_day)
-    if share - symbol_exits < max_exit_orders_per_day - exits:
+    taken, most = exits + kept_for_others, max_exit_orders_per_day - share
+    if kept_for_others > most:  # never of an infinite cap
+        taken = exits + int(most if most > 0.0 else 0.0)
+    if share - symbol_exits < max_exit_orders_per_day - taken:
         return symbol_exits, share
-    return exits, max_exit_orders_per_day
+    return taken, max_exit_orders_per_day
 
 
 @allocation_free
@@ -314,7 +322,10 @@ def evaluate(
     cap = limits.max_orders_per_symbol_per_day
     failed = _count(failed, Code.SYMBOL_ORDER_COUNT, sent, cap, entry, measured, limit)
     sent, cap = exit_count(
-        activity.exit_orders_today, activity.symbol_exits_today, limits.max_exit_orders_per_day
+        activity.exit_orders_today,
+        activity.symbol_exits_today,
+        activity.exits_kept_for_others,
+        limits.max_exit_orders_per_day,
     )
     if entry:
         sent, cap = activity.orders_today, limits.max_orders_per_day

@@ -18,6 +18,7 @@ from trading_assets.core.limits import Limits
 from trading_assets.core.tolerance import at_least
 from trading_assets.core.walk_columns import (
     ORDERS,
+    VERDICTS,
     WORKING,
     Book,
     Day,
@@ -123,8 +124,11 @@ def _act(
             )
         if wishes.rows.size == 0:
             continue
+        first = sheet.counts[VERDICTS]
         if not execute(now_ns, a_pass, wishes, sent_before, vetoed, terms, limits, book, sheet, desk):
             return False
+        if a_pass == Pass.EXITS:
+            _keep_reductions(first, sheet, desk)
         if a_pass != Pass.PROTECT:
             _keep_outcomes(begin, wishes.rows.size, sheet, desk)
     if tick >= 0:
@@ -169,7 +173,7 @@ def _signals_at(
         near, sells = desk.symbols[i], signal["value"] < 0.0
         if near["last_signal"] < 0 or signals[near["last_signal"]]["as_of_ns"] <= signal["as_of_ns"]:
             near["last_signal"], near["sells"] = number, sells
-            near["to_sell"] = abs(book.holdings[i]["qty"]) + _still_to_buy(i, sheet, desk)
+            near["to_sell"] = abs(book.holdings[i]["qty"]) + _still_to_buy(i, sheet, desk) if sells else 0.0
         if sells and not is_in_turn(i, now_ns, terms, limits, sheet, desk):
             wish["qty"] = 0.0
     return Wishes(desk.wishes[: stop - begin], desk.unsent)
@@ -184,6 +188,17 @@ def _still_to_buy(symbol: int, sheet: Sheet, desk: Desk) -> float:
         if sheet.orders[row]["symbol"] == symbol and not sheet.proposals.rows[row]["reducing"]:
             shares += sheet.proposals.rows[row]["qty"]
     return shares
+
+
+@inlined
+def _keep_reductions(first: int, sheet: Sheet, desk: Desk) -> None:
+    """What the exits of the pass, from verdict `first` on, are to sell by signals that leave a part of the
+    position, whether the gate let it pass or not."""
+    for row in range(first, sheet.counts[VERDICTS]):
+        wish = desk.wishes[sheet.proposals.rows[row]["wish"]]
+        near = desk.symbols[wish["symbol"]]
+        if near["last_signal"] == wish["decision"] and not near["sells"]:
+            near["to_sell"] += sheet.proposals.rows[row]["qty"]
 
 
 @inlined

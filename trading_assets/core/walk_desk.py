@@ -31,7 +31,8 @@ _AT_HAND = np.dtype(
         ("exits", np.int64),  # of these, exits
         ("last_signal", np.int64),  # the session's newest whose |value| reaches the threshold, −1: none
         ("sells", np.bool_),  # that one takes the position to zero
-        ("to_sell", np.float64),  # shares: held when it came, and what working entries could still buy
+        ("to_sell", np.float64),  # shares: held when it came, and what working entries could still buy; of
+        # one that does not sell all, what its tick was to sell
         ("exposure", np.float64),
         ("traded", np.bool_),
         ("bought", np.bool_),  # an entry traded at once at this look

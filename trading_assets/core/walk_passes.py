@@ -104,6 +104,7 @@ def _standing(
         sheet.counts[EXITS],
         0,
         True,
+        True,
     )
 
 

@@ -155,20 +155,14 @@ def _attempts(symbol: int, decision: int, sheet: Sheet, desk: Desk) -> int:
 
 @inlined
 def _unsold(symbol: int, sheet: Sheet, desk: Desk) -> float:
-    """Shares that the symbol's last signal was to sell and did not: of its whole position, or of the part
-    that its last attempt was to sell."""
+    """Shares that the symbol's last signal was to sell and did not: of its whole position, or of a part."""
     near, orders = desk.symbols[symbol], sheet.orders
     decision, row = near["last_signal"], near["last_order"]
-    leaves, attempt = (near["to_sell"] if near["sells"] else 0.0), -1
+    leaves: float = near["to_sell"]
     if decision < 0:  # no signal of this session; a stop's number is negative too
         return 0.0
     while row >= 0:
-        order, proposal = orders[row], sheet.proposals.rows[row]
-        if order["decision"] == decision:
-            if near["sells"]:
-                leaves -= proposal["qty"] if order["state"] == OrderState.FILLED else 0.0
-            elif proposal["reducing"] and (attempt < 0 or order["attempt"] == attempt):
-                attempt = order["attempt"]
-                leaves += 0.0 if order["state"] == OrderState.FILLED else proposal["qty"]
-        row = order["previous"]
+        if orders[row]["decision"] == decision and orders[row]["state"] == OrderState.FILLED:
+            leaves -= sheet.proposals.rows[row]["qty"] if sheet.proposals.rows[row]["reducing"] else 0.0
+        row = orders[row]["previous"]
     return leaves

@@ -93,6 +93,7 @@ class Activity(NamedTuple):
     exit_orders_today: int  # of all symbols, a flatten's left out
     reject_streak: int
     symbol_exits_today: int = 0  # exits of this symbol, a flatten's left out
+    exits_kept_for_others: int = 0  # one for each held symbol without an exit today; 0: this is its first
 
 
 class Halt(NamedTuple):

@@ -17,6 +17,7 @@ import dagster as dg
 from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import BOOK_POOL, LIVE
 from trading_assets.defs.partitions import LIVE_SESSIONS
@@ -42,7 +43,7 @@ _EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER
 
 def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition] = ()) -> _Decorator:
     """A step of the tick as an asset. code: what its code version is made of"""
-    return dg.asset(
+    asset = dg.asset(
         group_name=GROUP,
         deps=deps,
         partitions_def=LIVE_SESSIONS,
@@ -53,6 +54,7 @@ def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition]
         pool=BOOK_POOL,
         code_version=code_version(*code),
     )
+    return lambda step: asset(shows_no_secret(step))
 
 
 @_live_asset("market", "engine/ingest.py", kinds={"alpaca", "duckdb"})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from trading_assets.config import Settings
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import LANE_TAG
 from trading_assets.defs.partitions import SESSIONS
@@ -143,6 +144,7 @@ class ReplayConfig(PlainConfig):
         "engine/replay",
     ),
 )
+@shows_no_secret
 def replay(
     context: dg.AssetExecutionContext, config: ReplayConfig, configuration: ConfigurationResource
 ) -> dg.MaterializeResult[None]:

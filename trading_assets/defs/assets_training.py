@@ -9,6 +9,7 @@ from datetime import date
 
 import dagster as dg
 
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import LANE_TAG
 from trading_assets.defs.plain_config import PlainConfig
@@ -47,6 +48,7 @@ class ModelConfig(PlainConfig):
     tags=TRAIN,
     code_version=code_version("market", "engine/ingest.py"),
 )
+@shows_no_secret
 def training_bars(config: TrainingRange, configuration: ConfigurationResource) -> dg.MaterializeResult[None]:
     """The bundled daily bars, splits and dividends through the last session of the range, into history."""
     from trading_assets.engine.ingest import import_tape
@@ -76,6 +78,7 @@ def training_bars(config: TrainingRange, configuration: ConfigurationResource) -
     tags=TRAIN,
     code_version=code_version("features", "model/training_set.py"),
 )
+@shows_no_secret
 def training_features(
     config: TrainingRange, configuration: ConfigurationResource
 ) -> dg.MaterializeResult[None]:
@@ -118,6 +121,7 @@ def training_features(
     tags=TRAIN,
     code_version=code_version("model", "features"),
 )
+@shows_no_secret
 def model(config: ModelConfig, configuration: ConfigurationResource) -> dg.MaterializeResult[None]:
     """A gradient-boosted model with its figures out of sample; registered, and promoted for a reason."""
     from trading_assets.engine.training import train_model

@@ -11,6 +11,7 @@ from math import isfinite
 
 import dagster as dg
 
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.checks import Check, CheckOutcome, Severity, checks_of, record
@@ -33,6 +34,7 @@ def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
         can_subset=True,
         pool=BOOK_POOL,
     )
+    @shows_no_secret
     def evaluated(
         context: dg.AssetCheckExecutionContext, desk: DeskResource
     ) -> Iterator[dg.AssetCheckResult]:

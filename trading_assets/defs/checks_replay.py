@@ -11,7 +11,9 @@ from typing import Any
 import dagster as dg
 
 from trading_assets.defs.assets_replay import BOOK, HISTORY, replay
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.presentation import table
+from trading_assets.defs.resources import read_settings
 from trading_assets.engine.replay.limit_groups import DESCRIPTION, WARNINGS, Group
 from trading_assets.store.history import History
 
@@ -31,6 +33,7 @@ ORDER BY session, "check"
     ],
     can_subset=True,
 )
+@shows_no_secret
 def check_replay(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Every limit of every session of the last replay. Raises dagster.Failure when there is none."""
     book, path = _last_replay(context.instance)
@@ -76,7 +79,14 @@ def _last_replay(instance: dg.DagsterInstance) -> tuple[str, Path]:
     if event is None or event.asset_materialization is None:
         raise dg.Failure(description="Nothing has been replayed yet.", allow_retries=False)
     metadata = event.asset_materialization.metadata
-    return str(metadata[BOOK].value), Path(str(metadata[HISTORY].value))
+    history, data_dir = Path(str(metadata[HISTORY].value)), Path(read_settings().data_dir)
+    if not history.resolve().is_relative_to(data_dir.resolve()):  # whoever reported it names any database
+        raise dg.Failure(
+            description="The last replay's history is said to lie outside of the data directory "
+            f"{data_dir}, and is not opened. Replay the range again.",
+            allow_retries=False,
+        )
+    return str(metadata[BOOK].value), history
 
 
 CHECK_STEPS = (check_replay,)

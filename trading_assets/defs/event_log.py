@@ -3,16 +3,15 @@
 Dagster's own opens an engine and a connection for every event, which costs more than the event. Here
 each shard (the index, and a file for each run) keeps one connection of the process, and what a run plans
 comes as a batch (DAGSTER_EVENT_BATCH_SIZE), which is one transaction of each shard. No event is stored with
-a secret in it. A planned check is stored
-without partitions, as its outcome is. A new shard is made at once, where the stock storage reads every
-migration there is. A run that is deleted takes its shard and what its checks found with it, which the stock
-storage leaves behind. Where this Dagster's storage is no longer what this one is made of, the stock storage
-stands in, on the same files (`defs.fallback`).
+a secret in it (`defs.clean_events`). A planned check is stored without partitions, as its outcome is. A new
+shard is made at once, where the stock storage reads every migration there is. A run that is deleted takes its
+shard and what its checks found with it, which the stock storage leaves behind. Where this Dagster's storage
+is no longer what this one is made of, the stock way of storing stands in, on the same files
+(`defs.fallback`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from dagster import AssetKey, deserialize_value, serialize_value
+from dagster import AssetKey
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
@@ -44,7 +43,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
-from trading_assets.redaction import cleaned_strings, is_clean
+from trading_assets.defs.clean_events import to_be_stored
 
 BUSY_TIMEOUT_SECONDS = 60
 OPEN_SHARDS = 16  # runs whose connection is kept
@@ -126,14 +125,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return self._supports_checks
 
     def store_event(self, event: EventLogEntry) -> None:
-        super().store_event(_without_secrets(_without_partitions(event)))
+        super().store_event(to_be_stored(_without_partitions(event)))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """All of them or none. Dagster stores them one by one when this raises."""
         with self._lock, ExitStack() as until_the_end:
             self._batch = until_the_end, {}
             try:
-                super().store_event_batch([_without_secrets(event) for event in events])
+                super().store_event_batch([to_be_stored(event) for event in events])
             finally:
                 self._batch = None
 
@@ -247,14 +246,6 @@ def _without_partitions(event: EventLogEntry) -> EventLogEntry:
         return event
     plain = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
     return event._replace(dagster_event=told._replace(event_specific_data=plain))
-
-
-def _without_secrets(event: EventLogEntry) -> EventLogEntry:
-    """The event as it is stored and shown: messages, metadata, and the errors of steps with their traces."""
-    stored = serialize_value(event)
-    if is_clean(stored):
-        return event
-    return deserialize_value(json.dumps(cleaned_strings(json.loads(stored))), EventLogEntry)
 
 
 def _set_up(connection: Any, _record: Any) -> None:

@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 from dagster import StringSource
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
-from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._serdes import ConfigurableClassData
 
 from trading_assets import entry
+from trading_assets.defs.clean_events import CleanEventLog
 from trading_assets.log import get_logger
 from trading_assets.ownership import private_directory, refuse_writable
 
@@ -61,8 +61,8 @@ class _InTheInstance:
         return {"dagster_home": StringSource}
 
 
-class EventLogStorage(_InTheInstance, SqliteEventLogStorage):
-    """`defs.event_log`, else Dagster's SQLite event log."""
+class EventLogStorage(_InTheInstance, CleanEventLog):
+    """`defs.event_log`, else Dagster's SQLite event log, which stores no secret either."""
 
     @classmethod
     def from_config_value(
@@ -71,7 +71,7 @@ class EventLogStorage(_InTheInstance, SqliteEventLogStorage):
         home = Path(config_value["dagster_home"])
         _refuse_open_to_others(home)
         place = str(home / "history" / "runs")
-        return _ours_or_stock(EVENT_LOG, SqliteEventLogStorage, lambda kind: kind(place, inst_data))
+        return _ours_or_stock(EVENT_LOG, CleanEventLog, lambda kind: kind(place, inst_data))
 
 
 class RunStorage(_InTheInstance, SqliteRunStorage):

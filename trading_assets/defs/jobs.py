@@ -3,6 +3,7 @@
 import dagster as dg
 
 from trading_assets.defs import assets_desk, assets_replay, assets_training
+from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.lanes import PROTECT, REPLAY, TICK, TRAIN
 from trading_assets.defs.resources import TICK_TAG, DeskResource
 from trading_assets.market.clock import system_now_ns
@@ -33,6 +34,7 @@ replay = dg.define_asset_job(
 
 
 @dg.op
+@shows_no_secret
 def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease. What a tick or a person
     does under it is waited for; where that takes longer, this ends, and the sensor asks again.

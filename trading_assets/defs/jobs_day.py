@@ -14,6 +14,7 @@ from typing import NamedTuple
 import dagster as dg
 
 from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.clean_steps import cleaned_metadata, shows_no_secret
 from trading_assets.defs.lanes import BOOK_POOL, SESSION_END
 from trading_assets.defs.resources import PARTITION_TAG, DeskResource
 from trading_assets.engine.desk import Desk
@@ -41,18 +42,22 @@ KEEP = {
 
 
 @dg.op(pool=BOOK_POOL)
+@shows_no_secret
 def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Protect, then look at account, symbols, hours, model and daily bars. Fails where one is not right."""
     from trading_assets.engine.day import premarket as work
 
     opened = desk.open(context)
     report = when_free(lambda: work(opened))
-    context.add_output_metadata({"session": report.session, "new_daily_bars": report.daily_bars})
+    context.add_output_metadata(
+        cleaned_metadata({"session": report.session, "new_daily_bars": report.daily_bars})
+    )
     if report.problems:
         raise dg.Failure(description="; ".join(report.problems), allow_retries=False)
 
 
 @dg.op(pool=BOOK_POOL)
+@shows_no_secret
 def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Reconcile; project, report and put away each session that is owed it; prune, whatever came of that.
     Fails where ledger and broker do not agree."""
@@ -70,14 +75,16 @@ def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None
         context.log.info(f"{pruned} runs past their time deleted")
     last = reports[-1]
     context.add_output_metadata(
-        {
-            "session": last.session,
-            "sessions": ", ".join(report.session for report in reports),
-            "agree": last.agree,
-            "still_working": ", ".join(last.still_working) or "none",
-            "snapshot": dg.MetadataValue.path(last.snapshot),
-            "runs_deleted": pruned,
-        }
+        cleaned_metadata(
+            {
+                "session": last.session,
+                "sessions": ", ".join(report.session for report in reports),
+                "agree": last.agree,
+                "still_working": ", ".join(last.still_working) or "none",
+                "snapshot": dg.MetadataValue.path(last.snapshot),
+                "runs_deleted": pruned,
+            }
+        )
     )
     if not last.agree:
         raise dg.Failure(description="ledger and broker do not agree after the close", allow_retries=False)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from trading_assets.config import path_in_use
 from trading_assets.defs.acts import author as author_of
+from trading_assets.defs.clean_steps import cleaned_metadata, shows_no_secret
 from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.resources import DeskResource, read_settings
@@ -34,6 +35,7 @@ class Loosening(PlainConfig):
 
 
 @dg.op
+@shows_no_secret
 def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """HALTED first, durable, before anything is opened or asked; then every working order is cancelled."""
     from trading_assets.engine import operator
@@ -47,22 +49,25 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
     else:
         killed = operator.kill_now(settings, reason=config.reason, author=author)
     context.add_output_metadata(
-        {
-            "kept_in": killed.kept,
-            "book": killed.book or "not opened",
-            "halt_state": killed.state,
-            "asked_to_cancel": ", ".join(order.intent.client_order_id for order in killed.cancelled)
-            or "none",
-            "past_the_journal": f"{killed.past_journal}. {killed.told_past_journal}"
-            if killed.past_journal
-            else "no",
-        }
+        cleaned_metadata(
+            {
+                "kept_in": killed.kept,
+                "book": killed.book or "not opened",
+                "halt_state": killed.state,
+                "asked_to_cancel": ", ".join(order.intent.client_order_id for order in killed.cancelled)
+                or "none",
+                "past_the_journal": f"{killed.past_journal}. {killed.told_past_journal}"
+                if killed.past_journal
+                else "no",
+            }
+        )
     )
     if killed.failure:
         raise dg.Failure(description=killed.nothing_cancelled, allow_retries=False)
 
 
 @dg.op
+@shows_no_secret
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Every position is sold, by the broker's quantities. The run fails while anything is held."""
     from trading_assets.engine import operator
@@ -76,12 +81,14 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
     )
     orders = ", ".join(f"{order.intent.symbol} {order.state}" for order in report.orders)
     context.add_output_metadata(
-        {
-            "book": opened.book,
-            "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
-            "orders": orders or "none",
-            "still_held": "; ".join(held.told for held in report.held) or "nothing",
-        }
+        cleaned_metadata(
+            {
+                "book": opened.book,
+                "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
+                "orders": orders or "none",
+                "still_held": "; ".join(held.told for held in report.held) or "nothing",
+            }
+        )
     )
     if not report.flat:
         told = [held.told for held in report.held] + [report.failure] * bool(report.failure)
@@ -94,6 +101,7 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
 
 
 @dg.op(pool=BOOK_POOL)
+@shows_no_secret
 def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
     """Clears what is latched, and takes up looser limits of the configuration."""
     from trading_assets.engine import operator
@@ -101,22 +109,25 @@ def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
     opened = desk.open(context)
     cleared = operator.rearm(opened, reason=config.reason, author=author_of(context.run.tags))
     context.add_output_metadata(
-        {
-            "book": opened.book,
-            "cleared": ", ".join(cleared) or "nothing was latched",
-            "halt_state": opened.halts().state.name,
-        }
+        cleaned_metadata(
+            {
+                "book": opened.book,
+                "cleared": ", ".join(cleared) or "nothing was latched",
+                "halt_state": opened.halts().state.name,
+            }
+        )
     )
 
 
 @dg.op(pool=BOOK_POOL)
+@shows_no_secret
 def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
     """What the account holds becomes the book's opening entry."""
     from trading_assets.engine.reconcile import adopt
 
     opened = desk.open(context)
     positions = adopt(opened, reason=config.reason, author=author_of(context.run.tags))
-    context.add_output_metadata({"book": opened.book, "positions": positions})
+    context.add_output_metadata(cleaned_metadata({"book": opened.book, "positions": positions}))
 
 
 @dg.job(

@@ -19,7 +19,9 @@ def play(project: Path, home: Path) -> bool:
     """Play it below `home`; True when everything that must hold held. Raises TradingAssetsError."""
     if not (project / "workspace.yaml").exists():
         raise InvalidInput(
-            "no workspace.yaml here", where=str(project), remedy="Run it from the project's root."
+            "no workspace.yaml here",
+            where=str(project),
+            remedy="Run it in the project's root, or in a directory that `trading-assets init` made.",
         )
     console = Console(soft_wrap=True)
     began = time.monotonic()

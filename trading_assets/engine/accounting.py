@@ -53,7 +53,7 @@ CANCELED = ":canceled"
 """What the id of an entry ends in that undoes another one: neither counts."""
 _COST_OF = ":cost"
 _FROM = " from "
-_GIVEN_UP = frozenset({Booked.NAME_CHANGE, Booked.REORGANISATION})
+GIVEN_UP = frozenset({Booked.NAME_CHANGE, Booked.REORGANISATION})
 
 
 class ExDate(NamedTuple):
@@ -217,7 +217,7 @@ def _fold_onto(
         (
             a.at_ns,
             0 if a.kind == Booked.SPLIT else 2,
-            a.kind in _GIVEN_UP and a.qty_delta > 0,
+            a.kind in GIVEN_UP and a.qty_delta > 0,
             a.adjustment_id,
             a,
         )
@@ -320,14 +320,14 @@ def _moved_shares(ledger: Ledger, held: Holding, record: AdjustmentRecord) -> li
             return [SurrenderEntry(symbol, held.qty, max(cash, 0.0))]
         if held.qty == 0.0 and delta > 0.0 and held.waiting_usd > 0.0:
             return [ReplacementEntry(symbol, delta, symbol)]
-    elif record.kind in _GIVEN_UP and delta < 0.0 < held.qty:
+    elif record.kind in GIVEN_UP and delta < 0.0 < held.qty:
         gone = min(-delta, held.qty)
         missing = delta + gone  # more than is known to be held: reconciliation says what is missing
         beyond = [QuantityEntry(symbol, missing, 0.0)] if missing else []
         return [SurrenderEntry(symbol, gone, max(cash, 0.0)), *beyond]
     elif source is not None and delta > 0.0:
         giving = ledger.holdings.get(source.symbol, Holding())
-        if record.kind in _GIVEN_UP and giving.waiting_usd > 0.0:
+        if record.kind in GIVEN_UP and giving.waiting_usd > 0.0:
             return [ReplacementEntry(symbol, delta, source.symbol)]
         if record.kind == Booked.SPIN_OFF and giving.qty > 0.0:
             return [SpinOffEntry(symbol, delta, source.symbol, source.share)]

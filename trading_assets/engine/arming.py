@@ -25,6 +25,7 @@ from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
+from trading_assets.reasons import shortened, stated
 from trading_assets.store.journal import Journal
 
 log = get_logger(__name__)
@@ -43,8 +44,7 @@ _SPOKEN = {"host": "host", "account": "account", "data_dir": "data directory"}
 def arm(desk: Desk, *, reason: str, author: str) -> int | None:
     """Record that a person lets this book trade from here, with these keys; returns when that ends, UTC
     nanoseconds, None where it does not. Raises InvalidInput without a reason, and without keys."""
-    if not reason.strip():
-        raise InvalidInput("arming needs a reason", where="arm", remedy="Say why: --reason.")
+    reason = stated("arm", reason)
     now, salt = desk.now_ns(), secrets.token_hex(16)
     until_ns = now + int(desk.settings.arming_days * DAY_NS)
     record = {
@@ -64,7 +64,7 @@ def arm(desk: Desk, *, reason: str, author: str) -> int | None:
 
 def disarm(desk: Desk, *, author: str, reason: str = "") -> None:
     """Take the arming back; always allowed. What a live book holds then is told at the next look."""
-    now = desk.now_ns()
+    now, reason = desk.now_ns(), shortened(reason)
     _keep(desk, None, now, {"author": author, "reason": reason, "at_ns": now})
     desk.journal.set_mark(desk.book, TOLD_MARK, "", now)
     log.warning("trading disarmed", book=desk.book, author=author, reason=reason)

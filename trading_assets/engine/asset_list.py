@@ -18,7 +18,7 @@ from trading_assets.log import get_logger
 log = get_logger(__name__)
 
 VERSION = 1
-_TRADABLE, _FRACTIONABLE, _HALTED = "TFH"
+_TRADABLE, _FRACTIONABLE, _HALTED, _IN_DOUBT = "TFH?"
 
 
 class AssetList:
@@ -71,6 +71,7 @@ def _flags(asset: AssetState) -> str:
             (_TRADABLE, asset.tradable),
             (_FRACTIONABLE, asset.fractionable),
             (_HALTED, asset.halted),
+            (_IN_DOUBT, not asset.known),
         )
         if is_so
     )
@@ -80,5 +81,9 @@ def _asset(symbol: str, flags: Any) -> AssetState:
     if not isinstance(flags, str):
         raise TypeError(f"{symbol}: {flags!r} is no text")
     return AssetState(
-        symbol, tradable=_TRADABLE in flags, fractionable=_FRACTIONABLE in flags, halted=_HALTED in flags
+        symbol,
+        tradable=_TRADABLE in flags,
+        fractionable=_FRACTIONABLE in flags,
+        halted=_HALTED in flags,
+        known=_IN_DOUBT not in flags,
     )

@@ -7,8 +7,8 @@ here. Where the assets are kept between the executions of a session: `engine.ass
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from trading_assets.broker.port import (
@@ -45,21 +45,33 @@ class DayFacts:
     def asset(self, broker: Broker, symbol: str) -> AssetState:
         """The asset, by the broker's list of the session.
 
-        A yes holds for the session: whoever is halted since then has no fresh quote. A no is asked again in
-        each execution, so that none holds an exit for longer than it is true; and so is a symbol that the
-        list lacks. Some 20 in an execution are: for the others the list's word stands. One that the broker
-        does not know holds no other back. Raises broker.port.BrokerError; a broker that does not answer is
-        not asked for the next one in the same execution.
+        A yes holds for the session, or until the broker rejects an order in the symbol (`doubt`): whoever is
+        halted since then has no fresh quote. A no is asked again in each execution, so that none holds an
+        exit for longer than it is true; and so is a symbol that the list lacks. Some 20 in an execution are:
+        for the others the list's word stands. One that the broker does not know holds no other back. Raises
+        broker.port.BrokerError; a broker that does not answer is not asked for the next one in the same
+        execution.
         """
         if symbol in self._alone:
             return self._alone[symbol]
         listed = self._list(broker).get(symbol)
-        if listed is not None and (
-            (listed.tradable and not listed.halted) or self._asked_alone >= MOST_ASKED_ALONE
-        ):
+        if listed is not None and (_is_yes(listed) or self._asked_alone >= MOST_ASKED_ALONE):
             return listed
         self._alone[symbol] = found = self._by_itself(broker, symbol)
+        if listed is not None and found.known and found != listed:
+            self._keep({symbol: found})
         return found
+
+    def doubt(self, symbols: Collection[str]) -> None:
+        """The broker has rejected orders in these: the next execution that needs one of them asks for it by
+        itself, before it buys. Exits do not wait for that. No request is made here."""
+        for symbol in symbols:
+            self._alone.pop(symbol, None)
+        if self._assets is None and self.listed is not None:
+            self._assets = self.listed.read()
+        assets = self._assets or {}
+        listed = [assets[symbol] for symbol in symbols if symbol in assets]
+        self._keep({asset.symbol: replace(asset, known=False) for asset in listed if _is_yes(asset)})
 
     def actions(self, broker: Broker, symbols: Collection[str], session: date) -> list[CorporateActionState]:
         """Those of the symbols that are ex on the session. Raises broker.port.BrokerError."""
@@ -88,8 +100,13 @@ class DayFacts:
         except BrokerError as error:
             log.warning("list of assets not readable, they are asked for one by one", why=str(error))
             self._assets = {}
-        if self._assets and self.listed is not None:
-            self.listed.keep(self._assets)
+        self._keep({})
+
+    def _keep(self, changed: Mapping[str, AssetState]) -> None:
+        if self._assets:
+            self._assets |= changed
+            if self.listed is not None:
+                self.listed.keep(self._assets)
 
     def _by_itself(self, broker: Broker, symbol: str) -> AssetState:
         unknown = AssetState(symbol, tradable=False, fractionable=False, halted=False, known=False)
@@ -112,3 +129,7 @@ class DayFacts:
         except BrokerError as error:
             self._silent = error
             raise
+
+
+def _is_yes(asset: AssetState) -> bool:
+    return asset.known and asset.tradable and not asset.halted

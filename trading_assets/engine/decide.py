@@ -41,7 +41,15 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
-from trading_assets.engine.inputs import RULES, DecisionInput, ForcedExit, Phase, SignalInput
+from trading_assets.engine.inputs import (
+    RULES,
+    RULES_BY_ARRIVAL,
+    RULES_SPREAD,
+    DecisionInput,
+    ForcedExit,
+    Phase,
+    SignalInput,
+)
 from trading_assets.store.records import VerdictRecord
 
 SUPERSEDED = "SUPERSEDED"
@@ -124,7 +132,7 @@ def newest_signals(
     """The newest signal of each symbol, by its producer's stamp and then by its arrival; and the others."""
 
     def age(signal: SignalInput) -> tuple[int, int, int] | tuple[int, str]:
-        if rules < RULES:
+        if rules < RULES_BY_ARRIVAL:
             return signal.as_of_ns, signal.decision_id
         return signal.as_of_ns, signal.received_ns, signal.sequence
 
@@ -175,7 +183,8 @@ def _standing(given: DecisionInput) -> Standing:
         execution_orders=given.execution_orders,
         exit_orders_today=given.exit_orders_today,
         reject_streak=given.reject_streak,
-        by_strength=given.rules >= RULES,
+        by_strength=given.rules >= RULES_BY_ARRIVAL,
+        exits_spread=given.rules >= RULES_SPREAD,
     )
 
 
@@ -266,6 +275,7 @@ def _verdict(
             exit_orders_today=said["exit_orders"],
             reject_streak=given.reject_streak,
             symbol_exits_today=said["symbol_exits"],
+            exits_kept_for_others=said["exits_kept"],
         ),
         Halt(
             state=given.halt_state,

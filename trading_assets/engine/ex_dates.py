@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from math import nan
+from math import nan, prod
 from typing import NamedTuple
 
 from trading_assets.broker.port import BrokerError, CorporateActionState, PositionState, QuoteState
@@ -26,9 +26,10 @@ from trading_assets.engine.stop_costs import (
     SpunOff,
     booked_ex_dates,
     held_by_ex_dates,
+    split_lines,
 )
 from trading_assets.log import get_logger
-from trading_assets.market.actions import counts_unseen, ex_date_shows, ex_price
+from trading_assets.market.actions import are_told_apart, counts_unseen, ex_date_shows, ex_price, told_apart
 from trading_assets.market.bars import Interval
 from trading_assets.market.sessions import new_york_midnight_ns
 
@@ -66,18 +67,21 @@ def in_effect(
     """
     today = desk.today()
     due = [action for action in actions if began < action.ex_date <= today]
+    for action in due:
+        if action.ex_date == today:
+            _see_trade(desk, action, spun_off, quotes.get(action.symbol))
     booked = booked_ex_dates(desk.journal, desk.book, due, today)
     doubted = {
         (action.symbol, action.ex_date): action
         for action in due
         if (action.symbol, action.ex_date) not in booked and not _counts_unseen(action, spun_off, quotes)
     }
-    verdicts = {key: _kept(desk, action) for key, action in doubted.items()}
+    verdicts = {key: _seen(desk, action) or _kept(desk, action) for key, action in doubted.items()}
     undecided = [
         action
         for key, action in doubted.items()
-        if verdicts[key] is None
-        or key[1] == today
+        if _kept(desk, action) is None
+        or (key[1] == today and not is_seen(desk, action))
         or (
             verdicts[key] == COUNTS_NOT
             and today - key[1] <= BOOKED_WITHIN
@@ -91,8 +95,55 @@ def in_effect(
         for action in actions
     ]
     return _as_the_broker_booked(
-        desk, [one for one in counted if one is not None], spun_off, booked, positions
+        desk, [one for one in counted if one is not None], spun_off, booked, positions, quotes
     )
+
+
+def is_seen(desk: Desk, action: CorporateActionState) -> bool:
+    """Whether a price of its ex-date has told surely that the action has taken place, or that it has not: no
+    later price of the day says otherwise."""
+    return _seen(desk, action) is not None
+
+
+def unproven_splits(
+    desk: Desk,
+    announced: Sequence[CorporateActionState],
+    counted: Collection[CorporateActionState],
+    *,
+    positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
+    began: date,
+) -> list[CorporateActionState]:
+    """The announced splits of the last `BOOKED_WITHIN` of which no price tells surely whether they have taken
+    place, or in which ratio: the broker has not booked them, or in another ratio that no price tells either.
+    What counts unseen is none of them.
+
+    counted: those that count for the stops (`in_effect`)
+    """
+    today = desk.today()
+    due = [
+        action
+        for action in announced
+        if action.split_ratio != 1.0
+        and max(began, today - BOOKED_WITHIN) < action.ex_date <= today
+        and not counts_unseen(1.0 / action.split_ratio)
+        and not is_seen(desk, action)
+    ]
+    lines = split_lines(desk.journal, desk.book, due)
+    found = []
+    for action in due:
+        booked = [line for line, of in lines if of == action]
+        if not booked:
+            found.append(action)
+            continue
+        shown = float(positions[action.symbol].qty) if action.symbol in positions else 0.0
+        old = shown - sum(float(line.qty_delta) for line in booked)
+        if shown > 0.0 and old > 0.0 and action not in counted:  # counted as the broker booked it
+            prices = _prices_of(desk, action, quotes.get(action.symbol))
+            in_other = told_apart(prices.close, prices.close * old / shown, prices.price)
+            if in_other is not True and are_told_apart(shown, old * action.split_ratio):
+                found.append(action)
+    return found
 
 
 def shown_today(
@@ -196,23 +247,32 @@ def _decided(
             found[symbol, action.ex_date] = COUNTS
             _keep(desk, action, COUNTS)
             continue
-        if action.ex_date == today:
-            prices = prices_of_today(desk, quotes.get(symbol))
-        elif kept is None:
-            prices = _prices_around(desk, action, quotes.get(symbol))
+        if action.ex_date == today or kept is None:
+            prices = _prices_of(desk, action, quotes.get(symbol))
         else:
             prices = Prices(nan, nan)  # the broker's quantity may still say otherwise
         held = [one[symbol].qty if symbol in one else 0.0 for one in (with_them, without)]
         shown = float(positions[symbol].qty) if symbol in positions else nan
         adjusted = adjusted_close(action, spun_off, prices.close)
-        true = is_true(prices, adjusted, shown_qty=shown, with_it=held[0], without=held[1])
+        if action.ex_date < today:
+            _see(desk, action, told_apart(prices.close, adjusted, prices.price))
+        kept = _seen(desk, action) or kept
+        telling = Prices(nan, nan) if is_seen(desk, action) else prices
+        true = is_true(telling, adjusted, shown_qty=shown, with_it=held[0], without=held[1])
         if true is not None:
             kept = COUNTS if true else COUNTS_NOT
+        if kept is not None:
             _keep(desk, action, kept)
         if kept != COUNTS:
             _tell(desk, action, prices, adjusted, decided=kept is not None)
         found[symbol, action.ex_date] = kept or COUNTS_NOT  # until something says otherwise
     return found
+
+
+def _prices_of(desk: Desk, action: CorporateActionState, quote: QuoteState | None) -> Prices:
+    if action.ex_date == desk.today():
+        return prices_of_today(desk, quote)
+    return _prices_around(desk, action, quote)
 
 
 def _prices_around(desk: Desk, action: CorporateActionState, quote: QuoteState | None) -> Prices:
@@ -237,10 +297,15 @@ def _as_the_broker_booked(
     spun_off: SpunOff,
     booked: Collection[tuple[str, date]],
     positions: Mapping[str, PositionState],
+    quotes: Mapping[str, QuoteState],
 ) -> list[CorporateActionState]:
     """The actions without the splits that the broker has booked in another ratio than was announced: its
     position is what our ledger holds with its lines, and not what the announcement makes of it. The lines
-    count as they were booked then."""
+    count as they were booked then.
+
+    Not where a line is still to come, as the broker may book a split in two: where it holds old and new
+    shares, or the price of the ex-date shows the announced ratio, and not the booked one.
+    """
     symbols = {symbol for symbol, _ in booked if symbol in positions}
     if not symbols:
         return actions
@@ -252,6 +317,17 @@ def _as_the_broker_booked(
         qty = announced[symbol].qty if symbol in announced else 0.0
         ours = holdings[symbol].qty if symbol in holdings else 0.0
         if abs(shown - qty) >= A_SHARE and abs(shown - ours) <= QUANTITY_TOLERANCE:
+            of_it = [
+                one
+                for one in actions
+                if one.symbol == symbol and one.split_ratio != 1.0 and (symbol, one.ex_date) in booked
+            ]
+            old = qty / prod(one.split_ratio for one in of_it)
+            told = are_told_apart(shown, qty)
+            if abs(shown - (old + qty)) < A_SHARE or (
+                told and all(_is_shown(desk, one, spun_off, quotes.get(symbol)) for one in of_it)
+            ):
+                continue
             other.add(symbol)
             log.warning("a split was booked in another ratio than announced", symbol=symbol, qty=shown)
     return [
@@ -260,6 +336,27 @@ def _as_the_broker_booked(
         else action
         for action in actions
     ]
+
+
+def _is_shown(desk: Desk, action: CorporateActionState, spun_off: SpunOff, quote: QuoteState | None) -> bool:
+    """Whether the price of the ex-date tells surely that the action has taken place as it was announced."""
+    if _seen(desk, action) is None and action.ex_date < desk.today():
+        prices = _prices_around(desk, action, quote)
+        adjusted = adjusted_close(action, spun_off, prices.close)
+        _see(desk, action, told_apart(prices.close, adjusted, prices.price))
+    return _seen(desk, action) == COUNTS
+
+
+def _see_trade(desk: Desk, action: CorporateActionState, spun_off: SpunOff, quote: QuoteState | None) -> None:
+    """Keep what a trade since the open of the ex-date tells surely. A quote may be left over from before."""
+    if is_seen(desk, action) or quote is None or quote.trade_ns is None or quote.last_trade is None:
+        return
+    today = desk.today()
+    if not desk.sessions.is_session(today) or quote.trade_ns < desk.sessions.open_ns(today):
+        return
+    close = prices_of_today(desk, quote).close
+    adjusted = adjusted_close(action, spun_off, close)
+    _see(desk, action, told_apart(close, adjusted, float(quote.last_trade)))
 
 
 def _tell(
@@ -292,6 +389,16 @@ def _mark(action: CorporateActionState) -> str:
     """The name under which a verdict is kept; another announcement of the day is another question."""
     parts = ",".join(f"{one.new_symbol}:{one.per_share!r}" for one in action.spin_offs)
     return f"ex_date:{action.symbol}:{action.ex_date}:{action.split_ratio!r}:{action.cash_usd!r}:{parts}"
+
+
+def _seen(desk: Desk, action: CorporateActionState) -> str | None:
+    return desk.journal.mark(desk.book, f"seen:{_mark(action)}")
+
+
+def _see(desk: Desk, action: CorporateActionState, told: bool | None) -> None:
+    if told is not None and _seen(desk, action) is None:
+        verdict = COUNTS if told else COUNTS_NOT
+        desk.journal.set_mark(desk.book, f"seen:{_mark(action)}", verdict, desk.now_ns())
 
 
 def _kept(desk: Desk, action: CorporateActionState) -> str | None:

@@ -22,6 +22,7 @@ from trading_assets.engine.snapshot import LAG_NS, gaps, lagging
 from trading_assets.engine.tries import Tries, tries_of
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_time
+from trading_assets.reasons import shortened
 from trading_assets.store.records import FlattenRecord, OrderRecord
 
 log = get_logger(__name__)
@@ -51,7 +52,7 @@ class Held:
 
 def begin_flatten(desk: Desk, *, reason: str, author: str) -> FlattenRecord:
     """Keep the intent, durably, before anything is asked of anybody. One in force already goes on."""
-    now = desk.known_ns()
+    now, reason = desk.known_ns(), shortened(reason)
     asked = FlattenRecord(desk.book, now, author, reason)
     record = desk.journal.latch_flatten(asked)
     if record is asked:

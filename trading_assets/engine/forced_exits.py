@@ -4,32 +4,39 @@ sent now, as which attempt, and their way through gate, journal and broker.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from trading_assets.core.codes import Code
 from trading_assets.core.gate import reason
-from trading_assets.core.orders import OPEN_STATES, Kind, State, decision_id
+from trading_assets.core.orders import OPEN_STATES, Kind, State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.accounting import listed_mark
-from trading_assets.engine.activity_types import Booked
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import (
+    booked_since,
+    dated_since,
+    end_exits_of,
+    exits_over,
+    is_over,
+    stop_decision,
+    stop_locks,
+)
 from trading_assets.engine.flattens import flatten_decision, may_trade
-from trading_assets.engine.follow import cancel, follow
-from trading_assets.engine.inputs import ForcedExit, Phase
+from trading_assets.engine.follow import cancel
+from trading_assets.engine.inputs import DecisionInput, ForcedExit, Phase
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.send import send_and_follow, store_input
 from trading_assets.engine.signal_exits import LastSignal, last_signals
 from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.stops import STOP_LOCK
 from trading_assets.engine.submit import has_no_news, remaining
 from trading_assets.engine.tries import FORCED, Tries, tries_of
 from trading_assets.log import get_logger
-from trading_assets.market.sessions import new_york_midnight_ns, new_york_time
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
 from trading_assets.store.records import FlattenRecord, IntentRecord, OrderRecord, VerdictRecord
 
@@ -50,9 +57,20 @@ def force_exits(
     snapshot = take_snapshot(desk, session, tick_ns, execution_id, Phase.PROTECT, forced_exits=exits)
     store_input(desk, snapshot)
     decision = decide(snapshot)
-    records = follow(desk, send_approved(desk, lease, decision))
+    records = send_and_follow(desk, lease, decision)
+    _end_sold(desk, snapshot, records)
     _tell_not_sold(desk, decision.verdicts, records)
     return decision.verdicts, tuple(records)
+
+
+def _end_sold(desk: Desk, seen: DecisionInput, records: Sequence[OrderRecord]) -> None:
+    """End the exits of the symbols of which these orders have sold all that the broker showed."""
+    sold: dict[str, Decimal] = defaultdict(Decimal)
+    for record in records:
+        if record.intent.reducing:
+            sold[record.intent.symbol] += record.filled_qty
+    held = {view.symbol: Decimal(repr(abs(view.qty))) for view in seen.symbols}
+    end_exits_of(desk, [symbol for symbol, qty in sold.items() if qty and qty >= held[symbol]])
 
 
 def flatten_exits(
@@ -91,8 +109,8 @@ def stop_exits(desk: Desk, stopped: Sequence[str]) -> list[ForcedExit]:
         return []
     if not desk.sessions.is_open(desk.now_ns()):
         return []
-    locks = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
-    stops = {symbol: decision_id(desk.book, Kind.STOP, symbol, locks[symbol].at_ns) for symbol in stopped}
+    locks = stop_locks(desk)
+    stops = {symbol: stop_decision(locks[symbol]) for symbol in stopped}
     cancel(  # all at once: one that does not end holds up no other symbol, and is asked with what is overdue
         desk,
         [
@@ -120,22 +138,39 @@ def unfilled_exits(desk: Desk, report: ReconcileReport, taken: set[str]) -> list
     """
     if not desk.sessions.is_open(desk.now_ns()) or desk.halts().state is HaltState.HALTED:
         return []
-    signals = last_signals(desk)
-    selling = {symbol for symbol, signal in signals.items() if signal.sells} - taken
+    signals, over = last_signals(desk), exits_over(desk)
+    selling = {
+        symbol
+        for symbol, signal in signals.items()
+        if signal.sells and not is_over(desk, over, symbol, signal.decision_id)
+    } - taken
     _cancel_entries(desk, selling)
     orders = desk.journal.orders(desk.book, session=desk.session_text())
     at_work = {record.intent.symbol for record in orders if State(record.state) in OPEN_STATES}
     exits = []
     free = report.positions.keys() - taken - at_work
-    for symbol, (kind, decision, leaves, since_ns, whole) in sorted(_unsold(free, orders, signals).items()):
-        held = report.positions[symbol].qty
-        if whole and _dated_since(desk, symbol, since_ns):
-            leaves = held
-        else:
-            leaves = after_splits(leaves, held, _booked_since(desk, symbol, since_ns))
-        if leaves and (attempt := next_attempt(desk, kind, symbol, decision)):
+    for symbol, unsold in sorted(_unsold(free, orders, signals).items()):
+        kind, decision = unsold.kind, unsold.decision_id
+        if is_over(desk, over, symbol, decision):
+            continue
+        leaves = _leaves(desk, symbol, unsold, report.positions[symbol].qty)
+        if leaves > 0 and (attempt := next_attempt(desk, kind, symbol, decision)):
             exits.append(ForcedExit(symbol, kind, decision, attempt, qty=float(leaves)))
     return exits
+
+
+def _leaves(desk: Desk, symbol: str, unsold: _Unsold, held: Decimal) -> Decimal:
+    """What it has left to sell of the shares of now; of a part, no more than leaves what was to be kept,
+    whoever has sold meanwhile."""
+    if unsold.whole and dated_since(desk, symbol, unsold.tick_ns):
+        return held
+    booked = booked_since(desk, symbol, unsold.tick_ns)
+    leaves = after_splits(unsold.leaves, held, booked)
+    if unsold.whole or not unsold.keeps:
+        return leaves
+    before = held - booked
+    keeps = unsold.keeps * held / before if booked and before > 0 else unsold.keeps
+    return min(leaves, (held - keeps).to_integral_value(ROUND_FLOOR) if booked else held - keeps)
 
 
 def _cancel_entries(desk: Desk, symbols: Collection[str]) -> None:
@@ -160,6 +195,7 @@ class _Unsold(NamedTuple):
     leaves: Decimal
     tick_ns: int  # no later than its look at the position
     whole: bool = False  # it was to sell all of it
+    keeps: Decimal = Decimal(0)  # it was to leave these, in the shares of its tick
 
 
 def _unsold(
@@ -168,9 +204,16 @@ def _unsold(
     """What the last decision on each of the symbols has left to sell. A later signal that does not sell ends
     what an earlier one was to sell."""
     found = {
-        symbol: _Unsold(signal.kind, signal.decision_id, signal.leaves(orders), signal.tick_ns, whole=True)
+        symbol: _Unsold(
+            signal.kind,
+            signal.decision_id,
+            signal.leaves(orders),
+            signal.tick_ns,
+            whole=signal.sells,
+            keeps=Decimal(signal.keeps),
+        )
         for symbol, signal in signals.items()
-        if signal.sells and symbol in symbols
+        if (signal.sells or signal.shares) and symbol in symbols
     }
     last = {o.intent.symbol: o.intent for o in orders if o.intent.symbol in symbols}
     for symbol, intent in last.items():
@@ -211,21 +254,6 @@ def after_splits(leaves: Decimal, held: Decimal, booked: Decimal) -> Decimal:
     if before <= 0:
         return held
     return min(held, (leaves * held / before).to_integral_value(ROUND_CEILING))
-
-
-def _booked_since(desk: Desk, symbol: str, since_ns: int) -> Decimal:
-    """Shares that lines of splits have brought."""
-    lines = desk.journal.adjustments(desk.book, since_ns=since_ns, kind=Booked.SPLIT)
-    return sum((line.qty_delta for line in lines if line.symbol == symbol), Decimal(0))
-
-
-def _dated_since(desk: Desk, symbol: str, since_ns: int) -> bool:
-    """Whether a split's line was first read since then of which only the date is known: how much of what is
-    held it brought since nobody can say."""
-    midnight_ns = new_york_midnight_ns(desk.today())
-    lines = desk.journal.adjustments(desk.book, since_ns=min(since_ns, midnight_ns), kind=Booked.SPLIT)
-    marks = (desk.journal.mark(desk.book, listed_mark(x.adjustment_id)) for x in lines if x.symbol == symbol)
-    return any(mark is not None and int(mark) >= since_ns for mark in marks)
 
 
 def free_for(desk: Desk, exits: Iterable[ForcedExit]) -> None:

@@ -18,10 +18,11 @@ from pydantic import ConfigDict, TypeAdapter
 from trading_assets.core.codes import FIRST_CODE_COUNT
 from trading_assets.core.limits import LIMIT_ROWS, Limits
 
-RULES = 2
+RULES_BY_ARRIVAL, RULES_SPREAD = 2, 3
+RULES = RULES_SPREAD
 """The rules of order by which decisions are made now. 1: of a symbol's signals with one stamp the one with
 the greatest decision id is the newest, and entries go by symbol. 2: the last received is the newest, and the
-entry with the strongest signal goes first."""
+entry with the strongest signal goes first. 3: of the day's exits each held symbol keeps its first."""
 
 VERSION = 2
 """Of a stored input's form. 1: without a version and a number of codes, its limits as a list."""

@@ -18,6 +18,7 @@ from trading_assets.engine.halts import Cause, in_force, latch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import Sessions
+from trading_assets.reasons import shortened
 from trading_assets.store.journal import Journal
 
 log = get_logger(__name__)
@@ -57,7 +58,7 @@ def latch_kill(
     book: default: the one that the journal knows for the configuration; where it knows none the file holds
     now_ns: the venue's time; default: as the journal knows it
     """
-    file, failures = kill_file(settings), list[str]()
+    file, failures, reason = kill_file(settings), list[str](), shortened(reason)
     made = False
     try:
         made = set_kill_file(file, reason, author)
@@ -89,6 +90,7 @@ def latch_kill(
 
 def set_kill_file(file: Path, reason: str, author: str) -> bool:
     """Make the kill file, durably. False where it is there already. Raises OSError where none can be made."""
+    reason = shortened(reason)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

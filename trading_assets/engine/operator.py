@@ -23,13 +23,14 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
 from trading_assets.engine.book_place import KILL_FILE
+from trading_assets.engine.closing_equity import take_close_as_stated
 from trading_assets.engine.desk import Connect, Desk, connect_broker, store_limits
 from trading_assets.engine.flattens import Held, begin_flatten, still_held
 from trading_assets.engine.follow import cancel
 from trading_assets.engine.halts import Cause, clear_all
 from trading_assets.engine.kill_latch import KillLatch, latch_kill, set_kill_file
 from trading_assets.engine.obstacles import cancel_account
-from trading_assets.engine.protect import KILLED, new_execution_id, protect
+from trading_assets.engine.protect import KILLED, cancel_of_flatten, new_execution_id, protect
 from trading_assets.engine.reconcile import BREAK_LOCK
 from trading_assets.engine.risk import new_loss_bases
 from trading_assets.engine.split_equity import take_as_stated
@@ -37,6 +38,7 @@ from trading_assets.engine.submit import UNRESOLVED_LOCK
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread
+from trading_assets.reasons import shortened, stated
 from trading_assets.store.database import JournalBusy
 from trading_assets.store.errors import StoreUnusable
 from trading_assets.store.journal import Lease, LeaseHeld
@@ -174,8 +176,7 @@ def flatten(
     waits: told of who holds the book while it is waited for; without it nobody is waited for. Raises
     LeaseHeld and BrokerError; the flatten is in force all the same, and the next protect goes on with it.
     """
-    _need_reason("flatten", reason)
-    begin_flatten(desk, reason=reason, author=author)
+    begin_flatten(desk, reason=stated("flatten", shortened(reason)), author=author)
     if waits is None:
         return _protect_at_once(desk, author)
     return when_free(lambda: _protect_at_once(desk, author), waits)
@@ -230,14 +231,15 @@ def _protect_at_once(desk: Desk, author: str) -> tuple[tuple[VerdictRecord, ...]
 
 def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     """Clear every latched cause and break lock, end a flatten in force, take up looser limits, and say which
-    causes those were. Where shares and prices are apart the equity counts as it is stated.
+    causes those were. Where shares and prices are apart the equity counts as it is stated. What a flatten has
+    at work is cancelled at once, as far as the broker answers; protection goes on with the rest.
 
     Losses that were latched are measured anew from here on; a break that still is there locks again.
     The foreign orders that were found so far count as seen; any other one halts.
     Raises InvalidInput without a reason, and while the kill switch is still set in the environment or
     as a file: it would latch again at once.
     """
-    _need_reason("rearm", reason)
+    reason = stated("rearm", reason)
     seen = desk.kill_switch()
     if seen is not None:
         raise InvalidInput(f"the kill is still set in {seen}", where="rearm", remedy="Remove it first.")
@@ -248,6 +250,7 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     if desk.journal.end_flatten(desk.book, at_ns=now, reason=f"rearm by {author}: {reason}"):
         log.warning("flatten ended by rearm", book=desk.book, author=author, reason=reason)
         cleared = (*cleared, Cause.FLATTEN)
+        cancel_of_flatten(desk)
     seen_now = desk.journal.acknowledge_foreign(desk.book, at_ns=now, author=author, reason=reason)
     if seen_now:
         log.warning("foreign orders acknowledged", book=desk.book, orders=seen_now, author=author)
@@ -259,6 +262,8 @@ def rearm(desk: Desk, *, reason: str, author: str) -> tuple[Cause, ...]:
     new_loss_bases(desk, cleared)
     if taken := take_as_stated(desk):
         log.warning("equity taken as stated", book=desk.book, symbols=taken, author=author, reason=reason)
+    if take_close_as_stated(desk):
+        log.warning("close taken as stated", book=desk.book, author=author, reason=reason)
     wanted = config.limits(desk.settings)
     if wanted != desk.limits or desk.looser_waiting:
         store_limits(desk.journal, desk.book, wanted, at_ns=now)
@@ -295,7 +300,7 @@ def close_order(desk: Desk, identity: str, *, reason: str, author: str) -> Close
     identity: the client order id or the broker's. Raises InvalidInput without a reason, for an order that
     this book does not have and for one that has ended; LeaseHeld while a tick or a protection is at work.
     """
-    _need_reason("close-order", reason)
+    reason = stated("close-order", reason)
     client_id = desk.journal.client_ids(desk.book, [identity]).get(identity, identity)
     record = desk.journal.named([client_id]).get(client_id)
     if record is None or record.intent.book != desk.book:
@@ -392,7 +397,7 @@ def adjust(
     one that is neither held nor traded, for a number that no account has, and for a cost of shares that go or
     that are not there.
     """
-    _need_reason("adjust", reason)
+    reason = stated("adjust", reason)
     if not (qty_delta or cash_delta or cost is not None) or ((qty_delta or cost is not None) and not symbol):
         raise InvalidInput(
             f"symbol {symbol!r}, {qty_delta} shares, {cash_delta} USD",
@@ -465,11 +470,6 @@ def _cost_delta(desk: Desk, symbol: str, qty_delta: Decimal, cost: Decimal) -> D
             remedy="Give --qty with its --cost, or the symbol of a position.",
         )
     return (Decimal(repr(held.qty)) * (cost - Decimal(repr(held.avg_cost)))).quantize(Decimal("1e-9"))
-
-
-def _need_reason(act: str, reason: str) -> None:
-    if not reason.strip():
-        raise InvalidInput("it needs a reason", where=act, remedy="Say why: --reason.")
 
 
 def person() -> str:

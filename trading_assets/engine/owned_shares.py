@@ -12,7 +12,7 @@ from typing import NamedTuple
 from trading_assets.broker.port import CorporateActionState, PositionState, QuoteState
 from trading_assets.core.ledger import Holding
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.ex_dates import in_effect
+from trading_assets.engine.ex_dates import in_effect, unproven_splits
 from trading_assets.engine.reads import Look
 from trading_assets.engine.share_costs import spun_off
 from trading_assets.engine.stop_costs import asked_until, began_on, held_by_ex_dates, with_earlier_symbols
@@ -23,6 +23,8 @@ class Owned(NamedTuple):
 
     held: dict[str, Holding]
     actions: list[CorporateActionState]
+    unproven: list[CorporateActionState]  # splits of which no price tells surely, see `unproven_splits`
+    announced: dict[str, Holding]  # what would be held if all of them counted as announced
 
 
 def owned_by_ex_dates(
@@ -43,9 +45,18 @@ def owned_by_ex_dates(
     began = began_on(desk.journal, desk.book)
     sight = Look(desk) if sight is None else sight
     concerned = with_earlier_symbols(desk.journal, desk.book, symbols)
-    actions = sight.corporate_actions(sorted(concerned), began, asked_until(today))
-    parts = spun_off(desk, actions, today)
+    announced = sight.corporate_actions(sorted(concerned), began, asked_until(today))
+    parts = spun_off(desk, announced, today)
     actions = in_effect(
-        desk, actions, parts, symbols=concerned, positions=positions, quotes=quotes, began=began
+        desk, announced, parts, symbols=concerned, positions=positions, quotes=quotes, began=began
     )
-    return Owned(held_by_ex_dates(desk.journal, desk.book, concerned, actions, today, parts), actions)
+    unproven = unproven_splits(desk, announced, actions, positions=positions, quotes=quotes, began=began)
+    as_announced = None
+    if not all(action in actions for action in unproven):
+        keys = {(action.symbol, action.ex_date) for action in unproven}
+        others = [action for action in actions if (action.symbol, action.ex_date) not in keys]
+        every = [*others, *unproven]
+        as_announced = held_by_ex_dates(desk.journal, desk.book, concerned, every, today, parts)
+    # last, so that the checkpoint is that of the actions that count
+    held = held_by_ex_dates(desk.journal, desk.book, concerned, actions, today, parts)
+    return Owned(held, actions, unproven, held if as_announced is None else as_announced)

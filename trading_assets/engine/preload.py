@@ -38,7 +38,7 @@ def compile_accounting() -> None:
     breakers.is_tripped(0.0, 1.0)
     breakers.stop_hit(1.0, 1.0, 0, 1.0, 0, 1.0, 0, limits(Settings()))
     breakers.stop_price(1.0, limits(Settings()))
-    gate.exit_count(0, 0, limits(Settings()).max_exit_orders_per_day)
+    gate.exit_count(0, 0, 0, limits(Settings()).max_exit_orders_per_day)
     gate.symbol_exit_cap(float(limits(Settings()).max_exit_orders_per_day))
     backoff.is_due(backoff.spread_wait_ns(2, backoff.Share(1, 1, 1.0, 1.0)), 0, 0)
     ledger.apply_fill(0.0, 0.0, 1, 1.0, 1.0)

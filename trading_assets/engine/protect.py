@@ -15,7 +15,9 @@ from trading_assets.broker.purpose import Purpose, for_purpose
 from trading_assets.core.orders import Kind, is_ours
 from trading_assets.core.words import HaltState
 from trading_assets.engine.arming import arming_causes, holds_exits
+from trading_assets.engine.closing_equity import keep_missing_at_close
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import end_all_exits, end_exits
 from trading_assets.engine.flattens import begin_flatten, end_when_flat, tell_still_held
 from trading_assets.engine.follow import cancel, cancel_astray
 from trading_assets.engine.forced_exits import (
@@ -31,7 +33,6 @@ from trading_assets.engine.protected import note_protected
 from trading_assets.engine.reads import Read
 from trading_assets.engine.reconcile import AnotherAccount, ReconcileReport, look
 from trading_assets.engine.risk import keep_close_equity, observe, transient_causes
-from trading_assets.engine.split_equity import keep_missing_at_close
 from trading_assets.engine.stops import stops_in_force
 from trading_assets.engine.submit import NS, recover, see_kill_switch
 from trading_assets.engine.unarmed import tell_unarmed
@@ -106,6 +107,7 @@ def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_on
     transient += arming_causes(desk)
     cancelled += cancel_for_halts(desk, cancelled)
     cancelled += _cancel_overdue(desk, cancelled)
+    end_exits(desk, report)
     stopped = stops_in_force(desk, report) if report.opened else ()
     flatten = _flatten_of(desk, report)
     if holds_exits(desk):  # what it sent would be dropped before the wire
@@ -119,8 +121,11 @@ def _protect(desk: Desk, lease: Lease, *, tick_ns: int, execution_id: str, at_on
         free_for(desk, exits)
     tell_own_stuck(desk, desk.journal.open_orders(desk.book))
     verdicts, orders = force_exits(desk, lease, exits, tick_ns=tick_ns, execution_id=execution_id)
-    if flatten is not None and not end_when_flat(desk, flatten):
-        tell_still_held(desk, flatten)
+    if flatten is not None:
+        if end_when_flat(desk, flatten):
+            end_all_exits(desk)
+        else:
+            tell_still_held(desk, flatten)
     note_protected(desk.journal, desk.book, now_ns=system_now_ns())
     return ProtectReport(report, transient, recovered, tuple(cancelled), stopped, verdicts, orders)
 
@@ -172,7 +177,7 @@ def _cancel_for_flatten(desk: Desk, asked: Sequence[OrderRecord], *, at_once: bo
     """What works in the account beside the flatten's own exits goes: it holds the shares, or buys new ones.
     at_once: its own exits too, which are sent again at today's price"""
     if desk.journal.flatten_in_force(desk.book) is None:
-        return []
+        return cancel_of_flatten(desk)
     if Cause.KILL in desk.halts().causes and not at_once:
         return []  # what halts cancel was all of it
     waited = _names(asked)
@@ -182,6 +187,13 @@ def _cancel_for_flatten(desk: Desk, asked: Sequence[OrderRecord], *, at_once: bo
         if record.intent.client_order_id in waited or (record.intent.kind == Kind.FLATTEN and not at_once)
     ]
     return cancel_account(desk, spare=spare, why="a flatten is in force, and sells everything")
+
+
+@for_purpose(Purpose.PROTECT)
+def cancel_of_flatten(desk: Desk) -> list[OrderRecord]:
+    """Cancel what a flatten that has ended has still at work: whoever ended it keeps what is held."""
+    working = desk.journal.open_orders(desk.book)
+    return cancel(desk, [record for record in working if record.intent.kind == Kind.FLATTEN])
 
 
 def _flatten_of(desk: Desk, report: ReconcileReport) -> FlattenRecord | None:

@@ -44,9 +44,9 @@ from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.risk import ClockReading, broker_clock
 from trading_assets.engine.share_costs import complete_costs, complete_worths, tell_of_missing_stops
-from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.sessions import new_york_midnight_ns
+from trading_assets.reasons import stated
 from trading_assets.store.records import (
     BreakRecord,
     FillRecord,
@@ -287,8 +287,7 @@ def adopt(desk: Desk, *, author: str, reason: str) -> int:
     Raises InvalidInput without a reason, and StillReading while the account's history is too long for one
     look: the next call goes on.
     """
-    if not reason.strip():
-        raise InvalidInput("it needs a reason", where="adopt", remedy="Say why: --reason.")
+    reason = stated("adopt", reason)
     if desk.journal.opening(desk.book):
         return 0
     account = desk.broker.account()

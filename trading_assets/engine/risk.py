@@ -28,6 +28,7 @@ from trading_assets.core.losses import observe as figures_after
 from trading_assets.engine.absorb import alert
 from trading_assets.engine.account_activities import absorb_activities
 from trading_assets.engine.accounting import transfers_since
+from trading_assets.engine.closing_equity import right_e0, see_missed_close
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.explained_equity import (
     keep_unexplained,
@@ -35,7 +36,7 @@ from trading_assets.engine.explained_equity import (
     unexplained_usd,
 )
 from trading_assets.engine.halts import Cause, latch
-from trading_assets.engine.split_equity import missing_usd, right_e0, see_splits, see_splits_ahead
+from trading_assets.engine.split_equity import missing_usd, see_splits, see_what_moved
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.records import EquityRecord
@@ -52,6 +53,7 @@ UNEXPLAINED_AT_MOST_NS = 10 * 60 * 10**9
 RISE = "RISE"
 UNEXPLAINED = "UNEXPLAINED"
 SPLIT = "SPLIT"
+STARTING = "STARTING"  # E0, that a split may have misstated
 
 
 def observe(
@@ -68,18 +70,22 @@ def observe(
     at once.
 
     So is one that a split misstates (`engine.split_equity`), for as long as it does: it latches only what the
-    right equity would latch too. So is one that neither prices nor fills nor listed activities explain
-    (`engine.explained_equity`): cash that was transferred and is not listed yet. It latches only what the
-    explained equity would latch too, until the doubt has lasted ten minutes; then the equity counts as the
-    broker states it. Returns None while the equity is in doubt.
+    right equity would latch too, or where that is not known surely, the highest that it may be. Where it is
+    known, the right equity is journaled in its place, and its peaks with it. So is one whose E0 a split may
+    have misstated (`engine.closing_equity`). So is one that neither prices nor fills nor listed activities
+    explain (`engine.explained_equity`): cash that was transferred and is not listed yet. It latches only what
+    the explained equity would latch too, until the doubt has lasted ten minutes; then the equity counts as
+    the broker states it. Returns None while the equity is in doubt.
     """
     now = desk.now_ns()
     known = _doubted(desk)
+    if held is not None:
+        see_what_moved(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
+    see_missed_close(desk, account, held)
     waited = _waited(known, now)
     seen = _seen(desk, account, held, waited=waited)
     if seen.doubts and held is not None:
-        see = see_splits if desk.sessions.is_open(now) else see_splits_ahead
-        see(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
+        see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY}, in_doubt=True)
         seen = _seen(desk, account, held, waited=waited)
     if seen.doubts and desk.clock.stands:
         known = _Doubt(now - CONFIRMED_AFTER_NS, seen.doubts, _unexplained_since(known, seen, now))
@@ -99,7 +105,7 @@ def observe(
         if elapsed:
             _tell_unexplained(desk, seen, unexplained_ns)
         confirmed &= seen.explained
-    elif SPLIT in seen.doubts:
+    elif not seen.doubts.isdisjoint((SPLIT, STARTING)):
         confirmed &= seen.explained
     measured_on = seen.right if SPLIT in seen.doubts else seen.record
     for cause, measured, limit in measured_losses(desk, measured_on):
@@ -121,6 +127,8 @@ def observe(
         log.warning(
             "equity in doubt until it is read again", equity=str(seen.record.equity), about=sorted(left)
         )
+        if seen.is_right_known and left.isdisjoint(seen.explained) and (waited or not seen.change):
+            desk.journal.record_equity(seen.right)
         return None
     if known is not None:
         _doubt(desk, None)
@@ -137,7 +145,8 @@ class _Seen(NamedTuple):
     doubts: frozenset[str]
     unexplained: float | None  # USD of the equity, all of it; None: not known
     change: float  # USD of it that is new
-    explained: frozenset[str]  # the breakers that the right equity trips
+    explained: frozenset[str]  # what the right equity is in doubt about by itself: the breakers that it trips
+    is_right_known: bool = False  # that a split misstates it, and by how much
 
 
 def _waited(known: _Doubt | None, now_ns: int) -> bool:
@@ -151,22 +160,25 @@ def _seen(
 ) -> _Seen:
     """waited: what nothing explains counts"""
     record = _reading(desk, account)
-    doubts = _doubts(desk, record)
+    explained = doubts = _doubts(desk, record)
+    if not right_e0(desk, account).is_sure:
+        doubts |= {STARTING}
     unexplained = None if held is None else unexplained_usd(desk, account, held)
     change = newly_unexplained_usd(desk, account, unexplained)
     missing = missing_usd(desk, held)
-    if not change and not missing:
-        return _Seen(record, record, doubts, unexplained, 0.0, doubts)
-    if not isfinite(missing):
+    if not change and missing == (0.0, 0.0):
+        return _Seen(record, record, doubts, unexplained, 0.0, explained)
+    if not isfinite(missing.most):
         return _Seen(record, record, doubts | {SPLIT}, unexplained, change, frozenset())
-    put_right = missing if waited else missing - change
+    put_right = missing.most if waited else missing.most - change
     right = _reading(desk, replace(account, equity=account.equity + Decimal(repr(put_right))))
     explained = _doubts(desk, right)
     if change:
         doubts |= {UNEXPLAINED}
-    if missing:  # it may hide a loss as well
+    if missing != (0.0, 0.0):  # it may hide a loss as well
         doubts |= {SPLIT} | explained
-    return _Seen(record, right, doubts, unexplained, change, explained)
+    known = missing.is_sure and bool(missing.least) and STARTING not in doubts
+    return _Seen(record, right, doubts, unexplained, change, explained, known)
 
 
 def _all_held(desk: Desk) -> Collection[PositionState] | None:
@@ -195,7 +207,7 @@ def _tell_unexplained(desk: Desk, seen: _Seen, since_ns: int) -> None:
 
 
 class _Doubt(NamedTuple):
-    """What a reading would latch, RISE, UNEXPLAINED or SPLIT, and when it was first read."""
+    """What a reading would latch, RISE, UNEXPLAINED, SPLIT or STARTING, and when it was first read."""
 
     since_ns: int
     about: frozenset[str]
@@ -233,7 +245,7 @@ def _reading(desk: Desk, account: AccountState) -> EquityRecord:
     today = desk.today()
     transfers = transfers_of(desk, today)
     before = desk.journal.latest_equity(desk.book)
-    e0 = right_e0(desk, account)
+    e0 = right_e0(desk, account).usd
     figures, moved = LossFigures(float(e0)), 0.0
     if before is not None:
         moved = float(transfers_of(desk, date.fromisoformat(before.session)) - before.transfers_today)

@@ -1,4 +1,5 @@
-"""A decision's verdicts, taken to the journal and the approved ones to the broker, in their order."""
+"""A decision's verdicts, taken to the journal and the approved ones to the broker, in their order, and what
+became of them there."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ from itertools import groupby
 import numpy as np
 
 from trading_assets.core.gate import pass_line, reject_line
+from trading_assets.core.orders import State
 from trading_assets.core.words import Order
 from trading_assets.engine.decide import Decision
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.follow import follow
 from trading_assets.engine.inputs import DecisionInput
 from trading_assets.engine.submit import submit
 from trading_assets.log import get_logger
@@ -54,6 +57,16 @@ def send_approved(desk: Desk, lease: Lease, decision: Decision) -> list[OrderRec
         desk.journal.record_intents(list(zip(verdicts, intents, strict=True)))
         sent += [submit(desk, lease, intent) for intent in intents]
     return sent
+
+
+def send_and_follow(desk: Desk, lease: Lease, decision: Decision) -> list[OrderRecord]:
+    """Send what passed, and follow it. A symbol in which the broker rejects an order may be one that can no
+    longer be traded: who buys of it next asks first."""
+    records = follow(desk, send_approved(desk, lease, decision))
+    rejected = {record.intent.symbol for record in records if State(record.state) is State.REJECTED}
+    if rejected:
+        desk.facts.doubt(rejected)
+    return records
 
 
 def _log_verdict(verdict: VerdictRecord) -> None:

@@ -179,7 +179,7 @@ def json_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> Row
         is_one = any(name in fields for name, _ in found)
         if not is_one and not any(_decimal(said).is_finite() for _, said in found):
             raise unreadable("it is no object of symbol: value", where, fields)
-        found = [found] if is_one else [_Pairs([("symbol", name), ("value", said)]) for name, said in found]
+        found = [found] if is_one else _one_a_symbol(found)
     if not isinstance(found, list) or (found and not any(isinstance(row, _Pairs) for row in found)):
         raise unreadable(
             "it is neither a list of objects, nor one object, nor an object of symbol: value", where, fields
@@ -197,6 +197,17 @@ def json_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> Row
             for number, row in enumerate(found, 1)
         ),
     )
+
+
+def _one_a_symbol(said: _Pairs) -> list[_Pairs]:
+    """An object of symbol: value as rows. A symbol that has two values is one row, which says both; the same
+    value again says nothing new."""
+    by_symbol: dict[str, _Pairs] = {}
+    for symbol, value in said:
+        row = by_symbol.setdefault(symbol.strip(), _Pairs([("symbol", symbol)]))
+        if all(value != before for name, before in row if name == "value"):
+            row.append(("value", value))
+    return list(by_symbol.values())
 
 
 def unreadable(what: str, where: str, fields: Sequence[str] = FIELDS) -> InvalidInput:
@@ -223,7 +234,9 @@ def signal_row(row: Row, span: Span, where: str = "signal", fields: Sequence[str
                 f"unknown field {shown(name)}", where=where, remedy=f"The fields are {', '.join(fields)}."
             )
         if name in cells:
-            raise InvalidInput(f"{name} is given twice", where=where, remedy="Say it once.")
+            twice = f"{name} is given twice, as {_plain(cells[name])} and as {_plain(said)}"
+            of = f" {shown(cells['symbol'])}" if "symbol" in cells else ""
+            raise InvalidInput(twice, where=f"{where}{of}", remedy="Say it once.")
         cells[name] = said
     for name in ("symbol", "value"):
         if name not in cells:

@@ -258,7 +258,7 @@ def _from_inbox(desk: Desk, session: date, tick_ns: int, closes: dict[str, float
         for record in waiting
     )
     signals = as_received(desk.journal, desk.book, signals)
-    ahead = ahead_of_others(desk, signals)
+    ahead = ahead_of_others(desk, signals, desk.now_ns())
     _, older = newest_signals(signal for signal in signals if signal not in ahead)
     return SignalsReport(session.isoformat(), tick_ns, "external", "", signals, {}, (*older, *ahead))
 

@@ -31,7 +31,15 @@ from trading_assets.engine.accounting import ledger_of, sales_since
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.ex_dates import adjusted_close, shown_today
 from trading_assets.engine.halts import REARMED_MARK, Cause
-from trading_assets.engine.inputs import VERSION, DecisionInput, ForcedExit, Phase, SignalInput, SymbolInput
+from trading_assets.engine.inputs import (
+    RULES,
+    VERSION,
+    DecisionInput,
+    ForcedExit,
+    Phase,
+    SignalInput,
+    SymbolInput,
+)
 from trading_assets.engine.reads import EXITS, Look, Read, by_class
 from trading_assets.engine.replacements import replacement_at_work
 from trading_assets.engine.risk import broker_clock, is_blocked
@@ -171,6 +179,7 @@ def take_snapshot(
         forced_exits=tuple(forced_exits),
         sent_ids=tuple(record.intent.client_order_id for record in sent),
         limits=desk.limits,
+        rules=RULES,
         version=VERSION,
         codes=CODE_COUNT,
     )

@@ -16,9 +16,10 @@ from trading_assets.core.ledger import Ledger
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.checks import CheckOutcome, outcome
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import locks_in_force
 from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.stop_costs import costs_of
-from trading_assets.engine.stops import STOP_LOCK, at_its_stop
+from trading_assets.engine.stops import at_its_stop
 
 SIGHTINGS_MARK = "stops_hit"  # since when the checks have seen each position at its stop
 
@@ -37,11 +38,7 @@ def stop_check(
         if holding.qty > QUANTITY_TOLERANCE and symbol in positions and positions[symbol].qty > 0
     ]
     now = desk.now_ns()
-    locked = {
-        lock.symbol: lock.at_ns
-        for lock in desk.journal.locks(desk.book)
-        if lock.cause == STOP_LOCK and lock.symbol in held
-    }
+    locked = {symbol: lock.at_ns for symbol, lock in locks_in_force(desk).items() if symbol in held}
     seen = json.loads(desk.journal.mark(desk.book, SIGHTINGS_MARK) or "{}")
     hit = {symbol: seen.get(symbol, now) for symbol in _hit(desk, held, positions, quotes, ledger)}
     if hit != seen:

@@ -3,7 +3,7 @@ gains and spin-offs.
 
 The account's activities say when cash and shares were booked; prices move on the ex-date. Here the broker's
 announcements take their place among the entries: a split or spin-off counts on its ex-date, however early,
-late and in however many lines the broker books it. When a stop fires is `core.breakers`.
+late, in however many lines and by whichever type the broker books it. When a stop fires is `core.breakers`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from trading_assets.broker.port import CorporateActionState
 from trading_assets.core.ledger import Holding
 from trading_assets.engine.accounting import (
     CANCELED,
+    GIVEN_UP,
     STOPS,
     ExDate,
     before,
@@ -63,7 +64,7 @@ def with_earlier_symbols(journal: Journal, book: str, symbols: Collection[str]) 
     found = frozenset(symbols)
     replaced = [
         (entry.symbol, source.symbol)
-        for kind in (Booked.NAME_CHANGE, Booked.REORGANISATION)
+        for kind in sorted(GIVEN_UP)
         for entry in journal.adjustments(book, kind=kind)
         if (source := carried_from(entry)) is not None
     ]
@@ -120,11 +121,42 @@ def booked_ex_dates(
     past = [action for action in actions if action.ex_date <= today]
     splits = [action for action in past if action.split_ratio != 1.0]
     parents = [action for action in past if action.spin_offs]
-    found = [action for _, action in _matched(_lines(journal, book, Booked.SPLIT) if splits else [], splits)]
+    found = [action for _, action in split_lines(journal, book, splits)]
     for line, action in _matched(_lines(journal, book, Booked.SPIN_OFF) if parents else [], parents):
         if _gives(action, line):
             found.append(action)
     return frozenset((action.symbol, action.ex_date) for action in found)
+
+
+def split_lines(
+    journal: Journal, book: str, splits: Sequence[CorporateActionState]
+) -> list[tuple[AdjustmentRecord, CorporateActionState]]:
+    """The broker's lines of these splits, each with the one that it belongs to.
+
+    A split's own lines; where it has none, those of a symbol change or reorganisation by which shares of the
+    symbol go and come under the same symbol, in either order. Not where they come under another one, nor
+    where they go for cash alone.
+    """
+    if not splits:
+        return []
+    found = list(_matched(_lines(journal, book, Booked.SPLIT), splits))
+    booked = {(action.symbol, action.ex_date) for _, action in found}
+    others = [action for action in splits if (action.symbol, action.ex_date) not in booked]
+    moved = [
+        line
+        for kind in sorted(GIVEN_UP)
+        for line in (_lines(journal, book, kind) if others else [])
+        if line.qty_delta and line.author == "broker"
+    ]
+    by_split: dict[tuple[str, date], list[tuple[AdjustmentRecord, CorporateActionState]]] = {}
+    for line, action in _matched(moved, others):
+        by_split.setdefault((action.symbol, action.ex_date), []).append((line, action))
+    for (symbol, _), lines in by_split.items():
+        goes_elsewhere = any(line.symbol != symbol for line, _ in lines)
+        comes = any(line.qty_delta > 0 for line, _ in lines)
+        if not goes_elsewhere and (comes or not any(line.cash_delta > 0 for line, _ in lines)):
+            found += lines
+    return found
 
 
 def costs_of(held: Mapping[str, Holding], symbols: Collection[str]) -> dict[str, float]:
@@ -176,7 +208,7 @@ def _announced(
     parents = [action for action in counted if action.spin_offs]
     found = _Announced({symbol: [] for symbol in symbols}, {}, [])
     booked: dict[tuple[str, date], float] = {}
-    for entry, action in _matched(_lines(journal, book, Booked.SPLIT) if splits else [], splits):
+    for entry, action in split_lines(journal, book, splits):
         found.apart[entry.adjustment_id] = entry.at_ns
         key = (action.symbol, action.ex_date)
         booked[key] = booked.get(key, 0.0) + float(entry.qty_delta)

@@ -1,5 +1,6 @@
 """Stops: which positions are at theirs, and the locks that keep a stop in force until it is flat. The cost
-that one is measured from is `engine.stop_costs`; selling is `engine.forced_exits`.
+that one is measured from is `engine.stop_costs`; selling is `engine.forced_exits`, and when one is over
+`engine.exits_over`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from trading_assets.core.tolerance import at_most, is_positive
 from trading_assets.engine.absorb import alert, lock
 from trading_assets.engine.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.desk import Desk
+from trading_assets.engine.exits_over import (
+    STOP_LOCK,
+    exits_over,
+    locks_in_force,
+    stop_decision,
+    stop_locks,
+)
 from trading_assets.engine.owned_shares import owned_by_ex_dates
 from trading_assets.engine.reads import Look
 from trading_assets.engine.reconcile import SIGHTINGS, ReconcileReport
@@ -25,35 +33,19 @@ from trading_assets.store.records import LockRecord
 
 log = get_logger(__name__)
 
-STOP_LOCK = "STOP"
-
 
 def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
     """Latch new stops, release those of an earlier session that are flat; the symbols still held by one.
+
+    A stop is over once its symbol was flat. What is held of it after that has a stop of its own.
 
     Without corporate actions the ledger's cost stands as it is, and where our ledger holds nothing at a cost
     the broker's average entry price stands in; without a quote of its own a position's stop cannot be seen.
     All of these are told, and hold no other symbol back.
     """
     held = {symbol for symbol, position in report.positions.items() if position.qty > 0}
-    today = desk.today()
-    traded = {fill.symbol for fill in desk.journal.fills(desk.book, session=today.isoformat())}
-    locked = {record.symbol: record for record in desk.journal.locks(desk.book) if record.cause == STOP_LOCK}
-    for symbol, record in locked.items():
-        if (
-            symbol not in traded
-            and report.is_flat(symbol)
-            and not report.ledger.holdings.get(symbol, Holding()).qty
-            and desk.sessions.new_york_date(record.at_ns) < today
-        ):
-            desk.journal.unlock(
-                desk.book,
-                symbol,
-                STOP_LOCK,
-                at_ns=desk.now_ns(),
-                author="system",
-                reason="flat, and the stop's session is over",
-            )
+    _release(desk, report)
+    locked = locks_in_force(desk)
     candidates = sorted(held - locked.keys())
     looked_at = owned_symbols(desk, held)
     if looked_at and desk.sessions.is_open(desk.now_ns()):
@@ -61,7 +53,8 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         quotes = sight.quotes(looked_at)
         owned = owned_by_ex_dates(desk, looked_at, sight, positions=report.positions, quotes=quotes)
         found = apart(desk, looked_at, owned, report.positions, quotes)
-        keep_apart(desk, found | not_looked_at(desk, found, sight, report.positions, report.unknown))
+        left = not_looked_at(desk, found, sight, report.positions, quotes, report.unknown)
+        keep_apart(desk, found | left)
         costs = costs_of(owned.held, candidates)
         beyond = beyond_the_ledger(candidates, report, costs)
         costs |= beyond
@@ -72,11 +65,43 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
                 share = 1 - desk.limits.stop_loss
                 reason = f"bid {quote.bid} at or below {share:g} of the cost {costs[symbol]:.4f}"
                 log.warning("stop loss", symbol=symbol, reason=reason)
-                lock(desk, symbol, STOP_LOCK, reason)
-                locked[symbol] = LockRecord(desk.book, symbol, STOP_LOCK, desk.now_ns(), reason)
+                _latch(desk, symbol, reason)
+                locked = locks_in_force(desk)
             elif symbol in costs and symbol in quotes:
                 _tell_unconfirmed(desk, quotes[symbol], costs[symbol])
     return tuple(sorted(locked.keys() & held))
+
+
+def _release(desk: Desk, report: ReconcileReport) -> None:
+    """Let go of the symbols whose stop was over in an earlier session, or is of one, while they are flat and
+    nothing was traded in them today."""
+    today, over = desk.today(), exits_over(desk)
+    traded = {fill.symbol for fill in desk.journal.fills(desk.book, session=today.isoformat())}
+    for symbol, record in stop_locks(desk).items():
+        held = not report.is_flat(symbol) or report.ledger.holdings.get(symbol, Holding()).qty
+        at_ns = over.get(stop_decision(record))
+        if at_ns is None:
+            if held or symbol in traded:
+                continue
+            at_ns = record.at_ns
+        if desk.sessions.new_york_date(at_ns) < today:
+            _unlock(desk, symbol, "flat, and the stop's session is over")
+
+
+def _latch(desk: Desk, symbol: str, reason: str) -> None:
+    """Lock the symbol by a new stop, in the place of one that is over."""
+    before = stop_locks(desk).get(symbol)
+    if before is None:
+        lock(desk, symbol, STOP_LOCK, reason)
+        return
+    _unlock(desk, symbol, "sold; what is held now is at a stop of its own")
+    at_ns = max(desk.now_ns(), before.at_ns + 1)  # a decision of its own where time stands
+    desk.journal.lock(LockRecord(desk.book, symbol, STOP_LOCK, at_ns, reason))
+    alert(desk, f"lock:{symbol}:{STOP_LOCK}:{at_ns}", f"{symbol} locked: {STOP_LOCK}", reason)
+
+
+def _unlock(desk: Desk, symbol: str, reason: str) -> None:
+    desk.journal.unlock(desk.book, symbol, STOP_LOCK, at_ns=desk.now_ns(), author="system", reason=reason)
 
 
 def _tell_unconfirmed(desk: Desk, quote: QuoteState, cost: float) -> None:

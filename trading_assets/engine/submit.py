@@ -94,6 +94,8 @@ def _obstacle(desk: Desk, intent: IntentRecord) -> str:
     halts = desk.halts()
     if halts.state is HaltState.HALTED and intent.kind != Kind.FLATTEN:
         return f"halted between gate and wire: {halts.cause}"
+    if intent.kind == Kind.FLATTEN and desk.journal.flatten_in_force(desk.book) is None:
+        return "the flatten was ended between gate and wire"
     if halts.state is HaltState.REDUCE_ONLY and not intent.reducing:
         return f"reduce only between gate and wire: {halts.cause}"
     unarmed = why_not_armed(desk)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
 
-from trading_assets.broker.port import BrokerError
+from trading_assets.broker.port import BrokerError, PositionState
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
@@ -22,17 +22,17 @@ from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.follow import follow
 from trading_assets.engine.forced_exits import tell_not_sold
 from trading_assets.engine.halts import Cause
-from trading_assets.engine.inputs import RULES, Phase, SignalInput
+from trading_assets.engine.inputs import Phase, SignalInput
 from trading_assets.engine.obstacles import free_shares
 from trading_assets.engine.protect import ProtectReport, protect
 from trading_assets.engine.reads import Read, tell_missed
-from trading_assets.engine.send import send_approved, store_input
+from trading_assets.engine.send import send_and_follow, store_input
 from trading_assets.engine.signal_exits import (
     ahead_of_others,
     keep_last_signals,
+    keep_reductions,
     last_signals,
     older_than_kept,
     waiting_exits,
@@ -89,6 +89,11 @@ class _Taken(NamedTuple):
     incomplete: tuple[str, ...]  # symbols that are not entered on
     superseded: frozenset[str]  # decisions
     waiting: frozenset[str]  # decisions that are not sold on yet
+    positions: Mapping[str, PositionState]  # when they were taken
+
+    @property
+    def in_time(self) -> list[SignalInput]:
+        return [signal for signal in self.signals if signal.decision_id not in self.superseded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +133,15 @@ def execute(
         transient = protection.transient + ((Cause.CHECKS_FAILED,) if vetoed else ())
         verdicts = list(protection.verdicts)
         orders = list(protection.orders)
-        keep_last_signals(desk, tick_ns, signals, protection.reconciliation.positions)
+        positions, now = protection.reconciliation.positions, desk.now_ns()
+        keep_last_signals(desk, tick_ns, signals, positions, now)
         late = older_than_kept(desk, signals)
         not_late = tuple(signal for signal in signals if signal not in late)
-        ahead = ahead_of_others(desk, not_late)
+        ahead = ahead_of_others(desk, not_late, now)
         in_time = tuple(signal for signal in not_late if signal not in ahead)
         _free_for_signals(desk, in_time)
         superseded = frozenset(signal.decision_id for signal in (*late, *ahead))
-        taken = _Taken(signals, incomplete, superseded, waiting_exits(desk, in_time))
+        taken = _Taken(signals, incomplete, superseded, waiting_exits(desk, in_time), positions)
         outcomes: dict[str, str] = {}
         for phase in (Phase.EXITS, Phase.ENTRIES):
             decision, sent = _phase(
@@ -334,13 +340,16 @@ def _phase(
     )
     snapshot = replace(
         snapshot,
-        rules=RULES,
         incomplete=taken.incomplete,
         superseded=tuple(one.decision_id for one in signals if one.decision_id in taken.superseded),
         waiting=tuple(one.decision_id for one in signals if one.decision_id in taken.waiting)
         if phase is Phase.EXITS
         else (),
     )
+    # The phase before took its time: what was ahead alone may no longer be, and is decided on then.
+    keep_last_signals(desk, tick_ns, taken.in_time, taken.positions, snapshot.now_ns)
     store_input(desk, snapshot)
     decision = decide(snapshot)
-    return decision, follow(desk, send_approved(desk, lease, decision))
+    if phase is Phase.EXITS:
+        keep_reductions(desk, decision)
+    return decision, send_and_follow(desk, lease, decision)

@@ -17,6 +17,7 @@ from trading_assets.model.dataset import training_set_from_history
 from trading_assets.model.training import Parameters, TrainedModel, train
 from trading_assets.model.training_file import read_training_set, write_training_set
 from trading_assets.model.training_set import TrainingSet
+from trading_assets.reasons import stated
 from trading_assets.store.bar_history import recorded_symbols
 from trading_assets.store.history import History
 
@@ -62,6 +63,8 @@ def train_model(
 
     Raises InvalidInput when there is no training set, or too little of it for the folds.
     """
+    if promote_because:
+        stated("promotion", promote_because)  # before an hour of training
     trained = train(read_training_set(training_set_path(settings)), Parameters(), threads=threads)
     directory = registry.save(trained, models_dir(settings), created_at_ns=at_ns)
     manifest = registry.read_manifest(directory)

@@ -17,7 +17,13 @@ from pydantic import ValidationError
 
 from trading_assets.engine.decide import decide
 from trading_assets.engine.featurise import windows_at
-from trading_assets.engine.inputs import RULES, DecisionInput, Phase, limits_not_in
+from trading_assets.engine.inputs import (
+    RULES_BY_ARRIVAL,
+    RULES_SPREAD,
+    DecisionInput,
+    Phase,
+    limits_not_in,
+)
 from trading_assets.engine.projection import verdict_row
 from trading_assets.engine.signalling import as_received, signals_in
 from trading_assets.errors import InvalidInput
@@ -178,12 +184,15 @@ def _verdict_differences(
 
 def _as_then(verdict: VerdictRecord, given: DecisionInput, absent: Iterable[str]) -> VerdictRecord:
     """The verdict without what the gate did not know when its input was stored: limits that there were not
-    (`absent`), codes with later numbers, a symbol's exits (`inputs.NOT_COUNTED`)."""
+    (`absent`), codes with later numbers, a symbol's exits (`inputs.NOT_COUNTED`), those kept for others
+    (`inputs.RULES`)."""
     gate_input = dict(verdict.gate_input)
     gate_input["limits"] = {name: v for name, v in gate_input["limits"].items() if name not in set(absent)}
+    gate_input["activity"] = dict(gate_input["activity"])
     if gate_input["activity"]["symbol_exits_today"] < 0:
-        gate_input["activity"] = dict(gate_input["activity"])
         del gate_input["activity"]["symbol_exits_today"]
+    if given.rules < RULES_SPREAD:
+        del gate_input["activity"]["exits_kept_for_others"]
     return replace(
         verdict,
         gate_input=gate_input,
@@ -243,7 +252,7 @@ def _signal_differences(
     with history.reading():  # one opening of the file for all ticks
         for (tick_ns, phase), one in sorted(last.items()):
             held = signals_in(history, book, session, tick_ns)
-            if one.rules >= RULES:  # before, their arrival was no part of the input
+            if one.rules >= RULES_BY_ARRIVAL:  # before, their arrival was no part of the input
                 held = as_received(journal, book, held)
             stored = {signal.decision_id: signal for signal in held}
             used = {signal.decision_id: replace(signal, attempt=1) for signal in one.signals}

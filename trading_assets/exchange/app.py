@@ -27,11 +27,11 @@ from trading_assets.exchange.faults_account import AccountFaults
 from trading_assets.exchange.faults_http import FaultLayer
 from trading_assets.exchange.guard import MOST_BODY_BYTES, Guard
 from trading_assets.exchange.pace import Pace
-from trading_assets.exchange.patience import PatientProtocol
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
 from trading_assets.exchange.streams_data import DataStream
 from trading_assets.exchange.streams_trading import TradingStream
 from trading_assets.exchange.venue import Venue
+from trading_assets.patience import PatientProtocol
 
 HOST = "127.0.0.1"
 

@@ -2,7 +2,7 @@
 
 Both ports stand behind it, HTTP and websockets: a page in a browser of this machine is refused, by its Origin
 and by a Host that is not loopback's (DNS rebinding), and a body has an end, in bytes and in time. What a
-connection may cost before its first request is `exchange.patience`.
+connection may cost before its first request is `patience`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from trading_assets import keyring
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange.app import HOST, Urls
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+from trading_assets.parentage import STARTED_BY
 
 LOG_NAME = "exchange.log"
 
@@ -108,8 +109,8 @@ def start_process(
     What is None keeps the command's default; `start_ns` is needed at the first start in a state
     directory and without effect afterwards, as are `cash`, `seed`, `fill_mode` and `participation`. Its
     log is `exchange.log` in the state directory, its key pair `keys.json` there (`public_keys`: the public
-    one). With `own_session` a terminal's Ctrl-C reaches its keeper
-    only, who then ends it in order. Raises ExchangeDidNotStart.
+    one). With `own_session` a terminal's Ctrl-C reaches its keeper only, who then ends it in order; it ends
+    with its keeper in any case. Raises ExchangeDidNotStart.
     """
     options = {
         "--start-ns": start_ns,
@@ -130,6 +131,7 @@ def start_process(
     log_path = state_dir / LOG_NAME
     with log_path.open("ab") as log:
         environ = keyring.public(os.environ) | {CONTROL_TOKEN_VARIABLE: token}
+        environ |= {STARTED_BY: str(os.getpid())} if own_session else {}
         process = spawn(arguments, log=log, environ=environ, own_session=own_session)
     assert process.stdout is not None
     with process.stdout as output, selectors.DefaultSelector() as selector:

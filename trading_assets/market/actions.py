@@ -25,6 +25,9 @@ TOLD_APART = 1.2
 """Two prices that are closer than this factor no price of a day tells apart: it is as far from either as
 stocks move in a day (`max_symbol_move` is 10 %, twice)."""
 
+FAR_APART = 1.0 / 0.7
+"""A price that is further than this factor from a close is hardly its own: a fall of 30 % overnight."""
+
 
 def recovered_actions(
     symbol: str,
@@ -102,3 +105,22 @@ def ex_date_shows(close: float, adjusted: float, price: float) -> bool | None:
     if not (isfinite(adjusted) and adjusted > 0.0):
         return False  # it would take more from a share than there is
     return abs(log(price / adjusted)) < abs(log(price / close))
+
+
+def are_told_apart(one: float, other: float) -> bool:
+    """Whether prices, or numbers of shares, are further from one another than a stock moves in a day."""
+    return not (one > 0.0 and other > 0.0 and abs(log(one / other)) < log(TOLD_APART))
+
+
+def told_apart(close: float, adjusted: float, price: float) -> bool | None:
+    """Whether a price tells surely that an announced action has taken place (True) or has not (False): it is
+    within a day's move of the one close, and far from the other. None: it tells nothing surely, as where the
+    action took place in another ratio, or where the two closes are near to one another. USD a share."""
+    if not all(isfinite(usd) and usd > 0.0 for usd in (close, price)):
+        return None
+    if not (isfinite(adjusted) and adjusted > 0.0):
+        return False  # it would take more from a share than there is
+    from_close, from_adjusted = abs(log(price / close)), abs(log(price / adjusted))
+    if min(from_close, from_adjusted) >= log(TOLD_APART) or max(from_close, from_adjusted) <= log(FAR_APART):
+        return None
+    return from_adjusted < from_close

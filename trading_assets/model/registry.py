@@ -33,6 +33,7 @@ from trading_assets.features.daily import DAILY, FeatureSet
 from trading_assets.model import scoring_library, vetting
 from trading_assets.model.signal import signals
 from trading_assets.model.training import TrainedModel
+from trading_assets.reasons import stated
 
 if TYPE_CHECKING:
     import xgboost
@@ -177,8 +178,7 @@ def promote(models_dir: Path, version: str, reason: str, at_ns: int) -> Path:
     It is loaded in a child first (`vetting`). Raises InvalidInput for a version that is not there, not intact
     or not safe to load, and for an empty reason.
     """
-    if not reason.strip():
-        raise InvalidInput("no reason", where="promotion", remedy="Say why this version is to trade.")
+    reason = stated("promotion", reason)
     directory = models_dir / version
     manifest = read_manifest(directory)
     ubj = _verified(directory / MODEL, manifest["files"][MODEL])

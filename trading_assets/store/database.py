@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -31,6 +32,7 @@ from trading_assets.store import schema
 from trading_assets.store.errors import CrossedFork, StoreUnusable
 
 BUSY_TIMEOUT_SECONDS = 10.0
+MOST_IDLE = 5  # connections that wait for the next transaction
 _UNUSABLE = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -79,7 +81,7 @@ class Database:
     def __init__(self, engine: Engine, where: str, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self._engine = engine
         self._busy_seconds = busy_seconds
-        self._write_engine = engine.execution_options(immediate=True)
+        self._idle: deque[Connection] = deque()
         self._where = where
         self._pid = os.getpid()
 
@@ -103,7 +105,6 @@ class Database:
                 execution_options={"compiled_cache": _COMPILED},
             )
             event.listen(engine, "connect", partial(_set_up_sqlite, busy_seconds=busy_seconds))
-            event.listen(engine, "begin", _begin_sqlite)
         else:
             engine = create_engine(url, isolation_level="SERIALIZABLE")
         database = cls(engine, where, busy_seconds)
@@ -114,6 +115,7 @@ class Database:
                 with database._writing() as connection:
                     schema.migrate(connection, where)
         except BaseException:
+            database._close_idle()
             engine.dispose()
             raise
         return database
@@ -121,7 +123,12 @@ class Database:
     def close(self) -> None:
         """Close every connection. Use after it opens new ones."""
         self._refuse_after_fork()
+        self._close_idle()
         self._engine.dispose()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,20 +139,22 @@ class Database:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """One consistent view."""
-        with self._transaction(self._engine) as connection:
+        with self._transaction("BEGIN") as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One durable transaction, alone among the writers. Raises JournalBusy and StoreUnusable."""
-        with self._transaction(self._write_engine) as connection:
+        with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
     @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+    def _transaction(self, begin: str) -> Iterator[Connection]:
         self._refuse_after_fork()
         try:
-            with engine.begin() as connection:
+            with self._connection() as connection, connection.begin():
+                if self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql(begin)
                 yield connection
         except DatabaseError as error:
             code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the low byte: the primary code
@@ -160,6 +169,24 @@ class Database:
             if code in _UNUSABLE:
                 raise StoreUnusable(self._where, str(error.orig)) from error
             raise
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """One that no other thread has, kept for the next transaction unless this one fails: taking one from
+        the engine's pool and giving it back costs more than a read."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def _refuse_after_fork(self) -> None:
         if os.getpid() != self._pid:
@@ -226,7 +253,7 @@ def _make_private(url: URL, where: str) -> None:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: object, *, busy_seconds: float) -> None:
-    connection.isolation_level = None  # the driver leaves BEGIN to _begin_sqlite
+    connection.isolation_level = None  # the driver leaves BEGIN to `Database._transaction`
     mode = _write_ahead(connection, busy_seconds)
     if mode != "wal":
         raise InvalidInput(
@@ -247,8 +274,3 @@ def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> str:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic_ns() >= deadline_ns:
                 raise
         time.sleep(0.01)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

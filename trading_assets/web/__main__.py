@@ -28,7 +28,8 @@ from starlette.applications import Starlette
 from trading_assets import entry, log
 from trading_assets.config import home_of
 from trading_assets.errors import InvalidInput, TradingAssetsError
-from trading_assets.web.guard import Guard
+from trading_assets.patience import PatientProtocol
+from trading_assets.web.guard import LARGEST_BODY, Guard
 from trading_assets.web.link import link_file, made_link, page_of, token_of
 
 HOST = "127.0.0.1"
@@ -66,14 +67,22 @@ def serve(home: Path, port: int, *, workspace: str, origins: Sequence[str] = (),
                 origins=origins,
                 read_only=read_only,
             )
-            config = uvicorn.Config(
-                guard,
-                log_level="warning",
-                access_log=False,  # the first visit's address has the token
-                proxy_headers=False,
-                server_header=False,
-            )
-            uvicorn.Server(config).run(sockets=[listening])
+            server_of(guard).run(sockets=[listening])
+
+
+def server_of(guard: Guard) -> uvicorn.Server:
+    """What takes the connections: a bounded number, each with its time for headers, content and reading."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            guard,
+            http=PatientProtocol,
+            ws_max_size=LARGEST_BODY,
+            log_level="warning",
+            access_log=False,  # the first visit's address has the token
+            proxy_headers=False,
+            server_header=False,
+        )
+    )
 
 
 def _listening(port: int) -> socket.socket:

@@ -4,16 +4,19 @@ programs. Everything else is refused before Dagster's app sees it.
 A website that is open in the same browser can send requests to loopback, and can name loopback by a host name
 of its own (DNS rebinding). So the guard looks, in this order, at the name that a request was sent to, its
 method, the page that sent it, its cookie or token, and the form of its content. GraphQL is asked by POST with
-JSON, which no page of another origin can send without asking first. A read-only interface takes no mutation.
+JSON, which no page of another origin can send without asking first. A read-only interface takes no mutation,
+and none takes an event of an asset that no run reports, or a part of the definitions.
 
 Here nothing is known of Dagster but the paths of its app and what a mutation is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import html
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -34,11 +37,24 @@ GRAPHQL = "/graphql"
 TOKEN = "token"  # in the link's query
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 LARGEST_BODY = 4_000_000  # bytes; a run's configuration is text
+BODY_SECONDS = 30.0  # for all of a body
 COOKIE_SECONDS = 7 * 86_400
 TELL_SECONDS = 10  # between two lines about what was refused
 LONGEST_PATH = 100  # characters of a path in such a line
 
+# What nobody sends here. An event that no run reports would claim what the desk has not done, under the name
+# of one of its assets, and one with a key such as `__class__` hides all events of the asset from Dagster.
+# Managed components are code that the next code server loads.
+UNTAKEN_MUTATIONS = frozenset(
+    {
+        *("reportRunlessAssetEvents", "reportAssetCheckEvaluations"),
+        *("setAppManagedComponent", "deleteAppManagedComponent", "refreshComponentState"),
+    }
+)
+UNTAKEN_PATHS = "/report_asset_"
+
 _METHODS = ("GET", "HEAD", "POST")
+_NAME = re.compile(r"\w+")
 _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
@@ -53,6 +69,13 @@ class Refusal(NamedTuple):
 
     status: int
     why: str
+
+
+_UNTAKEN = Refusal(
+    403,
+    "Events of assets come from runs, and definitions from files: this web interface takes neither. Launch a "
+    "run, or change the file and reload the code location.",
+)
 
 
 class Guard:
@@ -222,11 +245,11 @@ class Guard:
             if scope["path"] == GRAPHQL and not shows_page:
                 return Refusal(405, "GraphQL is asked by POST, with a JSON body.")
             return None
-        if not self._read_only:
-            return None
+        if scope["path"].startswith(UNTAKEN_PATHS):
+            return _UNTAKEN
         if scope["path"] != GRAPHQL:
-            return Refusal(403, "This web interface is read-only.")
-        return _refusal_of_mutation(body)
+            return Refusal(403, "This web interface is read-only.") if self._read_only else None
+        return _refusal_of_query(body, read_only=self._read_only)
 
 
 def _refusal_of_content(headers: Headers) -> Refusal | None:
@@ -237,13 +260,16 @@ def _refusal_of_content(headers: Headers) -> Refusal | None:
     return Refusal(415, "Send JSON, with `Content-Type: application/json`.")
 
 
-def _refusal_of_mutation(body: bytes) -> Refusal | None:
-    """Whatever has a mutation in it, and whatever cannot be read as GraphQL, for a read-only interface."""
+def _refusal_of_query(body: bytes, *, read_only: bool) -> Refusal | None:
+    """Mutations that nobody may send; for a read-only interface every one, and what cannot be read."""
     try:
-        document = parse(json.loads(body)["query"])
+        query = json.loads(body)["query"]
+        if not UNTAKEN_MUTATIONS.isdisjoint(_NAME.findall(query)):
+            return _UNTAKEN
+        document = parse(query) if read_only else None
     except (ValueError, KeyError, TypeError, RecursionError, GraphQLError):
         return Refusal(400, "This is not a GraphQL request.")
-    for definition in document.definitions:
+    for definition in document.definitions if document else ():
         if isinstance(definition, OperationDefinitionNode) and definition.operation is OperationType.MUTATION:
             return Refusal(403, "This web interface is read-only.")
     return None
@@ -257,6 +283,14 @@ def _answer(refusal: Refusal, path: str) -> Response:
 
 
 async def _body(receive: Receive) -> bytes | Refusal:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _whole_body(receive)
+    except TimeoutError:
+        return Refusal(408, f"The content did not arrive within {BODY_SECONDS:.0f} s.")
+
+
+async def _whole_body(receive: Receive) -> bytes | Refusal:
     parts, size = [], 0
     while True:
         message = await receive()

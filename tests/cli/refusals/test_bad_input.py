@@ -216,6 +216,26 @@ def test_missing_keys_are_named_and_no_request_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_flatten_ends_with_1_and_says_what_is_held_until_everything_is_sold(floor: TradingFloor) -> None:
+    bought(floor)
+    floor.move_clock(Sessions().close_ns(SESSION) + 10**9)
+    for _ in range(2):
+        held = command("flatten", "--reason", "over night", "--json", config=floor.config_path)
+        assert held.status == 1
+        assert held.json["flat"] is False
+        ((line),) = held.json["held"]
+        assert (line["symbol"], line["why"]) == ("AAPL", "the market is closed")
+        assert line["again"].startswith("at the next open, 2012-09-12 09:30:00")
+    said = command("flatten", "--reason", "over night", config=floor.config_path)
+    assert (said.status, "still held: AAPL" in said.out) == (1, True)
+    assert command("status", config=floor.config_path).status == 1
+    floor.tick(Sessions().next(SESSION), 0)
+    sold = command("flatten", "--reason", "over night", "--json", config=floor.config_path)
+    assert (sold.status, sold.json["flat"], sold.json["held"]) == (0, True, [])
+    assert command("status", config=floor.config_path).status == 0
+
+
+@pytest.mark.slow
 def test_wrong_keys_are_said_and_what_was_stored_stays(floor: TradingFloor) -> None:
     bought(floor)
     with _refusing_venue() as url:

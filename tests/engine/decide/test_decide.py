@@ -3,6 +3,7 @@ the next."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -233,6 +234,53 @@ def test_shares_that_one_exit_sells_are_not_sold_by_another() -> None:
     first, second = decide(inputs(Phase.PROTECT, symbols=(view(qty=40.0),), forced_exits=twice)).verdicts
     assert not first.failed
     assert {Code.ORDER_IN_FLIGHT, Code.SHORT_NOT_ALLOWED} <= set(failed_codes(second.failed))
+
+
+@pytest.mark.parametrize(("count", "slices", "tries"), [(200, 4, 3), (200, 40, 2), (360, 2, 2), (12, 40, 9)])
+def test_each_held_symbol_has_an_exit_of_the_day_however_many_orders_the_others_take(
+    count: int, slices: int, tries: int
+) -> None:
+    """All positions are to be sold at each look, and nothing is filled."""
+    symbols, sent = [f"S{number:03}" for number in range(count)], Counter[str]()
+    for attempt in range(1, tries + 1):
+        views = tuple(view(one, qty=99.0 * slices, exits_today=sent[one]) for one in symbols)
+        stops = tuple(ForcedExit(one, Kind.STOP, f"stop {one}", attempt) for one in symbols)
+        found = decide(
+            inputs(Phase.PROTECT, exit_orders_today=sent.total(), symbols=views, forced_exits=stops)
+        )
+        sent.update(verdict.symbol for verdict in found.approved)
+        assert len(found.verdicts) == count * slices
+    assert len(sent) == count
+    assert sent.total() <= LIMITS.max_exit_orders_per_day
+    assert max(sent.values()) <= LIMITS.max_exit_orders_per_day / 10
+
+
+def test_a_symbol_that_reaches_its_stop_last_is_sold_after_the_others_tried_all_day() -> None:
+    others, sent = [f"S{number:03}" for number in range(199)], Counter[str]()
+    for attempt in range(1, 30):
+        views = tuple(view(one, qty=99.0, exits_today=sent[one]) for one in (*others, "LATE"))
+        stops = tuple(ForcedExit(one, Kind.STOP, f"stop {one}", attempt) for one in others)
+        seen = inputs(Phase.PROTECT, exit_orders_today=sent.total(), symbols=views, forced_exits=stops)
+        sent.update(verdict.symbol for verdict in decide(seen).approved)
+    assert sent.total() == LIMITS.max_exit_orders_per_day - 1
+    late = (ForcedExit("LATE", Kind.STOP, "stop", 1),)
+    assert reasons(decide(replace(seen, exit_orders_today=sent.total(), forced_exits=late))) == ["PASS"]
+    as_before = replace(seen, exit_orders_today=sent.total(), rules=2)  # derived as it was decided then
+    assert "PASS" in reasons(decide(as_before))
+
+
+def test_a_flatten_takes_none_of_the_exits_that_are_kept() -> None:
+    narrow, symbols = LIMITS._replace(max_exit_orders_per_day=3.0), SYMBOLS[:3]
+    held = tuple(view(one, qty=99.0, exits_today=int(one == symbols[0])) for one in symbols)
+    exits = (
+        ForcedExit(symbols[1], Kind.FLATTEN, "flatten", 1),
+        ForcedExit(symbols[0], Kind.STOP, "stop", 1),
+    )
+    flattened, stopped = decide(
+        inputs(Phase.PROTECT, symbols=held, forced_exits=exits, limits=narrow)
+    ).verdicts
+    kept = [one.gate_input["activity"]["exits_kept_for_others"] for one in (flattened, stopped)]
+    assert kept == [0, 2]
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def any_input(draw: st.DrawFn) -> DecisionInput:
     state = draw(st.sampled_from([HaltState.REDUCE_ONLY, HaltState.HALTED])) if rarely(draw) else 0
     return inputs(
         phase,
-        rules=draw(st.sampled_from([1, RULES])),
+        rules=draw(st.sampled_from(range(1, RULES + 1))),
         incomplete=tuple(one.symbol for one in views if rarely(draw)),
         symbols=views,
         signals=signals,

@@ -389,7 +389,8 @@ def test_producers_that_go_wrong_are_told_of_apart(tmp_path: Path, journal: Jour
         ),
         ("one.json", '{"symbol":"AAPL","value":0.15,"reference_price":94.1}', ["AAPL"], None),
         ("epoch.csv", "symbol,value,as_of\nAAPL,0.18,1347372600000\n", [], "milliseconds?"),
-        ("twice.json", '{"AAPL": 0.5, "AAPL": -1}', ["AAPL", "AAPL"], None),
+        ("twice.json", '{"AAPL": 0.5, "IBM": 1, "AAPL": -1}', ["IBM"], "AAPL'"),
+        ("twice the same.json", '{"AAPL": -1, "AAPL": -1.0}', ["AAPL"], None),
         (
             "surrogate.json",
             r'[{"symbol":"IBM","value":1,"source":"\ud800"},{"symbol":"AAPL","value":1}]',

@@ -18,6 +18,7 @@ from trading_assets.engine.replay.limit_groups import WARNINGS
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.engine.replay.spec import ModelSignals
 from trading_assets.escapes import for_html
+from trading_assets.redaction import clean
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SESSIONS_NAMED = 12
@@ -63,7 +64,7 @@ def write_page(report: ReplayReport, limits: Limits, directory: Path) -> Path:
     """Write the page into `directory`; the caller moves it to its place."""
     path = directory / report.page_path.name
     path.touch(mode=0o600)
-    path.write_text(page(report, limits), encoding="utf-8")
+    path.write_text(clean(page(report, limits)), encoding="utf-8")
     return path
 
 

@@ -1,7 +1,8 @@
-"""What a connection may cost before its request is whole: time and bytes of its headers, and its place.
+"""What a connection of an HTTP server of ours may cost: time and bytes of its headers, its place, and the
+time that its client takes to read an answer.
 
-uvicorn waits for a request's headers without end, and lets a connection that said nothing stay. What a
-request may cost after its headers is `exchange.guard`.
+uvicorn waits for a request's headers and for a reader without end, and lets a connection that said nothing
+stay. How long and how large a request's body may be, the guard in front of each application says.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 HEADERS_SECONDS = 10.0  # from the connection, or from a next request's first byte
 MOST_HEADER_BYTES = 64 * 1024
+READ_SECONDS = 20.0  # for a client to take the next READ_BYTES of an answer that waits for it
+READ_BYTES = 64 * 1024
 MOST_CONNECTIONS = 256  # then the one that has been idle longest makes room
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """An HTTP connection that is closed where its client does not get on with its request."""
+    """An HTTP connection that is closed where its client does not get on: with its request, or with reading
+    the answer."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._late: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self.idle_since = self.loop.time()
 
@@ -42,6 +47,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_headers()
+        self._have_read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -58,6 +64,30 @@ class PatientProtocol(HttpToolsProtocol):
         self._have_headers()
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        self._have_read()
+        super().resume_writing()
+
+    def _await_reading(self) -> None:
+        self._have_read()
+        waiting = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(READ_SECONDS, self._look_at_reading, waiting)
+
+    def _look_at_reading(self, waiting: int) -> None:
+        if waiting - self.transport.get_write_buffer_size() < READ_BYTES:
+            self._give_up()
+        else:
+            self._await_reading()
+
+    def _have_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def _await_headers(self) -> None:
         self._header_bytes = 0
         self._late = self.loop.call_later(HEADERS_SECONDS, self._give_up)
@@ -68,5 +98,6 @@ class PatientProtocol(HttpToolsProtocol):
             self._late = None
 
     def _give_up(self) -> None:
-        self._late = None
+        self._have_headers()
+        self._have_read()
         self.transport.abort()

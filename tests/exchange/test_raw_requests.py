@@ -1,0 +1,105 @@
+"""Requests as no client sends them, to both ports of the exchange: without keys or token nothing is answered,
+with a sign of a page nothing either, and none is the server's own failure.
+
+FUZZ_EXAMPLES=3000 asks for longer; the counts are printed (`-s`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from exchange_ground import KEYS, OPEN_NS, TOKEN
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from raw_requests import (
+    BODIES,
+    CLOSED,
+    METHODS,
+    UNANSWERED,
+    VERSIONS,
+    Header,
+    odd_headers,
+    request,
+    status_of,
+    targets,
+    upgrades,
+)
+
+from trading_assets.exchange.process import ExchangeProcess, start_process
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
+FUZZED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+KNOWN: dict[str, list[Header]] = {
+    "api": [(name.encode(), value.encode()) for name, value in KEYS.items()],
+    "control": [(b"Authorization", f"Bearer {TOKEN}".encode())],
+}
+TARGETS = {
+    "api": [b"/v2/clock", b"/v2/account", b"/v2/orders", b"/v2/positions", b"/stream", b"/v2/iex"],
+    "control": [b"/clock", b"/journal", b"/clients", b"/halt", b"/quote", b"/stream"],
+}
+SIGNS: list[Header] = [
+    (b"Origin", b"http://evil.example"),
+    (b"Origin", b"null"),
+    (b"Sec-Fetch-Site", b"cross-site"),
+    (b"Host", b"evil.example"),
+]
+REFUSED = (400, 401, 403, 404, 405, 408, 413, 422, 426, CLOSED, UNANSWERED)
+ANSWERS: Counter[tuple[str, str, int]] = Counter()
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
+    with start_process(
+        public_keys=True,
+        state_dir=tmp_path_factory.mktemp("raw"),
+        token=TOKEN,
+        start_ns=OPEN_NS,
+        requests_per_minute=10_000_000,
+    ) as exchange:
+        yield exchange
+        assert exchange.is_running
+    for (port, kind, status), times in sorted(ANSWERS.items()):
+        print(f"{port} {kind} {status}: {times}")
+    print(f"raw requests: {sum(ANSWERS.values())}")
+
+
+@pytest.mark.exchange
+@pytest.mark.slow(seconds=20)
+@pytest.mark.parametrize("port", ["api", "control"])
+@pytest.mark.parametrize("kind", ["without keys", "of a page", "with keys"])
+def test_a_raw_request_gets_what_it_may(victim: ExchangeProcess, port: str, kind: str) -> None:
+    number = urlsplit(victim.url if port == "api" else victim.control_url).port
+    assert number is not None
+
+    @FUZZED
+    @given(
+        method=METHODS, target=targets(TARGETS[port]), version=VERSIONS, headers=odd_headers(),
+        upgrade=upgrades(), body=BODIES, sign=st.sampled_from(SIGNS),
+    )  # fmt: skip
+    def ask(
+        method: bytes, target: bytes, version: bytes, headers: list[Header], upgrade: list[Header],
+        body: bytes, sign: Header,
+    ) -> None:  # fmt: skip
+        told = [(b"Host", f"127.0.0.1:{number}".encode()), *upgrade, *headers]
+        told = told if kind == "without keys" else [*told, *KNOWN[port]]
+        told = [*told, sign] if kind == "of a page" else told
+        status = status_of(number, request(method, target, version, told, body))
+        ANSWERS[port, kind, status] += 1
+        assert status < 500 or status == 501, (status, target, told)
+        opens_a_stream = kind == "without keys" and status == 101  # which then asks for the keys
+        if kind != "with keys" and not opens_a_stream:
+            assert status in REFUSED, (status, method, target, told)
+
+    ask()
+    assert requests.get(f"{victim.url}/v2/clock", headers=KEYS, timeout=60).status_code == 200

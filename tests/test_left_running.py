@@ -1,0 +1,164 @@
+"""`make up` killed with SIGKILL: its parts end with it, and what is left all the same is named at the next
+start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from running_desk import free_ports, start
+
+from trading_assets import roster
+from trading_assets.errors import InvalidInput
+from trading_assets.parentage import STARTED_BY
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel tells a child of it")
+PART = """
+import os, time
+from trading_assets import entry
+getattr(entry, "{begin}")()
+print(os.getpid(), os.environ.get("TRADING_ASSETS_STARTED_BY"), flush=True)
+time.sleep(600)
+"""
+STARTER = """
+import os, subprocess, sys, time
+environ = os.environ | ({{"TRADING_ASSETS_STARTED_BY": str(os.getpid())}} if {tied} else {{}})
+subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=environ, start_new_session=True)
+time.sleep(600)
+"""
+
+
+def left_after_a_kill(begin: str, *, tied: bool) -> bool:
+    """Whether a part that begins so still runs some time after the SIGKILL of what started it."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER.format(tied=tied), PART.format(begin=begin)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert starter.stdout is not None
+    pid, told = starter.stdout.readline().split()
+    assert told == "None"  # what the part starts in its turn is not bound to this process
+    starter.kill()
+    starter.wait()
+    part = psutil.Process(int(pid))
+    _, alive = psutil.wait_procs([part], timeout=5 if tied else 1)
+    for one in alive:
+        one.kill()
+    return bool(alive)
+
+
+@on_linux
+@pytest.mark.parametrize("begin", ["begin", "begin_hosted"])
+def test_a_part_ends_with_what_started_it_and_would_not_by_itself(begin: str) -> None:
+    assert left_after_a_kill(begin, tied=False)
+    assert not left_after_a_kill(begin, tied=True)
+
+
+@on_linux
+def test_one_whose_starter_has_ended_already_does_not_begin() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    part = subprocess.run(
+        [sys.executable, "-c", PART.format(begin="begin")],
+        env=os.environ | {STARTED_BY: str(ended.pid)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert part.returncode == 1
+    assert "has ended" in part.stderr
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+@on_linux
+def test_what_still_runs_is_named_with_what_to_type(tmp_path: Path, sleeper: int) -> None:
+    roster.refuse_left(tmp_path)
+    roster.keep(tmp_path, {"dagster-daemon": sleeper})
+    kept = json.loads((tmp_path / roster.ROSTER).read_text())
+    del kept[roster.ITSELF]  # this process, as if it had been killed
+    (tmp_path / roster.ROSTER).write_text(json.dumps(kept))
+    with pytest.raises(InvalidInput) as refused:
+        roster.refuse_left(tmp_path)
+    assert str(refused.value) == (
+        f"an earlier start on {tmp_path}: there still run dagster-daemon (process {sleeper}). "
+        f"End it with Ctrl-C in its terminal, or type: kill {sleeper}"
+    )
+    roster.forget(tmp_path)
+    roster.refuse_left(tmp_path)
+
+
+@on_linux
+def test_a_start_beside_one_that_runs_names_the_one_to_end(tmp_path: Path, sleeper: int) -> None:
+    roster.keep(tmp_path, {"dagster-daemon": sleeper})
+    with pytest.raises(InvalidInput, match=f"type: kill {os.getpid()}$"):
+        roster.refuse_left(tmp_path)
+
+
+def test_another_process_with_the_same_id_is_no_part(tmp_path: Path, sleeper: int) -> None:
+    (tmp_path / roster.ROSTER).write_text(json.dumps({"dagster-daemon": [sleeper, "1"], "x": [sleeper, ""]}))
+    assert roster.left(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": ["x", 1]}', "[" * 100_000, "\0"])
+def test_a_file_that_nobody_of_ours_wrote_holds_no_start_up(tmp_path: Path, text: str) -> None:
+    (tmp_path / roster.ROSTER).write_text(text)
+    roster.refuse_left(tmp_path)
+
+
+def ends_without_a_heartbeat(process: psutil.Process) -> bool:
+    """Whether it is a code server, which Dagster ends within a minute of its client's end."""
+    line = process.cmdline()
+    return "grpc" in line and "--heartbeat" in line
+
+
+def runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@on_linux
+@pytest.mark.slow(seconds=60)
+def test_nothing_of_a_desk_outlives_its_kill_and_it_starts_again(tmp_path: Path) -> None:
+    ports = free_ports(3)
+    desk = start(tmp_path, ports=ports)
+    while not desk.said().startswith("Ready."):
+        assert desk.process.poll() is None, desk.logs()
+    processes = desk.processes()
+    by_itself = [process for process in processes if ends_without_a_heartbeat(process)]
+    assert len(by_itself) == 2
+    assert set(roster.left(desk.data_dir)) >= {
+        "exchange",
+        "dagster-webserver",
+        "dagster-daemon",
+        roster.ITSELF,
+    }
+    desk.process.send_signal(signal.SIGKILL)
+    desk.process.wait()
+    until = time.monotonic() + 30
+    while left := [process for process in processes if process not in by_itself and runs(process)]:
+        assert time.monotonic() < until, [" ".join(process.cmdline()) for process in left]
+        time.sleep(0.1)
+    assert roster.left(desk.data_dir) == {}
+    again, until = start(tmp_path, ports=ports), time.monotonic() + 120
+    while not (line := again.said()).startswith("Ready."):
+        assert again.process.poll() is None, line + again.logs()
+        assert time.monotonic() < until
+    again.end()
+    assert not (desk.data_dir / roster.ROSTER).exists()
