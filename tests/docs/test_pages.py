@@ -115,3 +115,18 @@ def test_the_recipe_of_a_limit_names_the_places_that_its_test_changes() -> None:
     changed = re.findall(r'^    "trading_assets/([\w/]+\.py)": \(', test, re.MULTILINE)
     assert in_rows == changed
     assert len(changed) == 3
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    standard = page[page.index("`standard`, 1 170 000 rows") : page.index("`alone:3900`, 195 000")]
+    times = dict(re.findall(r"^\| (\w+) \|[^|]+\| ([\d.]+) ", standard, re.MULTILINE))
+    vectorbt, zipline, bt = (float(times[name]) for name in ("vectorbt", "zipline", "bt"))
+    assert f"{vectorbt:.1f} times as fast as vectorbt and {zipline:.0f} times as fast as zipline" in readme
+    assert f"{bt:.0f} times as fast as bt" in readme
+    median = re.search(r"60 ticks on the otherwise\s+idle machine, [\d-]+: median ([\d.]+) s", page)
+    assert median is not None
+    assert f"{median[1]} s after the minute" in readme
+    assert "2000 cases are the fixed choice" in (ROOT / "docs" / "testing.md").read_text()
+    assert "2,000 cases" in readme
