@@ -18,8 +18,11 @@ import pytest
 from running_desk import free_ports, start
 
 from trading_assets import roster
+from trading_assets.config import Settings
+from trading_assets.environment import DAEMON, LISTENER, WEBSERVER
 from trading_assets.errors import InvalidInput
 from trading_assets.parentage import STARTED_BY
+from trading_assets.up import ends_with
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel tells a child of it")
 PART = """
@@ -87,6 +90,18 @@ def sleeper() -> Iterator[int]:
 
 
 @on_linux
+@pytest.mark.parametrize(
+    ("venue", "tied"),
+    [
+        ("embedded", {"dagster-webserver", "dagster-daemon", "trading-assets"}),
+        ("alpaca", {"dagster-webserver", "dagster-daemon"}),
+    ],
+)
+def test_a_watchdog_outlives_its_starter_where_the_market_does(venue: str, tied: set[str]) -> None:
+    settings = Settings(venue=venue)
+    assert {name for name in (WEBSERVER, DAEMON, LISTENER) if ends_with(name, settings)} == tied
+
+
 def test_what_still_runs_is_named_with_what_to_type(tmp_path: Path, sleeper: int) -> None:
     roster.refuse_left(tmp_path)
     roster.keep(tmp_path, {"dagster-daemon": sleeper})

@@ -101,7 +101,8 @@ REMOVED = (".venv/bin/python", "var/demo/journal.sqlite", "build/x", "trading_as
 
 def cleaned(checkout: Path) -> list[str]:
     shutil.copy(ROOT / "Makefile", checkout)
-    told = subprocess.run(["make", "clean"], cwd=checkout, capture_output=True, text=True, check=True)
+    clean = ("make", "--no-print-directory", "clean")
+    told = subprocess.run(clean, cwd=checkout, capture_output=True, text=True, check=True)
     return told.stdout.splitlines()
 
 

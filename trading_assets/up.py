@@ -203,7 +203,7 @@ class Parts:
             process = subprocess.Popen(
                 self._commands[name],
                 cwd=self._project,
-                env=environment_of(name, self._environ) | {STARTED_BY: str(os.getpid())},
+                env=environment_of(name, self._environ) | ends_with(name, self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -259,6 +259,14 @@ _SPOKEN = {
     DAEMON: "Dagster's daemon",
     LISTENER: "The listener with the watchdog",
 }
+
+
+def ends_with(part: str, settings: Settings) -> dict[str, str]:
+    """What tells a part to end with this process, however that ends. The watchdog of a book at Alpaca is not
+    told: it goes on protecting, and the next start names it. The embedded exchange leaves nothing to protect.
+    """
+    survives = part == LISTENER and settings.venue == "alpaca"
+    return {} if survives else {STARTED_BY: str(os.getpid())}
 
 
 def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) -> None:

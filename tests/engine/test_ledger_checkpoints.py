@@ -237,7 +237,7 @@ def reading(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     def step() -> None:
         count["steps"] += 1
 
-    with monkeypatch.context() as patched, journal._engine.connect() as connection:
+    with journal._connection() as connection:  # which the next transaction has too
         raw = connection.connection.driver_connection
     assert raw is not None
     raw.set_progress_handler(step, 100)
