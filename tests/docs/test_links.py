@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from links import anchors, broken, links
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,18 @@ def test_every_page_of_docs_is_found_from_the_index() -> None:
     index = ROOT / "docs" / "index.md"
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in links(index.read_text())}
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page != index and page not in linked] == []
+
+
+def test_the_site_has_every_page_in_its_navigation() -> None:
+    site = yaml.safe_load((ROOT / "docs" / "mkdocs.yml").read_text())
+    listed = {page for part in site["nav"] for under in part.values() for page in in_part(under)}
+    missing = {str(page.relative_to(ROOT)) for page in PAGES} - listed
+    assert missing == set()
+    assert [page for page in listed if not (ROOT / page).exists()] == []
+
+
+def in_part(under: str | list[dict[str, str]]) -> list[str]:
+    return [under] if isinstance(under, str) else [page for entry in under for page in entry.values()]
 
 
 def test_the_readme_leads_to_the_index_and_is_short() -> None:
