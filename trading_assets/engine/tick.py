@@ -17,7 +17,7 @@ from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.core.tolerance import at_least
 from trading_assets.core.words import HaltState
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import tell
 from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
@@ -45,7 +45,7 @@ from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import OrderRecord, OutboxRecord, VerdictRecord
+from trading_assets.store.records import OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
@@ -298,9 +298,8 @@ def _tell_refused_exits(desk: Desk, decision: Decision) -> None:
 
 def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:
     """Not again at every tick that meets it."""
-    key, title = f"{desk.book}:history_locked:{tick_ns}", "History not readable: no entries"
-    told = OutboxRecord(key, desk.book, desk.now_ns(), "ERROR", title, why)
-    enqueue(desk.journal, told, subject=f"{desk.book}:history_locked", now_ns=desk.now_ns())
+    title, now = "History not readable: no entries", desk.now_ns()
+    tell(desk.journal, desk.book, "history_locked", title, why, now_ns=now, occurrence=str(tick_ns))
     log.warning("history not readable", why=why)
 
 

@@ -34,7 +34,6 @@ from trading_assets.market.sessions import Sessions
 from trading_assets.store.errors import StoreUnusable
 from trading_assets.store.journal import Journal, LeaseHeld
 from trading_assets.store.leases import when_free
-from trading_assets.store.records import OutboxRecord
 
 log = get_logger(__name__)
 
@@ -396,9 +395,8 @@ class Watchdog:
             settings = self._configured.settings
             journal = self._journal(settings)
             book = known_book(settings, journal) or alerts.NO_BOOK
-            key = f"{book}:{subject}:{occurrence or now}"
-            alerts.enqueue(
-                journal, OutboxRecord(key, book, now, severity, title, body), subject=subject, now_ns=now
+            alerts.tell(
+                journal, book, subject, title, body, now_ns=now, severity=severity, occurrence=occurrence
             )
         except Exception as error:  # noqa: BLE001 - whatever the journal's fault is, people are told
             told, own = self._told.get(subject), monotonic_ns()
