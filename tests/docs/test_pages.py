@@ -7,11 +7,14 @@ import sqlite3
 from pathlib import Path
 from textwrap import dedent
 
+import dagster as dg
 import pytest
 import typer
+import yaml
 
 from trading_assets import config
 from trading_assets.cli.application import app
+from trading_assets.definitions import defs
 from trading_assets.defs.assets_replay import ReplayConfig
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -130,3 +133,15 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
     assert f"{median[1]} s after the minute" in readme
     assert "2000 cases are the fixed choice" in (ROOT / "docs" / "testing.md").read_text()
     assert "2,000 cases" in readme
+
+
+def test_the_run_config_and_the_keys_of_the_page_about_models_can_be_used(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "model.md").read_text()
+    run_config, keys = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    dg.validate_run_config(defs.resolve_job_def("train"), yaml.safe_load(run_config))
+    (tmp_path / "config").mkdir()
+    path = tmp_path / "config" / "model.yaml"
+    path.write_text(keys)
+    settings = config.load(path)
+    assert settings.model.enabled
+    assert settings.model_path == tmp_path / "var" / "models" / "champion" / "model.ubj"
