@@ -72,7 +72,7 @@ class PassedOver:
     def __str__(self) -> str:
         signal = f"{self.symbol}={self.value:g} as of {new_york_time(self.as_of_ns)}"
         if self.newer_value is None and self.newer_as_of_ns is not None:
-            newer = f"one as of {new_york_time(self.newer_as_of_ns)} that an earlier tick took"
+            newer = f"one as of {new_york_time(self.newer_as_of_ns)} that was taken before it"
             return f"{signal} was passed over: {self.outcome} by {newer}"
         if self.newer_value is None or self.newer_as_of_ns is None:
             return f"{signal} was passed over: {self.outcome}, its bars have gaps and nothing is bought of it"
@@ -252,9 +252,14 @@ def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
             "live assets trade the current session only; use a replay for the past"
         )
     if tick_ns > now:
-        raise NotThisTick(f"the tick at {tick_ns} is still to come: the venue's time is {now}")
+        raise NotThisTick(
+            f"the tick of {new_york_time(tick_ns)} is still to come: it is {new_york_time(now)} at the venue"
+        )
     if now - tick_ns > desk.settings.tick_minutes * 60_000_000_000:
-        raise NotThisTick(f"the tick at {tick_ns} is late: the venue's time is {now}; wait for the next one")
+        raise NotThisTick(
+            f"the tick of {new_york_time(tick_ns)} is too late: it is {new_york_time(now)} at the venue. "
+            "Wait for the next one"
+        )
 
 
 def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput, ...], tuple[str, ...]]:

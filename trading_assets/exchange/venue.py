@@ -34,6 +34,7 @@ from trading_assets.exchange.state import VenueState
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.tape_player import TapePlayer
 from trading_assets.exchange.tape_view import TapeView
+from trading_assets.exchange.times import utc_text
 from trading_assets.market.bars import Tape
 from trading_assets.market.sessions import Sessions
 
@@ -199,7 +200,7 @@ class Venue:
         """Play everything in (now, to_ns] in order and stand there. Raises InvalidInput for going back."""
         if to_ns < self.now_ns:
             raise InvalidInput(
-                f"the clock cannot go back from {self.now_ns} to {to_ns}",
+                f"the clock cannot go back from {utc_text(self.now_ns)} to {utc_text(to_ns)}",
                 where="clock",
                 remedy="Give a later time, or start another exchange.",
             )
