@@ -184,7 +184,7 @@ class SentOrders:
         rows, values = exits[[busiest]], places[[busiest]]
         if most - len(exits) <= share - values[0]:
             rows, values, share = exits[[-1]], np.array([float(len(exits))]), most
-        return Measured(rows, values, float(share), values <= share, values)
+        return Measured(rows, values, float(share), is_upper=True)
 
     def measured(self, row: LimitRow, check: LimitCheck, limit: float) -> Measured:
         """What `check` measures of the orders, against the limit of `row`."""
@@ -197,31 +197,42 @@ class SentOrders:
 
     def at_most(self, rows: Ints, measure: Floats, limit: float) -> Measured:
         """`measure` (n,) of the rows against an upper limit."""
-        values = measure[rows]
-        within = np.isfinite(values) & (values <= limit * (1.0 + RELATIVE) + ABSOLUTE)
-        return Measured(rows, values, limit, within, np.where(np.isnan(values), inf, values))
+        return Measured(rows, measure[rows], limit, is_upper=True)
 
     def at_least(self, rows: Ints, measure: Floats, limit: float) -> Measured:
         """`measure` (n,) of the rows against a lower limit."""
-        values = measure[rows]
-        within = np.isfinite(values) & (values >= limit * (1.0 - RELATIVE) - ABSOLUTE)
-        return Measured(rows, values, limit, within, -np.where(np.isnan(values), -inf, values))
+        return Measured(rows, measure[rows], limit, is_upper=False)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Measures of some of the orders against one limit."""
+    """Measures of some of the orders against one limit. NaN is beyond every limit, and the worst."""
 
     rows: Ints  # into the orders, shape (m,)
     values: Floats  # (m,)
     limit: float
-    within: Bools  # (m,)
-    badness: Floats  # (m,): the greatest is the worst
+    is_upper: bool  # what is greater is beyond it
 
-    @property
+    @cached_property
+    def within(self) -> Bools:
+        """(m,): which measures keep the limit, as `core.tolerance` has it."""
+        if self.is_upper:
+            return np.isfinite(self.values) & (self.values <= self.limit * (1.0 + RELATIVE) + ABSOLUTE)
+        return np.isfinite(self.values) & (self.values >= self.limit * (1.0 - RELATIVE) - ABSOLUTE)
+
+    @cached_property
     def worst(self) -> int | None:
-        """The index among `rows` of the worst measure; None where nothing was measured."""
-        return int(np.argmax(self.badness)) if len(self.rows) else None
+        """The index among `rows` of the worst measure; None where nothing was measured. Where it is within
+        the limit, all are."""
+        if not len(self.rows):
+            return None
+        ordered = self.values if self.is_upper else -self.values
+        return int(ordered.argmax())  # the first NaN, where there is one
+
+    def excess(self, place: int) -> float:
+        """How far a measure goes towards its limit or beyond it, for comparing two of one limit."""
+        value = float(self.values[place])
+        return inf if value != value else value if self.is_upper else -value
 
 
 def _price(values: Floats) -> Floats:

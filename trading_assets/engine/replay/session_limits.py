@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf, isnan, nan
-from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -124,20 +123,19 @@ class _Sent:
         return self._result("fill_price", [self.orders.at_most(filled, beyond, unlimited)], unlimited)
 
     def _result(self, name: str, found: list[Measured], limit: float) -> LimitResult:
-        worst = max(
-            ((one.badness[one.worst], one, one.worst) for one in found if one.worst is not None),
-            key=itemgetter(0),
-            default=None,
-        )
-        if worst is None:
+        worst, within = None, True
+        for one in found:
+            if one.worst is not None:
+                within = within and bool(one.within[one.worst])
+                if worst is None or one.excess(one.worst) > worst.excess(worst.worst or 0):
+                    worst = one
+        if worst is None or worst.worst is None:
             return LimitResult(name, LIMITS, True, nan, float(limit), "")
-        _, one, place = worst
-        within = all(bool(each.within.all()) for each in found)
-        return LimitResult(name, LIMITS, within, float(one.values[place]), one.limit, self._name(one, place))
+        value, order = float(worst.values[worst.worst]), int(worst.rows[worst.worst])
+        return LimitResult(name, LIMITS, within, value, worst.limit, self._name(order))
 
-    def _name(self, found: Measured, place: int) -> str:
-        row = found.rows[place]
-        return f"{self._sheet.symbols[self.orders.symbol[row]]} {self._sheet.client_ids[row]}"
+    def _name(self, order: int) -> str:
+        return f"{self._sheet.symbols[self.orders.symbol[order]]} {self._sheet.client_ids[order]}"
 
 
 def _loss_results(facts: list[float], limits: Limits) -> Iterator[LimitResult]:
