@@ -155,12 +155,25 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     return cancelled
 
 
-def kill_unconfigured(file: Path, error: InvalidInput, *, reason: str, author: str) -> Killed:
+def kill_unconfigured(
+    file: Path, error: InvalidInput, *, reason: str, author: str, environ: Mapping[str, str]
+) -> Killed:
     """Kill where the configuration file cannot be used (`error`): by the kill file in the data directory that
-    it names. Whatever runs already obeys that; nothing new starts with such a configuration."""
-    path = config.data_dir_of(file) / KILL_FILE
-    set_kill_file(path, reason, author)
-    return Killed(KillLatch(path).told, failure=str(error))
+    it names, and in that of the last configuration that could be used, by which protection goes on. Whatever
+    runs already obeys that; nothing new starts with such a configuration."""
+    places = [config.data_dir_of(file)]
+    last_good = config.kept(config.home_of(environ), file)
+    if last_good is not None and last_good.data_dir not in places:
+        places.append(last_good.data_dir)
+    told = list[str]()
+    for path in (place / KILL_FILE for place in places):
+        try:
+            set_kill_file(path, reason, author)
+            told.append(KillLatch(path).told)
+        except OSError as failed:  # the other place may be the one that is in use
+            why = f"the kill file {path} cannot be made: {failed.strerror or failed}"
+            told.append(KillLatch(failures=(why,)).told)
+    return Killed(" and ".join(told), failure=str(error))
 
 
 @for_purpose(Purpose.PROTECT)
