@@ -47,3 +47,22 @@ def test_one_place_that_cannot_be_written_keeps_it_not_from_the_other(tmp_path: 
 def test_it_is_set_once_where_both_are_the_same(tmp_path: Path) -> None:
     done = killed(tmp_path, *broken_since(tmp_path, "var"))
     assert done.kept == f"the kill file {tmp_path / 'var' / 'KILL'}"
+
+
+def test_it_says_that_nothing_is_killed_where_there_is_no_desk(tmp_path: Path) -> None:
+    """Typed in another directory it made a kill file there, which nobody reads, and said `killed`."""
+    file = tmp_path / "config" / "execution.yaml"
+    (tmp_path / "var").mkdir()  # as / has one
+    fault = InvalidInput("there is no such file", where=str(file), remedy="Give the path")
+    with pytest.raises(InvalidInput, match="NOTHING IS KILLED"):
+        killed(tmp_path, file, fault)
+    assert list((tmp_path / "var").iterdir()) == []
+
+
+def test_it_holds_where_the_file_was_taken_away_under_a_desk(tmp_path: Path) -> None:
+    file = tmp_path / "config" / "execution.yaml"
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "journal.sqlite").touch()
+    fault = InvalidInput("there is no such file", where=str(file), remedy="Give the path")
+    assert killed(tmp_path, file, fault).kept == f"the kill file {tmp_path / 'var' / 'KILL'}"
+    assert (tmp_path / "var" / "KILL").exists()
