@@ -375,3 +375,19 @@ def test_a_kill_reads_the_data_directory_however_yaml_lets_it_be_written(
     with pytest.raises(InvalidInput):
         load(path)
     assert data_dir_of(path) == tmp_path / named
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "named"),
+    [
+        ("mode: paper\n", "mode: live\nvenue: alpaca\n", "local.yaml"),
+        ("mode: live\nvenue: embedded\n", "venue: alpaca\n", "execution.yaml"),
+        ("model:\n  enabled: false\n", "model:\n  enabled: true\n", "local.yaml"),
+    ],
+)
+def test_a_fault_of_two_keys_names_the_file_of_the_first(
+    tmp_path: Path, text: str, local: str, named: str
+) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        load(overlaid(tmp_path, text, local))
+    assert str(raised.value).startswith(f"{tmp_path / 'config' / named}: ")

@@ -147,7 +147,9 @@ def _fault(detail: ErrorDetails, lines: Mapping[Location, _Place], nowhere: _Pla
         prefix = key[: len(key) - len(str(location[-1]))]
         return _Fault(place, f"unknown key `{key}`{at}", f"Nearest valid key: `{prefix}{nearest}`")
     reason = detail["msg"].removeprefix("Value error, ")
-    if not location:
+    if not location:  # of two keys together: the file of the first that is written
+        named = (tuple(name.split(".")) for name in re.findall(r"`([\w.]+)", reason))
+        place = next((lines[name] for name in named if name in lines), nowhere)
         return _Fault(place, reason, "Change one of the two")
     given = json.dumps(detail["input"], ensure_ascii=False, default=str)
     given = given if len(given) <= 80 else f"{given[:80]}…"
