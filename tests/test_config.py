@@ -336,3 +336,58 @@ def test_a_fault_names_the_file_and_the_line_that_it_stands_in(tmp_path: Path) -
 def test_local_yaml_belongs_to_execution_yaml_alone(tmp_path: Path) -> None:
     path = overlaid(tmp_path, "symbols: [AAPL]\n", "symbols: [MSFT]\n")
     assert load(path.rename(path.with_name("other.yaml"))).symbols == ("AAPL",)
+
+
+def test_a_local_yaml_that_is_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
+    """Its limits were left out, and nobody was told."""
+    path = written(tmp_path, "data_dir: here\n")
+    path.with_name("local.yaml").symlink_to(tmp_path / "not mounted.yaml")
+    with pytest.raises(InvalidInput, match=r"local\.yaml: there is no such file"):
+        load(path)
+    assert data_dir_of(path) == tmp_path / "here"
+
+
+@pytest.mark.parametrize("local", ["---\n", "--- # nothing yet\n", "~\n"])
+def test_a_local_yaml_of_an_empty_document_changes_nothing(tmp_path: Path, local: str) -> None:
+    assert load(overlaid(tmp_path, "symbols: [AAPL]\n", local)).symbols == ("AAPL",)
+
+
+@pytest.mark.parametrize(
+    ("written_as", "named"),
+    [
+        ("data_dir : other", "other"),
+        ("'data_dir': other", "other"),
+        ("data_dir: a#b # with a comment", "a#b"),
+        ("data_dir:\n  other", "other"),
+        ("data_dir: >-\n  other", "other"),
+        ("{data_dir: other, max_positon_pct: 1}", "other"),
+        ("data_dir: null", "here"),
+        ("data_dir: a#b\nmode: [", "a#b"),
+        ("'data_dir' : 'a b' # with a comment\nmode: [", "a b"),
+    ],
+)
+def test_a_kill_reads_the_data_directory_however_yaml_lets_it_be_written(
+    tmp_path: Path, written_as: str, named: str
+) -> None:
+    """Beside a fault elsewhere in the file, which must not send the kill to another directory."""
+    fault = "" if written_as.startswith("{") else "\nmax_positon_pct: 1"
+    path = overlaid(tmp_path, "data_dir: here\n", f"{written_as}{fault}\n")
+    with pytest.raises(InvalidInput):
+        load(path)
+    assert data_dir_of(path) == tmp_path / named
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "named"),
+    [
+        ("mode: paper\n", "mode: live\nvenue: alpaca\n", "local.yaml"),
+        ("mode: live\nvenue: embedded\n", "venue: alpaca\n", "execution.yaml"),
+        ("model:\n  enabled: false\n", "model:\n  enabled: true\n", "local.yaml"),
+    ],
+)
+def test_a_fault_of_two_keys_names_the_file_of_the_first(
+    tmp_path: Path, text: str, local: str, named: str
+) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        load(overlaid(tmp_path, text, local))
+    assert str(raised.value).startswith(f"{tmp_path / 'config' / named}: ")

@@ -3,6 +3,7 @@ under way everything that comes is its own, and a fill of our own entry that arr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -21,6 +22,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.exits_over import STOP_LOCK, locks_in_force
 from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
 from trading_assets.engine.reconcile import adopt, reconcile
+from trading_assets.engine.signal_exits import LAST_SIGNALS
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import OrderRecord
 
@@ -68,13 +70,14 @@ def a_stop(counter: Counter, desk: Desk) -> str:
     return "AAPL"
 
 
+def refused(order: NewOrder) -> OrderState:
+    raise Rejected(403, 40310000, "scripted")
+
+
 def a_signal(counter: Counter, desk: Desk) -> str:
     """A signal sells IBM, and the broker refuses it until a person has sold it by hand."""
 
-    def submit(order: NewOrder) -> OrderState:
-        raise Rejected(403, 40310000, "scripted")
-
-    desk.broker = Altered(counter, submit=submit)
+    desk.broker = Altered(counter, submit=refused)
     desk.clock.sync()
     signalling.receive(desk, "IBM", -1.0, source="producer")
     execute(desk, SESSION, desk.now_ns())
@@ -94,10 +97,7 @@ def a_flatten(counter: Counter, desk: Desk) -> str:
 def a_signal_under_a_flatten(counter: Counter, desk: Desk) -> str:
     """What the signal was to sell, the flatten has sold."""
 
-    def submit(order: NewOrder) -> OrderState:
-        raise Rejected(403, 40310000, "scripted")
-
-    desk.broker = Altered(counter, submit=submit)
+    desk.broker = Altered(counter, submit=refused)
     desk.clock.sync()
     signalling.receive(desk, "IBM", -1.0, source="producer")
     execute(desk, SESSION, desk.now_ns())
@@ -267,3 +267,22 @@ def test_a_late_fill_of_our_own_entry_is_sold_by_the_exit_that_is_under_way(
             (o.intent.kind, o.intent.symbol, o.filled_qty) for o in sold if o.intent.symbol == "AAPL"
         ] == [(way, "AAPL", record.intent.qty)]
         assert not counter.shares["AAPL"][0]
+
+
+@pytest.mark.parametrize(("value", "sold"), [(0.5, {"AAPL"}), (-1.0, {"AAPL", "IBM"})])
+def test_what_an_earlier_release_kept_of_a_signal_that_buys_sells_nothing(
+    counter: Counter, tmp_path: Path, value: float, sold: set[str]
+) -> None:
+    """It kept what was held beside every signal, and not what a part was to leave: a desk that is upgraded in
+    mid-session sold what a signal had been to hold or to buy. AAPL's stop sells in any case."""
+    with opened(counter, tmp_path) as desk:
+        signalling.receive(desk, "IBM", value, source="producer")
+        desk.broker = Altered(counter, submit=refused)
+        desk.clock.sync()
+        execute(desk, SESSION, desk.now_ns())
+        desk.broker = counter
+        kept = json.loads(desk.journal.mark(desk.book, LAST_SIGNALS) or "{}")
+        kept["signals"]["IBM"][5:] = ["10"]
+        desk.journal.set_mark(desk.book, LAST_SIGNALS, json.dumps(kept), desk.now_ns())
+        orders = [order for _ in range(3) for order in later(counter, desk).orders]
+        assert {order.intent.symbol for order in orders} == sold

@@ -10,7 +10,7 @@ import typer
 
 from trading_assets.cli.options import Config, Json, SessionArgument, opened, opened_journal, settings_of
 from trading_assets.cli.output import plain, progress, say, show_json, show_lines
-from trading_assets.config import keys, path_in_use
+from trading_assets.config import keys, layers, path_in_use
 from trading_assets.keyring import ENVIRON
 from trading_assets.store.history import History
 
@@ -152,13 +152,21 @@ def check_config(config: Config = None, as_json: Json = False) -> None:
     keys(settings, ENVIRON)
     version = champion(settings).version if settings.model.enabled else None
     path = path_in_use(config, os.environ)
+    _, *over = layers(path)
     if as_json:
-        show_json({"file": str(path), "model": version, "settings": settings.model_dump(mode="json")})
+        show_json(
+            {
+                "file": str(path),
+                "over": [str(local) for local in over],
+                "model": version,
+                "settings": settings.model_dump(mode="json"),
+            }
+        )
         return
     where = "the embedded exchange" if settings.venue == "embedded" else f"Alpaca ({settings.feed})"
     show_lines(
         [
-            ("file", f"{path} can be used"),
+            ("file", f"{path}{''.join(f', {local} over it,' for local in over)} can be used"),
             ("trades", f"{', '.join(settings.symbols)} every {settings.tick_minutes} minutes"),
             ("on", f"{where}, {settings.mode}"),
             ("signals", f"from the model {version}" if version else "from outside"),

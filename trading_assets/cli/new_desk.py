@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
@@ -53,7 +54,7 @@ def init(
     (examples / "signals.csv").write_text(_signals(), encoding="utf-8")
     sessions = _sessions()
     say(f"made {directory}. Next:")
-    say(f"  cd {directory}")
+    say(f"  cd {shlex.quote(str(directory))}")
     say("  trading-assets up       # the whole desk on the embedded exchange")
     say("or one command at a time:")
     say(

@@ -62,7 +62,7 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
         settings = settings_of(config)
     except InvalidInput as error:  # a typo must not keep a kill from being set
         file = path_in_use(config, os.environ)
-        killed = operator.kill_unconfigured(file, error, reason=reason, author=author)
+        killed = operator.kill_unconfigured(file, error, reason=reason, author=author, environ=os.environ)
     else:
         killed = operator.kill_now(settings, reason=reason, author=author)
     if killed.failure:

@@ -6,7 +6,7 @@ in `config.file`, the limits' table in `core.limits`, the key pair in `config.cr
 
 from trading_assets.config.credentials import KEY_VARIABLES, embedded_keys_file, keys, refuse_blanks
 from trading_assets.config.embedded_keys import PUBLIC_KEYS, KeyPair, key_pair, read_key_pair
-from trading_assets.config.file import CONFIG_VARIABLE, data_dir_of, load, path_in_use
+from trading_assets.config.file import CONFIG_VARIABLE, data_dir_of, layers, load, path_in_use
 from trading_assets.config.last_good import LastGood, home_of, keep, kept
 from trading_assets.config.limit_values import limits
 from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSettings, Settings, config_rows
@@ -29,6 +29,7 @@ __all__ = [
     "kept",
     "key_pair",
     "keys",
+    "layers",
     "limits",
     "load",
     "path_in_use",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ DEFAULT_CONFIG = "config/execution.yaml"
 LOCAL = "local.yaml"
 _PATHS = ("data_dir", "import_dir", "model_path", "features_path")
 _DATA_DIR = re.compile(
-    r"^data_dir:[ \t]*(?P<quote>[\"']?)(?P<path>[^#\n]+?)(?P=quote)[ \t]*(?:#.*)?$", re.MULTILINE
+    r"^(?P<key>[\"']?)data_dir(?P=key)[ \t]*:"
+    r"[ \t]*(?P<quote>[\"']?)(?P<path>.+?)(?P=quote)[ \t]*(?:[ \t]#.*)?$",
+    re.MULTILINE,
 )
 
 
@@ -73,7 +76,8 @@ def layers(path: Path | str) -> tuple[Path, ...]:
     """The files of a configuration, the later over the earlier."""
     path = Path(path)
     local = path.with_name(LOCAL)
-    return (path, local) if path.name == Path(DEFAULT_CONFIG).name and local.exists() else (path,)
+    # a link to nowhere is there, and cannot be read: without its values limits would be looser, unsaid
+    return (path, local) if path.name == Path(DEFAULT_CONFIG).name and os.path.lexists(local) else (path,)
 
 
 def _put_over(values: dict[str, Any], other: Mapping[str, Any]) -> None:
@@ -96,12 +100,22 @@ def data_dir_of(path: Path | str) -> Path:
     back. The default's where the file names none that can be read."""
     found = str(Settings.model_fields["data_dir"].default)
     for layer in layers(path):
-        try:
-            named = _DATA_DIR.search(layer.read_text(encoding="utf-8", errors="replace"))
-        except OSError:
-            continue
-        found = found if named is None else named["path"]
+        found = _data_dir_in(layer) or found
     return Path(path).resolve().parent.parent / found
+
+
+def _data_dir_in(layer: Path) -> str | None:
+    """What a file names as `data_dir`: as YAML, and by its line where it is none."""
+    try:
+        named = _read(layer)[0].get("data_dir")
+        return named if isinstance(named, str) else None
+    except InvalidInput:
+        pass
+    try:
+        line = _DATA_DIR.search(layer.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return line and line["path"]
 
 
 class _Place(NamedTuple):
@@ -133,7 +147,9 @@ def _fault(detail: ErrorDetails, lines: Mapping[Location, _Place], nowhere: _Pla
         prefix = key[: len(key) - len(str(location[-1]))]
         return _Fault(place, f"unknown key `{key}`{at}", f"Nearest valid key: `{prefix}{nearest}`")
     reason = detail["msg"].removeprefix("Value error, ")
-    if not location:
+    if not location:  # of two keys together: the file of the first that is written
+        named = (tuple(name.split(".")) for name in re.findall(r"`([\w.]+)", reason))
+        place = next((lines[name] for name in named if name in lines), nowhere)
         return _Fault(place, reason, "Change one of the two")
     given = json.dumps(detail["input"], ensure_ascii=False, default=str)
     given = given if len(given) <= 80 else f"{given[:80]}…"
@@ -199,7 +215,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     lines: dict[Location, int] = {}
     try:
         node = loader.get_single_node()
-        if node is None and path.name == LOCAL:
+        nothing = node is None or (isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null")
+        if nothing and path.name == LOCAL:
             return {}, {}
         if not isinstance(node, yaml.MappingNode):
             raise InvalidInput(

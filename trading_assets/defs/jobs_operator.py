@@ -45,7 +45,9 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
         settings = read_settings()
     except InvalidInput as error:  # a typo must not keep a kill from being set
         file = path_in_use(None, os.environ)
-        killed = operator.kill_unconfigured(file, error, reason=config.reason, author=author)
+        killed = operator.kill_unconfigured(
+            file, error, reason=config.reason, author=author, environ=os.environ
+        )
     else:
         killed = operator.kill_now(settings, reason=config.reason, author=author)
     context.add_output_metadata(

@@ -10,12 +10,13 @@ from trading_assets.config import Settings
 from trading_assets.market.clock import system_now_ns
 from trading_assets.store.journal import Journal
 
+JOURNAL_FILE = "journal.sqlite"
 KILL_FILE = "KILL"
 
 
 def journal_file(settings: Settings) -> Path:
     """Where the configuration's journal is, for who opens it without a desk."""
-    return Path(settings.data_dir) / "journal.sqlite"
+    return Path(settings.data_dir) / JOURNAL_FILE
 
 
 def kill_file(settings: Settings) -> Path:

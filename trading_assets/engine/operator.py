@@ -22,7 +22,7 @@ from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, Sta
 from trading_assets.core.words import HaltState
 from trading_assets.engine.absorb import DISPUTE_LOCK, absorb_order, alert
 from trading_assets.engine.accounting import ledger_of
-from trading_assets.engine.book_place import KILL_FILE
+from trading_assets.engine.book_place import JOURNAL_FILE, KILL_FILE
 from trading_assets.engine.closing_equity import take_close_as_stated
 from trading_assets.engine.desk import Connect, Desk, connect_broker, store_limits
 from trading_assets.engine.flattens import Held, begin_flatten, still_held
@@ -155,12 +155,34 @@ def kill(desk: Desk, *, reason: str, author: str) -> list[OrderRecord]:
     return cancelled
 
 
-def kill_unconfigured(file: Path, error: InvalidInput, *, reason: str, author: str) -> Killed:
+def kill_unconfigured(
+    file: Path, error: InvalidInput, *, reason: str, author: str, environ: Mapping[str, str]
+) -> Killed:
     """Kill where the configuration file cannot be used (`error`): by the kill file in the data directory that
-    it names. Whatever runs already obeys that; nothing new starts with such a configuration."""
-    path = config.data_dir_of(file) / KILL_FILE
-    set_kill_file(path, reason, author)
-    return Killed(KillLatch(path).told, failure=str(error))
+    it names, and in that of the last configuration that could be used, by which protection goes on. Whatever
+    runs already obeys that; nothing new starts with such a configuration.
+
+    Raises InvalidInput where no desk is: the wrong working directory, or a name that is mistyped.
+    """
+    places = [config.data_dir_of(file)]
+    last_good = config.kept(config.home_of(environ), file)
+    if last_good is None and not any(map(os.path.lexists, (*config.layers(file), places[0] / JOURNAL_FILE))):
+        raise InvalidInput(
+            "NOTHING IS KILLED: there is no such file, and no journal of a desk's",
+            where=str(file.resolve()),
+            remedy="Type it again in the desk's directory, or name the desk's file with --config",
+        ) from error
+    if last_good is not None and last_good.data_dir not in places:
+        places.append(last_good.data_dir)
+    told = list[str]()
+    for path in (place / KILL_FILE for place in places):
+        try:
+            set_kill_file(path, reason, author)
+            told.append(KillLatch(path).told)
+        except OSError as failed:  # the other place may be the one that is in use
+            why = f"the kill file {path} cannot be made: {failed.strerror or failed}"
+            told.append(KillLatch(failures=(why,)).told)
+    return Killed(" and ".join(told), failure=str(error))
 
 
 @for_purpose(Purpose.PROTECT)

@@ -12,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from trading_assets.broker.port import PositionState
 from trading_assets.core.codes import Code, failed_codes
@@ -60,7 +60,15 @@ def last_signals(desk: Desk) -> dict[str, LastSignal]:
     kept = json.loads(desk.journal.mark(desk.book, LAST_SIGNALS) or "{}")
     if kept.get("session") != desk.session_text():
         return {}
-    return {symbol: LastSignal(*fields) for symbol, fields in kept["signals"].items()}
+    return {symbol: _as_kept(fields) for symbol, fields in kept["signals"].items()}
+
+
+def _as_kept(fields: Sequence[Any]) -> LastSignal:
+    """An earlier release kept what was held beside every signal, also where it sold nothing by it, and not
+    what was to be left."""
+    signal = LastSignal(*fields)
+    whole = len(fields) == len(LastSignal._fields) or signal.sells
+    return signal if whole else signal._replace(qty="0")
 
 
 def keep_last_signals(
