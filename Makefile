@@ -125,5 +125,5 @@ clean:
 	  var/demo $(NEWEST) $(AUDIT) $(DOCS)
 	@find trading_assets tests -name __pycache__ -prune -exec rm -rf {} +
 	@rmdir var 2>/dev/null; for place in var dagster_home; do \
-	  left=$$(find $$place -mindepth 1 -maxdepth 1 ! -name dagster.yaml 2>/dev/null | sort | tr '\n' ' '); \
+	  left=$$(find -H $$place -mindepth 1 -maxdepth 1 ! -name dagster.yaml 2>/dev/null | sort | tr '\n' ' '); \
 	  [ -z "$$left" ] || echo "Left, as it cannot be made again: $$left"; done

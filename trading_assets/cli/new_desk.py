@@ -56,11 +56,12 @@ def init(
     say(f"made {directory}. Next:")
     say(f"  cd {shlex.quote(str(directory))}")
     say("  trading-assets up       # the whole desk on the embedded exchange")
-    say("or one command at a time:")
+    say("or bars of your own into its history:")
     say(
         "  trading-assets import-bars examples/bars.csv --interval 1d --stamps start --adjusted no "
         "--zone America/New_York"
     )
+    say("or a replay of signals on the bundled bars (on your own, a year or more of them: --bars history):")
     say(
         f"  trading-assets replay --from {sessions[0]} --to {sessions[-1]} --signals examples/signals.csv "
         "--name example"
@@ -91,7 +92,8 @@ def _bars() -> str:
     for place in range(len(bars.start_ns)):
         day = utc_time(int(bars.start_ns[place])).date()
         if day in wanted:
-            prices = (f"{column[place]:.2f}" for column in (bars.open, bars.high, bars.low, bars.close))
+            # to the last digit: a bar that the desk has already is no new version of it
+            prices = (repr(float(column[place])) for column in (bars.open, bars.high, bars.low, bars.close))
             rows.append((day, EXAMPLE_SYMBOL, *prices, int(bars.volume[place])))
     return _text(rows)
 
