@@ -6,6 +6,7 @@
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make newest  the tests of what is made of Dagster's insides, on its newest patch: before a new upper bound
 # make audit  known vulnerabilities of what is installed, by an advisory service: says so where it has no answer
+# make docs   the pages as a site with search, below var/docs/site; links and anchors checked
 # make setup  the environment alone                 make clean  removes it, caches and the demo; no book
 # make bench  speed: beside other backtesters, beside plain XGBoost, pandas and polars, and of a whole replay
 
@@ -19,13 +20,14 @@ INSTALLED := $(VENV)/.requirements-installed
 EDITABLE := $(VENV)/.project-installed
 NEWEST := var/newest-dagster
 AUDIT := var/audit
+DOCS := var/docs
 
 export DAGSTER_HOME := $(CURDIR)/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := 1
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process that starts compiles what it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo bench test conformance crash soak newest audit check lint clean
+.PHONY: help setup up demo bench test conformance crash soak newest audit docs check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -94,6 +96,20 @@ audit:
 	    *) echo "NOT AUDITED: the advisory service has no answer; nothing is known of requirements.txt"; exit 2;; \
 	  esac
 
+# MkDocs in an environment of its own, over links to the pages where they stand: so their links are as on GitHub.
+$(DOCS)/.requirements-installed: docs/requirements.txt
+	@rm -rf $(DOCS) && $(PYTHON) -m venv $(DOCS)/venv
+	@$(DOCS)/venv/bin/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes -r docs/requirements.txt
+	@touch $@
+
+docs: $(DOCS)/.requirements-installed
+	@rm -rf $(DOCS)/source $(DOCS)/site && mkdir -p $(DOCS)/source/deploy $(DOCS)/source/trading_assets/market
+	@ln -s $(CURDIR)/*.md $(CURDIR)/LICENSE $(CURDIR)/docs $(DOCS)/source
+	@ln -s $(CURDIR)/deploy/README.md $(DOCS)/source/deploy
+	@ln -s $(CURDIR)/trading_assets/market/data $(DOCS)/source/trading_assets/market
+	@$(DOCS)/venv/bin/mkdocs build --strict --config-file docs/mkdocs.yml
+	@echo "$(DOCS)/site/index.html; with search: $(PYTHON) -m http.server --bind 127.0.0.1 --directory $(DOCS)/site"
+
 check: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"
 
@@ -106,7 +122,7 @@ lint: setup
 # Journals, histories and Dagster's record of the runs are nobody's to clean: only what can be made again goes.
 clean:
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-	  var/demo $(NEWEST) $(AUDIT)
+	  var/demo $(NEWEST) $(AUDIT) $(DOCS)
 	@find trading_assets tests -name __pycache__ -prune -exec rm -rf {} +
 	@rmdir var 2>/dev/null; for place in var dagster_home; do \
 	  left=$$(find $$place -mindepth 1 -maxdepth 1 ! -name dagster.yaml 2>/dev/null | sort | tr '\n' ' '); \

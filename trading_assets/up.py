@@ -51,7 +51,6 @@ from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.parentage import STARTED_BY
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import OutboxRecord
 from trading_assets.web.link import link_file, link_of
 
 HOST = "127.0.0.1"
@@ -224,15 +223,14 @@ class Parts:
         try:
             with Journal.open(journal_file(self._settings)) as journal:
                 book = known_book(self._settings, journal) or alerts.NO_BOOK
-                alert = OutboxRecord(
-                    f"{book}:ended:{part.name}:{now}",
+                alerts.tell(
+                    journal,
                     book,
-                    now,
-                    "ERROR",
+                    f"ended:{part.name}",
                     title,
                     f"{what}. {meanwhile} Its log: {part.log}",
+                    now_ns=now,
                 )
-                alerts.enqueue(journal, alert, subject=f"ended:{part.name}", now_ns=now)
         except Exception as error:  # noqa: BLE001 - said; an alert that is not kept must not end the desk
             say(f"no alert of it is kept: {error}")
 

@@ -19,7 +19,7 @@ from trading_assets.broker.alpaca import AlpacaBroker
 from trading_assets.broker.origins import Origins
 from trading_assets.broker.port import NewOrder, RateLimited
 from trading_assets.broker.purpose import Purpose, asking_for
-from trading_assets.broker.rate_budget import SHARES, RateBudget, Share
+from trading_assets.broker.rate_budget import SHARES, RateBudget, RequestShare
 from trading_assets.core.words import Side
 from trading_assets.market.clock import ManualClock, system_now_ns
 
@@ -73,7 +73,7 @@ def test_the_more_important_a_purpose_the_further_down_it_may_go() -> None:
     leaves = [SHARES[purpose].leaves for purpose in Purpose]
     assert leaves == sorted(leaves)
     assert len(set(leaves)) == len(leaves)
-    assert SHARES[Purpose.PROTECT] == Share(leaves=0.0, most=1.0)
+    assert SHARES[Purpose.PROTECT] == RequestShare(leaves=0.0, most=1.0)
 
 
 @pytest.mark.parametrize(

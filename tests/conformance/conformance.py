@@ -26,7 +26,7 @@ from control_plane import described
 from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.faults import FaultScript
-from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.process import start_process
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
@@ -77,7 +77,7 @@ def _control() -> list[str]:
         BundledTape(7), Sessions(), EventStore(None), VenueSettings(Sessions().open_ns(SESSION), Decimal(1))
     )
     command = _schemathesis("against_control_plane.py")
-    described_routes = described(ControlApi(venue, Pace(venue), script, TOKEN, {}).routes())
+    described_routes = described(ControlApi(venue, ClockPace(venue), script, TOKEN, {}).routes())
     (PLACE / "documents" / "control.json").write_text(json.dumps(described_routes))
     return command
 

@@ -8,7 +8,7 @@ from control_plane import described
 
 from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.faults import FaultScript
-from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
 from trading_assets.market.bundle import BundledTape
@@ -17,6 +17,6 @@ from trading_assets.market.sessions import Sessions
 
 def test_every_route_of_the_control_plane_is_described_with_its_members() -> None:
     venue = Venue(BundledTape(7), Sessions(), EventStore(None), VenueSettings(0, Decimal(1)))
-    routes = ControlApi(venue, Pace(venue), FaultScript(), "token", {}).routes()
+    routes = ControlApi(venue, ClockPace(venue), FaultScript(), "token", {}).routes()
     document = described(routes)
     assert set(document["paths"]) == {route.path for route in routes}

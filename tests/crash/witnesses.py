@@ -20,10 +20,10 @@ from split_tape import Split
 
 from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
-from trading_assets.exchange.account import Holding
-from trading_assets.exchange.orders import Order
+from trading_assets.exchange.account import VenueHolding
+from trading_assets.exchange.orders import VenueOrder
 from trading_assets.exchange.quotes import around, mark_of
-from trading_assets.exchange.state import State
+from trading_assets.exchange.state import VenueState
 
 TICK = Decimal("0.01")
 SPREAD_BPS = Decimal(2)
@@ -44,7 +44,7 @@ class Standing(NamedTuple):
 class Accepted:
     """One order as the exchange took it."""
 
-    order: Order
+    order: VenueOrder
     number: int  # of its event in the exchange's journal
     at_ns: int
     standings: Sequence[Standing]  # at that moment, and as it was before lines of a split of the last minute
@@ -57,7 +57,7 @@ class Exchange:
     """The exchange's journal, folded, and every order as it was accepted."""
 
     def __init__(self, journal: str, split: Split | None = None, looked_ns: Sequence[int] = ()) -> None:
-        self.state = State()
+        self.state = VenueState()
         self.equities: list[tuple[int, Decimal]] = []  # after each event, and when the desk looked
         self._looks = sorted(looked_ns)
         self._split = split
@@ -139,7 +139,7 @@ class Exchange:
     def _cost(self, symbol: str) -> Decimal:
         """Of what is held and what a split's lines are still to bring."""
         account = self.state.account
-        holding = account.holdings.get(symbol, Holding(Decimal(0), Decimal(0)))
+        holding = account.holdings.get(symbol, VenueHolding(Decimal(0), Decimal(0)))
         qty, cost = holding.qty, holding.cost - self._dividends[symbol]
         due = account.splits.get(symbol)
         if due is not None and self._split is not None:
@@ -161,14 +161,14 @@ class Exchange:
         lowest = min(prints + ([] if last is None else [last.price]))
         return around(lowest, SPREAD_BPS, at_ns).bid
 
-    def _standings(self, order: Order, at_ns: int) -> Iterator[Standing]:
+    def _standings(self, order: VenueOrder, at_ns: int) -> Iterator[Standing]:
         held = {symbol: holding.qty for symbol, holding in self.state.account.holdings.items()}
         yield self._standing(order, at_ns, held)
         for line_ns, qty in self._before_lines:
             if self._split is not None and line_ns >= at_ns - ACCOUNT_AGE_NS:
                 yield self._standing(order, at_ns, held | {self._split.symbol: qty})
 
-    def _standing(self, order: Order, at_ns: int, held: Mapping[str, Decimal]) -> Standing:
+    def _standing(self, order: VenueOrder, at_ns: int, held: Mapping[str, Decimal]) -> Standing:
         account = self.state.account
         marks = {symbol: self._mark(symbol, at_ns) for symbol in held}
         exposure: dict[str, Decimal] = defaultdict(Decimal)

@@ -146,7 +146,7 @@ FAULTS = {
     "history held": Fault(
         history_held,
         "is held open by process",
-        steps=("bars", "fills", "reconciled_positions"),
+        steps=("bars", "check_gated_orders", "fills", "reconciled_positions"),
         shown=("bars", "features", "signals", "fills"),
         red=(*CHECKS_BEFORE, "check_gated_orders", "check_fills", "reconciled_positions"),
         refused=("IBM",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from project_copy import ROOT, environment, project_copy
 
 README = (ROOT / "README.md").read_text()
+ALPACA = (ROOT / "docs" / "alpaca.md").read_text()
 REPLAY = (ROOT / "docs" / "replay.md").read_text()
 
 
@@ -38,9 +40,9 @@ def run(script: str, home: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_way_onto_alpaca_paper_is_checked_before_anybody_is_asked(tmp_path: Path) -> None:
     project_copy(tmp_path)
-    configuration = fence(README, "venue: alpaca")
+    configuration = fence(ALPACA, "venue: alpaca")
     (tmp_path / "config" / "alpaca-paper.yaml").write_text(configuration)
-    script = fence(README, "trading-assets config check")
+    script = fence(ALPACA, "trading-assets config check")
     ended = run(script, tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "Alpaca (iex), paper" in ended.stdout
@@ -49,6 +51,19 @@ def test_the_way_onto_alpaca_paper_is_checked_before_anybody_is_asked(tmp_path: 
     ended = run(without_keys, tmp_path)
     assert ended.returncode == 1
     assert "APCA_API_KEY_ID and APCA_API_SECRET_KEY not set" in ended.stderr
+
+
+@pytest.mark.slow
+def test_bars_and_signals_of_ones_own_are_replayed_in_the_readmes_six_lines(tmp_path: Path) -> None:
+    project_copy(tmp_path)
+    bundle = gzip.decompress((ROOT / "trading_assets" / "market" / "data" / "stocks.csv.gz").read_bytes())
+    year = [line for line in bundle.decode().splitlines() if line.startswith(("Ticker", "AAPL,2012"))]
+    (tmp_path / "bars.csv").write_text("\n".join(year))
+    script = fence(README, "import-bars")
+    assert len(script.splitlines()) == 6
+    ended = run(script, tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (tmp_path / "var" / "mine" / "replays" / "mine.html").exists()
 
 
 @pytest.mark.slow

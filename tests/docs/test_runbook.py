@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import requests
 from project_copy import environment, project_copy
 from runbook_page import INTERRUPT, Step, lacking, steps
 from running_desk import BOOK, ROOT, RunningDesk, free_ports
+from terminal import Terminal
 
 from trading_assets.config import key_pair
 from trading_assets.engine.accounting import CASH
@@ -29,47 +30,9 @@ pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs" / "runbook.md"
 COMMITTED_PORTS = (3000, 8765, 8766)
 PATIENCE_SECONDS = 300
-END = "--- end of command, status "
 
 _UNDER_WAY = """{ runsOrError(filter: {statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}) {
   ... on Runs { results { jobName } } } }"""
-
-
-class Terminal:
-    """A shell in the project's directory that keeps what is exported in it."""
-
-    def __init__(self, home: Path, environ: Mapping[str, str]) -> None:
-        self._shell = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"],
-            cwd=home,
-            env=environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def type(self, command: str) -> tuple[int, str]:
-        """Exit status and output."""
-        assert self._shell.stdin is not None
-        assert self._shell.stdout is not None
-        watchdog = threading.Timer(PATIENCE_SECONDS, self.end)
-        watchdog.start()
-        self._shell.stdin.write(f'{command}\necho "{END}$?"\n')
-        self._shell.stdin.flush()
-        output = ""
-        for line in self._shell.stdout:
-            if line.startswith(END):
-                watchdog.cancel()
-                return int(line.removeprefix(END)), output
-            output += line
-        raise AssertionError(f"{command}: not done within {PATIENCE_SECONDS} s, so far:\n{output}")
-
-    def end(self) -> None:
-        if self._shell.poll() is None:
-            os.killpg(self._shell.pid, signal.SIGKILL)
-        self._shell.wait()
 
 
 class Session:
@@ -80,7 +43,7 @@ class Session:
         self.ports = ports
         self.left = deque(steps(PAGE))
         self._environ = environment() | {"WEB_PORT": str(ports[0])}
-        self._terminal = Terminal(home, self._environ)
+        self._terminal = Terminal(home, self._environ, patience_seconds=PATIENCE_SECONDS)
         self.desk: RunningDesk | None = None
 
     def play(self, section: str, most: int = 100) -> None:

@@ -13,7 +13,7 @@ import pytest
 from receiver import Receiver, listening
 
 from trading_assets.engine import alerts
-from trading_assets.engine.alerts import AlertNotDelivered, channels, deliver, enqueue
+from trading_assets.engine.alerts import AlertNotDelivered, channels, deliver, tell
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.errors import InvalidInput
 from trading_assets.store.journal import Journal
@@ -42,6 +42,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def environ(*receivers: Receiver) -> dict[str, str]:
     return {alerts.URLS_VARIABLE: " ".join(receiver.url for receiver in receivers)}
+
+
+def told(journal: Journal, occurrence: str, minute: int, subject: str = "s", *, book: str = BOOK) -> bool:
+    return tell(journal, book, subject, "t", "b", now_ns=minute * MINUTE_NS, occurrence=occurrence)
 
 
 def alert(key: str, severity: str = "ERROR", title: str = "Check failed") -> OutboxRecord:
@@ -137,14 +141,18 @@ with Journal.open(Path({str(tmp_path)!r}) / "journal.sqlite") as journal:
 
 def test_a_subject_is_quiet_within_its_cool_down_and_heard_after_it(journal: Journal) -> None:
     def seen(key: str, minute: int, subject: str = "check:bars.fresh") -> bool:
-        return enqueue(journal, alert(key), subject=subject, now_ns=minute * MINUTE_NS)
+        return told(journal, key, minute, subject)
 
     assert seen("run-1", 1)
     assert not seen("run-2", 6)
     assert not seen("run-3", 30)
     assert seen("run-4", 31)
     assert seen("run-5", 7, subject="check:bars.sane")
-    assert [waiting.key for waiting in journal.pending_alerts()] == ["run-1", "run-4", "run-5"]
+    assert [waiting.key.rpartition(":")[2] for waiting in journal.pending_alerts()] == [
+        "run-1",
+        "run-4",
+        "run-5",
+    ]
 
 
 def test_an_occurrence_seen_again_after_a_crash_is_no_second_alert(
@@ -156,16 +164,15 @@ def test_an_occurrence_seen_again_after_a_crash_is_no_second_alert(
     with monkeypatch.context() as patch:
         patch.setattr(journal, "set_mark", die)
         with pytest.raises(KeyboardInterrupt):
-            enqueue(journal, alert("run-1"), subject="s", now_ns=MINUTE_NS)
-    assert not enqueue(journal, alert("run-1"), subject="s", now_ns=2 * MINUTE_NS)
+            told(journal, "run-1", 1)
+    assert not told(journal, "run-1", 2)
     assert len(journal.pending_alerts()) == 1
-    assert not enqueue(journal, alert("run-2"), subject="s", now_ns=3 * MINUTE_NS)
+    assert not told(journal, "run-2", 3)
 
 
 def test_books_do_not_quiet_one_another(journal: Journal) -> None:
-    other = OutboxRecord("k2", "alpaca:PA1:paper", 0, "ERROR", "t", "b")
-    assert enqueue(journal, alert("k1"), subject="s", now_ns=MINUTE_NS)
-    assert enqueue(journal, other, subject="s", now_ns=MINUTE_NS)
+    assert told(journal, "k1", 1)
+    assert told(journal, "k2", 1, book="alpaca:PA1:paper")
 
 
 def test_without_an_address_alerts_wait(journal: Journal) -> None:

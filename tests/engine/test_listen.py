@@ -25,7 +25,7 @@ from trading_assets.broker.update_stream import Connected, OrderChanged, Update,
 from trading_assets.core.words import Side
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import follow
-from trading_assets.engine.listen import Pace, listen, take_updates
+from trading_assets.engine.listen import LookPace, listen, take_updates
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
@@ -217,7 +217,7 @@ def test_a_broker_out_of_reach_costs_an_update_and_not_the_service(floor: Tradin
 def test_a_busy_listener_gathers_updates_and_keeps_to_its_share_of_the_requests() -> None:
     """An update every tenth of a second for ten minutes; some four requests a batch."""
     now, batches = 0.0, []
-    pace = Pace(lambda: now)
+    pace = LookPace(lambda: now)
     while now < 600.0:
         now += pace.rest() + 0.1
         batches.append(now)

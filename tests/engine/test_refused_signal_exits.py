@@ -302,7 +302,7 @@ def test_a_signal_that_comes_after_a_newer_one_was_taken_is_superseded(
         assert report.outcomes == {older: "SUPERSEDED"}
         assert [verdict.decision_id for verdict in report.verdicts] == ([newer] if first < 0 else [])
         (late,) = report.passed_over
-        assert str(late).endswith("that an earlier tick took")
+        assert str(late).endswith("that was taken before it")
         told = signal_outcomes(desk.journal, desk.book, SESSION.isoformat(), report.tick_ns)
         assert told[older] == "SUPERSEDED"
         desk.broker = counter

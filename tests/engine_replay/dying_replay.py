@@ -16,7 +16,7 @@ import numpy as np
 
 from trading_assets.config import Settings
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, range_run, run
-from trading_assets.engine.replay.range_run import Pace
+from trading_assets.engine.replay.range_run import ReplayPace
 from trading_assets.market.sessions import Sessions
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
@@ -50,7 +50,7 @@ def spec(interval: int | None = None) -> ReplaySpec:
     )
 
 
-def die(pace: Pace) -> None:
+def die(pace: ReplayPace) -> None:
     if pace.done == DIES_AFTER:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -15,7 +15,7 @@ from trading_assets import redaction
 from trading_assets.config import Settings
 from trading_assets.engine.replay import ExternalSignal, ModelSignals, ReplaySpec, run
 from trading_assets.engine.replay.page import write_page
-from trading_assets.engine.replay.range_run import Pace
+from trading_assets.engine.replay.range_run import ReplayPace
 from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.engine.replay.spec import ExternalSignals, limits_of
 from trading_assets.errors import InvalidInput
@@ -153,7 +153,7 @@ def test_a_replay_that_fails_leaves_the_earlier_one_as_it_was(bars: HandmadeBars
     class Interrupted(Exception):
         pass
 
-    def stop(pace: Pace) -> None:
+    def stop(pace: ReplayPace) -> None:
         if pace.done == 2:
             raise Interrupted
 
@@ -184,7 +184,7 @@ def test_the_files_are_private(bars: HandmadeBars) -> None:
 
 def test_progress_is_told_after_each_session(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [(100.0, 100.0)] * 3)
-    told: list[Pace] = []
+    told: list[ReplayPace] = []
     run(bars.settings, bars.spec(3), progress=told.append)
     assert [(pace.done, pace.sessions) for pace in told] == [(1, 3), (2, 3), (3, 3)]
     assert all(pace.rows_per_second > 0 for pace in told)

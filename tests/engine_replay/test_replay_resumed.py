@@ -15,7 +15,7 @@ import pytest
 from dying_replay import DAYS, DIES_AFTER, SYMBOLS, settings, spec
 
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run
-from trading_assets.engine.replay.range_run import Pace
+from trading_assets.engine.replay.range_run import ReplayPace
 from trading_assets.errors import InvalidInput
 from trading_assets.market.sessions import Sessions
 
@@ -57,7 +57,7 @@ def test_a_killed_replay_goes_on_after_its_last_session_and_ends_as_if_it_had_no
     died = subprocess.run([sys.executable, str(DYING), str(tmp_path)], check=False, timeout=300)
     assert died.returncode == -signal.SIGKILL
     assert not (tmp_path / "replays" / "dying.duckdb").exists()
-    told: list[Pace] = []
+    told: list[ReplayPace] = []
     run(settings(tmp_path), spec(), progress=told.append)
     walked = told[0].done - 1  # not walked again: all but the one whose commit the kill may have met
     assert walked in (DIES_AFTER - 1, DIES_AFTER)
@@ -69,7 +69,7 @@ def test_a_killed_replay_goes_on_after_its_last_session_and_ends_as_if_it_had_no
 @pytest.mark.slow
 def test_a_killed_replay_of_another_kind_is_begun_anew(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(DYING), str(tmp_path)], check=False, timeout=300)
-    told: list[Pace] = []
+    told: list[ReplayPace] = []
     run(settings(tmp_path), replace(spec(), cost_bps=2.0), progress=told.append)
     assert told[0].done == 1
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trading_assets.exchange.orders import Order
+from trading_assets.exchange.orders import VenueOrder
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
 from trading_assets.market.bars import Bars, CorporateAction
@@ -119,6 +119,8 @@ def body(symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any
     return json.dumps({name: value for name, value in order.items() if value is not None}).encode()
 
 
-def submit(exchange: Venue, symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any) -> Order:
+def submit(
+    exchange: Venue, symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any
+) -> VenueOrder:
     """Submit an order; returns it as the next read shows it."""
     return exchange.order(exchange.submit(body(symbol, side, qty, **members)).id)

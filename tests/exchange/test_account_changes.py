@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tapes import SmallTape, at, body, submit, venue
 
-from trading_assets.exchange.account import Activity, Execution
+from trading_assets.exchange.account import VenueActivity, VenueExecution
 from trading_assets.exchange.payloads import activity_json
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.venue import Venue
 
 
@@ -26,12 +26,12 @@ def last_activity(exchange: Venue) -> dict[str, Any]:
     return activity_json(activity, account, day=sessions.new_york_date(activity.at_ns))
 
 
-def fills(exchange: Venue) -> list[Activity]:
+def fills(exchange: Venue) -> list[VenueActivity]:
     return [a for a in exchange.state.account.activities if a.type == "FILL"]
 
 
 def refused(exchange: Venue, raw: bytes) -> str:
-    with pytest.raises(Refusal, match="403/40310000") as refusal:
+    with pytest.raises(ApiRefusal, match="403/40310000") as refusal:
         exchange.submit(raw)
     return str(refusal.value.body["message"])
 
@@ -41,7 +41,7 @@ def test_a_suspended_account_takes_no_new_order_and_still_cancels() -> None:
     resting = submit(exchange, limit_price="50")
     configure(exchange, suspend_trade=True)
     assert refused(exchange, body()) == "new orders are rejected by user request"
-    with pytest.raises(Refusal, match="rejected by user request"):
+    with pytest.raises(ApiRefusal, match="rejected by user request"):
         exchange.replace(resting.id, b'{"qty": 2}')
     exchange.cancel(resting.id)
     configure(exchange, suspend_trade=False)
@@ -84,7 +84,7 @@ def test_the_configuration_keeps_what_is_set_and_a_new_account_has_its_own() -> 
 def test_a_configuration_that_there_is_not_is_refused(members: dict[str, Any]) -> None:
     exchange = venue()
     before = exchange.journal_bytes()
-    with pytest.raises(Refusal, match="422/40010001"):
+    with pytest.raises(ApiRefusal, match="422/40010001"):
         configure(exchange, **members)
     assert exchange.journal_bytes() == before
 
@@ -101,7 +101,7 @@ def test_fees_and_interest_are_booked_as_activities_of_their_type() -> None:
 
 @pytest.mark.parametrize("kind", ["FILL", "SPLIT", "JNLS", "CSD", "CSW", "fee", "", "A"])
 def test_an_activity_that_has_another_way_cannot_be_posted(kind: str) -> None:
-    with pytest.raises(Refusal, match="cannot be posted"):
+    with pytest.raises(ApiRefusal, match="cannot be posted"):
         venue().post_activity(kind, D(1))
 
 
@@ -119,7 +119,7 @@ def test_what_the_account_cannot_pay_or_deliver_is_not_booked() -> None:
         lambda: exchange.bust(fills(exchange)[0].id),
         lambda: exchange.correct(fills(exchange)[0].id, D(500)),
     ):
-        with pytest.raises(Refusal, match="403/40310000: insufficient"):
+        with pytest.raises(ApiRefusal, match="403/40310000: insufficient"):
             act()
     assert exchange.journal_bytes() == before
     assert exchange.state.account == account
@@ -142,7 +142,7 @@ def test_shares_are_journalled_in_at_their_mark_and_out_with_their_cost() -> Non
     exchange.move_shares("AAA", D(-6))
     assert exchange.state.account.holdings == {}
     assert exchange.state.account.cash == 100_000
-    with pytest.raises(Refusal, match="404"):
+    with pytest.raises(ApiRefusal, match="404"):
         exchange.move_shares("ZZZ", D(1))
 
 
@@ -186,10 +186,10 @@ def test_a_correction_pays_the_difference_and_can_itself_be_corrected_or_busted(
     assert (account.cash, account.holdings) == (100_000, {})
     assert exchange.order(order.id).status == "filled"
     assert [a.execution for a in fills(exchange)] == [
-        Execution.FILL,
-        Execution.CORRECTION,
-        Execution.CORRECTION,
-        Execution.BUST,
+        VenueExecution.FILL,
+        VenueExecution.CORRECTION,
+        VenueExecution.CORRECTION,
+        VenueExecution.BUST,
     ]
 
 
@@ -200,15 +200,15 @@ def test_a_fill_is_amended_once_and_only_a_fill() -> None:
     fill, transfer = exchange.state.account.activities
     exchange.correct(fill.id, D(100))
     for again in (lambda: exchange.bust(fill.id), lambda: exchange.correct(fill.id, D(99))):
-        with pytest.raises(Refusal, match=r"422/42210000.*already amended"):
+        with pytest.raises(ApiRefusal, match=r"422/42210000.*already amended"):
             again()
     exchange.bust(fills(exchange)[1].id)
-    with pytest.raises(Refusal, match="already amended"):
+    with pytest.raises(ApiRefusal, match="already amended"):
         exchange.bust(fills(exchange)[2].id)
     for unknown in (transfer.id, "nothing"):
-        with pytest.raises(Refusal, match="404/40410000"):
+        with pytest.raises(ApiRefusal, match="404/40410000"):
             exchange.bust(unknown)
-    with pytest.raises(Refusal, match="price must be > 0"):
+    with pytest.raises(ApiRefusal, match="price must be > 0"):
         exchange.correct(fill.id, D(0))
 
 
@@ -248,7 +248,7 @@ def test_positions_are_closed_whole_in_part_and_by_percentage() -> None:
 def test_a_position_is_not_closed_by_what_cannot_be_sold(amounts: dict[str, D], expected: str) -> None:
     exchange = venue()
     submit(exchange, qty="10")
-    with pytest.raises(Refusal, match=expected):
+    with pytest.raises(ApiRefusal, match=expected):
         exchange.close_position("AAA", **amounts)
-    with pytest.raises(Refusal, match="404/40410000: position does not exist"):
+    with pytest.raises(ApiRefusal, match="404/40410000: position does not exist"):
         exchange.close_position("BBB")

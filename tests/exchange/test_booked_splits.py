@@ -13,7 +13,7 @@ from served import Served, keeping
 from tapes import SmallTape, at, submit, venue
 
 from trading_assets.exchange.process import start_process
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.bars import CorporateAction
 from trading_assets.market.sessions import Sessions
@@ -105,7 +105,7 @@ def test_a_split_announced_and_not_booked_by_its_ex_date_waits_on() -> None:
 
 def test_a_split_that_is_not_near_is_not_announced_and_one_of_what_nobody_holds_has_nothing_to_book() -> None:
     exchange = exchange_with_a_split(2.0)
-    with pytest.raises(Refusal, match="no split of BBB in the next 15 days"):
+    with pytest.raises(ApiRefusal, match="no split of BBB in the next 15 days"):
         exchange.splits.announce("BBB")
     exchange.splits.announce("AAA")
     assert not exchange.splits.book("AAA")
@@ -122,7 +122,7 @@ def test_a_symbol_that_there_is_not_is_refused_by_name() -> None:
         lambda: splits.hold_back("0", held_back=True),
     )
     for ask in asks:
-        with pytest.raises(Refusal, match="asset not found for 0"):
+        with pytest.raises(ApiRefusal, match="asset not found for 0"):
             ask()
 
 

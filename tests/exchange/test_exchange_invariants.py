@@ -19,15 +19,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tapes import MINUTE_NS, SmallTape, body, venue
 
 from trading_assets.exchange import payloads
-from trading_assets.exchange.account import Execution
+from trading_assets.exchange.account import VenueExecution
 from trading_assets.exchange.amounts import SHARE_STEP, cents
 from trading_assets.exchange.events import ClockMoved
 from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.payloads import activity_json
 from trading_assets.exchange.portfolio_history import HistoryRequest, portfolio_history
 from trading_assets.exchange.recorder import Recorded
-from trading_assets.exchange.refusals import Refusal
-from trading_assets.exchange.state import State
+from trading_assets.exchange.refusals import ApiRefusal
+from trading_assets.exchange.state import VenueState
 from trading_assets.market.bars import CorporateAction
 
 symbols = st.sampled_from(["AAA", "BBB"])
@@ -65,7 +65,7 @@ class Ledger(RuleBasedStateMachine):
 
     def submit(self, raw: bytes) -> None:
         before = self.exchange.journal_bytes()
-        with suppress(Refusal):
+        with suppress(ApiRefusal):
             self.exchange.submit(raw)
             return
         assert self.exchange.journal_bytes() == before, "a refused order left a trace"
@@ -92,7 +92,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(symbol=symbols, percentage=st.one_of(st.none(), st.integers(1, 100).map(D)))
     def close_position(self, symbol: str, percentage: D | None) -> None:
-        with suppress(Refusal):
+        with suppress(ApiRefusal):
             self.exchange.close_position(symbol, percentage=percentage)
 
     @rule(
@@ -109,7 +109,7 @@ class Ledger(RuleBasedStateMachine):
         raw = json.dumps({"qty": qty, "time_in_force": tif} | prices).encode()
         try:
             new = self.exchange.replace(old.id, raw)
-        except Refusal:
+        except ApiRefusal:
             assert self.exchange.journal_bytes() == before, "a refused replacement left a trace"
         else:
             assert self.exchange.order(old.id).replaced_by == new.id
@@ -125,7 +125,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(amount=st.integers(-20_000, 20_000).filter(bool))
     def transfer(self, amount: int) -> None:
-        with suppress(Refusal):
+        with suppress(ApiRefusal):
             self.exchange.transfer(D(amount))
 
     @rule(kind=st.sampled_from(["FEE", "INT", "JNLC"]), cents=st.integers(-50_000, 50_000))
@@ -148,7 +148,7 @@ class Ledger(RuleBasedStateMachine):
         before = self.exchange.journal_bytes()
         try:
             act()
-        except Refusal:
+        except ApiRefusal:
             assert self.exchange.journal_bytes() == before, "a refused booking left a trace"
 
     @rule(symbol=symbols, halted=st.booleans())
@@ -185,7 +185,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_fills_are_the_filled_quantities(self) -> None:
         account = self.exchange.state.account
-        fills = [a for a in account.activities if a.order is not None and a.execution is Execution.FILL]
+        fills = [a for a in account.activities if a.order is not None and a.execution is VenueExecution.FILL]
         for order in account.orders.values():
             mine = [a for a in fills if a.order is not None and a.order.id == order.id]
             assert sum((a.qty or D(0) for a in mine), D(0)) == order.filled_qty
@@ -238,7 +238,7 @@ class Ledger(RuleBasedStateMachine):
             return
         taken = Counter[tuple[str | None, int]]()
         for a in self.exchange.state.account.activities:
-            if a.order is not None and a.execution is Execution.FILL and a.qty is not None:
+            if a.order is not None and a.execution is VenueExecution.FILL and a.qty is not None:
                 taken[a.symbol, a.at_ns // MINUTE_NS] += a.qty
         assert all(qty <= 1000 * PARTICIPATION for qty in taken.values())
 
@@ -284,7 +284,7 @@ class Ledger(RuleBasedStateMachine):
     def teardown(self) -> None:
         """The stored events alone give the same state again."""
         if hasattr(self, "exchange"):
-            state = State()
+            state = VenueState()
             for event in self.exchange._recorder.store.events():
                 state.apply(event)
             assert state == self.exchange.state

@@ -27,7 +27,7 @@ from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.data_api import DataApi
 from trading_assets.exchange.faults import FaultScript
-from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.exchange.trading_api import TradingApi
 
@@ -47,7 +47,7 @@ def _endpoints() -> list[tuple[str, str, str]]:
     """(port, method, path) of each."""
     shown = venue()
     script = FaultScript()
-    control = ControlApi(shown, Pace(shown), script, TOKEN, {}).routes()
+    control = ControlApi(shown, ClockPace(shown), script, TOKEN, {}).routes()
     ports = {"api": [*TradingApi(shown).routes(), *DataApi(shown).routes()], "control": control}
     found = [
         (port, method, route.path)

@@ -9,7 +9,7 @@ from tapes import SmallTape, at, body, submit, venue
 
 from trading_assets.exchange.ids import asset_id
 from trading_assets.exchange.payloads import order_json
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.venue import Venue
 
 MALFORMED, RULE, FORBIDDEN = (422, 40010001), (422, 42210000), (403, 40310000)
@@ -23,7 +23,7 @@ def exchange() -> Venue:
 
 def refused(exchange: Venue, raw: bytes) -> tuple[int, int, str]:
     before = exchange.journal_bytes()
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiRefusal) as refusal:
         exchange.submit(raw)
     assert exchange.journal_bytes() == before
     return refusal.value.status, refusal.value.body["code"], refusal.value.body["message"]
@@ -213,7 +213,7 @@ def test_a_sell_beyond_what_is_free_says_what_is_held_and_reserved() -> None:
     exchange = venue()
     submit(exchange, qty="10")
     submit(exchange, side="sell", qty="6", limit_price="200")
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiRefusal) as refusal:
         exchange.submit(body(side="sell", qty="5", limit_price="200"))
     details = refusal.value.body
     assert (details["available"], details["existing_qty"], details["held_for_orders"]) == ("4", "10", "6")
@@ -225,7 +225,7 @@ def test_a_wash_trade_is_refused_and_names_the_order_that_it_could_meet() -> Non
     submit(exchange, qty="10")
     resting = submit(exchange, side="sell", qty="1", limit_price="110")
     for members in ({"limit_price": "110"}, {"limit_price": "111"}, {}):
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(ApiRefusal) as refusal:
             exchange.submit(body(qty="1", **members))
         assert refusal.value.body["existing_order_id"] == resting.id
         assert refusal.value.status == 403
@@ -238,7 +238,7 @@ def test_a_wash_trade_is_refused_and_names_the_order_that_it_could_meet() -> Non
     assert submit(exchange, side="sell", qty="1", limit_price="91", stop_price="95").status == "new"
     exchange.cancel(below.id)
     stop = submit(exchange, side="sell", qty="1", stop_price="80")
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiRefusal) as refusal:
         exchange.submit(body(qty="1", limit_price="70"))
     assert refusal.value.body["existing_order_id"] == stop.id
 

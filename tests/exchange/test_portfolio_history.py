@@ -8,7 +8,7 @@ from tapes import SESSIONS, at, submit, venue
 
 from trading_assets.exchange.portfolio_history import portfolio_history, read_history
 from trading_assets.exchange.query import Query
-from trading_assets.exchange.refusals import Refusal, malformed
+from trading_assets.exchange.refusals import ApiRefusal, malformed
 from trading_assets.exchange.venue import Venue
 
 
@@ -123,5 +123,5 @@ def test_a_period_reaches_back_from_its_end(period: str, first: int) -> None:
     ],
 )
 def test_a_history_that_cannot_be_is_refused(query: dict[str, str]) -> None:
-    with pytest.raises(Refusal, match="422/"):
+    with pytest.raises(ApiRefusal, match="422/"):
         history(venue(), **query)

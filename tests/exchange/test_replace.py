@@ -8,22 +8,22 @@ import pytest
 from tapes import SmallTape, at, body, submit, venue
 
 from trading_assets.exchange.events import OrderAccepted, OrderFilled, OrderReplaced
-from trading_assets.exchange.orders import Order
+from trading_assets.exchange.orders import VenueOrder
 from trading_assets.exchange.recorder import Recorded
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.venue import Venue
 
 MALFORMED, RULE, FORBIDDEN = (422, 40010001), (422, 42210000), (403, 40310000)
 
 
-def replace(exchange: Venue, order: Order, **members: Any) -> Order:
+def replace(exchange: Venue, order: VenueOrder, **members: Any) -> VenueOrder:
     """Replace an order; returns the new one as the next read shows it."""
     return exchange.order(exchange.replace(order.id, json.dumps(members).encode()).id)
 
 
-def refused(exchange: Venue, order: Order, **members: Any) -> tuple[int, int, str]:
+def refused(exchange: Venue, order: VenueOrder, **members: Any) -> tuple[int, int, str]:
     before = exchange.journal_bytes()
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiRefusal) as refusal:
         replace(exchange, order, **members)
     assert exchange.journal_bytes() == before
     return refusal.value.status, refusal.value.body["code"], refusal.value.body["message"]
@@ -129,7 +129,7 @@ def test_only_an_order_on_the_market_with_a_quantity_can_be_replaced() -> None:
         status = exchange.order(order.id).status
         message = f"cannot replace order in {status} status"
         assert refused(exchange, order, limit_price="60") == (*RULE, message)
-    with pytest.raises(Refusal, match="404/40410000"):
+    with pytest.raises(ApiRefusal, match="404/40410000"):
         exchange.replace("00000000-0000-4000-8000-000000000000", b'{"qty": 2}')
     exchange.halt("AAA")
     notional = submit(exchange, qty=None, notional="100")

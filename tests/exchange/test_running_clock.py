@@ -18,7 +18,7 @@ from trading_assets.exchange.app import _serve_in_time
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.keeper import ControlRefused, Keeper
 from trading_assets.exchange.orders import Status
-from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.exchange.times import parse_ns
 
@@ -37,7 +37,7 @@ class Stopwatch:
 
 def test_time_stands_until_it_is_told_to_run() -> None:
     exchange, watch = venue(), Stopwatch()
-    pace = Pace(exchange, monotonic_ns=watch)
+    pace = ClockPace(exchange, monotonic_ns=watch)
     watch.ns = 3600 * SECOND_NS
     pace.catch_up()
     assert (exchange.now_ns, pace.speed) == (at(2, "10:00"), None)
@@ -45,7 +45,7 @@ def test_time_stands_until_it_is_told_to_run() -> None:
 
 def test_time_runs_at_its_speed_from_where_it_stood_and_stops_where_it_is() -> None:
     exchange, watch = venue(), Stopwatch()
-    pace = Pace(exchange, monotonic_ns=watch)
+    pace = ClockPace(exchange, monotonic_ns=watch)
     watch.ns = 5 * SECOND_NS
     pace.run(60)
     watch.ns = 7 * SECOND_NS
@@ -69,7 +69,7 @@ def test_running_plays_the_same_fills_as_stepping() -> None:
         assert exchange.order(orders[0].id).status is Status.NEW
         exchange.override_quote("AAA", bid=Decimal("100.2"), ask=Decimal("100.3"), spread_bps=None)
     stepped.move_clock(at(2, "16:30"))
-    pace = Pace(ran, monotonic_ns=watch)
+    pace = ClockPace(ran, monotonic_ns=watch)
     pace.run(23400)
     for tenth in range(1, 11):  # a day in a second, looked at ten times
         watch.ns = tenth * SECOND_NS // 10
@@ -89,7 +89,7 @@ def test_running_plays_the_same_fills_as_stepping() -> None:
 
 def test_time_that_runs_and_brings_nothing_is_kept_in_one_line(tmp_path: Path) -> None:
     exchange, watch = venue(directory=tmp_path), Stopwatch()
-    pace = Pace(exchange, monotonic_ns=watch)
+    pace = ClockPace(exchange, monotonic_ns=watch)
     pace.run(1)
     lines, count = [], exchange.state.event_count
     for seconds in range(1, 6):
@@ -107,7 +107,7 @@ def test_time_that_runs_and_brings_nothing_is_kept_in_one_line(tmp_path: Path) -
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf"), 86_401.0])
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
-    pace = Pace(venue())
+    pace = ClockPace(venue())
     with pytest.raises(InvalidInput, match="no speed"):
         pace.run(speed)
     assert pace.speed is None
@@ -115,7 +115,7 @@ def test_a_speed_that_is_none_is_refused(speed: float) -> None:
 
 def test_time_goes_on_without_requests() -> None:
     exchange, watch = venue(), Stopwatch()
-    pace = Pace(exchange, monotonic_ns=watch)
+    pace = ClockPace(exchange, monotonic_ns=watch)
     pace.run(1)
 
     async def half_a_second() -> None:
@@ -140,7 +140,7 @@ def test_time_that_cannot_go_on_ends_the_server_with_its_error() -> None:
                 await asyncio.sleep(0)
 
     watch = Stopwatch()
-    pace = Pace(venue(), advance=end_of_the_calendar, monotonic_ns=watch)
+    pace = ClockPace(venue(), advance=end_of_the_calendar, monotonic_ns=watch)
     pace.run(1)
     watch.ns = SECOND_NS
     with pytest.raises(InvalidInput, match="ends"):

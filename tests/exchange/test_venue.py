@@ -9,7 +9,7 @@ from tapes import MINUTE_NS, SmallTape, at, body, submit, venue
 
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.events import Event
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.store import EventStore, StateInUse
 from trading_assets.market.bars import CorporateAction
 
@@ -162,10 +162,10 @@ def test_cancelling_frees_what_was_reserved_and_a_second_cancel_is_refused() -> 
     exchange.cancel(order.id)
     assert exchange.order(order.id).status == "canceled"
     assert exchange.state.account.buying_power == D("100000")
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiRefusal) as refusal:
         exchange.cancel(order.id)
     assert refusal.value.body == {"code": 42210000, "message": 'order is already in "canceled" state'}
-    with pytest.raises(Refusal, match="404/40410000"):
+    with pytest.raises(ApiRefusal, match="404/40410000"):
         exchange.cancel("00000000-0000-4000-8000-000000000000")
 
 
@@ -238,7 +238,7 @@ def test_a_halted_symbol_keeps_its_quote_and_trades_nothing_until_it_is_resumed(
     exchange.resume("AAA")
     filled = exchange.order(order.id)
     assert (filled.status, filled.ended_ns) == ("filled", at(2, "10:30"))
-    with pytest.raises(Refusal, match="404"):
+    with pytest.raises(ApiRefusal, match="404"):
         exchange.halt("ZZZ")
 
 
@@ -261,7 +261,7 @@ def test_transfers_move_cash_and_cannot_take_what_is_reserved() -> None:
     exchange = venue()
     exchange.transfer(D("500"))
     submit(exchange, qty="100", limit_price="50")
-    with pytest.raises(Refusal, match="withdrawal exceeds buying power"):
+    with pytest.raises(ApiRefusal, match="withdrawal exceeds buying power"):
         exchange.transfer(D("-95500.01"))
     exchange.transfer(D("-95500"))
     account = exchange.state.account
@@ -275,7 +275,7 @@ def test_a_reset_opens_another_account_with_nothing_of_the_one_before() -> None:
     exchange.open_account(D("5000"))
     account = exchange.state.account
     assert (account.number, account.cash, account.holdings, account.activities) == ("PA0002", 5000, {}, [])
-    with pytest.raises(Refusal, match="404"):
+    with pytest.raises(ApiRefusal, match="404"):
         exchange.order(old.id)
     again = submit(exchange, client_order_id="one")
     assert again.id != old.id
@@ -352,7 +352,7 @@ def test_orders_and_holdings_survive_a_restart(tmp_path: Path) -> None:
     first.close()
     second = venue(directory=tmp_path)
     assert second.state.account == account
-    with pytest.raises(Refusal, match="must be unique"):
+    with pytest.raises(ApiRefusal, match="must be unique"):
         second.submit(body(client_order_id="held"))
     second.cancel(second.order_by_client_id("open").id)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trading_assets.market.bars import Bars
-from trading_assets.market.defects import Defect, Fault, daily_defects
+from trading_assets.market.defects import BarFault, Defect, daily_defects
 from trading_assets.market.sessions import Sessions
 
 SESSIONS = Sessions()
@@ -31,18 +31,18 @@ def test_sound_bars_have_no_defect() -> None:
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"open": 11.01}, Fault.OUTSIDE_RANGE),
-        ({"close": 8.99}, Fault.OUTSIDE_RANGE),
-        ({"low": 10.01}, Fault.OUTSIDE_RANGE),
-        ({"high": 10.49}, Fault.OUTSIDE_RANGE),
-        ({"low": 0.0}, Fault.NOT_POSITIVE),
-        ({"close": float("nan")}, Fault.NOT_POSITIVE),
-        ({"high": float("inf")}, Fault.NOT_POSITIVE),
-        ({"volume": -1.0}, Fault.NOT_POSITIVE),
-        ({"volume": float("nan")}, Fault.NOT_POSITIVE),
+        ({"open": 11.01}, BarFault.OUTSIDE_RANGE),
+        ({"close": 8.99}, BarFault.OUTSIDE_RANGE),
+        ({"low": 10.01}, BarFault.OUTSIDE_RANGE),
+        ({"high": 10.49}, BarFault.OUTSIDE_RANGE),
+        ({"low": 0.0}, BarFault.NOT_POSITIVE),
+        ({"close": float("nan")}, BarFault.NOT_POSITIVE),
+        ({"high": float("inf")}, BarFault.NOT_POSITIVE),
+        ({"volume": -1.0}, BarFault.NOT_POSITIVE),
+        ({"volume": float("nan")}, BarFault.NOT_POSITIVE),
     ],
 )
-def test_a_bar_that_cannot_be_right_is_found(changed: dict[str, float], fault: Fault) -> None:
+def test_a_bar_that_cannot_be_right_is_found(changed: dict[str, float], fault: BarFault) -> None:
     assert daily_defects(bars(DAYS, **changed), SESSIONS) == (Defect(DAYS[1], fault),)
 
 
@@ -52,14 +52,14 @@ def test_a_bar_at_the_edge_of_what_is_right_is_sound(edge: dict[str, float]) -> 
 
 
 def test_a_missing_session_is_found_and_a_closed_day_is_not_missed() -> None:
-    assert daily_defects(bars(DAYS[:2] + DAYS[3:]), SESSIONS) == (Defect(DAYS[2], Fault.MISSING_SESSION),)
+    assert daily_defects(bars(DAYS[:2] + DAYS[3:]), SESSIONS) == (Defect(DAYS[2], BarFault.MISSING_SESSION),)
 
 
 def test_bars_out_of_order_and_twice_are_found() -> None:
     swapped = [DAYS[1], DAYS[0], *DAYS[2:]]
-    assert Defect(DAYS[0], Fault.OUT_OF_ORDER) in daily_defects(bars(swapped), SESSIONS)
+    assert Defect(DAYS[0], BarFault.OUT_OF_ORDER) in daily_defects(bars(swapped), SESSIONS)
     twice = [DAYS[0], *DAYS]
-    assert daily_defects(bars(twice), SESSIONS) == (Defect(DAYS[0], Fault.OUT_OF_ORDER),)
+    assert daily_defects(bars(twice), SESSIONS) == (Defect(DAYS[0], BarFault.OUT_OF_ORDER),)
 
 
 def test_a_bar_on_a_closed_day_is_found() -> None:
@@ -68,6 +68,6 @@ def test_a_bar_on_a_closed_day_is_found() -> None:
     starts[2] -= 86_400_000_000_000  # the 31st to the 30th, when the market was closed
     found = daily_defects(sound._replace(start_ns=starts), SESSIONS)
     assert found == (
-        Defect(date(2012, 10, 30), Fault.NOT_A_SESSION),
-        Defect(date(2012, 10, 31), Fault.MISSING_SESSION),
+        Defect(date(2012, 10, 30), BarFault.NOT_A_SESSION),
+        Defect(date(2012, 10, 31), BarFault.MISSING_SESSION),
     )

@@ -19,7 +19,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from trading_assets.web.guard import Guard
+from trading_assets.web.guard import WebGuard
 from trading_assets.web.link import link_file, made_link, token_of
 
 ROOT = Path(__file__).parents[2]
@@ -92,5 +92,5 @@ def interface(home: Path, *, read_only: bool = False) -> Iterator[Interface]:
         WorkspaceProcessContext(instance, target, read_only=read_only) as context,
     ):
         stock = create_app_from_workspace_process_context(context)
-        guard = Guard(stock, token=token, port=PORT, where=str(link_file(home)), read_only=read_only)
+        guard = WebGuard(stock, token=token, port=PORT, where=str(link_file(home)), read_only=read_only)
         yield Interface(home, instance, stock, guard, token, guard.cookie)

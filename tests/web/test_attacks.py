@@ -16,7 +16,7 @@ import pytest
 from interface import LAUNCH, PAGE, PORT, Interface, launch
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from trading_assets.web.guard import Guard
+from trading_assets.web.guard import WebGuard
 
 HOST = f"127.0.0.1:{PORT}"
 EVIL = "http://evil.example"
@@ -287,7 +287,7 @@ REARM = {"ops": {"rearm_book": {"config": {"reason": "evil"}}}}
 
 
 def test_who_is_refused_fills_no_log(web: Interface, caplog: pytest.LogCaptureFixture) -> None:
-    guard = Guard(web.stock, token=web.token, port=PORT, where="x")
+    guard = WebGuard(web.stock, token=web.token, port=PORT, where="x")
     client = web.client(guard)
     for _ in range(50):
         client.get("/%1b[31m" + "a" * 500, params={"token": "guessed-by-somebody"})

@@ -37,7 +37,7 @@ from starlette.types import Receive, Scope, Send
 from trading_assets import patience
 from trading_assets.web import guard
 from trading_assets.web.__main__ import server_of
-from trading_assets.web.guard import Guard
+from trading_assets.web.guard import WebGuard
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "400"))
 FUZZED = settings(
@@ -103,7 +103,7 @@ def victim() -> Iterator[Victim]:
         patch.setattr(patience, "HEADERS_SECONDS", 1.0)
         patch.setattr(guard, "BODY_SECONDS", 1.0)
         app, port = App(), listening.getsockname()[1]
-        server = server_of(Guard(app, token=TOKEN, port=port, where="x"))
+        server = server_of(WebGuard(app, token=TOKEN, port=port, where="x"))
 
         async def serve() -> None:
             loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ from trading_assets.definitions import defs
 from trading_assets.defs.acts import LAUNCHED_TAG, author, launched_tags
 from trading_assets.engine.operator import person
 from trading_assets.market.clock import system_now_ns
-from trading_assets.web.guard import Guard
+from trading_assets.web.guard import WebGuard
 from trading_assets.web.link import KEEP_SECONDS, link_file, link_of, made_link, page_of, token_of
 
 KILLED_BY = {"ops": {"kill_book": {"config": {"reason": "enough", "author": "the auditor"}}}}
@@ -84,7 +84,7 @@ def test_the_token_is_compared_in_constant_time(web: Interface, monkeypatch: pyt
 
 def test_a_proxys_address_is_taken_where_it_was_named_and_its_cookie_goes_by_tls_only(web: Interface) -> None:
     where = "https://desk.example.org"
-    behind = Guard(web.stock, token=web.token, port=PORT, where="x", origins=[where])
+    behind = WebGuard(web.stock, token=web.token, port=PORT, where="x", origins=[where])
     visit = web.client(behind, where)
     first = visit.get(f"/?token={web.token}")
     assert "Secure" in first.headers["set-cookie"].split("; ")

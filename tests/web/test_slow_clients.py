@@ -21,7 +21,7 @@ from trading_assets import patience
 from trading_assets.patience import MOST_CONNECTIONS, MOST_HEADER_BYTES
 from trading_assets.web import guard
 from trading_assets.web.__main__ import server_of
-from trading_assets.web.guard import Guard
+from trading_assets.web.guard import WebGuard
 
 ANSWERED = 2.0  # seconds for the person's page while others are at it
 SOON = 1.0  # in place of the real times, which a test need not wait for
@@ -78,7 +78,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(guard, "BODY_SECONDS", SOON)
     with socket.create_server(("127.0.0.1", 0), backlog=1_000) as listening:
         port, token = listening.getsockname()[1], "token-of-the-test"
-        server = server_of(Guard(application, token=token, port=port, where="x"))
+        server = server_of(WebGuard(application, token=token, port=port, where="x"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
         thread.start()
         while not server.started:
@@ -193,6 +193,6 @@ def test_the_person_who_reads_slowly_has_the_whole_page(served: Served) -> None:
 
 
 def test_the_real_server_is_built_so(web: Interface) -> None:
-    assert server_of(Guard(web.stock, token=web.token, port=PORT, where="x")).config.http is (
+    assert server_of(WebGuard(web.stock, token=web.token, port=PORT, where="x")).config.http is (
         patience.PatientProtocol
     )

@@ -29,7 +29,7 @@ WINDOW_NS = int(WINDOW_S * 1e9)
 SCOPES = ("trading", "data")  # Alpaca counts each API by itself
 
 
-class Share(NamedTuple):
+class RequestShare(NamedTuple):
     """Fractions of the limit."""
 
     leaves: float  # to more important requests: none of this purpose leaves while no more than this is left
@@ -37,12 +37,12 @@ class Share(NamedTuple):
 
 
 SHARES = {
-    Purpose.PROTECT: Share(leaves=0.0, most=1.0),
-    Purpose.ORDER: Share(leaves=0.15, most=1.0),
-    Purpose.TICK: Share(leaves=0.25, most=1.0),
-    Purpose.FOLLOW: Share(leaves=0.35, most=0.3),
-    Purpose.LOOK: Share(leaves=0.5, most=0.2),
-    Purpose.HISTORY: Share(leaves=0.55, most=0.3),
+    Purpose.PROTECT: RequestShare(leaves=0.0, most=1.0),
+    Purpose.ORDER: RequestShare(leaves=0.15, most=1.0),
+    Purpose.TICK: RequestShare(leaves=0.25, most=1.0),
+    Purpose.FOLLOW: RequestShare(leaves=0.35, most=0.3),
+    Purpose.LOOK: RequestShare(leaves=0.5, most=0.2),
+    Purpose.HISTORY: RequestShare(leaves=0.55, most=0.3),
 }
 
 _HEADER = b"requests by purpose, 2\n".ljust(32)  # what does not begin with it was left by another version

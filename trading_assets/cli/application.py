@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
@@ -45,7 +45,8 @@ def root(
 ) -> None:
     """A trading desk as a Dagster project: signals in, gated orders out, positions reconciled.
 
-    Every command reads config/execution.yaml, or the file that --config or TRADING_ASSETS_CONFIG names.
+    Every command reads config/execution.yaml with your config/local.yaml over it, or the one file that
+    --config or TRADING_ASSETS_CONFIG names.
 
     Exit status: 0 done and nothing wrong; 1 it failed or found something wrong; 2 wrong command line.
     """

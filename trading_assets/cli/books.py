@@ -21,24 +21,25 @@ def import_bars(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv with a header, or a .parquet file.")],
     interval: Annotated[Literal["1d", "1m"], typer.Option(help="Daily bars, or one-minute bars.")],
     stamps: Annotated[
-        Literal["start", "end"], typer.Option(help="Whether a stamp is its bar's start or its end.")
+        Literal["start", "end"], typer.Option(help="Whether a stamp marks the start or the end of its bar.")
     ],
     adjusted: Annotated[
         Literal["yes", "no"],
-        typer.Option(help="Whether prices are adjusted for splits and dividends; then raw_close is needed."),
+        typer.Option(help="Whether prices are adjusted for splits and dividends; `yes` needs raw_close."),
     ],
-    symbol: Annotated[str | None, typer.Option(help="Of a file without a symbol column.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of a file without a symbol column.")] = None,
     zone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="Of times without one, such as America/New_York.")
+        str | None,
+        typer.Option(metavar="ZONE", help="Zone of times that have none, such as America/New_York."),
     ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Bars from your own file into the history: the whole file, or nothing of it.
+    """Store bars from your own file in the history: the whole file, or nothing.
 
     Columns: timestamp (or date), open, high, low, close, volume, symbol; for daily bars also split_ratio,
-    cash_usd and raw_close where there are any. What equals a stored bar is not stored again, what differs
-    becomes its next version. Bars outside regular hours are left out and counted.
+    cash_usd and raw_close, if you have them. A bar that equals a stored one is not stored again; one that
+    differs becomes its next version. Bars outside regular hours are left out and counted.
     """
     from trading_assets.engine.ingest import import_file
     from trading_assets.market.bar_files import Stamps, read_bars
@@ -86,12 +87,11 @@ def import_bars(
 
 
 def rebuild(config: Config = None, as_json: Json = False) -> None:
-    """Make the history again from the journal, for what it lacks: after its file was lost or set aside.
+    """Fill the history from the journal, after its file was lost or moved away.
 
     Signals, verdicts, orders, fills, positions and equity come from the journal. What only the history had
-    stays lost: bars as they were received then, so that `verify` finds them missing, feature rows, marks,
-    a model's scores, past breaks. Bars come again with the next ticks, or by `import-bars`. Nothing that is
-    there is taken away.
+    stays lost: bars as received (`verify` then reports them as missing), feature rows, marks, model scores
+    and past breaks. Bars come back with the next ticks, or by `import-bars`. The command removes nothing.
     """
     from trading_assets.engine.projection import rebuild as project_again
 
@@ -109,8 +109,8 @@ def rebuild(config: Config = None, as_json: Json = False) -> None:
 def verify(session: SessionArgument, config: Config = None, as_json: Json = False) -> None:
     """Derive every decision of a traded session again from its stored inputs, and compare field by field.
 
-    Inputs are held against the signals that the tick had, feature rows against the bars as received. Needs
-    no broker. Exit status 1: something differs. A history that is locked is left out, and that is said.
+    Also compares the inputs with the tick's signals, and feature rows with the bars as received. Needs no
+    broker. Exit status 1: something differs. A locked history is left out; the output says so.
     """
     from trading_assets.engine.verify import verify as derive_again
 
@@ -142,9 +142,9 @@ def verify(session: SessionArgument, config: Config = None, as_json: Json = Fals
 
 
 def check_config(config: Config = None, as_json: Json = False) -> None:
-    """Whether the configuration can be used: every key, the keys for its venue, the model's files.
+    """Check that the configuration can be used: every key, the keys for its venue, the model's files.
 
-    Asks nobody on the network. Exit status 1: something cannot be used, and the message says what.
+    Makes no network call. Exit status 1: something cannot be used; the message says what.
     """
     from trading_assets.engine.signalling import champion
 

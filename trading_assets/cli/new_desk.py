@@ -30,11 +30,11 @@ IGNORED = """\
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(help="The desk's directory: a new one, or an empty one.")],
+    directory: Annotated[Path, typer.Argument(help="Directory to make; it must be new or empty.")],
 ) -> None:
-    """Make a desk's directory: configuration, Dagster's files, example signals and bars.
+    """Make a directory for a desk: configuration, Dagster's files, example signals and bars.
 
-    Run every other command in it. `config/execution.yaml` has every key of the configuration and its default.
+    Run every other command there. `config/execution.yaml` has every key of the configuration and its default.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InvalidInput(

@@ -49,12 +49,13 @@ class NotFlat(TradingAssetsError):
 
 
 def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
-    """Stop now: HALTED, durable before anything else; every working order is cancelled, no other is sent.
+    """Stop now: halt the book, cancel every working order, send no other. Positions stay.
 
-    Needs neither broker, lease nor history, and goes before a tick that is running. While the broker does
-    not answer, the halt holds and the cancels follow at the next look. Where the journal cannot be had, the
-    kill file is set, which every process of the book obeys. Exit status 1: it is in force, but nobody could
-    be asked to cancel. Positions stay: `flatten` sells them. Only `rearm` ends it.
+    The halt is durable before anything else happens. It needs neither broker, lease nor history, and stops a
+    running tick too. While the broker does not answer, the halt holds, and the cancels follow as soon as it
+    does. If the journal cannot be written, the command sets the kill file, which every process of the book
+    obeys. Exit status 1: the kill is in force, but no cancel could be sent. `flatten` sells the positions;
+    only `rearm` ends the kill.
     """
     author = operator.person()
     try:
@@ -99,12 +100,12 @@ def kill(reason: Reason, config: Config = None, as_json: Json = False) -> None:
 
 
 def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> None:
-    """Sell every position by the broker's quantities; the only orders allowed after a kill.
+    """Sell every position, by the quantities at the broker; the only order type allowed after a kill.
 
-    Cancels every working order of the account first. Stays in force until every position is zero: each
-    protection tries again, across sessions, and no entry passes meanwhile. Run it again to try at once; end
-    it with `rearm`. Exit status 1: something is still held; the output says what, why and when it is tried
-    again.
+    First cancels every working order of the account. Stays in force until every position is zero: each
+    protection tries again, across sessions, and no entry passes meanwhile. Run the command again to try at
+    once; `rearm` ends it. Exit status 1: something is still held; the output says what, why, and when the
+    next try is.
     """
     author = operator.person()
     with progress("flatten") as step, opened(config) as desk:
@@ -130,10 +131,10 @@ def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> Non
 
 
 def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
-    """Take back every halt and break lock, end a flatten in force, and take up looser limits of the file.
+    """Clear every halt and break lock, end a flatten, and put looser limits of the file in force.
 
-    Refused while a kill is still set in the environment or as the kill file: remove it first. Losses are
-    measured anew from here; a break that is still there locks again.
+    Refused while KILL_SWITCH or the kill file is still set: remove that first. Losses are measured anew from
+    now on. A break that still exists locks its symbol again.
     """
     with opened(config) as desk:
         waiting = desk.looser_waiting
@@ -150,15 +151,18 @@ def rearm(reason: Reason, config: Config = None, as_json: Json = False) -> None:
 
 
 def close_order(
-    order: Annotated[str, typer.Argument(metavar="ID", help="Its client order id, or the broker's.")],
+    order: Annotated[
+        str, typer.Argument(metavar="ID", help="Client order id, or the order id at the broker.")
+    ],
     reason: Reason,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """End an order that the broker's answers do not end, and free what it holds. Only a person can do this.
 
-    The broker is asked first, and to cancel what still works there. An order that it says has ended is taken
-    as such; any other becomes ABANDONED, with author and reason. A fill that comes later is still booked.
+    First asks the broker, and cancels the order if it still works there. If the broker says that the order
+    has ended, the desk takes that over; otherwise it becomes ABANDONED, with author and reason. The desk
+    still books a fill that comes later.
     """
     author = operator.person()
     with progress("close-order") as step, opened(config) as desk:
@@ -194,7 +198,7 @@ def close_order(
 
 
 def adopt(reason: Reason, config: Config = None, as_json: Json = False) -> None:
-    """Take over an account that was not empty at first start: what it holds becomes the opening entry."""
+    """Take over an account that was not empty at first start; its holdings become the opening entry."""
     from trading_assets.engine.reconcile import adopt as adopt_account
 
     with opened(config) as desk:
@@ -211,31 +215,34 @@ def adopt(reason: Reason, config: Config = None, as_json: Json = False) -> None:
 
 def adjust(
     reason: Reason,
-    symbol: Annotated[str, typer.Argument(help="Whose shares; none for cash alone.")] = "",
+    symbol: Annotated[str, typer.Argument(help="Symbol of the shares; leave it out for cash alone.")] = "",
     qty: Annotated[
         Decimal,
-        typer.Option(parser=decimal, metavar="SHARES", help="To add to the ledger, or with - to take."),
+        typer.Option(
+            parser=decimal, metavar="SHARES", help="Shares to add to the ledger; negative: to remove."
+        ),
     ] = Decimal(0),
     cash: Annotated[
-        Decimal, typer.Option(parser=decimal, metavar="USD", help="To add to the ledger, or with - to take.")
+        Decimal,
+        typer.Option(parser=decimal, metavar="USD", help="Cash to add to the ledger; negative: to remove."),
     ] = Decimal(0),
     cost: Annotated[
         Decimal | None,
         typer.Option(
             parser=decimal,
             metavar="USD",
-            help="A share: of those added (default: the broker's average entry price); alone, of all held.",
+            help="USD a share of the added ones (default: the broker's average entry price); alone: of all.",
         ),
     ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Correct the ledger where the broker has no activity to say what happened, as a journaled entry.
+    """Correct the ledger by a journaled entry, when no activity at the broker explains a difference.
 
-    [bold]trading-assets adjust IBM --qty 5 --cost 201.50 --reason "a gift"[/bold]
+    `trading-assets adjust IBM --qty 5 --cost 201.50 --reason "a gift"`
 
-    The last resort: what the broker explains is taken up by itself. No position is overwritten, and what was
-    wrong can be put right by the opposite entry. A lock stays until `rearm`.
+    Use it last: the desk books by itself what the broker explains. The entry overwrites no position, and the
+    opposite entry undoes it. A lock stays until `rearm`.
     """
     with opened(config) as desk:
         entry = operator.adjust(
@@ -258,10 +265,10 @@ def adjust(
 
 
 def arm(reason: Reason, config: Config = None) -> None:
-    """Let the book trade, from this host and data directory, with these keys, for `arming_days`.
+    """Let the book trade from this host and data directory, with these keys, for `arming_days`.
 
-    Without it no order of a live book leaves, and no entry of a paper book on Alpaca. The embedded exchange's
-    paper book is armed until `disarm`.
+    A live book that is not armed sends no order; a paper book on Alpaca sends exits only. The paper book on
+    the embedded exchange is armed until `disarm`.
     """
     from trading_assets.engine.arming import arm as arm_book
     from trading_assets.market.sessions import new_york_time
@@ -273,7 +280,7 @@ def arm(reason: Reason, config: Config = None) -> None:
 
 
 def disarm(config: Config = None) -> None:
-    """Take the arming of the book back: it enters on nothing, and a live book sends nothing."""
+    """Withdraw the arming: the book sends no entry, and a live book sends nothing."""
     from trading_assets.engine.arming import disarm as disarm_book
 
     with opened(config) as desk:
@@ -282,7 +289,7 @@ def disarm(config: Config = None) -> None:
 
 
 def alert_test(as_json: Json = False) -> None:
-    """Send a test alert to every address in TRADING_ASSETS_ALERT_URLS. Exit status 1: one did not take it."""
+    """Send a test alert to every address in TRADING_ASSETS_ALERT_URLS. Exit status 1: one failed."""
     from trading_assets.engine.alerts import test_alert
 
     taken = test_alert(ENVIRON)

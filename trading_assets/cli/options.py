@@ -61,20 +61,20 @@ Config = Annotated[
     typer.Option(
         "--config",
         envvar=CONFIG_VARIABLE,
-        help="The configuration file; config/execution.yaml where not given.",
+        help="Configuration file (default: config/execution.yaml).",
         show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 Reason = Annotated[
-    str, typer.Option("--reason", callback=given_reason, help="Why; kept with the act and its author.")
+    str, typer.Option("--reason", callback=given_reason, help="Why; kept in the journal with the author.")
 ]
 Session = Annotated[
     date | None,
-    typer.Option("--session", parser=day, metavar="DATE", help="A session; today's where not given."),
+    typer.Option("--session", parser=day, metavar="DATE", help="Session date (default: today)."),
 ]
 SessionArgument = Annotated[
-    date, typer.Argument(parser=day, metavar="SESSION", help="Its date in New York: 2012-09-11.")
+    date, typer.Argument(parser=day, metavar="SESSION", help="Session date in New York, such as 2012-09-11.")
 ]
 
 

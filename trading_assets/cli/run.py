@@ -21,9 +21,9 @@ from trading_assets.keyring import ENVIRON
 
 
 def demo(
-    home: Annotated[Path, typer.Option(help="Where everything of it goes.")] = Path("var/demo"),
+    home: Annotated[Path, typer.Option(help="Directory for everything that it makes.")] = Path("var/demo"),
 ) -> None:
-    """Train, trade two sessions on the embedded exchange, show the gate at work, sum up."""
+    """Train a model, show the gate at work, trade two sessions on the embedded exchange, replay two years."""
     from trading_assets.demo.play import play
 
     if not play(Path.cwd(), home.resolve()):
@@ -31,16 +31,18 @@ def demo(
 
 
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's web interface.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's web interface.")] = 3000,
     first: Annotated[
         date | None,
-        typer.Option(parser=day, metavar="DATE", help="The session that a new exchange begins with."),
+        typer.Option(
+            parser=day, metavar="DATE", help="First session of a new exchange (default: 2012-09-11)."
+        ),
     ] = None,
     config: Config = None,
 ) -> None:
-    """The whole desk here: embedded exchange, Dagster's web interface and daemon, until Ctrl-C.
+    """Run the whole desk here: embedded exchange, Dagster's web interface and daemon, until Ctrl-C.
 
-    Waits until all of it is ready and says the addresses. What `make up` runs.
+    Waits until everything is ready, then prints the addresses. `make up` runs this.
     """
     from trading_assets.up import FIRST_SESSION
     from trading_assets.up import up as run_desk
@@ -51,50 +53,52 @@ def up(
 
 def replay(
     first: Annotated[
-        date, typer.Option("--from", parser=day, metavar="DATE", help="The first day of the range.")
+        date, typer.Option("--from", parser=day, metavar="DATE", help="First day of the range.")
     ],
-    last: Annotated[date, typer.Option("--to", parser=day, metavar="DATE", help="The last day of it.")],
+    last: Annotated[date, typer.Option("--to", parser=day, metavar="DATE", help="Last day of the range.")],
     signals: Annotated[
         Path | None,
-        typer.Option(help="Signals in CSV or Parquet: symbol, value, session or as_of; else the model's."),
+        typer.Option(help="CSV, JSON or Parquet: symbol, value, session or as_of (default: the model)."),
     ] = None,
-    interval: Annotated[str, typer.Option(help="daily, or minutes between two ticks.")] = "daily",
+    interval: Annotated[str, typer.Option(help="`daily`, or the minutes between two ticks.")] = "daily",
     bars: Annotated[
-        Literal["bundled", "history"], typer.Option(help="Bundled bars, or those of the history.")
+        Literal["bundled", "history"], typer.Option(help="Use the bundled bars, or those in the history.")
     ] = "bundled",
-    cash: Annotated[str, typer.Option(help="USD to begin with.")] = "100000",
+    cash: Annotated[str, typer.Option(help="Starting cash, USD.")] = "100000",
     limit: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A limit in place of the configuration's; inf lifts it."),
+        typer.Option(metavar="NAME=VALUE", help="Replace a limit of the configuration; inf lifts it."),
     ] = None,
     spread_bps: Annotated[
-        float | None, typer.Option(help="Assumed around prices, basis points; as configured.")
+        float | None, typer.Option(help="Spread around prices, basis points (default: as configured).")
     ] = None,
     fill_mode: Annotated[
         Literal["ideal", "next_open"],
-        typer.Option(help="ideal, or at the next minute bar's open whatever the limit price, with minutes."),
+        typer.Option(
+            help="`next_open` fills at the next minute bar's open whatever the limit price; needs minutes."
+        ),
     ] = "ideal",
-    usd_per_share: Annotated[float, typer.Option(help="Costs of each fill, USD for each share.")] = 0.0,
-    cost_bps: Annotated[float, typer.Option(help="Costs of each fill, basis points of its notional.")] = 0.0,
+    usd_per_share: Annotated[float, typer.Option(help="Cost of each fill, USD a share.")] = 0.0,
+    cost_bps: Annotated[float, typer.Option(help="Cost of each fill, basis points of its notional.")] = 0.0,
     rearm_daily: Annotated[
-        bool, typer.Option("--rearm-daily", help="Take a person to rearm before each session.")
+        bool, typer.Option("--rearm-daily", help="Assume that a person rearms before each session.")
     ] = False,
     settlement: Annotated[
         bool,
-        typer.Option("--settlement", help="A cash account: what is sold buys nothing before it settles."),
+        typer.Option("--settlement", help="Cash account: sale proceeds buy nothing before they settle."),
     ] = False,
     continues: Annotated[
         bool,
-        typer.Option("--continues", help="Go on with the book of --name where its earlier range ended."),
+        typer.Option("--continues", help="Continue the book of --name where its earlier range ended."),
     ] = False,
-    name: Annotated[str, typer.Option(help="Of the book and its files; the range where not given.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the book and its files (default: the range).")] = "",
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Replay past sessions through the same decisions, into a DuckDB file and a page of its own.
+    """Replay past sessions through the live decisions; write a DuckDB file and an HTML page.
 
-    No broker is in reach of it. Interrupted, it goes on when it is started again. Exit status 1: a limit did
-    not hold in some session, or a loss tripped.
+    A replay cannot reach a broker. After an interruption the same command continues it. Exit status 1: a
+    limit did not hold in some session, or a loss breaker tripped.
     """
     from trading_assets.engine.replay import (
         COMPILING,
@@ -199,44 +203,49 @@ def _limit(text: str) -> tuple[str, float]:
 
 def exchange(
     state_dir: Annotated[
-        Path | None, typer.Option(help="Its journal; `exchange` in the data directory where not given.")
+        Path | None,
+        typer.Option(help="Directory of its journal (default: `exchange` in the data directory)."),
     ] = None,
     start: Annotated[
         date | None,
         typer.Option(
-            parser=day, metavar="DATE", help="The session at whose open a new exchange's clock stands."
+            parser=day, metavar="DATE", help="A new exchange's clock begins at the open of this session."
         ),
     ] = None,
-    cash: Annotated[str, typer.Option(help="USD in a new exchange's account.")] = "100000",
+    cash: Annotated[str, typer.Option(help="Cash in a new exchange's account, USD.")] = "100000",
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Of the Alpaca API; 0 is any free one; as configured."),
+        typer.Option(
+            min=0, max=65535, help="Port of the Alpaca API; 0: any free port (default: as configured)."
+        ),
     ] = None,
     control_port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Of the control plane; 0 is any free one; as configured."),
+        typer.Option(
+            min=0, max=65535, help="Port of the control plane; 0: any free port (default: as configured)."
+        ),
     ] = None,
     fill_mode: Annotated[
         Literal["ideal", "alpaca_paper", "participation"],
         typer.Option(help="How much of an order a new exchange fills at once."),
     ] = "ideal",
     participation: Annotated[
-        str, typer.Option(help="Share of a minute's volume that fills at most, in that fill mode.")
+        str, typer.Option(help="With `participation`: largest share of a minute's volume that fills.")
     ] = "0.1",
     speed: Annotated[
-        float | None, typer.Option(help="Virtual seconds a second; its clock stands where not given.")
+        float | None, typer.Option(help="Virtual seconds per second (default: the clock stands).")
     ] = None,
     public_keys: Annotated[
-        bool, typer.Option("--public-keys", help="Take the public key pair instead of one of its own.")
+        bool, typer.Option("--public-keys", help="Use the public key pair instead of a secret one.")
     ] = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Run the embedded exchange alone, in the foreground, until Ctrl-C. What it answered survives.
+    """Run the embedded exchange alone, in the foreground, until Ctrl-C. It keeps every order and fill.
 
-    It serves Alpaca's API on loopback to any Alpaca client with its key pair, which it makes at its first
-    start and keeps in its state directory. Its clock stands until the control plane moves it; that needs
-    the token in TRADING_ASSETS_EXCHANGE_TOKEN, which you choose.
+    It serves Alpaca's API on loopback to any Alpaca client that has its key pair. It makes the pair at its
+    first start and keeps it in its state directory. Its clock stands until the control plane moves it. The
+    control plane takes the token that you set in TRADING_ASSETS_EXCHANGE_TOKEN.
     """
     from trading_assets.config import key_pair
     from trading_assets.config.embedded_keys import KEYS_NAME
@@ -288,16 +297,16 @@ def listen(
         typer.Option(
             envvar=URL_VARIABLE,
             metavar="URL",
-            help="Of Dagster's web interface, to ask how Dagster is; not asked where not given.",
+            help="Address of Dagster's web interface, to watch Dagster as well (default: not watched).",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Follow trade updates, and watch: protect the book where nobody else does. `make up` runs it.
+    """Follow trade updates; protect the book when nobody else does. `make up` runs it.
 
-    What happens to orders is in the journal within a second. Where the last protection is older than
-    `watchdog_seconds` it protects under the same lease, and alerts; it needs neither Dagster's daemon nor its
-    webserver. Until Ctrl-C.
+    It writes what happens to orders into the journal within a second. When the last protection is older than
+    `watchdog_seconds`, it protects under the same lease and alerts. It needs neither Dagster's daemon nor its
+    webserver, and runs until Ctrl-C.
     """
     from trading_assets.broker.update_stream import UpdateStream
     from trading_assets.engine.desk import Desk

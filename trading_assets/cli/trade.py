@@ -21,10 +21,9 @@ from trading_assets.store.records import OrderRecord, VerdictRecord
 def tick(config: Config = None, as_json: Json = False) -> None:
     """Run one whole tick now: bars, features, signals, checks, gated orders, fills, reconciliation.
 
-    Signals that wait in the inbox are decided on at this moment; without any, the latest tick that is due
-    is run, and running it again sends nothing twice. Protection and exits go on where bars, features, the
-    model or the history cannot be had; entries do not. Exit status 1: a step or a check of severity ERROR
-    failed, or the market is closed.
+    When signals wait in the inbox, the tick decides on them now. Otherwise it is the latest tick that is due;
+    running that again sends nothing twice. Without bars, features, model or history, protection and exits go
+    on and entries do not. Exit status 1: a step or a check of severity ERROR failed, or the market is closed.
     """
     from trading_assets.engine.chain import TickReport, run_tick, tick_now
     from trading_assets.engine.checks import Severity
@@ -88,32 +87,33 @@ def tick(config: Config = None, as_json: Json = False) -> None:
 
 def signal(
     signals: Annotated[
-        list[str], typer.Argument(metavar="SYMBOL=VALUE...", help="Such as AAPL=0.15, value in [-1, 1].")
+        list[str],
+        typer.Argument(metavar="SYMBOL=VALUE...", help="Such as AAPL=0.15; the value is in [-1, 1]."),
     ],
     price: Annotated[
         str | None,
-        typer.Option(help="Reference price in USD: the price the signal was made at; its last bar's close."),
+        typer.Option(help="Price at which the signal was made, USD (default: the close of its last bar)."),
     ] = None,
     limit: Annotated[
         str | None,
-        typer.Option(help="The worst price in USD to trade at; only ever tightens the desk's own."),
+        typer.Option(help="Worst acceptable price, USD; it can only tighten the desk's limit price."),
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="When it was made, with a zone; now where not given.")
+        str | None, typer.Option(metavar="TIME", help="When the signal was made, with a zone (default: now).")
     ] = None,
     identity: Annotated[
-        str | None, typer.Option("--id", help="The producer's id: the same id is decided on once.")
+        str | None, typer.Option("--id", help="Id from the producer; the desk decides on an id once.")
     ] = None,
-    source: Annotated[str, typer.Option(help="Who says so.")] = "person",
+    source: Annotated[str, typer.Option(help="Name of the producer.")] = "person",
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Put signals into the inbox: the next tick decides on them. All of them, or none.
+    """Put signals into the inbox, all or none. The next tick decides on them.
 
-    [bold]trading-assets signal AAPL=0.15 IBM=-0.4[/bold]
+    `trading-assets signal AAPL=0.15 IBM=-0.4`
 
-    A tick is run by the sensor of the inbox, or by `trading-assets tick`. The gate refuses a signal that is
-    older than `stale_signal_seconds` by then.
+    The inbox's sensor runs that tick, or `trading-assets tick` does. By then the signal may be at most
+    `stale_signal_seconds` old; the gate refuses an older one.
     """
     from trading_assets.engine import signalling
 

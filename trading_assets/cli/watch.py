@@ -16,14 +16,16 @@ from trading_assets.engine.standing import Standing, standing
 from trading_assets.engine.standing import positions as held_positions
 from trading_assets.market.sessions import new_york_time
 
-Why = Annotated[bool, typer.Option("--why", help="Refusals and signals without an order too, each with why.")]
+Why = Annotated[
+    bool, typer.Option("--why", help="Also show refusals and signals without an order, each with its reason.")
+]
 
 
 def status(config: Config = None, as_json: Json = False) -> None:
-    """Where the book stands: venue, halts and locks, equity and losses, orders, what waits.
+    """Show the state of the book: venue, halts and locks, equity and losses, orders, what waits.
 
-    Exit status 0: the broker answers, the book is reconciled and ACTIVE, nothing is broken or locked.
-    1: something of it is not so, and the output says what.
+    Exit status 0: the broker answers, the book is reconciled and ACTIVE, and there is no break or lock.
+    1: one of these does not hold; the output says which.
     """
     with opened(config) as desk:
         found = standing(desk)
@@ -37,12 +39,12 @@ def status(config: Config = None, as_json: Json = False) -> None:
 
 def orders(
     session: Session = None,
-    symbol: Annotated[str | None, typer.Option(help="Of one symbol only.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     why: Why = False,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """The session's orders and where they stand; with --why also what was refused or held, and why."""
+    """Show the session's orders and their states; with --why also what was refused or held, and why."""
     with opened(config) as desk:
         day = desk.session_text() if session is None else session.isoformat()
         lines = explained(desk.journal, desk.book, day, symbol=symbol)
@@ -77,10 +79,10 @@ def orders(
 
 
 def positions(config: Config = None, as_json: Json = False) -> None:
-    """What the ledger says is held, beside what the broker says.
+    """Compare the positions in the ledger with those at the broker.
 
-    Exit status 1: they differ, or the broker does not answer. Average costs stand beside each other for
-    information only: the broker's method differs.
+    Exit status 1: they differ, or the broker does not answer. Average costs are shown for information only,
+    as the broker computes them by another method.
     """
     with opened(config) as desk:
         found = held_positions(desk)

@@ -11,6 +11,7 @@ from math import nan
 
 from trading_assets.core.compiled import allocation_free, inlined
 from trading_assets.core.decision_columns import (
+    BookStanding,
     Bytes,
     Outcome,
     Pass,
@@ -18,7 +19,6 @@ from trading_assets.core.decision_columns import (
     Row,
     Rows,
     Running,
-    Standing,
     Wishes,
 )
 from trading_assets.core.decision_orders import Asked, propose
@@ -43,7 +43,7 @@ from trading_assets.core.words import Side
 @allocation_free
 def decide_pass(
     a_pass: int,
-    standing: Standing,
+    standing: BookStanding,
     symbols: Rows,
     wishes: Wishes,
     limits: Limits,

@@ -42,7 +42,7 @@ class Outcome(IntEnum):
     INCOMPLETE_BARS = 6
 
 
-class Standing(NamedTuple):
+class BookStanding(NamedTuple):
     """The book at the tick, as far as it is no symbol's."""
 
     now_ns: int

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision_columns import (
+    BookStanding,
     Bytes,
     Outcome,
     Proposals,
     Rows,
     Running,
-    Standing,
     Wishes,
 )
 from trading_assets.core.gate import evaluate, is_reducing
@@ -36,7 +36,7 @@ from trading_assets.core.words import (
 class Asked(NamedTuple):
     """All that a pass was asked, with the room for its answer; its proposals begin at row `first`."""
 
-    standing: Standing
+    standing: BookStanding
     symbols: Rows
     wishes: Wishes
     limits: Limits

@@ -23,12 +23,12 @@ from trading_assets.core.walk_columns import (
     Book,
     Day,
     Ended,
-    OrderState,
     Schedule,
     Sheet,
     Terms,
+    WalkedOrder,
 )
-from trading_assets.core.walk_desk import Desk, forget_purchases, open_desk, price_symbols
+from trading_assets.core.walk_desk import WalkedDesk, forget_purchases, open_desk, price_symbols
 from trading_assets.core.walk_figures import look, write_state
 from trading_assets.core.walk_orders import end, match_resting
 from trading_assets.core.walk_passes import execute
@@ -63,7 +63,7 @@ def walk_compiled(
     limits: Limits,
     book: Book,
     sheet: Sheet,
-    desk: Desk,
+    desk: WalkedDesk,
 ) -> bool:
     for k in range(schedule.at_ns.size):
         now_ns, tick = schedule.at_ns[k], schedule.tick[k]
@@ -78,7 +78,7 @@ def walk_compiled(
     price_symbols(terms.close_ns, day, terms, desk)
     match_resting(terms.close_ns, day, terms, book, sheet, desk)
     for place in range(sheet.counts[WORKING]):
-        end(desk.working[place], OrderState.EXPIRED, Ended.CLOSE, terms.close_ns, sheet)
+        end(desk.working[place], WalkedOrder.EXPIRED, Ended.CLOSE, terms.close_ns, sheet)
     sheet.counts[WORKING] = 0
     forget_purchases(desk)
     look(terms.close_ns, limits, book, sheet, desk)
@@ -105,7 +105,7 @@ def _act(
     limits: Limits,
     book: Book,
     sheet: Sheet,
-    desk: Desk,
+    desk: WalkedDesk,
 ) -> bool:
     """Protection; at a tick (≥ 0) then what its signals sell, and what they buy. False: there is no room."""
     begin, passes, sent_before = 0, 1, sheet.counts[ORDERS]
@@ -138,7 +138,7 @@ def _act(
 
 
 @inlined
-def _show_gaps(tick: int, schedule: Schedule, desk: Desk) -> None:
+def _show_gaps(tick: int, schedule: Schedule, desk: WalkedDesk) -> None:
     """Whose bars are incomplete at the tick."""
     for i in range(desk.shown.size):
         desk.shown[i]["incomplete"] = schedule.incomplete[tick, i]
@@ -154,7 +154,7 @@ def _signals_at(
     limits: Limits,
     book: Book,
     sheet: Sheet,
-    desk: Desk,
+    desk: WalkedDesk,
 ) -> Wishes:
     """The tick's signals as wishes; one without a reference price takes the last price, and keeps it. Each
     that reaches the threshold becomes its symbol's last signal; one that sells waits for the symbol's turn.
@@ -180,7 +180,7 @@ def _signals_at(
 
 
 @inlined
-def _still_to_buy(symbol: int, sheet: Sheet, desk: Desk) -> float:
+def _still_to_buy(symbol: int, sheet: Sheet, desk: WalkedDesk) -> float:
     """Shares of the symbol's entries at work."""
     shares = 0.0
     for place in range(sheet.counts[WORKING]):
@@ -191,7 +191,7 @@ def _still_to_buy(symbol: int, sheet: Sheet, desk: Desk) -> float:
 
 
 @inlined
-def _keep_reductions(first: int, sheet: Sheet, desk: Desk) -> None:
+def _keep_reductions(first: int, sheet: Sheet, desk: WalkedDesk) -> None:
     """What the exits of the pass, from verdict `first` on, are to sell by signals that leave a part of the
     position, whether the gate let it pass or not."""
     for row in range(first, sheet.counts[VERDICTS]):
@@ -202,7 +202,7 @@ def _keep_reductions(first: int, sheet: Sheet, desk: Desk) -> None:
 
 
 @inlined
-def _keep_outcomes(begin: int, count: int, sheet: Sheet, desk: Desk) -> None:
+def _keep_outcomes(begin: int, count: int, sheet: Sheet, desk: WalkedDesk) -> None:
     """What an exit ordered or refused is not undone by the entries' pass holding."""
     for row in range(count):
         found, before = desk.outcomes[row], sheet.outcomes[begin + row]

@@ -107,7 +107,7 @@ class Terms(NamedTuple):
     unsettled_sessions: int = 0  # of how many sessions, this one included, sales have not settled; 0: all
 
 
-class OrderState(IntEnum):
+class WalkedOrder(IntEnum):
     """NONE: refused by the gate, there is no order."""
 
     NONE = 0

@@ -41,7 +41,7 @@ _AT_HAND = np.dtype(
 )
 
 
-class Desk(NamedTuple):
+class WalkedDesk(NamedTuple):
     """What the walk of one session keeps at hand."""
 
     symbols: Rows  # (n,)
@@ -55,7 +55,7 @@ class Desk(NamedTuple):
     running: Running
 
 
-def open_desk(day: Day, signals: int, room: int) -> Desk:
+def open_desk(day: Day, signals: int, room: int) -> WalkedDesk:
     """At the session's open, for so many signals at a tick at most and so many verdicts."""
     count = day.symbols.size
     most = max(signals, 2 * count)
@@ -64,7 +64,7 @@ def open_desk(day: Day, signals: int, room: int) -> Desk:
     symbols["last_signal"] = -1
     shown["previous_close"], shown["tradable"] = day.symbols["previous_close"], day.symbols["listed"]
     shown["fractionable"] = True
-    return Desk(
+    return WalkedDesk(
         symbols,
         shown,
         np.zeros(room, np.int64),
@@ -78,7 +78,7 @@ def open_desk(day: Day, signals: int, room: int) -> Desk:
 
 
 @inlined
-def forget_purchases(desk: Desk) -> None:
+def forget_purchases(desk: WalkedDesk) -> None:
     """No entry has traded at this look yet."""
     for i in range(desk.symbols.size):
         desk.symbols[i]["bought"] = False
@@ -94,7 +94,7 @@ def quote_around(price: float, half_spread: float) -> tuple[float, float]:
 
 
 @allocation_free
-def price_symbols(now_ns: int, day: Day, terms: Terms, desk: Desk) -> None:
+def price_symbols(now_ns: int, day: Day, terms: Terms, desk: WalkedDesk) -> None:
     """Have the desk's prices at `now_ns`: the last bar that ended, else the session's open from the open on,
     else none. The mark is then the previous close. Instants must ascend."""
     for i in range(day.symbols.size):
@@ -115,7 +115,7 @@ def price_symbols(now_ns: int, day: Day, terms: Terms, desk: Desk) -> None:
 
 
 @inlined
-def show_orders(book: Book, sheet: Sheet, desk: Desk) -> None:
+def show_orders(book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """Bring what a pass sees of the symbols up to date: holdings, locks, orders sent, open orders."""
     for i in range(desk.shown.size):
         symbol, held = desk.shown[i], book.holdings[i]

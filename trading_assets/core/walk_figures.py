@@ -30,12 +30,12 @@ from trading_assets.core.walk_columns import (
     Book,
     Sheet,
 )
-from trading_assets.core.walk_desk import Desk
+from trading_assets.core.walk_desk import WalkedDesk
 from trading_assets.core.walk_orders import whole_micros
 
 
 @inlined
-def equity_of(book: Book, desk: Desk) -> float:
+def equity_of(book: Book, desk: WalkedDesk) -> float:
     """Cash + Σ quantity × mark."""
     total = book.figures[CASH]
     for i in range(book.holdings.size):
@@ -45,7 +45,7 @@ def equity_of(book: Book, desk: Desk) -> float:
 
 
 @inlined
-def look(now_ns: int, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> None:
+def look(now_ns: int, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """The book's equity to the breakers, and what it measures to the session's facts."""
     equity, held = equity_of(book, desk), book.figures
     figures = observe(
@@ -63,7 +63,7 @@ def look(now_ns: int, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> N
 
 
 @inlined
-def _see_exposure(equity: float, book: Book, sheet: Sheet, desk: Desk) -> None:
+def _see_exposure(equity: float, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """The largest shares of equity in a symbol and in all of them."""
     facts = sheet.facts
     for i in range(book.holdings.size):
@@ -114,7 +114,7 @@ def _worse(a: float, b: float) -> float:
 
 
 @inlined
-def write_state(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> None:
+def write_state(now_ns: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """Positions and equity as they stand."""
     state_row, gross = sheet.counts[STATES], 0.0
     for i in range(book.holdings.size):

@@ -21,11 +21,11 @@ from trading_assets.core.walk_columns import (
     WORKING,
     Book,
     Day,
-    OrderState,
     Sheet,
     Terms,
+    WalkedOrder,
 )
-from trading_assets.core.walk_desk import Desk
+from trading_assets.core.walk_desk import WalkedDesk
 
 _MICROS = 1e6  # a dollar
 
@@ -39,7 +39,9 @@ def whole_micros(usd: float) -> float:
 
 
 @inlined
-def accept(row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet: Sheet, desk: Desk) -> None:
+def accept(
+    row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> None:
     """Complete a verdict's row, and make an order of it where it passed."""
     proposal, order = sheet.proposals.rows[row], sheet.orders[row]
     wish = wishes.rows[proposal["wish"]]
@@ -52,7 +54,7 @@ def accept(row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet
     order["signal_ns"], order["reference_price"] = wish["as_of_ns"], wish["reference_price"]
     if proposal["failed"] != 0:
         return
-    order["state"], order["previous"] = OrderState.ACCEPTED, near["last_order"]
+    order["state"], order["previous"] = WalkedOrder.ACCEPTED, near["last_order"]
     near["last_order"] = row
     near["sent"] += 1
     sheet.counts[ORDERS] += 1
@@ -64,7 +66,7 @@ def accept(row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet
 
 
 @inlined
-def trade_or_rest(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> None:
+def trade_or_rest(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """A new order takes the far side of a quote that is fresh, or works."""
     if not terms.next_open and _takes_quote(row, now_ns, terms, book, sheet, desk):
         if not sheet.proposals.rows[row]["reducing"]:
@@ -75,7 +77,7 @@ def trade_or_rest(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet,
 
 
 @inlined
-def _takes_quote(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> bool:
+def _takes_quote(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> bool:
     shown, proposal = desk.shown[sheet.orders[row]["symbol"]], sheet.proposals.rows[row]
     if shown["quote_ns"] == 0 or now_ns - shown["quote_ns"] > terms.last_price_ns:
         return False
@@ -87,7 +89,7 @@ def _takes_quote(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, 
 
 
 @inlined
-def match_resting(now_ns: int, day: Day, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> None:
+def match_resting(now_ns: int, day: Day, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """What rests meets the minute bar that ended now; an order sent within it, the quote after it."""
     kept = 0
     for place in range(sheet.counts[WORKING]):
@@ -99,7 +101,9 @@ def match_resting(now_ns: int, day: Day, terms: Terms, book: Book, sheet: Sheet,
 
 
 @inlined
-def _meets_bar(row: int, now_ns: int, day: Day, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> bool:
+def _meets_bar(
+    row: int, now_ns: int, day: Day, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> bool:
     i = sheet.orders[row]["symbol"]
     last = desk.symbols[i]["ended"] - 1
     if last < day.first[i] or day.bars[last]["end_ns"] != now_ns:
@@ -120,11 +124,13 @@ def _meets_bar(row: int, now_ns: int, day: Day, terms: Terms, book: Book, sheet:
 
 
 @inlined
-def _fill(row: int, price: float, at_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: Desk) -> None:
+def _fill(
+    row: int, price: float, at_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> None:
     """Trade the whole order at `price`."""
     proposal, order, fill = sheet.proposals.rows[row], sheet.orders[row], sheet.fills[sheet.counts[FILLS]]
     side, qty, held = proposal["side"], proposal["qty"], book.holdings[order["symbol"]]
-    order["state"], order["updated_ns"] = OrderState.FILLED, at_ns
+    order["state"], order["updated_ns"] = WalkedOrder.FILLED, at_ns
     _, stop_cost, _, _ = apply_fill(held["qty"], held["stop_cost"], side, qty, price)
     after, avg_cost, realized, cash = apply_fill(held["qty"], held["avg_cost"], side, qty, price)
     held["qty"], held["avg_cost"], held["stop_cost"] = after, avg_cost, stop_cost

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision import decide_pass
-from trading_assets.core.decision_columns import Pass, Standing, Wishes
+from trading_assets.core.decision_columns import BookStanding, Pass, Wishes
 from trading_assets.core.limits import Limits
 from trading_assets.core.walk_columns import (
     CASH,
@@ -16,11 +16,11 @@ from trading_assets.core.walk_columns import (
     SOLD,
     VERDICTS,
     Book,
-    OrderState,
     Sheet,
     Terms,
+    WalkedOrder,
 )
-from trading_assets.core.walk_desk import Desk, show_orders
+from trading_assets.core.walk_desk import WalkedDesk, show_orders
 from trading_assets.core.walk_figures import equity_of
 from trading_assets.core.walk_orders import accept, trade_or_rest, whole_micros
 
@@ -36,7 +36,7 @@ def execute(
     limits: Limits,
     book: Book,
     sheet: Sheet,
-    desk: Desk,
+    desk: WalkedDesk,
 ) -> bool:
     """Decide one pass and send what passed: it trades with the quote, or rests. False: there is no room.
 
@@ -64,15 +64,15 @@ def execute(
     for row in range(first, first + used):
         accept(row, now_ns, a_pass, wishes, book, sheet, desk)
     for row in range(first, first + used):
-        if sheet.orders[row]["state"] == OrderState.ACCEPTED:
+        if sheet.orders[row]["state"] == WalkedOrder.ACCEPTED:
             trade_or_rest(row, now_ns, terms, book, sheet, desk)
     return True
 
 
 @inlined
 def _standing(
-    now_ns: int, sent_before: int, vetoed: bool, terms: Terms, book: Book, sheet: Sheet, desk: Desk
-) -> Standing:
+    now_ns: int, sent_before: int, vetoed: bool, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> BookStanding:
     """A cash account: its buying power is cash less what open buys may take; settled is what is left of that
     without the proceeds of sales that have not settled."""
     cash, reserved, unsettled = book.figures[CASH], 0.0, 0.0
@@ -84,7 +84,7 @@ def _standing(
     power = whole_micros(cash - reserved)
     is_open = terms.open_ns <= now_ns < terms.close_ns
     daily_loss, max_drawdown, session_drawdown = book.latched[1], book.latched[2], book.latched[0]
-    return Standing(
+    return BookStanding(
         now_ns,
         equity_of(book, desk),
         power if power > 0.0 else 0.0,
@@ -109,7 +109,7 @@ def _standing(
 
 
 @inlined
-def _with_sent(wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+def _with_sent(wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> Wishes:
     """The wishes, with the slices of theirs that the session's orders have sent before."""
     found = False
     for row in range(wishes.rows.size):
@@ -131,7 +131,7 @@ def _is_before(decision: int, other: int) -> bool:
 
 
 @inlined
-def _mark_sent(row: int, wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: Desk) -> None:
+def _mark_sent(row: int, wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     wish, orders, proposals = wishes.rows[row], sheet.orders, sheet.proposals.rows
     i = wish["symbol"]
     side = -1 if a_pass != Pass.ENTRIES and book.holdings[i]["qty"] > 0.0 else 1

@@ -13,8 +13,8 @@ from trading_assets.core.compiled import inlined
 from trading_assets.core.decision_columns import Row, Wishes
 from trading_assets.core.gate import symbol_exit_cap
 from trading_assets.core.limits import Limits
-from trading_assets.core.walk_columns import WORKING, Book, Ended, OrderState, Sheet, Terms
-from trading_assets.core.walk_desk import Desk, forget_purchases
+from trading_assets.core.walk_columns import WORKING, Book, Ended, Sheet, Terms, WalkedOrder
+from trading_assets.core.walk_desk import WalkedDesk, forget_purchases
 from trading_assets.core.walk_figures import look
 from trading_assets.core.walk_orders import end
 
@@ -22,7 +22,9 @@ _DAILY_LOSS = 1  # in `losses.Losses`
 
 
 @inlined
-def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+def due_exits(
+    now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> Wishes:
     """Latch breakers, cancel what they, a timeout or a stop end, see stops: the exits that are then due."""
     forget_purchases(desk)
     look(now_ns, limits, book, sheet, desk)
@@ -30,9 +32,9 @@ def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Shee
     for place in range(sheet.counts[WORKING]):
         row = desk.working[place]
         if book.latched[_DAILY_LOSS] and not sheet.proposals.rows[row]["reducing"]:
-            end(row, OrderState.CANCELED, Ended.DAILY_LOSS, now_ns, sheet)
+            end(row, WalkedOrder.CANCELED, Ended.DAILY_LOSS, now_ns, sheet)
         elif now_ns - sheet.orders[row]["at_ns"] >= terms.patience_ns:
-            end(row, OrderState.CANCELED, Ended.TIMEOUT, now_ns, sheet)
+            end(row, WalkedOrder.CANCELED, Ended.TIMEOUT, now_ns, sheet)
         else:
             desk.working[kept] = row
             kept += 1
@@ -43,7 +45,7 @@ def due_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Shee
 
 
 @inlined
-def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> None:
+def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """A stop that is hit holds its symbol until it is flat, and for the session in which it was sold."""
     for i in range(book.holdings.size):
         held, shown = book.holdings[i], desk.shown[i]
@@ -57,7 +59,7 @@ def _see_stops(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: She
 
 
 @inlined
-def _end_what_is_in_the_way(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -> None:
+def _end_what_is_in_the_way(now_ns: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """What works beside a stop ends, and what could buy in a symbol whose last signal sells."""
     kept = 0
     for place in range(sheet.counts[WORKING]):
@@ -68,7 +70,7 @@ def _end_what_is_in_the_way(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -
         else:
             ends, why = desk.symbols[i]["sells"] and not sheet.proposals.rows[row]["reducing"], Ended.EXIT
         if ends:
-            end(row, OrderState.CANCELED, why, now_ns, sheet)
+            end(row, WalkedOrder.CANCELED, why, now_ns, sheet)
         else:
             desk.working[kept] = row
             kept += 1
@@ -76,7 +78,9 @@ def _end_what_is_in_the_way(now_ns: int, book: Book, sheet: Sheet, desk: Desk) -
 
 
 @inlined
-def _forced_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: Desk) -> Wishes:
+def _forced_exits(
+    now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> Wishes:
     """The next attempt for each stopped position without an order at work; then, for each symbol, for what
     its last decision of the session was to sell and did not. Either only when its turn has come again."""
     used = 0
@@ -98,7 +102,7 @@ def _forced_exits(now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: 
 
 
 @inlined
-def _is_at_work(symbol: int, sheet: Sheet, desk: Desk) -> bool:
+def _is_at_work(symbol: int, sheet: Sheet, desk: WalkedDesk) -> bool:
     for place in range(sheet.counts[WORKING]):
         if sheet.orders[desk.working[place]]["symbol"] == symbol:
             return True
@@ -106,14 +110,16 @@ def _is_at_work(symbol: int, sheet: Sheet, desk: Desk) -> bool:
 
 
 @inlined
-def is_in_turn(symbol: int, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: Desk) -> bool:
+def is_in_turn(
+    symbol: int, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: WalkedDesk
+) -> bool:
     """Whether a signal may sell the symbol now, after those of the session's exits that filled nothing."""
     return _is_due(symbol, False, now_ns, terms, limits, sheet, desk)
 
 
 @inlined
 def _is_due(
-    symbol: int, stop: bool, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: Desk
+    symbol: int, stop: bool, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: WalkedDesk
 ) -> bool:
     """Whether the symbol's exit may be tried again, after the attempts of the session that filled nothing:
     those of its stop, or of all its signals."""
@@ -129,7 +135,7 @@ def _is_due(
             elif tries == 1:
                 slices += 1
             tried_ns = max(tried_ns, order["at_ns"])
-            if order["state"] == OrderState.FILLED:
+            if order["state"] == WalkedOrder.FILLED:
                 tries, filled = tries - 1, True
         row = order["previous"]
     share = symbol_exit_cap(limits.max_exit_orders_per_day)
@@ -145,7 +151,7 @@ def _want_exit(row: Row, symbol: int, decision: int, attempt: int, most: float) 
 
 
 @inlined
-def _attempts(symbol: int, decision: int, sheet: Sheet, desk: Desk) -> int:
+def _attempts(symbol: int, decision: int, sheet: Sheet, desk: WalkedDesk) -> int:
     """How many attempts the decision has had."""
     row = desk.symbols[symbol]["last_order"]
     while row >= 0 and sheet.orders[row]["decision"] != decision:
@@ -154,7 +160,7 @@ def _attempts(symbol: int, decision: int, sheet: Sheet, desk: Desk) -> int:
 
 
 @inlined
-def _unsold(symbol: int, sheet: Sheet, desk: Desk) -> float:
+def _unsold(symbol: int, sheet: Sheet, desk: WalkedDesk) -> float:
     """Shares that the symbol's last signal was to sell and did not: of its whole position, or of a part."""
     near, orders = desk.symbols[symbol], sheet.orders
     decision, row = near["last_signal"], near["last_order"]
@@ -162,7 +168,7 @@ def _unsold(symbol: int, sheet: Sheet, desk: Desk) -> float:
     if decision < 0:  # no signal of this session; a stop's number is negative too
         return 0.0
     while row >= 0:
-        if orders[row]["decision"] == decision and orders[row]["state"] == OrderState.FILLED:
+        if orders[row]["decision"] == decision and orders[row]["state"] == WalkedOrder.FILLED:
             leaves -= sheet.proposals.rows[row]["qty"] if sheet.proposals.rows[row]["reducing"] else 0.0
         row = orders[row]["previous"]
     return leaves

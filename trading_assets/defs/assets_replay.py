@@ -23,7 +23,7 @@ from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, Rep
 from trading_assets.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from trading_assets.engine.replay.range_run import Pace
+    from trading_assets.engine.replay.range_run import ReplayPace
     from trading_assets.engine.replay.report import ReplayReport
 
 GROUP = "replay"
@@ -155,7 +155,7 @@ def replay(
     keys = context.partition_keys
     spec = config.spec(settings, date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
 
-    def progress(pace: "Pace") -> None:
+    def progress(pace: "ReplayPace") -> None:
         if pace.done % PROGRESS_EVERY == 0 or pace.done == pace.sessions:
             context.log.info(str(pace))
 

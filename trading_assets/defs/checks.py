@@ -14,7 +14,7 @@ import dagster as dg
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.resources import DeskAt, DeskResource
-from trading_assets.engine.checks import Check, CheckOutcome, Severity, checks_of, record
+from trading_assets.engine.checks import AssetCheck, CheckOutcome, Severity, checks_of, record
 from trading_assets.engine.steps import StepFailed, attempt
 from trading_assets.engine.tick_steps import LIVE_ASSETS, STEP_OF, check_step
 
@@ -27,7 +27,7 @@ def _stored(asset: str, at: DeskAt) -> list[CheckOutcome]:
     return outcomes
 
 
-def _step(asset: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+def _step(asset: str, checks: Sequence[AssetCheck]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=check_step(asset),
         specs=[dg.AssetCheckSpec(check.name, asset=asset, description=check.description) for check in checks],

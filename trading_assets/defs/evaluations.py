@@ -20,7 +20,6 @@ from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.redaction import clean, is_clean
-from trading_assets.store.records import OutboxRecord
 
 log = get_logger(__name__)
 
@@ -61,8 +60,7 @@ def tell_failure(name: str, error: Exception) -> None:
     try:
         with readiness(last_good=True) as desk:
             book = desk.book or alerts.NO_BOOK
-            alert = OutboxRecord(f"{book}:{subject}:{now}", book, now, "ERROR", title, body)
-            alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
+            alerts.tell(desk.journal, book, subject, title, body, now_ns=now)
     except Exception as without:  # noqa: BLE001 - there is no journal: told past it, and in the log
         _tell_past_the_outbox(subject, title, f"{body}\n{without}")
 

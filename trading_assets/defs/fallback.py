@@ -182,11 +182,9 @@ def _enqueue(subject: str, title: str, body: str) -> None:
     from trading_assets.engine.book_place import journal_file, known_book
     from trading_assets.market.clock import system_now_ns
     from trading_assets.store.journal import Journal
-    from trading_assets.store.records import OutboxRecord
 
     settings = config.load(config.path_in_use(None, os.environ))
     now = system_now_ns()
     with Journal.open(journal_file(settings)) as journal:
         book = known_book(settings, journal) or alerts.NO_BOOK
-        alert = OutboxRecord(f"{book}:{subject}:{now}", book, now, "WARN", title, body)
-        alerts.enqueue(journal, alert, subject=subject, now_ns=now)
+        alerts.tell(journal, book, subject, title, body, now_ns=now, severity="WARN")

@@ -19,13 +19,12 @@ from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.plain_config import PlainResource
-from trading_assets.engine.alerts import CONFIGURATION, enqueue
+from trading_assets.engine.alerts import CONFIGURATION, tell
 from trading_assets.engine.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
-from trading_assets.store.records import OutboxRecord
 
 TICK_TAG = "trading_assets/tick_ns"
 PARTITION_TAG = "dagster/partition"
@@ -128,8 +127,7 @@ def _tell_of_configuration(desk: Desk, error: InvalidInput) -> None:
     now, subject = system_now_ns(), CONFIGURATION
     title = "The configuration cannot be used"
     body = f"{error}\nNo tick until it is mended; protection goes on by the last good one."
-    alert = OutboxRecord(f"{desk.book}:{subject}:{now}", desk.book, now, "ERROR", title, body)
-    enqueue(desk.journal, alert, subject=subject, now_ns=now)
+    tell(desk.journal, desk.book, subject, title, body, now_ns=now)
 
 
 def read_settings() -> Settings:

@@ -18,7 +18,6 @@ from trading_assets.errors import TradingAssetsError
 from trading_assets.keyring import ENVIRON
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
-from trading_assets.store.records import OutboxRecord
 
 STEPS_NAMED = 10
 PATIENCE_SECONDS = 3.0  # of an evaluation with the addresses; the delivery goes on
@@ -36,10 +35,17 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
         with readiness(last_good=True) as desk:
             book = desk.book or alerts.NO_BOOK
             for subject, severity, title, body in found:
-                alert = OutboxRecord(
-                    f"{book}:{subject}:{context.dagster_run.run_id}", book, now, severity, title, body
+                run_id = context.dagster_run.run_id
+                alerts.tell(
+                    desk.journal,
+                    book,
+                    subject,
+                    title,
+                    body,
+                    now_ns=now,
+                    severity=severity,
+                    occurrence=run_id,
                 )
-                alerts.enqueue(desk.journal, alert, subject=subject, now_ns=now)
     except TradingAssetsError as error:
         for _, severity, title, body in found:
             alerts.send_at_once(alerts.channels(ENVIRON), title, f"{body}\n{error}", severity)

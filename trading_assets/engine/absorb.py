@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 
 from trading_assets.broker.port import BrokerError, OrderState
 from trading_assets.core.orders import OPEN_STATES, Evidence, State, is_ours, state_of_status
+from trading_assets.engine.alerts import tell_once
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause, latch
 from trading_assets.engine.replacements import BrokenChain, Chain, followed
 from trading_assets.log import get_logger
 from trading_assets.store.order_journal import Move
-from trading_assets.store.records import LockRecord, OrderRecord, OutboxRecord
+from trading_assets.store.records import LockRecord, OrderRecord
 
 log = get_logger(__name__)
 
@@ -250,6 +251,5 @@ def lock(desk: Desk, symbol: str, cause: str, reason: str) -> bool:
 
 def alert(desk: Desk, key: str, title: str, body: str, severity: str = "ERROR") -> None:
     """Put an alert into the outbox, once per key, and log it."""
-    key = f"{desk.book}:{key}"
-    if desk.journal.enqueue_alert(OutboxRecord(key, desk.book, desk.now_ns(), severity, title, body)):
+    if tell_once(desk.journal, desk.book, key, title, body, at_ns=desk.now_ns(), severity=severity):
         log.warning("alert", title=title, body=body, severity=severity)

@@ -32,7 +32,7 @@ from trading_assets.engine.activity_types import Booked
 from trading_assets.log import get_logger
 from trading_assets.market.settlement import Sale
 from trading_assets.store.journal import Journal
-from trading_assets.store.ledger_checkpoints import Evidence
+from trading_assets.store.ledger_checkpoints import LedgerEvidence
 from trading_assets.store.records import (
     AdjustmentRecord,
     CheckpointRecord,
@@ -152,7 +152,7 @@ def verify_checkpoint(journal: Journal, book: str) -> bool:
     return False
 
 
-def folded(evidence: Evidence, ex_dates: Iterable[ExDate] = ()) -> Ledger:
+def folded(evidence: LedgerEvidence, ex_dates: Iterable[ExDate] = ()) -> Ledger:
     """The ledger that the evidence comes to, with `ex_dates` among its entries. A split or spin-off that is
     among them must not be among the evidence's adjustments too."""
     if evidence.checkpoint is None:
@@ -161,7 +161,7 @@ def folded(evidence: Evidence, ex_dates: Iterable[ExDate] = ()) -> Ledger:
     return _fold_onto(start, evidence.fills, evidence.adjustments, ex_dates)
 
 
-def before(evidence: Evidence, at_ns: int) -> Evidence:
+def before(evidence: LedgerEvidence, at_ns: int) -> LedgerEvidence:
     """The part of the evidence that takes effect before `at_ns`: a bust or correction with its fill."""
     fills = [fill for fill in evidence.fills if fill.at_ns < at_ns]
     time_of = {fill.activity_id: fill.at_ns for fill in evidence.fills}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.escapes import for_one_line, for_terminal
@@ -100,29 +100,44 @@ def _channel(url: str, name: str, number: int) -> Channel:
     return Channel(name, hashlib.sha256(url.encode()).hexdigest()[:16], send)
 
 
-def enqueue(
+def tell(
     journal: Journal,
-    alert: OutboxRecord,
-    *,
+    book: str,
     subject: str,
+    title: str,
+    body: str,
+    *,
     now_ns: int,
+    severity: str = "ERROR",
+    occurrence: str | None = None,
+    at_ns: int | None = None,
     cool_down_ns: int = COOL_DOWN_NS,
 ) -> bool:
     """Put an alert into the outbox unless its subject was alerted on within the cool-down.
 
-    subject: what it is about; the alert's key names the one occurrence, so that the same occurrence
-    seen again (after a crash) is no second alert. Returns whether it waits in the outbox now.
+    subject: what it is about. occurrence: names this one time, so that it, seen again (after a crash), is no
+    second alert; default: now. at_ns: when it happened; default: now. Returns whether it waits in the outbox.
     """
     mark = f"alerted:{subject}"
-    last = journal.mark(alert.book, mark)
+    last = journal.mark(book, mark)
     # A mark of the future is of a clock that was set back since: it silences nobody.
     if last is not None and 0 <= now_ns - int(last) < cool_down_ns:
-        log.info("alert within its cool-down", title=alert.title, subject=subject)
+        log.info("alert within its cool-down", title=title, subject=subject)
         return False
-    alert = replace(alert, title=clean(alert.title), body=clean(alert.body))
-    new = journal.enqueue_alert(alert)
-    journal.set_mark(alert.book, mark, str(now_ns), now_ns)
+    key = f"{subject}:{occurrence or now_ns}"
+    new = tell_once(
+        journal, book, key, title, body, at_ns=now_ns if at_ns is None else at_ns, severity=severity
+    )
+    journal.set_mark(book, mark, str(now_ns), now_ns)
     return new
+
+
+def tell_once(
+    journal: Journal, book: str, key: str, title: str, body: str, *, at_ns: int, severity: str = "ERROR"
+) -> bool:
+    """Put an alert into the outbox. The same key of a book is told once; returns whether it is new."""
+    alert = OutboxRecord(f"{book}:{key}", book, at_ns, severity, clean(title), clean(body))
+    return journal.enqueue_alert(alert)
 
 
 def deliver(journal: Journal, to: Sequence[Channel]) -> Delivery:

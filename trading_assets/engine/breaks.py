@@ -37,7 +37,7 @@ class BreakKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class BookDifference:
     """One break as seen in one reconciliation. `symbol` is empty for cash."""
 
     kind: BreakKind
@@ -58,18 +58,20 @@ def find_differences(
     orders: Sequence[OrderState],
     ours: Mapping[str, OrderRecord],
     unread: Collection[str] = (),
-) -> list[Difference]:
+) -> list[BookDifference]:
     """Everything that differs now. unread: client order ids that could not be looked up."""
     found = _order_differences(desk, orders, ours, unread)
     found += _quantity_differences(desk, ledger, positions)
     if abs(ledger.cash_usd - float(account.cash)) > CASH_TOLERANCE_USD:
-        found.append(Difference(BreakKind.CASH, "cash", "", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}"))
+        found.append(
+            BookDifference(BreakKind.CASH, "cash", "", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}")
+        )
     return found
 
 
 def _order_differences(
     desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord], unread: Collection[str]
-) -> list[Difference]:
+) -> list[BookDifference]:
     found = []
     filled = desk.journal.filled(desk.book, [order.id for order in orders if order.filled_qty])
     opening_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
@@ -84,13 +86,13 @@ def _order_differences(
             # Somebody else trades here, even where the fill explains the position; a rearm takes note.
             if state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
                 found.append(
-                    Difference(
+                    BookDifference(
                         BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status
                     )
                 )
         elif State(record.state) is not state and not _agree(State(record.state), state):
             found.append(
-                Difference(
+                BookDifference(
                     BreakKind.ORDER_STATUS, order.client_order_id, order.symbol, record.state, order.status
                 )
             )
@@ -98,7 +100,7 @@ def _order_differences(
         agrees = counted == order.filled_qty or _left_of(desk, order.id) == order.filled_qty
         if not agrees and order.submitted_ns > opening_ns:
             found.append(
-                Difference(
+                BookDifference(
                     BreakKind.MISSING_FILL,
                     order.client_order_id,
                     order.symbol,
@@ -110,7 +112,7 @@ def _order_differences(
     for client_id, record in ours.items():
         if seen.isdisjoint((client_id, record.broker_order_id)) and State(record.state) in WORKING:
             found.append(
-                Difference(
+                BookDifference(
                     BreakKind.MISSING_ORDER,
                     client_id,
                     record.intent.symbol,
@@ -140,7 +142,7 @@ def _agree(ours: State, theirs: State) -> bool:
 
 def _quantity_differences(
     desk: Desk, ledger: Ledger, positions: Mapping[str, PositionState]
-) -> list[Difference]:
+) -> list[BookDifference]:
     quantities = {
         symbol: (
             ledger.holdings[symbol].qty if symbol in ledger.holdings else 0.0,
@@ -162,5 +164,5 @@ def _quantity_differences(
         kind = BreakKind.QUANTITY if ours else BreakKind.UNEXPECTED_POSITION
         if symbol in split:
             kind = BreakKind.CORPORATE_ACTION
-        found.append(Difference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
+        found.append(BookDifference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
     return found

@@ -51,7 +51,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenActivities:
     """What was new in the journal. complete: the account's history has been read to its end."""
 
     fills: list[FillRecord]
@@ -113,7 +113,7 @@ def orders_from(desk: Desk, from_ns: int) -> Iterable[OrderState]:
         return ()
 
 
-def take_activities(desk: Desk, *, reading_on: bool = False, sight: Look | None = None) -> Taken:
+def take_activities(desk: Desk, *, reading_on: bool = False, sight: Look | None = None) -> TakenActivities:
     """Journal the account's activities since the watermark; none of a book that is not open. Raises
     BrokerError.
 
@@ -127,7 +127,7 @@ def take_activities(desk: Desk, *, reading_on: bool = False, sight: Look | None 
     place = _place(desk, _ACTIVITIES_PLACE)
     unread = bool(place.get("unread"))
     if not desk.journal.opening(desk.book) or (unread and not reading_on):
-        return Taken([], [], complete=not unread)
+        return TakenActivities([], [], complete=not unread)
     since, now = since_ns(desk), desk.now_ns()
     busy = bool(place) and (unread or since < int(place["busy_until_ns"]))
     fills, adjustments, last = _look(desk, since, place["after"] if busy else None, sight)
@@ -144,7 +144,7 @@ def take_activities(desk: Desk, *, reading_on: bool = False, sight: Look | None 
         text = json.dumps(kept) if last.more or busy else ""
         desk.journal.set_mark(desk.book, _ACTIVITIES_PLACE, text, now)
         log.info("read on in a long history", book=desk.book, fills=len(fills), complete=not last.more)
-    return Taken(fills, adjustments, complete=not last.more)
+    return TakenActivities(fills, adjustments, complete=not last.more)
 
 
 class _Last(NamedTuple):

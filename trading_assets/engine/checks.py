@@ -29,7 +29,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class AssetCheck:
     """One asset check. A blocking one vetoes the tick's entries until it is stored as passed."""
 
     asset: str
@@ -48,7 +48,7 @@ class Check:
 class CheckOutcome:
     """What a check found. `measured` is held against `limit`; both None where nothing is counted."""
 
-    check: Check
+    check: AssetCheck
     passed: bool
     measured: float | None
     limit: float | None
@@ -56,28 +56,28 @@ class CheckOutcome:
     symbols: tuple[str, ...] = ()  # those that it finds not fit to be entered on
 
 
-def _blocking(asset: str, name: str, description: str) -> Check:
-    return Check(asset, name, Severity.ERROR, True, description)
+def _blocking(asset: str, name: str, description: str) -> AssetCheck:
+    return AssetCheck(asset, name, Severity.ERROR, True, description)
 
 
-def _error(asset: str, name: str, description: str) -> Check:
-    return Check(asset, name, Severity.ERROR, False, description)
+def _error(asset: str, name: str, description: str) -> AssetCheck:
+    return AssetCheck(asset, name, Severity.ERROR, False, description)
 
 
-def _warn(asset: str, name: str, description: str) -> Check:
-    return Check(asset, name, Severity.WARN, False, description)
+def _warn(asset: str, name: str, description: str) -> AssetCheck:
+    return AssetCheck(asset, name, Severity.WARN, False, description)
 
 
-def _of_limits(asset: str, *, holdings: bool) -> Iterator[Check]:
+def _of_limits(asset: str, *, holdings: bool) -> Iterator[AssetCheck]:
     """The checks that a limit names for itself, in the order of `Limits`."""
     for row in LIMIT_ROWS.values():
         for check in row.checks:
             if check.holdings is holdings and check.passes_when:
                 severity = Severity.WARN if check.warns else Severity.ERROR
-                yield Check(asset, check.name, severity, False, check.passes_when)
+                yield AssetCheck(asset, check.name, severity, False, check.passes_when)
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[AssetCheck, ...] = (
     _blocking(
         "bars",
         "complete",
@@ -193,7 +193,7 @@ _BY_KEY = {check.key: check for check in CHECKS}
 BLOCKING = frozenset(check.key for check in CHECKS if check.blocking)
 
 
-def checks_of(asset: str) -> tuple[Check, ...]:
+def checks_of(asset: str) -> tuple[AssetCheck, ...]:
     """The asset's checks, in the table's order."""
     return tuple(check for check in CHECKS if check.asset == asset)
 

@@ -20,7 +20,7 @@ from trading_assets.engine.incomplete_bars import MAX_GAP_MINUTES, vetoes_all
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import Window, window_from_bars
 from trading_assets.market.bars import Bars, Interval
-from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_time
 from trading_assets.store.bar_history import actions_until, newest_bars
 
 # One interval since a time: what others have imported beside it is not looked at, however much it is.
@@ -91,7 +91,10 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
             "bars.sane",
             [
                 *(f"{symbol} {why}" for bars in (daily, minutes) for symbol, why in _insane(bars)),
-                *(f"{row['symbol']} {row['interval']} at {row['start_ns']} is stored twice" for row in twice),
+                *(
+                    f"{row['symbol']} {row['interval']} at {new_york_time(row['start_ns'])} is stored twice"
+                    for row in twice
+                ),
             ],
         ),
         outcome(
@@ -113,7 +116,7 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
         ),
         outcome(
             "bars.not_from_the_future",
-            [f"{row['symbol']} {row['interval']} at {row['start_ns']}" for row in future],
+            [f"{row['symbol']} {row['interval']} at {new_york_time(row['start_ns'])}" for row in future],
         ),
     ]
 
@@ -250,7 +253,7 @@ def _insane(of_symbol: Mapping[str, Bars]) -> Iterable[tuple[str, str]]:
             & (bars.volume >= 0.0)
         )
         for index in np.flatnonzero(~right)[:5]:
-            yield symbol, f"bar at {int(bars.start_ns[index])} cannot be right"
+            yield symbol, f"bar at {new_york_time(int(bars.start_ns[index]))} cannot be right"
 
 
 def _bars_at(desk: Desk, interval: Interval, since_ns: int, tick_ns: int, as_of_ns: int) -> dict[str, Bars]:

@@ -18,13 +18,13 @@ from trading_assets.core.decision import decide_pass, wish_limit_price
 from trading_assets.core.decision_columns import (
     SYMBOL,
     WISH,
+    BookStanding,
     Flags,
     Outcome,
     Pass,
     Proposals,
     Rows,
     Running,
-    Standing,
     Wishes,
 )
 from trading_assets.core.limits import Limits
@@ -163,8 +163,8 @@ def _forced(forced: ForcedExit) -> _Wish:
     return _Wish(forced.symbol, forced.kind, forced.decision_id, forced.attempt, qty=forced.qty)
 
 
-def _standing(given: DecisionInput) -> Standing:
-    return Standing(
+def _standing(given: DecisionInput) -> BookStanding:
+    return BookStanding(
         now_ns=given.now_ns,
         equity_usd=float(given.equity_usd),
         buying_power_usd=float(given.buying_power_usd),

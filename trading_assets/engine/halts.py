@@ -15,9 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from trading_assets.core.words import HaltState
+from trading_assets.engine.alerts import tell_once
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import HaltRecord, OutboxRecord
+from trading_assets.store.records import HaltRecord
 
 log = get_logger(__name__)
 
@@ -100,16 +101,8 @@ def latch(
     if not journal.record_halt(record):
         return False
     log.warning("halt latched", book=book, cause=str(cause), state=STATE_OF[cause].name, reason=reason)
-    journal.enqueue_alert(
-        OutboxRecord(
-            key=f"halt:{book}:{cause}:{at_ns}",
-            book=book,
-            at_ns=at_ns,
-            severity="ERROR",
-            title=f"{STATE_OF[cause].name}: {cause}",
-            body=reason,
-        )
-    )
+    title = f"{STATE_OF[cause].name}: {cause}"
+    tell_once(journal, book, f"halt:{cause}:{at_ns}", title, reason, at_ns=at_ns)
     return True
 
 

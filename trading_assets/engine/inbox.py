@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from trading_assets.core.orders import Kind, decision_id
 from trading_assets.engine import signal_rows
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import tell
 from trading_assets.engine.signal_rows import (
     Row,
     RowFile,
@@ -38,7 +38,7 @@ from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Journal
-from trading_assets.store.records import OutboxRecord, SignalRecord
+from trading_assets.store.records import SignalRecord
 
 log = get_logger(__name__)
 
@@ -207,16 +207,9 @@ class _Inbox:
     def _tell_that_it_waits(self, path: Path, name: str, why: str) -> None:
         title = "Signal file not taken"
         body = f"{printable(str(path.parent))}/{name} could not be taken and is tried again: {why}"
-        alert = OutboxRecord(
-            f"{self._book}:signal_file_waits:{name}:{system_now_ns()}",
-            self._book,
-            self._now_ns,
-            "ERROR",
-            title,
-            body,
-        )
+        subject, now = f"signal_file_waits:{name}", system_now_ns()
         try:
-            enqueue(self._journal, alert, subject=f"signal_file_waits:{name}", now_ns=system_now_ns())
+            tell(self._journal, self._book, subject, title, body, now_ns=now, at_ns=self._now_ns)
         except Exception as error:  # noqa: BLE001 - without a journal there is the log; the next file has its turn
             log.error("signal file not taken, and no alert", file=name, why=printable(str(error)))
 
@@ -344,11 +337,18 @@ class _Inbox:
         all of them lie in `rejected/`."""
         said = [*reasons[:REASONS_TOLD], *(["…"] if len(reasons) > REASONS_TOLD else [])]
         body = printable("\n".join([*said, f"What was refused lies in {kept}"]))
-        alert = OutboxRecord(
-            f"{self._book}:signal_file:{kept.name}", self._book, self._now_ns, "WARN", "Signals refused", body
-        )
         producer = re.sub(r"[0-9]+", "#", kept.name.partition("-")[2])
-        enqueue(self._journal, alert, subject=f"signal_file:{producer}", now_ns=system_now_ns())
+        tell(
+            self._journal,
+            self._book,
+            f"signal_file:{producer}",
+            "Signals refused",
+            body,
+            severity="WARN",
+            now_ns=system_now_ns(),
+            at_ns=self._now_ns,
+            occurrence=kept.name,
+        )
 
 
 def _age(entry: os.DirEntry[str]) -> tuple[int, str]:

@@ -42,7 +42,7 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class HeldState:
     """Broker and ledger, read once."""
 
     account: AccountState
@@ -65,7 +65,7 @@ def limit_checks(desk: Desk) -> list[CheckOutcome]:
     )
 
 
-def read_state(desk: Desk) -> State:
+def read_state(desk: Desk) -> HeldState:
     account = desk.broker.account()
     positions, _ = by_class(desk.broker.positions())  # what no order of this desk can change is no limit's
     ledger = ledger_of(desk.journal, desk.book)
@@ -75,10 +75,10 @@ def read_state(desk: Desk) -> State:
     symbols = sorted(positions.keys() | {order.intent.symbol for order in entries})
     quotes = desk.broker.quotes(symbols) if symbols else {}
     exposures = tuple(_exposures(desk, account, positions, quotes, ledger, bought))
-    return State(account, positions, quotes, ledger, exposures)
+    return HeldState(account, positions, quotes, ledger, exposures)
 
 
-def _agreement(desk: Desk, state: State) -> list[CheckOutcome]:
+def _agreement(desk: Desk, state: HeldState) -> list[CheckOutcome]:
     ours = {symbol: holding.qty for symbol, holding in state.ledger.holdings.items()}
     theirs = {symbol: float(position.qty) for symbol, position in state.positions.items()}
     symbols = sorted(ours.keys() | theirs.keys())
@@ -126,7 +126,7 @@ def _agreement(desk: Desk, state: State) -> list[CheckOutcome]:
     ]
 
 
-def _exposure_limits(desk: Desk, state: State) -> list[CheckOutcome]:
+def _exposure_limits(desk: Desk, state: HeldState) -> list[CheckOutcome]:
     limits, equity = desk.limits, float(state.account.equity)
     lowest = float(state.account.buying_power)
     if not limits.use_margin:
@@ -184,7 +184,7 @@ def _exposure_limits(desk: Desk, state: State) -> list[CheckOutcome]:
     ]
 
 
-def _loss_limits(desk: Desk, state: State) -> list[CheckOutcome]:
+def _loss_limits(desk: Desk, state: HeldState) -> list[CheckOutcome]:
     limits, equity, e0 = desk.limits, float(state.account.equity), float(state.account.last_equity)
     today = desk.session_text()
     transfers = float(transfers_of(desk, desk.today()))

@@ -76,7 +76,7 @@ def listen(open_desk: Callable[[], Desk], updates: Queue[Update], stop: threadin
     """
     waiting: dict[OrderChanged, float] = {}  # until when its sender is waited for
     connections = 0
-    pace = Pace()
+    pace = LookPace()
     while not stop.is_set():
         batch = _batch(updates, AGAIN_SECONDS if waiting else WAKE_SECONDS)
         if not batch and not waiting:
@@ -147,7 +147,7 @@ def _reconcile(desk: Desk) -> None:
         log.warning("connected again, and not reconciled", why=str(error))
 
 
-class Pace:
+class LookPace:
     """When the next batch is taken in: at once, but for one that follows several others. Meanwhile updates
     are gathered, so that a busy day keeps to the listener's share of the requests."""
 

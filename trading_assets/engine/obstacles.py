@@ -14,11 +14,11 @@ from trading_assets.broker.port import BrokerError, OrderState, Rejected
 from trading_assets.core.orders import State, is_ours
 from trading_assets.core.words import Side
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import tell
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.follow import POLLS_WHILE_TIME_STANDS, cancel
 from trading_assets.log import get_logger
-from trading_assets.store.records import OrderRecord, OutboxRecord
+from trading_assets.store.records import OrderRecord
 
 log = get_logger(__name__)
 
@@ -142,9 +142,7 @@ def _open_orders(desk: Desk, which: Which) -> list[OrderState] | None:
         return [order for order in desk.broker.open_orders() if which(order)]
     except BrokerError as error:
         title = "Open orders could not be read to cancel them"
-        now = desk.now_ns()
-        record = OutboxRecord(f"{desk.book}:open_orders:{now}", desk.book, now, "ERROR", title, str(error))
-        enqueue(desk.journal, record, subject=f"{desk.book}:open_orders_unread", now_ns=now)
+        tell(desk.journal, desk.book, "open_orders_unread", title, str(error), now_ns=desk.now_ns())
         log.warning("open orders not readable", why=str(error))
         return None
 

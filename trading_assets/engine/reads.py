@@ -27,11 +27,10 @@ from trading_assets.broker.port import (
     unread_of,
 )
 from trading_assets.engine.absorb import alert
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import tell
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.halts import Cause
 from trading_assets.log import get_logger
-from trading_assets.store.records import OutboxRecord
 
 log = get_logger(__name__)
 
@@ -228,15 +227,9 @@ def tell_missed(desk: Desk, what: Read, error: Exception | None) -> None:
     need, now = NEEDS[what], desk.now_ns()
     log.warning("not readable", read=str(what), why=str(error), book=desk.book)
     held = ", ".join(sorted(need.acts)) or "nothing"
-    told = OutboxRecord(
-        f"{desk.book}:unreadable:{what}:{now}",
-        desk.book,
-        now,
-        "ERROR",
-        f"The broker's {what.replace('_', ' ')} cannot be read",
-        f"{error}\n{need.without} Waiting for it: {held}.",
-    )
-    enqueue(desk.journal, told, subject=f"{desk.book}:unreadable:{what}", now_ns=now)
+    title = f"The broker's {what.replace('_', ' ')} cannot be read"
+    body = f"{error}\n{need.without} Waiting for it: {held}."
+    tell(desk.journal, desk.book, f"unreadable:{what}", title, body, now_ns=now)
 
 
 def _tell_unread(desk: Desk, what: Read, row: Unreadable) -> None:

@@ -27,10 +27,10 @@ from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_o
 from trading_assets.engine.absorb import absorb_absence, absorb_order, foreign_orders, lock
 from trading_assets.engine.account_activities import tell_of_others_fills
 from trading_assets.engine.accounting import CASH, ledger_of
-from trading_assets.engine.breaks import WORKING, BreakKind, Difference, find_differences
+from trading_assets.engine.breaks import WORKING, BookDifference, BreakKind, find_differences
 from trading_assets.engine.catch_up import (
     Listed,
-    Taken,
+    TakenActivities,
     caught_up,
     list_orders,
     note_contained,
@@ -184,7 +184,7 @@ def look(desk: Desk) -> ReconcileReport:
         )
     astray = _absorb_sweep(desk, sweep, ours)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
-    taken = _activities(desk, sight) if opened else Taken([], [], complete=True)
+    taken = _activities(desk, sight) if opened else TakenActivities([], [], complete=True)
     fills, adjustments = taken.fills, taken.adjustments
     sight.require(*EXITS)
     if opened:
@@ -254,7 +254,7 @@ def look(desk: Desk) -> ReconcileReport:
 
 def _conclude(
     desk: Desk,
-    differences: Sequence[Difference],
+    differences: Sequence[BookDifference],
     settling: set[str],
     others: Sequence[PositionState],
     unknown: frozenset[str],
@@ -360,13 +360,15 @@ def _record_opening(
     return True
 
 
-def _activities(desk: Desk, sight: Look) -> Taken:
+def _activities(desk: Desk, sight: Look) -> TakenActivities:
     """What is new of the account's history, taken in; nothing where it cannot be read."""
     ask = partial(take_activities, desk, reading_on=True, sight=sight)
-    return sight.read(Read.ACTIVITIES, ask) or Taken([], [], complete=True)
+    return sight.read(Read.ACTIVITIES, ask) or TakenActivities([], [], complete=True)
 
 
-def _not_comparable(difference: Difference, others: Sequence[PositionState], unknown: frozenset[str]) -> bool:
+def _not_comparable(
+    difference: BookDifference, others: Sequence[PositionState], unknown: frozenset[str]
+) -> bool:
     """A position that could not be read is not known to differ, and what is no equity is in no ledger of
     ours by the symbol that its position has."""
     if difference.kind in (BreakKind.QUANTITY, BreakKind.UNEXPECTED_POSITION, BreakKind.CORPORATE_ACTION):
@@ -467,7 +469,7 @@ def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
     return filling | moved | {a.symbol for a in desk.journal.adjustments(desk.book, since_ns=since)}
 
 
-def _all_confirmed(desk: Desk, differences: Iterable[Difference]) -> bool:
+def _all_confirmed(desk: Desk, differences: Iterable[BookDifference]) -> bool:
     """Whether every one of them was seen often enough before."""
     confirmed = {
         (record.kind, record.subject)
@@ -477,7 +479,7 @@ def _all_confirmed(desk: Desk, differences: Iterable[Difference]) -> bool:
     return all((difference.kind, difference.subject) in confirmed for difference in differences)
 
 
-def _act(desk: Desk, found: Sequence[Difference], breaks: Sequence[BreakRecord]) -> None:
+def _act(desk: Desk, found: Sequence[BookDifference], breaks: Sequence[BreakRecord]) -> None:
     """Lock the symbols of confirmed breaks; many of them, or cash, stop entries of the whole book."""
     confirmed = {(record.kind, record.subject) for record in breaks if record.sightings >= SIGHTINGS}
     real = [difference for difference in found if (difference.kind, difference.subject) in confirmed]

@@ -28,7 +28,7 @@ from trading_assets.engine.accounting import (
 from trading_assets.engine.activity_types import Booked
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.journal import Journal
-from trading_assets.store.ledger_checkpoints import Evidence
+from trading_assets.store.ledger_checkpoints import LedgerEvidence
 from trading_assets.store.records import AdjustmentRecord, CheckpointRecord
 
 BOOKED_WITHIN = timedelta(days=60)
@@ -164,7 +164,7 @@ def costs_of(held: Mapping[str, Holding], symbols: Collection[str]) -> dict[str,
     return {symbol: held[symbol].avg_cost for symbol in symbols if symbol in held}
 
 
-def _instead(evidence: Evidence, announced: _Announced, since: int) -> Evidence:
+def _instead(evidence: LedgerEvidence, announced: _Announced, since: int) -> LedgerEvidence:
     """The evidence without the lines that the announcements stand for."""
     kept = [entry for entry in evidence.adjustments if entry.adjustment_id not in announced.apart]
     kept += [entry for entry in announced.moved if entry.at_ns >= since]

@@ -17,7 +17,7 @@ from trading_assets.core.gate import reason
 from trading_assets.core.orders import TERMINAL_STATES, State
 from trading_assets.core.tolerance import at_least
 from trading_assets.core.words import HaltState
-from trading_assets.engine.alerts import enqueue
+from trading_assets.engine.alerts import tell
 from trading_assets.engine.catch_up import take_activities
 from trading_assets.engine.checks import incomplete_symbols, missing_or_failed
 from trading_assets.engine.decide import SUPERSEDED, Decision, decide, newest_signals
@@ -45,7 +45,7 @@ from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.journal import Lease
-from trading_assets.store.records import OrderRecord, OutboxRecord, VerdictRecord
+from trading_assets.store.records import OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
@@ -72,7 +72,7 @@ class PassedOver:
     def __str__(self) -> str:
         signal = f"{self.symbol}={self.value:g} as of {new_york_time(self.as_of_ns)}"
         if self.newer_value is None and self.newer_as_of_ns is not None:
-            newer = f"one as of {new_york_time(self.newer_as_of_ns)} that an earlier tick took"
+            newer = f"one as of {new_york_time(self.newer_as_of_ns)} that was taken before it"
             return f"{signal} was passed over: {self.outcome} by {newer}"
         if self.newer_value is None or self.newer_as_of_ns is None:
             return f"{signal} was passed over: {self.outcome}, its bars have gaps and nothing is bought of it"
@@ -252,9 +252,14 @@ def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
             "live assets trade the current session only; use a replay for the past"
         )
     if tick_ns > now:
-        raise NotThisTick(f"the tick at {tick_ns} is still to come: the venue's time is {now}")
+        raise NotThisTick(
+            f"the tick of {new_york_time(tick_ns)} is still to come: it is {new_york_time(now)} at the venue"
+        )
     if now - tick_ns > desk.settings.tick_minutes * 60_000_000_000:
-        raise NotThisTick(f"the tick at {tick_ns} is late: the venue's time is {now}; wait for the next one")
+        raise NotThisTick(
+            f"the tick of {new_york_time(tick_ns)} is too late: it is {new_york_time(now)} at the venue. "
+            "Wait for the next one"
+        )
 
 
 def _signals(desk: Desk, session: date, tick_ns: int) -> tuple[tuple[SignalInput, ...], tuple[str, ...]]:
@@ -298,9 +303,8 @@ def _tell_refused_exits(desk: Desk, decision: Decision) -> None:
 
 def _alert_unreadable(desk: Desk, tick_ns: int, why: str) -> None:
     """Not again at every tick that meets it."""
-    key, title = f"{desk.book}:history_locked:{tick_ns}", "History not readable: no entries"
-    told = OutboxRecord(key, desk.book, desk.now_ns(), "ERROR", title, why)
-    enqueue(desk.journal, told, subject=f"{desk.book}:history_locked", now_ns=desk.now_ns())
+    title, now = "History not readable: no entries", desk.now_ns()
+    tell(desk.journal, desk.book, "history_locked", title, why, now_ns=now, occurrence=str(tick_ns))
     log.warning("history not readable", why=why)
 
 

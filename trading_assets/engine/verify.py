@@ -28,6 +28,7 @@ from trading_assets.engine.projection import verdict_row
 from trading_assets.engine.signalling import as_received, signals_in
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.history import History, HistoryLocked
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import TickInputRecord, VerdictRecord
@@ -260,7 +261,7 @@ def _signal_differences(
             if not stored and all(journal.signal(book, key) for key in used):
                 continue  # the tick went on without a history, from the inbox
             for key in sorted(stored.keys() | used.keys()):
-                subject = f"{key} at {tick_ns} {phase}"
+                subject = f"{key} at {new_york_time(tick_ns)} {phase}"
                 found += _differences("signal", subject, "", used.get(key), stored.get(key))
     return count, found
 
@@ -293,7 +294,7 @@ def _feature_differences(history: History, book: str, session: date) -> tuple[in
                 derived = DAILY.compute_last(*window).tolist()
                 stored = dict(zip(DAILY.names, rows[symbol]["values"], strict=False))
                 again = dict(zip(DAILY.names, derived, strict=True))
-                found += _differences("features", f"{symbol} at {tick_ns}", "", stored, again)
+                found += _differences("features", f"{symbol} at {new_york_time(tick_ns)}", "", stored, again)
     return len(lines), found
 
 
@@ -333,4 +334,4 @@ def _short(verdict: VerdictRecord) -> str:
 
 
 def _named(record: TickInputRecord) -> str:
-    return f"{record.execution_id} {record.phase} at {record.tick_ns}"
+    return f"{record.execution_id} {record.phase} at {new_york_time(record.tick_ns)}"

@@ -34,7 +34,6 @@ from trading_assets.market.sessions import Sessions
 from trading_assets.store.errors import StoreUnusable
 from trading_assets.store.journal import Journal, LeaseHeld
 from trading_assets.store.leases import when_free
-from trading_assets.store.records import OutboxRecord
 
 log = get_logger(__name__)
 
@@ -65,7 +64,7 @@ class Rhythm(NamedTuple):
     alone_ns: int  # where the last one was the watchdog's own: less, but more than the others take
 
 
-class Look(NamedTuple):
+class WatchdogLook(NamedTuple):
     machine_ns: int  # the wall clock, which may jump
     monotonic_ns: int  # which stands while the machine sleeps, and never jumps
     marked_ns: int | None  # the last protection by the journal's mark, of some machine time
@@ -74,7 +73,7 @@ class Look(NamedTuple):
 class Memory(NamedTuple):
     """What is kept of the looks so far."""
 
-    last: Look
+    last: WatchdogLook
     since_ns: int  # monotonic: since when the mark is what it is
     own_ns: int | None = None  # the mark that the watchdog's own protection left
     awake_ns: int = 0  # monotonic: its start, or the end of the machine's last sleep
@@ -94,7 +93,7 @@ class Trouble(NamedTuple):
     occurrence: str = ""  # told at once, and once; without one it is told when it is seen twice in a row
 
 
-def remembered(memory: Memory | None, look: Look) -> Memory:
+def remembered(memory: Memory | None, look: WatchdogLook) -> Memory:
     """The memory after a look."""
     if memory is None:
         return Memory(look, look.monotonic_ns, awake_ns=look.monotonic_ns)
@@ -103,13 +102,13 @@ def remembered(memory: Memory | None, look: Look) -> Memory:
     return memory._replace(last=look, since_ns=since, awake_ns=awake)
 
 
-def has_slept(memory: Memory, look: Look) -> bool:
+def has_slept(memory: Memory, look: WatchdogLook) -> bool:
     """Whether the machine's time has passed since the last look, and the process's has not."""
     machine, own = look.machine_ns - memory.last.machine_ns, look.monotonic_ns - memory.last.monotonic_ns
     return machine - own > SLEPT_NS
 
 
-def overdue(memory: Memory | None, look: Look, rhythm: Rhythm) -> Overdue | None:
+def overdue(memory: Memory | None, look: WatchdogLook, rhythm: Rhythm) -> Overdue | None:
     """Whether a protection is due now; `memory` is that of the looks before.
 
     By the machine's time since the mark, or by the process's own since it knows the mark, whichever is
@@ -225,14 +224,14 @@ class Watchdog:
         except TradingAssetsError as error:
             marked = None if memory is None else memory.last.marked_ns
             self._tell("watchdog:journal", "ERROR", "The journal cannot be read", str(error))
-        look = Look(system_now_ns(), monotonic_ns(), marked)
+        look = WatchdogLook(system_now_ns(), monotonic_ns(), marked)
         due = overdue(memory, look, rhythm_of(settings))
         self._memory = remembered(memory, look)
         if due is None or not exposed or self._tried_lately(settings, look):
             return
         self._protect(settings, due)
 
-    def _tried_lately(self, settings: Settings, look: Look) -> bool:
+    def _tried_lately(self, settings: Settings, look: WatchdogLook) -> bool:
         """A protection that failed is tried again at the pace of the others, not at every look."""
         pause_ns = int(min(settings.reconciliation_interval_seconds, settings.watchdog_seconds) * NS)
         return self._tried_ns is not None and look.monotonic_ns - self._tried_ns < pause_ns
@@ -283,7 +282,7 @@ class Watchdog:
         self._tried_ns = None
         if self._memory is not None and mark is not None:
             own = int(mark)
-            last = Look(system_now_ns(), monotonic_ns(), own)
+            last = WatchdogLook(system_now_ns(), monotonic_ns(), own)
             self._memory = self._memory._replace(last=last, since_ns=last.monotonic_ns, own_ns=own)
 
     @for_purpose(Purpose.PROTECT)
@@ -398,9 +397,8 @@ class Watchdog:
             settings = self._configured.settings
             journal = self._journal(settings)
             book = known_book(settings, journal) or alerts.NO_BOOK
-            key = f"{book}:{subject}:{occurrence or now}"
-            alerts.enqueue(
-                journal, OutboxRecord(key, book, now, severity, title, body), subject=subject, now_ns=now
+            alerts.tell(
+                journal, book, subject, title, body, now_ns=now, severity=severity, occurrence=occurrence
             )
         except Exception as error:  # noqa: BLE001 - whatever the journal's fault is, people are told
             told, own = self._told.get(subject), monotonic_ns()

@@ -15,11 +15,11 @@ from enum import StrEnum
 from trading_assets.core.words import Side
 from trading_assets.exchange.amounts import ZERO, shares
 from trading_assets.exchange.configuration import Configuration
-from trading_assets.exchange.orders import Order, Status
+from trading_assets.exchange.orders import Status, VenueOrder
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class VenueHolding:
     """Shares held and what they cost. Selling takes cost away in proportion (average cost)."""
 
     qty: Decimal
@@ -29,14 +29,14 @@ class Holding:
     def avg_entry_price(self) -> Decimal:
         return self.cost / self.qty
 
-    def bought(self, qty: Decimal, price: Decimal) -> Holding:
-        return Holding(self.qty + qty, self.cost + qty * price)
+    def bought(self, qty: Decimal, price: Decimal) -> VenueHolding:
+        return VenueHolding(self.qty + qty, self.cost + qty * price)
 
-    def sold(self, qty: Decimal) -> Holding:
-        return Holding(self.qty - qty, self.cost * (self.qty - qty) / self.qty)
+    def sold(self, qty: Decimal) -> VenueHolding:
+        return VenueHolding(self.qty - qty, self.cost * (self.qty - qty) / self.qty)
 
 
-class Execution(StrEnum):
+class VenueExecution(StrEnum):
     """What a FILL line reports."""
 
     FILL = "fill"
@@ -45,7 +45,7 @@ class Execution(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class VenueActivity:
     """One line of the account's history: a FILL (order fields set) or a movement of cash or shares.
 
     `amends` is set on a FILL line that busts or corrects an earlier one, named by its id.
@@ -55,13 +55,13 @@ class Activity:
     type: str  # FILL, DIV, SPLIT, JNLS, CSD, CSW, and what the broker posts
     at_ns: int
     symbol: str | None = None
-    order: Order | None = None  # as it was right after this fill
+    order: VenueOrder | None = None  # as it was right after this fill
     qty: Decimal | None = None
     price: Decimal | None = None
     per_share: Decimal | None = None
     net_amount: Decimal = ZERO
     description: str = ""
-    execution: Execution = Execution.FILL
+    execution: VenueExecution = VenueExecution.FILL
     amends: str | None = None
     cash_change: Decimal = ZERO
     qty_change: Decimal = ZERO  # of the position in `symbol`
@@ -84,26 +84,26 @@ class DueSplit:
 
 
 @dataclass(slots=True)
-class Account:
+class VenueAccount:
     number: str
     id: str
     opened_ns: int
     cash: Decimal
     last_equity: Decimal
     last_equity_ns: int
-    holdings: dict[str, Holding] = field(default_factory=dict)
-    orders: dict[str, Order] = field(default_factory=dict)
+    holdings: dict[str, VenueHolding] = field(default_factory=dict)
+    orders: dict[str, VenueOrder] = field(default_factory=dict)
     order_ids: list[str] = field(default_factory=list)  # by sequence, so ascending by submission
     by_client_id: dict[str, str] = field(default_factory=dict)
     open_ids: dict[str, None] = field(default_factory=dict)  # in order of acceptance
-    activities: list[Activity] = field(default_factory=list)  # ascending by time
+    activities: list[VenueActivity] = field(default_factory=list)  # ascending by time
     activity_rows: dict[str, int] = field(default_factory=dict)  # id → place in `activities`
     amended: set[str] = field(default_factory=set)  # ids of fills that were busted or corrected
     closings: list[tuple[int, Decimal]] = field(default_factory=list)  # (ns, equity) of each close
     configuration: Configuration = field(default_factory=Configuration)
     splits: dict[str, DueSplit] = field(default_factory=dict)  # by symbol, the last one of each
 
-    def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
+    def open_orders(self, symbol: str | None = None) -> Iterator[VenueOrder]:
         """Working and waiting orders, first accepted first. Safe while orders end."""
         for order_id in tuple(self.open_ids):
             order = self.orders[order_id]
@@ -129,12 +129,12 @@ class Account:
     def long_market_value(self, price: Callable[[str], Decimal]) -> Decimal:
         return sum((holding.qty * price(symbol) for symbol, holding in self.holdings.items()), ZERO)
 
-    def accept(self, order: Order) -> None:
+    def accept(self, order: VenueOrder) -> None:
         self.put(order)
         self.order_ids.append(order.id)
         self.by_client_id[order.client_order_id] = order.id
 
-    def put(self, order: Order) -> None:
+    def put(self, order: VenueOrder) -> None:
         """Store the order's newest version."""
         self.orders[order.id] = order
         if order.is_open:
@@ -142,7 +142,7 @@ class Account:
         else:
             self.open_ids.pop(order.id, None)
 
-    def note(self, activity: Activity) -> None:
+    def note(self, activity: VenueActivity) -> None:
         """Write a line of the account's history."""
         self.activity_rows[activity.id] = len(self.activities)
         self.activities.append(activity)
@@ -155,11 +155,11 @@ class Account:
         for activity in reversed(self.activities):
             if activity.at_ns < since_ns:
                 break
-            if activity.symbol == symbol and activity.execution is Execution.FILL and activity.order:
+            if activity.symbol == symbol and activity.execution is VenueExecution.FILL and activity.order:
                 qty += activity.qty or ZERO
         return qty
 
-    def fill(self, order_id: str, qty: Decimal, price: Decimal, at_ns: int, *, complete: bool) -> Order:
+    def fill(self, order_id: str, qty: Decimal, price: Decimal, at_ns: int, *, complete: bool) -> VenueOrder:
         """Apply a fill to order, holding and cash; returns the order after it."""
         order = self.orders[order_id]
         order = replace(
@@ -171,7 +171,7 @@ class Account:
             ended_ns=at_ns if complete else None,
         )
         self.put(order)
-        holding = self.holdings.get(order.symbol, Holding(ZERO, ZERO))
+        holding = self.holdings.get(order.symbol, VenueHolding(ZERO, ZERO))
         self.cash -= order.side * qty * price
         self._hold(order.symbol, holding.bought(qty, price) if order.side is Side.BUY else holding.sold(qty))
         if order.side is Side.SELL and (due := self.splits.get(order.symbol)) is not None:
@@ -195,11 +195,11 @@ class Account:
 
     def adjust(self, symbol: str, qty_change: Decimal, cost_change: Decimal) -> None:
         """Change a holding without a trade: its shares and what they cost, which stays ≥ 0."""
-        holding = self.holdings.get(symbol, Holding(ZERO, ZERO))
+        holding = self.holdings.get(symbol, VenueHolding(ZERO, ZERO))
         cost = max(ZERO, holding.cost + cost_change)
-        self._hold(symbol, Holding(shares(holding.qty + qty_change), cost))
+        self._hold(symbol, VenueHolding(shares(holding.qty + qty_change), cost))
 
-    def _hold(self, symbol: str, holding: Holding) -> None:
+    def _hold(self, symbol: str, holding: VenueHolding) -> None:
         if holding.qty:
             self.holdings[symbol] = holding
         else:

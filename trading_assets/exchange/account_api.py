@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from trading_assets.exchange import payloads
-from trading_assets.exchange.account import Activity
+from trading_assets.exchange.account import VenueActivity
 from trading_assets.exchange.portfolio_history import portfolio_history, read_history
 from trading_assets.exchange.query import Query
 from trading_assets.exchange.refusals import malformed, unprocessable
@@ -63,7 +63,7 @@ class AccountApi:
         found = islice(self._selected_activities(query, request.path_params.get("type")), page_size)
         return JSONResponse([payloads.activity_json(a, account, day=day(a.at_ns)) for a in found])
 
-    def _selected_activities(self, query: Query, type_: str | None) -> Iterator[Activity]:
+    def _selected_activities(self, query: Query, type_: str | None) -> Iterator[VenueActivity]:
         """after < time ≤ until, or all of `date` (UTC); `page_token` is the last id of the page before."""
         account = self._venue.state.account
         types = [type_] if type_ else query.words("activity_types")

@@ -9,21 +9,21 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trading_assets.core.words import Side
-from trading_assets.exchange.account import Account
+from trading_assets.exchange.account import VenueAccount
 from trading_assets.exchange.amounts import ZERO, ceil_to, text, tick_at
 from trading_assets.exchange.order_entry import OrderRequest
-from trading_assets.exchange.orders import Order, stop_collar
-from trading_assets.exchange.quotes import Quote
-from trading_assets.exchange.refusals import Refusal, forbidden, unprocessable
+from trading_assets.exchange.orders import VenueOrder, stop_collar
+from trading_assets.exchange.quotes import VenueQuote
+from trading_assets.exchange.refusals import ApiRefusal, forbidden, unprocessable
 
 SMALLEST_COST_BASIS = Decimal(1)  # USD
 WAITING_MARKET_COLLAR = Decimal("1.05")  # a market buy that waits for the open reserves 5 % more
 
 
-def reserve_price(request: OrderRequest, quote: Quote, *, market_open: bool) -> Decimal:
+def reserve_price(request: OrderRequest, quote: VenueQuote, *, market_open: bool) -> Decimal:
     """What the order is expected to trade at, per share: its limit or stop, else the quote's far side.
 
-    Raises Refusal where a market order has no far side.
+    Raises ApiRefusal where a market order has no far side.
     """
     if request.limit_price is not None:
         return request.limit_price
@@ -44,8 +44,8 @@ def position_intent(side: Side, held: Decimal) -> str:
     return "sell_to_close" if held > 0 else "sell_to_open"
 
 
-def check_position_intent(request: OrderRequest, account: Account) -> None:
-    """Raises Refusal 42210000 where the client means something else than the order would do."""
+def check_position_intent(request: OrderRequest, account: VenueAccount) -> None:
+    """Raises ApiRefusal 42210000 where the client means something else than the order would do."""
     inferred = position_intent(request.side, account.position_qty(request.symbol))
     if request.position_intent not in (None, inferred):
         raise unprocessable(
@@ -56,12 +56,12 @@ def check_position_intent(request: OrderRequest, account: Account) -> None:
 def admit(
     request: OrderRequest,
     price: Decimal,
-    account: Account,
+    account: VenueAccount,
     *,
     fractionable: bool,
-    replaced: Order | None = None,
+    replaced: VenueOrder | None = None,
 ) -> None:
-    """Raises Refusal 403 where the account may not place the order at its reserve price.
+    """Raises ApiRefusal 403 where the account may not place the order at its reserve price.
 
     replaced: the order whose place it takes, with what that one reserves
     """
@@ -103,7 +103,7 @@ def _refuse_uncovered(request: OrderRequest, price: Decimal, held: Decimal, rese
     )
 
 
-def _refuse_wash_trade(request: OrderRequest, account: Account) -> None:
+def _refuse_wash_trade(request: OrderRequest, account: VenueAccount) -> None:
     """An opposite open order with a market or stop order among the two, or two limits that could cross."""
     for order in account.open_orders(request.symbol):
         if order.side is request.side:
@@ -115,7 +115,7 @@ def _refuse_wash_trade(request: OrderRequest, account: Account) -> None:
             raise _wash_trade("opposite side limit order exists", order.id)
 
 
-def _wash_trade(reason: str, order_id: str) -> Refusal:
+def _wash_trade(reason: str, order_id: str) -> ApiRefusal:
     return forbidden(
         "potential wash trade detected. use complex orders", reject_reason=reason, existing_order_id=order_id
     )

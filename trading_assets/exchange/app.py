@@ -25,8 +25,8 @@ from trading_assets.exchange.face import ERRORS, AlpacaFace
 from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.faults_account import AccountFaults
 from trading_assets.exchange.faults_http import FaultLayer
-from trading_assets.exchange.guard import MOST_BODY_BYTES, Guard
-from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.guard import MOST_BODY_BYTES, PortGuard
+from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
 from trading_assets.exchange.streams_data import DataStream
 from trading_assets.exchange.streams_trading import TradingStream
@@ -91,15 +91,15 @@ class Faces:
 
     def __init__(self, private: socket.socket) -> None:
         self._private_port = private.getsockname()[1]
-        self._pace: Pace | None = None
+        self._pace: ClockPace | None = None
 
     def show(
         self, venue: Venue, disconnect: Disconnect, token: str, keys: KeyPair, requests_per_minute: int
-    ) -> Pace:
+    ) -> ClockPace:
         """Answer for this venue from now on; its time stands."""
         script = FaultScript()
         account = AccountFaults(venue, script)
-        pace = Pace(venue, advance=account.advance)
+        pace = ClockPace(venue, advance=account.advance)
         face = AlpacaFace(
             venue,
             keys,
@@ -130,7 +130,7 @@ def server_of(faces: Faces) -> uvicorn.Server:
     """What takes the connections of both ports."""
     return uvicorn.Server(
         uvicorn.Config(
-            Guard(faces),
+            PortGuard(faces),
             http=PatientProtocol,
             log_level="warning",
             access_log=False,
@@ -151,7 +151,7 @@ def urls(public: socket.socket, private: socket.socket) -> Urls:
     return Urls(url, control_url)
 
 
-async def _serve_in_time(server: uvicorn.Server, pace: Pace, sockets: list[socket.socket]) -> None:
+async def _serve_in_time(server: uvicorn.Server, pace: ClockPace, sockets: list[socket.socket]) -> None:
     """Serve while time goes on. Time that cannot go on, as past the calendar's end, ends the server."""
 
     def stop(_: asyncio.Task[None]) -> None:

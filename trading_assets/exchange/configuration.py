@@ -33,7 +33,7 @@ _MEMBERS = asdict(Configuration())
 
 
 def read_changes(members: Mapping[str, Any]) -> dict[str, bool | int | str]:
-    """The members that a request sets; null and unknown ones are passed over. Raises Refusal 40010001."""
+    """The members that a request sets; null and unknown ones are passed over. Raises ApiRefusal 40010001."""
     return {name: _value(name, members[name]) for name in _MEMBERS if members.get(name) is not None}
 
 

@@ -38,14 +38,14 @@ from starlette.routing import Route
 from trading_assets.exchange.amounts import parse
 from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.order_entry import read_json
-from trading_assets.exchange.pace import Pace
+from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.refusals import malformed, unauthorized
 from trading_assets.exchange.venue import Venue
 
 
 class ControlApi:
     def __init__(
-        self, venue: Venue, pace: Pace, script: FaultScript, token: str, clients: Mapping[str, int]
+        self, venue: Venue, pace: ClockPace, script: FaultScript, token: str, clients: Mapping[str, int]
     ) -> None:
         self._venue = venue
         self._pace = pace

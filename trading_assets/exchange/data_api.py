@@ -231,7 +231,7 @@ def _write_token(symbol: str, position: int) -> str:
 
 
 def _read_token(token: str) -> tuple[str, int]:
-    """(symbol, position). Raises Refusal 400 for what is no token of ours."""
+    """(symbol, position). Raises ApiRefusal 400 for what is no token of ours."""
     try:
         symbol, position = urlsafe_b64decode(token.encode()).decode().split("|")
         return symbol, int(position)

@@ -13,7 +13,7 @@ from trading_assets.exchange.events import OrderAccepted, OrderReplaced
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.matcher import Matcher
 from trading_assets.exchange.order_entry import OrderRequest, check_rules
-from trading_assets.exchange.orders import Order, Status
+from trading_assets.exchange.orders import Status, VenueOrder
 from trading_assets.exchange.recorder import Recorder
 from trading_assets.exchange.refusals import malformed, unprocessable
 from trading_assets.exchange.tape_view import TapeView
@@ -31,9 +31,9 @@ class Entry:
         self._sessions = view.sessions
         self._not_fractionable = not_fractionable
 
-    def enter(self, request: OrderRequest, *, replaced: Order | None = None) -> Order:
+    def enter(self, request: OrderRequest, *, replaced: VenueOrder | None = None) -> VenueOrder:
         """Accept the order, in the place of `replaced` where that is given; returns it as it was accepted.
-        Where it may trade now it is matched with the quote at once. Raises Refusal."""
+        Where it may trade now it is matched with the quote at once. Raises ApiRefusal."""
         state = self._recorder.state
         account, symbol, now_ns = state.account, request.symbol, state.now_ns
         if not self._view.is_listed(symbol, now_ns):

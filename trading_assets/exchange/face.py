@@ -20,7 +20,7 @@ from trading_assets.errors import InvalidInput
 from trading_assets.exchange.data_api import DataApi
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE, RateLimit
-from trading_assets.exchange.refusals import Refusal, malformed, rate_limited, unauthorized
+from trading_assets.exchange.refusals import ApiRefusal, malformed, rate_limited, unauthorized
 from trading_assets.exchange.trading_api import TradingApi
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.clock import monotonic_ns
@@ -29,7 +29,7 @@ _DATA_PATHS = ("/v2/stocks/", "/v1/")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
+    assert isinstance(error, ApiRefusal)
     return JSONResponse(error.body, status_code=error.status)
 
 
@@ -48,7 +48,7 @@ async def _fail(request: Request, error: Exception) -> Response:
     return JSONResponse({"code": 50010000, "message": "internal server error occurred"}, status_code=500)
 
 
-ERRORS = {Refusal: _refuse, InvalidInput: _refuse_input, HTTPException: _refuse_route, Exception: _fail}
+ERRORS = {ApiRefusal: _refuse, InvalidInput: _refuse_input, HTTPException: _refuse_route, Exception: _fail}
 
 
 class AlpacaFace:
@@ -109,5 +109,5 @@ class AlpacaFace:
         await app(scope, receive, send_with_headers)
 
 
-def _answer(refusal: Refusal) -> ASGIApp:
+def _answer(refusal: ApiRefusal) -> ASGIApp:
     return JSONResponse(refusal.body, status_code=refusal.status)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from trading_assets.exchange.refusals import malformed
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """Done: the request was carried out in full; only its answer suffers."""
 
     # requests
@@ -55,12 +55,18 @@ class Kind(StrEnum):
     SOCKET_MUTE = "socket_mute"  # the sockets that are open stay open and are silent from now on
 
 
-CANCELS = frozenset({Kind.STUCK_PENDING_CANCEL, Kind.IGNORED_CANCEL})
+CANCELS = frozenset({FaultKind.STUCK_PENDING_CANCEL, FaultKind.IGNORED_CANCEL})
 UPDATES = frozenset(
-    {Kind.UPDATE_MISSING, Kind.UPDATE_DUPLICATE, Kind.UPDATE_REORDERED, Kind.SOCKET_CLOSED, Kind.SOCKET_MUTE}
+    {
+        FaultKind.UPDATE_MISSING,
+        FaultKind.UPDATE_DUPLICATE,
+        FaultKind.UPDATE_REORDERED,
+        FaultKind.SOCKET_CLOSED,
+        FaultKind.SOCKET_MUTE,
+    }
 )
-FILLS = frozenset({Kind.POSITION_LAG, Kind.MISSING_FILL_ACTIVITY})
-REQUESTS = frozenset(Kind) - CANCELS - UPDATES - FILLS
+FILLS = frozenset({FaultKind.POSITION_LAG, FaultKind.MISSING_FILL_ACTIVITY})
+REQUESTS = frozenset(FaultKind) - CANCELS - UPDATES - FILLS
 
 TRADING_STREAM = "/stream"
 _QUOTES = r"/v2/stocks/(.+/)?(quotes/latest|snapshots?)"
@@ -79,28 +85,28 @@ class _Form(NamedTuple):
 
 
 _FORMS = {
-    Kind.DELAY: _Form(("seconds",)),
-    Kind.HANG_AFTER_COMMIT: _Form(("seconds",)),
-    Kind.UNKNOWN_ENUM: _Form(("field",)),
-    Kind.MISSING_FIELD: _Form(("field",)),
-    Kind.ZERO_SIDED_QUOTE: _Form(("symbol", "side"), method="GET", path=_QUOTES),
-    Kind.MISSING_BAR: _Form(("symbol",), method="GET", path=_BARS),
-    Kind.STRANGE_ROW: _Form(method="GET", path=STRANGE_ROWS_AT),
-    Kind.ORDER_ENDED: _Form(("status",), ("symbol",)),
-    Kind.SPLIT_BOOKED: _Form(("symbol",), ("in_two_lines", "in_lieu")),
-    Kind.SPLIT_UNLISTED: _Form(("symbol",), method="GET", path="/v1/corporate-actions"),
-    Kind.STUCK_PENDING_CANCEL: _Form((), ("symbol", "calls", "seconds")),
-    Kind.IGNORED_CANCEL: _Form((), ("symbol",)),
-    Kind.POSITION_LAG: _Form(("reads",)),
-    Kind.MISSING_FILL_ACTIVITY: _Form(("reads",)),
+    FaultKind.DELAY: _Form(("seconds",)),
+    FaultKind.HANG_AFTER_COMMIT: _Form(("seconds",)),
+    FaultKind.UNKNOWN_ENUM: _Form(("field",)),
+    FaultKind.MISSING_FIELD: _Form(("field",)),
+    FaultKind.ZERO_SIDED_QUOTE: _Form(("symbol", "side"), method="GET", path=_QUOTES),
+    FaultKind.MISSING_BAR: _Form(("symbol",), method="GET", path=_BARS),
+    FaultKind.STRANGE_ROW: _Form(method="GET", path=STRANGE_ROWS_AT),
+    FaultKind.ORDER_ENDED: _Form(("status",), ("symbol",)),
+    FaultKind.SPLIT_BOOKED: _Form(("symbol",), ("in_two_lines", "in_lieu")),
+    FaultKind.SPLIT_UNLISTED: _Form(("symbol",), method="GET", path="/v1/corporate-actions"),
+    FaultKind.STUCK_PENDING_CANCEL: _Form((), ("symbol", "calls", "seconds")),
+    FaultKind.IGNORED_CANCEL: _Form((), ("symbol",)),
+    FaultKind.POSITION_LAG: _Form(("reads",)),
+    FaultKind.MISSING_FILL_ACTIVITY: _Form(("reads",)),
 } | {kind: _Form(path=TRADING_STREAM) for kind in UPDATES}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ExchangeFault:
     """One line of the script. `times` None: for ever. The rest is what its kind needs (`Kind`)."""
 
-    kind: Kind
+    kind: FaultKind
     method: str | None = None
     path: re.Pattern[str] | None = None
     nth: int = 1
@@ -131,7 +137,7 @@ class FaultScript:
     """The faults in force. Each counts its own matching calls."""
 
     def __init__(self) -> None:
-        self._faults: tuple[Fault, ...] = ()
+        self._faults: tuple[ExchangeFault, ...] = ()
         self._given: tuple[Mapping[str, Any], ...] = ()
         self._calls: list[int] = []
         self._fired: list[int] = []
@@ -142,7 +148,7 @@ class FaultScript:
         self._endings.append(end)
 
     def replace(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Put these in place of the script; counts begin anew. Raises Refusal 422 for a line that is none."""
+        """Put these in place of the script; counts begin anew. Raises ApiRefusal 422 for what is none."""
         faults = tuple(read_fault(line) for line in lines)
         for end in self._endings:
             end()
@@ -152,8 +158,8 @@ class FaultScript:
         self._fired = [0] * len(lines)
 
     def call(
-        self, kinds: Collection[Kind], *, method: str = "", path: str = "", symbol: str = ""
-    ) -> list[Fault]:
+        self, kinds: Collection[FaultKind], *, method: str = "", path: str = "", symbol: str = ""
+    ) -> list[ExchangeFault]:
         """Count a call for the faults of these kinds; returns those that fire, in the script's order."""
         firing = []
         for row, fault in enumerate(self._faults):
@@ -170,11 +176,11 @@ class FaultScript:
         return [{**given, "calls_seen": calls, "fired": fired} for given, calls, fired in counts]
 
 
-def read_fault(members: Mapping[str, Any]) -> Fault:
-    """The fault in a line of JSON (numbers as Decimal). Raises Refusal 422, which says what is wrong."""
-    if (word := members.get("kind")) not in set(Kind):
-        raise malformed(f"unknown kind of fault {word!r}; one of {', '.join(Kind)}")
-    kind = Kind(word)
+def read_fault(members: Mapping[str, Any]) -> ExchangeFault:
+    """The fault in a line of JSON (numbers as Decimal). Raises ApiRefusal 422, which says what is wrong."""
+    if (word := members.get("kind")) not in set(FaultKind):
+        raise malformed(f"unknown kind of fault {word!r}; one of {', '.join(FaultKind)}")
+    kind = FaultKind(word)
     form = _FORMS.get(kind, _Form())
     known = {"kind", "nth", "times", *form.needs, *form.takes}
     if kind not in FILLS:
@@ -183,7 +189,7 @@ def read_fault(members: Mapping[str, Any]) -> Fault:
         raise malformed(f"{kind} has no {', '.join(unknown)}; it has {', '.join(sorted(known))}")
     if missing := [name for name in form.needs if members.get(name) is None]:
         raise malformed(f"{kind} needs {', '.join(missing)}")
-    return Fault(
+    return ExchangeFault(
         kind,
         method=_text(members, "method") or form.method,
         path=_pattern(_text(members, "path") or form.path),

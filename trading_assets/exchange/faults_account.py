@@ -13,12 +13,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from trading_assets.exchange import payloads
-from trading_assets.exchange.account import Execution, Holding
-from trading_assets.exchange.faults import CANCELS, FILLS, Fault, FaultScript, Kind
+from trading_assets.exchange.account import VenueExecution, VenueHolding
+from trading_assets.exchange.faults import CANCELS, FILLS, ExchangeFault, FaultKind, FaultScript
 from trading_assets.exchange.ids import asset_id
-from trading_assets.exchange.orders import Order, Status
+from trading_assets.exchange.orders import Status, VenueOrder
 from trading_assets.exchange.recorder import Recorded
-from trading_assets.exchange.refusals import Refusal, not_found, unprocessable
+from trading_assets.exchange.refusals import ApiRefusal, not_found, unprocessable
 from trading_assets.exchange.venue import Venue
 
 _ORDERS, _POSITIONS, _ACTIVITIES = "/v2/orders", "/v2/positions", "/v2/account/activities"
@@ -37,7 +37,7 @@ class _Stuck:
 class _Lag:
     """Positions as they were, for so many more reads."""
 
-    holdings: Mapping[str, Holding] = field(default_factory=dict)
+    holdings: Mapping[str, VenueHolding] = field(default_factory=dict)
     reads_left: int = 0
 
 
@@ -92,7 +92,7 @@ class AccountFaults:
                 self._venue.end(order.id, status)
                 self._stuck.pop(order.id, None)
 
-    def book_split(self, fault: Fault) -> None:
+    def book_split(self, fault: ExchangeFault) -> None:
         """Book the next line of the symbol's split, if one waits."""
         assert fault.symbol is not None
         self._venue.splits.book(fault.symbol, in_two_lines=fault.in_two_lines, in_lieu=fault.in_lieu)
@@ -117,14 +117,14 @@ class AccountFaults:
                 self._venue.cancel(order.id)
         return JSONResponse([{"id": order.id, "status": 200} for order in orders], status_code=207)
 
-    def _is_held_back(self, order: Order, path: str) -> bool:
+    def _is_held_back(self, order: VenueOrder, path: str) -> bool:
         faults = self._script.call(CANCELS, method="DELETE", path=path, symbol=order.symbol)
         for fault in faults:
-            if fault.kind is Kind.STUCK_PENDING_CANCEL:
+            if fault.kind is FaultKind.STUCK_PENDING_CANCEL:
                 self._stuck[order.id] = self._stuck_by(fault)
         return bool(faults)
 
-    def _stuck_by(self, fault: Fault) -> _Stuck:
+    def _stuck_by(self, fault: ExchangeFault) -> _Stuck:
         until_ns = None
         if fault.seconds is not None:
             until_ns = self._venue.now_ns + int(fault.seconds * 1_000_000_000)
@@ -180,10 +180,10 @@ class AccountFaults:
         account = self._venue.state.account
         new = account.activities[self._activities_seen :] if account.number == self._account_number else ()
         for activity in new:
-            if activity.order is None or activity.execution is not Execution.FILL:
+            if activity.order is None or activity.execution is not VenueExecution.FILL:
                 continue
             for fault in self._script.call(FILLS):
-                if fault.kind is Kind.POSITION_LAG:
+                if fault.kind is FaultKind.POSITION_LAG:
                     self._lag = _Lag(self._holdings, fault.reads)
                 else:
                     self._hidden[activity.id] = fault.reads
@@ -198,7 +198,7 @@ class AccountFaults:
                 return JSONResponse(self._position(symbol, holding))
         return _refused(not_found("position does not exist"))
 
-    def _position(self, symbol: str, holding: Holding) -> payloads.Json:
+    def _position(self, symbol: str, holding: VenueHolding) -> payloads.Json:
         venue = self._venue
         price, previous = venue.mark(symbol), venue.view.previous_close(symbol, venue.now_ns)
         return payloads.position_json(
@@ -214,5 +214,5 @@ def _pending_cancel() -> Response:
     return _refused(unprocessable(f'order is already in "{_PENDING_CANCEL}" state'))
 
 
-def _refused(refusal: Refusal) -> Response:
+def _refused(refusal: ApiRefusal) -> Response:
     return JSONResponse(refusal.body, status_code=refusal.status)

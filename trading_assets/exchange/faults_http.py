@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trading_assets.exchange.connections import Disconnect
-from trading_assets.exchange.faults import REQUESTS, Fault, FaultScript, Kind
+from trading_assets.exchange.faults import REQUESTS, ExchangeFault, FaultKind, FaultScript
 from trading_assets.exchange.faults_account import AccountFaults
 from trading_assets.exchange.faults_rows import with_strange_row
 from trading_assets.exchange.orders import Status
@@ -66,16 +66,16 @@ class FaultLayer:
         answer = await self._answered(scope, receive, faults)
         await answer(scope, receive, send)
 
-    async def _answered(self, scope: Scope, receive: Receive, faults: list[Fault]) -> ASGIApp:
+    async def _answered(self, scope: Scope, receive: Receive, faults: list[ExchangeFault]) -> ASGIApp:
         """What answers the request, which has been carried out by then if it is to be at all."""
         body = await Request(scope, receive).body() if faults else b""
         for fault in faults:
-            if fault.kind is Kind.DELAY:
+            if fault.kind is FaultKind.DELAY:
                 await asyncio.sleep(fault.seconds or 0.0)
         for fault in faults:
-            if fault.kind is Kind.ORDER_ENDED:
+            if fault.kind is FaultKind.ORDER_ENDED:
                 self._account.end_orders(Status(fault.status), fault.symbol)
-            elif fault.kind is Kind.SPLIT_BOOKED:
+            elif fault.kind is FaultKind.SPLIT_BOOKED:
                 self._account.book_split(fault)
         for fault in faults:
             if (failing := self._before(fault)) is not None:
@@ -92,31 +92,31 @@ class FaultLayer:
         self._spoil(answer, method, path, faults)
         return answer.response()
 
-    def _before(self, fault: Fault) -> ASGIApp | None:
+    def _before(self, fault: ExchangeFault) -> ASGIApp | None:
         """What fails before the request is carried out."""
         match fault.kind:
-            case Kind.DROP:
+            case FaultKind.DROP:
                 return self._closing(reset=False)
-            case Kind.HTML_502:
+            case FaultKind.HTML_502:
                 return HTMLResponse(_BAD_GATEWAY, 502)
-            case Kind.RATE_LIMITED:
+            case FaultKind.RATE_LIMITED:
                 refusal = rate_limited()
                 return JSONResponse(refusal.body, refusal.status)
-            case Kind.SERVER_ERROR:
+            case FaultKind.SERVER_ERROR:
                 return JSONResponse({"code": 50010000, "message": "internal server error occurred"}, 500)
             case _:
                 return None
 
-    def _after(self, fault: Fault) -> ASGIApp | None:
+    def _after(self, fault: ExchangeFault) -> ASGIApp | None:
         """What fails in place of the answer."""
         match fault.kind:
-            case Kind.RESET_AFTER_COMMIT:
+            case FaultKind.RESET_AFTER_COMMIT:
                 return self._closing(reset=True)
-            case Kind.HANG_AFTER_COMMIT:
+            case FaultKind.HANG_AFTER_COMMIT:
                 return self._closing(reset=False, after_seconds=fault.seconds)
-            case Kind.HTML_502_AFTER_COMMIT:
+            case FaultKind.HTML_502_AFTER_COMMIT:
                 return HTMLResponse(_BAD_GATEWAY, 502)
-            case Kind.GATEWAY_TIMEOUT_AFTER_COMMIT:
+            case FaultKind.GATEWAY_TIMEOUT_AFTER_COMMIT:
                 return JSONResponse({"code": 50410000, "message": "request timed out"}, 504)
             case _:
                 return None
@@ -133,7 +133,7 @@ class FaultLayer:
 
         return close
 
-    def _spoil(self, answer: _Answer, method: str, path: str, faults: list[Fault]) -> None:
+    def _spoil(self, answer: _Answer, method: str, path: str, faults: list[ExchangeFault]) -> None:
         if not answer.body or answer.status >= 400:
             return
         members = json.loads(answer.body)
@@ -141,10 +141,10 @@ class FaultLayer:
             members = self._account.altered(path, members)
         for fault in faults:
             members = _spoiled(members, fault)
-            if fault.kind is Kind.STRANGE_ROW:
+            if fault.kind is FaultKind.STRANGE_ROW:
                 members = with_strange_row(path, members)
         answer.body = bytes(JSONResponse(members).body)
-        if any(fault.kind is Kind.TRUNCATED_JSON for fault in faults):
+        if any(fault.kind is FaultKind.TRUNCATED_JSON for fault in faults):
             answer.body = answer.body[: len(answer.body) // 2]
 
 
@@ -163,19 +163,19 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def _spoiled(members: Any, fault: Fault) -> Any:
+def _spoiled(members: Any, fault: ExchangeFault) -> Any:
     match fault.kind:
-        case Kind.UNKNOWN_ENUM:
+        case FaultKind.UNKNOWN_ENUM:
             return _replaced(members, fault.field, {fault.field: NEVER_SEEN})
-        case Kind.MISSING_FIELD:
+        case FaultKind.MISSING_FIELD:
             return _replaced(members, fault.field, {})
-        case Kind.ZERO_SIDED_QUOTE:
+        case FaultKind.ZERO_SIDED_QUOTE:
             price, size = ("bp", "bs") if fault.side == "bid" else ("ap", "as")
             for quote in _quotes(members, fault.symbol):
                 quote |= {price: 0, size: 0}
-        case Kind.MISSING_BAR:
+        case FaultKind.MISSING_BAR:
             _take_out_last_bar(members, fault.symbol)
-        case Kind.SPLIT_UNLISTED:
+        case FaultKind.SPLIT_UNLISTED:
             for kind in ("forward_splits", "reverse_splits"):
                 listed = members["corporate_actions"].get(kind, [])
                 listed[:] = [action for action in listed if action["symbol"] != fault.symbol]

@@ -12,7 +12,7 @@ from enum import StrEnum
 from hashlib import blake2b
 
 from trading_assets.exchange.amounts import ZERO, ceil_to
-from trading_assets.exchange.orders import Order
+from trading_assets.exchange.orders import VenueOrder
 
 PARTIAL_ONE_IN = 10
 
@@ -23,7 +23,7 @@ class FillMode(StrEnum):
     PARTICIPATION = "participation"
 
 
-def paper_qty(order: Order, wanted: Decimal, seed: int) -> Decimal:
+def paper_qty(order: VenueOrder, wanted: Decimal, seed: int) -> Decimal:
     """What trades of `wanted` shares on paper. The part is whole shares, drawn from seed and order."""
     whole = int(ceil_to(wanted, Decimal(1)))
     if order.filled_qty or whole < 2:

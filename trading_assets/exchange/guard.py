@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 
 MOST_BODY_BYTES = 1_000_000
 BODY_SECONDS = 10.0  # for all of a body
@@ -21,7 +21,7 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _OF_NO_PAGE = frozenset({"", "none"})  # Sec-Fetch-Site of a client that is no page, and of a typed address
 
 
-class Guard:
+class PortGuard:
     """An ASGI application in front of another."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -57,7 +57,7 @@ class _BoundedBody:
         self.refused = False
 
     async def receive(self) -> Message:
-        """Raises Refusal for a body that is too long, or that takes too long."""
+        """Raises ApiRefusal for a body that is too long, or that takes too long."""
         if self._ends:  # from here on it waits for the client to go away, as long as that takes
             return await self._receive()
         if self._until is None:
@@ -67,7 +67,7 @@ class _BoundedBody:
                 message = await self._receive()
         except TimeoutError:
             self.refused = True
-            raise Refusal(408, 40810000, "the request's body did not arrive in time") from None
+            raise ApiRefusal(408, 40810000, "the request's body did not arrive in time") from None
         self._bytes += len(message.get("body", b""))
         self._ends = not message.get("more_body", False)
         if self._bytes > MOST_BODY_BYTES:
@@ -76,13 +76,13 @@ class _BoundedBody:
         return message
 
 
-def _of_a_stranger(headers: Headers) -> Refusal | None:
+def _of_a_stranger(headers: Headers) -> ApiRefusal | None:
     name, _, port = headers.get("host", "").lower().rpartition(":")
     host = name if name and port.isdigit() else headers.get("host", "").lower()
     if host not in LOOPBACK_NAMES or len(headers.getlist("host")) != 1:
-        return Refusal(403, 40310000, "this exchange answers to loopback's names only")
+        return ApiRefusal(403, 40310000, "this exchange answers to loopback's names only")
     if "origin" in headers or headers.get("sec-fetch-site", "").lower() not in _OF_NO_PAGE:
-        return Refusal(403, 40310000, "this exchange does not answer to pages")
+        return ApiRefusal(403, 40310000, "this exchange does not answer to pages")
     return None
 
 
@@ -91,11 +91,11 @@ def _announced(headers: Headers) -> int:
     return int(length[:20]) if length.isascii() and length.isdigit() else 0
 
 
-def _too_large() -> Refusal:
-    return Refusal(413, 41310000, f"the request's body is longer than {MOST_BODY_BYTES} bytes")
+def _too_large() -> ApiRefusal:
+    return ApiRefusal(413, 41310000, f"the request's body is longer than {MOST_BODY_BYTES} bytes")
 
 
-def _answer(refusal: Refusal) -> ASGIApp:
+def _answer(refusal: ApiRefusal) -> ASGIApp:
     return JSONResponse(refusal.body, status_code=refusal.status, headers={"Connection": "close"})
 
 

@@ -13,8 +13,8 @@ from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
 from trading_assets.exchange.amounts import ZERO, price_of, shares
 from trading_assets.exchange.fill_modes import FillMode, paper_qty, participation_qty
-from trading_assets.exchange.orders import Order, Status
-from trading_assets.exchange.quotes import Quote, quote_of
+from trading_assets.exchange.orders import Status, VenueOrder
+from trading_assets.exchange.quotes import VenueQuote, quote_of
 from trading_assets.exchange.recorder import Recorder
 from trading_assets.exchange.tape_view import Bar, TapeView
 
@@ -25,7 +25,7 @@ class Matcher:
         self._view = view
         self._spread_bps = spread_bps
 
-    def quote(self, symbol: str, at_ns: int) -> Quote:
+    def quote(self, symbol: str, at_ns: int) -> VenueQuote:
         return quote_of(symbol, self._recorder.state, self._view, self._spread_bps, at_ns)
 
     def meet_bar(self, symbol: str, bar: Bar, at_ns: int) -> None:
@@ -37,7 +37,7 @@ class Matcher:
             elif symbol not in state.halted_since:
                 self._trade(*self._price_in_bar(order, bar, at_ns), at_ns)
 
-    def meet_quote(self, order: Order, at_ns: int) -> None:
+    def meet_quote(self, order: VenueOrder, at_ns: int) -> None:
         if order.symbol in self._recorder.state.halted_since or order.working_ns is None:
             return
         quote = self.quote(order.symbol, at_ns)
@@ -48,10 +48,10 @@ class Matcher:
         price = fill_price_at_quote(int(order.side), order.match_limit, float(quote.bid), float(quote.ask))
         self._trade(order, price, at_ns)
 
-    def end(self, order: Order, status: Status, at_ns: int) -> None:
+    def end(self, order: VenueOrder, status: Status, at_ns: int) -> None:
         self._recorder.record(ev.OrderEnded(at_ns, order.id, status.value))
 
-    def _price_in_bar(self, order: Order, bar: Bar, at_ns: int) -> tuple[Order, float]:
+    def _price_in_bar(self, order: VenueOrder, bar: Bar, at_ns: int) -> tuple[VenueOrder, float]:
         """The order, elected where the bar does that, and the price at which it trades (NaN: it does not).
 
         A stop trades with the trade that elects it where its limit allows that. What comes after it in the
@@ -66,7 +66,7 @@ class Matcher:
         order = self._elect(order, at_ns)
         return order, fill_price_at_quote(int(order.side), order.match_limit, price, price)
 
-    def _is_reached(self, order: Order, quote: Quote, at_ns: int) -> bool:
+    def _is_reached(self, order: VenueOrder, quote: VenueQuote, at_ns: int) -> bool:
         """Whether a stop's price is reached: by the last trade, or, as a quote by hand comes without
         trades, by the side that the order would take."""
         assert order.stop_price is not None
@@ -81,11 +81,11 @@ class Matcher:
         override = self._recorder.state.overrides.get(symbol)
         return override is not None and override.spread_bps is None
 
-    def _elect(self, order: Order, at_ns: int) -> Order:
+    def _elect(self, order: VenueOrder, at_ns: int) -> VenueOrder:
         self._recorder.record(ev.OrderElected(at_ns, order.id))
         return self._recorder.state.account.orders[order.id]
 
-    def _trade(self, order: Order, at_price: float, at_ns: int) -> None:
+    def _trade(self, order: VenueOrder, at_price: float, at_ns: int) -> None:
         """Trade what the fill mode lets. A buy that has become dearer than what is free is rejected, or
         cancelled once it is partly filled (a market order whose price ran away)."""
         if math.isnan(at_price):
@@ -104,7 +104,7 @@ class Matcher:
         else:
             self._recorder.record(ev.OrderFilled(at_ns, order.id, qty, price, qty == wanted))
 
-    def _at_once(self, order: Order, wanted: Decimal, at_ns: int) -> Decimal:
+    def _at_once(self, order: VenueOrder, wanted: Decimal, at_ns: int) -> Decimal:
         state = self._recorder.state
         if state.fill_mode is FillMode.ALPACA_PAPER:
             return paper_qty(order, wanted, state.seed)

@@ -72,7 +72,7 @@ def read_json(body: bytes) -> Mapping[str, Any]:
 
 
 def read_order(members: Mapping[str, Any]) -> OrderRequest:
-    """The order in a request's JSON. Raises Refusal 40010001 for what is missing or malformed."""
+    """The order in a request's JSON. Raises ApiRefusal 40010001 for what is missing or malformed."""
     symbol = members.get("symbol")
     if not isinstance(symbol, str) or not symbol:
         raise malformed("symbol is required")
@@ -137,7 +137,7 @@ def check_rules(order: OrderRequest) -> None:
 
 
 def check_prices(type_: str, prices: Mapping[str, Decimal | None]) -> None:
-    """Whether exactly the type's own prices are given. Raises Refusal 40010001."""
+    """Whether exactly the type's own prices are given. Raises ApiRefusal 40010001."""
     if (expected := _TYPES[type_]) is None:
         return
     for name, price in prices.items():

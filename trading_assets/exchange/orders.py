@@ -36,7 +36,7 @@ def stop_collar(stop_price: Decimal) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class VenueOrder:
     """`sequence` counts the account's orders. Exactly one of `qty` and `notional` is set.
 
     An order that replaces another is an order of its own, for what the other one had left.

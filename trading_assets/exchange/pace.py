@@ -18,7 +18,7 @@ UPDATE_SECONDS = 0.2
 FASTEST = 86_400.0  # a day in a second
 
 
-class Pace:
+class ClockPace:
     """Time stands at first. `speed` is None while it does.
 
     advance: moves the venue's clock to a time; its own way of doing so unless something stands between

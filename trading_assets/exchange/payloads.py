@@ -11,11 +11,11 @@ from fractions import Fraction
 from typing import Any
 
 from trading_assets.core.words import Side
-from trading_assets.exchange.account import Account, Activity, Execution, Holding
+from trading_assets.exchange.account import VenueAccount, VenueActivity, VenueExecution, VenueHolding
 from trading_assets.exchange.amounts import ZERO, text
 from trading_assets.exchange.ids import asset_id, seeded_uuid
-from trading_assets.exchange.orders import Order, Status
-from trading_assets.exchange.quotes import QUOTED_SIZE, Quote
+from trading_assets.exchange.orders import Status, VenueOrder
+from trading_assets.exchange.quotes import QUOTED_SIZE, VenueQuote
 from trading_assets.exchange.tape_view import Bar, Print
 from trading_assets.exchange.times import new_york_text, utc_text
 from trading_assets.market.bars import CorporateAction
@@ -33,7 +33,7 @@ def listing_exchange(symbol: str) -> str:
     return _LISTED_AT.get(symbol, "NASDAQ")
 
 
-def account_json(account: Account, *, equity: Decimal, new_york_date: Callable[[int], date]) -> Json:
+def account_json(account: VenueAccount, *, equity: Decimal, new_york_date: Callable[[int], date]) -> Json:
     """A cash account: multiplier 1, so every kind of buying power is the same."""
     market_value, power = equity - account.cash, text(account.buying_power)
     return {
@@ -132,7 +132,7 @@ def asset_json(symbol: str, *, active: bool, fractionable: bool, halted: bool) -
     }
 
 
-def order_json(order: Order) -> Json:
+def order_json(order: VenueOrder) -> Json:
     def ended(*statuses: Status) -> str | None:
         if order.ended_ns is None or order.status not in statuses:
             return None
@@ -180,7 +180,7 @@ def order_json(order: Order) -> Json:
 
 
 def position_json(
-    symbol: str, holding: Holding, *, held_for_orders: Decimal, price: Decimal, previous_close: Decimal
+    symbol: str, holding: VenueHolding, *, held_for_orders: Decimal, price: Decimal, previous_close: Decimal
 ) -> Json:
     """Figures of the day compare the present holding with the previous close, whenever it was bought."""
     value = holding.qty * price
@@ -207,7 +207,7 @@ def position_json(
     }
 
 
-def activity_json(activity: Activity, account: Account, *, day: date) -> Json:
+def activity_json(activity: VenueActivity, account: VenueAccount, *, day: date) -> Json:
     """A trade activity for a fill, else a non-trade activity. SPLIT, JNLS: qty is the position's change.
 
     A fill that is busted or corrected stays; a later line of the same type names it as `previous_id`, with
@@ -219,7 +219,7 @@ def activity_json(activity: Activity, account: Account, *, day: date) -> Json:
         assert activity.qty is not None
         assert activity.price is not None
         kind = activity.execution.value
-        if activity.execution is Execution.FILL and order.status is not Status.FILLED:
+        if activity.execution is VenueExecution.FILL and order.status is not Status.FILLED:
             kind = "partial_fill"
         amends = {} if activity.amends is None else {"previous_id": activity.amends}
         return common | {
@@ -266,7 +266,7 @@ def bar_json(bar: Bar) -> Json:
     }
 
 
-def quote_json(quote: Quote) -> Json:
+def quote_json(quote: VenueQuote) -> Json:
     """A side that is absent has price 0 and size 0."""
     return {
         "t": utc_text(quote.at_ns),

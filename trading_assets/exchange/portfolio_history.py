@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from trading_assets.exchange.account import Account
+from trading_assets.exchange.account import VenueAccount
 from trading_assets.exchange.amounts import ZERO
 from trading_assets.exchange.query import Query
 from trading_assets.exchange.refusals import malformed, unprocessable
@@ -43,7 +43,7 @@ class HistoryRequest:
 
 
 def read_history(query: Query, sessions: Sessions, now_ns: int) -> HistoryRequest:
-    """Raises Refusal 422 for words that are not known and for spans that cannot be."""
+    """Raises ApiRefusal 422 for words that are not known and for spans that cannot be."""
     start_ns, end_ns, period = query.time_ns("start"), query.time_ns("end"), query.text("period")
     if (day := query.day("date_end")) is not None and end_ns is None:
         end_ns = midnight_ns(day) + _DAY_NS - 1
@@ -72,7 +72,7 @@ def read_history(query: Query, sessions: Sessions, now_ns: int) -> HistoryReques
 
 
 def portfolio_history(
-    wanted: HistoryRequest, account: Account, view: TapeView, now_ns: int
+    wanted: HistoryRequest, account: VenueAccount, view: TapeView, now_ns: int
 ) -> dict[str, Any]:
     """The JSON form: as many stamps (epoch seconds, where a window begins) as equities (at its end)."""
     sessions, opening_cash = view.sessions, account.cash - sum(a.cash_change for a in account.activities)
@@ -152,7 +152,9 @@ def _windows(wanted: HistoryRequest, sessions: Sessions) -> Iterator[tuple[int, 
                 yield start_ns, min(start_ns + step_ns, end_ns)
 
 
-def _equities(instants: Sequence[int], cash: Decimal, account: Account, view: TapeView) -> Iterator[Decimal]:
+def _equities(
+    instants: Sequence[int], cash: Decimal, account: VenueAccount, view: TapeView
+) -> Iterator[Decimal]:
     """What the account was worth at ascending instants (ns)."""
     held: dict[str, Decimal] = {}
     row = 0
@@ -167,7 +169,7 @@ def _equities(instants: Sequence[int], cash: Decimal, account: Account, view: Ta
 
 
 def _cashflow(
-    kinds: Sequence[str] | None, ends: Sequence[int], first_ns: int, account: Account
+    kinds: Sequence[str] | None, ends: Sequence[int], first_ns: int, account: VenueAccount
 ) -> dict[str, list[float]]:
     """By activity type, what came or went in each window and since the one before."""
     flows: dict[str, list[float]] = {}

@@ -7,14 +7,14 @@ from datetime import date
 from decimal import Decimal
 
 from trading_assets.exchange.amounts import parse
-from trading_assets.exchange.refusals import Refusal
+from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.times import parse_ns
 
 
 class Query:
     """`refuse` makes the refusal: 422 in the trading API, 400 in the data API."""
 
-    def __init__(self, members: Mapping[str, str], refuse: Callable[[str], Refusal]) -> None:
+    def __init__(self, members: Mapping[str, str], refuse: Callable[[str], ApiRefusal]) -> None:
         self._members = members
         self._refuse = refuse
 

@@ -9,7 +9,7 @@ REQUESTS_PER_MINUTE = 200  # Alpaca's, for each account and API
 _MINUTE_NS = 60_000_000_000
 
 
-class Allowance(NamedTuple):
+class MinuteAllowance(NamedTuple):
     """What the X-RateLimit headers say; `allowed` False: answer 429."""
 
     allowed: bool
@@ -44,14 +44,14 @@ class RateLimit:
         self._began = (exchange_ns(), monotonic_ns())
         self._used = 0
 
-    def take(self) -> Allowance:
+    def take(self) -> MinuteAllowance:
         """Count one request."""
         self._roll()
         allowed = self._used < self._limit
         self._used += allowed
         return self._allowance(allowed)
 
-    def look(self) -> Allowance:
+    def look(self) -> MinuteAllowance:
         """The same without counting."""
         self._roll()
         return self._allowance(self._used < self._limit)
@@ -65,6 +65,6 @@ class RateLimit:
             self._began = (self._exchange_ns(), self._monotonic_ns())
             self._used = 0
 
-    def _allowance(self, allowed: bool) -> Allowance:
+    def _allowance(self, allowed: bool) -> MinuteAllowance:
         reset_ns = self._exchange_ns() + _MINUTE_NS - self._elapsed_ns()
-        return Allowance(allowed, self._limit, self._limit - self._used, -(-reset_ns // 1_000_000_000))
+        return MinuteAllowance(allowed, self._limit, self._limit - self._used, -(-reset_ns // 1_000_000_000))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from trading_assets.exchange.amounts import ZERO
 from trading_assets.exchange.events import Event
-from trading_assets.exchange.orders import Order
-from trading_assets.exchange.state import State
+from trading_assets.exchange.orders import VenueOrder
+from trading_assets.exchange.state import VenueState
 from trading_assets.exchange.store import EventStore
 
 
@@ -21,7 +21,7 @@ class Recorded(NamedTuple):
     the position in that order's symbol then."""
 
     event: Event
-    order: Order | None
+    order: VenueOrder | None
     position_qty: Decimal
 
 
@@ -67,8 +67,8 @@ class Recorder:
         finally:
             self._pending = []
 
-    def _folded(self) -> State:
-        state = State()
+    def _folded(self) -> VenueState:
+        state = VenueState()
         for event in self.store.events():
             state.apply(event)
         return state

@@ -10,7 +10,7 @@ from typing import Any
 from trading_assets.errors import TradingAssetsError
 
 
-class Refusal(TradingAssetsError):
+class ApiRefusal(TradingAssetsError):
     """A refused request. `details` are further members of the JSON body."""
 
     def __init__(self, status: int, code: int, message: str, **details: Any) -> None:
@@ -19,33 +19,33 @@ class Refusal(TradingAssetsError):
         super().__init__(f"{status}/{code}: {message}")
 
 
-def unauthorized() -> Refusal:
-    return Refusal(401, 40110000, "access key verification failed : access key not found")
+def unauthorized() -> ApiRefusal:
+    return ApiRefusal(401, 40110000, "access key verification failed : access key not found")
 
 
-def rate_limited() -> Refusal:
-    return Refusal(429, 42910000, "rate limit exceeded")
+def rate_limited() -> ApiRefusal:
+    return ApiRefusal(429, 42910000, "rate limit exceeded")
 
 
-def malformed(message: str) -> Refusal:
+def malformed(message: str) -> ApiRefusal:
     """Missing or malformed fields, unknown words, a client_order_id that is taken."""
-    return Refusal(422, 40010001, message)
+    return ApiRefusal(422, 40010001, message)
 
 
-def unprocessable(message: str) -> Refusal:
+def unprocessable(message: str) -> ApiRefusal:
     """Well-formed, and against a rule of order entry or of the order's life."""
-    return Refusal(422, 42210000, message)
+    return ApiRefusal(422, 42210000, message)
 
 
-def forbidden(message: str, **details: Any) -> Refusal:
+def forbidden(message: str, **details: Any) -> ApiRefusal:
     """Understood, and not allowed to this account now."""
-    return Refusal(403, 40310000, message, **details)
+    return ApiRefusal(403, 40310000, message, **details)
 
 
-def not_found(message: str) -> Refusal:
-    return Refusal(404, 40410000, message)
+def not_found(message: str) -> ApiRefusal:
+    return ApiRefusal(404, 40410000, message)
 
 
-def bad_data_request(message: str) -> Refusal:
+def bad_data_request(message: str) -> ApiRefusal:
     """The market data API answers 400 where the trading API answers 422."""
-    return Refusal(400, 40010000, message)
+    return ApiRefusal(400, 40010000, message)

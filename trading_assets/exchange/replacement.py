@@ -19,7 +19,7 @@ from trading_assets.exchange.order_entry import (
     read_client_order_id,
     read_time_in_force,
 )
-from trading_assets.exchange.orders import Order, Status
+from trading_assets.exchange.orders import Status, VenueOrder
 from trading_assets.exchange.refusals import unprocessable
 
 REPLACEABLE = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
@@ -37,7 +37,7 @@ class Replacement:
 
 
 def read_replacement(members: Mapping[str, Any]) -> Replacement:
-    """Raises Refusal 40010001 for what is malformed, 42210000 for what is not supported."""
+    """Raises ApiRefusal 40010001 for what is malformed, 42210000 for what is not supported."""
     for field in ("trail", "notional"):
         if members.get(field) is not None:
             raise unprocessable(f"{field} is not supported by this exchange in a replacement")
@@ -50,16 +50,16 @@ def read_replacement(members: Mapping[str, Any]) -> Replacement:
     )
 
 
-def check_replaceable(order: Order) -> None:
-    """Raises Refusal 42210000 for an order that is not on the market, or that has no quantity."""
+def check_replaceable(order: VenueOrder) -> None:
+    """Raises ApiRefusal 42210000 for an order that is not on the market, or that has no quantity."""
     if order.status not in REPLACEABLE:
         raise unprocessable(f"cannot replace order in {order.status} status")
     if order.notional is not None:
         raise unprocessable("notional orders cannot be replaced: cancel the order and submit a new one")
 
 
-def replacing(order: Order, wanted: Replacement) -> OrderRequest:
-    """The order that takes the place of `order`. Raises Refusal 40010001 or 42210000."""
+def replacing(order: VenueOrder, wanted: Replacement) -> OrderRequest:
+    """The order that takes the place of `order`. Raises ApiRefusal 40010001 or 42210000."""
     assert order.qty is not None
     limit = order.limit_price if wanted.limit_price is None else wanted.limit_price
     stop = order.stop_price if wanted.stop_price is None else wanted.stop_price

@@ -46,7 +46,7 @@ class Splits:
             self._recorder.record(ev.PositionSplit(at_ns, symbol, ratio, shares(old * ratio) - old))
 
     def hold_back(self, symbol: str, *, held_back: bool) -> None:
-        """Whether the symbol's splits wait for `book` from now on. Raises Refusal 404 for an unknown one."""
+        """Whether the symbol's splits wait for `book` from now on. Raises ApiRefusal 404 for a stranger."""
         self._require_listed(symbol)
         if held_back != (symbol in self._recorder.state.splits_held_back):
             with self._recorder.transaction():
@@ -54,7 +54,7 @@ class Splits:
 
     def announce(self, symbol: str) -> None:
         """List the symbol's next split ahead of its ex-date; what is held of it may be booked from now on.
-        Raises Refusal 404 where none is near."""
+        Raises ApiRefusal 404 where none is near."""
         self._require_listed(symbol)
         state, today = self._recorder.state, self._view.sessions.new_york_date(self._recorder.state.now_ns)
         ahead = (

@@ -9,11 +9,11 @@ from typing import Any
 
 from trading_assets.core.words import Side
 from trading_assets.exchange import events as ev
-from trading_assets.exchange.account import Account, Activity, DueSplit, Execution
+from trading_assets.exchange.account import DueSplit, VenueAccount, VenueActivity, VenueExecution
 from trading_assets.exchange.amounts import ZERO
 from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.ids import seeded_uuid
-from trading_assets.exchange.orders import Order, Status
+from trading_assets.exchange.orders import Status, VenueOrder
 from trading_assets.exchange.times import activity_prefix
 
 
@@ -27,7 +27,7 @@ class Override:
 
 
 @dataclass(slots=True)
-class State:
+class VenueState:
     """`account` exists after the first AccountOpened, which is stored together with Opened."""
 
     now_ns: int = 0
@@ -39,11 +39,11 @@ class State:
     halted_since: dict[str, int] = field(default_factory=dict)
     overrides: dict[str, Override] = field(default_factory=dict)
     splits_held_back: frozenset[str] = frozenset()
-    _account: Account | None = None
+    _account: VenueAccount | None = None
     _clock_moved: bool = False  # whether the last event was a move of the clock
 
     @property
-    def account(self) -> Account:
+    def account(self) -> VenueAccount:
         assert self._account is not None, "the exchange was never opened"
         return self._account
 
@@ -125,7 +125,7 @@ class State:
 
     def _open_account(self, event: ev.AccountOpened) -> None:
         self.accounts_opened += 1
-        self._account = Account(
+        self._account = VenueAccount(
             number=f"PA{self.accounts_opened:04d}",
             id=seeded_uuid(self.seed, "account", self.accounts_opened),
             opened_ns=event.at_ns,
@@ -170,7 +170,7 @@ class State:
             order=order,
             qty=qty,
             price=old if price is None else price,
-            execution=Execution.BUST if price is None else Execution.CORRECTION,
+            execution=VenueExecution.BUST if price is None else VenueExecution.CORRECTION,
             amends=activity_id,
             cash_change=cash_change,
             qty_change=qty_change,
@@ -179,11 +179,11 @@ class State:
     def _note(self, kind: str, at_ns: int, **details: Any) -> None:
         sequence = len(self.account.activities)
         unique = seeded_uuid(self.seed, self.accounts_opened, "activity", sequence)
-        self.account.note(Activity(f"{activity_prefix(at_ns)}::{unique}", kind, at_ns, **details))
+        self.account.note(VenueActivity(f"{activity_prefix(at_ns)}::{unique}", kind, at_ns, **details))
 
 
-def _accepted(event: ev.OrderAccepted, *, sequence: int) -> Order:
-    return Order(
+def _accepted(event: ev.OrderAccepted, *, sequence: int) -> VenueOrder:
+    return VenueOrder(
         sequence=sequence,
         id=event.order_id,
         client_order_id=event.client_order_id,

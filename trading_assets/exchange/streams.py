@@ -15,7 +15,7 @@ import msgpack
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from trading_assets.exchange.connections import Disconnect
-from trading_assets.exchange.faults import UPDATES, FaultScript, Kind
+from trading_assets.exchange.faults import UPDATES, FaultKind, FaultScript
 from trading_assets.exchange.times import parse_ns
 
 MOST_UNREAD = 8_000_000  # bytes that a client may leave unread, besides what its socket holds
@@ -143,17 +143,17 @@ class Stream:
     def send(self, deliver: Callable[[], None]) -> None:
         """Deliver one message to whom it concerns, once unless a fault says otherwise."""
         kinds = {fault.kind for fault in self._script.call(UPDATES, path=self._path)}
-        if Kind.SOCKET_CLOSED in kinds:
+        if FaultKind.SOCKET_CLOSED in kinds:
             for connection in self.connections:
                 connection.close(code=RESTART)
-        if Kind.SOCKET_MUTE in kinds:
+        if FaultKind.SOCKET_MUTE in kinds:
             for connection in self.connections:
                 connection.is_mute = True
-        if Kind.UPDATE_REORDERED in kinds:
+        if FaultKind.UPDATE_REORDERED in kinds:
             self._held.append(deliver)
-        elif Kind.UPDATE_MISSING not in kinds:
+        elif FaultKind.UPDATE_MISSING not in kinds:
             deliver()
-            if Kind.UPDATE_DUPLICATE in kinds:
+            if FaultKind.UPDATE_DUPLICATE in kinds:
                 deliver()
             self._send_held()
 

@@ -18,12 +18,12 @@ from starlette.websockets import WebSocket
 from trading_assets.config import KeyPair
 from trading_assets.exchange import events as ev
 from trading_assets.exchange import payloads
-from trading_assets.exchange.account import Execution
+from trading_assets.exchange.account import VenueExecution
 from trading_assets.exchange.amounts import text
 from trading_assets.exchange.connections import Disconnect
 from trading_assets.exchange.faults import TRADING_STREAM, FaultScript
 from trading_assets.exchange.ids import seeded_uuid
-from trading_assets.exchange.orders import Order, Status
+from trading_assets.exchange.orders import Status, VenueOrder
 from trading_assets.exchange.recorder import Recorded
 from trading_assets.exchange.streams import Connection, Stream
 from trading_assets.exchange.times import utc_text
@@ -104,7 +104,7 @@ class TradingStream:
         for listener in self._listeners:
             listener.post(update)
 
-    def _update(self, word: str, order: Order, recorded: Recorded, sequence: int) -> payloads.Json:
+    def _update(self, word: str, order: VenueOrder, recorded: Recorded, sequence: int) -> payloads.Json:
         event = recorded.event
         data = {
             "event": word,
@@ -119,7 +119,7 @@ class TradingStream:
         return {"stream": UPDATES, "data": data}
 
 
-def _words(recorded: Recorded) -> Iterator[tuple[str, Order]]:
+def _words(recorded: Recorded) -> Iterator[tuple[str, VenueOrder]]:
     """What an event is called on the stream, with the order as it was then. Nothing for most events."""
     order = recorded.order
     if order is None:
@@ -137,9 +137,9 @@ def _words(recorded: Recorded) -> Iterator[tuple[str, Order]]:
         case ev.OrderEnded() | ev.OrderReplaced():
             yield order.status.value, order
         case ev.FillBusted():
-            yield Execution.BUST.value, order
+            yield VenueExecution.BUST.value, order
         case ev.FillCorrected():
-            yield Execution.CORRECTION.value, order
+            yield VenueExecution.CORRECTION.value, order
         case _:
             pass
 

@@ -15,9 +15,9 @@ from starlette.routing import Route
 
 from trading_assets.exchange import payloads
 from trading_assets.exchange.account_api import AccountApi
-from trading_assets.exchange.orders import Order
+from trading_assets.exchange.orders import VenueOrder
 from trading_assets.exchange.query import Query
-from trading_assets.exchange.refusals import Refusal, malformed, not_found
+from trading_assets.exchange.refusals import ApiRefusal, malformed, not_found
 from trading_assets.exchange.venue import Venue
 
 MOST_ORDERS = 500
@@ -82,7 +82,7 @@ class TradingApi:
         )
 
     def _symbol(self, request: Request) -> str:
-        """The path's symbol or asset id, as a symbol that is listed. Raises Refusal 404."""
+        """The path's symbol or asset id, as a symbol that is listed. Raises ApiRefusal 404."""
         wanted = request.path_params["symbol"]
         symbol = self._venue.symbol_of(wanted)
         if symbol is None:
@@ -118,7 +118,7 @@ class TradingApi:
         limit = query.count("limit", 50, largest=MOST_ORDERS)
         return JSONResponse([payloads.order_json(o) for o in islice(self._selected_orders(query), limit)])
 
-    def _selected_orders(self, query: Query) -> Iterator[Order]:
+    def _selected_orders(self, query: Query) -> Iterator[VenueOrder]:
         """after < submitted ≤ until; `after_order_id` and `before_order_id` page among equal stamps."""
         account = self._venue.state.account
         status = query.word("status", ("open", "closed", "all"), "open")
@@ -175,7 +175,7 @@ class TradingApi:
     def _closed(self, symbol: str) -> payloads.Json:
         try:
             status, body = 200, payloads.order_json(self._venue.close_position(symbol))
-        except Refusal as refusal:
+        except ApiRefusal as refusal:
             status, body = refusal.status, refusal.body
         return {"symbol": symbol, "status": status, "body": body}
 

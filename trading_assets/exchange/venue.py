@@ -16,7 +16,7 @@ from decimal import Decimal
 from trading_assets.core.words import Side
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange import events as ev
-from trading_assets.exchange.account import Execution
+from trading_assets.exchange.account import VenueExecution
 from trading_assets.exchange.amounts import shares, text
 from trading_assets.exchange.configuration import read_changes
 from trading_assets.exchange.entry import Entry
@@ -24,16 +24,17 @@ from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.ids import asset_id
 from trading_assets.exchange.matcher import Matcher
 from trading_assets.exchange.order_entry import OrderRequest, read_json, read_order
-from trading_assets.exchange.orders import Order, Status
-from trading_assets.exchange.quotes import Quote, mark_of
+from trading_assets.exchange.orders import Status, VenueOrder
+from trading_assets.exchange.quotes import VenueQuote, mark_of
 from trading_assets.exchange.recorder import Listener, Recorder
 from trading_assets.exchange.refusals import forbidden, malformed, not_found, unprocessable
 from trading_assets.exchange.replacement import check_replaceable, read_replacement, replacing
 from trading_assets.exchange.splits import Splits
-from trading_assets.exchange.state import State
+from trading_assets.exchange.state import VenueState
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.tape_player import TapePlayer
 from trading_assets.exchange.tape_view import TapeView
+from trading_assets.exchange.times import utc_text
 from trading_assets.market.bars import Tape
 from trading_assets.market.sessions import Sessions
 
@@ -75,7 +76,7 @@ class Venue:
     # What is asked
 
     @property
-    def state(self) -> State:
+    def state(self) -> VenueState:
         return self._recorder.state
 
     @property
@@ -86,7 +87,7 @@ class Venue:
     def is_open(self) -> bool:
         return self.sessions.is_open(self.now_ns)
 
-    def quote(self, symbol: str) -> Quote:
+    def quote(self, symbol: str) -> VenueQuote:
         return self._matcher.quote(symbol, self.now_ns)
 
     def mark(self, symbol: str) -> Decimal:
@@ -105,15 +106,15 @@ class Venue:
     def is_fractionable(self, symbol: str) -> bool:
         return symbol not in self.settings.not_fractionable
 
-    def order(self, order_id: str) -> Order:
-        """Raises Refusal 404."""
+    def order(self, order_id: str) -> VenueOrder:
+        """Raises ApiRefusal 404."""
         order = self.state.account.orders.get(order_id)
         if order is None:
             raise not_found(f"order not found for {order_id}")
         return order
 
-    def order_by_client_id(self, client_order_id: str) -> Order:
-        """Raises Refusal 404."""
+    def order_by_client_id(self, client_order_id: str) -> VenueOrder:
+        """Raises ApiRefusal 404."""
         order_id = self.state.account.by_client_id.get(client_order_id)
         if order_id is None:
             raise not_found(f"order not found for {client_order_id}")
@@ -133,24 +134,24 @@ class Venue:
 
     # What is done to orders
 
-    def submit(self, body: bytes) -> Order:
+    def submit(self, body: bytes) -> VenueOrder:
         """Enter the order in a request's body; returns it as it was accepted. In an open market it is
-        then matched with the quote at once, which the next read shows. Raises Refusal."""
+        then matched with the quote at once, which the next read shows. Raises ApiRefusal."""
         request = read_order(read_json(body))
         return self._entry.enter(replace(request, symbol=self.symbol_of(request.symbol) or request.symbol))
 
-    def replace(self, order_id: str, body: bytes) -> Order:
-        """Put another order in an open one's place, as `submit` does; returns the new one. Raises Refusal."""
+    def replace(self, order_id: str, body: bytes) -> VenueOrder:
+        """Put another order in an open one's place, as `submit` does; returns it. Raises ApiRefusal."""
         wanted = read_replacement(read_json(body))
         order = self.order(order_id)
         check_replaceable(order)
         return self._entry.enter(replacing(order, wanted), replaced=order)
 
     def cancel(self, order_id: str) -> None:
-        """Raises Refusal 404, or 422 for an order that is not open."""
+        """Raises ApiRefusal 404, or 422 for an order that is not open."""
         self.end(order_id, Status.CANCELED)
 
-    def cancel_all(self) -> list[Order]:
+    def cancel_all(self) -> list[VenueOrder]:
         """Cancel every open order; returns those that were."""
         orders = list(self.state.account.open_orders())
         with self._recorder.transaction():
@@ -159,7 +160,7 @@ class Venue:
         return orders
 
     def end(self, order_id: str, status: Status) -> None:
-        """End an open order: cancelled, or as the broker does by itself. Raises Refusal as `cancel` does."""
+        """End an open order: cancelled, or as the broker does by itself. Raises as `cancel` does."""
         order = self.order(order_id)
         if not order.is_open:
             raise unprocessable(f'order is already in "{order.status}" state')
@@ -168,8 +169,8 @@ class Venue:
 
     def close_position(
         self, symbol: str, *, qty: Decimal | None = None, percentage: Decimal | None = None
-    ) -> Order:
-        """Sell a position at the market: all of it, so many shares, or so much per cent. Raises Refusal."""
+    ) -> VenueOrder:
+        """Sell a position at the market: all of it, shares, or so much per cent. Raises ApiRefusal."""
         held = self.state.account.position_qty(symbol)
         if not held:
             raise not_found("position does not exist")
@@ -187,7 +188,7 @@ class Venue:
         return self._entry.enter(OrderRequest.at_market(symbol, Side.SELL, qty))
 
     def configure(self, body: bytes) -> None:
-        """Change members of the account's configuration. Raises Refusal 40010001."""
+        """Change members of the account's configuration. Raises ApiRefusal 40010001."""
         changes = read_changes(read_json(body))
         if changes:
             with self._recorder.transaction():
@@ -199,7 +200,7 @@ class Venue:
         """Play everything in (now, to_ns] in order and stand there. Raises InvalidInput for going back."""
         if to_ns < self.now_ns:
             raise InvalidInput(
-                f"the clock cannot go back from {self.now_ns} to {to_ns}",
+                f"the clock cannot go back from {utc_text(self.now_ns)} to {utc_text(to_ns)}",
                 where="clock",
                 remedy="Give a later time, or start another exchange.",
             )
@@ -215,7 +216,7 @@ class Venue:
             self._recorder.record(ev.AccountOpened(self.now_ns, cash))
 
     def transfer(self, amount: Decimal) -> None:
-        """Deposit (> 0) or withdraw (< 0) cash. Raises Refusal for more than the buying power."""
+        """Deposit (> 0) or withdraw (< 0) cash. Raises ApiRefusal for more than the buying power."""
         if -amount > self.state.account.buying_power:
             raise forbidden("withdrawal exceeds buying power")
         with self._recorder.transaction():
@@ -232,7 +233,7 @@ class Venue:
     ) -> None:
         """Book cash under an activity type: FEE, INT, JNLC, … `amount` < 0 is paid by the account.
 
-        Raises Refusal 422 for a type that has a way of its own, 403 where the account cannot pay.
+        Raises ApiRefusal 422 for a type that has a way of its own, 403 where the account cannot pay.
         """
         if not _POSTED.fullmatch(kind) or kind in _NOT_POSTED:
             raise malformed(f"activity type {kind!r} cannot be posted")
@@ -240,20 +241,20 @@ class Venue:
             self._recorder.record(ev.CashPosted(self.now_ns, kind, amount, symbol, qty, description))
 
     def move_shares(self, symbol: str, qty_change: Decimal) -> None:
-        """Journal shares in (> 0) or out, at their mark. Raises Refusal 403 for more than is available."""
+        """Journal shares in (> 0) or out, at their mark. Raises ApiRefusal 403 for more than is available."""
         self._require_listed(symbol)
         with self._booking():
             self._recorder.record(ev.SharesMoved(self.now_ns, symbol, qty_change, self.mark(symbol)))
 
     def bust(self, activity_id: str) -> None:
-        """Undo a fill. Raises Refusal 404, 422 for a fill that was amended, 403 where the account no longer
-        has the shares or the cash."""
+        """Undo a fill. Raises ApiRefusal 404, 422 for a fill that was amended, 403 where the account has the
+        shares or the cash no longer."""
         fill = self._amendable(activity_id)
         with self._booking():
             self._recorder.record(ev.FillBusted(self.now_ns, fill, activity_id))
 
     def correct(self, activity_id: str, price: Decimal) -> None:
-        """Give a fill another price (USD per share). Raises Refusal as `bust` does."""
+        """Give a fill another price (USD per share). Raises ApiRefusal as `bust` does."""
         if price <= 0:
             raise malformed("price must be > 0")
         fill = self._amendable(activity_id)
@@ -309,7 +310,7 @@ class Venue:
 
     @contextmanager
     def _booking(self) -> Iterator[None]:
-        """A transaction that the account's cash and free shares must cover. Raises Refusal 403."""
+        """A transaction that the account's cash and free shares must cover. Raises ApiRefusal 403."""
         with self._recorder.transaction():
             yield
             account = self.state.account
@@ -327,7 +328,7 @@ class Venue:
         activity = None if row is None else account.activities[row]
         if activity is None or activity.order is None:
             raise not_found(f"fill not found for {activity_id}")
-        if activity.execution is Execution.BUST or activity.id in account.amended:
+        if activity.execution is VenueExecution.BUST or activity.id in account.amended:
             raise unprocessable(f"fill {activity_id} is already amended")
         return activity.order.id
 

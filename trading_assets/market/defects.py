@@ -12,7 +12,7 @@ from trading_assets.market.bars import Bars
 from trading_assets.market.sessions import Sessions
 
 
-class Fault(StrEnum):
+class BarFault(StrEnum):
     """The ways in which a bar, or a row of bars, cannot be right."""
 
     OUT_OF_ORDER = "starts at or before the bar before it"
@@ -26,7 +26,7 @@ class Defect(NamedTuple):
     """One thing that does not fit."""
 
     day: date  # New York
-    fault: Fault
+    fault: BarFault
 
 
 def daily_defects(bars: Bars, sessions: Sessions) -> tuple[Defect, ...]:
@@ -43,11 +43,11 @@ def daily_defects(bars: Bars, sessions: Sessions) -> tuple[Defect, ...]:
             (np.isfinite(prices) & (prices > 0)).all(axis=0) & np.isfinite(bars.volume) & (bars.volume >= 0)
         )
         inside = (low <= bars.open) & (bars.open <= high) & (low <= bars.close) & (bars.close <= high)
-    found = [Defect(days[i + 1], Fault.OUT_OF_ORDER) for i in np.flatnonzero(np.diff(bars.start_ns) <= 0)]
-    found += [Defect(days[i], Fault.NOT_POSITIVE) for i in np.flatnonzero(~positive)]
-    found += [Defect(days[i], Fault.OUTSIDE_RANGE) for i in np.flatnonzero(positive & ~inside)]
+    found = [Defect(days[i + 1], BarFault.OUT_OF_ORDER) for i in np.flatnonzero(np.diff(bars.start_ns) <= 0)]
+    found += [Defect(days[i], BarFault.NOT_POSITIVE) for i in np.flatnonzero(~positive)]
+    found += [Defect(days[i], BarFault.OUTSIDE_RANGE) for i in np.flatnonzero(positive & ~inside)]
     if days:
         expected = set(sessions.between(min(days), max(days)))
-        found += [Defect(day, Fault.NOT_A_SESSION) for day in sorted(set(days) - expected)]
-        found += [Defect(day, Fault.MISSING_SESSION) for day in sorted(expected - set(days))]
+        found += [Defect(day, BarFault.NOT_A_SESSION) for day in sorted(set(days) - expected)]
+        found += [Defect(day, BarFault.MISSING_SESSION) for day in sorted(expected - set(days))]
     return tuple(sorted(found, key=lambda defect: (defect.day, defect.fault)))

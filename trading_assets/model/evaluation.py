@@ -30,7 +30,7 @@ class FoldFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ScoreFigures:
     """What the model achieved out of sample, over all test folds. NaN: cannot be measured."""
 
     rows: int
@@ -50,7 +50,7 @@ def evaluate(
     training_set: TrainingSet,
     scores: NDArray[np.float64],
     splits: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
-) -> Figures:
+) -> ScoreFigures:
     """Figures of out-of-fold scores.
 
     scores: float64[n], log-odds of label > 0; read only at the splits' test rows
@@ -61,7 +61,7 @@ def evaluate(
     rank_ics = session_rank_ics(scores[tested], y[tested], session[tested])
     prior = symbol_prior(training_set, splits)
     prior_rank_ics = session_rank_ics(prior[tested], y[tested], session[tested])
-    return Figures(
+    return ScoreFigures(
         rows=len(tested),
         sessions=len(rank_ics),
         rank_ic=_mean(rank_ics),

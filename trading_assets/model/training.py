@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.model.evaluation import Figures, evaluate
+from trading_assets.model.evaluation import ScoreFigures, evaluate
 from trading_assets.model.signal import quantile_table
 from trading_assets.model.splits import purged_walk_forward
 from trading_assets.model.training_set import Dropped, TrainingSet
@@ -65,7 +65,7 @@ class TrainedModel:
     feature_names: tuple[str, ...]
     feature_identity: str
     quantiles: tuple[float, ...]  # of the out-of-fold scores, ascending
-    figures: Figures
+    figures: ScoreFigures
     training_data: TrainingData
     parameters: Parameters
     xgboost_version: str

@@ -36,7 +36,7 @@ KEPT = 10
 """Checkpoints of a name that stay: an entry that comes later than their days has all folded again."""
 
 
-class Evidence(NamedTuple):
+class LedgerEvidence(NamedTuple):
     """What a book's ledger is folded from: everything, or a checkpoint and what came after it."""
 
     opening: list[OpeningPositionRecord]  # all of it, also where the checkpoint holds it
@@ -49,7 +49,7 @@ class Evidence(NamedTuple):
 class LedgerCheckpoints(Database):
     """The journal's evidence of positions and cash."""
 
-    def evidence(self, book: str, checkpoint: str | None = None) -> Evidence:
+    def evidence(self, book: str, checkpoint: str | None = None) -> LedgerEvidence:
         """What the book's ledger follows from, in one consistent view.
 
         checkpoint: begin at the newest one of this name; None: everything. A bust or correction is
@@ -60,7 +60,7 @@ class LedgerCheckpoints(Database):
             if checkpoint is not None:
                 kept = _newest(connection, book, checkpoint)
             since = {"book": book, "since": 0 if kept is None else kept.through_ns}
-            return Evidence(
+            return LedgerEvidence(
                 opening=[
                     as_record(OpeningPositionRecord, row)
                     for row in connection.execute(OPENING, {"book": book})

@@ -81,7 +81,7 @@ class Move(NamedTuple):
     after: OrderRecord
 
 
-class Taken(NamedTuple):
+class TakenEvidence(NamedTuple):
     """An order before and after the broker's word on it. `in_table`: no step contradicts the table."""
 
     before: OrderRecord
@@ -206,7 +206,7 @@ class OrderJournal(Database):
         broker_order_id: str,
         earlier_ids: Sequence[str] = (),
         detail: str = "",
-    ) -> Taken:
+    ) -> TakenEvidence:
         """Move an order to where the broker's answer says it is, by `core.orders.path_on_evidence`.
 
         What the journal knows better by now (`is_overtaken`) changes nothing. The filled quantity never
@@ -221,15 +221,15 @@ class OrderJournal(Database):
             current, known_ns = State(before.state), before.evidence_ns
             if known_ns is not None:
                 if is_overtaken(evidence, Evidence(known_ns, current, before.filled_qty)):
-                    return Taken(before, before, in_table=True)
+                    return TakenEvidence(before, before, in_table=True)
                 another = before.broker_order_id not in (None, broker_order_id, *earlier_ids)
                 if another and evidence.stamp_ns <= known_ns:  # of an order that ours was replaced by since
-                    return Taken(before, before, in_table=True)
+                    return TakenEvidence(before, before, in_table=True)
             path = path_on_evidence(current, evidence.state)
             filled = max(before.filled_qty, evidence.filled_qty)
             revived = current in TERMINAL_STATES and evidence.state in OPEN_STATES
             if (revived and filled == before.filled_qty) or (not path.in_table and not path.steps):
-                return Taken(before, before, path.in_table)
+                return TakenEvidence(before, before, path.in_table)
             steps = list(path.steps)
             further = current is State.PARTIALLY_FILLED and filled > before.filled_qty
             replaced = before.broker_order_id not in (None, broker_order_id)
@@ -251,7 +251,7 @@ class OrderJournal(Database):
                 _insert_event(connection, before.intent, at_ns, current, step, broker_order_id, detail)
                 current = step
             _remember_replaced(connection, before.intent, earlier_ids, at_ns)
-            return Taken(before, after, path.in_table)
+            return TakenEvidence(before, after, path.in_table)
 
     def abandon(self, client_order_id: str, *, at_ns: int, detail: str) -> Move:
         """End an order that is open, whatever its state, as ABANDONED: its shares and exposure are free.

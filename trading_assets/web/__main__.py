@@ -29,7 +29,7 @@ from trading_assets import entry, log
 from trading_assets.config import home_of
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.patience import PatientProtocol
-from trading_assets.web.guard import LARGEST_BODY, Guard
+from trading_assets.web.guard import LARGEST_BODY, WebGuard
 from trading_assets.web.link import link_file, made_link, page_of, token_of
 
 HOST = "127.0.0.1"
@@ -59,7 +59,7 @@ def serve(home: Path, port: int, *, workspace: str, origins: Sequence[str] = (),
             link = made_link(home, port, read_only=read_only)
             file = link_file(home, read_only=read_only)
             _say_where(link, file)
-            guard = Guard(
+            guard = WebGuard(
                 app,
                 token=token_of(link) or "",
                 port=port,
@@ -70,7 +70,7 @@ def serve(home: Path, port: int, *, workspace: str, origins: Sequence[str] = (),
             server_of(guard).run(sockets=[listening])
 
 
-def server_of(guard: Guard) -> uvicorn.Server:
+def server_of(guard: WebGuard) -> uvicorn.Server:
     """What takes the connections: a bounded number, each with its time for headers, content and reading."""
     return uvicorn.Server(
         uvicorn.Config(

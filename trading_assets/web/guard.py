@@ -64,21 +64,21 @@ _HEADERS = {
 }
 
 
-class Refusal(NamedTuple):
+class WebRefusal(NamedTuple):
     """Why a request is not passed on. status: of HTTP; why: a sentence for the person who reads it."""
 
     status: int
     why: str
 
 
-_UNTAKEN = Refusal(
+_UNTAKEN = WebRefusal(
     403,
     "Events of assets come from runs, and definitions from files: this web interface takes neither. Launch a "
     "run, or change the file and reload the code location.",
 )
 
 
-class Guard:
+class WebGuard:
     """An ASGI app around Dagster's.
 
     token:     the link's
@@ -107,7 +107,7 @@ class Guard:
         self._told_ns: int | None = None  # monotonic: when a refusal was logged
         self._untold = 0  # refusals since
         self.cookie = f"trading_assets_{port}"  # cookies know no ports: two webservers have two
-        self._no_login = Refusal(
+        self._no_login = WebRefusal(
             403,
             f"This needs the link in the file {where}, which `make up` printed too: open it once in this "
             "browser; a program sends its token as `Authorization: Bearer`.",
@@ -123,7 +123,9 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        found: Refusal | Response | None = self._refusal_of_place(headers) or self._refusal_of_method(scope)
+        found: WebRefusal | Response | None = self._refusal_of_place(headers) or self._refusal_of_method(
+            scope
+        )
         if found is None:
             found = self._login(scope, headers)
         if found is None:
@@ -133,11 +135,11 @@ class Guard:
             found = _refusal_of_content(headers)
             if found is None:
                 read = await _body(receive)
-                found, body = (read, b"") if isinstance(read, Refusal) else (None, read)
+                found, body = (read, b"") if isinstance(read, WebRefusal) else (None, read)
                 receive = _again(body, receive)
         if found is None:
             found = self._refusal_of_request(scope, headers, body)
-        if isinstance(found, Refusal):
+        if isinstance(found, WebRefusal):
             self._tell(found, scope)
             found = _answer(found, scope["path"])
         if found is not None:
@@ -152,7 +154,7 @@ class Guard:
         found = self._refusal_of_place(headers) or self._refusal_of_page(headers)
         found = found or self._refusal_of_login(scope, headers, must_say_page=True)
         if found is None and scope["path"] != GRAPHQL:
-            found = Refusal(404, "There is nothing at this address.")
+            found = WebRefusal(404, "There is nothing at this address.")
         if found is not None:
             self._tell(found, scope)
             await receive()  # websocket.connect
@@ -163,7 +165,7 @@ class Guard:
             return
         await self._app({**scope, SESSION: True}, receive, send)
 
-    def _tell(self, refusal: Refusal, scope: Scope) -> None:
+    def _tell(self, refusal: WebRefusal, scope: Scope) -> None:
         """One line for many: who is refused must not fill the log. The query, which may have a token, is in
         none."""
         now, self._untold = monotonic_ns(), self._untold + 1
@@ -173,32 +175,32 @@ class Guard:
         log.warning("web request refused", why=refusal.why, path=path, refused=self._untold)
         self._told_ns, self._untold = now, 0
 
-    def _refusal_of_place(self, headers: Headers) -> Refusal | None:
+    def _refusal_of_place(self, headers: Headers) -> WebRefusal | None:
         """A name that is not this desk's leads here where a website had it resolved to loopback."""
         hosts = headers.getlist("host")
         if len(hosts) == 1 and hosts[0].lower() in self._hosts:
             return None
-        return Refusal(403, f"The web interface is not at this address but at {self._page}.")
+        return WebRefusal(403, f"The web interface is not at this address but at {self._page}.")
 
-    def _refusal_of_method(self, scope: Scope) -> Refusal | None:
+    def _refusal_of_method(self, scope: Scope) -> WebRefusal | None:
         if scope["method"] not in _METHODS:
-            return Refusal(405, "Only GET, HEAD and POST are taken.")
+            return WebRefusal(405, "Only GET, HEAD and POST are taken.")
         if not scope["path"].isprintable():  # to the app's routes `/graphql` and a line break is `/graphql`
-            return Refusal(404, "There is nothing at this address.")
+            return WebRefusal(404, "There is nothing at this address.")
         return None
 
-    def _refusal_of_page(self, headers: Headers) -> Refusal | None:
+    def _refusal_of_page(self, headers: Headers) -> WebRefusal | None:
         """A browser says which page asks: in Origin for whatever may change something and for websockets, in
         Sec-Fetch-Site for all."""
         origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
         ours = all(origin.lower() in self._origins for origin in origins) and len(origins) <= 1
         if ours and all(site in ("same-origin", "none") for site in sites):
             return None
-        return Refusal(403, f"Another website asked for this. The web interface is at {self._page}.")
+        return WebRefusal(403, f"Another website asked for this. The web interface is at {self._page}.")
 
     def _refusal_of_login(
         self, scope: Scope, headers: Headers, *, must_say_page: bool = False
-    ) -> Refusal | None:
+    ) -> WebRefusal | None:
         given = headers.getlist("authorization")
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() == "bearer" and self._is_token(token.strip()):
@@ -208,7 +210,7 @@ class Guard:
         says_page = "origin" in headers or (not must_say_page and "sec-fetch-site" in headers)
         if says_page or (scope.get("method") in ("GET", "HEAD") and not must_say_page):
             return None
-        return Refusal(403, "A browser names its page in `Origin` with this; a program sends the token.")
+        return WebRefusal(403, "A browser names its page in `Origin` with this; a program sends the token.")
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token)
@@ -239,28 +241,28 @@ class Guard:
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    def _refusal_of_request(self, scope: Scope, headers: Headers, body: bytes) -> Refusal | None:
+    def _refusal_of_request(self, scope: Scope, headers: Headers, body: bytes) -> WebRefusal | None:
         if scope["method"] != "POST":
             shows_page = "text/html" in headers.get("accept", "")
             if scope["path"] == GRAPHQL and not shows_page:
-                return Refusal(405, "GraphQL is asked by POST, with a JSON body.")
+                return WebRefusal(405, "GraphQL is asked by POST, with a JSON body.")
             return None
         if scope["path"].startswith(UNTAKEN_PATHS):
             return _UNTAKEN
         if scope["path"] != GRAPHQL:
-            return Refusal(403, "This web interface is read-only.") if self._read_only else None
+            return WebRefusal(403, "This web interface is read-only.") if self._read_only else None
         return _refusal_of_query(body, read_only=self._read_only)
 
 
-def _refusal_of_content(headers: Headers) -> Refusal | None:
+def _refusal_of_content(headers: Headers) -> WebRefusal | None:
     """Content in JSON: a page of another origin cannot send it without a question that nobody answers."""
     given = headers.getlist("content-type")
     if len(given) == 1 and given[0].partition(";")[0].strip().lower() == "application/json":
         return None
-    return Refusal(415, "Send JSON, with `Content-Type: application/json`.")
+    return WebRefusal(415, "Send JSON, with `Content-Type: application/json`.")
 
 
-def _refusal_of_query(body: bytes, *, read_only: bool) -> Refusal | None:
+def _refusal_of_query(body: bytes, *, read_only: bool) -> WebRefusal | None:
     """Mutations that nobody may send; for a read-only interface every one, and what cannot be read."""
     try:
         query = json.loads(body)["query"]
@@ -268,38 +270,38 @@ def _refusal_of_query(body: bytes, *, read_only: bool) -> Refusal | None:
             return _UNTAKEN
         document = parse(query) if read_only else None
     except (ValueError, KeyError, TypeError, RecursionError, GraphQLError):
-        return Refusal(400, "This is not a GraphQL request.")
+        return WebRefusal(400, "This is not a GraphQL request.")
     for definition in document.definitions if document else ():
         if isinstance(definition, OperationDefinitionNode) and definition.operation is OperationType.MUTATION:
-            return Refusal(403, "This web interface is read-only.")
+            return WebRefusal(403, "This web interface is read-only.")
     return None
 
 
-def _answer(refusal: Refusal, path: str) -> Response:
+def _answer(refusal: WebRefusal, path: str) -> Response:
     if path == GRAPHQL:  # where Dagster's pages show what an error says
         errors: dict[str, Any] = {"data": None, "errors": [{"message": refusal.why}]}
         return JSONResponse(errors, refusal.status)
     return PlainTextResponse(refusal.why + "\n", refusal.status)
 
 
-async def _body(receive: Receive) -> bytes | Refusal:
+async def _body(receive: Receive) -> bytes | WebRefusal:
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _whole_body(receive)
     except TimeoutError:
-        return Refusal(408, f"The content did not arrive within {BODY_SECONDS:.0f} s.")
+        return WebRefusal(408, f"The content did not arrive within {BODY_SECONDS:.0f} s.")
 
 
-async def _whole_body(receive: Receive) -> bytes | Refusal:
+async def _whole_body(receive: Receive) -> bytes | WebRefusal:
     parts, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return Refusal(400, "The request ended before its content.")
+            return WebRefusal(400, "The request ended before its content.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > LARGEST_BODY:
-            return Refusal(413, f"More than {LARGEST_BODY:,} bytes are not read.")
+            return WebRefusal(413, f"More than {LARGEST_BODY:,} bytes are not read.")
         if not message.get("more_body", False):
             return b"".join(parts)
 

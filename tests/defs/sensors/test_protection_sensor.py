@@ -21,7 +21,7 @@ from trading_assets.defs import evaluations, sensors
 from trading_assets.defs.readiness import UNDER_WAY
 from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
 from trading_assets.engine import alerts
-from trading_assets.engine.watchdog import Look, Watchdog, remembered
+from trading_assets.engine.watchdog import Watchdog, WatchdogLook, remembered
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
 
@@ -167,7 +167,7 @@ def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
         environ={},
         settling_seconds=0,
     )
-    dog._memory = remembered(None, Look(desk.now_ns, monotonic_ns(), None))
+    dog._memory = remembered(None, WatchdogLook(desk.now_ns, monotonic_ns(), None))
     dog._occurred.append(trouble)
     dog._see_to_dagster()
     assert desk.alerts() == ["signal_inbox could not be evaluated"]

@@ -14,11 +14,11 @@ from trading_assets.config import LastGood, Settings
 from trading_assets.engine import watchdog as module
 from trading_assets.engine.book_place import journal_file
 from trading_assets.engine.watchdog import (
-    Look,
     Memory,
     Overdue,
     Rhythm,
     Watchdog,
+    WatchdogLook,
     Why,
     overdue,
     remembered,
@@ -36,7 +36,7 @@ RHYTHM = Rhythm(after_ns=180 * S, alone_ns=90 * S)
 FAR = 1_800_000_000 * S
 
 
-def walked(*looks: Look) -> list[Overdue | None]:
+def walked(*looks: WatchdogLook) -> list[Overdue | None]:
     """What is due at each look of a watchdog that does nothing about it."""
     memory: Memory | None = None
     found = []
@@ -46,10 +46,10 @@ def walked(*looks: Look) -> list[Overdue | None]:
     return found
 
 
-def at(seconds: float, marked: float | None, *, jumped: float = 0.0) -> Look:
+def at(seconds: float, marked: float | None, *, jumped: float = 0.0) -> WatchdogLook:
     """A look so many seconds after the first; `jumped`: of the machine's clock alone, until now."""
     mark = None if marked is None else FAR + int(marked * S)
-    return Look(FAR + int((seconds + jumped) * S), 1_000 * S + int(seconds * S), mark)
+    return WatchdogLook(FAR + int((seconds + jumped) * S), 1_000 * S + int(seconds * S), mark)
 
 
 def test_a_protection_is_due_once_the_last_is_three_minutes_old_and_not_before() -> None:

@@ -17,7 +17,7 @@ from trading_assets.config import Settings
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals, ReplaySpec
 
 if TYPE_CHECKING:
-    from trading_assets.engine.replay.range_run import Pace
+    from trading_assets.engine.replay.range_run import ReplayPace
     from trading_assets.engine.replay.report import ReplayReport
 
 __all__ = [
@@ -42,7 +42,7 @@ def must_compile() -> bool:
 
 
 def run(
-    settings: Settings, spec: ReplaySpec, *, progress: Callable[[Pace], None] | None = None
+    settings: Settings, spec: ReplaySpec, *, progress: Callable[[ReplayPace], None] | None = None
 ) -> ReplayReport:
     """Replay the range; leaves `<data_dir>/replays/<name>.duckdb` and `.html`, put there when it is over.
 

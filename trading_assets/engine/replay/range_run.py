@@ -35,7 +35,7 @@ NS = 1_000_000_000
 CHECKPOINT_NS = 10 * NS
 
 
-class Pace(NamedTuple):
+class ReplayPace(NamedTuple):
     """How far a replay is."""
 
     done: int  # sessions
@@ -51,7 +51,7 @@ class Pace(NamedTuple):
 
 
 def replay_range(
-    settings: Settings, spec: ReplaySpec, *, progress: Callable[[Pace], None] | None = None
+    settings: Settings, spec: ReplaySpec, *, progress: Callable[[ReplayPace], None] | None = None
 ) -> ReplayReport:
     """What `engine.replay.run` does."""
     began_ns = monotonic_ns()
@@ -134,7 +134,7 @@ def _walk_days(
     ticks: Sequence[Tick],
     made_of: str,
     spec: ReplaySpec,
-    progress: Callable[[Pace], None] | None,
+    progress: Callable[[ReplayPace], None] | None,
 ) -> None:
     """Walk the days that are left, with a checkpoint now and then and at the end."""
     numbered: dict[date, list[tuple[int, int]]] = {day: [] for day in left}
@@ -153,7 +153,7 @@ def _walk_days(
         if progress is not None:
             seconds = max((now_ns - began_ns) / NS, 1e-9)
             done = sessions - len(left) + count
-            progress(Pace(done, sessions, rows / seconds, seconds / count * (len(left) - count)))
+            progress(ReplayPace(done, sessions, rows / seconds, seconds / count * (len(left) - count)))
 
 
 def _begun(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trading_assets.core.decision_columns import Outcome
 from trading_assets.core.orders import State
-from trading_assets.core.walk_columns import Ended, OrderState
+from trading_assets.core.walk_columns import Ended, WalkedOrder
 from trading_assets.engine.replay.decision_ids import SELECT_SIGNALS, SELECT_VERDICTS
 from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.limit_groups import WARNINGS
@@ -29,7 +29,7 @@ ROWS_OF_A_COMMIT = 1_000_000  # each writes anew the last, unfilled group of eve
 ASSET = "replay"
 _OUTCOMES = pa.array([outcome.name for outcome in Outcome] + ["SUPERSEDED"])
 _SUPERSEDED = len(Outcome)
-_STATES = np.array([str(State[state.name]) if state else "" for state in OrderState], dtype=object)
+_STATES = np.array([str(State[state.name]) if state else "" for state in WalkedOrder], dtype=object)
 _DETAIL_OF = {
     Ended.NOT: "",
     Ended.CLOSE: "not filled by the close",
@@ -151,7 +151,7 @@ def _orders(sheet: SessionSheet) -> Columns:
         "limit_price": _column(proposals, "limit_price"),
         "reducing": _column(proposals, "reducing"),
         "state": pa.array(_STATES[orders["state"]], pa.string()),
-        "filled_qty": np.where(orders["state"] == OrderState.FILLED, qty, 0.0),
+        "filled_qty": np.where(orders["state"] == WalkedOrder.FILLED, qty, 0.0),
         "created_ns": at_ns,
         "updated_ns": _column(orders, "updated_ns"),
         "detail": pa.array(_DETAILS[orders["ended"]], pa.string()),

@@ -46,7 +46,7 @@ class SessionResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ReplayFigures:
     """Of the whole range. Returns, volatility and exposure are fractions; NaN: not enough sessions."""
 
     total_return: float
@@ -77,7 +77,7 @@ class ReplayReport:
     sessions: tuple[SessionResult, ...]
     verdict_codes: dict[str, int]  # PASS and each code by which an order was refused → verdicts
     halts: tuple[HaltEvent, ...]
-    figures: Figures
+    figures: ReplayFigures
     seconds: float = field(compare=False)
 
     @property
@@ -103,14 +103,14 @@ class ReplayReport:
             before = last.equity
 
 
-def figures_of(cash_usd: float, sessions: Sequence[SessionResult]) -> Figures:
+def figures_of(cash_usd: float, sessions: Sequence[SessionResult]) -> ReplayFigures:
     """The figures of closing equities that began at `cash_usd`."""
     equity = np.array([cash_usd, *(result.equity for result in sessions)])
     changes = equity[1:] / equity[:-1] - 1.0
     years = len(sessions) / SESSIONS_PER_YEAR
     deviation = float(changes.std(ddof=1)) if len(changes) > 1 else nan
     moved = changes[changes != 0.0]
-    return Figures(
+    return ReplayFigures(
         total_return=float(equity[-1] / cash_usd - 1.0),
         annual_return=float((equity[-1] / cash_usd) ** (1.0 / years) - 1.0),
         annual_volatility=deviation * sqrt(SESSIONS_PER_YEAR),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.orders import Kind
-from trading_assets.core.walk_columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, OrderState, Sheet
+from trading_assets.core.walk_columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, Sheet, WalkedOrder
 from trading_assets.engine.replay.book import Delisting
 from trading_assets.engine.replay.decision_ids import DecisionIds, client_order_ids
 from trading_assets.engine.replay.predictions import Signals
@@ -66,7 +66,7 @@ class SessionSheet:
     @cached_property
     def sent(self) -> NDArray[np.int64]:
         """The verdicts that passed."""
-        return np.flatnonzero(self.orders["state"] != OrderState.NONE)
+        return np.flatnonzero(self.orders["state"] != WalkedOrder.NONE)
 
     @cached_property
     def decided(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
