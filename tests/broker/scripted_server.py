@@ -88,6 +88,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits 40 ms for its head's acknowledgement
 
             def handle_any(self) -> None:
                 script._answer(self)

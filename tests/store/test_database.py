@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from trading_assets.core.orders import State
 from trading_assets.errors import InvalidInput
-from trading_assets.store import database, schema
+from trading_assets.store import schema
 from trading_assets.store.journal import CrossedFork, Journal, JournalBusy, SchemaTooNew
 
 SAMPLES = str(Path(samples.__file__).parent)
@@ -255,13 +255,9 @@ def test_of_processes_that_open_a_new_journal_and_latch_at_once_one_wins(tmp_pat
             racer.communicate(timeout=60)
 
 
-@pytest.mark.slow(seconds=10)
-def test_a_writer_that_waits_too_long_is_told_which_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.1)
+def test_a_writer_that_waits_too_long_is_told_which_file(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    with Journal.open(path) as hanging, Journal.open(path) as waiting:
+    with Journal.open(path) as hanging, Journal.open(path, busy_seconds=0.1) as waiting:
         with hanging._writing():
             assert waiting.mark(BOOK, "a") is None  # a reader does not wait
             with pytest.raises(JournalBusy, match=r"journal\.sqlite"):

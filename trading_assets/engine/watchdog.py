@@ -43,7 +43,7 @@ LOOK_SECONDS = 5.0
 LEASE_PATIENCE_SECONDS = 20.0  # then it looks again: whoever holds the book may be protecting it
 ASK_SECONDS = 20.0  # between two questions to Dagster
 SETTLING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
-DELIVERY_SECONDS = 30.0  # that an alert may wait in the outbox before the watchdog delivers it
+DELIVERY_SECONDS = 30.0  # that an alert may wait in the outbox before the watchdog delivers it, at most
 OWED_SECONDS = 600.0  # between two looks at the days that are owed their end
 SLEPT_NS = 30 * NS  # that the machine's time runs ahead of the process's: it slept, or its clock was set
 
@@ -327,7 +327,8 @@ class Watchdog:
             self._stop.wait(self._ask_seconds)
 
     def _see_to_the_outbox(self, settings: Settings) -> None:
-        """Deliver what the daemon's sensor, which is the first to, has left lying."""
+        """Deliver what the daemon's sensor, which is the first to, has left lying for longer than the others
+        may leave the book unprotected."""
         if not self._environ.get(alerts.URLS_VARIABLE) or not journal_file(settings).exists():
             return
         try:
@@ -336,11 +337,12 @@ class Watchdog:
             log.warning("the outbox cannot be read", why=str(error))
             return
         now = monotonic_ns()
+        patience_ns = min(self._delivery_ns, rhythm_of(settings).after_ns)
         if not waiting:
             self._waiting = None
         elif self._waiting is None or self._waiting[0] != waiting[0].key:
             self._waiting = (waiting[0].key, now)
-        elif now - self._waiting[1] >= self._delivery_ns:
+        elif now - self._waiting[1] >= patience_ns:
             self._waiting = (waiting[0].key, now)
             self._courier.deliver_outbox()
 

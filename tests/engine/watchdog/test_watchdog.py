@@ -27,10 +27,7 @@ from trading_assets.engine.desk import Desk
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.protected import PROTECTED_MARK
 from trading_assets.engine.sign_of_life import Life, seen, sign_file
-from trading_assets.engine.watchdog import (
-    Trouble,
-    Watchdog,
-)
+from trading_assets.engine.watchdog import DELIVERY_SECONDS, Trouble, Watchdog
 
 
 @contextmanager
@@ -198,15 +195,17 @@ def test_a_book_that_was_never_opened_is_not_the_watchdogs_to_open(floor: Tradin
     assert alerted(floor) == []
 
 
+@pytest.mark.parametrize("delivery_seconds", [0.2, DELIVERY_SECONDS])
 def test_an_alert_that_the_daemon_leaves_lying_is_delivered_by_the_watchdog(
-    floor: TradingFloor, receiver: Receiver
+    floor: TradingFloor, receiver: Receiver, delivery_seconds: float
 ) -> None:
+    """After that time, and after `watchdog_seconds`, here 0.4, where that is less."""
     through_its_stop(floor)
-    dog = watchdog(floor, {URLS_VARIABLE: receiver.url}, delivery_seconds=0.2)
+    dog = watchdog(floor, {URLS_VARIABLE: receiver.url}, delivery_seconds=delivery_seconds)
     unprotected(dog)
     dog.look()
     assert "Nobody but the watchdog protects" in alerted(floor)
-    time.sleep(0.3)
+    time.sleep(min(delivery_seconds, 0.4) + 0.1)
     dog.look()
     until(lambda: not alerted(floor))
     assert any("Nobody but the watchdog protects" in message["message"] for message in receiver.messages)

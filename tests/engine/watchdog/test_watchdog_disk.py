@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from trading_assets.config import LastGood
 from trading_assets.engine.alerts import URLS_VARIABLE
 from trading_assets.engine.preload import preload
 from trading_assets.engine.reserve import Reserve
-from trading_assets.store import database
+from trading_assets.store.journal import Journal
 
 LISTEN = [sys.executable, "-m", "trading_assets.cli", "listen"]
 
@@ -173,7 +174,7 @@ time.sleep(600)
 def test_a_journal_that_a_stopped_process_keeps_locked_is_told_past_it(
     floor: TradingFloor, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(Journal, "open", staticmethod(partial(Journal.open, busy_seconds=0.5)))
     through_its_stop(floor)
     dog = watchdog(floor, {URLS_VARIABLE: receiver.url})
     unprotected(dog)
