@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from trading_assets.engine.checks import CHECKS
 from trading_assets.engine.tick_steps import (
     LIVE_ASSETS,
+    STEP_MODULES,
     TICK_STEPS,
     check_step,
     needed_by,
@@ -24,8 +26,8 @@ def test_every_asset_with_checks_is_a_step() -> None:
 def named(work: Any) -> tuple[Any, int]:
     """The function that a step imports when it is done, and how many arguments it is given."""
     found = inspect.getclosurevars(work).nonlocals
-    module = __import__(f"trading_assets.engine.{found['module']}", fromlist=[found["name"]])
-    return getattr(module, found["name"]), found["takes"]
+    assert found["where"] in STEP_MODULES
+    return getattr(import_module(found["where"]), found["name"]), found["takes"]
 
 
 @pytest.mark.parametrize("step", TICK_STEPS, ids=lambda step: step.asset)

@@ -102,7 +102,7 @@ def test_no_process_shows_a_secret_in_its_environment_and_those_without_a_broker
     desk.wait("a run, and with it the forkserver", lambda: desk.runs("reconcile"))
     looked_at, all_of_it = [], desk.processes()
     for process in all_of_it:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has ended meanwhile
+        with suppress(psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError):  # it has ended meanwhile
             environ = Path(f"/proc/{process.pid}/environ").read_bytes()
             parts = {part_of(one) for one in (process, *process.parents()) if one in all_of_it}
             if process.status() == psutil.STATUS_ZOMBIE:

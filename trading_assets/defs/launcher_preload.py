@@ -13,6 +13,7 @@ import numpy as np
 
 from trading_assets.defs import fallback
 from trading_assets.engine.preload import compile_accounting, compile_decisions
+from trading_assets.engine.tick_steps import STEP_MODULES
 
 MODULES = (
     "pyarrow.dataset",
@@ -25,7 +26,7 @@ MODULES = (
 
 def warm() -> None:
     """Import and compile what a tick uses. Leaves no thread, no connection and no file open."""
-    for name in MODULES:
+    for name in (*MODULES, *STEP_MODULES):
         import_module(name)
     duckdb.close()  # the connection to memory, with a thread, that its import opens
     _compile_features()

@@ -31,11 +31,16 @@ class TickStep:
     checks: Evaluate
 
 
+_MODULES: dict[str, None] = {}  # in the order in which the steps name them
+
+
 def _later(module: str, name: str, takes: int = 3) -> Any:
     """A function of the engine that is given the first `takes` of desk, session and tick."""
+    where = f"trading_assets.engine.{module}"
+    _MODULES[where] = None
 
     def work(*given: Any) -> Any:
-        return getattr(import_module(f"trading_assets.engine.{module}"), name)(*given[:takes])
+        return getattr(import_module(where), name)(*given[:takes])
 
     return work
 
@@ -56,6 +61,9 @@ TICK_STEPS: tuple[TickStep, ...] = (
 STEP_OF = {step.asset: step for step in TICK_STEPS}
 LIVE_ASSETS = tuple(STEP_OF)
 _ORDERS = next(place for place, step in enumerate(TICK_STEPS) if step.work is None)
+
+STEP_MODULES = tuple(_MODULES)
+"""What a whole tick imports beside the orders: made ready once where ticks are forked."""
 
 CHECK_PREFIX = "check_"
 
