@@ -17,6 +17,7 @@ from trading_assets.engine.explain import explained
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.signal_exits import last_signals
 from trading_assets.engine.verify import verify
+from trading_assets.market.sessions import new_york_time
 
 NS = 10**9
 
@@ -91,7 +92,7 @@ def test_a_symbol_with_a_missing_day_waits_while_others_are_bought_and_it_is_sol
         verified = verify(desk.journal, desk.history, desk.book, ground.session)
         # nothing differs but what the first tick saw of the day that is gone since
         assert {(found.of, found.subject) for found in verified.differences} == {
-            ("features", f"IBM at {ground.ticks()[0]}")
+            ("features", f"IBM at {new_york_time(ground.ticks()[0])}")
         }
 
 

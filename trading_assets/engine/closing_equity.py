@@ -34,6 +34,7 @@ from trading_assets.engine.split_equity import kept_apart, missing_usd, owned_sy
 from trading_assets.engine.stop_costs import BOOKED_WITHIN, split_lines
 from trading_assets.log import get_logger
 from trading_assets.market.actions import are_told_apart
+from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import AdjustmentRecord
 
 log = get_logger(__name__)
@@ -61,10 +62,11 @@ def keep_missing_at_close(desk: Desk, held: Collection[PositionState] | None) ->
     if desk.journal.mark(desk.book, name) is not None:
         return
     see_splits(desk, {one.symbol: one for one in held if one.asset_class == US_EQUITY})
+    since_ns = new_york_midnight_ns(today - BOOKED_WITHIN)
     booked_since = any(
         _read_ns(desk, line) >= desk.sessions.close_ns(today)
         for kind in (Booked.SPLIT, *sorted(GIVEN_UP))
-        for line in desk.journal.adjustments(desk.book, since_ns=0, kind=kind)
+        for line in desk.journal.adjustments(desk.book, since_ns=since_ns, kind=kind)
     )
     if missing_usd(desk, held).is_sure and not booked_since:
         lacked = {

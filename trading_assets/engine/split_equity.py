@@ -256,8 +256,10 @@ def see_what_moved(desk: Desk, positions: Mapping[str, PositionState]) -> None:
     which shares may have been split, and where a position is not what our ledger holds. Between these the
     looks at the stops see them, after the equity was read."""
     today, now, ledger = desk.today(), desk.now_ns(), ledger_of(desk.journal, desk.book)
+    since_ns = new_york_midnight_ns(today - BOOKED_WITHIN)
     lines = sum(
-        len(desk.journal.adjustments(desk.book, kind=kind)) for kind in (Booked.SPLIT, *sorted(GIVEN_UP))
+        len(desk.journal.adjustments(desk.book, since_ns=since_ns, kind=kind))
+        for kind in (Booked.SPLIT, *sorted(GIVEN_UP))
     )
     over = desk.sessions.is_session(today) and now >= desk.sessions.open_ns(today)
     place = f"{today.isoformat()} {over} {desk.sessions.is_open(now)} {lines}"
