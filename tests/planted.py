@@ -8,7 +8,7 @@ from decimal import Decimal
 from math import nan
 from typing import Any
 
-from trading_assets.broker.port import NewOrder, OrderState
+from trading_assets.broker.port import AccountState, NewOrder, OrderState
 from trading_assets.core.codes import CODE_COUNT
 from trading_assets.core.orders import Kind, State, client_order_id, decision_id
 from trading_assets.core.words import Side
@@ -126,6 +126,17 @@ def plant_order(
 
 def with_limits(desk: Desk, **limits: float) -> None:
     desk.limits = desk.limits._replace(**limits)
+
+
+def with_less(desk: Desk, usd: int, **others: Callable[..., object]) -> None:
+    """From now on the broker's account has so much less cash and equity. others: what else it answers"""
+    whole = desk.broker
+
+    def less() -> AccountState:
+        account = whole.account()
+        return replace(account, equity=account.equity - usd, cash=account.cash - usd)
+
+    desk.broker = Altered(whole, account=less, **others)
 
 
 def with_account(desk: Desk, **fields: Decimal) -> None:

@@ -87,6 +87,12 @@ _ODD_BODIES = [
 BODIES = st.one_of(st.sampled_from(_ODD_BODIES), st.binary(max_size=200))
 
 Header = tuple[bytes, bytes]
+OF_ANOTHER_PAGE: list[Header] = [
+    (b"Origin", b"http://evil.example"),
+    (b"Origin", b"null"),
+    (b"Sec-Fetch-Site", b"cross-site"),
+    (b"Host", b"evil.example"),  # a name that was made to lead here
+]
 
 
 def targets(known: list[bytes]) -> st.SearchStrategy[bytes]:

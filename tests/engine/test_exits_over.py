@@ -74,14 +74,17 @@ def refused(order: NewOrder) -> OrderState:
     raise Rejected(403, 40310000, "scripted")
 
 
-def a_signal(counter: Counter, desk: Desk) -> str:
-    """A signal sells IBM, and the broker refuses it until a person has sold it by hand."""
-
+def a_sale_that_is_refused(counter: Counter, desk: Desk) -> None:
     desk.broker = Altered(counter, submit=refused)
     desk.clock.sync()
     signalling.receive(desk, "IBM", -1.0, source="producer")
     execute(desk, SESSION, desk.now_ns())
     desk.broker = counter
+
+
+def a_signal(counter: Counter, desk: Desk) -> str:
+    """A signal sells IBM, and the broker refuses it until a person has sold it by hand."""
+    a_sale_that_is_refused(counter, desk)
     comes(counter, "IBM", -10)
     counter.lines[-1] = replace(counter.lines[-1], side=Side.SELL, qty=Decimal(10))
     return "IBM"
@@ -96,12 +99,7 @@ def a_flatten(counter: Counter, desk: Desk) -> str:
 
 def a_signal_under_a_flatten(counter: Counter, desk: Desk) -> str:
     """What the signal was to sell, the flatten has sold."""
-
-    desk.broker = Altered(counter, submit=refused)
-    desk.clock.sync()
-    signalling.receive(desk, "IBM", -1.0, source="producer")
-    execute(desk, SESSION, desk.now_ns())
-    desk.broker = counter
+    a_sale_that_is_refused(counter, desk)
     return a_flatten(counter, desk)
 
 

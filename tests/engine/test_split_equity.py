@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground
-from planted import Altered, with_limits
+from planted import Altered, with_less, with_limits
 from split_broker import MINUTE_NS, SplitBroker, look
 
 from trading_assets.broker import parsing
@@ -143,13 +143,7 @@ def test_cash_that_is_gone_beside_it_counts_after_ten_minutes(ground: Ground, he
     protect_alone(held, new_execution_id())
     SplitBroker(held, ground.session, Decimal(2))
     look(ground, held)
-    whole = held.broker
-
-    def less() -> AccountState:
-        account = whole.account()
-        return replace(account, equity=account.equity - 15_000, cash=account.cash - 15_000)
-
-    held.broker = Altered(whole, account=less)
+    with_less(held, 15_000)
     for _ in range(9):
         look(ground, held)
     assert Cause.DAILY_LOSS not in held.halts().causes

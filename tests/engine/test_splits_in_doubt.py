@@ -9,11 +9,10 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground
-from planted import Altered, with_limits
+from planted import Altered, with_less, with_limits
 from split_broker import MINUTE_NS, SplitBroker, look
 
 from trading_assets.broker.port import (
-    AccountState,
     CorporateActionState,
     QuoteState,
     Rows,
@@ -228,13 +227,7 @@ def test_a_loss_elsewhere_latches_while_a_ratio_is_in_doubt(ground: Ground, held
     protect_alone(held, new_execution_id())
     SplitBroker(held, ground.session, Decimal(4), announced=Decimal(2))
     looks(ground, held)
-    whole = held.broker
-
-    def less() -> AccountState:
-        account = whole.account()
-        return replace(account, equity=account.equity - 15_000, cash=account.cash - 15_000)
-
-    held.broker = Altered(whole, account=less)
+    with_less(held, 15_000)
     looks(ground, held, 13)
     assert {Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN} <= latched(held)
 
@@ -245,16 +238,8 @@ def test_a_loss_elsewhere_latches_while_the_position_of_a_split_cannot_be_read(
     protect_alone(held, new_execution_id())
     SplitBroker(held, ground.session, Decimal(2))
     looks(ground, held)
-    whole = held.broker
-    others = [one for one in whole.positions() if one.symbol != "AAPL"]
-
-    def less() -> AccountState:
-        account = whole.account()
-        return replace(account, equity=account.equity - 15_000, cash=account.cash - 15_000)
-
-    held.broker = Altered(
-        whole, account=less, positions=lambda: Rows.of(others, [Unreadable("AAPL", "planted")])
-    )
+    others = [one for one in held.broker.positions() if one.symbol != "AAPL"]
+    with_less(held, 15_000, positions=lambda: Rows.of(others, [Unreadable("AAPL", "planted")]))
     looks(ground, held)
     assert {Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN} <= latched(held)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -13,7 +16,7 @@ from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest
 
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.process import ExchangeProcess
+from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.sessions import Sessions
 
 TOKEN = "a-token-for-tests"
@@ -22,6 +25,20 @@ DAY = date(2012, 10, 1)
 OPEN_NS = Sessions().open_ns(DAY)
 MINUTE_NS = 60_000_000_000
 KEYS = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
+
+
+@contextmanager
+def victim_at(state_dir: Path) -> Iterator[ExchangeProcess]:
+    """An exchange of its own to be attacked, which outlives that."""
+    with start_process(
+        public_keys=True,
+        state_dir=state_dir,
+        token=TOKEN,
+        start_ns=OPEN_NS,
+        requests_per_minute=10_000_000,
+    ) as exchange:
+        yield exchange
+        assert exchange.is_running
 
 
 def control(exchange: ExchangeProcess, path: str, **members: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +16,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 import requests
 import websockets.sync.client
-from exchange_ground import KEYS, OPEN_NS, TOKEN
-from hypothesis import HealthCheck, given, settings
+from exchange_ground import KEYS, OPEN_NS, TOKEN, victim_at
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from tapes import venue
 from websockets.exceptions import ConnectionClosed
@@ -28,18 +28,11 @@ from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.data_api import DataApi
 from trading_assets.exchange.faults import FaultScript
 from trading_assets.exchange.pace import ClockPace
-from trading_assets.exchange.process import ExchangeProcess, start_process
+from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.exchange.trading_api import TradingApi
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-FUZZED = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+FUZZED = fuzzed(20)
 ANSWERS: Counter[tuple[str, int]] = Counter()
 
 
@@ -140,15 +133,8 @@ def _bodies(port: str) -> st.SearchStrategy[bytes]:
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
     """An exchange of its own, that nothing else is asked of."""
-    with start_process(
-        public_keys=True,
-        state_dir=tmp_path_factory.mktemp("fuzzed"),
-        token=TOKEN,
-        start_ns=OPEN_NS,
-        requests_per_minute=10_000_000,
-    ) as exchange:
+    with victim_at(tmp_path_factory.mktemp("fuzzed")) as exchange:
         yield exchange
-        assert exchange.is_running
     said = Counter[str]()
     for (port, status), times in sorted(ANSWERS.items()):
         said[port] += times

@@ -6,20 +6,21 @@ FUZZ_EXAMPLES=3000 asks for longer; the counts are printed (`-s`).
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-from exchange_ground import KEYS, OPEN_NS, TOKEN
-from hypothesis import HealthCheck, given, settings
+from exchange_ground import KEYS, TOKEN, victim_at
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from raw_requests import (
     BODIES,
     CLOSED,
     METHODS,
+    OF_ANOTHER_PAGE,
     UNANSWERED,
     VERSIONS,
     Header,
@@ -30,16 +31,9 @@ from raw_requests import (
     upgrades,
 )
 
-from trading_assets.exchange.process import ExchangeProcess, start_process
+from trading_assets.exchange.process import ExchangeProcess
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
-FUZZED = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+FUZZED = fuzzed(150)
 KNOWN: dict[str, list[Header]] = {
     "api": [(name.encode(), value.encode()) for name, value in KEYS.items()],
     "control": [(b"Authorization", f"Bearer {TOKEN}".encode())],
@@ -48,27 +42,14 @@ TARGETS = {
     "api": [b"/v2/clock", b"/v2/account", b"/v2/orders", b"/v2/positions", b"/stream", b"/v2/iex"],
     "control": [b"/clock", b"/journal", b"/clients", b"/halt", b"/quote", b"/stream"],
 }
-SIGNS: list[Header] = [
-    (b"Origin", b"http://evil.example"),
-    (b"Origin", b"null"),
-    (b"Sec-Fetch-Site", b"cross-site"),
-    (b"Host", b"evil.example"),
-]
 REFUSED = (400, 401, 403, 404, 405, 408, 413, 422, 426, CLOSED, UNANSWERED)
 ANSWERS: Counter[tuple[str, str, int]] = Counter()
 
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess]:
-    with start_process(
-        public_keys=True,
-        state_dir=tmp_path_factory.mktemp("raw"),
-        token=TOKEN,
-        start_ns=OPEN_NS,
-        requests_per_minute=10_000_000,
-    ) as exchange:
+    with victim_at(tmp_path_factory.mktemp("raw")) as exchange:
         yield exchange
-        assert exchange.is_running
     for (port, kind, status), times in sorted(ANSWERS.items()):
         print(f"{port} {kind} {status}: {times}")
     print(f"raw requests: {sum(ANSWERS.values())}")
@@ -85,7 +66,7 @@ def test_a_raw_request_gets_what_it_may(victim: ExchangeProcess, port: str, kind
     @FUZZED
     @given(
         method=METHODS, target=targets(TARGETS[port]), version=VERSIONS, headers=odd_headers(),
-        upgrade=upgrades(), body=BODIES, sign=st.sampled_from(SIGNS),
+        upgrade=upgrades(), body=BODIES, sign=st.sampled_from(OF_ANOTHER_PAGE),
     )  # fmt: skip
     def ask(
         method: bytes, target: bytes, version: bytes, headers: list[Header], upgrade: list[Header],

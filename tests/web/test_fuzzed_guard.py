@@ -7,7 +7,6 @@ FUZZ_EXAMPLES=5000 asks for longer; the counts are printed (`-s`).
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 import time
@@ -16,12 +15,14 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from raw_requests import (
     BODIES,
     CLOSED,
     METHODS,
+    OF_ANOTHER_PAGE,
     UNANSWERED,
     VERSIONS,
     Header,
@@ -39,27 +40,14 @@ from trading_assets.web import guard
 from trading_assets.web.__main__ import server_of
 from trading_assets.web.guard import WebGuard
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "400"))
-FUZZED = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+FUZZED = fuzzed(400)
 TOKEN = "token-of-the-test"
 OURS = [
     *(b"/graphql", b"/graphql?query=mutation%7BsetNuxSeen%7D", b"/graphql/", b"/GraphQL", b"/%67raphql"),
     *(b"/report_asset_materialization/fills", b"/logs/a/b/out", b"/download_debug/1", b"/server_info"),
 ]
 TARGETS = targets(OURS)
-SIGNS: list[Header] = [  # of another page, or of a name that was made to lead here
-    (b"Origin", b"http://evil.example"),
-    (b"Origin", b"null"),
-    (b"Sec-Fetch-Site", b"cross-site"),
-    (b"Sec-Fetch-Site", b"same-site"),
-    (b"Host", b"evil.example"),
-]
+SIGNS: list[Header] = [*OF_ANOTHER_PAGE, (b"Sec-Fetch-Site", b"same-site")]
 ANSWERS: Counter[tuple[str, int]] = Counter()
 
 
@@ -206,5 +194,5 @@ def test_with_the_link_nothing_is_the_guards_own_failure(victim: Victim) -> None
     ask()
     reached = victim.app.asked - before
     print(f"came to the app: {reached}")
-    assert reached > EXAMPLES // 20  # so what the other tests keep away would have come
+    assert reached > FUZZED.max_examples // 20  # so what the other tests keep away would have come
     assert answers(victim)

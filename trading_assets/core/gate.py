@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from trading_assets.core.codes import CODE_COUNT, Code, failed_codes
 from trading_assets.core.compiled import allocation_free
-from trading_assets.core.limits import Limits
+from trading_assets.core.limits import FUTURE_SIGNAL_SECONDS, Limits
 from trading_assets.core.prices import is_usable, mid_price
 from trading_assets.core.stamps import seconds_between
 from trading_assets.core.tolerance import at_least, at_most, is_finite, is_positive
@@ -48,8 +48,6 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
-
-FUTURE_SIGNAL_SECONDS = 2.0
 
 
 @allocation_free

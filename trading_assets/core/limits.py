@@ -15,6 +15,9 @@ from typing import Annotated, Any, NamedTuple
 
 from trading_assets.core.codes import Code
 
+FUTURE_SIGNAL_SECONDS = 2.0
+"""A signal stamped further ahead of its decision is as wrong as a stale one. No limit of a configuration."""
+
 
 class Looser(IntEnum):
     """In which direction a limit lets more happen. A boolean limit is looser when it is true."""

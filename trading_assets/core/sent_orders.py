@@ -17,7 +17,7 @@ from math import inf, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.limits import LimitCheck, LimitRow, Looser
+from trading_assets.core.limits import FUTURE_SIGNAL_SECONDS, LimitCheck, LimitRow, Looser
 from trading_assets.core.tolerance import ABSOLUTE, RELATIVE
 
 Floats = NDArray[np.float64]
@@ -25,9 +25,6 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _quietly = np.errstate(divide="ignore", invalid="ignore")  # what is not a number comes out as NaN
-
-FUTURE_SIGNAL_SECONDS = 2.0
-"""A signal stamped further ahead of its decision is as wrong as a stale one."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import json
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dagster as dg
 
@@ -49,7 +49,7 @@ def shows_no_secret(step: Step) -> Step:
                 return _clean_result(step(*arguments, **named))
 
     setattr(cleaned, _CLEANED, True)
-    return cleaned  # type: ignore[return-value]
+    return cast(Step, cleaned)
 
 
 def is_wrapped(step: Callable[..., Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from trading_assets.broker.port import PositionState
 from trading_assets.core.codes import Code, failed_codes
-from trading_assets.core.gate import FUTURE_SIGNAL_SECONDS
+from trading_assets.core.limits import FUTURE_SIGNAL_SECONDS
 from trading_assets.core.tolerance import at_least
 from trading_assets.engine.decide import Decision, newest_signals
 from trading_assets.engine.desk import Desk
