@@ -22,7 +22,7 @@ from trading_assets.config import Settings
 from trading_assets.environment import DAEMON, LISTENER, WEBSERVER
 from trading_assets.errors import InvalidInput
 from trading_assets.parentage import STARTED_BY
-from trading_assets.up import ends_with
+from trading_assets.parts import ends_with
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel tells a child of it")
 PART = """

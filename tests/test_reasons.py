@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ import pytest
 from trading_assets import redaction
 from trading_assets.engine import arming, operator
 from trading_assets.engine.book_place import KILL_FILE
+from trading_assets.engine.close_order import close_order
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.reconcile import adopt
 from trading_assets.errors import InvalidInput
@@ -49,12 +51,14 @@ def test_a_key_that_is_pasted_into_a_reason_is_not_kept() -> None:
         redaction.forget()
 
 
-@pytest.mark.parametrize("act", ["rearm", "adjust", "close_order"])
-def test_every_act_that_loosens_refuses_a_long_one_before_it_does_anything(act: str) -> None:
+@pytest.mark.parametrize("act", [operator.rearm, operator.adjust, close_order])
+def test_every_act_that_loosens_refuses_a_long_one_before_it_does_anything(
+    act: Callable[..., object],
+) -> None:
     desk = cast(Desk, object())  # which nothing may touch
-    more = ("an-order",) if act == "close_order" else ()
+    more = ("an-order",) if act is close_order else ()
     with pytest.raises(InvalidInput, match="2,001 characters"):
-        getattr(operator, act)(desk, *more, reason=LONG, author="tester")
+        act(desk, *more, reason=LONG, author="tester")
     for other in (adopt, arming.arm):
         with pytest.raises(InvalidInput, match="2,001 characters"):
             other(desk, reason=LONG, author="tester")

@@ -8,20 +8,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from trading_assets import parts as desk_parts
 from trading_assets import up
 from trading_assets.config import Settings
 from trading_assets.dagster_health import DagsterHealth
 from trading_assets.engine.book_place import journal_file
 from trading_assets.engine.sign_of_life import sign_file
+from trading_assets.environment import DAEMON, LISTENER, WEBSERVER
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.parts import LASTING_SECONDS, RESTART_SECONDS, Part, Parts
 from trading_assets.store.journal import Journal
 from trading_assets.store.leases import process_start
-from trading_assets.up import DAEMON, LISTENER, RESTART_SECONDS, WEBSERVER, Part, Parts, _Guard
+from trading_assets.up import _Guard
 
 LASTS = [sys.executable, "-c", "import time; time.sleep(600)"]
 ENDS = [sys.executable, "-c", "raise SystemExit(3)"]
@@ -57,6 +60,12 @@ def end(part: Part) -> None:
     part.process.wait()
 
 
+def tell_time(monkeypatch: pytest.MonkeyPatch, now_ns: Callable[[], int]) -> None:
+    """The monotonic clock, to who keeps the parts and to who looks after them."""
+    for module in (up, desk_parts):
+        monkeypatch.setattr(module, "monotonic_ns", now_ns)
+
+
 def test_a_part_that_ended_is_started_again_at_once_said_and_alerted(
     parts: Parts, settings: Settings
 ) -> None:
@@ -86,7 +95,7 @@ def test_a_part_that_ends_again_and_again_is_started_at_a_growing_pace(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = monotonic_ns()
-    monkeypatch.setattr(up, "monotonic_ns", lambda: now)
+    tell_time(monkeypatch, lambda: now)
     parts.all[0].started_ns = now
     waited = []
     for _ in range(6):
@@ -99,7 +108,7 @@ def test_a_part_that_ends_again_and_again_is_started_at_a_growing_pace(
         waited.append((now - began) / 1e9 - 1)
         parts.all[0].started_ns = now
     assert waited == [*RESTART_SECONDS, RESTART_SECONDS[-1], RESTART_SECONDS[-1]]
-    now += int(up.LASTING_SECONDS * 1e9)
+    now += int(LASTING_SECONDS * 1e9)
     end(parts.all[0])
     parts.keep(lambda line: None)
     assert parts.all[0].process.poll() is None
@@ -127,7 +136,7 @@ def test_a_watchdog_that_hangs_is_ended_and_started_again(
     sign = sign_file(settings)
     sign.write_text(json.dumps({"host": os.uname().nodename, "pid": hung, "start": process_start(hung)}))
     now = monotonic_ns()
-    monkeypatch.setattr(up, "monotonic_ns", lambda: now)
+    tell_time(monkeypatch, lambda: now)
     for seconds, touched in ((0, False), (170, False), (5, True), (170, False), (15, False)):
         guard._looked_ns = 0
         now += seconds * 10**9
@@ -170,7 +179,7 @@ def test_a_daemon_without_a_heartbeat_for_five_minutes_is_ended(
     guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
     hung, began = parts.pid(DAEMON), monotonic_ns()
     for seconds in (299.0, 302.0):
-        monkeypatch.setattr(up, "monotonic_ns", lambda s=seconds: began + int(s * 1e9))
+        tell_time(monkeypatch, lambda s=seconds: began + int(s * 1e9))
         guard._answered_ns = began + int(seconds * 1e9)  # the webserver answers
         guard.look()
         guard._looked_ns = 0
@@ -191,7 +200,7 @@ def test_a_webserver_that_hangs_takes_no_daemon_with_it(
     guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
     daemon, began = parts.pid(DAEMON), monotonic_ns()
     for seconds in (302.0, 308.0, 320.0):
-        monkeypatch.setattr(up, "monotonic_ns", lambda s=seconds: began + int(s * 1e9))
+        tell_time(monkeypatch, lambda s=seconds: began + int(s * 1e9))
         guard._signed_ns = began + int(seconds * 1e9)  # the watchdog gives its signs
         guard.look()
     assert said == ["Dagster's webserver hangs: no answer for 300 s; it is ended"]

@@ -14,8 +14,8 @@ from wire import decided, failing, locked, look, new_account, send, signal
 from trading_assets.broker.port import Unreachable
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State
 from trading_assets.engine.absorb import dispute, lock
+from trading_assets.engine.close_order import ClosedOrder, close_order
 from trading_assets.engine.desk import Desk
-from trading_assets.engine.operator import ClosedOrder, close_order
 from trading_assets.engine.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconcile import BREAK_LOCK
 from trading_assets.engine.submit import UNRESOLVED_LOCK

@@ -33,6 +33,7 @@ from trading_assets.broker.update_stream import OrderChanged
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, State
 from trading_assets.engine import follow, obstacles, operator, submit
+from trading_assets.engine.close_order import close_order
 from trading_assets.engine.decide import decide
 from trading_assets.engine.desk import Desk
 from trading_assets.engine.inputs import Phase
@@ -221,9 +222,7 @@ class Orders(RuleBasedStateMachine):
         record = data.draw(st.sampled_from(self.desk.journal.orders(self.desk.book)))
         ended = State(record.state) in TERMINAL_STATES
         try:
-            closed = operator.close_order(
-                self.desk, record.intent.client_order_id, reason="model", author="model"
-            )
+            closed = close_order(self.desk, record.intent.client_order_id, reason="model", author="model")
         except InvalidInput:
             assert ended
             return

@@ -17,6 +17,7 @@ from trading_assets.cli.output import progress, say, show_json, show_table, wait
 from trading_assets.cli.trade import order_line, show_verdicts, verdict_line
 from trading_assets.config import path_in_use
 from trading_assets.core.words import Side
+from trading_assets.engine import close_order as closing
 from trading_assets.engine import operator
 from trading_assets.engine.halts import Cause
 from trading_assets.errors import InvalidInput, TradingAssetsError
@@ -167,7 +168,7 @@ def close_order(
     author = operator.person()
     with progress("close-order") as step, opened(config) as desk:
         closed = when_free(
-            lambda: operator.close_order(desk, order, reason=reason, author=author), waiting(step)
+            lambda: closing.close_order(desk, order, reason=reason, author=author), waiting(step)
         )
     if as_json:
         show_json(
