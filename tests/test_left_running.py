@@ -24,6 +24,8 @@ from trading_assets.errors import InvalidInput
 from trading_assets.parentage import STARTED_BY
 from trading_assets.parts import ends_with
 
+pytestmark = pytest.mark.slow
+
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel tells a child of it")
 PART = """
 import os, time

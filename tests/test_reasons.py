@@ -21,6 +21,8 @@ from trading_assets.errors import InvalidInput
 from trading_assets.model import registry
 from trading_assets.reasons import LONGEST, shortened, stated
 
+pytestmark = pytest.mark.slow
+
 LONG = "x" * (LONGEST + 1)
 NO_TEXT = os.fsdecode(b"line \xff")  # as a command line gives bytes that are no UTF-8
 

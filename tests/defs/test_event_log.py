@@ -21,6 +21,8 @@ from sqlalchemy import event
 
 from trading_assets.defs.event_log import BATCH_SIZE_VARIABLE, OPEN_SHARDS, PooledSqliteEventLogStorage
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 telemetry: {enabled: false}
 event_log_storage:

@@ -34,6 +34,8 @@ from trading_assets.store.journal import Journal
 from trading_assets.store.records import HaltRecord, OpeningPositionRecord
 from trading_assets.up import LEAD_NS, let_time_run
 
+pytestmark = pytest.mark.slow
+
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND_NS = 10**9
 SESSIONS = Sessions()

@@ -30,6 +30,8 @@ from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
 
+pytestmark = pytest.mark.slow
+
 BOOK = "embedded:PA0001:paper"
 MINUTE_NS = 60 * 10**9
 

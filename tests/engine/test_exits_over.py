@@ -26,6 +26,8 @@ from trading_assets.engine.signal_exits import LAST_SIGNALS
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import OrderRecord
 
+pytestmark = pytest.mark.slow
+
 MINUTE_NS = 60 * NS
 ENTRY = "o-entry"
 

@@ -25,6 +25,8 @@ from trading_assets.engine.reconcile import adopt, reconcile
 from trading_assets.engine.verify import verify
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 
+pytestmark = pytest.mark.slow
+
 MINUTE_NS = 60 * NS
 
 

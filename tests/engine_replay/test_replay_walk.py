@@ -14,6 +14,8 @@ from trading_assets.engine.replay.report import ReplayReport
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History
 
+pytestmark = pytest.mark.slow
+
 FLAT = (100.0, 100.0)
 ALL_IN = {"max_position_pct": 1.0, "max_gross_exposure": 1.0, "max_order_notional": inf, "stop_loss": inf}
 

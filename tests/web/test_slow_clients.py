@@ -23,6 +23,8 @@ from trading_assets.web import guard
 from trading_assets.web.__main__ import server_of
 from trading_assets.web.guard import WebGuard
 
+pytestmark = pytest.mark.slow
+
 ANSWERED = 2.0  # seconds for the person's page while others are at it
 SOON = 1.0  # in place of the real times, which a test need not wait for
 ANSWER = b"x" * 20_000_000  # more than two sockets keep
