@@ -203,14 +203,10 @@ def main() -> int:
                 if arguments.fault and not FAULTS[arguments.fault].can_strike(scenario(seed).split):
                     continue
                 seeds.add(seed)
-                for case in random_cases(seed, soak.reached(seed), number, arguments.fault):
-                    soak.play(case)
-                    over = (
-                        time.monotonic() - began > arguments.seconds
-                        or soak.counts["cases"] == arguments.cases
-                    )
-                    if over:
-                        break
+                left = (arguments.cases or sys.maxsize) - soak.counts["cases"]
+                cases = random_cases(seed, soak.reached(seed), min(number, left), arguments.fault)
+                soak.play_all(sorted(cases, key=lambda case: str(case.past)))
+                over = time.monotonic() - began > arguments.seconds or soak.counts["cases"] == arguments.cases
                 soak.forget(seed)
                 if over:
                     break

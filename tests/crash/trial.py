@@ -33,6 +33,8 @@ from trading_assets.market.clock import VenueClock, system_now_ns
 ROOM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
 MOST_SWEEPS = 12
 SWEEPS_IN_SESSION = 3
+BETWEEN_SWEEPS_NS = 35 * SECOND_NS
+NEXT_TRY_NS = 5 * MINUTE_NS + SECOND_NS  # at most, of an exit that one recovery could not fill
 # Pauses that wait for a network, for an exchange on loopback.
 submit.LOOKUP_PAUSES_SECONDS = (0.0, 0.005, 0.01)
 follow.POLL_SECONDS = 0.002
@@ -263,10 +265,13 @@ class Trial:
     def _sweep(self) -> None:
         """Protect until a run finds nothing to do: within the session first, then after its close."""
         close_ns = sessions().close_ns(self.scenario.session)
+        strike = self.case.strike
+        unfilled = strike is not None and FAULTS[strike.name].market is not None
         for number in range(MOST_SWEEPS):
+            pause_ns = NEXT_TRY_NS if unfilled and number == 0 else BETWEEN_SWEEPS_NS
             now_ns = self._ground.exchange.now_ns()
             past_close = number >= SWEEPS_IN_SESSION and now_ns < close_ns
-            self._wait(close_ns + SECOND_NS - now_ns if past_close else 35 * SECOND_NS)
+            self._wait(close_ns + SECOND_NS - now_ns if past_close else pause_ns)
             if self._rests("protect"):
                 return
         last = self.evidence.ends[-1][1].answer.splitlines()[-1:]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import files, version
 from math import isfinite, isnan
@@ -84,10 +85,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         deadline = time.monotonic() + HUNG_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             for child in psutil.Process(process.pid).children(recursive=True):
-                try:
-                    children[child.pid] = child.cmdline()
-                except psutil.NoSuchProcess:
-                    continue
+                with suppress(psutil.NoSuchProcess):
+                    children[child.pid] = child.cmdline() or children.get(child.pid, [])  # none as it ends
             loads.append(os.getloadavg()[0])
             time.sleep(0.25)
         process.kill()
