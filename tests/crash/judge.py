@@ -17,7 +17,7 @@ from witnesses import Accepted, DeskTables, Exchange, Standing
 from trading_assets.config import Settings
 from trading_assets.core.orders import Kind
 from trading_assets.core.words import Side
-from trading_assets.exchange.faults_http import NEVER_SEEN
+from trading_assets.exchange.faults.http import NEVER_SEEN
 
 OURS = "ta-"
 NO_SHARES = ("insufficient qty available", "inferred: sell_to_open")
