@@ -66,6 +66,7 @@ class Fault:
     locks:   the locks that it may leave for a person to release: by cause, words of the reason
     family:  the faults that are alike take turns in the fixed choice
     rejects: whether the broker may reject what it had no reason to
+    lags:    whether what the broker shows may be late at two looks of the desk: then it is a break
     """
 
     script: Callable[[Random, tuple[str, ...]], Script] = lambda rng, symbols: []
@@ -77,6 +78,7 @@ class Fault:
     timeouts: Timeouts = PATIENT
     locks: Mapping[str, str] = field(default_factory=dict)
     rejects: bool = False
+    lags: bool = False
     family: str = ""
 
     def can_strike(self, split: Split | None) -> bool:
@@ -353,7 +355,9 @@ FAULTS: dict[str, Fault] = {
             {"kind": "ignored_cancel", "method": "DELETE", "path": "/v2/orders/.+", "times": 2}
         ]
     ),
-    "position_lag": Fault(lambda rng, symbols: [{"kind": "position_lag", "reads": rng.choice((1, 2, 4))}]),
+    "position_lag": Fault(
+        lambda rng, symbols: [{"kind": "position_lag", "reads": rng.choice((1, 2, 4))}], lags=True
+    ),
     "missing_fill": Fault(
         lambda rng, symbols: [{"kind": "missing_fill_activity", "reads": rng.choice((1, 2))}]
     ),

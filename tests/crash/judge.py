@@ -195,9 +195,21 @@ def _locks(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator
     status nobody knows, told at two reconciliations."""
     strike = evidence.case.strike
     allowed = {"STOP": ""} | (dict(FAULTS[strike.name].locks) if strike is not None else {})
+    lagged = _seen_twice(desk) if strike is not None and FAULTS[strike.name].lags else set()
     for symbol, cause, reason in desk.locks():
+        if cause == "BREAK" and reason.split(":")[0] in lagged:
+            continue
         if not (cause in allowed and allowed[cause] in reason) and NEVER_SEEN not in reason:
             yield f"{symbol} is still locked: {cause}: {reason}"
+
+
+def _seen_twice(desk: DeskTables) -> set[str]:
+    """Breaks ("kind subject") that two looks saw, and that a later one found resolved."""
+    return {
+        f"{row['kind']} {row['subject']}"
+        for row in desk.rows("breaks")
+        if row["first_ns"] < row["last_ns"] and row["resolved_ns"] is not None
+    }
 
 
 def _halts(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator[str]:

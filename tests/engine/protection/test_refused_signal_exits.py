@@ -290,6 +290,29 @@ def test_an_exit_that_a_split_meets_sells_all_of_it_however_its_line_is_stamped(
         assert not later(counter, desk).orders
 
 
+@pytest.mark.parametrize(("brought", "held"), [(10, 20), (-5, 5)], ids=["two for one", "one for two"])
+def test_of_a_split_that_was_booked_with_the_tick_each_try_sells_all_that_is_left(
+    tmp_path: Path, brought: int, held: int
+) -> None:
+    """The tick has seen what the line brought: it is not brought once more to what its orders leave."""
+    thin = Thin({"AAPL": (10, 40)})
+    thin.now_ns -= 24 * 60 * MINUTE_NS  # the book began the day before
+    with holding(tmp_path, "AAPL", counter=thin) as (counter, desk):
+        counter.now_ns = TICK_NS
+        line = AccountActivity(
+            "split", "SPLIT", TICK_NS, "AAPL", None, Decimal(brought), None, None, None, None, None
+        )
+        counter.lines.append(line)
+        counter.shares["AAPL"] = (Decimal(held), Decimal(50))
+        protect_alone(desk, new_execution_id())
+        sell(desk)
+        for _ in range(3):
+            left = counter.shares["AAPL"][0]
+            assert 0 < left < held
+            (order,) = later(counter, desk).orders
+            assert order.intent.qty == left
+
+
 @pytest.mark.parametrize(("first", "then"), [(0.5, -1.0), (-0.5, -1.0), (-1.0, 0.5)])
 def test_a_signal_that_comes_after_a_newer_one_was_taken_is_superseded(
     tmp_path: Path, first: float, then: float

@@ -21,6 +21,7 @@ from trading_assets.core.tolerance import at_least
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.decision.decide import Decision, newest_signals
 from trading_assets.engine.decision.inputs import SignalInput
+from trading_assets.engine.evidence.split_lines import booked_since
 from trading_assets.engine.orders.submit import remaining
 from trading_assets.engine.orders.tries import tries_of
 from trading_assets.log import get_logger
@@ -43,6 +44,7 @@ class LastSignal(NamedTuple):
     qty: str  # to sell: of one that sells what was held when it came, and what working entries could still
     # buy; else what its tick was to sell of the position, whether gate and broker let that pass or not
     keeps: str = "0"  # shares: what its tick was to leave of the position
+    booked: str = "0"  # shares: what splits had brought since its tick when it was kept, and `qty` counts
 
     @property
     def shares(self) -> Decimal:
@@ -67,7 +69,7 @@ def _as_kept(fields: Sequence[Any]) -> LastSignal:
     """An earlier release kept what was held beside every signal, also where it sold nothing by it, and not
     what was to be left."""
     signal = LastSignal(*fields)
-    whole = len(fields) == len(LastSignal._fields) or signal.sells
+    whole = len(fields) > LastSignal._fields.index("keeps") or signal.sells
     return signal if whole else signal._replace(qty="0")
 
 
@@ -99,6 +101,7 @@ def keep_last_signals(
             sells,
             tick_ns,
             f"{held + buying[symbol] if sells else 0:f}",
+            booked=f"{booked_since(desk, symbol, tick_ns):f}",
         )
     _keep(desk, kept, found)
 

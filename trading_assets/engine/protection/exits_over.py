@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
 from trading_assets.core.orders import Kind, decision_id
-from trading_assets.engine.book.accounting import listed_mark
-from trading_assets.engine.book.activity_types import Booked
 from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.evidence.split_lines import booked_since, dated_since
 from trading_assets.engine.orders.signal_exits import last_signals
 from trading_assets.engine.orders.tries import FORCED
 from trading_assets.engine.protection.snapshot import gaps
 from trading_assets.engine.reconciliation.reconcile import ReconcileReport
 from trading_assets.log import get_logger
-from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import LockRecord
 
 log = get_logger(__name__)
@@ -115,18 +112,3 @@ def _under_way(desk: Desk) -> dict[str, set[str]]:
         if order.intent.reducing and order.intent.kind not in FORCED:
             found.setdefault(order.intent.symbol, set()).add(order.intent.decision_id)
     return found
-
-
-def booked_since(desk: Desk, symbol: str, since_ns: int) -> Decimal:
-    """Shares that lines of splits have brought."""
-    lines = desk.journal.adjustments(desk.book, since_ns=since_ns, kind=Booked.SPLIT)
-    return sum((line.qty_delta for line in lines if line.symbol == symbol), Decimal(0))
-
-
-def dated_since(desk: Desk, symbol: str, since_ns: int) -> bool:
-    """Whether a split's line was first read since then of which only the date is known: how much of what is
-    held it brought since nobody can say."""
-    midnight_ns = new_york_midnight_ns(desk.today())
-    lines = desk.journal.adjustments(desk.book, since_ns=min(since_ns, midnight_ns), kind=Booked.SPLIT)
-    marks = (desk.journal.mark(desk.book, listed_mark(x.adjustment_id)) for x in lines if x.symbol == symbol)
-    return any(mark is not None and int(mark) >= since_ns for mark in marks)

@@ -16,6 +16,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.decision.decide import decide
 from trading_assets.engine.decision.inputs import DecisionInput, ForcedExit, Phase
+from trading_assets.engine.evidence.split_lines import booked_since, dated_since
 from trading_assets.engine.orders.follow import cancel
 from trading_assets.engine.orders.obstacles import free_shares
 from trading_assets.engine.orders.send import send_and_follow, store_input
@@ -23,8 +24,6 @@ from trading_assets.engine.orders.signal_exits import LastSignal, last_signals
 from trading_assets.engine.orders.submit import has_no_news, remaining
 from trading_assets.engine.orders.tries import FORCED, Tries, tries_of
 from trading_assets.engine.protection.exits_over import (
-    booked_since,
-    dated_since,
     end_exits_of,
     exits_over,
     is_over,
@@ -162,7 +161,7 @@ def _leaves(desk: Desk, symbol: str, unsold: _Unsold, held: Decimal) -> Decimal:
     whoever has sold meanwhile."""
     if unsold.whole and dated_since(desk, symbol, unsold.tick_ns):
         return held
-    booked = booked_since(desk, symbol, unsold.tick_ns)
+    booked = booked_since(desk, symbol, unsold.tick_ns) - unsold.booked
     leaves = after_splits(unsold.leaves, held, booked)
     if unsold.whole or not unsold.keeps:
         return leaves
@@ -194,6 +193,7 @@ class _Unsold(NamedTuple):
     tick_ns: int  # no later than its look at the position
     whole: bool = False  # it was to sell all of it
     keeps: Decimal = Decimal(0)  # it was to leave these, in the shares of its tick
+    booked: Decimal = Decimal(0)  # shares that splits have brought since its tick, and that it counted
 
 
 def _unsold(
@@ -209,6 +209,7 @@ def _unsold(
             signal.tick_ns,
             whole=signal.sells,
             keeps=Decimal(signal.keeps),
+            booked=Decimal(signal.booked),
         )
         for symbol, signal in signals.items()
         if (signal.sells or signal.shares) and symbol in symbols
