@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 
 from trading_assets.errors import InvalidInput
-from trading_assets.market.bar_files import BarFile, Stamps, read_bars
+from trading_assets.market.bar_files.reading import BarFile, read_bars
+from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -227,7 +228,6 @@ def test_a_file_that_is_no_bars_at_all_is_refused(tmp_path: Path) -> None:
         daily(empty)
     integers = tmp_path / "integers.parquet"
     values = {name: [1] for name in ("open", "high", "low", "close", "volume")}
-    at = int(datetime(2012, 9, 11, tzinfo=UTC).timestamp())
-    pyarrow.parquet.write_table(pa.table({"timestamp": [at], "symbol": ["IBM"], **values}), integers)
+    pyarrow.parquet.write_table(pa.table({"timestamp": [20_120_911], "symbol": ["IBM"], **values}), integers)
     with pytest.raises(InvalidInput, match="is no date or time"):
         daily(integers)

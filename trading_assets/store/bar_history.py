@@ -94,7 +94,10 @@ SELECT incoming.*, coalesce(stored.version, 0) + 1 AS version
 FROM incoming LEFT JOIN (
     SELECT symbol, "interval", start_ns, max(version) AS version,
            arg_max([open, high, low, close, volume], version) AS held
-    FROM bars GROUP BY symbol, "interval", start_ns
+    FROM bars
+    WHERE symbol IN (SELECT symbol FROM incoming) AND "interval" IN (SELECT "interval" FROM incoming)
+      AND start_ns BETWEEN (SELECT min(start_ns) FROM incoming) AND (SELECT max(start_ns) FROM incoming)
+    GROUP BY symbol, "interval", start_ns
 ) AS stored USING (symbol, "interval", start_ns)
 WHERE stored.held IS DISTINCT FROM
       [incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume]
@@ -168,9 +171,11 @@ def append_file(history: History, bars: pa.Table, actions: pa.Table) -> int:
     bars: every column of the table but version; actions: every column
     """
     with history.writing() as connection:
-        connection.register("incoming", bars)
-        appended = int(connection.execute(_APPEND_BARS).fetchall()[0][0])
-        connection.unregister("incoming")
+        appended = 0
+        for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
+            connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
+            appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
+            connection.unregister("incoming")
         connection.register("incoming", actions)
         connection.execute(_DROP_ACTIONS)
         connection.execute(_APPEND_ACTIONS)

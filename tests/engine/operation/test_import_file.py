@@ -8,8 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from trading_assets.engine.market_data.bars import import_file
-from trading_assets.market.bar_files import BarFile, Stamps, read_bars
+from trading_assets.engine.market_data.bars import import_files
+from trading_assets.market.bar_files.reading import BarFile, read_bars
+from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store import bar_history
@@ -44,9 +45,9 @@ def closes(history: History, as_of_ns: int) -> list[float]:
 def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
     history: History, tmp_path: Path
 ) -> None:
-    assert import_file(history, bars(tmp_path, "12"), source="file:a", received_ns=NOW_NS) == 3
-    assert import_file(history, bars(tmp_path, "12"), source="file:a", received_ns=NOW_NS + 1) == 0
-    assert import_file(history, bars(tmp_path, "12.5"), source="file:a", received_ns=NOW_NS + 2) == 1
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS) == 3
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS + 1) == 0
+    assert import_files(history, [("file:a", bars(tmp_path, "12.5"))], received_ns=NOW_NS + 2) == 1
     assert closes(history, NOW_NS - 1) == []
     assert closes(history, NOW_NS + 1) == [11.0, 12.0]
     assert closes(history, NOW_NS + 2) == [11.0, 12.5]
@@ -57,7 +58,7 @@ def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
 def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
     history: History, tmp_path: Path
 ) -> None:
-    import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=None)
+    import_files(history, [("file:a", bars(tmp_path, "12", split="2"))], received_ns=None)
     first_close = Sessions().close_ns(date(2012, 9, 10))
     assert closes(history, first_close - 1) == []
     assert closes(history, first_close) == [11.0]
@@ -65,7 +66,7 @@ def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
     morning = new_york_midnight_ns(date(2012, 9, 11))
     assert actions_until(history, ["IBM"], LAST, as_of_ns=morning - 1)["IBM"] == ()
     assert actions_until(history, ["IBM"], LAST, as_of_ns=morning)["IBM"] == split
-    import_file(history, bars(tmp_path, "12", split="3"), source="file:a", received_ns=None)
+    import_files(history, [("file:a", bars(tmp_path, "12", split="3"))], received_ns=None)
     (corrected,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
     assert corrected.split_ratio == 3.0
 
@@ -73,7 +74,7 @@ def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
 def test_corporate_actions_received_again_are_not_doubled(history: History, tmp_path: Path) -> None:
     for later in range(3):
         file = bars(tmp_path, "12", split="2")
-        import_file(history, file, source="file:a", received_ns=NOW_NS + later)
+        import_files(history, [("file:a", file)], received_ns=NOW_NS + later)
     (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS + 9)["IBM"]
     assert split.split_ratio == 2.0
     assert history.query("SELECT count(*) AS n FROM corporate_actions").to_pylist() == [{"n": 1}]
@@ -84,5 +85,5 @@ def test_bars_are_not_stored_when_the_corporate_actions_cannot_be(
 ) -> None:
     monkeypatch.setattr(bar_history, "_APPEND_ACTIONS", "INSERT INTO no_such_table SELECT * FROM incoming")
     with pytest.raises(duckdb.CatalogException):
-        import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=NOW_NS)
+        import_files(history, [("file:a", bars(tmp_path, "12", split="2"))], received_ns=NOW_NS)
     assert history.query("SELECT count(*) AS n FROM bars").to_pylist() == [{"n": 0}]

@@ -1,0 +1,314 @@
+"""Bars from a person's own file: read whole, checked whole, or refused with the row.
+
+What is read are raw prices and bars stamped with their start; how the file says it (stamps at the end,
+adjusted prices, a zone, a vendor's names) ends here. Nothing is mended and nothing is stored here. What
+vendors call their columns is in `shapes.py`, how a stamp is read in `times.py`, and which readings fit a file
+badly in `doubts.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trading_assets.errors import InvalidInput
+from trading_assets.market.actions import recovered_actions
+from trading_assets.market.bar_files.doubts import refuse_doubtful
+from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
+from trading_assets.market.bar_files.table import BarTable, read_table
+from trading_assets.market.bar_files.times import BarTimes, read_times
+from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.sessions import MINUTE_NS, Sessions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PRICES = ("open", "high", "low", "close")
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,5}(\.[A-Z]{1,2})?")
+_PRICE_DECIMALS = 6  # a raw price recovered from an adjusted one
+
+
+@dataclass(frozen=True)
+class BarFile:
+    """A file's bars: raw, in regular hours, ascending by symbol and start; daily ones from open to close."""
+
+    interval: Interval
+    symbols: tuple[str, ...]  # ascending; also one whose rows all lie outside regular hours
+    number: NDArray[np.int32]  # of each bar's symbol in `symbols`, of shape (n,)
+    day: Ints  # of each bar: its session's date.toordinal()
+    rows: Bars  # all symbols' together
+    actions: Mapping[str, tuple[CorporateAction, ...]]
+    outside_hours: int  # minute bars before the open or after the close, left out
+    left_out: int  # rows of days that were not asked for
+    missing_sessions: Mapping[str, int]  # sessions between a symbol's first and last without a bar
+    shape: Shape
+    zone: str  # where the times of day come from, for a person
+    stamps: Stamps
+    ticker_affix: str  # what was left out of every ticker: a vendor's prefix or suffix
+    unread: tuple[str, ...]  # columns, as the file names them
+
+    @property
+    def count(self) -> int:
+        return len(self.day)
+
+    @cached_property
+    def bars(self) -> Mapping[str, Bars]:
+        """By symbol."""
+        ends = np.searchsorted(self.number, np.arange(len(self.symbols) + 1))
+        return {
+            symbol: Bars._make(column[ends[i] : ends[i + 1]] for column in self.rows)
+            for i, symbol in enumerate(self.symbols)
+        }
+
+    @property
+    def days(self) -> tuple[date, date] | None:
+        """The first and the last session with a bar; None: there is no bar."""
+        if not self.count:
+            return None
+        return date.fromordinal(int(self.day.min())), date.fromordinal(int(self.day.max()))
+
+
+def read_bars(
+    path: Path,
+    interval: Interval,
+    *,
+    stamps: Stamps | None = None,
+    adjusted: bool,
+    symbol: str | None = None,
+    named_after: str | None = None,
+    zone: str | None = None,
+    first: date | None = None,
+    last: date | None = None,
+) -> BarFile:
+    """The bars of a file that ends in .csv, .txt or .parquet.
+
+    stamps:   what they mark; None: as the file's shape has it
+    adjusted: prices are adjusted for splits and dividends. The history keeps prices as they traded, so that
+              `raw_close` must be there to go back to them; for daily bars only
+    symbol:   of a file without a symbol column
+    named_after: the symbol that the file's name says, for one that has no such column and is given none
+    zone:     IANA name of the zone of times that state none; None: as the file's shape has it
+    first, last: rows of other days are left out
+
+    Raises InvalidInput that names file and row for whatever cannot be right: nothing of it is taken then.
+    """
+    table = read_table(path)
+    if adjusted and interval is not Interval.DAY:
+        raise table.refused(
+            "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
+        )
+    marked = _stamps(table, interval, stamps)
+    symbols, number, affix = _symbols(table, symbol, named_after)
+    times = read_times(table, interval, marked, zone, first, last)
+    volume = table.numbers("volume")
+    prices = {name: table.prices(name) for name in PRICES}
+    _refuse_impossible(table, prices, volume, times.rows)
+    refuse_doubtful(table, interval, zone, number, times)
+    traded = _raw(table, prices) if adjusted else prices
+    order, number = _in_order(table, symbols, number, times)
+    rows = times.rows[order]
+    if interval is Interval.DAY:
+        open_ns, close_ns = _hours(times.day[order])
+    else:
+        open_ns, close_ns = times.start_ns[order], times.start_ns[order] + MINUTE_NS
+    days = times.day[order]
+    of_price = (traded[name][rows] for name in PRICES)
+    return BarFile(
+        interval=interval,
+        symbols=symbols,
+        number=number,
+        day=days,
+        rows=Bars._make((open_ns, close_ns, *of_price, volume[rows])),
+        actions=_actions(table, symbols, number, days, rows, prices, adjusted, interval),
+        outside_hours=int((~times.inside).sum()),
+        left_out=times.left_out,
+        missing_sessions=_missing(symbols, number, days),
+        shape=table.shape,
+        zone=times.zone,
+        stamps=marked,
+        ticker_affix=affix,
+        unread=table.unread,
+    )
+
+
+def _stamps(table: BarTable, interval: Interval, given: Stamps | None) -> Stamps:
+    marked = given or table.shape.stamps or (Stamps.START if interval is Interval.DAY else None)
+    if marked is None:
+        raise table.refused(
+            "nothing says whether its stamps mark the start or the end of a minute",
+            "Say --stamps start or --stamps end.",
+        )
+    return marked
+
+
+def _symbols(
+    table: BarTable, given: str | None, named_after: str | None
+) -> tuple[tuple[str, ...], NDArray[np.int32], str]:
+    """The tickers, ascending, the number of each row's, and what was left out of all of them."""
+    if given is not None and "symbol" in table.columns:
+        raise table.refused("it has a symbol column, and --symbol is given", "Leave out --symbol.")
+    if given is None and "symbol" not in table.columns:
+        given = named_after
+    if given is not None:
+        names, of_row = [given], np.zeros(table.rows, np.int64)
+    else:
+        encoded = table.column("symbol").cast(pa.string()).combine_chunks().dictionary_encode()
+        names = [name.strip() for name in encoded.dictionary.to_pylist()]
+        of_row = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    names, affix = _bare(names)
+    for number, name in enumerate(names):
+        if not _SYMBOL.fullmatch(name):
+            row = int(np.flatnonzero(of_row == number)[0])
+            raise table.refused(f"{name!r} is no ticker in capitals", "Write such as AAPL or BRK.B.", row)
+    symbols = tuple(sorted(set(names)))
+    place = {name: np.int32(number) for number, name in enumerate(symbols)}
+    return symbols, np.array([place[name] for name in names], np.int32)[of_row], affix
+
+
+def _bare(names: Sequence[str]) -> tuple[list[str], str]:
+    """Tickers without a market's prefix or suffix that all of them have."""
+    for prefix in TICKER_PREFIXES:
+        if all(name.startswith(prefix) for name in names):
+            return [name[len(prefix) :] for name in names], prefix
+    for suffix in TICKER_SUFFIXES:
+        if all(name.endswith(suffix) for name in names):
+            return [name[: -len(suffix)] for name in names], suffix
+    return list(names), ""
+
+
+def _refuse_impossible(table: BarTable, prices: Mapping[str, Floats], volume: Floats, kept: Ints) -> None:
+    high, low = prices["high"], prices["low"]
+    with np.errstate(invalid="ignore"):
+        impossible, above, below = (np.zeros(table.rows, np.bool_) for _ in range(3))
+        for price in prices.values():
+            impossible |= ~(np.isfinite(price) & (price > 0))
+            above |= price > high
+            below |= price < low
+        faults = {
+            "a price is not a positive finite number": impossible,
+            "the volume is negative or not finite": ~(np.isfinite(volume) & (volume >= 0)),
+            "open, low or close lies above high": above,
+            "open, high or close lies below low": below,
+        }
+    for what, wrong in faults.items():
+        rows = kept[wrong[kept]]
+        if len(rows):
+            others = f" ({len(rows)} such rows)" if len(rows) > 1 else ""
+            raise table.refused(f"{what}{others}", "Correct the file; nothing was taken.", int(rows[0]))
+
+
+def _in_order(
+    table: BarTable, symbols: Sequence[str], number: NDArray[np.int32], times: BarTimes
+) -> tuple[Ints, NDArray[np.int32]]:
+    """Places among the times' rows, ascending by symbol and start, of those in regular hours; their symbols'
+    numbers. Raises InvalidInput for a second bar at one time."""
+    of_symbol = number[times.rows]
+    order = np.lexsort((times.start_ns, of_symbol))
+    order = order[times.inside[order]]
+    again = (np.diff(of_symbol[order]) == 0) & (np.diff(times.start_ns[order]) == 0)
+    if again.any():
+        place = order[int(again.argmax()) + 1]
+        raise table.refused(
+            f"{symbols[of_symbol[place]]} has a second bar at the same time",
+            "Keep one of them.",
+            int(times.rows[place]),
+        )
+    return order, of_symbol[order]
+
+
+def _hours(day: Ints) -> tuple[Ints, Ints]:
+    """Opens and closes of the sessions of n bars."""
+    distinct, of_bar = np.unique(day, return_inverse=True)
+    open_ns, close_ns = Sessions().hours([date.fromordinal(int(one)) for one in distinct])
+    return open_ns[of_bar], close_ns[of_bar]
+
+
+def _missing(symbols: Sequence[str], number: NDArray[np.int32], day: Ints) -> dict[str, int]:
+    """Of each symbol that has a bar: sessions between its first and its last without one."""
+    if not len(day):
+        return {}
+    sessions = Sessions().between(date.fromordinal(int(day.min())), date.fromordinal(int(day.max())))
+    place = np.searchsorted(np.array([one.toordinal() for one in sessions]), day)
+    ends = np.searchsorted(number, np.arange(len(symbols) + 1))
+    return {
+        symbol: int(place[b - 1] - place[a] + 1 - (1 + np.count_nonzero(np.diff(place[a:b]))))
+        for symbol, a, b in zip(symbols, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+        if b > a
+    }
+
+
+def _raw(table: BarTable, prices: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Adjusted prices taken back to what traded, by the ratio of raw to adjusted close."""
+    if "raw_close" not in table.columns:
+        raise table.refused(
+            "adjusted prices without a raw_close column",
+            "The history keeps prices as they traded: give those (--adjusted no), or add raw_close.",
+        )
+    raw_close = table.numbers("raw_close")
+    wrong = ~(np.isfinite(raw_close) & (raw_close > 0))
+    if wrong.any():
+        raise table.refused("raw_close is no price", "Correct it.", int(wrong.argmax()))
+    factor = raw_close / prices["close"]
+    return {name: np.round(prices[name] * factor, _PRICE_DECIMALS) for name in PRICES}
+
+
+def _actions(
+    table: BarTable,
+    symbols: Sequence[str],
+    number: NDArray[np.int32],
+    day: Ints,
+    rows: Ints,
+    prices: Mapping[str, Floats],
+    adjusted: bool,
+    interval: Interval,
+) -> dict[str, tuple[CorporateAction, ...]]:
+    """Splits and dividends by symbol: as the columns say, else as adjusted prices imply."""
+    found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    if interval is Interval.DAY and table.columns.keys() & {"split_ratio", "cash_usd"}:
+        ratios, cash = _said(table, rows)
+        for place in np.flatnonzero((ratios != 1.0) | (cash != 0.0)).tolist():
+            symbol = symbols[number[place]]
+            ex_date = date.fromordinal(int(day[place]))
+            found[symbol].append(CorporateAction(symbol, ex_date, float(ratios[place]), float(cash[place])))
+    elif interval is Interval.DAY and adjusted:
+        ends = np.searchsorted(number, np.arange(len(symbols) + 1))
+        raw_close = table.numbers("raw_close")[rows]
+        for symbol, a, b in zip(symbols, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+            days = [date.fromordinal(int(one)) for one in day[a:b]]
+            try:
+                found[symbol] += recovered_actions(symbol, days, raw_close[a:b], prices["close"][rows[a:b]])
+            except InvalidInput as error:
+                raise table.refused(
+                    f"{error.where}: {error.what}", "Give split_ratio and cash_usd columns beside raw_close."
+                ) from error
+    return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
+
+
+def _said(table: BarTable, rows: Ints) -> tuple[Floats, Floats]:
+    """Split ratio (1: none) and cash in USD an old share (0: none) of these rows. A vendor's empty value is
+    none; so is the split of 0 that some write."""
+    theirs = table.shape.told_by
+    ratios = np.ones(table.rows)
+    if "split_ratio" in table.columns:
+        ratios = table.numbers("split_ratio", empty=1.0 if theirs else None)
+        if table.shape.zero_is_no_split:
+            ratios = np.where(ratios == 0.0, 1.0, ratios)
+    cash = np.zeros(table.rows)
+    if "cash_usd" in table.columns:
+        cash = table.numbers("cash_usd", empty=0.0 if theirs else None)
+    wrong = ~(np.isfinite(ratios) & (ratios > 0) & np.isfinite(cash) & (cash >= 0))
+    if wrong.any():
+        raise table.refused(
+            "a split ratio is not above zero, or a dividend is negative",
+            "Write 1 and 0 where there is none.",
+            int(wrong.argmax()),
+        )
+    return ratios[rows], cash[rows]
