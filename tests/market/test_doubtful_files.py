@@ -1,4 +1,4 @@
-"""Files whose every row is possible and whose reading is wrong as a whole: refused, with what to say instead."""
+"""Files whose every row is possible and whose reading is wrong as a whole: refused, with the remedy."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_thin_stock_with_gaps_is_no_longer_bar(tmp_path: Path) -> None:
 
 def test_a_zone_without_daylight_saving_is_refused_in_summer_and_taken_in_winter(tmp_path: Path) -> None:
     summer = [local(moment, "America/New_York") for moment in minutes_of(DAYS)]
-    with pytest.raises(InvalidInput, match="EST has no daylight saving.*--zone America/New_York"):
+    with pytest.raises(InvalidInput, match=r"EST has no daylight saving.*--zone America/New_York"):
         read(tmp_path / "bars.csv", summer, zone="EST")
     winter = [local(moment, "America/New_York") for moment in minutes_of([date(2024, 1, 9)])]
     assert read(tmp_path / "bars.csv", winter, zone="EST").outside_hours == 0
@@ -82,7 +82,7 @@ def test_a_zone_that_puts_whole_sessions_beside_the_market_is_refused(
     tmp_path: Path, stated: str, true: str
 ) -> None:
     stamps = [local(moment, true) for moment in minutes_of(DAYS)]
-    with pytest.raises(InvalidInput, match="hours beside it. Its zone is another"):
+    with pytest.raises(InvalidInput, match=r"hours beside it\. Its zone is another"):
         read(tmp_path / "bars.csv", stamps, zone=stated)
     assert read(tmp_path / "bars.csv", stamps, zone=true).outside_hours == 0
 

@@ -1,4 +1,4 @@
-"""Files as vendors write them, with numbers of our own: each is read as what it means, without a word to say it."""
+"""Files as vendors write them, with numbers of our own: each is read as what it means."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from trading_assets.market.sessions import MINUTE_NS, Sessions
 
 FIRST, SECOND = date(2024, 7, 2), date(2024, 7, 3)
 OPEN_NS = Sessions().open_ns(FIRST)
+VALUES = [[10, 11], [12, 13], [9, 10], [11, 12], [100, 200]]  # open, high, low, close, volume of both
 
 
 def read(path: Path, text: str, interval: str = "1d", **options: Any) -> BarFile:
@@ -41,7 +42,8 @@ DAILY: dict[str, tuple[str, dict[str, str]]] = {
     "yfinance": (
         (
             "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits\n"
-            "2024-07-02 00:00:00-04:00,10,12,9,11,100,0.0,0.0\n2024-07-03 00:00:00-04:00,11,13,10,12,200,0.25,0.0\n"
+            "2024-07-02 00:00:00-04:00,10,12,9,11,100,0.0,0.0\n"
+            "2024-07-03 00:00:00-04:00,11,13,10,12,200,0.25,0.0\n"
         ),
         {"symbol": "AAPL"},
     ),
@@ -92,13 +94,7 @@ def test_daily_files_of_each_vendor_are_the_same_bars(tmp_path: Path, name: str)
     assert file.shape.name == name
     assert file.symbols == ("AAPL",)
     assert file.days == (FIRST, SECOND)
-    assert [column.tolist() for column in file.rows[2:]] == [
-        [10, 11],
-        [12, 13],
-        [9, 10],
-        [11, 12],
-        [100, 200],
-    ]
+    assert [column.tolist() for column in file.rows[2:]] == VALUES
     paid = (CorporateAction("AAPL", SECOND, 1.0, 0.25),) if name in ("yfinance", "Tiingo", "zipline") else ()
     assert file.actions["AAPL"] == paid
 
@@ -144,13 +140,7 @@ def test_minute_files_of_each_vendor_are_the_same_bars(tmp_path: Path, name: str
     file = read(tmp_path / "bars.txt", text, "1m", **options)
     assert file.shape.name == name
     assert file.rows.start_ns.tolist() == [OPEN_NS, OPEN_NS + MINUTE_NS]
-    assert [column.tolist() for column in file.rows[2:]] == [
-        [10, 11],
-        [12, 13],
-        [9, 10],
-        [11, 12],
-        [100, 200],
-    ]
+    assert [column.tolist() for column in file.rows[2:]] == VALUES
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
@@ -162,7 +152,8 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
 
 def test_a_split_of_each_vendor_s_column_counts_as_new_shares_for_an_old_one(tmp_path: Path) -> None:
     for split in ("split_ratio", "Stock Splits", "splitFactor", "split"):
-        text = f"Date,Open,High,Low,Close,Volume,{split}\n2024-07-02,10,12,9,11,100,1\n2024-07-03,5,6,4,5,200,2\n"
+        head = f"Date,Open,High,Low,Close,Volume,{split}\n"
+        text = head + "2024-07-02,10,12,9,11,100,1\n2024-07-03,5,6,4,5,200,2\n"
         file = read(tmp_path / "bars.csv", text, symbol="AAPL")
         assert file.actions["AAPL"] == (CorporateAction("AAPL", SECOND, 2.0, 0.0),), split
 
@@ -227,9 +218,8 @@ def test_a_prefix_or_suffix_that_every_ticker_has_is_left_out_and_told(tmp_path:
 
 
 def test_days_that_are_not_asked_for_are_left_out_and_counted(tmp_path: Path) -> None:
-    text = (
-        "Date,Open,High,Low,Close,Volume\n1989-12-29,1,1,1,1,1\n1990-01-02,2,2,2,2,2\n1990-01-03,3,3,3,3,3\n"
-    )
+    rows = "1989-12-29,1,1,1,1,1\n1990-01-02,2,2,2,2,2\n1990-01-03,3,3,3,3,3\n"
+    text = "Date,Open,High,Low,Close,Volume\n" + rows
     with pytest.raises(InvalidInput, match=r"row 2: 1989-12-29 is outside the calendar.*--from 1990-01-02"):
         read(tmp_path / "bars.csv", text, symbol="AAPL")
     file = read(tmp_path / "bars.csv", text, symbol="AAPL", first=date(1990, 1, 1), last=date(1990, 1, 2))
@@ -252,12 +242,11 @@ def test_directories_are_read_in_depth_and_files_name_their_symbols(tmp_path: Pa
     assert symbol_of_name(tmp_path / "MSFT_1min.csv") == "MSFT"
     assert symbol_of_name(tmp_path / "brk.b.csv") == "BRK.B"
     text, _ = DAILY["Yahoo"]
-    file = read(
-        tmp_path / "a" / "aapl.us.txt", text, named_after=symbol_of_name(tmp_path / "a" / "aapl.us.txt")
-    )
+    path = tmp_path / "a" / "aapl.us.txt"
+    file = read(path, text, named_after=symbol_of_name(path))
     assert (file.symbols, file.ticker_affix) == (("AAPL",), ".US")
+    (tmp_path / "none").mkdir()
     with pytest.raises(InvalidInput, match="no file in it ends in"):
-        (tmp_path / "none").mkdir()
         files_of([tmp_path / "none"])
 
 
