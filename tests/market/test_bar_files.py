@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from trading_assets.errors import InvalidInput
+from trading_assets.market.bar_files.adjusted import Adjusted
 from trading_assets.market.bar_files.reading import BarFile, read_bars
 from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
@@ -28,12 +29,14 @@ def written(directory: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def daily(path: Path, *, adjusted: bool = False, stamps: Stamps = Stamps.START, **options: str) -> BarFile:
+def daily(
+    path: Path, *, adjusted: Adjusted = Adjusted.NO, stamps: Stamps = Stamps.START, **options: str
+) -> BarFile:
     return read_bars(path, Interval.DAY, stamps=stamps, adjusted=adjusted, **options)
 
 
 def minutes(path: Path, *, stamps: Stamps = Stamps.START, **options: str) -> BarFile:
-    return read_bars(path, Interval.MINUTE, stamps=stamps, adjusted=False, **options)
+    return read_bars(path, Interval.MINUTE, stamps=stamps, **options)
 
 
 def test_daily_bars_go_from_the_session_s_open_to_its_close_in_any_order_of_rows(tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_adjusted_prices_are_taken_back_to_what_traded_with_the_actions_that_the
         "2012-09-11,IBM,11,13,10,12.345,10,12.345",
         header=f"{HEADER},raw_close",
     )
-    read = daily(path, adjusted=True)
+    read = daily(path, adjusted=Adjusted.EITHER)
     assert read.bars["IBM"].open.tolist() == [20.0, 11.0]
     assert read.bars["IBM"].high.tolist() == [24.0, 13.0]
     assert read.bars["IBM"].close.tolist() == [22.0, 12.345]
@@ -154,8 +157,8 @@ def test_adjusted_prices_are_taken_back_to_what_traded_with_the_actions_that_the
 def test_an_adjustment_that_is_neither_split_nor_dividend_asks_for_the_actions(tmp_path: Path) -> None:
     rows = ("2012-09-10,IBM,10,12,9,11,10,10.5", "2012-09-11,IBM,11,13,10,12,10,12")
     path = written(tmp_path, *rows, header=f"{HEADER},raw_close")
-    with pytest.raises(InvalidInput, match=r"neither a split nor a dividend.*split_ratio and cash_usd"):
-        daily(path, adjusted=True)
+    with pytest.raises(InvalidInput, match=r"no split.* and no dividend.*split_ratio and cash_usd"):
+        daily(path, adjusted=Adjusted.EITHER)
 
 
 GOOD = "2012-09-11,IBM,1,2,1,2,10"
@@ -201,9 +204,9 @@ def test_a_minute_s_stamp_that_cannot_be_right_is_named(tmp_path: Path, stamp: s
 def test_what_a_file_declares_must_fit_it(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     with pytest.raises(InvalidInput, match="without a raw_close column"):
-        daily(path, adjusted=True)
+        daily(path, adjusted=Adjusted.EITHER)
     with pytest.raises(InvalidInput, match="adjusted minute bars"):
-        read_bars(path, Interval.MINUTE, stamps=Stamps.START, adjusted=True)
+        read_bars(path, Interval.MINUTE, stamps=Stamps.START, adjusted=Adjusted.EITHER)
     with pytest.raises(InvalidInput, match="has a symbol column, and --symbol is given"):
         daily(path, symbol="IBM")
     with pytest.raises(InvalidInput, match="'Mars' is no time zone"):

@@ -38,7 +38,7 @@ def read(
 ) -> BarFile:
     rows = "".join(f"{stamp},{price},{price},{price},{price},100\n" for stamp in stamps)
     path.write_text(f"timestamp,open,high,low,close,volume\n{rows}")
-    return read_bars(path, Interval.MINUTE, stamps=marked, adjusted=False, symbol="AAPL", zone=zone)
+    return read_bars(path, Interval.MINUTE, stamps=marked, symbol="AAPL", zone=zone)
 
 
 def local(moment: datetime, zone: str) -> str:
@@ -105,6 +105,6 @@ def test_a_week_of_midnights_in_utc_is_a_week_of_dates(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     week = "".join(f"2024-01-{day:02}T00:00:00+00:00,1,1,1,1,1\n" for day in range(8, 13))
     path.write_text(f"Date,Open,High,Low,Close,Volume\n{week}")
-    file = read_bars(path, Interval.DAY, adjusted=False, symbol="AAPL")
+    file = read_bars(path, Interval.DAY, symbol="AAPL")
     assert file.days == (date(2024, 1, 8), date(2024, 1, 12))
     assert file.missing_sessions == {"AAPL": 0}

@@ -28,7 +28,7 @@ VALUES = [[10, 11], [12, 13], [9, 10], [11, 12], [100, 200]]  # open, high, low,
 
 def read(path: Path, text: str, interval: str = "1d", **options: Any) -> BarFile:
     path.write_text(text)
-    return read_bars(path, Interval(interval), adjusted=False, **options)
+    return read_bars(path, Interval(interval), **options)
 
 
 DAILY: dict[str, tuple[str, dict[str, str]]] = {
@@ -190,7 +190,7 @@ def parquet(path: Path, stamps: pa.Array, **columns: Sequence[Any] | pa.Array) -
     ],
 )
 def test_dates_of_each_type_of_parquet_name_their_session(tmp_path: Path, stamp: pa.Array) -> None:
-    file = read_bars(parquet(tmp_path / "bars.parquet", stamp), Interval.DAY, adjusted=False)
+    file = read_bars(parquet(tmp_path / "bars.parquet", stamp), Interval.DAY)
     assert file.days == (FIRST, FIRST)
 
 
@@ -201,7 +201,7 @@ def test_decimals_and_dictionaries_of_parquet_are_read(tmp_path: Path) -> None:
         close=pa.array([Decimal("11.25")], pa.decimal128(12, 4)),
         symbol=pa.array(["AAPL"]).dictionary_encode(),
     )
-    file = read_bars(path, Interval.DAY, adjusted=False)
+    file = read_bars(path, Interval.DAY)
     assert file.rows.close.tolist() == [11.25]
     assert file.symbols == ("AAPL",)
 

@@ -30,8 +30,11 @@ def import_bars(
     ],
     interval: Annotated[Literal["1d", "1m"], typer.Option(help="Daily bars, or one-minute bars.")],
     adjusted: Annotated[
-        Literal["yes", "no"],
-        typer.Option(help="Whether prices are adjusted for splits and dividends; `yes` needs raw_close."),
+        Literal["no", "split", "yes", "previous-close", "ex-date-close"],
+        typer.Option(
+            help="What prices are adjusted for: nothing; splits; splits and dividends (yes, or by which "
+            "close). All but `no` need raw_close; `split` takes a column of splits as well."
+        ),
     ],
     stamps: Annotated[
         Literal["start", "end"] | None,
@@ -65,6 +68,7 @@ def import_bars(
     Bars outside regular hours are left out and counted. Exit status 1: a file was refused; the others are
     stored.
     """
+    from trading_assets.market.bar_files.adjusted import Adjusted
     from trading_assets.market.bar_files.reading import read_bars
     from trading_assets.market.bar_files.shapes import Stamps
     from trading_assets.market.bar_files.table import files_of, symbol_of_name
@@ -78,7 +82,7 @@ def import_bars(
             path,
             Interval(interval),
             stamps=None if stamps is None else Stamps(stamps),
-            adjusted=adjusted == "yes",
+            adjusted=Adjusted(adjusted),
             symbol=symbol,
             named_after=symbol_of_name(path) if len(paths) > 1 else None,
             zone=zone,

@@ -75,11 +75,15 @@ _HELD = """
 SELECT symbol, count(DISTINCT start_ns) AS bars, arg_max(close, start_ns) AS last_close
 FROM bars WHERE "interval" = '1m' AND start_ns >= ? AND available_at_ns <= ? GROUP BY symbol
 """
-# What had been received last of each ex-date, which may be a split and a dividend.
+# What one source gave last of each ex-date, which may be a split and a dividend: the source that was received
+# last, of those at one moment the one that was stored last. An action counts once, whoever brings it.
 _ACTIONS = """
 SELECT symbol, ex_date, split_ratio, cash_usd FROM corporate_actions
 WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
 QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date)
+    AND source = first_value(source) OVER (
+        PARTITION BY symbol, ex_date ORDER BY received_at_ns DESC, rowid DESC
+    )
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
 """
 _OF_SOURCE = """

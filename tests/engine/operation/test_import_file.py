@@ -34,7 +34,7 @@ def bars(tmp_path: Path, close: str, split: str = "1") -> BarFile:
         f"2012-09-11,IBM,11,13,10,{close},100,{split}\n"
         "2012-09-11,MSFT,30,31,29,30,100,1\n"
     )
-    return read_bars(path, Interval.DAY, stamps=Stamps.START, adjusted=False)
+    return read_bars(path, Interval.DAY, stamps=Stamps.START)
 
 
 def closes(history: History, as_of_ns: int) -> list[float]:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trading_assets.errors import InvalidInput
-from trading_assets.market.actions import recovered_actions
+from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits
 from trading_assets.market.bar_files.doubts import refuse_doubtful
 from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
 from trading_assets.market.bar_files.table import BarTable, read_table
@@ -81,7 +81,7 @@ def read_bars(
     interval: Interval,
     *,
     stamps: Stamps | None = None,
-    adjusted: bool,
+    adjusted: Adjusted = Adjusted.NO,
     symbol: str | None = None,
     named_after: str | None = None,
     zone: str | None = None,
@@ -91,8 +91,9 @@ def read_bars(
     """The bars of a file that ends in .csv, .txt or .parquet.
 
     stamps:   what they mark; None: as the file's shape has it
-    adjusted: prices are adjusted for splits and dividends. The history keeps prices as they traded, so that
-              `raw_close` must be there to go back to them; for daily bars only
+    adjusted: what the prices are adjusted for. The history keeps prices as they traded: `raw_close` must be
+              there to go back to them, or for `split` the splits' column, of which the volume then counts
+              shares of today; for daily bars only
     symbol:   of a file without a symbol column
     named_after: the symbol that the file's name says, for one that has no such column and is given none
     zone:     IANA name of the zone of times that state none; None: as the file's shape has it
@@ -101,7 +102,7 @@ def read_bars(
     Raises InvalidInput that names file and row for whatever cannot be right: nothing of it is taken then.
     """
     table = read_table(path)
-    if adjusted and interval is not Interval.DAY:
+    if adjusted is not Adjusted.NO and interval is not Interval.DAY:
         raise table.refused(
             "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
         )
@@ -112,7 +113,6 @@ def read_bars(
     prices = {name: table.prices(name) for name in PRICES}
     _refuse_impossible(table, prices, volume, times.rows)
     refuse_doubtful(table, interval, zone, number, times)
-    traded = _raw(table, prices) if adjusted else prices
     order, number = _in_order(table, symbols, number, times)
     rows = times.rows[order]
     if interval is Interval.DAY:
@@ -120,14 +120,15 @@ def read_bars(
     else:
         open_ns, close_ns = times.start_ns[order], times.start_ns[order] + MINUTE_NS
     days = times.day[order]
-    of_price = (traded[name][rows] for name in PRICES)
+    given = Bars._make((open_ns, close_ns, *(prices[name][rows] for name in PRICES), volume[rows]))
+    traded = given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, rows, given)
     return BarFile(
         interval=interval,
         symbols=symbols,
         number=number,
         day=days,
-        rows=Bars._make((open_ns, close_ns, *of_price, volume[rows])),
-        actions=_actions(table, symbols, number, days, rows, prices, adjusted, interval),
+        rows=traded,
+        actions=_actions(table, symbols, number, days, rows, given, adjusted, interval),
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
         missing_sessions=_missing(symbols, number, days),
@@ -245,19 +246,36 @@ def _missing(symbols: Sequence[str], number: NDArray[np.int32], day: Ints) -> di
     }
 
 
-def _raw(table: BarTable, prices: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Adjusted prices taken back to what traded, by the ratio of raw to adjusted close."""
-    if "raw_close" not in table.columns:
+def _as_traded(
+    table: BarTable, adjusted: Adjusted, number: NDArray[np.int32], rows: Ints, given: Bars
+) -> Bars:
+    """Adjusted prices taken back to what traded: by raw over adjusted close, else by the splits."""
+    volume = given.volume
+    if "raw_close" in table.columns:
+        raw_close = table.numbers("raw_close")[rows]
+        wrong = ~(np.isfinite(raw_close) & (raw_close > 0))
+        if wrong.any():
+            raise table.refused("raw_close is no price", "Correct it.", int(rows[wrong.argmax()]))
+        factor = raw_close / given.close
+    elif adjusted is Adjusted.SPLIT and "split_ratio" in table.columns:
+        ratios, _ = _said(table, rows)
+        factor = np.ones(len(rows))
+        for a, b in _spans(number):
+            factor[a:b] = later_splits(ratios[a:b])
+        volume = volume / factor
+    else:
         raise table.refused(
             "adjusted prices without a raw_close column",
             "The history keeps prices as they traded: give those (--adjusted no), or add raw_close.",
         )
-    raw_close = table.numbers("raw_close")
-    wrong = ~(np.isfinite(raw_close) & (raw_close > 0))
-    if wrong.any():
-        raise table.refused("raw_close is no price", "Correct it.", int(wrong.argmax()))
-    factor = raw_close / prices["close"]
-    return {name: np.round(prices[name] * factor, _PRICE_DECIMALS) for name in PRICES}
+    prices = (np.round(getattr(given, name) * factor, _PRICE_DECIMALS) for name in PRICES)
+    return Bars._make((given.start_ns, given.end_ns, *prices, volume))
+
+
+def _spans(number: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Where each symbol's bars begin and end, of numbers in ascending order."""
+    begins = np.flatnonzero(np.diff(number, prepend=-1)).tolist()
+    return list(zip(begins, [*begins[1:], len(number)], strict=True))
 
 
 def _actions(
@@ -266,29 +284,32 @@ def _actions(
     number: NDArray[np.int32],
     day: Ints,
     rows: Ints,
-    prices: Mapping[str, Floats],
-    adjusted: bool,
+    given: Bars,
+    adjusted: Adjusted,
     interval: Interval,
 ) -> dict[str, tuple[CorporateAction, ...]]:
     """Splits and dividends by symbol: as the columns say, else as adjusted prices imply."""
     found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
-    if interval is Interval.DAY and table.columns.keys() & {"split_ratio", "cash_usd"}:
+    if interval is not Interval.DAY:
+        return dict.fromkeys(symbols, ())
+    if table.columns.keys() & {"split_ratio", "cash_usd"}:
         ratios, cash = _said(table, rows)
+        if adjusted is Adjusted.SPLIT and "raw_close" not in table.columns:  # dividends of today's shares too
+            for a, b in _spans(number):
+                cash[a:b] *= ratios[a:b] * later_splits(ratios[a:b])
         for place in np.flatnonzero((ratios != 1.0) | (cash != 0.0)).tolist():
             symbol = symbols[number[place]]
             ex_date = date.fromordinal(int(day[place]))
             found[symbol].append(CorporateAction(symbol, ex_date, float(ratios[place]), float(cash[place])))
-    elif interval is Interval.DAY and adjusted:
-        ends = np.searchsorted(number, np.arange(len(symbols) + 1))
+    elif adjusted is not Adjusted.NO:
         raw_close = table.numbers("raw_close")[rows]
-        for symbol, a, b in zip(symbols, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        for a, b in _spans(number):
+            symbol = symbols[number[a]]
             days = [date.fromordinal(int(one)) for one in day[a:b]]
             try:
-                found[symbol] += recovered_actions(symbol, days, raw_close[a:b], prices["close"][rows[a:b]])
+                found[symbol] += actions_of(symbol, days, raw_close[a:b], given.close[a:b], adjusted)
             except InvalidInput as error:
-                raise table.refused(
-                    f"{error.where}: {error.what}", "Give split_ratio and cash_usd columns beside raw_close."
-                ) from error
+                raise table.refused(f"{error.where}: {error.what}", error.remedy) from error
     return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
 
 
