@@ -87,3 +87,16 @@ def test_bars_are_not_stored_when_the_corporate_actions_cannot_be(
     with pytest.raises(duckdb.CatalogException):
         import_files(history, [("file:a", bars(tmp_path, "12", split="2"))], received_ns=NOW_NS)
     assert history.query("SELECT count(*) AS n FROM bars").to_pylist() == [{"n": 0}]
+
+
+def test_an_action_counts_once_however_many_files_bring_it_and_the_last_word_on_a_day_counts(
+    history: History, tmp_path: Path
+) -> None:
+    for received_ns in (None, NOW_NS):
+        for source in ("file:a", "file:b", "file:c"):
+            import_files(history, [(source, bars(tmp_path, "12", split="2"))], received_ns=received_ns)
+            (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
+            assert split.split_ratio == 2.0
+    import_files(history, [("file:a", bars(tmp_path, "12", split="3"))], received_ns=NOW_NS)
+    (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
+    assert split.split_ratio == 3.0
