@@ -53,12 +53,12 @@ def test_a_directory_is_stored_file_by_file_and_one_that_is_refused_holds_no_oth
     for name, price in (("AAPL", 10.0), ("BRK.B", 400.0), ("MSFT", 50.0)):
         vendor_file(tmp_path / "vendor" / f"{name}.csv", price)
     broken = vendor_file(tmp_path / "vendor" / "ZZZ.csv")
-    broken.write_text(broken.read_text().replace("2024-06-05,10.0,12.0", "2024-06-05,10.0,1.0"))
+    broken.write_text(broken.read_text().replace("10.0,12.0", "10.0,1.0"))
     ended = command("import-bars", tmp_path / "vendor", *DAILY, config=config)
     assert ended.status == 1
     assert f"{3 * len(DAYS)} bars of AAPL, BRK.B, MSFT read from 3 files" in ended.out
     assert "REFUSED: " in ended.out
-    assert "ZZZ.csv, row 4: open, low or close lies above high" in ended.out
+    assert "ZZZ.csv, row 2: ZZZ 2024-06-03 (Monday): open, low or close lies above high" in ended.out
     assert stored(config, "SELECT symbol, count(*) FROM bars GROUP BY symbol ORDER BY symbol") == [
         (name, len(DAYS)) for name in ("AAPL", "BRK.B", "MSFT")
     ]
@@ -89,3 +89,20 @@ def test_days_that_are_asked_for_alone_are_stored(config: Path, tmp_path: Path) 
     assert stored(config, "SELECT min(session), max(session) FROM bars") == [
         (date(2024, 7, 1), date(2024, 7, 3))
     ]
+
+
+def test_a_row_that_is_wrong_is_told_stored_apart_and_reported(config: Path, tmp_path: Path) -> None:
+    file = vendor_file(tmp_path / "aapl.csv")
+    file.write_text(file.read_text().replace("2024-06-05,10.0,12.0", "2024-06-05,10.0,1.0"))
+    ended = command("import-bars", file, *DAILY, "--symbol", "AAPL", config=config)
+    assert ended.status == 0, ended.err
+    assert "quarantined: AAPL 2024-06-05, row 4: open, low or close lies above high" in ended.out
+    assert stored(config, "SELECT count(*) FROM bars") == [(len(DAYS) - 1,)]
+    report = command("data", "report", config=config)
+    assert f"file:aapl.csv: {len(DAYS) - 1} bars of 1d, 1 symbols, 2024-06-03 to 2024-07-31" in report.out
+    assert "1 rows quarantined: open, low or close lies above high" in report.out
+    assert "AAPL 2024-06-05, file:aapl.csv row 4" in report.out
+    refused = command(
+        "import-bars", file, *DAILY, "--symbol", "AAPL", "--on-defect", "refuse", config=config
+    ).failed_with_one_message()
+    assert "row 4: AAPL 2024-06-05 (Wednesday)" in refused

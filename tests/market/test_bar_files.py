@@ -169,14 +169,29 @@ GOOD = "2012-09-11,IBM,1,2,1,2,10"
     [
         ("2012-09-12,IBM,1,2,1,2,x", "row 3: volume 'x' is no number"),
         ("2012-09-12,IBM,,2,1,2,10", "row 3: open is empty"),
-        ("2012-09-12,IBM,0,2,0,2,10", "row 3: a price is not a positive finite number"),
-        ("2012-09-12,IBM,1,inf,1,2,10", "row 3: a price is not a positive finite number"),
-        ("2012-09-12,IBM,nan,2,1,2,10", "row 3: a price is not a positive finite number"),
-        ("2012-09-12,IBM,1,2,1,2,-1", "row 3: the volume is negative"),
-        ("2012-09-12,IBM,1,2,1,2.01,10", "row 3: open, low or close lies above high"),
-        ("2012-09-12,IBM,1,2,1.5,2,10", "row 3: open, high or close lies below low"),
-        ("2012-09-15,IBM,1,2,1,2,10", r"row 3: 2012-09-15 \(Saturday\) is no XNYS session"),
-        ("2012-09-11,IBM,1,2,1,2,10", "row 3: IBM has a second bar at the same time"),
+        (
+            "2012-09-12,IBM,0,2,0,2,10",
+            "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",
+        ),
+        (
+            "2012-09-12,IBM,1,inf,1,2,10",
+            "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",
+        ),
+        (
+            "2012-09-12,IBM,nan,2,1,2,10",
+            "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",
+        ),
+        ("2012-09-12,IBM,1,2,1,2,-1", "row 3: IBM 2012-09-12 .*: the volume is negative"),
+        (
+            "2012-09-12,IBM,1,2,1,2.01,10",
+            "row 3: IBM 2012-09-12 .*: open, low or close lies above high",
+        ),
+        (
+            "2012-09-12,IBM,1,2,1.5,2,10",
+            "row 3: IBM 2012-09-12 .*: open, high or close lies below low",
+        ),
+        ("2012-09-15,IBM,1,2,1,2,10", r"row 3: IBM 2012-09-15 \(Saturday\): that day is no XNYS session"),
+        ("2012-09-11,IBM,1,2,1,2,10", r"row 3: IBM 2012-09-11 \(Tuesday\): a second bar at the same time"),
         ("yesterday,IBM,1,2,1,2,10", "row 3: timestamp 'yesterday' is no date or time"),
         ("2012-09-12T13:30:00,IBM,1,2,1,2,10", "row 3: 2012-09-12T13:30:00 has no time zone"),
         ("2012-09-12,ibm,1,2,1,2,10", "row 3: 'ibm' is no ticker in capitals"),
@@ -193,7 +208,7 @@ def test_a_row_that_cannot_be_right_is_named(tmp_path: Path, row: str, said: str
     [
         ("2012-09-11", "is no time of day"),
         ("2012-09-11T13:30:30Z", "is no whole minute"),
-        ("2012-09-15T13:30:00Z", "is no XNYS session"),
+        ("2012-09-15T13:30:00Z", "that day is no XNYS session"),
     ],
 )
 def test_a_minute_s_stamp_that_cannot_be_right_is_named(tmp_path: Path, stamp: str, said: str) -> None:

@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
+data_app = typer.Typer(no_args_is_help=True, help="The bars in the history.")
 
 
 def _version(asked: bool) -> None:
@@ -73,6 +74,8 @@ for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 config_app.command("check")(books.check_config)
+data_app.command("report")(import_bars.data_report)
+app.add_typer(data_app, name="data", rich_help_panel="Data and records")
 app.add_typer(config_app, name="config", rich_help_panel="Data and records")
 
 

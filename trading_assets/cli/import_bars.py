@@ -53,6 +53,12 @@ def import_bars(
     last: Annotated[
         date | None, typer.Option("--to", parser=day, metavar="DATE", help="Leave later days out.")
     ] = None,
+    on_defect: Annotated[
+        Literal["refuse", "quarantine"],
+        typer.Option(
+            help="A row that cannot be right: refuse its file, or keep the row apart and take the rest."
+        ),
+    ] = "quarantine",
     plan: Annotated[
         bool, typer.Option("--plan", help="Show how each file would be read; store nothing.")
     ] = False,
@@ -70,6 +76,7 @@ def import_bars(
     """
     from trading_assets.market.bar_files.adjusted import Adjusted
     from trading_assets.market.bar_files.reading import read_bars
+    from trading_assets.market.bar_files.row_faults import OnDefect
     from trading_assets.market.bar_files.shapes import Stamps
     from trading_assets.market.bar_files.table import files_of, symbol_of_name
     from trading_assets.market.bars import Interval
@@ -86,6 +93,7 @@ def import_bars(
             symbol=symbol,
             named_after=symbol_of_name(path) if len(paths) > 1 else None,
             zone=zone,
+            on_defect=OnDefect(on_defect),
             first=first,
             last=last,
         )
@@ -166,6 +174,7 @@ def _figures(path: Path, file: BarFile) -> dict[str, Any]:
         "last": None if last is None else last.isoformat(),
         "unread": list(file.unread),
         "corporate_actions": sum(map(len, file.actions.values())),
+        "quarantined": [fault.sentence() for fault in file.faults],
         "outside_hours": file.outside_hours,
         "left_out": file.left_out,
         "missing_sessions": {name: count for name, count in file.missing_sessions.items() if count},
@@ -201,6 +210,7 @@ def _show_plan(figures: Sequence[dict[str, Any]]) -> None:
                 ("stamps", f"{one['stamps']} of the bar of {one['interval']}; zone: {one['zone']}"),
                 ("not read", ", ".join(one["unread"]) or "every column is read"),
                 ("actions", f"{one['corporate_actions']} splits and dividends"),
+                ("quarantined", f"{len(one['quarantined'])} rows{_first(one['quarantined'])}"),
                 (
                     "left out",
                     f"{one['outside_hours']} outside regular hours, {one['left_out']} other days",
@@ -225,6 +235,11 @@ def _show_stored(figures: Sequence[dict[str, Any]], appended: int) -> None:
         say(f"tickers are read without {affix!r}")
     if unread := sorted({name for one in figures for name in one["unread"]}):
         say(f"columns that are not read: {', '.join(unread)}")
+    wrong = [sentence for one in figures for sentence in one["quarantined"]]
+    for sentence in wrong[:NAMES_SHOWN]:
+        say(f"quarantined: {sentence}")
+    if len(wrong) > NAMES_SHOWN:
+        say(f"and {len(wrong) - NAMES_SHOWN} rows more: `trading-assets data report`")
     if total["outside_hours"]:
         say(f"{total['outside_hours']} bars outside regular hours left out")
     if total["left_out"]:
@@ -234,6 +249,38 @@ def _show_stored(figures: Sequence[dict[str, Any]], appended: int) -> None:
         say(f"{name}: {missing[name]} sessions between its first and its last have no bar")
     if len(missing) > NAMES_SHOWN:
         say(f"and {len(missing) - NAMES_SHOWN} symbols more: --json names all")
+
+
+def _first(sentences: Sequence[str]) -> str:
+    return f", first {sentences[0]}" if sentences else ""
+
+
+def data_report(config: Config = None, as_json: Json = False) -> None:
+    """Show what bars the history holds, by source, and which rows of your files are quarantined, by rule."""
+    from trading_assets.market.bar_files.row_faults import RowRule
+    from trading_assets.store.bar_history import quarantined, stored_sources
+
+    history = History(settings_of(config).data_dir / "history.duckdb")
+    sources, faults = stored_sources(history), quarantined(history)
+    if as_json:
+        show_json({"sources": sources, "quarantined": faults})
+        return
+    for one in sources:
+        say(
+            f"{one['source']}: {one['bars']} bars of {one['interval']}, {one['symbols']} symbols, "
+            f"{one['first']} to {one['last']}"
+        )
+    if not sources:
+        say("the history holds no bars yet: `trading-assets import-bars FILE…`")
+    for rule in RowRule:
+        of_rule = [fault for fault in faults if fault["rule"] == rule.name]
+        if not of_rule:
+            continue
+        say(f"{len(of_rule)} rows quarantined: {rule}")
+        for one in of_rule[:NAMES_SHOWN]:
+            say(f"  {one['symbol']} {one['session']}, {one['file']} row {one['row']}")
+        if len(of_rule) > NAMES_SHOWN:
+            say(f"  and {len(of_rule) - NAMES_SHOWN} more: --json names all")
 
 
 def _few(symbols: Sequence[str]) -> str:

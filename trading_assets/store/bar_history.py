@@ -119,6 +119,18 @@ FROM incoming ANTI JOIN corporate_actions USING (symbol, ex_date, split_ratio, c
 """
 
 
+_DROP_FAULTS = "DELETE FROM bars_quarantine WHERE list_contains(?, file)"
+_SOURCES = """
+SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, min(session) AS "first",
+       max(session) AS "last"
+FROM bars WHERE NOT derived GROUP BY source, "interval" ORDER BY source, "interval"
+"""
+_FAULTS = """
+SELECT rule, symbol, session, measured, "limit", file, "row" FROM bars_quarantine
+ORDER BY rule, symbol, session, file, "row"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredBar:
     """One version of one bar, as the table has it."""
@@ -168,11 +180,14 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     return fresh, revised
 
 
-def append_file(history: History, bars: pa.Table, actions: pa.Table) -> int:
+def append_file(
+    history: History, bars: pa.Table, actions: pa.Table, faults: pa.Table, files: Sequence[str]
+) -> int:
     """Append a file's bars and its corporate actions in one transaction; returns the number of bars that
     were new or differed from the newest version stored. Doing it again appends nothing.
 
     bars: every column of the table but version; actions: every column
+    faults: every column of `bars_quarantine`; they take the place of what these files had there
     """
     with history.writing() as connection:
         appended = 0
@@ -183,6 +198,10 @@ def append_file(history: History, bars: pa.Table, actions: pa.Table) -> int:
         connection.register("incoming", actions)
         connection.execute(_DROP_ACTIONS)
         connection.execute(_APPEND_ACTIONS)
+        connection.unregister("incoming")
+        connection.execute(_DROP_FAULTS, [files])
+        connection.register("incoming", faults)
+        connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
         connection.unregister("incoming")
     return appended
 
@@ -337,6 +356,16 @@ def _bars(rows: pa.Table) -> Bars:
         *(rows[column].to_numpy().astype(np.int64) for column in ("start_ns", "available_at_ns")),
         *(rows[column].to_numpy().astype(np.float64) for column in VALUES),
     )
+
+
+def stored_sources(history: History) -> list[dict[str, Any]]:
+    """Where bars that are no derived ones come from: source, interval, symbols, bars, first, last."""
+    return list(history.query(_SOURCES).to_pylist())
+
+
+def quarantined(history: History) -> list[dict[str, Any]]:
+    """Every row that was left out as wrong: rule, symbol, session, measured, limit, file, row."""
+    return list(history.query(_FAULTS).to_pylist())
 
 
 def newest_starts(history: History, interval: Interval, since_ns: int) -> dict[str, int]:

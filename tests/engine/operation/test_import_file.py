@@ -10,6 +10,7 @@ import pytest
 
 from trading_assets.engine.market_data.bars import import_files
 from trading_assets.market.bar_files.reading import BarFile, read_bars
+from trading_assets.market.bar_files.row_faults import OnDefect
 from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
@@ -100,3 +101,27 @@ def test_an_action_counts_once_however_many_files_bring_it_and_the_last_word_on_
     import_files(history, [("file:a", bars(tmp_path, "12", split="3"))], received_ns=NOW_NS)
     (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
     assert split.split_ratio == 3.0
+
+
+def test_the_rows_that_are_wrong_are_stored_once_and_gone_when_the_file_is_mended(
+    history: History, tmp_path: Path
+) -> None:
+    def imported(close: str) -> None:
+        path = tmp_path / "bars.csv"
+        of_day = {10: "12", 11: close, 12: "12"}
+        rows = "".join(f"2012-09-{day},IBM,11,13,10,{last},100\n" for day, last in of_day.items())
+        path.write_text(f"date,symbol,open,high,low,close,volume\n{rows}")
+        file = read_bars(path, Interval.DAY, on_defect=OnDefect.QUARANTINE)
+        import_files(history, [("file:a", file)], received_ns=NOW_NS)
+
+    for _ in range(2):
+        imported("99")
+        (fault,) = bar_history.quarantined(history)
+        assert (fault["symbol"], fault["session"], fault["rule"]) == ("IBM", date(2012, 9, 11), "ABOVE_HIGH")
+        assert (fault["measured"], fault["limit"], fault["file"], fault["row"]) == (99.0, 13.0, "file:a", 3)
+    assert closes(history, NOW_NS) == [12.0, 12.0]
+    imported("12.5")
+    assert bar_history.quarantined(history) == []
+    assert closes(history, NOW_NS) == [12.0, 12.5, 12.0]
+    (source,) = bar_history.stored_sources(history)
+    assert (source["source"], source["bars"], source["first"]) == ("file:a", 3, date(2012, 9, 10))

@@ -46,6 +46,19 @@ _ACTIONS = pa.schema(
         ("source", pa.string()),
     ]
 )
+_FAULTS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("session", pa.date32()),
+        ("interval", pa.string()),
+        ("rule", pa.string()),
+        ("measured", pa.float64()),
+        ("limit", pa.float64()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("received_at_ns", pa.int64()),
+    ]
+)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 BEHIND_MINUTES = 10  # a symbol whose last bar is older than the others' by more is asked for by itself
 REVISION_OVERLAP = 5  # bars asked again beside the missing ones
@@ -176,13 +189,37 @@ def import_files(history: History, files: Sequence[tuple[str, BarFile]], *, rece
         for of_symbol in file.actions.values()
         for action in of_symbol
     ]
+    faults = [
+        {
+            "symbol": fault.symbol,
+            "session": fault.session,
+            "interval": str(file.interval),
+            "rule": fault.rule.name,
+            "measured": fault.measured,
+            "limit": fault.limit,
+            "file": source,
+            "row": fault.row,
+            "received_at_ns": new_york_midnight_ns(fault.session) if received_ns is None else received_ns,
+        }
+        for source, file in files
+        for fault in file.faults
+    ]
     appended = append_file(
         history,
         pa.concat_tables([_rows_of(file, source, received_ns) for source, file in files]),
         pa.Table.from_pylist(actions, schema=_ACTIONS),
+        pa.Table.from_pylist(faults, schema=_FAULTS),
+        [source for source, _ in files],
     )
     bars = sum(file.count for _, file in files)
-    log.info("bars imported", files=len(files), bars=bars, appended=appended, actions=len(actions))
+    log.info(
+        "bars imported",
+        files=len(files),
+        bars=bars,
+        appended=appended,
+        actions=len(actions),
+        quarantined=len(faults),
+    )
     return appended
 
 

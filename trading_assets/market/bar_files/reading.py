@@ -1,9 +1,9 @@
-"""Bars from a person's own file: read whole, checked whole, or refused with the row.
+"""Bars from a person's own file: read whole and checked whole; a row that cannot be right is named.
 
 What is read are raw prices and bars stamped with their start; how the file says it (stamps at the end,
 adjusted prices, a zone, a vendor's names) ends here. Nothing is mended and nothing is stored here. What
 vendors call their columns is in `shapes.py`, how a stamp is read in `times.py`, and which readings fit a file
-badly in `doubts.py`.
+badly in `doubts.py`, and what is wrong with a row by itself in `row_faults.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,15 @@ from numpy.typing import NDArray
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits
 from trading_assets.market.bar_files.doubts import refuse_doubtful
+from trading_assets.market.bar_files.row_faults import (
+    Broken,
+    Fault,
+    OnDefect,
+    RowRule,
+    are_too_many,
+    first_of_each,
+    price_faults,
+)
 from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
 from trading_assets.market.bar_files.table import BarTable, read_table
 from trading_assets.market.bar_files.times import BarTimes, read_times
@@ -46,6 +55,7 @@ class BarFile:
     day: Ints  # of each bar: its session's date.toordinal()
     rows: Bars  # all symbols' together
     actions: Mapping[str, tuple[CorporateAction, ...]]
+    faults: tuple[Fault, ...]  # rows that cannot be right, left out
     outside_hours: int  # minute bars before the open or after the close, left out
     left_out: int  # rows of days that were not asked for
     missing_sessions: Mapping[str, int]  # sessions between a symbol's first and last without a bar
@@ -85,6 +95,7 @@ def read_bars(
     symbol: str | None = None,
     named_after: str | None = None,
     zone: str | None = None,
+    on_defect: OnDefect = OnDefect.REFUSE,
     first: date | None = None,
     last: date | None = None,
 ) -> BarFile:
@@ -97,9 +108,10 @@ def read_bars(
     symbol:   of a file without a symbol column
     named_after: the symbol that the file's name says, for one that has no such column and is given none
     zone:     IANA name of the zone of times that state none; None: as the file's shape has it
+    on_defect: what becomes of the file when a row of it cannot be right
     first, last: rows of other days are left out
 
-    Raises InvalidInput that names file and row for whatever cannot be right: nothing of it is taken then.
+    Raises InvalidInput that names file and row for whatever refuses it: nothing of it is taken then.
     """
     table = read_table(path)
     if adjusted is not Adjusted.NO and interval is not Interval.DAY:
@@ -111,9 +123,8 @@ def read_bars(
     times = read_times(table, interval, marked, zone, first, last)
     volume = table.numbers("volume")
     prices = {name: table.prices(name) for name in PRICES}
-    _refuse_impossible(table, prices, volume, times.rows)
     refuse_doubtful(table, interval, zone, number, times)
-    order, number = _in_order(table, symbols, number, times)
+    faults, order, number = _sound(table, symbols, number, times, price_faults(prices, volume), on_defect)
     rows = times.rows[order]
     if interval is Interval.DAY:
         open_ns, close_ns = _hours(times.day[order])
@@ -129,6 +140,7 @@ def read_bars(
         day=days,
         rows=traded,
         actions=_actions(table, symbols, number, days, rows, given, adjusted, interval),
+        faults=faults,
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
         missing_sessions=_missing(symbols, number, days),
@@ -185,44 +197,55 @@ def _bare(names: Sequence[str]) -> tuple[list[str], str]:
     return list(names), ""
 
 
-def _refuse_impossible(table: BarTable, prices: Mapping[str, Floats], volume: Floats, kept: Ints) -> None:
-    high, low = prices["high"], prices["low"]
-    with np.errstate(invalid="ignore"):
-        impossible, above, below = (np.zeros(table.rows, np.bool_) for _ in range(3))
-        for price in prices.values():
-            impossible |= ~(np.isfinite(price) & (price > 0))
-            above |= price > high
-            below |= price < low
-        faults = {
-            "a price is not a positive finite number": impossible,
-            "the volume is negative or not finite": ~(np.isfinite(volume) & (volume >= 0)),
-            "open, low or close lies above high": above,
-            "open, high or close lies below low": below,
-        }
-    for what, wrong in faults.items():
-        rows = kept[wrong[kept]]
-        if len(rows):
-            others = f" ({len(rows)} such rows)" if len(rows) > 1 else ""
-            raise table.refused(f"{what}{others}", "Correct the file; nothing was taken.", int(rows[0]))
-
-
-def _in_order(
-    table: BarTable, symbols: Sequence[str], number: NDArray[np.int32], times: BarTimes
-) -> tuple[Ints, NDArray[np.int32]]:
-    """Places among the times' rows, ascending by symbol and start, of those in regular hours; their symbols'
-    numbers. Raises InvalidInput for a second bar at one time."""
-    of_symbol = number[times.rows]
-    order = np.lexsort((times.start_ns, of_symbol))
-    order = order[times.inside[order]]
-    again = (np.diff(of_symbol[order]) == 0) & (np.diff(times.start_ns[order]) == 0)
-    if again.any():
-        place = order[int(again.argmax()) + 1]
-        raise table.refused(
-            f"{symbols[of_symbol[place]]} has a second bar at the same time",
-            "Keep one of them.",
-            int(times.rows[place]),
+def _sound(
+    table: BarTable,
+    symbols: Sequence[str],
+    number: NDArray[np.int32],
+    times: BarTimes,
+    broken: list[Broken],
+    on_defect: OnDefect,
+) -> tuple[tuple[Fault, ...], Ints, NDArray[np.int32]]:
+    """The rows that cannot be right; of the others in regular hours their places among the times' rows,
+    ascending by symbol and start, and their symbols' numbers. Raises InvalidInput for a refused file."""
+    day = np.zeros(table.rows, np.int64)
+    day[times.rows], day[times.closed] = times.day, times.closed_day
+    asked = np.zeros(table.rows, np.bool_)
+    asked[times.rows] = asked[times.closed] = True
+    nothing = np.full(table.rows, np.nan)
+    closed = np.zeros(table.rows, np.bool_)
+    closed[times.closed] = True
+    broken = [*broken, Broken(RowRule.NOT_A_SESSION, closed, nothing, nothing)]
+    wrong = np.logical_or.reduce([one.wrong for one in broken])
+    order = np.lexsort((times.start_ns, number[times.rows]))
+    order = order[times.inside[order] & ~wrong[times.rows[order]]]
+    of_symbol, start = number[times.rows[order]], times.start_ns[order]
+    again = np.zeros(len(order), np.bool_)
+    again[1:] = (np.diff(of_symbol) == 0) & (np.diff(start) == 0)
+    second = np.zeros(table.rows, np.bool_)
+    second[times.rows[order[again]]] = True
+    broken.append(Broken(RowRule.SECOND_BAR, second, nothing, nothing))
+    first = first_of_each(broken, table.rows)
+    rows = np.flatnonzero((first >= 0) & asked)
+    faults = tuple(
+        Fault(
+            symbols[number[row]],
+            date.fromordinal(int(day[row])),
+            broken[first[row]].rule,
+            float(broken[first[row]].measured[row]),
+            float(broken[first[row]].limit[row]),
+            int(row) + table.header_lines + 1,
         )
-    return order, of_symbol[order]
+        for row in rows.tolist()
+    )
+    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(faults), int(asked.sum()))):
+        others = f" ({len(faults)} of its {int(asked.sum())} rows cannot be right)" if len(faults) > 1 else ""
+        one = faults[0]
+        raise table.refused(
+            f"{one.symbol} {one.session} ({one.session:%A}): {one.rule}{others}",
+            "Correct the file; nothing of it was taken.",
+            int(rows[0]),
+        )
+    return faults, order[~again], of_symbol[~again]
 
 
 def _hours(day: Ints) -> tuple[Ints, Ints]:

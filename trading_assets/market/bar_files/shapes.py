@@ -53,6 +53,7 @@ class Shape:
     fixed_point: float = 1.0  # USD of 1 in an integer column of prices
     zero_is_no_split: bool = False
     about: str = ""  # what a person should know of it
+    options: str = "--interval 1d --adjusted no"  # of `import-bars`, for a file of it as it comes
 
 
 def _columns(text: str) -> frozenset[str]:
@@ -67,7 +68,9 @@ SHAPES: tuple[Shape, ...] = (
         zone=NEW_YORK,
         stamps=Stamps.START,
         zero_is_no_split=True,
-        about="prices are adjusted unless auto_adjust=False, and for splits in any case",
+        about="with auto_adjust=False, prices, volumes and dividends are adjusted for splits; with True, for "
+        "dividends too, and cannot be taken back",
+        options="--interval 1d --adjusted split",
     ),
     Shape(
         "yfinance, intraday",
@@ -75,26 +78,31 @@ SHAPES: tuple[Shape, ...] = (
         zone=NEW_YORK,
         stamps=Stamps.START,
         zero_is_no_split=True,
-        about="prices are adjusted unless auto_adjust=False, and for splits in any case",
+        about="prices are adjusted for splits: take days without one",
+        options="--interval 1m --adjusted no",
     ),
     Shape(
         "Yahoo",
         _columns("date open high low close adjclose volume"),
         zone=NEW_YORK,
         stamps=Stamps.START,
-        about="open to close are adjusted for splits, Adj Close for dividends too",
+        about="open to close are adjusted for splits, Adj Close for dividends too: add a column Stock "
+        "Splits, or take days without a split and say --adjusted no",
+        options="--interval 1d --adjusted split",
     ),
     Shape(
         "Stooq",
         _columns("ticker per date time open high low close vol openint"),
         stamps=Stamps.START,
-        about="prices are adjusted for splits and dividends; times of day need --zone",
+        about="prices are adjusted for splits and dividends: take days without one; times of day need --zone",
+        options="--interval 1d --adjusted no",
     ),
     Shape(
         "Polygon flat files",
         _columns("ticker volume open close high low windowstart transactions"),
         zone="UTC",
         stamps=Stamps.START,
+        options="--interval 1m --adjusted no",
     ),
     Shape(
         "Databento",
@@ -102,6 +110,7 @@ SHAPES: tuple[Shape, ...] = (
         zone="UTC",
         stamps=Stamps.START,
         fixed_point=1e-9,
+        options="--interval 1m --adjusted no",
     ),
     Shape(
         "Tiingo",
@@ -132,12 +141,14 @@ KIBOT = Shape(
     zone=NEW_YORK,
     stamps=Stamps.START,
     about="its pages call the zone EST; it is New York's, with daylight saving",
+    options="--interval 1m --adjusted no --symbol AAPL",
 )
 FIRST_RATE = Shape(
     "FirstRate: no header; timestamp, open, high, low, close, volume",
     frozenset(),
     zone=NEW_YORK,
     stamps=Stamps.START,
+    options="--interval 1m --adjusted no --symbol AAPL",
 )
 HEADERS: Mapping[str, tuple[str, ...]] = {
     KIBOT.name: ("date", "time", "open", "high", "low", "close", "volume"),

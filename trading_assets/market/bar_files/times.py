@@ -44,6 +44,8 @@ class BarTimes:
     day: Ints  # the session's date.toordinal()
     inside: Flags  # regular hours
     left_out: int  # rows before the first or after the last day that was asked for
+    closed: Ints  # places of rows whose day is no session; they are not among `rows`
+    closed_day: Ints  # and their date.toordinal()
     zone: str  # where the times of day come from, for a person
 
 
@@ -62,8 +64,8 @@ def read_times(
     where = _Rows(table, values, of_row)
     count = len(values)
     start, day = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    inside, kept = np.ones(count, np.bool_), np.ones(count, np.bool_)
-    hours: dict[date, tuple[int, int]] = {}
+    inside, kept, closed = np.ones(count, np.bool_), np.ones(count, np.bool_), np.zeros(count, np.bool_)
+    hours: dict[date, tuple[int, int] | None] = {}
     sessions = Sessions()
     for number, moment in enumerate(moments):
         if isinstance(moment, datetime):
@@ -80,16 +82,25 @@ def read_times(
             continue
         if session not in hours:
             hours[session] = _hours(where, number, session, sessions)
-        open_ns, close_ns = hours[session]
+        open_to_close = hours[session]
+        day[number] = session.toordinal()
+        if open_to_close is None:
+            closed[number] = True
+            continue
+        open_ns, close_ns = open_to_close
         if interval is Interval.DAY:
             at_ns = open_ns
         elif at_ns % MINUTE_NS:
             raise where.refused(number, "is no whole minute", "Give one-minute bars.")
-        start[number], day[number] = at_ns, session.toordinal()
+        start[number] = at_ns
         inside[number] = open_ns <= at_ns < close_ns
-    rows = np.flatnonzero(kept[of_row])
+    rows = np.flatnonzero((kept & ~closed)[of_row])
+    beside = np.flatnonzero(closed[of_row])
     taken = of_row[rows]
-    return BarTimes(rows, start[taken], day[taken], inside[taken], table.rows - len(rows), told)
+    left_out = int((~kept[of_row]).sum())
+    return BarTimes(
+        rows, start[taken], day[taken], inside[taken], left_out, beside, day[of_row[beside]], told
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +116,11 @@ class _Rows:
         return self.table.refused(f"{self.values[number]} {what}", remedy, row)
 
 
-def _hours(where: _Rows, number: int, session: date, sessions: Sessions) -> tuple[int, int]:
+def _hours(where: _Rows, number: int, session: date, sessions: Sessions) -> tuple[int, int] | None:
+    """Open and close of a session; None: the day is none."""
     try:
         if not sessions.is_session(session):
-            row = int(np.flatnonzero(where.of_row == number)[0])
-            raise where.table.refused(
-                f"{session} ({session:%A}) is no XNYS session", "Leave the row out.", row
-            )
+            return None
     except OutsideCalendar as error:
         row = int(np.flatnonzero(where.of_row == number)[0])
         begin = f"--from {sessions.next(FIRST_DAY)}" if session < FIRST_DAY else "--to with an earlier day"
