@@ -29,6 +29,7 @@ LOCK = "desk.lock"
 ITSELF = "make up"  # which ends the others when it is ended
 EXCHANGE = "exchange"
 LOCK_TRIES = 20  # a tenth of a second apart: `down` looks at the lock by taking it
+COMMAND_TRIES = 100  # a process that has just been started has no command line for a moment
 _MODULES = ("dagster", "trading_assets")  # of Python processes that the parts start
 
 
@@ -222,8 +223,15 @@ def start_of(process: psutil.Process) -> str | None:
 def _enrolled(pid: int) -> Enrolled | None:
     try:
         process = psutil.Process(pid)
-        start = start_of(process)
-        return Enrolled(pid=pid, start=start, command=tuple(process.cmdline())) if start else None
+        pause = threading.Event()
+        for _ in range(COMMAND_TRIES):
+            start, command = start_of(process), tuple(process.cmdline())
+            if start is None:
+                return None
+            if command:
+                return Enrolled(pid=pid, start=start, command=command)
+            pause.wait(0.02)
+        return None
     except psutil.Error:  # it has ended
         return None
 

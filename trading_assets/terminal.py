@@ -23,6 +23,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._file: Path | None = None
+        self._file_failed = False
         self._in_front = False
         self._device: int | None = None
         if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup
@@ -49,8 +50,11 @@ class Terminal:
         try:
             with self._file.open("a", encoding="utf-8") as output:
                 output.write(f"{new_york_time(system_now_ns())}  {clean(for_terminal(line))}\n")
+            self._file_failed = False
         except OSError as error:  # a full disk: the desk goes on, and what is said is on the terminal
-            self._print(f"{self._file} does not take what follows: {error.strerror}")
+            if not self._file_failed:
+                self._print(f"{self._file} does not take what follows: {error.strerror}")
+            self._file_failed = True
 
     def has_gone(self) -> bool:
         """Whether it has closed while this process was in front in it."""
