@@ -71,7 +71,7 @@ conformance: setup
 	$(BIN)/python tests/conformance/conformance.py
 
 crash: setup
-	ALL_CRASH_CASES=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/crash tests/engine/test_day_of_faults.py tests/engine/test_day_of_many_symbols.py
+	ALL_CRASH_CASES=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/crash tests/engine/ticks/test_day_of_faults.py tests/engine/ticks/test_day_of_many_symbols.py
 
 soak: setup
 	$(BIN)/python tests/crash/soak.py --seconds $(SECONDS) --seed $(SEED)

@@ -31,12 +31,12 @@ import pyarrow as pa
 import yaml
 
 from trading_assets import config, log
-from trading_assets.engine.chain import run_tick
-from trading_assets.engine.checks import CHECKS
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.signalling import receive
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.checks.table import CHECKS
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.engine.ticks.whole_tick import run_tick
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import start_process
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.history import History
@@ -85,7 +85,7 @@ class Floor:
     """One desk with its exchange; seconds of its ticks, whole and by step."""
 
     path: Path
-    keeper: Keeper
+    keeper: ControlClient
     rows: int
     seconds: list[float] = field(default_factory=list)
     steps: dict[str, list[float]] = field(default_factory=dict)
@@ -153,7 +153,7 @@ def floor(home: Path, sessions: int) -> Iterator[Floor]:
             cash=Decimal(100_000),
             requests_per_minute=UNLIMITED,
         ) as exchange,
-        closing(Keeper(exchange.control_url, token)) as keeper,
+        closing(ControlClient(exchange.control_url, token)) as keeper,
     ):
         settings = {
             "tick_minutes": TICK_MINUTES,

@@ -37,9 +37,9 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from trading_assets import config
 from trading_assets.defs.event_log import PooledSqliteEventLogStorage
 from trading_assets.defs.resources import TICK_TAG
-from trading_assets.engine.desk import Desk as TradingDesk
-from trading_assets.engine.signalling import external_signal, receive_all
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk as TradingDesk
+from trading_assets.engine.signals.tick_signals import external_signal, receive_all
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.up import FIRST_SESSION
@@ -95,7 +95,7 @@ class Desk(NamedTuple):
 
 def measure(name: str, ticks: int) -> list[Tick]:
     """`ticks` ticks in a row on a new desk with the settings of that name, after one that is not counted."""
-    with running_desk(SETTINGS[name]) as desk, closing(Keeper(desk.control_url, TOKEN)) as keeper:
+    with running_desk(SETTINGS[name]) as desk, closing(ControlClient(desk.control_url, TOKEN)) as keeper:
         sensor = desk.graphql(SENSOR_STATE, selector={**REPOSITORY, "sensorName": "signal_inbox"})
         desk.graphql(
             STOP_SENSOR, id=sensor["sensorOrError"]["sensorState"]["id"]

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import start_process
 from trading_assets.market.sessions import Sessions
 
@@ -87,7 +87,7 @@ def play(home: Path) -> list[Line]:
         configuration.parent.mkdir()
         urls = {"url": exchange.url, "control_url": exchange.control_url}
         configuration.write_text(yaml.safe_dump({"embedded": urls}))
-        keeper = Keeper(exchange.control_url, token)
+        keeper = ControlClient(exchange.control_url, token)
         for typed in TYPED:
             if keeper.now_ns() < open_ns + typed.minutes * MINUTE_NS:
                 keeper.move_to(open_ns + typed.minutes * MINUTE_NS)

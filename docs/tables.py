@@ -46,9 +46,9 @@ from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
-from trading_assets.engine.activity_types import ACTIVITY_TYPES
-from trading_assets.engine.checks import CHECKS
-from trading_assets.engine.reads import NEEDS
+from trading_assets.engine.book.activity_types import ACTIVITY_TYPES
+from trading_assets.engine.checks.table import CHECKS
+from trading_assets.engine.evidence.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bundle import BundledTape

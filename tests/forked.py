@@ -118,7 +118,8 @@ def forkserver(program: str) -> Forkserver:
 def _exchange() -> Callable[[], object]:
     """The exchange, with what each one reads, imports and compiles before its first answer."""
     from trading_assets.exchange import __main__ as exchange
-    from trading_assets.exchange import app, bundled, venue
+    from trading_assets.exchange import bundled, venue
+    from trading_assets.exchange.http import app
     from trading_assets.market.sessions import Sessions
 
     bundled.BundledTape = cache(bundled.BundledTape)
@@ -137,7 +138,8 @@ def _exchange() -> Callable[[], object]:
 def _command() -> Callable[[], object]:
     """The command line, with what its commands import and compile as they are needed."""
     from trading_assets import cli, desk
-    from trading_assets.engine import preload, verify
+    from trading_assets.engine.decision import preload
+    from trading_assets.engine.records import verify
     from trading_assets.engine.replay import walk
     from trading_assets.store import history
 

@@ -23,8 +23,8 @@ import requests
 
 from trading_assets.broker.transport import BoundedAdapter
 from trading_assets.config import PUBLIC_KEYS, EmbeddedSettings, Settings
-from trading_assets.exchange.app import Urls, serve
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.control_client import ControlClient
+from trading_assets.exchange.http.app import Urls, serve
 from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
@@ -74,7 +74,7 @@ class ManySymbols:
 @contextmanager
 def many_symbols(
     root: Path, count: int, session: date = SESSION, **settings: Any
-) -> Iterator[tuple[Keeper, Settings]]:
+) -> Iterator[tuple[ControlClient, Settings]]:
     """The exchange at the session's open with Alpaca's limit of requests, and a desk's settings on all of
     its symbols."""
     root.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def many_symbols(
     assert line, "the exchange did not start"
     urls = Urls(**json.loads(line))
     with ExchangeProcess(process, urls):
-        keeper = Keeper(urls.control_url, TOKEN)
+        keeper = ControlClient(urls.control_url, TOKEN)
         try:
             yield (
                 keeper,

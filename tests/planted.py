@@ -12,8 +12,8 @@ from trading_assets.broker.port import AccountState, NewOrder, OrderState
 from trading_assets.core.codes import CODE_COUNT
 from trading_assets.core.orders import Kind, State, client_order_id, decision_id
 from trading_assets.core.words import Side
-from trading_assets.engine.checks import CheckOutcome
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.checks.table import CheckOutcome
 from trading_assets.store.records import IntentRecord, OrderRecord, VerdictRecord
 
 

@@ -19,7 +19,7 @@ import psutil
 import requests
 import yaml
 
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.web.link import link_of, token_of
 
 ROOT = Path(__file__).parents[1]
@@ -112,9 +112,9 @@ class RunningDesk:
         return [root, *root.children(recursive=True)]
 
     @contextmanager
-    def keeper(self) -> Iterator[Keeper]:
+    def keeper(self) -> Iterator[ControlClient]:
         """Who moves the exchange's time."""
-        keeper = Keeper(f"http://127.0.0.1:{self.ports[2]}", TOKEN)
+        keeper = ControlClient(f"http://127.0.0.1:{self.ports[2]}", TOKEN)
         try:
             yield keeper
         finally:

@@ -11,10 +11,10 @@ from trading_floor import TradingFloor, trading_floor
 
 from trading_assets import desk
 from trading_assets.core.gate import reason
-from trading_assets.engine import signalling
-from trading_assets.engine.chain import MarketClosed, run_tick
-from trading_assets.engine.inputs import DecisionInput
-from trading_assets.engine.verify import verify
+from trading_assets.engine.decision.inputs import DecisionInput
+from trading_assets.engine.records.verify import verify
+from trading_assets.engine.signals import tick_signals
+from trading_assets.engine.ticks.whole_tick import MarketClosed, run_tick
 from trading_assets.errors import InvalidInput
 from trading_assets.store.journal import LeaseHeld
 from trading_assets.store.records import VerdictRecord
@@ -74,7 +74,7 @@ def test_signals_get_the_verdicts_and_orders_that_a_tick_gives(
         with other.open_desk() as opened:
             for symbol, value in SIGNALS.items():
                 price = desk._price(symbol, prices[symbol])
-                signalling.receive(opened, symbol, value, reference_price=price, source=desk.SOURCE)
+                tick_signals.receive(opened, symbol, value, reference_price=price, source=desk.SOURCE)
             by_hand = run_tick(opened, SESSION, now, "by-hand").execution
     assert [words(verdict) for verdict in by_hand.verdicts] == [words(verdict) for verdict in done.verdicts]
 

@@ -20,8 +20,8 @@ PLANTED = "planted-in-a-test-0123456789"
 EVERYTHING = {name: f"{PLANTED}-{name}" for name in keyring.SECRETS}
 LOOK = """
 import json, os, resource, subprocess, sys
-from trading_assets import entry, keyring
-getattr(entry, sys.argv[1])()
+from trading_assets import keyring, process_setup
+getattr(process_setup, sys.argv[1])()
 ask = [sys.executable, "-c", "import os, json; print(json.dumps(dict(os.environ)))"]
 print(json.dumps({
     "environ": dict(os.environ),
@@ -83,7 +83,10 @@ def test_dagsters_daemon_gives_its_code_server_what_it_was_given() -> None:
 def test_with_the_brokers_keys_no_other_process_of_the_user_reads_its_memory(
     variable: str, dumpable: str
 ) -> None:
-    code = "import ctypes; from trading_assets import entry; entry.begin(); print(ctypes.CDLL(None).prctl(3))"
+    code = (
+        "import ctypes; from trading_assets.process_setup import begin; "
+        "begin(); print(ctypes.CDLL(None).prctl(3))"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {variable: PLANTED}, capture_output=True, text=True
     )
@@ -105,8 +108,8 @@ print("{keyring.SECRET_KEY}" in os.environ, keyring.ENVIRON["{keyring.SECRET_KEY
 
 def test_an_uncaught_error_is_told_without_them() -> None:
     code = f"""
-from trading_assets import entry, keyring
-entry.begin()
+from trading_assets import keyring, process_setup
+process_setup.begin()
 import threading
 def fail():
     raise ValueError(keyring.ENVIRON["{keyring.SECRET_KEY}"])

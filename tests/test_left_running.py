@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel tells a child of it")
 PART = """
 import os, time
-from trading_assets import entry
-getattr(entry, "{begin}")()
+from trading_assets import process_setup
+getattr(process_setup, "{begin}")()
 print(os.getpid(), os.environ.get("TRADING_ASSETS_STARTED_BY"), flush=True)
 time.sleep(600)
 """

@@ -56,9 +56,9 @@ from trading_assets.core.gate import evaluate
 from trading_assets.core.limits import LIMIT_ROWS, Limits, looser_limits, tightened
 from trading_assets.core.sent_orders import SentOrders
 from trading_assets.core.words import Account, Activity, Halt, Order, Position, Quote, Session, Signal
-from trading_assets.engine.checks import checks_of
-from trading_assets.engine.decide import decide
-from trading_assets.engine.inputs import DecisionInput, limits_not_in
+from trading_assets.engine.checks.table import checks_of
+from trading_assets.engine.decision.decide import decide
+from trading_assets.engine.decision.inputs import DecisionInput, limits_not_in
 from trading_assets.errors import InvalidInput
 from trading_assets.store.history import History
 from decide.decisions import inputs, wish

@@ -12,11 +12,12 @@ from typing import cast
 import pytest
 
 from trading_assets import redaction
-from trading_assets.engine import arming, operator
-from trading_assets.engine.book_place import KILL_FILE
-from trading_assets.engine.close_order import close_order
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.reconcile import adopt
+from trading_assets.engine.book import arming
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.book.place import KILL_FILE
+from trading_assets.engine.operation import operator
+from trading_assets.engine.orders.close_order import close_order
+from trading_assets.engine.reconciliation.reconcile import adopt
 from trading_assets.errors import InvalidInput
 from trading_assets.model import registry
 from trading_assets.reasons import LONGEST, shortened, stated

@@ -11,8 +11,8 @@ import pytest
 from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets import config
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal

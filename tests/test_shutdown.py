@@ -19,8 +19,8 @@ from datetime import date
 from pathlib import Path
 from trading_assets import config, log
 from trading_assets.engine import signalling, tick
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.protection.protect import new_execution_id
 
 path, tick_ns, lines = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 log.configure(json_path=lines)

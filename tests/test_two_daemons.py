@@ -18,9 +18,9 @@ from trading_assets import config
 from trading_assets.broker.port import RateLimited
 from trading_assets.config import Settings
 from trading_assets.core.orders import is_ours
-from trading_assets.engine.book_place import journal_file
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.book.place import journal_file
+from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.store.journal import Journal
 
 pytestmark = pytest.mark.slow

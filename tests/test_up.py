@@ -13,9 +13,9 @@ from receiver import Receiver, listening
 from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets import config
-from trading_assets.engine.halts import in_force
-from trading_assets.engine.operator import person
-from trading_assets.exchange.keeper import ControlRefused
+from trading_assets.engine.book.halts import in_force
+from trading_assets.engine.operation.operator import person
+from trading_assets.exchange.control_client import ControlRefused
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.journal import Journal
 from trading_assets.up import FIRST_SESSION

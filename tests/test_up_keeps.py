@@ -17,8 +17,8 @@ from trading_assets import parts as desk_parts
 from trading_assets import up
 from trading_assets.config import Settings
 from trading_assets.dagster_health import DagsterHealth
-from trading_assets.engine.book_place import journal_file
-from trading_assets.engine.sign_of_life import sign_file
+from trading_assets.engine.book.place import journal_file
+from trading_assets.engine.protection.sign_of_life import sign_file
 from trading_assets.environment import DAEMON, LISTENER, WEBSERVER
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.parts import LASTING_SECONDS, RESTART_SECONDS, Part, Parts

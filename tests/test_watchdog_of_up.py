@@ -19,11 +19,12 @@ from running_desk import BOOK, RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.core.orders import Kind
-from trading_assets.engine import chain, sign_of_life
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.sign_of_life import Life
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.protection import sign_of_life
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.protection.sign_of_life import Life
+from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.engine.ticks import whole_tick
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
 from trading_assets.store.leases import when_free
@@ -108,7 +109,7 @@ def through_its_stop(desk: RunningDesk, symbol: str) -> None:
         dear = (quote.bid * Decimal("1.065")).quantize(Decimal("0.01"))
         keeper.quote(symbol, float(dear), float(dear + Decimal("0.01")))
         receive(opened, symbol, 0.5, reference_price=dear)
-        when_free(lambda: chain.run_tick(opened, FIRST_SESSION, tick_ns, new_execution_id()))
+        when_free(lambda: whole_tick.run_tick(opened, FIRST_SESSION, tick_ns, new_execution_id()))
         assert filled(desk, symbol, Kind.EXTERNAL)
         keeper.tape_quote(symbol)
 

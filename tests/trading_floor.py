@@ -15,7 +15,7 @@ import yaml
 from warm_exchange import start_process
 
 from trading_assets import config
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
 from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.market.sessions import Sessions
 

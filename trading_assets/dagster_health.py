@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from trading_assets.engine.alerts import of_evaluation
-from trading_assets.engine.watchdog import Trouble
+from trading_assets.engine.book.alerts import of_evaluation
+from trading_assets.engine.operation.watchdog import Trouble
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets import entry, log
+from trading_assets import log, process_setup
 from trading_assets.defs import assets_desk, assets_replay, assets_training, checks_replay
 from trading_assets.defs.checks import CHECK_STEPS
 from trading_assets.defs.jobs import JOBS
@@ -49,7 +49,7 @@ def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definiti
     )
 
 
-entry.begin_code_server()
+process_setup.begin_code_server()
 if os.environ.get(LOG_VARIABLE):
     log.configure(json_path=Path(os.environ[LOG_VARIABLE]), level="INFO", terminal_level="ERROR")
 defs = build_definitions()

@@ -16,11 +16,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from trading_assets import config
-from trading_assets.engine import signalling
-from trading_assets.engine.chain import open_session, run_tick
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.tick import PassedOver
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.signals import tick_signals
+from trading_assets.engine.ticks.tick import PassedOver
+from trading_assets.engine.ticks.whole_tick import open_session, run_tick
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import ENVIRON
 from trading_assets.store.records import OrderRecord, VerdictRecord
@@ -81,7 +81,7 @@ def execute_trading_signals(
     with Desk.open(settings, environ) as desk:
         session = open_session(desk)
         records = [
-            signalling.external_signal(
+            tick_signals.external_signal(
                 desk,
                 symbol,
                 float(value),
@@ -91,7 +91,7 @@ def execute_trading_signals(
             )
             for symbol, value in signals.items()
         ]
-        signalling.receive_all(desk, records)
+        tick_signals.receive_all(desk, records)
         report = run_tick(
             desk, session, desk.now_ns(), new_execution_id(), holder=f"execute_trading_signals {source}"
         )

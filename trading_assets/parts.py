@@ -18,8 +18,8 @@ from pathlib import Path
 
 from trading_assets import keyring, log_files, roster
 from trading_assets.config import Settings
-from trading_assets.engine import alerts
-from trading_assets.engine.book_place import journal_file, known_book
+from trading_assets.engine.book import alerts
+from trading_assets.engine.book.place import journal_file, known_book
 from trading_assets.environment import (
     DAEMON,
     LISTENER,

@@ -23,13 +23,13 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from trading_assets import config, entry, roster
+from trading_assets import config, process_setup, roster
 from trading_assets.config import Settings
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth, Health, NoAnswer
-from trading_assets.engine import sign_of_life
-from trading_assets.engine.agenda import CLOSE_LAG_NS
-from trading_assets.engine.places import close_places
-from trading_assets.engine.sign_of_life import SILENT_AFTER_SECONDS
+from trading_assets.engine.operation.directories import close_places
+from trading_assets.engine.operation.timetable import CLOSE_LAG_NS
+from trading_assets.engine.protection import sign_of_life
+from trading_assets.engine.protection.sign_of_life import SILENT_AFTER_SECONDS
 from trading_assets.environment import (
     DAEMON,
     LISTENER,
@@ -38,8 +38,8 @@ from trading_assets.environment import (
     refuse_secrets_in_a_file,
 )
 from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
-from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -205,12 +205,12 @@ def _exchange(settings: Settings, token: str, first: date) -> Iterator[ExchangeP
         own_session=True,
     ) as exchange:
         if settings.virtual_time == "runs":
-            with closing(Keeper(exchange.control_url, token)) as keeper:
+            with closing(ControlClient(exchange.control_url, token)) as keeper:
                 let_time_run(keeper, Sessions())
         yield exchange
 
 
-def let_time_run(keeper: Keeper, sessions: Sessions) -> None:
+def let_time_run(keeper: ControlClient, sessions: Sessions) -> None:
     """Let the exchange's time go on, from shortly before the next open where no session is under way.
 
     Its minutes begin when the machine's do, so that a cron that knows the machine's can ask at them.
@@ -317,7 +317,7 @@ def _refuse_ended(exchange: ExchangeProcess | None) -> None:
 
 def main() -> None:
     """`python -m trading_assets.up`"""
-    entry.begin()
+    process_setup.begin()
     parser = argparse.ArgumentParser(prog="python -m trading_assets.up", description="Run the desk here.")
     add = parser.add_argument
     add("--config", type=Path, help="the configuration (TRADING_ASSETS_CONFIG, else config/execution.yaml)")

@@ -15,8 +15,7 @@ from contest import asked, merged
 from work import CASH_USD, FIRST_NS, MINUTE_NS, WEIGHT, Work
 
 from trading_assets.core.limits import Limits
-from trading_assets.core.walk import walk_session
-from trading_assets.core.walk_columns import (
+from trading_assets.core.walk.columns import (
     EQUITY,
     MINUTE_BAR,
     SIGNAL,
@@ -28,6 +27,7 @@ from trading_assets.core.walk_columns import (
     Sheet,
     Terms,
 )
+from trading_assets.core.walk.session import walk_session
 
 NO_LIMITS = Limits(
     **{name: inf for name in Limits._fields if name not in ("use_margin", "fractional")},

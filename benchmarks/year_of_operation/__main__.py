@@ -28,7 +28,7 @@ from interface import timed, webserver
 from year import PROTECTED_DAYS, Year, days, opened, really_run
 
 from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.engine.checks import CHECKS
+from trading_assets.engine.checks.table import CHECKS
 
 ANSWER_SECONDS = 2.0
 MB = 1e6

@@ -30,10 +30,10 @@ from trading_assets.defs import jobs_day
 from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
-from trading_assets.engine.agenda import CLOSE_LAG_NS
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.signalling import receive
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.operation.timetable import CLOSE_LAG_NS
+from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import start_process
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -78,7 +78,7 @@ class Year:
     config_path: Path
     instance: dg.DagsterInstance
     definitions: dg.Definitions
-    keeper: Keeper
+    keeper: ControlClient
     time: Time
     ticks_a_session: int | None
     protections: int
@@ -188,7 +188,7 @@ def opened(home: Path, *, ticks_a_session: int | None, protections: int) -> Iter
         path.write_text(yaml.safe_dump(settings))
         os.environ["TRADING_ASSETS_CONFIG"] = str(path)
         definitions = build_definitions()
-        keeper = parts.enter_context(closing(Keeper(exchange.control_url, token)))
+        keeper = parts.enter_context(closing(ControlClient(exchange.control_url, token)))
         instance = parts.enter_context(dg.DagsterInstance.from_config(str(dagster_home)))
         time.set(keeper.now_ns())
         parts.enter_context(_time_of_dagster(time))

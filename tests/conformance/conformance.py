@@ -23,10 +23,10 @@ from typing import Any
 import requests
 from control_plane import described
 
-from trading_assets.exchange.control import ControlApi
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.faults import FaultScript
-from trading_assets.exchange.pace import ClockPace
+from trading_assets.exchange.faults.script import FaultScript
+from trading_assets.exchange.http.control import ControlApi
+from trading_assets.exchange.http.pace import ClockPace
 from trading_assets.exchange.process import start_process
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings

@@ -1,7 +1,7 @@
 """The control plane's description in OpenAPI, from its own routes, for schemathesis: `make conformance`.
 
-There is no document of it elsewhere; what its members are is in `exchange/control.py`. Everything optional is
-left to the generator, which also sends what is not described.
+There is no document of it elsewhere; what its members are is in `exchange/http/control.py`. Everything
+optional is left to the generator, which also sends what is not described.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from control_plane import described
 
-from trading_assets.exchange.control import ControlApi
-from trading_assets.exchange.faults import FaultScript
-from trading_assets.exchange.pace import ClockPace
+from trading_assets.exchange.faults.script import FaultScript
+from trading_assets.exchange.http.control import ControlApi
+from trading_assets.exchange.http.pace import ClockPace
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
 from trading_assets.market.bundle import BundledTape

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trading_assets.core.decision_columns import WISH
-from trading_assets.core.entry_order import strongest_first
+from trading_assets.core.decision.columns import WISH
+from trading_assets.core.decision.entry_order import strongest_first
 
 VALUES = st.lists(
     st.sampled_from([-1.0, -0.1, 0.0, nan, 0.1, 0.5, 0.5, 1.0]) | st.floats(-1.0, 1.0), max_size=70

@@ -29,11 +29,11 @@ from trading_assets.broker.transport import Timeouts
 from trading_assets.broker.update_stream import UpdateStream
 from trading_assets.config import Settings, keys
 from trading_assets.core.orders import is_ours
-from trading_assets.engine import risk
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.listen import listen
-from trading_assets.exchange.faults import ENDS, STRANGE_ROWS_AT
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.operation.trade_updates import listen
+from trading_assets.engine.reconciliation import transient_causes
+from trading_assets.exchange.control_client import ControlClient
+from trading_assets.exchange.faults.script import ENDS, STRANGE_ROWS_AT
 from trading_assets.market.clock import VenueClock, system_now_ns
 from trading_assets.store.history import History
 
@@ -66,17 +66,19 @@ class Fault:
     locks:   the locks that it may leave for a person to release: by cause, words of the reason
     family:  the faults that are alike take turns in the fixed choice
     rejects: whether the broker may reject what it had no reason to
+    lags:    whether what the broker shows may be late at two looks of the desk: then it is a break
     """
 
     script: Callable[[Random, tuple[str, ...]], Script] = lambda rng, symbols: []
-    market: Callable[[Keeper, Random, tuple[str, ...]], AbstractContextManager[None]] | None = None
+    market: Callable[[ControlClient, Random, tuple[str, ...]], AbstractContextManager[None]] | None = None
     beside: Callable[[Settings], AbstractContextManager[None]] | None = None
     afflict: Callable[[Desk, Random], None] | None = None
-    split: Callable[[Keeper, Random, Split], Script] | None = None
+    split: Callable[[ControlClient, Random, Split], Script] | None = None
     of_today: bool = True
     timeouts: Timeouts = PATIENT
     locks: Mapping[str, str] = field(default_factory=dict)
     rejects: bool = False
+    lags: bool = False
     family: str = ""
 
     def can_strike(self, split: Split | None) -> bool:
@@ -164,12 +166,12 @@ def _line_booked(rng: Random, split: Split, *, in_two_lines: bool = False) -> di
     return line | {"symbol": split.symbol, "in_two_lines": in_two_lines, "in_lieu": in_lieu}
 
 
-def _split_late(keeper: Keeper, rng: Random, split: Split) -> Script:
+def _split_late(keeper: ControlClient, rng: Random, split: Split) -> Script:
     """Announced, and not booked before some request."""
     return [_line_booked(rng, split)]
 
 
-def _split_in_two_lines(keeper: Keeper, rng: Random, split: Split) -> Script:
+def _split_in_two_lines(keeper: ControlClient, rng: Random, split: Split) -> Script:
     """The old shares leave ahead or between the steps; the new ones come later."""
     if rng.random() < 0.5:
         keeper.book_split(split.symbol, in_two_lines=True)
@@ -177,13 +179,13 @@ def _split_in_two_lines(keeper: Keeper, rng: Random, split: Split) -> Script:
     return [_line_booked(rng, split, in_two_lines=True), _line_booked(rng, split)]
 
 
-def _split_unlisted(keeper: Keeper, rng: Random, split: Split) -> Script:
+def _split_unlisted(keeper: ControlClient, rng: Random, split: Split) -> Script:
     """Booked ahead; the announcement is listed some reads later, or when all is over."""
     book_split(keeper, split)
     return [{"kind": "split_unlisted", "symbol": split.symbol, "times": rng.choice((1, 2, 4, None))}]
 
 
-def _split_early(keeper: Keeper, rng: Random, split: Split) -> Script:
+def _split_early(keeper: ControlClient, rng: Random, split: Split) -> Script:
     """Announced and booked on the day before its ex-date, ahead or between the steps."""
     keeper.announce_split(split.symbol)
     if rng.random() < 0.3:
@@ -192,7 +194,7 @@ def _split_early(keeper: Keeper, rng: Random, split: Split) -> Script:
 
 
 @contextmanager
-def _halted(keeper: Keeper, rng: Random, symbols: tuple[str, ...]) -> Iterator[None]:
+def _halted(keeper: ControlClient, rng: Random, symbols: tuple[str, ...]) -> Iterator[None]:
     symbol = rng.choice(symbols)
     keeper.halt(symbol)
     yield
@@ -312,7 +314,7 @@ def _skewed(desk: Desk, rng: Random) -> None:
     desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
     desk.settings = desk.settings.model_copy(update={"timeout_seconds": 0.2})
     desk.clock.sync()
-    risk.system_now_ns = system_now_ns
+    transient_causes.system_now_ns = system_now_ns
 
 
 FAULTS: dict[str, Fault] = {
@@ -353,7 +355,9 @@ FAULTS: dict[str, Fault] = {
             {"kind": "ignored_cancel", "method": "DELETE", "path": "/v2/orders/.+", "times": 2}
         ]
     ),
-    "position_lag": Fault(lambda rng, symbols: [{"kind": "position_lag", "reads": rng.choice((1, 2, 4))}]),
+    "position_lag": Fault(
+        lambda rng, symbols: [{"kind": "position_lag", "reads": rng.choice((1, 2, 4))}], lags=True
+    ),
     "missing_fill": Fault(
         lambda rng, symbols: [{"kind": "missing_fill_activity", "reads": rng.choice((1, 2))}]
     ),
@@ -383,7 +387,7 @@ FAULTS: dict[str, Fault] = {
 class Struck(NamedTuple):
     """What a fault strikes."""
 
-    keeper: Keeper
+    keeper: ControlClient
     rng: Random
     symbols: tuple[str, ...]
     split: Split | None
@@ -410,7 +414,7 @@ def struck(strike: Strike, at: Struck) -> Iterator[None]:
         book_split(keeper, at.split)
 
 
-def book_split(keeper: Keeper, split: Split) -> None:
+def book_split(keeper: ControlClient, split: Split) -> None:
     """Every line that is still to come."""
     while keeper.book_split(split.symbol, in_lieu=True):
         pass

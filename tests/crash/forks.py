@@ -26,8 +26,8 @@ from split_tape import Split, tape_with
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange import bundled, venue
-from trading_assets.exchange.app import Faces, Urls, listening, server_of, urls
 from trading_assets.exchange.connections import disconnecting
+from trading_assets.exchange.http.app import Faces, Urls, listening, server_of, urls
 from trading_assets.exchange.tape_view import TapeView
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import Sessions

@@ -13,9 +13,9 @@ from datetime import date
 from points import Point, Track
 
 from trading_assets.config import Settings
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.tick import execute
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.ticks.tick import execute
 from trading_assets.errors import TradingAssetsError
 
 

@@ -29,13 +29,14 @@ from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.broker.transport import Timeouts
 from trading_assets.config import EmbeddedSettings, Settings, keys
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar
-from trading_assets.engine import chain, signalling, tick
-from trading_assets.engine.checks import BLOCKING
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.checks.table import BLOCKING
+from trading_assets.engine.protection.protect import new_execution_id, protect_alone
+from trading_assets.engine.signals import tick_signals
+from trading_assets.engine.ticks import tick, whole_tick
 from trading_assets.exchange import bundled
-from trading_assets.exchange.app import Urls
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.control_client import ControlClient
+from trading_assets.exchange.http.app import Urls
 from trading_assets.exchange.tape_view import TapeView
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import GateCheckRecord
@@ -240,7 +241,7 @@ def prepare(
     bought_on = sessions().previous(it.session) if over_night else it.session
     start_ns = sessions().open_ns(bought_on)
     exchange.open(home / "exchange", it.split, start_ns=start_ns, fill_mode=it.fill_mode)
-    keeper = Keeper(exchange.urls.control_url, TOKEN)
+    keeper = ControlClient(exchange.urls.control_url, TOKEN)
     # what is held may take more than one order to sell
     settings = it.settings(home / "desk", exchange.urls).model_copy(update={"max_order_notional": 10_000.0})
     held = [Told(symbol, 1.0) for symbol in it.held]
@@ -280,7 +281,7 @@ def prepare(
         exchange.close()
 
 
-def _quote_dear(keeper: Keeper, it: Scenario, symbol: str) -> None:
+def _quote_dear(keeper: ControlClient, it: Scenario, symbol: str) -> None:
     """Quote a symbol by hand above the tape of the tick, so that what is bought there is through its stop."""
     last = tape_view(it.split).last_print(symbol, it.tick_ns)
     assert last is not None
@@ -299,7 +300,7 @@ def _tick(desk: Desk, it: Scenario, at_ns: int, session: date, told: Sequence[To
 def run(desk: Desk, session: date, tick_ns: int, execution_id: str, *, whole: bool) -> None:
     """The tick as the live assets run it; not whole: as the asset of the orders does."""
     if whole:
-        chain.run_tick(desk, session, tick_ns, execution_id)
+        whole_tick.run_tick(desk, session, tick_ns, execution_id)
     else:
         tick.execute(desk, session, tick_ns, execution_id)
 
@@ -311,7 +312,7 @@ def give(desk: Desk, session: date, tick_ns: int, told: Sequence[Told], *, store
         bid, ask = quotes[signal.symbol].bid, quotes[signal.symbol].ask
         if not bid or not ask:
             continue  # nothing is said of what has no price
-        signalling.receive(
+        tick_signals.receive(
             desk,
             signal.symbol,
             signal.value,
@@ -320,7 +321,7 @@ def give(desk: Desk, session: date, tick_ns: int, told: Sequence[Told], *, store
             producer_id=f"{tick_ns}:{signal.symbol}",
         )
     if stored:
-        signalling.store_signals(desk, session, tick_ns)
+        tick_signals.store_signals(desk, session, tick_ns)
         now = desk.now_ns()
         desk.journal.record_gate_checks(
             [GateCheckRecord(desk.book, tick_ns, check, True, now, "as given") for check in sorted(BLOCKING)]

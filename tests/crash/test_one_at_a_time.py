@@ -18,11 +18,11 @@ from trading_floor import TradingFloor, trading_floor
 
 from trading_assets import config
 from trading_assets.config import Settings
-from trading_assets.engine import operator
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id, protect_alone
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.operation import operator
+from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.replay import ExternalSignals, ReplaySpec, run
-from trading_assets.engine.tick import execute
+from trading_assets.engine.ticks.tick import execute
 from trading_assets.store.journal import LeaseHeld
 
 pytestmark = pytest.mark.slow

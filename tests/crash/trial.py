@@ -23,11 +23,12 @@ from forks import TOKEN, Ended, ForkedExchange, Runs, run_forked
 from points import Point, Track
 from scenario import MINUTE_NS, SECOND_NS, Scenario, give, open_desk, run, scenario, sessions
 
-from trading_assets.engine import follow, risk, submit
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id, protect_alone
-from trading_assets.exchange.app import Urls
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.orders import follow, submit
+from trading_assets.engine.protection.protect import new_execution_id, protect_alone
+from trading_assets.engine.reconciliation import transient_causes
+from trading_assets.exchange.control_client import ControlClient
+from trading_assets.exchange.http.app import Urls
 from trading_assets.market.clock import VenueClock, system_now_ns
 
 ROOM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
@@ -169,7 +170,7 @@ class Ground:
         self._log = log
         self._runs: Runs | None = None
         self.exchange = ForkedExchange(log)
-        self.keeper = Keeper(self.exchange.urls.control_url, TOKEN)
+        self.keeper = ControlClient(self.exchange.urls.control_url, TOKEN)
 
     def close(self) -> None:
         self.keeper.close()
@@ -351,10 +352,10 @@ def _do(task: _Task, track: Track | None) -> str:
     environ = {task.switch: "1"} if task.switch else None
     settings = it.settings(Path(task.data_dir), Urls(*task.urls))
     with open_desk(settings, environ, PATIENT if fault is None else fault.timeouts) as desk:
-        risk.system_now_ns = system_now_ns
+        transient_causes.system_now_ns = system_now_ns
         if it.runs:
             desk.clock = VenueClock(lambda: desk.broker.clock().now_ns, stands=False)
-            risk.system_now_ns = desk.clock.now_ns
+            transient_causes.system_now_ns = desk.clock.now_ns
         if fault is not None and fault.afflict is not None:
             fault.afflict(desk, Random(f"{task.case} {task.number}"))
         _act(task, it, desk)

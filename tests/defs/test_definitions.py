@@ -22,7 +22,7 @@ from trading_assets.defs.run_queue import tags_of
 from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
-from trading_assets.engine.checks import BLOCKING, CHECKS
+from trading_assets.engine.checks.table import BLOCKING, CHECKS
 
 ROOT = Path(__file__).parents[2]
 GRAPH = defs.resolve_asset_graph()

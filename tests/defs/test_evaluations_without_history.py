@@ -32,8 +32,8 @@ from trading_assets.defs.sensors_alerts import (
     alert_on_failure,
     alert_on_success,
 )
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.store.history import History, HistoryLocked
 
 pytestmark = pytest.mark.slow

@@ -25,8 +25,8 @@ threads = len(os.listdir("/proc/self/task"))
 import numba
 from trading_floor import trading_floor
 
-from trading_assets.engine.chain import run_tick
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.ticks.whole_tick import run_tick
+from trading_assets.engine.signals.tick_signals import receive
 
 compiled = [f for f in gc.get_objects() if isinstance(f, numba.core.dispatcher.Dispatcher)]
 session, orders, changed, imported = date(2012, 7, 5), 0, [], []

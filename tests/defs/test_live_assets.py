@@ -19,9 +19,9 @@ from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.partitions import come_to
-from trading_assets.engine.checks import CHECKS
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.checks.table import CHECKS
+from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.bar_history import StoredBar
 from trading_assets.store.journal import Journal

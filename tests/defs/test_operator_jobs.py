@@ -26,13 +26,13 @@ from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.partitions import come_to
 from trading_assets.defs.resources import PARTITION_TAG
-from trading_assets.engine.book_place import journal_file, known_book
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.halts import in_force
-from trading_assets.engine.operator import person
-from trading_assets.engine.put_away import is_put_away
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.book.halts import in_force
+from trading_assets.engine.book.place import journal_file, known_book
+from trading_assets.engine.operation.ended_sessions import is_put_away
+from trading_assets.engine.operation.operator import person
+from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal

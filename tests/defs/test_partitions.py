@@ -14,7 +14,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.partitions import FIRST_SESSION, LIVE_SESSIONS, SESSIONS, come_to, session_partitions
 from trading_assets.defs.resources import current_session
-from trading_assets.engine.tick_steps import LIVE_ASSETS
+from trading_assets.engine.ticks.steps import LIVE_ASSETS
 from trading_assets.market.sessions import Sessions
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -23,11 +23,11 @@ from trading_assets.definitions import defs
 from trading_assets.defs import owed, schedules
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
 from trading_assets.defs.sensors import virtual_clock
-from trading_assets.engine.agenda import Due, NotDue, Work, due_at, next_due, standing_at
-from trading_assets.engine.arming import ARMED_MARK, DISARMED
-from trading_assets.engine.put_away import put_away
+from trading_assets.engine.book.arming import ARMED_MARK, DISARMED
+from trading_assets.engine.operation.ended_sessions import put_away
+from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
-from trading_assets.exchange.keeper import Keeper
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
@@ -222,7 +222,7 @@ def test_where_the_exchanges_time_runs_the_machines_minute_is_asked_for_as_its_o
 ) -> None:
     open_ns = SESSIONS.open_ns(SESSION)
     assert "does not run at the world's speed" in reason(ask(instance))
-    with closing(Keeper(floor.exchange.control_url, TOKEN)) as keeper:
+    with closing(ControlClient(floor.exchange.control_url, TOKEN)) as keeper:
         go_on(keeper, open_ns - 30 * MINUTE_NS, off_ns=20 * SECOND_NS)
         assert "the exchange's minutes begin +20 s off the machine's" in reason(ask(instance))
         go_on(keeper, open_ns - 20 * MINUTE_NS)
@@ -253,7 +253,7 @@ def test_where_the_exchanges_time_runs_its_sensor_asks_once_for_each_end_of_the_
         cursor = found.cursor
         return [request.run_key for request in found.run_requests or ()]
 
-    with closing(Keeper(floor.exchange.control_url, TOKEN)) as keeper:
+    with closing(ControlClient(floor.exchange.control_url, TOKEN)) as keeper:
         found = []
         for at_ns in (
             SESSIONS.open_ns(SESSION) - 40 * MINUTE_NS,
@@ -269,7 +269,7 @@ def test_where_the_exchanges_time_runs_its_sensor_asks_once_for_each_end_of_the_
 def test_up_lets_time_run_on_the_machines_minutes_from_shortly_before_the_next_open(
     floor: TradingFloor,
 ) -> None:
-    with closing(Keeper(floor.exchange.control_url, TOKEN)) as keeper:
+    with closing(ControlClient(floor.exchange.control_url, TOKEN)) as keeper:
         for before_ns, expected in (
             (SESSIONS.open_ns(SESSION) - 50 * MINUTE_NS, SESSIONS.open_ns(SESSION) - LEAD_NS),
             (SESSIONS.open_ns(SESSION) + 30 * MINUTE_NS, SESSIONS.open_ns(SESSION) + 30 * MINUTE_NS),
@@ -290,7 +290,7 @@ def let_run(floor: TradingFloor) -> None:
     floor.config_path.write_text(yaml.safe_dump(settings))
 
 
-def go_on(keeper: Keeper, from_ns: int, *, off_ns: int = 0) -> None:
+def go_on(keeper: ControlClient, from_ns: int, *, off_ns: int = 0) -> None:
     """Let time run from the first time after `from_ns` whose second of the minute is the machine's."""
     keeper.stand()
     keeper.move_to(from_ns)

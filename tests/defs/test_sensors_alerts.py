@@ -23,8 +23,8 @@ from trading_assets.defs.sensors_alerts import (
     alert_on_failure,
     alert_on_success,
 )
-from trading_assets.engine import alerts
-from trading_assets.engine.courier import Courier
+from trading_assets.engine.book import alerts
+from trading_assets.engine.operation.alert_delivery import Courier
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.store.journal import Journal

@@ -25,13 +25,13 @@ from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
 from trading_assets.defs.sensors_alerts import alert_on_failure
-from trading_assets.engine import ingest
-from trading_assets.engine.chain import run_tick
-from trading_assets.engine.checks import BLOCKING, missing_or_failed
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.checks.table import BLOCKING, missing_or_failed
+from trading_assets.engine.market_data import bars
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.engine.ticks.whole_tick import run_tick
 from trading_assets.store.history import History
 
 pytestmark = pytest.mark.slow(seconds=120)
@@ -277,7 +277,7 @@ def test_a_fault_of_the_program_ends_the_run(live: Live, monkeypatch: pytest.Mon
         raise ZeroDivisionError("not of this world")
 
     tick_ns = live.floor.tick(SESSION, 0)
-    monkeypatch.setattr(ingest, "store_bars", broken)
+    monkeypatch.setattr(bars, "store_bars", broken)
     result = live.run(tick_ns)
     (failure,) = result.get_step_failure_events()
     assert failure.step_key == "bars"

@@ -42,9 +42,9 @@ from trading_assets.core.words import (
     Signal,
 )
 from trading_assets.defs import assets_desk
-from trading_assets.engine.book_place import known_book
-from trading_assets.engine.decide import as_compiled, decide
-from trading_assets.engine.inputs import DecisionInput
+from trading_assets.engine.book.place import known_book
+from trading_assets.engine.decision.decide import as_compiled, decide
+from trading_assets.engine.decision.inputs import DecisionInput
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import VerdictRecord
 from trading_assets.web.link import link_of, token_of

@@ -26,12 +26,12 @@ from trading_assets.core.ledger import Holding, Ledger
 from trading_assets.demo import play, summary
 from trading_assets.demo.stage import Stage
 from trading_assets.demo.story import DemoFailed
-from trading_assets.engine import operator
-from trading_assets.engine.chain import run_tick
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.signalling import receive
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.operation import operator
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.engine.ticks.whole_tick import run_tick
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.sessions import Sessions
 
 SESSION = date(2012, 9, 11)
@@ -111,7 +111,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             receive(desk, "AAPL", 0.15)
             report = run_tick(desk, SESSION, tick_ns, new_execution_id())
             assert [order.state for order in report.execution.orders] == ["FILLED"]
-        keeper = Keeper(floor.exchange.control_url, TOKEN)
+        keeper = ControlClient(floor.exchange.control_url, TOKEN)
         yield Stage(root, floor.config_path, floor.config_path, instance, floor.exchange, keeper, Sessions())
         keeper.close()
 

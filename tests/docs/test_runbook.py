@@ -23,7 +23,7 @@ from running_desk import BOOK, ROOT, RunningDesk, free_ports
 from terminal import Terminal
 
 from trading_assets.config import key_pair
-from trading_assets.engine.accounting import CASH
+from trading_assets.engine.book.accounting import CASH
 from trading_assets.store.journal import Journal
 
 pytestmark = pytest.mark.slow

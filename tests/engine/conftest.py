@@ -13,8 +13,8 @@ from ground import CASH, SESSION, Ground, buy
 from warm_exchange import start_process
 
 from trading_assets.config import EmbeddedSettings, Settings
-from trading_assets.engine.desk import Desk
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.sessions import Sessions
 
 
@@ -49,7 +49,7 @@ def start_ground(tmp_path: Path) -> Iterator[Callable[..., Ground]]:
             tick_minutes=30,
             embedded=EmbeddedSettings(url=exchange.url, control_url=exchange.control_url),
         ).model_copy(update=changes)
-        ground = Ground(home, exchange, Keeper(exchange.control_url, token), settings, session)
+        ground = Ground(home, exchange, ControlClient(exchange.control_url, token), settings, session)
         started.append(ground)
         return ground
 

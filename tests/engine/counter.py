@@ -27,7 +27,7 @@ from trading_assets.broker.port import (
 )
 from trading_assets.config import Settings
 from trading_assets.core.words import Side
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
 from trading_assets.market.sessions import Sessions
 
 SESSION = date(2012, 9, 11)

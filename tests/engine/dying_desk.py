@@ -15,9 +15,9 @@ from typing import Any
 
 from trading_assets.config import Settings
 from trading_assets.core.orders import State
-from trading_assets.engine import tick
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.ticks import tick
 
 POINTS = ("intent", "submitting", "posted")
 

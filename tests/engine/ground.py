@@ -12,12 +12,15 @@ from decimal import Decimal
 from pathlib import Path
 
 from trading_assets.config import Settings
-from trading_assets.engine import checks, data_checks, featurise, ingest, settle, signalling, tick
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.reconcile import ReconcileReport
-from trading_assets.engine.tick import ExecutionReport
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.checks import data, table
+from trading_assets.engine.market_data import bars, feature_rows
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.reconciliation.reconcile import ReconcileReport
+from trading_assets.engine.signals import tick_signals
+from trading_assets.engine.ticks import books, tick
+from trading_assets.engine.ticks.tick import ExecutionReport
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import OrderRecord
@@ -32,7 +35,7 @@ class Ground:
 
     home: Path
     exchange: ExchangeProcess
-    keeper: Keeper
+    keeper: ControlClient
     settings: Settings
     session: date = SESSION
     sessions: Sessions = field(default_factory=Sessions)
@@ -66,7 +69,7 @@ def buy(ground: Ground, desk: Desk, symbol: str = "AAPL", value: float = 1.0) ->
     """A whole tick, now, that buys one symbol by a signal; its order, filled."""
     now = desk.now_ns()
     bid, ask = (getattr(desk.broker.quotes([symbol])[symbol], side) for side in ("bid", "ask"))
-    signalling.receive(desk, symbol, value, reference_price=(bid + ask) / 2)
+    tick_signals.receive(desk, symbol, value, reference_price=(bid + ask) / 2)
     report, _ = run_tick(desk, ground.session, now)
     (order,) = report.orders
     assert order.state == "FILLED"
@@ -84,12 +87,12 @@ def buy_dear(ground: Ground, desk: Desk, symbol: str = "AAPL") -> OrderRecord:
 
 def prepare(desk: Desk, session: date, tick_ns: int) -> None:
     """Everything of a tick before the orders, with the data checks stored as the assets store them."""
-    ingest.store_bars(desk, session, tick_ns)
-    checks.record(desk, session, tick_ns, data_checks.bar_checks(desk, session, tick_ns))
-    featurise.store_features(desk, session, tick_ns)
-    checks.record(desk, session, tick_ns, data_checks.feature_checks(desk, session, tick_ns))
-    signalling.store_signals(desk, session, tick_ns)
-    checks.record(desk, session, tick_ns, data_checks.signal_checks(desk, session, tick_ns))
+    bars.store_bars(desk, session, tick_ns)
+    table.record(desk, session, tick_ns, data.bar_checks(desk, session, tick_ns))
+    feature_rows.store_features(desk, session, tick_ns)
+    table.record(desk, session, tick_ns, data.feature_checks(desk, session, tick_ns))
+    tick_signals.store_signals(desk, session, tick_ns)
+    table.record(desk, session, tick_ns, data.signal_checks(desk, session, tick_ns))
 
 
 def execute(desk: Desk, session: date, tick_ns: int) -> ExecutionReport:
@@ -101,5 +104,5 @@ def run_tick(desk: Desk, session: date, tick_ns: int) -> tuple[ExecutionReport, 
     """A whole tick at engine level, as the job `trading_tick` runs it."""
     prepare(desk, session, tick_ns)
     report = execute(desk, session, tick_ns)
-    settle.settle_fills(desk, session, tick_ns)
-    return report, settle.settle_positions(desk, session, tick_ns)
+    books.settle_fills(desk, session, tick_ns)
+    return report, books.settle_positions(desk, session, tick_ns)

@@ -21,8 +21,8 @@ from trading_assets.broker.port import (
     QuoteState,
     Rows,
 )
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.protect import ProtectReport, new_execution_id, protect_alone
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.protection.protect import ProtectReport, new_execution_id, protect_alone
 from trading_assets.market.sessions import new_york_midnight_ns
 
 MINUTE_NS = 60 * 10**9

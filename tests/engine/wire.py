@@ -12,14 +12,14 @@ from trading_floor import TradingFloor
 from trading_assets import config
 from trading_assets.broker.port import BrokerError, NewOrder, OrderState
 from trading_assets.core.orders import Kind, decision_id
-from trading_assets.engine.decide import Decision, decide
-from trading_assets.engine.desk import Desk
-from trading_assets.engine.inputs import DecisionInput, Phase, SignalInput
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.send import send_approved
-from trading_assets.engine.snapshot import take_snapshot
-from trading_assets.engine.submit import recover
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.decision.decide import Decision, decide
+from trading_assets.engine.decision.inputs import DecisionInput, Phase, SignalInput
+from trading_assets.engine.orders.send import send_approved
+from trading_assets.engine.orders.submit import recover
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.protection.snapshot import take_snapshot
+from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.store.records import OrderRecord
 
 BELOW_THE_MARKET = Decimal("0.996")  # rests there, inside the price collar

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from trading_floor import trading_floor
 
-from trading_assets.engine.chain import run_tick
-from trading_assets.engine.protect import new_execution_id
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.signalling import receive
-from trading_assets.engine.verify import verify
+from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.records.verify import verify
+from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.engine.ticks.whole_tick import run_tick
 from trading_assets.market.sessions import Sessions
 
 DAYS = Sessions().between(date(2012, 8, 1), date(2012, 8, 31))  # two dividends in it

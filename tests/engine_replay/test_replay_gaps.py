@@ -10,9 +10,9 @@ from handmade_bars import HandmadeBars
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading_assets.core.walk_columns import MINUTE_BAR, SYMBOL_DAY, Day
-from trading_assets.engine.data_checks import gaps_of_days, gaps_of_minutes
-from trading_assets.engine.incomplete_bars import vetoes_all
+from trading_assets.core.walk.columns import MINUTE_BAR, SYMBOL_DAY, Day
+from trading_assets.engine.checks.data import gaps_of_days, gaps_of_minutes
+from trading_assets.engine.market_data.incomplete_bars import vetoes_all
 from trading_assets.engine.replay import ExternalSignal
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.gaps import DailyGaps, minute_gaps

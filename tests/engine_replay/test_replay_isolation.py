@@ -81,7 +81,7 @@ def walled_in(
 
 
 def test_the_engine_replays_without_any_broker_module(tmp_path: Path, small_model: ModelSignals) -> None:
-    forbidden = ("trading_assets.broker", "trading_assets.exchange", "trading_assets.engine.desk")
+    forbidden = ("trading_assets.broker", "trading_assets.exchange", "trading_assets.engine.book.desk")
     shown = walled_in(RUN_ENGINE, {"alpaca", "requests", "httpx"}, forbidden, tmp_path, small_model)
     assert shown.split() == []
 

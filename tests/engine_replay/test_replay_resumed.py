@@ -26,7 +26,7 @@ PLAIN = """
 import sys
 from pathlib import Path
 from dying_replay import settings, spec
-from trading_assets.core.walk import walk_compiled
+from trading_assets.core.walk.session import walk_compiled
 from trading_assets.engine.replay import run
 assert not hasattr(walk_compiled, "py_func"), "compiled"
 interval = int(sys.argv[2]) if len(sys.argv) > 2 else None

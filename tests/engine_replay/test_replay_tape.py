@@ -12,8 +12,8 @@ from handmade_bars import HandmadeBars
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.core.walk_columns import Day, Terms
-from trading_assets.core.walk_desk import open_desk, price_symbols, quote_around
+from trading_assets.core.walk.columns import Day, Terms
+from trading_assets.core.walk.scratch import open_desk, price_symbols, quote_around
 from trading_assets.engine.replay.tape import RangeOfDays, open_tape
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.quotes import around

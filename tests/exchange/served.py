@@ -13,14 +13,14 @@ from alpaca.trading.models import Order
 from alpaca.trading.requests import LimitOrderRequest
 from exchange_ground import KEYS, MINUTE_NS, TOKEN
 
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.keeper import Keeper
 from trading_assets.exchange.process import ExchangeProcess
 
 
 class Served(NamedTuple):
     process: ExchangeProcess
-    keeper: Keeper
+    keeper: ControlClient
     rest: requests.Session
 
     @property
@@ -66,7 +66,7 @@ def keeping(process: ExchangeProcess) -> Iterator[Served]:
     with requests.Session() as rest:
         rest.trust_env = False
         rest.headers.update(KEYS)
-        keeper = Keeper(process.control_url, TOKEN)
+        keeper = ControlClient(process.control_url, TOKEN)
         keeper.script([])
         yield Served(process, keeper, rest)
         keeper.script([])

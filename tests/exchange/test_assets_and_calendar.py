@@ -9,7 +9,7 @@ from tapes import SESSIONS, SmallTape, at, venue
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.face import AlpacaFace
+from trading_assets.exchange.http.public_apis import AlpacaFace
 from trading_assets.exchange.venue import Venue
 
 

@@ -23,8 +23,8 @@ from trading_assets.exchange.account import VenueExecution
 from trading_assets.exchange.amounts import SHARE_STEP, cents
 from trading_assets.exchange.events import ClockMoved
 from trading_assets.exchange.fill_modes import FillMode
+from trading_assets.exchange.http.portfolio_history import HistoryRequest, portfolio_history
 from trading_assets.exchange.payloads import activity_json
-from trading_assets.exchange.portfolio_history import HistoryRequest, portfolio_history
 from trading_assets.exchange.recorder import Recorded
 from trading_assets.exchange.refusals import ApiRefusal
 from trading_assets.exchange.state import VenueState

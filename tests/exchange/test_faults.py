@@ -13,7 +13,7 @@ from alpaca.common.exceptions import APIError
 from exchange_ground import MINUTE_NS
 from served import Served, keeping
 
-from trading_assets.exchange.keeper import ControlRefused
+from trading_assets.exchange.control_client import ControlRefused
 from trading_assets.exchange.process import ExchangeProcess
 from trading_assets.exchange.times import utc_text
 

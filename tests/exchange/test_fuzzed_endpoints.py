@@ -24,12 +24,12 @@ from tapes import venue
 from websockets.exceptions import ConnectionClosed
 
 from trading_assets.config import PUBLIC_KEYS
-from trading_assets.exchange.control import ControlApi
-from trading_assets.exchange.data_api import DataApi
-from trading_assets.exchange.faults import FaultScript
-from trading_assets.exchange.pace import ClockPace
+from trading_assets.exchange.faults.script import FaultScript
+from trading_assets.exchange.http.control import ControlApi
+from trading_assets.exchange.http.data_api import DataApi
+from trading_assets.exchange.http.pace import ClockPace
+from trading_assets.exchange.http.trading_api import TradingApi
 from trading_assets.exchange.process import ExchangeProcess
-from trading_assets.exchange.trading_api import TradingApi
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FUZZED = fuzzed(20)

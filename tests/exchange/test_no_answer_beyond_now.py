@@ -15,8 +15,8 @@ from tapes import SESSIONS, SmallTape, at, body
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.face import AlpacaFace
 from trading_assets.exchange.fill_modes import FillMode
+from trading_assets.exchange.http.public_apis import AlpacaFace
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
 from trading_assets.market.bars import Bars, CorporateAction

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tapes import SESSIONS, at, submit, venue
 
-from trading_assets.exchange.portfolio_history import portfolio_history, read_history
-from trading_assets.exchange.query import Query
+from trading_assets.exchange.http.portfolio_history import portfolio_history, read_history
+from trading_assets.exchange.http.query import Query
 from trading_assets.exchange.refusals import ApiRefusal, malformed
 from trading_assets.exchange.venue import Venue
 

@@ -14,11 +14,11 @@ import requests
 from tapes import at, submit, venue
 
 from trading_assets.errors import InvalidInput
-from trading_assets.exchange.app import _serve_in_time
+from trading_assets.exchange.control_client import ControlClient, ControlRefused
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.keeper import ControlRefused, Keeper
+from trading_assets.exchange.http.app import _serve_in_time
+from trading_assets.exchange.http.pace import ClockPace
 from trading_assets.exchange.orders import Status
-from trading_assets.exchange.pace import ClockPace
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.exchange.times import parse_ns
 
@@ -163,8 +163,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
 
 
 @pytest.fixture
-def keeper(shared: ExchangeProcess) -> Iterator[Keeper]:
-    keeper = Keeper(shared.control_url, TOKEN)
+def keeper(shared: ExchangeProcess) -> Iterator[ControlClient]:
+    keeper = ControlClient(shared.control_url, TOKEN)
     yield keeper
     keeper.close()
 
@@ -175,7 +175,7 @@ def clock_ns(exchange: ExchangeProcess) -> int:
 
 
 def test_an_exchange_started_at_a_speed_runs_and_its_clock_says_so(
-    shared: ExchangeProcess, keeper: Keeper
+    shared: ExchangeProcess, keeper: ControlClient
 ) -> None:
     assert keeper.speed() == 60
     began, before = monotonic(), clock_ns(shared)
@@ -184,13 +184,13 @@ def test_an_exchange_started_at_a_speed_runs_and_its_clock_says_so(
     assert 0.3 * 60 * SECOND_NS <= after - before <= 60 * elapsed * SECOND_NS
 
 
-def test_an_exchange_is_started_in_a_fill_mode(keeper: Keeper) -> None:
+def test_an_exchange_is_started_in_a_fill_mode(keeper: ControlClient) -> None:
     opened = keeper.journal().splitlines()[0]
     assert '"fill_mode":"participation","participation":"0.25"' in opened
 
 
 def test_a_running_clock_is_not_set_and_a_standing_one_stands_exactly(
-    shared: ExchangeProcess, keeper: Keeper
+    shared: ExchangeProcess, keeper: ControlClient
 ) -> None:
     keeper.run(1)
     with pytest.raises(ControlRefused, match="the clock runs"):
@@ -210,14 +210,14 @@ def test_a_restart_goes_on_where_time_was_and_stands(tmp_path: Path, shared: Exc
     with start_process(
         public_keys=True, state_dir=tmp_path, token=TOKEN, start_ns=at(2, "10:00"), speed=3600
     ) as exchange:
-        keeper = Keeper(exchange.control_url, TOKEN)
+        keeper = ControlClient(exchange.control_url, TOKEN)
         sleep(0.1)
         seen = keeper.now_ns()
         keeper.close()
         exchange.kill()
     assert seen > at(2, "10:05")
     with start_process(public_keys=True, state_dir=tmp_path, token=TOKEN) as exchange:
-        keeper = Keeper(exchange.control_url, TOKEN)
+        keeper = ControlClient(exchange.control_url, TOKEN)
         again = [keeper.now_ns(), keeper.now_ns()]
         keeper.close()
     assert again[0] == again[1] >= seen

@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidStatus
 from trading_assets.config import PUBLIC_KEYS, EmbeddedSettings, Settings, key_pair, keys, read_key_pair
 from trading_assets.config.embedded_keys import KEYS_NAME
 from trading_assets.errors import InvalidInput
-from trading_assets.exchange.guard import MOST_BODY_BYTES
+from trading_assets.exchange.http.guard import MOST_BODY_BYTES
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.patience import HEADERS_SECONDS, MOST_CONNECTIONS, MOST_HEADER_BYTES
 

@@ -25,11 +25,11 @@ from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
 from trading_assets.config import PUBLIC_KEYS
-from trading_assets.exchange import streams, streams_data
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.faults import FaultScript
+from trading_assets.exchange.faults.script import FaultScript
 from trading_assets.exchange.process import ExchangeProcess
-from trading_assets.exchange.streams import Connection
+from trading_assets.exchange.streams import connections, data
+from trading_assets.exchange.streams.connections import Connection
 from trading_assets.exchange.times import parse_ns
 
 AUTH = {"action": "auth", "key": KEY_ID, "secret": SECRET}
@@ -257,8 +257,8 @@ def test_the_key_pair_may_come_as_headers_and_msgpack_by_the_content_type(served
 
 
 def test_who_does_not_authenticate_in_time_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams_data, "AUTH_SECONDS", 0.05)
-    stream = streams_data.DataStream(venue(), PUBLIC_KEYS, FaultScript(), lambda scope, reset: None)
+    monkeypatch.setattr(data, "AUTH_SECONDS", 0.05)
+    stream = data.DataStream(venue(), PUBLIC_KEYS, FaultScript(), lambda scope, reset: None)
     client = Client(path_params={"feed": "iex"})
     asyncio.run(asyncio.wait_for(stream.connect(client), 5))  # type: ignore[arg-type]
     assert [json.loads(text)[0].get("code") for text in client.sent] == [None, 404]
@@ -298,7 +298,7 @@ class Client:
 
 
 def test_a_client_that_leaves_too_much_unread_is_told_so_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "MOST_UNREAD", 100)
+    monkeypatch.setattr(connections, "MOST_UNREAD", 100)
 
     async def talk(unread: int) -> Client:
         client = Client()
@@ -323,7 +323,7 @@ def test_a_client_that_leaves_too_much_unread_is_told_so_and_closed(monkeypatch:
 
 
 def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "GRACE_SECONDS", 0.05)
     cuts = []
 
     async def talk() -> None:
@@ -336,7 +336,7 @@ def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
 
         connection = Connection(client, cut, binary=False, dismissal="slow")  # type: ignore[arg-type]
         talking = asyncio.create_task(connection.converse(lambda members: None))
-        connection.post("x" * streams.MOST_UNREAD)
+        connection.post("x" * connections.MOST_UNREAD)
         connection.post("never")
         await asyncio.wait_for(talking, 5)
 

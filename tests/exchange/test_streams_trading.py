@@ -23,9 +23,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.faults import FaultScript
+from trading_assets.exchange.faults.script import FaultScript
 from trading_assets.exchange.process import ExchangeProcess
-from trading_assets.exchange.streams_trading import TradingStream as TradingStreamFace
+from trading_assets.exchange.streams.trading import TradingStream as TradingStreamFace
 from trading_assets.exchange.venue import Venue
 
 PATIENCE_SECONDS = 10.0

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_assets.core.walk_columns import MINUTE_BAR
+from trading_assets.core.walk.columns import MINUTE_BAR
 from trading_assets.market.bars import Bars
 from trading_assets.market.minute_order import NumberedBars, ascend, by_session
 

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from trading_assets import entry, log
+from trading_assets import log, process_setup
 from trading_assets.cli import books, down, new_desk, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.escapes import for_terminal
@@ -78,7 +78,7 @@ app.add_typer(config_app, name="config", rich_help_panel="Data and records")
 
 def main() -> None:
     """The entry point: one clear message for whatever goes wrong in a known way, no traceback."""
-    entry.begin()
+    process_setup.begin()
     try:
         app()
     except TradingAssetsError as error:

@@ -41,7 +41,7 @@ def import_bars(
     cash_usd and raw_close, if you have them. A bar that equals a stored one is not stored again; one that
     differs becomes its next version. Bars outside regular hours are left out and counted.
     """
-    from trading_assets.engine.ingest import import_file
+    from trading_assets.engine.market_data.bars import import_file
     from trading_assets.market.bar_files import Stamps, read_bars
     from trading_assets.market.bars import Interval
     from trading_assets.market.clock import system_now_ns
@@ -93,7 +93,7 @@ def rebuild(config: Config = None, as_json: Json = False) -> None:
     stays lost: bars as received (`verify` then reports them as missing), feature rows, marks, model scores
     and past breaks. Bars come back with the next ticks, or by `import-bars`. The command removes nothing.
     """
-    from trading_assets.engine.projection import rebuild as project_again
+    from trading_assets.engine.records.projection import rebuild as project_again
 
     with progress("rebuild"), opened(config) as desk:
         sessions = project_again(desk)
@@ -112,7 +112,7 @@ def verify(session: SessionArgument, config: Config = None, as_json: Json = Fals
     Also compares the inputs with the tick's signals, and feature rows with the bars as received. Needs no
     broker. Exit status 1: something differs. A locked history is left out; the output says so.
     """
-    from trading_assets.engine.verify import verify as derive_again
+    from trading_assets.engine.records.verify import verify as derive_again
 
     with progress(f"verify {session}") as step, opened_journal(config) as (settings, journal, book):
         report = derive_again(
@@ -146,7 +146,7 @@ def check_config(config: Config = None, as_json: Json = False) -> None:
 
     Makes no network call. Exit status 1: something cannot be used; the message says what.
     """
-    from trading_assets.engine.signalling import champion
+    from trading_assets.engine.signals.tick_signals import champion
 
     settings = settings_of(config)
     keys(settings, ENVIRON)

@@ -17,9 +17,9 @@ from trading_assets.cli.output import progress, say, show_json, show_table, wait
 from trading_assets.cli.trade import order_line, show_verdicts, verdict_line
 from trading_assets.config import path_in_use
 from trading_assets.core.words import Side
-from trading_assets.engine import close_order as closing
-from trading_assets.engine import operator
-from trading_assets.engine.halts import Cause
+from trading_assets.engine.book.halts import Cause
+from trading_assets.engine.operation import operator
+from trading_assets.engine.orders import close_order as closing
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.keyring import ENVIRON
 from trading_assets.store.leases import when_free
@@ -200,7 +200,7 @@ def close_order(
 
 def adopt(reason: Reason, config: Config = None, as_json: Json = False) -> None:
     """Take over an account that was not empty at first start; its holdings become the opening entry."""
-    from trading_assets.engine.reconcile import adopt as adopt_account
+    from trading_assets.engine.reconciliation.reconcile import adopt as adopt_account
 
     with opened(config) as desk:
         already = bool(desk.journal.opening(desk.book))
@@ -271,7 +271,7 @@ def arm(reason: Reason, config: Config = None) -> None:
     A live book that is not armed sends no order; a paper book on Alpaca sends exits only. The paper book on
     the embedded exchange is armed until `disarm`.
     """
-    from trading_assets.engine.arming import arm as arm_book
+    from trading_assets.engine.book.arming import arm as arm_book
     from trading_assets.market.sessions import new_york_time
 
     with opened(config) as desk:
@@ -282,7 +282,7 @@ def arm(reason: Reason, config: Config = None) -> None:
 
 def disarm(config: Config = None) -> None:
     """Withdraw the arming: the book sends no entry, and a live book sends nothing."""
-    from trading_assets.engine.arming import disarm as disarm_book
+    from trading_assets.engine.book.arming import disarm as disarm_book
 
     with opened(config) as desk:
         disarm_book(desk, author=operator.person())
@@ -291,7 +291,7 @@ def disarm(config: Config = None) -> None:
 
 def alert_test(as_json: Json = False) -> None:
     """Send a test alert to every address in TRADING_ASSETS_ALERT_URLS. Exit status 1: one failed."""
-    from trading_assets.engine.alerts import test_alert
+    from trading_assets.engine.book.alerts import test_alert
 
     taken = test_alert(ENVIRON)
     if as_json:

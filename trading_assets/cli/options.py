@@ -14,8 +14,8 @@ import typer
 
 from trading_assets import config, log
 from trading_assets.config import CONFIG_VARIABLE, Settings
-from trading_assets.engine.book_place import journal_file, known_book
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.book.place import journal_file, known_book
 from trading_assets.errors import InvalidInput
 from trading_assets.market.timestamps import ZoneMissing, parse_ns
 from trading_assets.store.journal import Journal

@@ -251,9 +251,9 @@ def exchange(
     """
     from trading_assets.config import key_pair
     from trading_assets.config.embedded_keys import KEYS_NAME
-    from trading_assets.exchange.app import Urls, serve
     from trading_assets.exchange.bundled import open_venue
     from trading_assets.exchange.credentials import control_token
+    from trading_assets.exchange.http.app import Urls, serve
     from trading_assets.market.sessions import Sessions
     from trading_assets.up import FIRST_SESSION
 
@@ -311,9 +311,9 @@ def listen(
     webserver, and runs until Ctrl-C.
     """
     from trading_assets.broker.update_stream import UpdateStream
-    from trading_assets.engine.desk import Desk
-    from trading_assets.engine.listen import serve
-    from trading_assets.engine.places import close_places
+    from trading_assets.engine.book.desk import Desk
+    from trading_assets.engine.operation.directories import close_places
+    from trading_assets.engine.operation.trade_updates import serve
     from trading_assets.up import stop_signals
 
     configured = LastGood(path_in_use(config, os.environ), os.environ)

@@ -11,7 +11,7 @@ from trading_assets.cli.options import Config, Json, nanoseconds, opened, settin
 from trading_assets.cli.output import note, plain, progress, say, show_json, show_table, waiting
 from trading_assets.core.gate import reason
 from trading_assets.core.words import Side
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.leases import when_free
@@ -25,10 +25,10 @@ def tick(config: Config = None, as_json: Json = False) -> None:
     running that again sends nothing twice. Without bars, features, model or history, protection and exits go
     on and entries do not. Exit status 1: a step or a check of severity ERROR failed, or the market is closed.
     """
-    from trading_assets.engine.chain import TickReport, run_tick, tick_now
-    from trading_assets.engine.checks import Severity
-    from trading_assets.engine.places import close_places
-    from trading_assets.engine.protect import new_execution_id
+    from trading_assets.engine.checks.table import Severity
+    from trading_assets.engine.operation.directories import close_places
+    from trading_assets.engine.protection.protect import new_execution_id
+    from trading_assets.engine.ticks.whole_tick import TickReport, run_tick, tick_now
 
     for told in close_places(settings_of(config)):
         note(told)
@@ -115,7 +115,7 @@ def signal(
     The inbox's sensor runs that tick, or `trading-assets tick` does. By then the signal may be at most
     `stale_signal_seconds` old; the gate refuses an older one.
     """
-    from trading_assets.engine import signalling
+    from trading_assets.engine.signals import tick_signals
 
     values = dict(_split(text) for text in signals)
     if len(values) > 1 and not (price is None and limit is None):
@@ -127,7 +127,7 @@ def signal(
     with opened(config) as desk:
         _refuse_untradable(desk, list(values))
         records = [
-            signalling.external_signal(
+            tick_signals.external_signal(
                 desk,
                 symbol,
                 value,
@@ -139,7 +139,7 @@ def signal(
             )
             for symbol, value in values.items()
         ]
-        new = signalling.receive_all(desk, records)
+        new = tick_signals.receive_all(desk, records)
     if as_json:
         show_json([{**plain(record), "new": record in new} for record in records])
         return

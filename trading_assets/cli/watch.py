@@ -10,10 +10,10 @@ import typer
 
 from trading_assets.cli.options import Config, Json, Session, opened
 from trading_assets.cli.output import plain, say, show_json, show_lines, show_table
-from trading_assets.engine.explain import Explained, explained
-from trading_assets.engine.sign_of_life import Life
-from trading_assets.engine.standing import Standing, standing
-from trading_assets.engine.standing import positions as held_positions
+from trading_assets.engine.protection.sign_of_life import Life
+from trading_assets.engine.records.explain import Explained, explained
+from trading_assets.engine.records.status import Standing, standing
+from trading_assets.engine.records.status import positions as held_positions
 from trading_assets.market.sessions import new_york_time
 
 Why = Annotated[

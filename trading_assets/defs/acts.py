@@ -28,7 +28,9 @@ def launched_tags(run: DagsterRun, source: object) -> dict[str, str]:
 
 def author(tags: Mapping[str, str]) -> str:
     """Whose act the run is, as the journal keeps it: `ada`, `web:ada` or `no login:ada`."""
-    from trading_assets.engine.operator import person  # here: every process of Dagster imports this module
+    from trading_assets.engine.operation.operator import (
+        person,  # here: every process of Dagster imports this module
+    )
 
     by = tags.get(LAUNCHED_TAG, NEITHER)
     return f"{by}:{person()}" if by in (WEB, NO_LOGIN) else person()

@@ -4,9 +4,9 @@ Each asset calls one step of the engine, which reads what the step before it sto
 in memory from one to the next, so there is no IO manager. They take the current session and no other
 partition (`defs.resources`), and no automation launches them: a tick is a run of `trading_tick`.
 
-A step that fails of the data, the model or the history (`engine.steps`) shows that in its materialization
-and does not keep the run from the orders' protection and exits; the step of its checks then fails in its
-place, so that the run ends as failed when all else is done.
+A step that fails of the data, the model or the history (`engine.ticks.failures`) shows that in its
+materialization and does not keep the run from the orders' protection and exits; the step of its checks then
+fails in its place, so that the run ends as failed when all else is done.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +23,8 @@ from trading_assets.defs.lanes import BOOK_POOL, LIVE
 from trading_assets.defs.partitions import LIVE_SESSIONS
 from trading_assets.defs.presentation import line_plot, table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
-from trading_assets.engine.steps import StepFailed, attempt
-from trading_assets.engine.tick_steps import check_step, still_done_without
+from trading_assets.engine.ticks.failures import StepFailed, attempt
+from trading_assets.engine.ticks.steps import check_step, still_done_without
 from trading_assets.market.sessions import new_york_time
 from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
 
@@ -57,10 +57,10 @@ def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition]
     return lambda step: asset(shows_no_secret(step))
 
 
-@_live_asset("market", "engine/ingest.py", kinds={"alpaca", "duckdb"})
+@_live_asset("market", "engine/market_data/bars.py", kinds={"alpaca", "duckdb"})
 def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Bars that closed since the last stored one, and corporate actions, as received from the venue."""
-    from trading_assets.engine.ingest import store_bars
+    from trading_assets.engine.market_data.bars import store_bars
 
     at = desk.at(context)
 
@@ -81,10 +81,10 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
     return _step(context, at, work)
 
 
-@_live_asset("features", "core", "engine/featurise.py", deps=[bars], kinds={"numba", "duckdb"})
+@_live_asset("features", "core", "engine/market_data/feature_rows.py", deps=[bars], kinds={"numba", "duckdb"})
 def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """One feature row for each symbol, from what was available at the tick and nothing later."""
-    from trading_assets.engine.featurise import store_features
+    from trading_assets.engine.market_data.feature_rows import store_features
 
     at = desk.at(context)
 
@@ -107,13 +107,13 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
 @_live_asset(
     "model/signal.py",
     "model/registry.py",
-    "engine/signalling.py",
+    "engine/signals/tick_signals.py",
     deps=[features],
     kinds={"xgboost", "duckdb"},
 )
 def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Values in [−1, 1] from the champion model, or from the inbox of external signals."""
-    from trading_assets.engine.signalling import store_signals
+    from trading_assets.engine.signals.tick_signals import store_signals
 
     at = desk.at(context)
 
@@ -148,7 +148,7 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
 
     No entry leaves unless the tick's blocking data checks are stored as passed.
     """
-    from trading_assets.engine.tick import execute
+    from trading_assets.engine.ticks.tick import execute
     from trading_assets.store.leases import when_free
 
     at = desk.at(context)
@@ -177,7 +177,7 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
 @_live_asset("core", "store", "engine", deps=[gated_orders], kinds={"alpaca", "duckdb"})
 def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The venue's activities of the session in the journal, and orders, verdicts and fills in history."""
-    from trading_assets.engine.settle import settle_fills
+    from trading_assets.engine.ticks.books import settle_fills
 
     at = desk.at(context)
 
@@ -195,15 +195,15 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
 
 @_live_asset(
     "core/ledger.py",
-    "engine/reconcile.py",
-    "engine/settle.py",
-    "engine/projection.py",
+    "engine/reconciliation/reconcile.py",
+    "engine/ticks/books.py",
+    "engine/records/projection.py",
     deps=[fills],
     kinds={"alpaca", "duckdb"},
 )
 def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The ledger folded and compared with the broker: positions, breaks, locks, equity and risk figures."""
-    from trading_assets.engine.settle import settle_positions
+    from trading_assets.engine.ticks.books import settle_positions
 
     at = desk.at(context)
 

@@ -18,7 +18,7 @@ from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import line_plot, table
 from trading_assets.defs.resources import ConfigurationResource
-from trading_assets.engine.imports import named_configuration, named_file
+from trading_assets.engine.operation.launch_files import named_configuration, named_file
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
 from trading_assets.errors import InvalidInput
 
@@ -44,7 +44,8 @@ class ReplayConfig(PlainConfig):
     model_path:     with features_path, in place of the configuration's
     signals_path:   CSV or Parquet: symbol, value, session or as_of [, reference_price, limit_price]
 
-    The files that these name lie in the import directory or the data directory (`engine.imports`).
+    The files that these name lie in the import directory or the data directory
+    (`engine.operation.launch_files`).
 
     bars:           bundled, or history
     limits:         in place of the configuration's, by name
@@ -139,8 +140,8 @@ class ReplayConfig(PlainConfig):
         "features",
         "market",
         "model/signal.py",
-        "engine/decide.py",
-        "engine/inputs.py",
+        "engine/decision/decide.py",
+        "engine/decision/inputs.py",
         "engine/replay",
     ),
 )

@@ -46,12 +46,12 @@ class ModelConfig(PlainConfig):
     kinds={"duckdb"},
     owners=OWNERS,
     tags=TRAIN,
-    code_version=code_version("market", "engine/ingest.py"),
+    code_version=code_version("market", "engine/market_data/bars.py"),
 )
 @shows_no_secret
 def training_bars(config: TrainingRange, configuration: ConfigurationResource) -> dg.MaterializeResult[None]:
     """The bundled daily bars, splits and dividends through the last session of the range, into history."""
-    from trading_assets.engine.ingest import import_tape
+    from trading_assets.engine.market_data.bars import import_tape
     from trading_assets.market.bundle import BundledTape
 
     _, last = config.days()

@@ -1,4 +1,4 @@
-"""The engine's checks as Dagster's: one step for each asset, made from the table in `engine.checks`.
+"""The engine's checks as Dagster's: one step for each asset, made from the table in `engine.checks.table`.
 
 A step evaluates all checks of its asset, stores their outcomes and reports those that were asked
 for. None is blocking to Dagster: a failed data check vetoes the tick's entries at the gate, which reads
@@ -14,9 +14,9 @@ import dagster as dg
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.resources import DeskAt, DeskResource
-from trading_assets.engine.checks import AssetCheck, CheckOutcome, Severity, checks_of, record
-from trading_assets.engine.steps import StepFailed, attempt
-from trading_assets.engine.tick_steps import LIVE_ASSETS, STEP_OF, check_step
+from trading_assets.engine.checks.table import AssetCheck, CheckOutcome, Severity, checks_of, record
+from trading_assets.engine.ticks.failures import StepFailed, attempt
+from trading_assets.engine.ticks.steps import LIVE_ASSETS, STEP_OF, check_step
 
 _SEVERITY = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 def code_version(*sources: str) -> str:
     """Twelve hex digits over the named modules and packages of trading_assets.
 
-    sources: paths inside the package, e.g. "core" or "engine/ingest.py". It changes with any edit
+    sources: paths inside the package, e.g. "core" or "engine/market_data/bars.py". It changes with any edit
              in them, a comment too: an asset that looks stale without need is cheaper than one that
              looks current without right.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trading_assets.defs.readiness import readiness
-from trading_assets.engine.courier import Courier
+from trading_assets.engine.operation.alert_delivery import Courier
 from trading_assets.keyring import ENVIRON
 from trading_assets.store.journal import Journal
 

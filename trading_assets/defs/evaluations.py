@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from trading_assets.defs.courier import COURIER
 from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import read_settings
-from trading_assets.engine import alerts
+from trading_assets.engine.book import alerts
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns, system_now_ns

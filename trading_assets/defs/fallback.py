@@ -23,14 +23,14 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._serdes import ConfigurableClassData
 
-from trading_assets import entry
+from trading_assets import process_setup
 from trading_assets.defs.clean_events import CleanEventLog
 from trading_assets.log import get_logger
 from trading_assets.ownership import private_directory, refuse_writable
 
 log = get_logger(__name__)
 
-entry.begin_hosted()  # every process of Dagster that opens the instance loads this module first
+process_setup.begin_hosted()  # every process of Dagster that opens the instance loads this module first
 
 Part = TypeVar("Part")
 
@@ -178,8 +178,8 @@ def tell_fallback(part: str, why: str) -> None:
 
 def _enqueue(subject: str, title: str, body: str) -> None:
     from trading_assets import config  # here, since every process of Dagster imports this module
-    from trading_assets.engine import alerts
-    from trading_assets.engine.book_place import journal_file, known_book
+    from trading_assets.engine.book import alerts
+    from trading_assets.engine.book.place import journal_file, known_book
     from trading_assets.market.clock import system_now_ns
     from trading_assets.store.journal import Journal
 

@@ -41,8 +41,8 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
 
     Raises LeaseHeld where the book has gone without protection for too long.
     """
-    from trading_assets.engine.protect import new_execution_id, protect_alone
-    from trading_assets.engine.protected import OVERDUE_NS, protected_ago_ns
+    from trading_assets.engine.protection.protect import new_execution_id, protect_alone
+    from trading_assets.engine.protection.protected import OVERDUE_NS, protected_ago_ns
     from trading_assets.store.leases import LeaseHeld, when_free
 
     opened, holder = desk.open_to_protect(context), f"run {context.run.run_id}"

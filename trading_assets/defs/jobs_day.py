@@ -1,4 +1,4 @@
-"""The two ends of a session as jobs: `premarket` and `end_of_day`. What they do is `engine.day`'s.
+"""The two ends of a session as jobs: `premarket` and `end_of_day`. What they do is `engine.operation.day`'s.
 
 After the close the materializations of each session that is owed its end are reported once more from what is
 stored, as events of no run; only then are old tick runs deleted, as a deleted run takes its partition's
@@ -17,7 +17,7 @@ from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.clean_steps import cleaned_metadata, shows_no_secret
 from trading_assets.defs.lanes import BOOK_POOL, SESSION_END
 from trading_assets.defs.resources import PARTITION_TAG, DeskResource
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
@@ -45,7 +45,7 @@ KEEP = {
 @shows_no_secret
 def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Protect, then look at account, symbols, hours, model and daily bars. Fails where one is not right."""
-    from trading_assets.engine.day import premarket as work
+    from trading_assets.engine.operation.day import premarket as work
 
     opened = desk.open(context)
     report = when_free(lambda: work(opened))
@@ -61,8 +61,8 @@ def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
 def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Reconcile; project, report and put away each session that is owed it; prune, whatever came of that.
     Fails where ledger and broker do not agree."""
-    from trading_assets.engine import day
-    from trading_assets.engine.put_away import put_away
+    from trading_assets.engine.operation import day
+    from trading_assets.engine.operation.ended_sessions import put_away
 
     opened = desk.open(context)
     try:
@@ -108,8 +108,8 @@ def _report_unreported(instance: dg.DagsterInstance, desk: Desk, session: str) -
 
     Whatever book traded it, its partition stays; where nothing can be read of it now, without figures.
     """
-    from trading_assets.engine.day import figures_of
-    from trading_assets.engine.put_away import is_put_away
+    from trading_assets.engine.operation.day import figures_of
+    from trading_assets.engine.operation.ended_sessions import is_put_away
 
     if is_put_away(desk.journal, desk.book, session):
         return

@@ -2,7 +2,7 @@
 `defs.acts` says.
 
 Kill and flatten have lanes of their own and no pool: they leave the queue beside any tick. The others take
-their turn with the ticks. What an act does is `engine.operator`'s.
+their turn with the ticks. What an act does is `engine.operation.operator`'s.
 """
 
 import os
@@ -38,7 +38,7 @@ class Loosening(PlainConfig):
 @shows_no_secret
 def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """HALTED first, durable, before anything is opened or asked; then every working order is cancelled."""
-    from trading_assets.engine import operator
+    from trading_assets.engine.operation import operator
 
     author = author_of(context.run.tags)
     try:
@@ -72,7 +72,7 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
 @shows_no_secret
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Every position is sold, by the broker's quantities. The run fails while anything is held."""
-    from trading_assets.engine import operator
+    from trading_assets.engine.operation import operator
 
     opened = desk.open(context)
     report = operator.flatten_now(
@@ -106,7 +106,7 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
 @shows_no_secret
 def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
     """Clears what is latched, and takes up looser limits of the configuration."""
-    from trading_assets.engine import operator
+    from trading_assets.engine.operation import operator
 
     opened = desk.open(context)
     cleared = operator.rearm(opened, reason=config.reason, author=author_of(context.run.tags))
@@ -125,7 +125,7 @@ def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
 @shows_no_secret
 def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
     """What the account holds becomes the book's opening entry."""
-    from trading_assets.engine.reconcile import adopt
+    from trading_assets.engine.reconciliation.reconcile import adopt
 
     opened = desk.open(context)
     positions = adopt(opened, reason=config.reason, author=author_of(context.run.tags))

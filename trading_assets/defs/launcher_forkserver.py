@@ -37,7 +37,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.hosted_user_process import recon_job_from_origin, recon_repository_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
-from trading_assets import entry, keyring
+from trading_assets import keyring, process_setup
 from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.launcher import PROCESS_START
 from trading_assets.market.clock import monotonic_ns
@@ -232,7 +232,7 @@ def _inject_environment(instance: DagsterInstance, run: DagsterRun) -> None:
 
 
 def main() -> None:
-    entry.begin()
+    process_setup.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the launcher, and this ends with it
     with socket.socket(fileno=int(sys.argv[1])) as control:
         serve(control)

@@ -12,14 +12,14 @@ import duckdb
 import numpy as np
 
 from trading_assets.defs import fallback
-from trading_assets.engine.preload import compile_accounting, compile_decisions
-from trading_assets.engine.tick_steps import STEP_MODULES
+from trading_assets.engine.decision.preload import compile_accounting, compile_decisions
+from trading_assets.engine.ticks.steps import STEP_MODULES
 
 MODULES = (
     "pyarrow.dataset",
     "sqlalchemy.dialects.sqlite",
     "trading_assets.broker.connection",
-    "trading_assets.engine.chain",
+    "trading_assets.engine.ticks.whole_tick",
     "trading_assets.model.signal",
 )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from trading_assets.defs.readiness import Readiness
-from trading_assets.engine.agenda import Work
-from trading_assets.engine.put_away import owed
+from trading_assets.engine.operation.ended_sessions import owed
+from trading_assets.engine.operation.timetable import Work
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
-from trading_assets.engine.tick_steps import LIVE_ASSETS
+from trading_assets.engine.ticks.steps import LIVE_ASSETS
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 

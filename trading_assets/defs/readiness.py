@@ -20,12 +20,12 @@ from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN
 from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
 from trading_assets.defs.resources import read_settings
-from trading_assets.engine.arming import switched_off
-from trading_assets.engine.book_place import known_book
-from trading_assets.engine.halts import Cause, in_force
+from trading_assets.engine.book.arming import switched_off
+from trading_assets.engine.book.halts import Cause, in_force
+from trading_assets.engine.book.place import known_book
 from trading_assets.errors import InvalidInput
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
-from trading_assets.exchange.keeper import Keeper
 from trading_assets.keyring import ENVIRON
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
@@ -89,10 +89,10 @@ def readiness(*, last_good: bool = False) -> Iterator[Readiness]:
         yield Readiness(settings, journal, known_book(settings, journal))
 
 
-def exchange_keeper(settings: Settings) -> Keeper | str:
+def exchange_keeper(settings: Settings) -> ControlClient | str:
     """A client of the embedded exchange's control plane, to be closed; or why there is none."""
     token = ENVIRON.get(CONTROL_TOKEN_VARIABLE)
-    return Keeper(settings.embedded.control_url, token) if token else NO_TOKEN
+    return ControlClient(settings.embedded.control_url, token) if token else NO_TOKEN
 
 
 def run_under_way(instance: dg.DagsterInstance, job: str | None = None) -> dg.DagsterRun | None:

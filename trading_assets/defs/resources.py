@@ -19,8 +19,8 @@ from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.plain_config import PlainResource
-from trading_assets.engine.alerts import CONFIGURATION, tell
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.alerts import CONFIGURATION, tell
+from trading_assets.engine.book.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
@@ -73,7 +73,7 @@ class DeskResource(PlainResource):
         current session, NotThisTick for a tick that is still to come or was missed, ClockUnread where the
         venue does not tell the time.
         """
-        from trading_assets.engine.tick import refuse_other_times
+        from trading_assets.engine.ticks.tick import refuse_other_times
 
         desk = self.open(context)
         session = current_session(desk.sessions, desk.now_ns(), context.run.tags.get(PARTITION_TAG))

@@ -14,7 +14,7 @@ from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordi
 from trading_assets.defs.acts import launched_tags
 from trading_assets.defs.fallback import tell_fallback
 from trading_assets.defs.lanes import LANE_TAG, LIVE, MAX_RUNTIME_TAG, RANGE_TAGS, TICK_SECONDS
-from trading_assets.engine.tick_steps import LIVE_ASSETS
+from trading_assets.engine.ticks.steps import LIVE_ASSETS
 
 LOOK_SECONDS = 0.5  # the daemon's own grain: less would not be noticed
 

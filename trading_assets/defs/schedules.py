@@ -18,7 +18,7 @@ from trading_assets.defs.jobs_day import end_of_day, premarket
 from trading_assets.defs.owed import owed_end
 from trading_assets.defs.partitions import come_to
 from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
-from trading_assets.engine.agenda import Due, NotDue, Work, due_at
+from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 

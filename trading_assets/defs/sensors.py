@@ -29,10 +29,10 @@ from trading_assets.defs.readiness import (
 )
 from trading_assets.defs.resources import read_settings
 from trading_assets.defs.schedules import run_request
-from trading_assets.engine.agenda import Due, Work, next_due, overdue_end, standing_at
-from trading_assets.engine.inbox import take_files
-from trading_assets.engine.protected import is_due, protected_ago_ns
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.operation.timetable import Due, Work, next_due, overdue_end, standing_at
+from trading_assets.engine.protection.protected import is_due, protected_ago_ns
+from trading_assets.engine.signals.inbox import take_files
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import SignalRecord
@@ -160,7 +160,7 @@ def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
 
 
 def _end_of_a_session(
-    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+    instance: dg.DagsterInstance, desk: Readiness, keeper: ControlClient, done: dict[str, str | int]
 ) -> Evaluation:
     """The premarket work or the end of the day, once, and days that are owed theirs; the trading schedule
     asks for the ticks.
@@ -180,7 +180,7 @@ def _end_of_a_session(
 
 
 def _stand(
-    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, cursor: str | None, why: str
+    instance: dg.DagsterInstance, desk: Readiness, keeper: ControlClient, cursor: str | None, why: str
 ) -> Evaluation:
     """While trading is not armed: only the end of a day that is owed; it moves no time and sends no entry."""
     made_up = owed_end(instance, desk, keeper.now_ns())
@@ -190,7 +190,7 @@ def _stand(
 
 
 def _move(
-    instance: dg.DagsterInstance, desk: Readiness, keeper: Keeper, done: dict[str, str | int]
+    instance: dg.DagsterInstance, desk: Readiness, keeper: ControlClient, done: dict[str, str | int]
 ) -> Evaluation:
     """What is due where time stands, else time moved to what is due next.
 

@@ -13,7 +13,7 @@ from trading_assets.defs.courier import COURIER
 from trading_assets.defs.evaluations import told_of_failure
 from trading_assets.defs.readiness import readiness
 from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
-from trading_assets.engine import alerts
+from trading_assets.engine.book import alerts
 from trading_assets.errors import TradingAssetsError
 from trading_assets.keyring import ENVIRON
 from trading_assets.market.clock import system_now_ns

@@ -22,7 +22,7 @@ from trading_assets.definitions import defs
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
 from trading_assets.errors import InvalidInput
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.sessions import Sessions
 
@@ -41,7 +41,7 @@ class Stage:
     outside_config: Path  # signals from outside
     instance: dg.DagsterInstance
     exchange: ExchangeProcess
-    keeper: Keeper
+    keeper: ControlClient
     sessions: Sessions
 
     def settings(self, path: Path) -> Settings:
@@ -106,7 +106,7 @@ def staged(project: Path, home: Path, first: date) -> Iterator[Stage]:
         ) as exchange,
         dg.DagsterInstance.from_config(str(dagster_home)) as instance,
     ):
-        keeper = Keeper(exchange.control_url, token)
+        keeper = ControlClient(exchange.control_url, token)
         base["data_dir"] = str(home)
         base["model_path"] = str(home / "models" / "champion" / "model.ubj")
         base["features_path"] = str(home / "models" / "champion" / "features.json")

@@ -15,9 +15,10 @@ from rich.console import Console
 
 from trading_assets.core.gate import reason
 from trading_assets.demo.stage import Stage
-from trading_assets.engine import operator, signalling
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.operation import operator
 from trading_assets.engine.replay import COMPILING, must_compile
+from trading_assets.engine.signals import tick_signals
 from trading_assets.errors import TradingAssetsError
 from trading_assets.store.records import OrderRecord, VerdictRecord
 
@@ -53,7 +54,7 @@ def controls(stage: Stage, console: Console) -> None:
     _at(stage, ticks[0])
     with _desk(stage) as desk:
         old = desk.now_ns() - STALE_SECONDS * SECOND_NS
-        signalling.receive(desk, "AAPL", 0.15, as_of_ns=old, source="demo")
+        tick_signals.receive(desk, "AAPL", 0.15, as_of_ns=old, source="demo")
     verdict = _one_verdict(_tick(stage, console, session, ticks[0], stage.outside_config))
     _must_be(verdict, "STALE_SIGNAL")
     console.print(
@@ -62,7 +63,7 @@ def controls(stage: Stage, console: Console) -> None:
 
     _at(stage, ticks[1])
     with _desk(stage) as desk:
-        signalling.receive(desk, "AAPL", 0.15, source="demo")
+        tick_signals.receive(desk, "AAPL", 0.15, source="demo")
     verdict = _one_verdict(_tick(stage, console, session, ticks[1], stage.outside_config))
     _require(not verdict.failed, f"AAPL=0.15 was refused: {reason(verdict.failed, verdict.cause)}")
     with _desk(stage) as desk:
@@ -74,7 +75,7 @@ def controls(stage: Stage, console: Console) -> None:
     with _desk(stage) as desk:
         quote = desk.broker.quotes(["MSFT"])["MSFT"]
         assert quote.bid is not None
-        signalling.receive(desk, "MSFT", 0.5, limit_price=quote.bid * RESTING_DISCOUNT, source="demo")
+        tick_signals.receive(desk, "MSFT", 0.5, limit_price=quote.bid * RESTING_DISCOUNT, source="demo")
     verdict = _one_verdict(_tick(stage, console, session, ticks[2], stage.outside_config))
     with _desk(stage) as desk:
         resting = desk.journal.order(verdict.client_order_id)
@@ -88,7 +89,7 @@ def controls(stage: Stage, console: Console) -> None:
 
     _at(stage, ticks[3])
     with _desk(stage) as desk:
-        signalling.receive(desk, "GOOG", 0.5, source="demo")
+        tick_signals.receive(desk, "GOOG", 0.5, source="demo")
     verdict = _one_verdict(_tick(stage, console, session, ticks[3], stage.outside_config))
     _must_be(verdict, "KILL_SWITCH_ACTIVE")
     console.print(f"  a later signal: PRETRADE_GATE_REJECT: {reason(verdict.failed, verdict.cause)}")

@@ -16,9 +16,9 @@ from trading_assets.core.gate import reason
 from trading_assets.core.ledger import Holding, Ledger
 from trading_assets.core.orders import Kind, State
 from trading_assets.demo.stage import Stage
-from trading_assets.engine.accounting import ledger_of
-from trading_assets.engine.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
-from trading_assets.engine.desk import Desk
+from trading_assets.engine.book.accounting import ledger_of
+from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.evidence.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
 
 MINIMUM_MODEL_FILLS = 10
 

@@ -12,14 +12,14 @@ import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from trading_assets import entry
+from trading_assets import process_setup
 from trading_assets.config import key_pair
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange.app import Urls, serve
 from trading_assets.exchange.bundled import open_venue
 from trading_assets.exchange.credentials import control_token
 from trading_assets.exchange.fill_modes import FillMode
-from trading_assets.exchange.rate_limit import REQUESTS_PER_MINUTE
+from trading_assets.exchange.http.app import Urls, serve
+from trading_assets.exchange.http.rate_limit import REQUESTS_PER_MINUTE
 
 
 def _amount(text: str) -> Decimal:
@@ -58,7 +58,7 @@ def _print_ready(urls: Urls) -> None:
 
 def main() -> None:
     """Raises TradingAssetsError for settings that cannot be used."""
-    entry.begin()
+    process_setup.begin()
     arguments = _arguments()
     token = control_token()
     venue = open_venue(

@@ -15,8 +15,8 @@ from typing import IO, Protocol
 
 from trading_assets import keyring
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange.app import HOST, Urls
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
+from trading_assets.exchange.http.app import HOST, Urls
 from trading_assets.parentage import STARTED_BY
 
 LOG_NAME = "exchange.log"

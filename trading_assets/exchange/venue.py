@@ -2,7 +2,7 @@
 
 Each public method that changes something is one transaction (`recorder.py`): its events are stored
 durably before it returns, or nothing has happened. One thread uses a venue. Where the rules live:
-`entry.py`, `matcher.py`, `quotes.py`; how time passes: `tape_player.py`; what an event does: `state.py`.
+`acceptance.py`, `matcher.py`, `quotes.py`; how time passes: `tape_player.py`; what an event does: `state.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from decimal import Decimal
 from trading_assets.core.words import Side
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange import events as ev
+from trading_assets.exchange.acceptance import Entry
 from trading_assets.exchange.account import VenueExecution
 from trading_assets.exchange.amounts import shares, text
 from trading_assets.exchange.configuration import read_changes
-from trading_assets.exchange.entry import Entry
 from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.ids import asset_id
 from trading_assets.exchange.matcher import Matcher

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.compiled import compiled
-from trading_assets.core.walk_columns import MINUTE_BAR
+from trading_assets.core.walk.columns import MINUTE_BAR
 from trading_assets.market.bars import Bars
 
 
@@ -68,7 +68,7 @@ def by_session(
     parts:         that `ascend`, symbols 0 … symbols − 1, none before the first open
     opens, closes: int64[sessions]
     Returns (first, rows, volume): those of session s and symbol i are rows first[k] … first[k + 1] − 1 with
-    k = s · symbols + i; rows of core.walk_columns.MINUTE_BAR.
+    k = s · symbols + i; rows of core.walk.columns.MINUTE_BAR.
     """
     first = np.zeros(len(opens) * symbols + 1, np.int64)
     places = [np.empty(len(part.symbol), np.int64) for part in parts]

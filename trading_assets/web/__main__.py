@@ -25,7 +25,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 from starlette.applications import Starlette
 
-from trading_assets import entry, log
+from trading_assets import log, process_setup
 from trading_assets.config import home_of
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.patience import PatientProtocol
@@ -135,7 +135,7 @@ def _origin(text: str) -> str:
 
 
 def main() -> None:
-    entry.begin()
+    process_setup.begin()
     parser = argparse.ArgumentParser(
         prog="python -m trading_assets.web", description="Serve Dagster's web interface on loopback."
     )

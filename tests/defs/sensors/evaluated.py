@@ -11,8 +11,8 @@ from pathlib import Path
 import dagster as dg
 from trading_floor import TOKEN, TradingFloor
 
-from trading_assets.engine.protected import note_protected
-from trading_assets.exchange.keeper import Keeper
+from trading_assets.engine.protection.protected import note_protected
+from trading_assets.exchange.control_client import ControlClient
 from trading_assets.store.journal import Journal
 
 SESSION = date(2012, 7, 3)  # a half day before a holiday
@@ -51,7 +51,7 @@ def skipped(found: Evaluation) -> str:
 
 
 def now_ns(floor: TradingFloor) -> int:
-    keeper = Keeper(floor.exchange.control_url, TOKEN)
+    keeper = ControlClient(floor.exchange.control_url, TOKEN)
     try:
         return keeper.now_ns()
     finally:

@@ -20,8 +20,8 @@ from trading_assets.dagster_health import Health, Instigator, troubles
 from trading_assets.defs import evaluations, sensors
 from trading_assets.defs.readiness import UNDER_WAY
 from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
-from trading_assets.engine import alerts
-from trading_assets.engine.watchdog import Watchdog, WatchdogLook, remembered
+from trading_assets.engine.book import alerts
+from trading_assets.engine.operation.watchdog import Watchdog, WatchdogLook, remembered
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
 

@@ -31,10 +31,10 @@ from trading_assets.defs import sensors
 from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.readiness import run_under_way
 from trading_assets.defs.sensors import live_session, signal_inbox, virtual_clock
-from trading_assets.engine.arming import ARMED_MARK, arm, disarm
-from trading_assets.engine.halts import Cause, latch
-from trading_assets.engine.reconcile import reconcile
-from trading_assets.engine.signalling import receive
+from trading_assets.engine.book.arming import ARMED_MARK, arm, disarm
+from trading_assets.engine.book.halts import Cause, latch
+from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
 

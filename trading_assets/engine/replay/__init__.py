@@ -1,11 +1,11 @@
 """Replay: a range of past sessions walked tick by tick through the live decisions. No broker in reach.
 
 Features and predictions are made for all ticks of a session at once (`predictions`), then the ticks go in
-order (`walk`) through the compiled `core.walk`: the decisions of `engine.decide`, matching, ledger and
-breakers. What was decided, ordered, filled and held goes into a DuckDB file of the replay's own
-(`recording`), with what each session measured against every limit (`session_limits`), and into a page to
-read (`page`). A run that died goes on from its last `checkpoint`.
-Nothing here imports `trading_assets.broker`, an HTTP client or the live desk.
+order (`walk`) through the compiled `core.walk.session`: the decisions of `engine.decision.decide`, matching,
+ledger and breakers. What was decided, ordered, filled and held goes into a DuckDB file of the replay's own
+(`recording`), with what each session measured against every limit (`session_limits`), and into a page to read
+(`page`). A run that died goes on from its last `checkpoint`. Nothing here imports `trading_assets.broker`, an
+HTTP client or the live desk.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COMPILING = "compiling the decision core, a quarter of a minute, once: the machi
 def must_compile() -> bool:
     """Whether a replay begins with compiling, as the first one after a change of the core does."""
     from trading_assets.core.compiled import is_kept
-    from trading_assets.core.walk import walk_compiled
+    from trading_assets.core.walk.session import walk_compiled
 
     return not is_kept(walk_compiled)
 

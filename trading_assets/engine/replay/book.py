@@ -1,4 +1,4 @@
-"""What happens to a replay's book overnight: dividends, splits, delistings. By day it is `core.walk`'s."""
+"""What happens to a replay's book overnight: dividends, splits, delistings. By day: `core.walk.session`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from trading_assets.core.ledger import (
     SplitEntry,
     fold,
 )
-from trading_assets.core.walk_columns import CASH, Book
-from trading_assets.core.walk_orders import whole_micros
+from trading_assets.core.walk.columns import CASH, Book
+from trading_assets.core.walk.orders import whole_micros
 from trading_assets.market.bars import CorporateAction
 
 

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, TypeAdapter
 import trading_assets
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits
-from trading_assets.core.walk_columns import HOLDING, Book
+from trading_assets.core.walk.columns import HOLDING, Book
 from trading_assets.engine.replay.report import SessionResult
 from trading_assets.engine.replay.risk import HaltEvent
 from trading_assets.engine.replay.spec import ModelSignals, ReplaySpec

@@ -1,6 +1,6 @@
-"""Whose bars are incomplete at the ticks of a replayed session, by the rule of `engine.incomplete_bars`.
+"""Whose bars are incomplete at the ticks of a replayed session, by `engine.market_data.incomplete_bars`.
 
-The live check finds the same on what it has stored (`engine.data_checks`), symbol by symbol; here it is found
+The live check finds the same on what it has stored (`engine.checks.data`), symbol by symbol; here it is found
 for all symbols and ticks at once.
 """
 
@@ -11,8 +11,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.walk_columns import Day
-from trading_assets.engine.incomplete_bars import MAX_GAP_MINUTES
+from trading_assets.core.walk.columns import Day
+from trading_assets.engine.market_data.incomplete_bars import MAX_GAP_MINUTES
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.features.daily import DAILY
 from trading_assets.market.sessions import MINUTE_NS, Sessions

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.orders import Kind
-from trading_assets.core.walk_columns import SIGNAL
+from trading_assets.core.walk.columns import SIGNAL
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.decision_ids import DecisionIds
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals
 from trading_assets.engine.replay.tape import session_minutes
-from trading_assets.engine.signal_rows import refuse_unusable, said_time
+from trading_assets.engine.signals.rows import refuse_unusable, said_time
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.features.daily_kernel import LOOKBACK
@@ -49,7 +49,7 @@ class Tick(NamedTuple):
 class Signals(NamedTuple):
     """Signals of consecutive ticks, by tick and symbol; symbols are rows in ascending order of their names.
 
-    rows:   core.walk_columns.SIGNAL
+    rows:   core.walk.columns.SIGNAL
     tick:   which of the ticks takes each, from 0
     scores: the model's behind each, NaN without one
     """

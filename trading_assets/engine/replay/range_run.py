@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits
-from trading_assets.core.walk_columns import Book
+from trading_assets.core.walk.columns import Book
 from trading_assets.engine.replay.checkpoint import Checkpoint, fingerprint, stored, taken
 from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.page import write_page

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trading_assets.core.decision_columns import Outcome
+from trading_assets.core.decision.columns import Outcome
 from trading_assets.core.orders import State
-from trading_assets.core.walk_columns import Ended, WalkedOrder
+from trading_assets.core.walk.columns import Ended, WalkedOrder
 from trading_assets.engine.replay.decision_ids import SELECT_SIGNALS, SELECT_VERDICTS
 from trading_assets.engine.replay.file_writer import FileWriter
 from trading_assets.engine.replay.limit_groups import WARNINGS

@@ -1,8 +1,8 @@
 """The loss halts of a replay's book from session to session: what ends, and what a person rearms.
 
-Within a session the compiled walk measures and latches (`core.losses`, `core.walk`); the live desk keeps the
-same figures in its journal (`engine.risk`, `engine.halts`). A replay has no transfers, no broker to lose and
-nobody to kill it.
+Within a session the compiled walk measures and latches (`core.losses`, `core.walk.session`); the live desk
+keeps the same figures in its journal (`engine.reconciliation.equity`, `engine.book.halts`). A replay has no
+transfers, no broker to lose and nobody to kill it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import isnan, nan
 from typing import NamedTuple
 
 from trading_assets.core.limits import Limits
-from trading_assets.core.walk_columns import (
+from trading_assets.core.walk.columns import (
     E0,
     EQUITY,
     EVENTS,
@@ -25,7 +25,7 @@ from trading_assets.core.walk_columns import (
     Book,
     Sheet,
 )
-from trading_assets.engine.halts import Cause
+from trading_assets.engine.book.halts import Cause
 
 BREAKERS = (Cause.SESSION_DRAWDOWN, Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN)  # as `core.losses.Losses`
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from trading_assets.core.limits import LIMIT_ROWS, Limits
 from trading_assets.core.sent_orders import Measured, SentOrders
 from trading_assets.core.tolerance import at_least, at_most
-from trading_assets.core.walk_columns import (
+from trading_assets.core.walk.columns import (
     FACT_GROSS_BOUGHT,
     FACT_GROSS_MARK,
     FACT_LOWEST_CASH,

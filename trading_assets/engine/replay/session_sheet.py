@@ -1,4 +1,4 @@
-"""A walked session with its names: the sheet of `core.walk`, its symbols, decisions and order ids.
+"""A walked session with its names: the sheet of `core.walk.session`, its symbols, decisions and order ids.
 
 Symbols and decisions are numbers in the core; here they get the names that are stored. Nothing is decided
 or measured here.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_assets.core.orders import Kind
-from trading_assets.core.walk_columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, Sheet, WalkedOrder
+from trading_assets.core.walk.columns import FILLS, POSITIONS, STATES, VERDICTS, Book, Day, Sheet, WalkedOrder
 from trading_assets.engine.replay.book import Delisting
 from trading_assets.engine.replay.decision_ids import DecisionIds, client_order_ids
 from trading_assets.engine.replay.predictions import Signals
@@ -43,12 +43,12 @@ class SessionSheet:
 
     @property
     def proposals(self) -> Rows:
-        """Every verdict, core.decision.PROPOSAL."""
+        """Every verdict, core.decision.decide.PROPOSAL."""
         return self.sheet.proposals.rows[: self.sheet.counts[VERDICTS]]
 
     @property
     def orders(self) -> Rows:
-        """Beside each verdict, core.walk_columns.ORDER."""
+        """Beside each verdict, core.walk.columns.ORDER."""
         return self.sheet.orders[: self.sheet.counts[VERDICTS]]
 
     @property

@@ -1,6 +1,6 @@
 """Signals from outside for a replay, from a CSV, JSON or Parquet file. What becomes of them is `predictions`.
 
-A row is what it is for the inbox (`engine.signal_rows`), with its time in `as_of`, or in `session` (a date,
+A row is what it is for the inbox (`engine.signals.rows`), with its time in `as_of`, or in `session` (a date,
 which stands for its first tick). So a file for the inbox can be replayed; `source` says nothing in a replay.
 A row that is no signal refuses the file: a replay of the others would be one of something else.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trading_assets.engine import signal_rows
 from trading_assets.engine.replay.spec import ExternalSignal
-from trading_assets.engine.signal_rows import FIELDS, REPLAYED, SESSION, Row, RowFile, SignalRow, said_time
+from trading_assets.engine.signals import rows
+from trading_assets.engine.signals.rows import FIELDS, REPLAYED, SESSION, Row, RowFile, SignalRow, said_time
 from trading_assets.errors import InvalidInput
 
 REPLAYED_FIELDS = (*FIELDS, SESSION)
@@ -26,7 +26,7 @@ def read_signals(path: Path) -> tuple[ExternalSignal, ...]:
     read, found, said = _rows(path), list[ExternalSignal](), dict[tuple[str, str], ExternalSignal]()
     for row in read.rows:
         where = f"{path}, {'row' if read.header is None else 'line'} {_line(row, read)}"
-        says = signal_rows.signal_row(row, REPLAYED, where, REPLAYED_FIELDS)
+        says = rows.signal_row(row, REPLAYED, where, REPLAYED_FIELDS)
         signal = _signal(says, where)
         if says.identity is not None:
             earlier = said.setdefault((says.symbol, says.identity), signal)
@@ -56,19 +56,19 @@ def _rows(path: Path) -> RowFile:
             remedy="Give a CSV or JSON file in UTF-8, or a .parquet.",
         ) from error
     if path.suffix.lower() == ".json":
-        return signal_rows.json_rows(content, str(path), REPLAYED_FIELDS)
-    return signal_rows.csv_rows(content, str(path), REPLAYED_FIELDS)
+        return rows.json_rows(content, str(path), REPLAYED_FIELDS)
+    return rows.csv_rows(content, str(path), REPLAYED_FIELDS)
 
 
 def _parquet_rows(path: Path) -> RowFile:
     table = pq.read_table(path)
     for name in table.column_names:
         if name not in REPLAYED_FIELDS:
-            raise signal_rows.unreadable(f"unknown field {name!r}", str(path), REPLAYED_FIELDS)
+            raise rows.unreadable(f"unknown field {name!r}", str(path), REPLAYED_FIELDS)
         if table.column_names.count(name) > 1:
-            raise signal_rows.unreadable(f"the field {name!r} is there twice", str(path), REPLAYED_FIELDS)
+            raise rows.unreadable(f"the field {name!r} is there twice", str(path), REPLAYED_FIELDS)
     if not table.num_rows:
-        raise signal_rows.unreadable("there is no signal in it", str(path), REPLAYED_FIELDS)
+        raise rows.unreadable("there is no signal in it", str(path), REPLAYED_FIELDS)
     return RowFile(
         None,
         tuple(

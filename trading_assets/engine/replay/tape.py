@@ -1,7 +1,7 @@
 """Where a replay's bars come from, and each session's prices as the columns that the walk reads.
 
 What a price is at an instant (a bar is there at its end, the session's open from the open on) and the quote
-around it are `core.walk_orders`.
+around it are `core.walk.orders`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_assets.core.walk_columns import MINUTE_BAR, SYMBOL_DAY, Day
+from trading_assets.core.walk.columns import MINUTE_BAR, SYMBOL_DAY, Day
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.gaps import DailyGaps, minute_gaps
 from trading_assets.errors import InvalidInput
@@ -47,7 +47,7 @@ class SessionMinutes(NamedTuple):
     """A session's minute bars of n symbols: those of symbol i are first[i] … first[i + 1] − 1, ascending."""
 
     first: NDArray[np.int64]  # (n + 1,)
-    bars: NDArray[np.void]  # core.walk_columns.MINUTE_BAR
+    bars: NDArray[np.void]  # core.walk.columns.MINUTE_BAR
     volume: NDArray[np.float64]
 
 

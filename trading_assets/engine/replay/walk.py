@@ -1,4 +1,4 @@
-"""The walk: a range's sessions in their order, on one book. What happens by day is compiled (`core.walk`).
+"""The walk: a range's sessions in their order, on one book. Each day's is compiled (`core.walk.session`).
 
 On daily bars a session is known at its tick and at its close, and nothing between: stops and breakers look
 then, and an order that the opening price does not fill expires. With minute ticks the minute bars fill what
@@ -18,10 +18,10 @@ import numpy as np
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits
 from trading_assets.core.sizing import NO_TRADE_BAND
-from trading_assets.core.walk import walk_session
-from trading_assets.core.walk_columns import EQUITY, FACT_COSTS_USD, Book, Schedule, Sheet, Terms
-from trading_assets.engine.decide import as_compiled
-from trading_assets.engine.incomplete_bars import vetoes_all
+from trading_assets.core.walk.columns import EQUITY, FACT_COSTS_USD, Book, Schedule, Sheet, Terms
+from trading_assets.core.walk.session import walk_session
+from trading_assets.engine.decision.decide import as_compiled
+from trading_assets.engine.market_data.incomplete_bars import vetoes_all
 from trading_assets.engine.replay.book import close_delisted, take_actions
 from trading_assets.engine.replay.predictions import Predictions
 from trading_assets.engine.replay.recording import Recording

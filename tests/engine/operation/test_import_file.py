@@ -1,0 +1,88 @@
+"""A file's bars in the history: once each, revised as versions, seen from when they were received."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from trading_assets.engine.market_data.bars import import_file
+from trading_assets.market.bar_files import BarFile, Stamps, read_bars
+from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.sessions import Sessions, new_york_midnight_ns
+from trading_assets.store import bar_history
+from trading_assets.store.bar_history import actions_until, newest_bars
+from trading_assets.store.history import History
+
+LAST = date(2012, 9, 12)
+NOW_NS = Sessions().close_ns(LAST) + 10**12
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "history.duckdb")
+
+
+def bars(tmp_path: Path, close: str, split: str = "1") -> BarFile:
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "date,symbol,open,high,low,close,volume,split_ratio\n"
+        "2012-09-10,IBM,10,12,9,11,100,1\n"
+        f"2012-09-11,IBM,11,13,10,{close},100,{split}\n"
+        "2012-09-11,MSFT,30,31,29,30,100,1\n"
+    )
+    return read_bars(path, Interval.DAY, stamps=Stamps.START, adjusted=False)
+
+
+def closes(history: History, as_of_ns: int) -> list[float]:
+    found = newest_bars(history, ["IBM"], Interval.DAY, since_ns=0, as_of_ns=as_of_ns)
+    return found["IBM"].close.tolist()
+
+
+def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
+    history: History, tmp_path: Path
+) -> None:
+    assert import_file(history, bars(tmp_path, "12"), source="file:a", received_ns=NOW_NS) == 3
+    assert import_file(history, bars(tmp_path, "12"), source="file:a", received_ns=NOW_NS + 1) == 0
+    assert import_file(history, bars(tmp_path, "12.5"), source="file:a", received_ns=NOW_NS + 2) == 1
+    assert closes(history, NOW_NS - 1) == []
+    assert closes(history, NOW_NS + 1) == [11.0, 12.0]
+    assert closes(history, NOW_NS + 2) == [11.0, 12.5]
+    versions = history.query("SELECT version, count(*) AS n FROM bars GROUP BY version ORDER BY version")
+    assert versions.to_pylist() == [{"version": 1, "n": 3}, {"version": 2, "n": 1}]
+
+
+def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
+    history: History, tmp_path: Path
+) -> None:
+    import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=None)
+    first_close = Sessions().close_ns(date(2012, 9, 10))
+    assert closes(history, first_close - 1) == []
+    assert closes(history, first_close) == [11.0]
+    split = (CorporateAction("IBM", date(2012, 9, 11), 2.0, 0.0),)
+    morning = new_york_midnight_ns(date(2012, 9, 11))
+    assert actions_until(history, ["IBM"], LAST, as_of_ns=morning - 1)["IBM"] == ()
+    assert actions_until(history, ["IBM"], LAST, as_of_ns=morning)["IBM"] == split
+    import_file(history, bars(tmp_path, "12", split="3"), source="file:a", received_ns=None)
+    (corrected,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
+    assert corrected.split_ratio == 3.0
+
+
+def test_corporate_actions_received_again_are_not_doubled(history: History, tmp_path: Path) -> None:
+    for later in range(3):
+        file = bars(tmp_path, "12", split="2")
+        import_file(history, file, source="file:a", received_ns=NOW_NS + later)
+    (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS + 9)["IBM"]
+    assert split.split_ratio == 2.0
+    assert history.query("SELECT count(*) AS n FROM corporate_actions").to_pylist() == [{"n": 1}]
+
+
+def test_bars_are_not_stored_when_the_corporate_actions_cannot_be(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bar_history, "_APPEND_ACTIONS", "INSERT INTO no_such_table SELECT * FROM incoming")
+    with pytest.raises(duckdb.CatalogException):
+        import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=NOW_NS)
+    assert history.query("SELECT count(*) AS n FROM bars").to_pylist() == [{"n": 0}]

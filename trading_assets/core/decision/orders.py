@@ -1,0 +1,181 @@
+"""One order of a pass: gated with what those before it have left, written with all it was judged on, counted.
+
+Which order, at what price and how many shares is `core.decision.decide`'s; what may be sent is the gate's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trading_assets.core.compiled import inlined
+from trading_assets.core.decision.columns import (
+    BookStanding,
+    Bytes,
+    Outcome,
+    Proposals,
+    Rows,
+    Running,
+    Wishes,
+)
+from trading_assets.core.gate import evaluate, is_reducing
+from trading_assets.core.limits import Limits
+from trading_assets.core.sizing import Slices
+from trading_assets.core.words import (
+    Account,
+    Activity,
+    Halt,
+    Order,
+    Position,
+    Quote,
+    Session,
+    Side,
+    Signal,
+)
+
+
+class Asked(NamedTuple):
+    """All that a pass was asked, with the room for its answer; its proposals begin at row `first`."""
+
+    standing: BookStanding
+    symbols: Rows
+    wishes: Wishes
+    limits: Limits
+    first: int
+    out: Proposals
+    outcomes: Bytes
+    running: Running
+
+
+@inlined
+def propose(row: int, side: int, price: float, slices: Slices, at: int, asked: Asked) -> int:
+    """Gate the slices of wish `row` into the rows from `at` on. The row after them, −1 without room."""
+    for number in range(slices.number):
+        if at == asked.out.rows.size:
+            return -1
+        qty = abs(slices.last if number + 1 == slices.number else slices.each)
+        refused = _judge(row, side, number, qty, price, at, asked)
+        asked.outcomes[row] = Outcome.REFUSED if refused else Outcome.ORDERED
+        at += 1
+    return at
+
+
+@inlined
+def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, asked: Asked) -> bool:
+    """Gate one order into row `at`, and count it where it passes. True when it is refused."""
+    standing, wishes, out, running = asked.standing, asked.wishes, asked.out, asked.running
+    wish, proposal = wishes.rows[row], out.rows[at]
+    i = wish["symbol"]
+    symbol, funds = asked.symbols[i], running.usd[0]
+    sent = number < wishes.sent.shape[1] and wishes.sent[row, number]
+    others = 0  # orders of other decisions in the symbol that passed before
+    for earlier in range(asked.first, at):
+        other = wishes.rows[out.rows[earlier]["wish"]]
+        if other["symbol"] != i or out.rows[earlier]["failed"] != 0:
+            continue
+        if other["decision"] != wish["decision"]:
+            others += 1
+        elif other["attempt"] == wish["attempt"] and out.rows[earlier]["slice"] == number + 1:
+            sent = True
+    order = Order(side, qty, price, wish["flatten"])
+    position = Position(symbol["qty"], running.reserved[i], running.exposure[i])
+    account = Account(
+        standing.equity_usd,
+        standing.buying_power_usd - funds,
+        standing.settled_cash_usd - funds,
+        standing.account_ns,
+    )
+    had_none = symbol["exits_today"] + running.exits[i] == 0
+    kept = running.passed[2] if standing.exits_spread and not had_none else 0
+    activity = Activity(
+        sent,
+        symbol["in_flight"] + others,
+        running.sells[i] if side == Side.BUY else running.buys[i],
+        running.usd[1],
+        symbol["orders_today"] + running.orders[i],
+        standing.orders_today + running.passed[0],
+        standing.execution_orders + running.passed[0],
+        standing.exit_orders_today + running.passed[1],
+        standing.reject_streak,
+        symbol["exits_today"] + running.exits[i],
+        kept,
+    )
+    failed = evaluate(
+        order,
+        Signal(wish["as_of_ns"], wish["reference_price"]),
+        account,
+        position,
+        Quote(
+            symbol["bid"],
+            symbol["ask"],
+            symbol["last_trade"],
+            symbol["previous_close"],
+            symbol["quote_ns"],
+        ),
+        Session(
+            standing.open_ns,
+            standing.close_ns,
+            standing.calendar_open,
+            standing.broker_open,
+            symbol["tradable"],
+            symbol["halted"],
+        ),
+        activity,
+        Halt(
+            standing.halt_state,
+            symbol["locked"],
+            standing.reconciling,
+            standing.daily_loss,
+            standing.max_drawdown,
+            standing.session_drawdown,
+        ),
+        asked.limits,
+        standing.now_ns,
+        out.measured[at],
+        out.limit[at],
+    )
+    reducing = is_reducing(order, position)
+    proposal["wish"], proposal["side"], proposal["slice"] = row, side, number + 1
+    proposal["qty"], proposal["limit_price"], proposal["failed"] = qty, price, failed
+    proposal["reducing"], proposal["decision_sent"] = reducing, sent
+    proposal["buying_power_usd"] = account.buying_power_usd
+    proposal["settled_cash_usd"] = account.settled_cash_usd
+    proposal["reserved_qty"], proposal["exposure_usd"] = position.reserved_qty, position.exposure_usd
+    proposal["gross_exposure_usd"] = activity.gross_exposure_usd
+    proposal["opposite_limit"], proposal["in_flight"] = activity.opposite_limit, activity.in_flight
+    proposal["symbol_orders"], proposal["orders"] = activity.symbol_orders_today, activity.orders_today
+    proposal["execution_orders"] = activity.execution_orders
+    proposal["exit_orders"], proposal["symbol_exits"] = (
+        activity.exit_orders_today,
+        activity.symbol_exits_today,
+    )
+    proposal["exits_kept"] = kept
+    if failed != 0:
+        return True
+    if reducing and had_none and not order.flatten:
+        running.passed[2] -= 1
+    _take(i, side, qty, price, reducing, order.flatten, running)
+    return False
+
+
+@inlined
+def _take(
+    i: int, side: int, qty: float, price: float, reducing: bool, flatten: bool, running: Running
+) -> None:
+    """What an order that passed leaves to those after it."""
+    running.passed[0] += 1
+    running.orders[i] += 1
+    if reducing:
+        if not flatten:
+            running.passed[1] += 1
+            running.exits[i] += 1
+        running.reserved[i] += qty
+    else:
+        notional = qty * price
+        running.usd[0] += notional
+        running.usd[1] += notional
+        running.exposure[i] += notional
+    if side == Side.BUY:
+        if not running.buys[i] >= price:  # NaN: none yet
+            running.buys[i] = price
+    elif not running.sells[i] <= price:
+        running.sells[i] = price

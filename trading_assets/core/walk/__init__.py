@@ -1,0 +1,1 @@
+"""A replayed session, compiled: its ticks, protection, matching and figures in the order of the live desk."""

@@ -1,0 +1,1 @@
+"""The asset checks: what each of them looks at, beside the table of all of them."""

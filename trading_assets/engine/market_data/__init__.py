@@ -1,0 +1,1 @@
+"""The bars and feature rows that one tick has."""

@@ -1,0 +1,269 @@
+"""Bars and corporate actions from the broker, or from a tape, into the history: closed bars only.
+
+What is asked for is what is missing since the last stored bar, plus a short overlap in which a
+revision would show. No feature is computed here; the tables are `store.bar_history`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from trading_assets.broker.port import BarState
+from trading_assets.engine.book.desk import Desk
+from trading_assets.log import get_logger
+from trading_assets.market.bar_files import BarFile
+from trading_assets.market.bars import CorporateAction, Interval, Tape
+from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
+from trading_assets.store.bar_history import (
+    VALUES,
+    StoredBar,
+    append_actions,
+    append_file,
+    append_versions,
+    minutes_held,
+    newest_starts,
+    replace_source,
+)
+from trading_assets.store.history import History
+
+log = get_logger(__name__)
+
+Start = TypeVar("Start", int, date)
+
+_ACTIONS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("ex_date", pa.date32()),
+        ("split_ratio", pa.float64()),
+        ("cash_usd", pa.float64()),
+        ("received_at_ns", pa.int64()),
+        ("source", pa.string()),
+    ]
+)
+BEHIND_MINUTES = 10  # a symbol whose last bar is older than the others' by more is asked for by itself
+REVISION_OVERLAP = 5  # bars asked again beside the missing ones
+LOOKBACK_SESSIONS = 130  # first fetch of daily bars: the longest feature look-back and some room
+
+
+@dataclass(frozen=True, slots=True)
+class BarsReport:
+    """What one ingestion stored, and what the session holds by now."""
+
+    session: str
+    tick_ns: int
+    new_minutes: int
+    new_days: int
+    revised: int
+    not_closed: int  # came from the broker before their end and were left out
+    minutes_held: dict[str, int]
+    last_close: dict[str, float]
+
+
+def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
+    """Fetch and append the bars that closed by the tick. Doing it again appends nothing.
+
+    Raises broker.port.BrokerError (nothing is stored then) and store.history.HistoryLocked.
+    """
+    symbols, sessions, history = desk.settings.symbols, desk.sessions, desk.history
+    open_ns = sessions.open_ns(session)
+    with history.held():
+        minutes, days = _missing_minutes(desk, open_ns), _missing_days(desk, session)
+    received = desk.now_ns()
+    fetched = [
+        _stored(desk, bar, Interval.MINUTE, received)
+        for first_ns, some in minutes
+        for bar in desk.broker.bars(some, Interval.MINUTE, first_ns, tick_ns)
+    ]
+    fetched += [
+        _stored(desk, bar, Interval.DAY, received)
+        for first, some in days
+        for bar in desk.broker.bars(some, Interval.DAY, new_york_midnight_ns(first), open_ns)
+    ]
+    actions = [
+        action for first, some in days for action in desk.broker.corporate_actions(some, first, session)
+    ]
+    closed = [bar for bar in fetched if bar.available_at_ns <= tick_ns]
+    with history.held():
+        fresh, revised = append_versions(history, closed)
+        append_actions(
+            history,
+            [
+                CorporateAction(action.symbol, action.ex_date, action.split_ratio, action.cash_usd)
+                for action in actions
+                if action.split_ratio != 1.0 or action.cash_usd  # a spin-off alone changes no stored price
+            ],
+            received_ns=received,
+            source=desk.settings.venue,
+        )
+        held = minutes_held(history, open_ns, tick_ns)
+    report = BarsReport(
+        session=session.isoformat(),
+        tick_ns=tick_ns,
+        new_minutes=sum(bar.interval == Interval.MINUTE for bar in fresh),
+        new_days=sum(bar.interval == Interval.DAY for bar in fresh),
+        revised=revised,
+        not_closed=len(fetched) - len(closed),
+        minutes_held={symbol: held[symbol][0] if symbol in held else 0 for symbol in symbols},
+        last_close={symbol: close for symbol, (_, close) in held.items()},
+    )
+    log.info("bars stored", session=report.session, minutes=report.new_minutes, days=report.new_days)
+    return report
+
+
+def import_tape(
+    history: History, tape: Tape, symbols: Sequence[str], *, until: date, received_ns: int, source: str
+) -> int:
+    """Daily bars and corporate actions of a tape with sessions before `until`, as raw history.
+
+    received_ns: when the desk is taken to have had them; a decision before that does not see them.
+    Returns the number of bars. Replaces what the same source stored before.
+    """
+    sessions = Sessions()
+    bars: list[StoredBar] = []
+    actions: list[dict[str, object]] = []
+    for symbol in symbols:
+        daily = tape.daily(symbol)
+        for index in range(len(daily.start_ns)):
+            day = sessions.new_york_date(int(daily.start_ns[index]))
+            if day >= until:
+                break
+            bars.append(
+                StoredBar(
+                    symbol=symbol,
+                    interval=Interval.DAY,
+                    session=day,
+                    start_ns=int(daily.start_ns[index]),
+                    available_at_ns=int(daily.end_ns[index]),
+                    received_at_ns=received_ns,
+                    open=float(daily.open[index]),
+                    high=float(daily.high[index]),
+                    low=float(daily.low[index]),
+                    close=float(daily.close[index]),
+                    volume=float(daily.volume[index]),
+                    source=source,
+                    derived=False,
+                )
+            )
+        actions += [
+            {**action._asdict(), "received_at_ns": received_ns, "source": source}
+            for action in tape.actions(symbol)
+            if action.ex_date < until
+        ]
+    replace_source(history, source, bars, actions)
+    return len(bars)
+
+
+def import_file(history: History, file: BarFile, *, source: str, received_ns: int | None) -> int:
+    """Store a file's bars and corporate actions, all or nothing; returns how many bars were new or differ
+    from what was stored.
+
+    received_ns: when the desk has them; None: as each became available, for a venue whose time is virtual
+    """
+    columns: dict[str, list[pa.Array]] = {}
+    for symbol, bars in file.bars.items():
+        stamps = bars.end_ns if received_ns is None else np.full(len(bars.end_ns), received_ns)
+        days = [Sessions().new_york_date(int(start)) for start in bars.start_ns]
+        of_symbol = {
+            "symbol": pa.array([symbol] * len(days), pa.string()),
+            "interval": pa.array([str(file.interval)] * len(days), pa.string()),
+            "session": pa.array(days, pa.date32()),
+            "start_ns": pa.array(bars.start_ns),
+            "available_at_ns": pa.array(bars.end_ns),
+            "received_at_ns": pa.array(stamps, pa.int64()),
+            **{name: pa.array(getattr(bars, name)) for name in VALUES},
+            "source": pa.array([source] * len(days), pa.string()),
+            "derived": pa.array([False] * len(days)),
+        }
+        for name, column in of_symbol.items():
+            columns.setdefault(name, []).append(column)
+    actions = [
+        {
+            **action._asdict(),
+            "received_at_ns": new_york_midnight_ns(action.ex_date) if received_ns is None else received_ns,
+            "source": source,
+        }
+        for of_symbol_actions in file.actions.values()
+        for action in of_symbol_actions
+    ]
+    appended = append_file(
+        history,
+        pa.table({name: pa.chunked_array(column) for name, column in columns.items()}),
+        pa.Table.from_pylist(actions, schema=_ACTIONS),
+    )
+    log.info("bars imported", source=source, bars=file.count, appended=appended, actions=len(actions))
+    return appended
+
+
+def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> StoredBar:
+    """A broker stamps a daily bar at New York midnight; ours starts and ends with the session."""
+    day = desk.sessions.new_york_date(bar.start_ns)
+    daily = interval is Interval.DAY
+    return StoredBar(
+        symbol=bar.symbol,
+        interval=interval,
+        session=day,
+        start_ns=desk.sessions.open_ns(day) if daily else bar.start_ns,
+        available_at_ns=desk.sessions.close_ns(day) if daily else bar.start_ns + MINUTE_NS,
+        received_at_ns=received_ns,
+        open=bar.open,
+        high=bar.high,
+        low=bar.low,
+        close=bar.close,
+        volume=bar.volume,
+        source=f"{desk.settings.venue}:{desk.settings.feed}",
+        derived=desk.settings.venue == "embedded" and not daily,
+    )
+
+
+def _missing_minutes(desk: Desk, open_ns: int) -> list[tuple[int, tuple[str, ...]]]:
+    """From which start the session's minutes are asked for, of which symbols: the last stored and an
+    overlap."""
+    newest = newest_starts(desk.history, Interval.MINUTE, open_ns)
+    overlap_ns = (REVISION_OVERLAP - 1) * MINUTE_NS
+    first = {symbol: max(open_ns, newest.get(symbol, 0) - overlap_ns) for symbol in desk.settings.symbols}
+    return _in_two(first, lambda latest: latest - BEHIND_MINUTES * MINUTE_NS)
+
+
+def _missing_days(desk: Desk, session: date) -> list[tuple[date, tuple[str, ...]]]:
+    """The same of daily bars: from the look-back's first session where a symbol has none."""
+    lookback = _sessions_back(desk.sessions, session, LOOKBACK_SESSIONS)
+    newest = newest_starts(desk.history, Interval.DAY, desk.sessions.open_ns(lookback))
+    overlapping = {
+        start_ns: max(
+            lookback,
+            _sessions_back(desk.sessions, desk.sessions.new_york_date(start_ns), REVISION_OVERLAP),
+        )
+        for start_ns in set(newest.values())
+    }
+    first = {
+        symbol: overlapping[newest[symbol]] if symbol in newest else lookback
+        for symbol in desk.settings.symbols
+    }
+    return _in_two(first, lambda latest: latest)
+
+
+def _in_two(
+    first: Mapping[str, Start], behind: Callable[[Start], Start]
+) -> list[tuple[Start, tuple[str, ...]]]:
+    """The symbols that are up to date, and those that are far behind them, each from the earliest of theirs:
+    one that has not traded today costs the others no bars."""
+    if not first:
+        return []
+    line = behind(max(first.values()))
+    parts = [
+        [symbol for symbol, start in first.items() if (start >= line) is up_to_date]
+        for up_to_date in (True, False)
+    ]
+    return [(min(first[symbol] for symbol in part), tuple(part)) for part in parts if part]
+
+
+def _sessions_back(sessions: Sessions, day: date, count: int) -> date:
+    for _ in range(count):
+        day = sessions.previous(day)
+    return day

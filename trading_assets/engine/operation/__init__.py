@@ -1,0 +1,1 @@
+"""Who sets the desk to work, and when: a person, the timetable, trade updates, the watchdog."""

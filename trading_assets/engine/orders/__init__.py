@@ -1,0 +1,1 @@
+"""Orders on their way: stored, sent, followed to their end, cancelled, tried again."""

@@ -1,0 +1,1 @@
+"""Exits that nothing may hold back: stops, flattens, what signals want sold, what a kill cancels."""

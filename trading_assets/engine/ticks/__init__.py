@@ -1,0 +1,1 @@
+"""One tick: its steps in their order, and what becomes of one that fails."""
