@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
 from trading_assets.broker.connection import connect
-from trading_assets.broker.origins import Origins
 from trading_assets.broker.port import (
     DuplicateClientOrderId,
     NewOrder,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
 
-from trading_assets.broker import parsing
-from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.alpaca import parsing
+from trading_assets.broker.alpaca.parsing import Malformed
 from trading_assets.broker.port import CorporateActionState, SpinOffState, unread_of
 from trading_assets.core.words import Side
 

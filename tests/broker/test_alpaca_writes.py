@@ -12,8 +12,8 @@ import pytest
 from alpaca_payloads import ORDER
 from scripted_server import CutOff, Hang, Reply, Reset, ScriptedServer, Step, Trickle
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import Origins
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
 from trading_assets.broker.port import (
     BrokerError,
     DuplicateClientOrderId,

@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import origins
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import origins
 from trading_assets.broker.port import BrokerError, Rejected
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config import PUBLIC_KEYS, Settings, keys

@@ -308,7 +308,7 @@ def listen(
     `watchdog_seconds`, it protects under the same lease and alerts. It needs neither Dagster's daemon nor its
     webserver, and runs until Ctrl-C.
     """
-    from trading_assets.broker.update_stream import UpdateStream
+    from trading_assets.broker.alpaca.update_stream import UpdateStream
     from trading_assets.engine.book.desk import Desk
     from trading_assets.engine.operation.directories import close_places
     from trading_assets.engine.operation.trade_updates import serve

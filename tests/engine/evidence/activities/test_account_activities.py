@@ -13,7 +13,7 @@ from alpaca.trading.enums import ActivityType as ClientsActivityType
 from trading_floor import TradingFloor
 
 from trading_assets import config
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (
     AccountActivity,
 )

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from alpaca.common.enums import BaseURL
 from alpaca.trading.stream import TradingStream
 
-from trading_assets.broker.origins import origins
-from trading_assets.broker.transport import is_loopback
+from trading_assets.broker.alpaca.origins import origins
+from trading_assets.broker.alpaca.transport import is_loopback
 from trading_assets.config import Settings, keys
 from trading_assets.log import get_logger
 from trading_assets.redaction import hide

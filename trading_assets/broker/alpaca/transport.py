@@ -46,7 +46,7 @@ _NO_USABLE_ANSWER = (
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
-    ValueError,  # truncated JSON, and a payload that `broker.parsing` refuses
+    ValueError,  # truncated JSON, and a payload that `broker.alpaca.parsing` refuses
     RecursionError,  # JSON that is deeper than Python reads
     zlib.error,
 )

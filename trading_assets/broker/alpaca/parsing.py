@@ -1,4 +1,4 @@
-"""Alpaca's JSON as the port's types. Values in, values out; what goes out is in `broker.order_entry`.
+"""Alpaca's JSON as the port's types. Values in, values out; what goes out is in `broker.alpaca.order_entry`.
 
 What the desk does not depend on is tolerated: unknown fields, statuses, types and activities. What it
 does depend on (an id, a side, a quantity) raises `Malformed` with the row named. In a list that costs the
