@@ -234,7 +234,7 @@ def ends_with(part: str, settings: Settings) -> dict[str, str]:
     """What tells a part to end with this process, however that ends. The watchdog of a book at Alpaca is not
     told: it goes on protecting, and the next start names it. The embedded exchange leaves nothing to protect.
     """
-    survives = part == LISTENER and settings.venue == "alpaca"
+    survives = part == LISTENER and settings.venue != "embedded"
     return {} if survives else {STARTED_BY: str(os.getpid())}
 
 

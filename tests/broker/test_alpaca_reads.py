@@ -201,7 +201,7 @@ def test_activities_of_every_type_are_read_through_all_pages(
     server.on("GET", "/v2/account/activities", answer)
     found = broker.activities(T0)
     assert [one.id for one in found] == [one["id"] for one in listed]
-    assert [one.type for one in found[-2:]] == ["DIV", "NEWKIND"]
+    assert [one.type.name for one in found[-2:]] == ["DIV", "NEWKIND"]
     assert (found[4].net_amount, found[4].side) == (Decimal("13.25"), None)
     query = server.requests[0].query
     assert query == {"after": "2012-07-03T13:34:59.999999999Z", "direction": "asc", "page_size": "2"}
