@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 from trading_assets.broker.port import BrokerError, PinnedBroker, Rejected
-from trading_assets.broker.registry import entry_of
+from trading_assets.broker.registry import ENTRIES, entry_of
 from trading_assets.config import Settings, keys
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
+
+for _client in {
+    entry.client for entry in ENTRIES.values()
+}:  # services import this module before they need it
+    import_module(_client)
 
 
 def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> PinnedBroker:

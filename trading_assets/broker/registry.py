@@ -1,7 +1,8 @@
 """The brokers that the desk can trade with, an entry each: how it is opened, which variables hold its keys,
 what its words for account activities mean. A second broker is a folder beside `alpaca` and an entry here.
 
-An entry imports the broker's client only when it opens it: alpaca-py costs 0.7 s.
+An entry imports the broker's client only when it opens it, as alpaca-py costs 0.7 s. `broker.connection` has
+them all: a process that imports that ahead of time opens a broker at once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class BrokerEntry:
 
     title: str  # as a person calls it
     key_variables: tuple[str, ...]  # of the environment; none: it needs none
+    client: str  # the module to import ahead of time, so that nothing is imported when it is opened
     open_broker: Callable[[Settings, Mapping[str, str], bool], PinnedBroker]  # the bool: refuse every write
     open_updates: Callable[[Settings, Mapping[str, str]], UpdateSource]
     activity_type: Callable[[str], ActivityType]  # of the word that a line has, or had when it was journaled
@@ -40,7 +42,14 @@ def _open_alpaca_updates(settings: Settings, environ: Mapping[str, str]) -> Upda
 
 
 def _of_alpacas_api(name: VenueName, title: str) -> BrokerEntry:
-    return BrokerEntry(title, KEY_VARIABLES[name], _open_alpaca, _open_alpaca_updates, type_named)
+    return BrokerEntry(
+        title=title,
+        key_variables=KEY_VARIABLES[name],
+        client="trading_assets.broker.alpaca.opening",
+        open_broker=_open_alpaca,
+        open_updates=_open_alpaca_updates,
+        activity_type=type_named,
+    )
 
 
 ENTRIES: Mapping[VenueName, BrokerEntry] = {

@@ -114,6 +114,19 @@ def test_a_line_whose_type_was_garbled_is_booked_as_what_it_is_once_that_is_said
         assert moved(books) == expected(3, 1.25)
 
 
+@pytest.mark.parametrize("first", sorted(name for name, one in ACTIVITY_TYPES.items() if one.kind == "OTHER"))
+def test_a_line_that_was_booked_by_a_listed_type_is_not_booked_anew_by_another(
+    books: Books, first: str
+) -> None:
+    desk, cash = books.desk, books.cash
+    said = line(desk, first, "a", symbol="AAPL", qty="3", net_amount="1.25")
+    books.say(said)
+    books.lines.clear()
+    books.say(reworded(said, word="SPLIT"))
+    assert books.cash == pytest.approx(cash + 1.25)
+    assert books.held().qty == 10
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_correct_line_of_every_type_takes_the_place_of_the_one_before(books: Books, own: bool) -> None:
     desk = books.desk
