@@ -103,6 +103,14 @@ def test_any_block_blocks_trading(name: str) -> None:
 def test_an_account_that_does_not_say_that_it_may_trade_is_blocked() -> None:
     assert parsing.account(without(ACCOUNT, "trading_blocked")).trading_blocked
     assert parsing.account(without(ACCOUNT, "status")).status_word == ""
+    assert not parsing.account(without(ACCOUNT, "status")).is_active
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "ACCOUNT_CLOSED", "active", "APPROVED", None, 1])
+def test_one_status_alone_says_that_an_account_trades_and_any_is_kept_for_a_person(status: object) -> None:
+    account = parsing.account({**ACCOUNT, "status": status})
+    assert account.is_active == (status == "ACTIVE")
+    assert account.status_word == (status if isinstance(status, str) else "")
 
 
 def test_settled_cash_is_taken_where_it_is_stated() -> None:

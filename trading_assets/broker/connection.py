@@ -18,9 +18,8 @@ from trading_assets.log import get_logger
 
 log = get_logger(__name__)
 
-for _client in {
-    entry.client for entry in ENTRIES.values()
-}:  # services import this module before they need it
+# A service imports this module before it needs it: nothing is then read from the sources to open a broker.
+for _client in {entry.client for entry in ENTRIES.values()}:
     import_module(_client)
 
 
