@@ -20,6 +20,7 @@ import typer
 from sqlalchemy import BigInteger, Table, UniqueConstraint
 
 from trading_assets.broker import port
+from trading_assets.broker.alpaca.activity_types import ACTIVITY_TYPES
 from trading_assets.broker.purpose import Purpose
 from trading_assets.broker.rate_budget import SHARES
 from trading_assets.cli import application
@@ -46,7 +47,6 @@ from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
-from trading_assets.engine.book.activity_types import ACTIVITY_TYPES
 from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.evidence.reads import NEEDS
 from trading_assets.engine.replay import limit_groups

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import requests
 
-from trading_assets.broker.transport import BoundedAdapter
+from trading_assets.broker.alpaca.transport import BoundedAdapter
 from trading_assets.config import PUBLIC_KEYS, EmbeddedSettings, Settings
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.http.app import Urls, serve

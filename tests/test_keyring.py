@@ -79,7 +79,9 @@ def test_dagsters_daemon_gives_its_code_server_what_it_was_given() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_GET_DUMPABLE is Linux's")
-@pytest.mark.parametrize(("variable", "dumpable"), [(keyring.SECRET_KEY, "0"), (keyring.CONTROL_TOKEN, "1")])
+@pytest.mark.parametrize(
+    ("variable", "dumpable"), [(keyring.BROKER_KEYS[1], "0"), (keyring.CONTROL_TOKEN, "1")]
+)
 def test_with_the_brokers_keys_no_other_process_of_the_user_reads_its_memory(
     variable: str, dumpable: str
 ) -> None:
@@ -98,9 +100,9 @@ def test_what_is_set_later_is_taken_too_and_counts() -> None:
 import os
 from trading_assets import keyring
 keyring.take()
-os.environ["{keyring.SECRET_KEY}"] = "of a .env file"
+os.environ["{keyring.BROKER_KEYS[1]}"] = "of a .env file"
 keyring.take()
-print("{keyring.SECRET_KEY}" in os.environ, keyring.ENVIRON["{keyring.SECRET_KEY}"])
+print("{keyring.BROKER_KEYS[1]}" in os.environ, keyring.ENVIRON["{keyring.BROKER_KEYS[1]}"])
 """
     ended = subprocess.run([sys.executable, "-c", code], env=os.environ | EVERYTHING, capture_output=True)
     assert ended.stdout.decode() == "False of a .env file\n", ended.stderr.decode()
@@ -112,7 +114,7 @@ from trading_assets import keyring, process_setup
 process_setup.begin()
 import threading
 def fail():
-    raise ValueError(keyring.ENVIRON["{keyring.SECRET_KEY}"])
+    raise ValueError(keyring.ENVIRON["{keyring.BROKER_KEYS[1]}"])
 thread = threading.Thread(target=fail); thread.start(); thread.join()
 fail()
 """
@@ -141,7 +143,7 @@ def test_make_up_refuses_a_file_that_would_hand_a_key_to_the_webserver(tmp_path:
     refuse_secrets_in_a_file(tmp_path)
     (tmp_path / ".env").write_text("MINE=1\n# APCA_API_KEY_ID=x\n")
     refuse_secrets_in_a_file(tmp_path)
-    (tmp_path / ".env").write_text(f"MINE=1\n export {keyring.SECRET_KEY} = '{PLANTED}'\n")
+    (tmp_path / ".env").write_text(f"MINE=1\n export {keyring.BROKER_KEYS[1]} = '{PLANTED}'\n")
     with pytest.raises(InvalidInput) as refused:
         refuse_secrets_in_a_file(tmp_path)
     assert str(refused.value) == (
@@ -152,7 +154,7 @@ def test_make_up_refuses_a_file_that_would_hand_a_key_to_the_webserver(tmp_path:
 
 @pytest.mark.parametrize("value", ["a b", "a\nb", "ab\n", "\tab", "a\x00b", "a\u200bb"])
 def test_a_key_with_a_blank_or_a_line_break_is_refused_in_one_sentence_and_not_shown(value: str) -> None:
-    environ = {keyring.KEY_ID: "PK0123456789", keyring.SECRET_KEY: value}
+    environ = {keyring.BROKER_KEYS[0]: "PK0123456789", keyring.BROKER_KEYS[1]: value}
     with pytest.raises(InvalidInput) as refused:
         keys(Settings(venue="alpaca"), environ)
     assert str(refused.value) == (
@@ -168,7 +170,7 @@ def test_so_is_the_exchanges_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_as_it_is_read_says_nothing_of_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(keyring.SECRET_KEY, PLANTED)
+    monkeypatch.setenv(keyring.BROKER_KEYS[1], PLANTED)
     assert PLANTED not in repr(keyring.ENVIRON)
-    assert keyring.ENVIRON[keyring.SECRET_KEY] == PLANTED
+    assert keyring.ENVIRON[keyring.BROKER_KEYS[1]] == PLANTED
     assert len(keyring.ENVIRON) == len(list(keyring.ENVIRON))

@@ -16,10 +16,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-KEY_ID, SECRET_KEY = "APCA_API_KEY_ID", "APCA_API_SECRET_KEY"
+from trading_assets.venues import BROKER_KEYS
+
 CONTROL_TOKEN = "TRADING_ASSETS_EXCHANGE_TOKEN"
 ALERT_URLS = "TRADING_ASSETS_ALERT_URLS"
-BROKER_KEYS = (KEY_ID, SECRET_KEY)
 SECRETS = (*BROKER_KEYS, CONTROL_TOKEN, ALERT_URLS)
 
 # What a process needs in order to find its files, to speak a person's language and to be told of a kill.

@@ -238,7 +238,7 @@ def ends_with(part: str, settings: Settings) -> dict[str, str]:
 
 def outlives(settings: Settings) -> tuple[str, ...]:
     """The parts that a kill of `make up` leaves running."""
-    return (LISTENER,) if settings.venue == "alpaca" else ()
+    return (LISTENER,) if settings.venue != "embedded" else ()
 
 
 def _end(parts: list[Part]) -> None:

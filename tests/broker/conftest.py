@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from scripted_server import ScriptedServer
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import Origins
-from trading_assets.broker.transport import Timeouts
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
+from trading_assets.broker.alpaca.transport import Timeouts
 
 QUICK = Timeouts(connect_s=0.5, read_s=0.3, answer_s=0.6)
 

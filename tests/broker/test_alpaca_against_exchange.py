@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
 from trading_assets.broker.connection import connect
-from trading_assets.broker.origins import Origins
 from trading_assets.broker.port import (
     DuplicateClientOrderId,
     NewOrder,
@@ -75,7 +75,7 @@ def test_an_order_is_sent_filled_and_seen_from_every_side(broker: AlpacaBroker, 
     placed = broker.submit(NewOrder("c-1", "AAPL", Side.BUY, Decimal("2.5"), quote.ask))
     filled = broker.order_by_client_id("c-1")
     assert filled is not None
-    assert (filled.id, filled.status, filled.filled_qty) == (placed.id, "filled", Decimal("2.5"))
+    assert (filled.id, filled.status_word, filled.filled_qty) == (placed.id, "filled", Decimal("2.5"))
     assert broker.order(placed.id) == filled
     assert broker.open_orders() == []
     assert broker.orders_since(start_ns) == [filled]
@@ -83,7 +83,7 @@ def test_an_order_is_sent_filled_and_seen_from_every_side(broker: AlpacaBroker, 
     (position,) = broker.positions()
     assert (position.symbol, position.qty, position.available) == ("AAPL", Decimal("2.5"), Decimal("2.5"))
     (fill,) = broker.activities(start_ns)
-    assert (fill.type, fill.order_id, fill.qty, fill.cum_qty) == (
+    assert (fill.type.name, fill.order_id, fill.qty, fill.cum_qty) == (
         "FILL",
         placed.id,
         Decimal("2.5"),
@@ -102,7 +102,7 @@ def test_a_resting_order_is_open_until_it_is_cancelled(broker: AlpacaBroker) -> 
     placed = broker.submit(NewOrder("c-1", "MSFT", Side.BUY, Decimal(3), Decimal("20")))
     assert [one.id for one in broker.open_orders()] == [placed.id]
     broker.cancel(placed.id)
-    assert broker.order(placed.id).status == "canceled"
+    assert broker.order(placed.id).status_word == "canceled"
     assert broker.open_orders() == []
     with pytest.raises(Rejected) as caught:
         broker.cancel(placed.id)
@@ -183,7 +183,7 @@ def test_a_transfer_is_an_activity_with_its_cash_effect(
 ) -> None:
     control(exchange, "/transfer", {"amount": -250})
     (transfer,) = broker.activities(0)
-    assert (transfer.type, transfer.net_amount, transfer.symbol) == ("CSW", Decimal(-250), None)
+    assert (transfer.type.name, transfer.net_amount, transfer.symbol) == ("CSW", Decimal(-250), None)
 
 
 def test_a_killed_exchange_leaves_a_write_unknown_and_a_read_unreachable(

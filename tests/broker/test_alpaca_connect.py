@@ -11,9 +11,9 @@ from alpaca_payloads import ACCOUNT, ORDER
 from scripted_server import Reply, ScriptedServer
 
 from trading_assets import redaction
-from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins, origins
 from trading_assets.broker.connection import connect
-from trading_assets.broker.origins import Origins, origins
 from trading_assets.broker.port import NewOrder, WriteRefused
 from trading_assets.config import Settings
 from trading_assets.config.settings import EmbeddedSettings

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import Reply, Request, ScriptedServer
 
-from trading_assets.broker import alpaca, pages
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import Origins
-from trading_assets.broker.pages import in_urls
+from trading_assets.broker.alpaca import adapter, pages
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
+from trading_assets.broker.alpaca.pages import in_urls
 from trading_assets.broker.port import MoreActivities, MoreOrders, RateLimited
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import SHARES, RateBudget
@@ -188,7 +188,7 @@ def test_without_even_its_callers_pages_a_history_is_unread(
 def test_a_long_list_of_orders_says_how_far_a_look_came(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 50)
+    monkeypatch.setattr(adapter, "ORDERS_PAGE", 50)
     rows = [
         {**ORDER, "id": f"o{n}", "client_order_id": f"c{n}", "submitted_at": row["transaction_time"]}
         for n, row in enumerate(fills(1_200))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
 
-from trading_assets.broker import parsing
-from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.alpaca import parsing
+from trading_assets.broker.alpaca.parsing import Malformed
 from trading_assets.broker.port import CorporateActionState, SpinOffState, unread_of
 from trading_assets.core.words import Side
 
@@ -53,7 +53,7 @@ def test_stamps_read_back_as_the_same_time() -> None:
 def test_an_order_is_read_with_its_quantities_exact() -> None:
     order = parsing.order(ORDER)
     assert (order.qty, order.filled_qty, order.limit_price) == (Decimal(3), Decimal(1), Decimal("594.12"))
-    assert (order.side, order.status, order.replaced_by) == (Side.BUY, "partially_filled", None)
+    assert (order.side, order.status_word, order.replaced_by) == (Side.BUY, "partially_filled", None)
     assert parsing.order({**ORDER, "side": "sell", "replaced_by": "o2"}).replaced_by == "o2"
     assert (order.replaces, parsing.order({**ORDER, "replaces": "o0"}).replaces) == (None, "o0")
 
@@ -102,7 +102,15 @@ def test_any_block_blocks_trading(name: str) -> None:
 
 def test_an_account_that_does_not_say_that_it_may_trade_is_blocked() -> None:
     assert parsing.account(without(ACCOUNT, "trading_blocked")).trading_blocked
-    assert parsing.account(without(ACCOUNT, "status")).status == ""
+    assert parsing.account(without(ACCOUNT, "status")).status_word == ""
+    assert not parsing.account(without(ACCOUNT, "status")).is_active
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "ACCOUNT_CLOSED", "active", "APPROVED", None, 1])
+def test_one_status_alone_says_that_an_account_trades_and_any_is_kept_for_a_person(status: object) -> None:
+    account = parsing.account({**ACCOUNT, "status": status})
+    assert account.is_active == (status == "ACTIVE")
+    assert account.status_word == (status if isinstance(status, str) else "")
 
 
 def test_settled_cash_is_taken_where_it_is_stated() -> None:
@@ -164,7 +172,7 @@ def test_an_activity_is_stamped_when_it_was_made_or_else_at_its_date_in_new_york
 
 def test_a_trade_in_a_word_that_nobody_knows_keeps_its_order() -> None:
     strange = parsing.activity({**FILL, "activity_type": "never seen"})
-    assert (strange.type, strange.order_id) == ("never seen", FILL["order_id"])
+    assert (strange.type.name, strange.order_id) == ("never seen", FILL["order_id"])
     assert parsing.activity(DIVIDEND).order_id is None
 
 

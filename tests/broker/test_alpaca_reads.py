@@ -13,8 +13,8 @@ import pytest
 from alpaca_payloads import ACCOUNT, CLOCK, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT, bar
 from scripted_server import CutOff, Hang, Reply, Request, Reset, ScriptedServer, Step, Trickle
 
-from trading_assets.broker import alpaca
-from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.alpaca import adapter
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
 from trading_assets.broker.port import (
     AssetState,
     BrokerError,
@@ -158,7 +158,7 @@ def order_book(orders: list[dict[str, Any]]) -> Callable[[Request], Reply]:
 def test_orders_since_include_the_moment_itself_and_go_through_every_page(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 4)
+    monkeypatch.setattr(adapter, "ORDERS_PAGE", 4)
     stamps = [f"2012-07-03T13:35:0{n // 3}.000000000Z" for n in range(11)]  # three orders a second
     orders = [numbered(n, stamp) for n, stamp in enumerate(stamps)]
     server.on("GET", "/v2/orders", order_book(orders))
@@ -170,7 +170,7 @@ def test_orders_since_include_the_moment_itself_and_go_through_every_page(
 def test_open_orders_go_through_every_page(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 2)
+    monkeypatch.setattr(adapter, "ORDERS_PAGE", 2)
     orders = [numbered(n, f"2012-07-03T13:35:0{n}.000000000Z") for n in range(5)]
     server.on("GET", "/v2/orders", order_book(orders))
     assert len(broker.open_orders()) == 5
@@ -180,7 +180,7 @@ def test_open_orders_go_through_every_page(
 def test_more_orders_in_one_moment_than_a_page_holds_is_no_complete_answer(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 2)
+    monkeypatch.setattr(adapter, "ORDERS_PAGE", 2)
     server.on("GET", "/v2/orders", order_book([numbered(n) for n in range(5)]))
     with pytest.raises(Unreachable, match="more than 2 orders"):
         broker.open_orders()
@@ -189,7 +189,7 @@ def test_more_orders_in_one_moment_than_a_page_holds_is_no_complete_answer(
 def test_activities_of_every_type_are_read_through_all_pages(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ACTIVITIES_PAGE", 2)
+    monkeypatch.setattr(adapter, "ACTIVITIES_PAGE", 2)
     fills = [{**FILL, "id": f"20120703{n}", "transaction_time": f"2012-07-03T13:35:0{n}Z"} for n in range(4)]
     listed = [*fills, DIVIDEND, {"activity_type": "NEWKIND", "id": "20120901", "date": "2012-09-01"}]
 
@@ -201,7 +201,7 @@ def test_activities_of_every_type_are_read_through_all_pages(
     server.on("GET", "/v2/account/activities", answer)
     found = broker.activities(T0)
     assert [one.id for one in found] == [one["id"] for one in listed]
-    assert [one.type for one in found[-2:]] == ["DIV", "NEWKIND"]
+    assert [one.type.name for one in found[-2:]] == ["DIV", "NEWKIND"]
     assert (found[4].net_amount, found[4].side) == (Decimal("13.25"), None)
     query = server.requests[0].query
     assert query == {"after": "2012-07-03T13:34:59.999999999Z", "direction": "asc", "page_size": "2"}
@@ -211,7 +211,7 @@ def test_activities_of_every_type_are_read_through_all_pages(
 def test_a_page_token_that_leads_nowhere_ends(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ACTIVITIES_PAGE", 1)
+    monkeypatch.setattr(adapter, "ACTIVITIES_PAGE", 1)
     server.on("GET", "/v2/account/activities", Reply(200, [FILL]))
     with pytest.raises(Unreachable, match="same page again"):
         broker.activities(T0)
@@ -414,7 +414,7 @@ def test_one_bad_order_costs_its_row_and_no_other(server: ScriptedServer, broker
 def test_a_page_with_bad_rows_is_a_whole_page(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 3)
+    monkeypatch.setattr(adapter, "ORDERS_PAGE", 3)
     orders = [numbered(n, f"2012-07-03T13:35:0{n}.000000000Z") for n in range(8)]
     orders[1] = {**orders[1], "side": ""}
     server.on("GET", "/v2/orders", order_book(orders))
@@ -426,7 +426,7 @@ def test_a_page_with_bad_rows_is_a_whole_page(
 def test_one_bad_activity_costs_its_row_and_no_other(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alpaca, "ACTIVITIES_PAGE", 2)
+    monkeypatch.setattr(adapter, "ACTIVITIES_PAGE", 2)
     listed = [{**FILL, "id": f"20120703{n}"} for n in range(4)]
     listed[1] = {**listed[1], "qty": "many"}
 
@@ -482,7 +482,7 @@ def test_one_refused_symbol_costs_no_other_its_quote(
     found = broker.quotes(symbols)
     assert list(found) == [symbol for symbol in symbols if symbol not in bad]
     assert {row.symbol for row in unread_of(found)} == bad
-    assert len(server.requests) <= (1 + 2 * len(bad) if named else alpaca.MAX_QUOTE_REQUESTS)
+    assert len(server.requests) <= (1 + 2 * len(bad) if named else adapter.MAX_QUOTE_REQUESTS)
 
 
 def test_a_list_in_which_every_symbol_is_refused_fails_after_a_bounded_number_of_requests(
@@ -492,7 +492,7 @@ def test_a_list_in_which_every_symbol_is_refused_fails_after_a_bounded_number_of
     server.on("GET", "/v2/stocks/snapshots", refusing(set(symbols), named=False))
     with pytest.raises(Rejected):
         broker.quotes(symbols)
-    assert len(server.requests) == alpaca.MAX_QUOTE_REQUESTS
+    assert len(server.requests) == adapter.MAX_QUOTE_REQUESTS
 
 
 def test_a_refused_symbol_is_not_asked_for_again(server: ScriptedServer, broker: AlpacaBroker) -> None:

@@ -12,8 +12,8 @@ import pytest
 from alpaca_payloads import ORDER
 from scripted_server import CutOff, Hang, Reply, Reset, ScriptedServer, Step, Trickle
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import Origins
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
 from trading_assets.broker.port import (
     BrokerError,
     DuplicateClientOrderId,
@@ -54,7 +54,7 @@ def test_an_order_leaves_as_a_day_limit_order_with_both_keys_in_its_headers(
     }
     assert request.headers["APCA-API-KEY-ID"] == "key-id"
     assert request.headers["APCA-API-SECRET-KEY"] == "secret"
-    assert (placed.id, placed.status) == (ORDER["id"], "pending_new")
+    assert (placed.id, placed.status_word) == (ORDER["id"], "pending_new")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_refused_connection_leaves_the_outcome_unknown(server: ScriptedServer)
 def test_a_status_that_nobody_knows_is_handed_on(server: ScriptedServer, broker: AlpacaBroker) -> None:
     server.on("POST", "/v2/orders", Reply(200, {**ORDER, "status": "levitating", "type": "new_kind"}))
     placed = broker.submit(NEW)
-    assert (placed.status, placed.type) == ("levitating", "new_kind")
+    assert (placed.status_word, placed.type) == ("levitating", "new_kind")
 
 
 def test_a_cancel_asks_once_and_returns_nothing(server: ScriptedServer, broker: AlpacaBroker) -> None:

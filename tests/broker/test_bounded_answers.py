@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_server import Reply, Request, ScriptedServer, Step, Trickle, TrickleHead
 
-from trading_assets.broker import alpaca, bounded_answer, pages
-from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker import bounded_answer
+from trading_assets.broker.alpaca import adapter, pages
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
 from trading_assets.broker.bounded_answer import MOST_DEPTH, AnswerOutOfBounds, check_depth
 from trading_assets.broker.port import OutcomeUnknown, Rejected, Unreachable
 
@@ -101,7 +102,7 @@ def test_a_recursion_error_alone_is_no_usable_answer(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the depth allowed is more than what the stack has left."""
-    monkeypatch.setattr("trading_assets.broker.transport.check_depth", lambda body: None)
+    monkeypatch.setattr("trading_assets.broker.alpaca.transport.check_depth", lambda body: None)
     server.on("GET", "/v2/positions", Reply(200, NESTED))
     server.on("DELETE", "/v2/orders", Reply(207, NESTED))
     with pytest.raises(Unreachable, match="RecursionError"):
@@ -149,7 +150,7 @@ def test_pages_without_end_come_to_an_end(
     server: ScriptedServer, broker: AlpacaBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "MOST_PAGES", 5)
-    monkeypatch.setattr(alpaca, "ORDERS_PAGE", 1)
+    monkeypatch.setattr(adapter, "ORDERS_PAGE", 1)
     numbers = iter(range(1_000_000))
 
     def another_page(request: Request) -> Reply:

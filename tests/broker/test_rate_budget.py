@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_server import Reply, ScriptedServer
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import Origins
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import Origins
 from trading_assets.broker.port import NewOrder, RateLimited
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.broker.rate_budget import SHARES, RateBudget, RequestShare

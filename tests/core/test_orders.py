@@ -1,4 +1,4 @@
-"""The state table against the definitions' own table, statuses, and ids."""
+"""The state table against the definitions' own table, what is filled, and ids."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from trading_assets.core.orders import (
     IllegalTransition,
     Kind,
     State,
+    as_filled,
     client_order_id,
     decision_id,
     is_ours,
     is_overtaken,
     next_state,
     path_on_evidence,
-    state_of_status,
 )
 
 # The table of the definitions, word for word.
@@ -143,47 +143,14 @@ def test_a_bust_that_lowers_the_filled_quantity_does_not_hide_the_end() -> None:
     assert not is_overtaken(Evidence(11, State.CANCELED, Decimal(1)), known)
 
 
-ACCEPTED_CLASS = [
-    "new",
-    "accepted",
-    "pending_new",
-    "accepted_for_bidding",
-    "held",
-    "pending_replace",
-    "calculated",
-    "stopped",
-    "suspended",
-]
-
-
-@pytest.mark.parametrize("status", ACCEPTED_CLASS)
-def test_a_working_status_is_accepted_until_something_fills(status: str) -> None:
-    assert state_of_status(status, Decimal(0), Decimal(10)) == (State.ACCEPTED, False)
-    assert state_of_status(status, Decimal(3), Decimal(10)) == (State.PARTIALLY_FILLED, False)
-    assert state_of_status(status, Decimal(10), Decimal(10)) == (State.FILLED, False)
-
-
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [
-        ("partially_filled", State.PARTIALLY_FILLED),
-        ("pending_cancel", State.PENDING_CANCEL),
-        ("filled", State.FILLED),
-        ("canceled", State.CANCELED),
-        ("done_for_day", State.EXPIRED),
-        ("expired", State.EXPIRED),
-        ("rejected", State.REJECTED),
-    ],
-)
-def test_the_other_statuses_say_it_themselves(status: str, state: State) -> None:
-    assert state_of_status(status, 3.0, 10.0) == (state, False)
-
-
-@pytest.mark.parametrize("status", ["replaced", "a_status_of_next_year", "", "NEW"])
-def test_what_is_not_known_counts_as_working_and_needs_attention(status: str) -> None:
-    assert state_of_status(status, 0, 10) == (State.ACCEPTED, True)
-    assert state_of_status(status, 1, 10) == (State.PARTIALLY_FILLED, True)
-    assert state_of_status(status, 0, 0) == (State.ACCEPTED, True)
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize(("filled", "qty"), [(0, 10), (3, 10), (10, 10), (11, 10), (3, 0), (0, 0)])
+def test_only_a_working_order_is_what_it_has_filled(state: State, filled: int, qty: int) -> None:
+    working = state in (State.ACCEPTED, State.PARTIALLY_FILLED)
+    whole = State.FILLED if 0 < qty <= filled else State.PARTIALLY_FILLED
+    expected = whole if working and filled else state
+    for number in (float, Decimal):
+        assert as_filled(state, number(filled), number(qty)) is expected
 
 
 def test_ids_are_the_same_for_good() -> None:

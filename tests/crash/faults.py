@@ -25,8 +25,8 @@ import requests
 from forks import begin
 from split_tape import Split
 
-from trading_assets.broker.transport import Timeouts
-from trading_assets.broker.update_stream import UpdateStream
+from trading_assets.broker.alpaca.transport import Timeouts
+from trading_assets.broker.alpaca.update_stream import UpdateStream
 from trading_assets.config import Settings, keys
 from trading_assets.core.orders import is_ours
 from trading_assets.engine.book.desk import Desk

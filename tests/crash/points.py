@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from sqlalchemy import Connection
 
-from trading_assets.broker.transport import BoundedAdapter
+from trading_assets.broker.alpaca.transport import BoundedAdapter
 from trading_assets.store.database import Database
 from trading_assets.store.history import History
 

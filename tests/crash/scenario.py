@@ -23,10 +23,10 @@ from faults import PATIENT
 from forks import TOKEN, Ended, ForkedExchange, gather_memory, run_forked, share, silence
 from split_tape import SEED, Split, tape_with
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import origins
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.origins import origins
+from trading_assets.broker.alpaca.transport import Timeouts
 from trading_assets.broker.rate_budget import RateBudget
-from trading_assets.broker.transport import Timeouts
 from trading_assets.config import EmbeddedSettings, Settings, keys
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar
 from trading_assets.engine.book.desk import Desk

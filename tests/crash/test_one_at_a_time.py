@@ -87,7 +87,7 @@ def let_go_on(process: subprocess.Popen[str]) -> str:
 
 def sent(settings: Settings) -> list[str]:
     with Desk.open(settings, environ={}) as desk:
-        return [f"{order.symbol} {order.status}" for order in desk.broker.orders_since(0)]
+        return [f"{order.symbol} {order.status_word}" for order in desk.broker.orders_since(0)]
 
 
 def test_a_tick_beside_a_tick_is_told_who_holds_the_book(floor: TradingFloor, settings: Settings) -> None:

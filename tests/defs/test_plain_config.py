@@ -14,7 +14,7 @@ PLANTED = "planted-in-a-test-0123456789"
 
 
 @pytest.mark.parametrize("name", JOBS)
-@pytest.mark.parametrize("variable", [keyring.SECRET_KEY, "HOME"])
+@pytest.mark.parametrize("variable", [keyring.BROKER_KEYS[1], "HOME"])
 def test_a_launch_that_asks_for_a_variable_is_refused_at_that_field(
     monkeypatch: pytest.MonkeyPatch, name: str, variable: str
 ) -> None:

@@ -5,10 +5,11 @@ quote at once. For tests that need hundreds of accounts; what the wire does is t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+
+from broker_words import activity, restated, stated
 
 from trading_assets.broker.port import (
     AccountActivity,
@@ -51,7 +52,7 @@ class Counter:
 
     def account(self) -> AccountState:
         equity = self.cash + sum((qty * PRICE for qty, _ in self.shares.values()), Decimal(0))
-        return AccountState("C1", "ACTIVE", equity, equity, self.cash, self.cash, False, self.cash)
+        return AccountState("C1", "ACTIVE", True, equity, equity, self.cash, self.cash, False, self.cash)
 
     def clock(self) -> ClockState:
         sessions = Sessions()
@@ -96,7 +97,7 @@ class Counter:
         )
 
     def open_orders(self) -> Sequence[OrderState]:
-        return Rows(order for order in self.orders.values() if order.status == "new")
+        return Rows(order for order in self.orders.values() if order.status_word == "new")
 
     def orders_since(self, since_ns: int) -> Sequence[OrderState]:
         return Rows(order for order in self.orders.values() if order.submitted_ns >= since_ns)
@@ -114,21 +115,18 @@ class Counter:
         """Fill it at 100 where its limit allows that, else let it rest."""
         number = f"o{len(self.orders)}"
         meets = order.limit_price <= PRICE if order.side == Side.SELL else order.limit_price >= PRICE
-        state = OrderState(
-            number,
-            order.client_order_id,
-            order.symbol,
-            order.side,
-            order.qty,
-            order.limit_price,
-            "filled" if meets else "new",
-            order.qty if meets else Decimal(0),
-            PRICE if meets else None,
-            self.now_ns,
-            self.now_ns,
-            None,
-            "limit",
-            "day",
+        state = stated(
+            id=number,
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
+            qty=order.qty,
+            limit_price=order.limit_price,
+            status="filled" if meets else "new",
+            filled_qty=order.qty if meets else Decimal(0),
+            filled_avg_price=PRICE if meets else None,
+            submitted_ns=self.now_ns,
+            updated_ns=self.now_ns,
         )
         self.orders[number] = state
         if meets:
@@ -136,7 +134,7 @@ class Counter:
             self.shares[order.symbol] = (qty + order.side * order.qty, cost)
             self.cash -= order.side * order.qty * PRICE
             self.lines.append(
-                AccountActivity(
+                activity(
                     f"a{len(self.lines)}",
                     "FILL",
                     self.now_ns,
@@ -144,16 +142,14 @@ class Counter:
                     order.side,
                     order.qty,
                     PRICE,
-                    order.qty,
-                    number,
-                    "filled",
-                    None,
+                    cum_qty=order.qty,
+                    order_id=number,
                 )
             )
         return state
 
     def cancel(self, order_id: str) -> None:
-        self.orders[order_id] = replace(self.order(order_id), status="canceled")
+        self.orders[order_id] = restated(self.order(order_id), status="canceled")
 
     def cancel_all(self) -> Mapping[str, int]:
         asked = {order.id: 200 for order in self.open_orders()}

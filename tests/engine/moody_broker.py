@@ -11,6 +11,8 @@ from decimal import Decimal
 from itertools import count
 from typing import TypeVar
 
+from broker_words import activity, restated, stated
+
 from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
@@ -70,7 +72,7 @@ class MoodyBroker:
         return [order for order in self.orders.values() if order.id not in self.lost]
 
     def at_work(self) -> list[OrderState]:
-        return [order for order in self.known() if order.status in WORKING]
+        return [order for order in self.known() if order.status_word in WORKING]
 
     def word(self, order_id: str, status: str, filled: Decimal = ZERO) -> None:
         """The order becomes `status`, with so much more filled."""
@@ -81,7 +83,7 @@ class MoodyBroker:
     def replaced(self, order_id: str, qty: Decimal) -> None:
         """A person gives the order another quantity for what it has left."""
         order = self.orders[order_id]
-        new = replace(
+        new = restated(
             order,
             id=f"b{next(self.numbers)}",
             client_order_id=f"person-{next(self.numbers)}",
@@ -112,7 +114,7 @@ class MoodyBroker:
         return self.held.get(symbol, ZERO) - kept
 
     def _change(self, order_id: str, **changes: object) -> None:
-        changed = replace(self.orders[order_id], **changes)
+        changed = restated(self.orders[order_id], **changes)
         stamp = self.now_ns if self.stamps == "true" else changed.submitted_ns
         self.orders[order_id] = replace(changed, updated_ns=stamp)
 
@@ -126,18 +128,16 @@ class MoodyBroker:
         self.cash -= order.side * qty * PRICE
         name = f"f{next(self.numbers)}"
         self.lines.append(
-            AccountActivity(
-                id=name,
-                type="FILL",
-                at_ns=self.now_ns,
-                symbol=order.symbol,
-                side=order.side,
-                qty=qty,
-                price=PRICE,
+            activity(
+                name,
+                "FILL",
+                self.now_ns,
+                order.symbol,
+                order.side,
+                qty,
+                PRICE,
                 cum_qty=filled,
                 order_id=order.id,
-                order_status=None,
-                net_amount=None,
             )
         )
 
@@ -155,7 +155,7 @@ class MoodyBroker:
             raise DuplicateClientOrderId(422, 40010001, "client_order_id must be unique")
         if new.side == Side.SELL and new.qty > self.free(new.symbol):
             raise Rejected(403, 40310000, "insufficient qty available for order")
-        order = OrderState(
+        order = stated(
             id=f"b{next(self.numbers)}",
             client_order_id=new.client_order_id,
             symbol=new.symbol,
@@ -164,12 +164,8 @@ class MoodyBroker:
             limit_price=new.limit_price,
             status="new",
             filled_qty=ZERO,
-            filled_avg_price=None,
             submitted_ns=self.now_ns,
             updated_ns=self.now_ns,
-            replaced_by=None,
-            type="limit",
-            time_in_force="day",
         )
         self.orders[order.id] = order
         if mood == "fills":
@@ -182,8 +178,8 @@ class MoodyBroker:
         order = self.orders.get(order_id)
         if order is None or order_id in self.lost:
             raise NotFound(404, 40410000, "order not found")
-        if order.status not in WORKING:
-            raise Rejected(422, 42210000, f'order is already in "{order.status}" state')
+        if order.status_word not in WORKING:
+            raise Rejected(422, 42210000, f'order is already in "{order.status_word}" state')
         mood = self.moods.cancel
         if mood == "refuses":
             raise Rejected(422, 42210000, "scripted")
@@ -227,7 +223,7 @@ class MoodyBroker:
         return [order for order in found if order.submitted_ns >= since_ns]
 
     def open_orders(self) -> Sequence[OrderState]:
-        return [order for order in self._listed(self.known()) if order.status in WORKING]
+        return [order for order in self._listed(self.known()) if order.status_word in WORKING]
 
     def _listed(self, now: list[OrderState]) -> list[OrderState]:
         if self.moods.lists == "fail":
@@ -243,7 +239,8 @@ class MoodyBroker:
         equity = self.cash + sum(self.held.values(), ZERO) * PRICE
         return AccountState(
             account_number="M1",
-            status="ACTIVE",
+            status_word="ACTIVE",
+            is_active=True,
             equity=equity,
             last_equity=Decimal(100_000),
             cash=self.cash,

@@ -11,7 +11,7 @@ from typing import Any
 from ground import Ground
 from planted import Altered
 
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (
     AccountActivity,
     AccountState,

@@ -87,6 +87,6 @@ def test_the_engine_replays_without_any_broker_module(tmp_path: Path, small_mode
 
 
 def test_dagster_replays_without_a_broker_client(tmp_path: Path, small_model: ModelSignals) -> None:
-    forbidden = tuple(f"trading_assets.broker.{module}" for module in ("alpaca", "connection", "transport"))
+    forbidden = tuple(f"trading_assets.broker.{module}" for module in ("alpaca", "connection"))
     shown = walled_in(RUN_DAGSTER, {"alpaca"}, forbidden, tmp_path, small_model)
     assert shown.splitlines()[-2:] == ["", "trading_assets.broker.port"]

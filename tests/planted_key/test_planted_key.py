@@ -64,8 +64,8 @@ def desk(
     module["working_directory"] = str(Path(__file__).parent)
     (project / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"python_module": module}]}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(keyring.KEY_ID, KEY_ID)
-        patch.setenv(keyring.SECRET_KEY, SECRET_KEY)
+        patch.setenv(keyring.BROKER_KEYS[0], KEY_ID)
+        patch.setenv(keyring.BROKER_KEYS[1], SECRET_KEY)
         patch.setenv("SOMEBODYS_TOKEN", HOOK)  # which no part without a broker is given
         desk = start(
             tmp_path_factory.mktemp("desk"),
@@ -212,7 +212,7 @@ def test_a_field_that_does_read_it_finds_nothing(desk: RunningDesk, variable: st
 def test_what_a_careless_run_says_of_its_secrets_is_stored_and_shown_without_them(
     desk: RunningDesk, project: Path
 ) -> None:
-    (project / ".env").write_text(f"{keyring.SECRET_KEY}={FROM_A_FILE}\n")
+    (project / ".env").write_text(f"{keyring.BROKER_KEYS[1]}={FROM_A_FILE}\n")
     run_id = desk.launch("gives_away")
     desk.wait("its failure", lambda: desk.runs("gives_away", "FAILURE"))
     said = str(desk.graphql(_SAID, id=run_id))

@@ -1,1 +1,1 @@
-"""The broker as a port, its typed errors, and the Alpaca adapter behind it."""
+"""The broker as a port, its typed errors, the registry of brokers, and a folder for each adapter."""

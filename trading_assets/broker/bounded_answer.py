@@ -1,7 +1,7 @@
 """What an answer may cost: time for the whole call, bytes after decompression, depth of its JSON.
 
 Whoever answers for the broker decides what it sends and how fast. What goes over a bound here is no usable
-answer; what that means for a read or a write is `broker.transport`. No endpoint and no payload here.
+answer; what that means for a read or a write is `broker.alpaca.transport`. No endpoint and no payload here.
 """
 
 from __future__ import annotations

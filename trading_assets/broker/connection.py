@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
-from trading_assets.broker.alpaca import AlpacaBroker
-from trading_assets.broker.origins import origins
-from trading_assets.broker.port import BrokerError, Rejected
-from trading_assets.broker.rate_budget import RateBudget
-from trading_assets.config import PUBLIC_KEYS, Settings, keys
+from trading_assets.broker.port import BrokerError, PinnedBroker, Rejected
+from trading_assets.broker.registry import ENTRIES, entry_of
+from trading_assets.config import Settings, keys
 from trading_assets.log import get_logger
-from trading_assets.redaction import hide
 
 log = get_logger(__name__)
 
+# A service imports this module before it needs it: nothing is then read from the sources to open a broker.
+for _client in {entry.client for entry in ENTRIES.values()}:
+    import_module(_client)
 
-def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> AlpacaBroker:
+
+def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool = False) -> PinnedBroker:
     """A broker for the configured venue, with its key pair from `environ` (embedded: from its own file).
 
     Where `account_number` is set (live demands it) the broker's own answer is compared with it.
@@ -30,20 +32,9 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
     account's for good, and exits do not wait for an account that cannot be read. Raises InvalidInput for
     missing keys and for the wrong account.
     """
-    key_id, secret = keys(settings, environ)
-    if (key_id, secret) != PUBLIC_KEYS:
-        hide(key_id, secret)
-    broker = AlpacaBroker(
-        origins(settings),
-        key_id,
-        secret,
-        mode=settings.mode,
-        feed=settings.feed,
-        account_number=settings.account_number,
-        read_only=read_only,
-        budget=RateBudget(Path(settings.data_dir) / f"rate_limit-{settings.venue}-{settings.mode}"),
-    )
+    broker = entry_of(settings).open_broker(settings, environ, read_only)
     if settings.account_number is not None:
+        key_id, _ = keys(settings, environ)
         opened = Path(settings.data_dir) / f"account_opened-{settings.venue}-{settings.mode}"
         try:
             broker.account()

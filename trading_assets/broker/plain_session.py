@@ -3,7 +3,7 @@
 requests brings seven kinds of settings of the session together for each request: cookies, passwords of the
 netrc file, parameters, hooks and others that no broker's API has. It took longer than all else of a request,
 and put a password of the machine's netrc file in place of the keys that the request bears. How requests leave
-is `broker.transport`.
+is `broker.alpaca.transport`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The broker as the engine sees it: typed answers, typed failures, no HTTP and no vendor's names.
 
 Quantities and money are Decimal as the broker states them; times are UTC nanoseconds. A failed
-read raises; it never returns "empty". `trading_assets.broker.alpaca` is the only implementation, and
-`broker.connection` opens it.
+read raises; it never returns "empty". A broker's own words are read in its adapter, a folder beside this
+file; what is left of them here is text for a person. `broker.registry` has an entry for each adapter,
+and `broker.connection` opens the configured one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Protocol, Self, TypeVar
+from queue import Queue
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeVar
 
+from trading_assets.core.activities import ActivityType, LineStatus
+from trading_assets.core.orders import State
 from trading_assets.errors import TradingAssetsError
 from trading_assets.redaction import clean
 
@@ -42,11 +47,13 @@ class Rejected(BrokerError):
 class Unauthorized(Rejected):
     """HTTP 401: the key pair is wrong or missing."""
 
+    def __init__(self, status: int, code: int | None, message: str, *, variables: Sequence[str] = ()) -> None:
+        self.variables = tuple(variables)  # of the environment: they hold the pair
+        super().__init__(status, code, message)
+
     def __str__(self) -> str:
-        return (
-            f"{super().__str__()}. The key pair is wrong, or of another mode: "
-            "check APCA_API_KEY_ID and APCA_API_SECRET_KEY"
-        )
+        remedy = f"check {' and '.join(self.variables)}" if self.variables else "check it"
+        return f"{super().__str__()}. The key pair is wrong, or of another mode: {remedy}"
 
 
 class NotFound(Rejected):
@@ -136,7 +143,8 @@ def unread_of(answer: Iterable[object]) -> tuple[Unreadable, ...]:
 @dataclass(frozen=True, slots=True)
 class AccountState:
     account_number: str
-    status: str  # ACTIVE, or the word for why it does not trade; empty where the broker does not say
+    status_word: str  # the broker's, for a person: why it does not trade; empty where the broker does not say
+    is_active: bool  # False also where the broker does not say
     equity: Decimal
     last_equity: Decimal
     cash: Decimal
@@ -191,7 +199,8 @@ class PositionState:
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """One order at the broker; `status` is the broker's word, mapped by `core.orders`."""
+    """One order at the broker. The adapter reads the broker's word as a `state`; the word itself is for a
+    person, in journal details, alerts and logs. Nothing is decided by it."""
 
     id: str
     client_order_id: str
@@ -199,7 +208,8 @@ class OrderState:
     side: int  # core.words.Side
     qty: Decimal
     limit_price: Decimal | None
-    status: str
+    status_word: str
+    state: State
     filled_qty: Decimal
     filled_avg_price: Decimal | None
     submitted_ns: int
@@ -209,6 +219,7 @@ class OrderState:
     time_in_force: str
     asset_class: str = US_EQUITY
     replaces: str | None = None  # the id of the order whose place it took
+    needs_attention: bool = False  # the adapter does not know the word: `state` is what is safe to assume
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,18 +242,18 @@ class AccountActivity:
     else `net_amount`."""
 
     id: str
-    type: str  # FILL, TRADE_BUST, TRADE_CORRECT, DIV, SPLIT, FEE, INT, CSD, CSW, JNLC, …
+    type: ActivityType  # what it is and what it moves; `type.name` is the broker's word, for a person
     at_ns: int
     symbol: str | None
     side: int | None
-    qty: Decimal | None  # FILL: this fill's quantity; SPLIT: change of the position
+    qty: Decimal | None  # of a fill: its own quantity; of a split: the change of the position
     price: Decimal | None
     cum_qty: Decimal | None
     order_id: str | None
-    order_status: str | None
     net_amount: Decimal | None  # cash effect of what is not a fill
     changes: str | None = None  # the id of the line that this one busts, corrects or cancels
-    status: str = "executed"  # executed, correct or canceled
+    status: LineStatus = LineStatus.EXECUTED
+    status_word: str = "executed"  # the broker's, for a person
     group: str | None = None  # what lines of one corporate action share
     currency: str = "USD"
     dated: bool = False  # of its time only the date is known: at_ns is that day's first moment
@@ -354,18 +365,36 @@ class Broker(Protocol):
         ...
 
 
-def as_jsonable(value: Any) -> Any:
-    """A port dataclass as plain JSON values: Decimal as text, dates as ISO text."""
-    from dataclasses import asdict, is_dataclass
+class PinnedBroker(Broker, Protocol):
+    """A connection that writes to one account only: it refuses to until `account()` has read that one, or
+    somebody who knows that the keys open it has said so."""
 
-    if is_dataclass(value) and not isinstance(value, type):
-        return {k: as_jsonable(v) for k, v in asdict(value).items()}
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(k): as_jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_jsonable(v) for v in value]
-    return value
+    def confirm(self) -> None: ...
+
+
+class Connected(NamedTuple):
+    """The stream of updates is there, or there again: what happened meanwhile was not told."""
+
+
+class OrderChanged(NamedTuple):
+    """Something happened to an order: a hint to look at it, and no more. `event` is the broker's word."""
+
+    order_id: str
+    client_order_id: str
+    event: str
+
+
+Update = Connected | OrderChanged
+
+
+class UpdateSource(Protocol):
+    """Puts what the broker's stream says into `updates`, from the start of the `with` block to its end. It
+    connects anew by itself."""
+
+    updates: Queue[Update]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

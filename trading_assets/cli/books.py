@@ -75,6 +75,7 @@ def check_config(config: Config = None, as_json: Json = False) -> None:
 
     Makes no network call. Exit status 1: something cannot be used; the message says what.
     """
+    from trading_assets.broker.registry import entry_of
     from trading_assets.engine.signals.tick_signals import champion
 
     settings = settings_of(config)
@@ -92,12 +93,12 @@ def check_config(config: Config = None, as_json: Json = False) -> None:
             }
         )
         return
-    where = "the embedded exchange" if settings.venue == "embedded" else f"Alpaca ({settings.feed})"
+    feed = "" if settings.venue == "embedded" else f" ({settings.feed})"
     show_lines(
         [
             ("file", f"{path}{''.join(f', {local} over it,' for local in over)} can be used"),
             ("trades", f"{', '.join(settings.symbols)} every {settings.tick_minutes} minutes"),
-            ("on", f"{where}, {settings.mode}"),
+            ("on", f"{entry_of(settings).title}{feed}, {settings.mode}"),
             ("signals", f"from the model {version}" if version else "from outside"),
             ("data", settings.data_dir),
         ]

@@ -310,7 +310,7 @@ def listen(
     `watchdog_seconds`, it protects under the same lease and alerts. It needs neither Dagster's daemon nor its
     webserver, and runs until Ctrl-C.
     """
-    from trading_assets.broker.update_stream import UpdateStream
+    from trading_assets.broker.registry import entry_of
     from trading_assets.engine.book.desk import Desk
     from trading_assets.engine.operation.directories import close_places
     from trading_assets.engine.operation.trade_updates import serve
@@ -326,7 +326,8 @@ def listen(
         ask = None
         if dagster_url is not None:
             ask = held.enter_context(closing(DagsterHealth(dagster_url, home_of(os.environ)))).troubles
-        stream = held.enter_context(UpdateStream(configured.settings, ENVIRON))
+        source = entry_of(configured.settings).open_updates(configured.settings, ENVIRON)
+        stream = held.enter_context(source)
         say("listening to trade updates, and watching over the book; Ctrl-C ends it")
         serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)
 

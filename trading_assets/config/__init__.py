@@ -4,7 +4,7 @@ Here are only the names that the rest of the package uses. Fields live in `confi
 in `config.file`, the limits' table in `core.limits`, the key pair in `config.credentials`.
 """
 
-from trading_assets.config.credentials import KEY_VARIABLES, embedded_keys_file, keys, refuse_blanks
+from trading_assets.config.credentials import embedded_keys_file, keys, refuse_blanks
 from trading_assets.config.embedded_keys import PUBLIC_KEYS, KeyPair, key_pair, read_key_pair
 from trading_assets.config.file import CONFIG_VARIABLE, data_dir_of, layers, load, path_in_use
 from trading_assets.config.last_good import LastGood, home_of, keep, kept
@@ -13,7 +13,6 @@ from trading_assets.config.settings import ConfigRow, EmbeddedSettings, ModelSet
 
 __all__ = [
     "CONFIG_VARIABLE",
-    "KEY_VARIABLES",
     "PUBLIC_KEYS",
     "ConfigRow",
     "EmbeddedSettings",

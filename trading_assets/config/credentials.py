@@ -1,7 +1,7 @@
-"""The key pair for the venue: from the environment for Alpaca, from its own file for the embedded exchange.
+"""The key pair for the venue: from the environment for a broker, from its own file for the embedded exchange.
 
-Nothing else reads a credential, and none of Alpaca's is ever read from a file. Where a process keeps what it
-was started with is `trading_assets.keyring`.
+Nothing else reads a credential, and none of a broker's is ever read from a file. Where a process keeps what
+it was started with is `trading_assets.keyring`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from pathlib import Path
 from trading_assets.config.embedded_keys import KEYS_NAME, PUBLIC_KEYS, read_key_pair
 from trading_assets.config.settings import Settings
 from trading_assets.errors import InvalidInput
-from trading_assets.keyring import BROKER_KEYS
-
-KEY_VARIABLES = BROKER_KEYS
+from trading_assets.venues import KEY_VARIABLES
 
 
 def embedded_keys_file(settings: Settings) -> Path:
@@ -23,23 +21,24 @@ def embedded_keys_file(settings: Settings) -> Path:
 
 
 def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
-    """The (key id, secret) pair for the venue. Alpaca's come from the environment and nowhere else.
+    """The (key id, secret) pair for the venue. A broker's come from the environment and nowhere else.
 
     Raises InvalidInput that names the variables which are missing, or hold what no key is, and for a file
     that others may read. The embedded exchange's are the public ones where it has left no file.
     """
     if settings.venue == "embedded":
         return read_key_pair(embedded_keys_file(settings)) or PUBLIC_KEYS
-    key_id, secret = (environ.get(name, "") for name in KEY_VARIABLES)
-    missing = [name for name in KEY_VARIABLES if not environ.get(name, "").strip()]
+    variables = KEY_VARIABLES[settings.venue]
+    key_id, secret = (environ.get(name, "") for name in variables)
+    missing = [name for name in variables if not environ.get(name, "").strip()]
     if missing:
         raise InvalidInput(
             f"{' and '.join(missing)} not set",
             where="environment",
-            remedy=f"Export {' and '.join(KEY_VARIABLES)} with the key pair of the {settings.mode} account, "
+            remedy=f"Export {' and '.join(variables)} with the key pair of the {settings.mode} account, "
             "or set `venue: embedded`.",
         )
-    for name in KEY_VARIABLES:
+    for name in variables:
         refuse_blanks(name, environ[name])
     return key_id, secret
 

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from trading_assets.core.limits import LIMIT_ROWS, LimitRow
+from trading_assets.venues import BROKERS, VenueName
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -90,7 +91,7 @@ class _DeskSettings(_Section):
     mode: Literal["paper", "live"] = Field(
         default="paper", description="Whether orders risk real money: `paper` or `live`."
     )
-    venue: Literal["embedded", "alpaca"] = Field(
+    venue: VenueName = Field(
         default="embedded",
         description="Where orders go: the `embedded` exchange on this machine, or `alpaca`.",
     )
@@ -209,8 +210,8 @@ class Settings(_LimitedSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
-        if self.mode == "live" and self.venue != "alpaca":
-            raise ValueError("`mode: live` needs `venue: alpaca`")
+        if self.mode == "live" and self.venue not in BROKERS:
+            raise ValueError(f"`mode: live` needs `venue: {' or '.join(BROKERS)}`")
         if self.mode == "live" and self.account_number is None:
             raise ValueError("`mode: live` needs `account_number`, the account that orders may go to")
         if self.model.enabled and (self.model_path is None or self.features_path is None):

@@ -172,43 +172,17 @@ def is_overtaken(evidence: Evidence, newest: Evidence) -> bool:
     return evidence.stamp_ns < newest.stamp_ns
 
 
-_STATE_OF_STATUS: Mapping[str, State] = {
-    "new": State.ACCEPTED,
-    "accepted": State.ACCEPTED,
-    "pending_new": State.ACCEPTED,
-    "accepted_for_bidding": State.ACCEPTED,
-    "held": State.ACCEPTED,
-    "pending_replace": State.ACCEPTED,
-    "calculated": State.ACCEPTED,
-    "stopped": State.ACCEPTED,
-    "suspended": State.ACCEPTED,
-    "partially_filled": State.PARTIALLY_FILLED,
-    "pending_cancel": State.PENDING_CANCEL,
-    "filled": State.FILLED,
-    "canceled": State.CANCELED,
-    "done_for_day": State.EXPIRED,
-    "expired": State.EXPIRED,
-    "rejected": State.REJECTED,
-}
+def as_filled(state: State, filled_qty: float | Decimal, qty: float | Decimal) -> State:
+    """The state of a working order by what it has filled: PARTIALLY_FILLED with something, FILLED with all of
+    it. Any other state is what it is.
 
-
-def state_of_status(status: str, filled_qty: float | Decimal, qty: float | Decimal) -> tuple[State, bool]:
-    """The state that the broker's `status` means, and whether a person should look at it.
-
-    filled_qty: the order's cumulative quantity in shares; qty: its quantity, 0 when not known.
-    A working order with something filled is PARTIALLY_FILLED, with all of it filled FILLED.
-    `replaced` and a status that is not known count as working and need attention.
+    filled_qty: the cumulative quantity in shares; qty: the order's quantity, 0 when not known
     """
-    state = _STATE_OF_STATUS.get(status)
-    needs_attention = state is None
-    if state is None or state in (State.ACCEPTED, State.PARTIALLY_FILLED):
-        if 0 < qty <= filled_qty:
-            state = State.FILLED
-        elif filled_qty > 0:
-            state = State.PARTIALLY_FILLED
-        else:
-            state = state or State.ACCEPTED
-    return state, needs_attention
+    if state not in (State.ACCEPTED, State.PARTIALLY_FILLED):
+        return state
+    if 0 < qty <= filled_qty:
+        return State.FILLED
+    return State.PARTIALLY_FILLED if filled_qty > 0 else state
 
 
 PREFIX = "ta-"

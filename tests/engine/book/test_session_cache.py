@@ -13,7 +13,8 @@ import pytest
 import requests
 from ground import Ground, execute, prepare
 
-from trading_assets.broker.alpaca import AlpacaBroker
+from trading_assets.broker.alpaca.adapter import AlpacaBroker
+from trading_assets.broker.alpaca.transport import BoundedAdapter
 from trading_assets.broker.port import (
     AssetState,
     BrokerError,
@@ -23,7 +24,6 @@ from trading_assets.broker.port import (
     Rejected,
     Unreachable,
 )
-from trading_assets.broker.transport import BoundedAdapter
 from trading_assets.core.gate import reason
 from trading_assets.engine.book.asset_list import AssetList
 from trading_assets.engine.book.desk import Desk

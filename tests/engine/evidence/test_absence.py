@@ -12,8 +12,7 @@ from planted import Altered, plant_order
 from trading_floor import TradingFloor, trading_floor
 from wire import decided, failing, locked, look, new_account, send, signal
 
-from trading_assets.broker.port import OrderState, Unreachable
-from trading_assets.broker.update_stream import OrderChanged
+from trading_assets.broker.port import OrderChanged, OrderState, Unreachable
 from trading_assets.core.orders import State
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.breaks import BreakKind

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from broker_words import restated
 from planted import Altered, buy_behind_our_back, plant_order
 from trading_floor import TradingFloor, trading_floor
 from wire import at_broker, decided, new_account, send, signal
@@ -58,7 +59,7 @@ def hidden(desk: Desk, kind: str) -> None:
     """The broker books no activity of this type for the time being."""
     real = desk.broker
     desk.broker = Altered(
-        real, activities=lambda since: [one for one in real.activities(since) if one.type != kind]
+        real, activities=lambda since: [one for one in real.activities(since) if one.type.name != kind]
     )
 
 
@@ -254,7 +255,7 @@ def test_a_foreign_order_that_a_person_has_seen_halts_no_more_and_a_new_one_does
     report = protect_alone(desk, new_execution_id()).reconciliation
     assert [first in sentence for sentence in report.foreign] == [True]
     assert desk.halts().causes == (Cause.FOREIGN_ORDER,)
-    assert [order.status for order in at_broker(desk)] == ["canceled"]
+    assert [order.status_word for order in at_broker(desk)] == ["canceled"]
     assert operator.rearm(desk, reason="an old program of mine", author="tester") == (Cause.FOREIGN_ORDER,)
     for _ in range(2):  # the overlap of the watermark shows it for a quarter of an hour
         protect_alone(desk, new_execution_id())
@@ -285,7 +286,7 @@ def test_a_foreign_order_that_a_person_has_seen_halts_again_when_it_does_somethi
     operator.rearm(desk, reason="seen", author="tester")
     assert not later(floor, desk).foreign
     real = desk.broker
-    grown = [replace(order, qty=Decimal(9)) for order in at_broker(desk)]
+    grown = [restated(order, qty=Decimal(9)) for order in at_broker(desk)]
     desk.broker = Altered(real, orders_since=lambda _: grown, open_orders=lambda: grown)
     assert later(floor, desk).foreign
 

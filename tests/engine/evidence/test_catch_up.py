@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from broker_words import activity, stated
 from ground import Ground, buy, buy_dear
 from planted import Altered
 
@@ -54,17 +55,10 @@ class History:
 def fees(count: int, first_ns: int, last_ns: int) -> list[AccountActivity]:
     """Lines of a cent and back, over that time: in all they change nothing."""
     return [
-        AccountActivity(
-            id=f"{n:08d}::fee",
-            type="FEE",
-            at_ns=first_ns + (last_ns - first_ns) * n // count,
-            symbol=None,
-            side=None,
-            qty=None,
-            price=None,
-            cum_qty=None,
-            order_id=None,
-            order_status=None,
+        activity(
+            f"{n:08d}::fee",
+            "FEE",
+            first_ns + (last_ns - first_ns) * n // count,
             net_amount=Decimal("0.01") if n % 2 else Decimal("-0.01"),
         )
         for n in range(count)
@@ -275,7 +269,7 @@ def test_what_became_of_many_old_orders_is_one_list_and_no_request_for_each(grou
 
 
 def _order(at_ns: int) -> OrderState:
-    return OrderState(
+    return stated(
         id="o",
         client_order_id="theirs",
         symbol="IBM",
@@ -284,10 +278,6 @@ def _order(at_ns: int) -> OrderState:
         limit_price=Decimal(100),
         status="canceled",
         filled_qty=Decimal(0),
-        filled_avg_price=None,
         submitted_ns=at_ns,
         updated_ns=at_ns,
-        replaced_by=None,
-        type="limit",
-        time_in_force="day",
     )

@@ -8,10 +8,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from broker_words import activity
 from counter import Counter, desk_at
 
+from trading_assets.broker.alpaca.activity_types import ACTIVITY_TYPES, TRADE
 from trading_assets.broker.port import AccountActivity
-from trading_assets.engine.book.activity_types import ACTIVITY_TYPES, TRADE
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconciliation.reconcile import adopt, reconcile
@@ -39,13 +40,22 @@ def desk(counter: Counter, tmp_path: Path) -> Iterator[Desk]:
 def trade(counter: Counter, name: str, word: str, qty: Decimal, price: Decimal) -> AccountActivity:
     """A line of a fill, or of a change of the fill "made"."""
     changes = None if word == TRADE else "made"
-    return AccountActivity(
-        name, word, counter.now_ns, "AAPL", -1, qty, price, qty, f"of {name}", None, None, changes
+    return activity(
+        name,
+        word,
+        counter.now_ns,
+        "AAPL",
+        -1,
+        qty,
+        price,
+        cum_qty=qty,
+        order_id=f"of {name}",
+        changes=changes,
     )
 
 
 def other(counter: Counter, name: str, word: str, symbol: str, qty: Decimal) -> AccountActivity:
-    return AccountActivity(name, word, counter.now_ns, symbol, None, qty, qty, None, None, None, qty, None)
+    return activity(name, word, counter.now_ns, symbol, None, qty, qty, net_amount=qty)
 
 
 @pytest.mark.parametrize("word", [TRADE, "TRADE_BUST", "TRADE_CORRECT"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from broker_words import stated
 from counter import NS, SESSION, TICK_NS, Counter, desk_at
 from planted import Altered, plant_order
 
@@ -192,21 +193,17 @@ def case(book: Path, tmp_path: Path) -> Iterator[Callable[..., Case]]:
 
 def resting(client_order_id: str) -> OrderState:
     """An order of ours that works at the counter."""
-    return OrderState(
-        "o-1",
-        client_order_id,
-        RESTING,
-        Side.BUY,
-        Decimal(1),
-        Decimal(90),
-        "new",
-        Decimal(0),
-        None,
-        TICK_NS,
-        TICK_NS,
-        None,
-        "limit",
-        "day",
+    return stated(
+        id="o-1",
+        client_order_id=client_order_id,
+        symbol=RESTING,
+        side=Side.BUY,
+        qty=Decimal(1),
+        limit_price=Decimal(90),
+        status="new",
+        filled_qty=Decimal(0),
+        submitted_ns=TICK_NS,
+        updated_ns=TICK_NS,
     )
 
 
@@ -265,7 +262,7 @@ def check(case: Case, *faults: Fault) -> None:
     desk.journal.move(working.intent.client_order_id, State.ACCEPTED, at_ns=TICK_NS, broker_order_id="o-1")
     operator.kill(desk, reason="enough", author="tester")
     assert Cause.KILL in desk.halts().causes
-    assert counter.orders["o-1"].status == "canceled"
+    assert counter.orders["o-1"].state is State.CANCELED
     errors.append(failure(lambda: operator.flatten(desk, reason="all of it", author="tester")))
     left = {symbol for symbol, (qty, _) in counter.shares.items() if qty}
     assert left == {symbol for symbol in HELD if not happens(Act.FLATTEN, symbol, faults)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 import pytest
 import requests
+from broker_words import restated, stated
 from planted import Altered, plant_order
 from trading_floor import TradingFloor, trading_floor
 from wire import decided, failing, locked, look, new_account, send, signal
 
-from trading_assets.broker.port import NotFound, OrderState, Unreachable
-from trading_assets.broker.update_stream import OrderChanged
+from trading_assets.broker.port import NotFound, OrderChanged, OrderState, Unreachable
 from trading_assets.core.orders import State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.book.desk import Desk
@@ -187,7 +186,7 @@ def test_a_replaced_order_is_cancelled_under_the_id_that_it_has_now(floor: Tradi
 
 def link(record: OrderRecord, name: str, status: str, filled: int, **changes: Any) -> OrderState:
     intent = record.intent
-    state = OrderState(
+    state = stated(
         id=name,
         client_order_id=intent.client_order_id if name == "a" else f"person-{name}",
         symbol=intent.symbol,
@@ -196,14 +195,10 @@ def link(record: OrderRecord, name: str, status: str, filled: int, **changes: An
         limit_price=intent.limit_price,
         status=status,
         filled_qty=Decimal(filled),
-        filled_avg_price=None,
         submitted_ns=intent.created_ns,
         updated_ns=intent.created_ns,
-        replaced_by=None,
-        type="limit",
-        time_in_force="day",
     )
-    return replace(state, **changes)
+    return restated(state, **changes)
 
 
 def chained(desk: Desk, *links: OrderState) -> None:
@@ -218,7 +213,7 @@ def chained(desk: Desk, *links: OrderState) -> None:
     def by_client_id(client_order_id: str) -> OrderState | None:
         return next((one for one in links if one.client_order_id == client_order_id), None)
 
-    working = [one for one in links if one.status in ("new", "partially_filled")]
+    working = [one for one in links if one.status_word in ("new", "partially_filled")]
     desk.broker = Altered(
         desk.broker,
         order=order,

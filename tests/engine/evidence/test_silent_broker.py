@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from broker_words import restated
 from counter import Counter, desk_at
 from planted import Altered, plant_order
 
@@ -115,7 +115,7 @@ def test_cancels_that_are_not_answered_are_asked_only_as_long_as_there_is_patien
     else:
         (sold,) = protect_alone(desk, new_execution_id()).orders
         pattern = desk.broker.order(str(sold.broker_order_id))
-        theirs = [replace(pattern, id=f"p-{n}", client_order_id=f"p-{n}", status="new") for n in range(MANY)]
+        theirs = [restated(pattern, id=f"p-{n}", client_order_id=f"p-{n}", status="new") for n in range(MANY)]
         desk.broker = Altered(desk.broker, cancel=cancel, open_orders=lambda: theirs)
         obstacles.cancel_others(desk, lambda _: True, why="test")
     assert 0 < len(cancel.asked) <= 5

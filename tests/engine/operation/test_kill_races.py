@@ -163,10 +163,10 @@ def test_a_kill_cancels_the_order_whose_answer_is_still_on_its_way(floor: Tradin
         finally:
             gate.open()
         first, second = under_way.result(PATIENCE_SECONDS)
-    assert [order.status for order in real.open_orders()] == []
+    assert [order.status_word for order in real.open_orders()] == []
     assert second.state == "DROPPED"
     with Desk.open(desk.settings, environ={}) as other:
         protect_alone(other, new_execution_id())
         assert other.journal.order(first.intent.client_order_id).state == "CANCELED"
-        assert [order.status for order in at_broker(other)] == ["canceled"]
+        assert [order.status_word for order in at_broker(other)] == ["canceled"]
         assert other.halts().causes == (Cause.KILL,)

@@ -136,7 +136,7 @@ def test_an_adjustment_ends_a_break_that_the_broker_has_no_activity_for(ground: 
         reconcile(desk)
         real = desk.broker
         desk.broker = Altered(
-            real, activities=lambda since: [one for one in real.activities(since) if one.type != "CSW"]
+            real, activities=lambda since: [one for one in real.activities(since) if one.type.name != "CSW"]
         )
         ground.keeper.transfer(Decimal(-250))
         for _ in range(2):

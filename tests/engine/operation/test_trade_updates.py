@@ -18,10 +18,10 @@ from planted import Altered
 from trading_floor import TradingFloor, trading_floor
 from wire import decided, new_account, send, signal
 
-from trading_assets.broker.port import NewOrder, Unreachable
+from trading_assets.broker.alpaca.update_stream import UpdateStream
+from trading_assets.broker.port import Connected, NewOrder, OrderChanged, Unreachable, Update
 from trading_assets.broker.purpose import Purpose
 from trading_assets.broker.rate_budget import SHARES
-from trading_assets.broker.update_stream import Connected, OrderChanged, Update, UpdateStream
 from trading_assets.core.words import Side
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.operation.trade_updates import LookPace, listen, take_updates

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from broker_words import restated
 from planted import Altered
 from trading_floor import TradingFloor, trading_floor
 from wire import at_broker, decided, failing, new_account, send, signal, states
@@ -58,7 +59,7 @@ def answering(desk: Desk, *answers: tuple[str, int]) -> None:
 
     def order(order_id: str) -> OrderState:
         status, filled = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-        return replace(broker.order(order_id), status=status, filled_qty=Decimal(filled))
+        return restated(broker.order(order_id), status=status, filled_qty=Decimal(filled))
 
     desk.broker = Altered(broker, order=order)
 
@@ -66,7 +67,7 @@ def answering(desk: Desk, *answers: tuple[str, int]) -> None:
 def test_a_resting_order_stays_working_while_time_stands(desk: Desk) -> None:
     (order,) = follow(desk, [resting(desk)])
     assert order.state == "ACCEPTED"
-    assert [state.status for state in at_broker(desk)] == ["new"]
+    assert [state.status_word for state in at_broker(desk)] == ["new"]
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(29, "ACCEPTED"), (30, "CANCELED")])

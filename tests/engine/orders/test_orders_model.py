@@ -28,8 +28,7 @@ from hypothesis.stateful import (
 from moody_broker import Moods, MoodyBroker
 from wire import look, send, signal
 
-from trading_assets.broker.port import BrokerError, OrderState
-from trading_assets.broker.update_stream import OrderChanged
+from trading_assets.broker.port import BrokerError, OrderChanged, OrderState
 from trading_assets.config import Settings
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, TRANSITIONS, State
 from trading_assets.engine.book.desk import Desk

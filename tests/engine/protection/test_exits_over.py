@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from broker_words import activity, restated, stated
 from counter import NS, SESSION, Counter, desk_at
 from ground import execute
 from planted import Altered, plant_order
 
-from trading_assets.broker.port import AccountActivity, NewOrder, OrderState, Rejected
+from trading_assets.broker.port import NewOrder, OrderState, Rejected
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.engine.book.desk import Desk
@@ -60,9 +61,7 @@ def comes(counter: Counter, symbol: str, qty: int, cost: int = 100, *, bought: b
     counter.cash -= qty * cost if bought else 0
     name = f"x{len(counter.lines)}"
     counter.lines.append(
-        AccountActivity(
-            name, kind, counter.now_ns, symbol, side, Decimal(qty), price, None, f"by-hand-{name}", None, None
-        )
+        activity(name, kind, counter.now_ns, symbol, side, Decimal(qty), price, order_id=f"by-hand-{name}")
     )
 
 
@@ -189,21 +188,17 @@ def test_one_list_that_shows_nothing_ends_no_stop(counter: Counter, tmp_path: Pa
 def working_entry(counter: Counter, desk: Desk) -> OrderRecord:
     """An entry of ours at work in AAPL, whose cancel takes no effect."""
     record = plant_order(desk, 1, symbol="AAPL", limit_price="90")
-    counter.orders[ENTRY] = OrderState(
-        ENTRY,
-        record.intent.client_order_id,
-        "AAPL",
-        Side.BUY,
-        record.intent.qty,
-        Decimal(90),
-        "new",
-        Decimal(0),
-        None,
-        counter.now_ns,
-        counter.now_ns,
-        None,
-        "limit",
-        "day",
+    counter.orders[ENTRY] = stated(
+        id=ENTRY,
+        client_order_id=record.intent.client_order_id,
+        symbol="AAPL",
+        side=Side.BUY,
+        qty=record.intent.qty,
+        limit_price=Decimal(90),
+        status="new",
+        filled_qty=Decimal(0),
+        submitted_ns=counter.now_ns,
+        updated_ns=counter.now_ns,
     )
     desk.journal.move(
         record.intent.client_order_id, State.ACCEPTED, at_ns=counter.now_ns, broker_order_id=ENTRY
@@ -214,7 +209,7 @@ def working_entry(counter: Counter, desk: Desk) -> OrderRecord:
 def fills(counter: Counter, record: OrderRecord) -> None:
     """The entry fills after all."""
     qty = record.intent.qty
-    counter.orders[ENTRY] = replace(
+    counter.orders[ENTRY] = restated(
         counter.orders[ENTRY], status="filled", filled_qty=qty, updated_ns=counter.now_ns
     )
     comes(counter, "AAPL", int(qty), 90)

@@ -488,7 +488,7 @@ def test_a_split_that_the_broker_books_late_fires_no_stop(start_ground: Callable
             for position in real.positions()
         ]
         unbooked: dict[str, Any] = {
-            "activities": lambda since: [a for a in real.activities(since) if a.type != "SPLIT"],
+            "activities": lambda since: [a for a in real.activities(since) if a.type.name != "SPLIT"],
             "positions": lambda: halves,
         }
         desk.broker = Altered(real, **unbooked)

@@ -77,7 +77,9 @@ def exit_with_unknown_outcome(floor: TradingFloor, desk: Desk) -> OrderRecord:
 
 
 def sales(desk: Desk) -> list[tuple[str, str]]:
-    return [(order.client_order_id, order.status) for order in at_broker(desk) if order.side == Side.SELL]
+    return [
+        (order.client_order_id, order.status_word) for order in at_broker(desk) if order.side == Side.SELL
+    ]
 
 
 def test_an_unknown_exit_goes_out_once_more_as_it_was_and_is_repriced_when_the_market_has_left_it(

@@ -11,11 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from broker_words import activity, restated
 from counter import NS, SESSION, TICK_NS, Counter, desk_at
 from ground import execute
 from planted import Altered
 
-from trading_assets.broker.port import AccountActivity, AssetState, NewOrder, OrderState, Rejected
+from trading_assets.broker.port import AssetState, NewOrder, OrderState, Rejected
 from trading_assets.core.words import Side
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.operation import operator
@@ -238,13 +239,12 @@ class Thin(Counter):
         if order.side != Side.SELL or order.qty <= 1:
             return super().submit(order)
         filled = super().submit(replace(order, qty=Decimal(1)))
-        state = replace(filled, qty=order.qty, status="partially_filled")
+        state = restated(filled, qty=order.qty, status="partially_filled")
         self.orders[state.id] = state
-        self.lines[-1] = replace(self.lines[-1], order_status="partially_filled")
         return state
 
     def open_orders(self) -> Sequence[OrderState]:
-        return [one for one in self.orders.values() if one.status in ("new", "partially_filled")]
+        return [one for one in self.orders.values() if one.status_word in ("new", "partially_filled")]
 
 
 @pytest.mark.slow(seconds=60)
@@ -277,9 +277,7 @@ def test_an_exit_that_a_split_meets_sells_all_of_it_however_its_line_is_stamped(
         in_the_way_halted(counter, desk)
         decision = sell(desk)
         at_ns = new_york_midnight_ns(SESSION) if dated else counter.now_ns + NS
-        line = AccountActivity(
-            "split", "SPLIT", at_ns, "AAPL", None, Decimal(brought), None, None, None, None, None, dated=dated
-        )
+        line = activity("split", "SPLIT", at_ns, "AAPL", qty=Decimal(brought), dated=dated)
         counter.lines.append(line)
         counter.shares["AAPL"] = (Decimal(held), Decimal(50))
         later(counter, desk)
@@ -299,9 +297,7 @@ def test_of_a_split_that_was_booked_with_the_tick_each_try_sells_all_that_is_lef
     thin.now_ns -= 24 * 60 * MINUTE_NS  # the book began the day before
     with holding(tmp_path, "AAPL", counter=thin) as (counter, desk):
         counter.now_ns = TICK_NS
-        line = AccountActivity(
-            "split", "SPLIT", TICK_NS, "AAPL", None, Decimal(brought), None, None, None, None, None
-        )
+        line = activity("split", "SPLIT", TICK_NS, "AAPL", qty=Decimal(brought))
         counter.lines.append(line)
         counter.shares["AAPL"] = (Decimal(held), Decimal(50))
         protect_alone(desk, new_execution_id())

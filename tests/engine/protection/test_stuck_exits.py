@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from broker_words import restated
 from ground import Ground, buy_dear
 from planted import Altered
 
@@ -35,7 +35,7 @@ class Contrary:
     def told(self, order: OrderState | None) -> OrderState | None:
         if order is None or order.id != self.order_id:
             return order
-        return replace(order, status=self.status, filled_qty=Decimal(0))
+        return restated(order, status=self.status, filled_qty=Decimal(0))
 
     def cancel(self, order_id: str) -> None:
         if order_id != self.order_id:

@@ -10,7 +10,7 @@ import pytest
 from ground import Ground, buy, buy_dear
 from planted import Altered, with_limits
 
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import AccountActivity, AccountState, PositionState, Unreachable
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause

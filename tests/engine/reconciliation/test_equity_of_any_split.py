@@ -192,7 +192,7 @@ class World:
         equity, last = self.stated(self.now_ns), self.stated(self.close_before())
         cash = Decimal(repr(self.shown(self.now_ns)[1]))
         return AccountState(
-            "1", "ACTIVE", Decimal(repr(equity)), Decimal(repr(last)), cash, cash, False, cash
+            "1", "ACTIVE", True, Decimal(repr(equity)), Decimal(repr(last)), cash, cash, False, cash
         )
 
     def positions(self) -> Rows[PositionState]:

@@ -79,7 +79,7 @@ def hidden(desk: Desk, *kinds: str) -> None:
     """The broker books no activity of these types for the time being."""
     real = desk.broker
     desk.broker = Altered(
-        real, activities=lambda since: [one for one in real.activities(since) if one.type not in kinds]
+        real, activities=lambda since: [one for one in real.activities(since) if one.type.name not in kinds]
     )
 
 

@@ -12,7 +12,7 @@ from ground import Ground
 from planted import Altered, with_less, with_limits
 from split_broker import MINUTE_NS, SplitBroker, look
 
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (
     AccountState,
     CorporateActionState,

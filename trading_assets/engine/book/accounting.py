@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from trading_assets.core.activities import ActivityKind
 from trading_assets.core.ledger import (
     CashEntry,
     Entry,
@@ -28,7 +29,6 @@ from trading_assets.core.ledger import (
     fold,
     whole_if_close,
 )
-from trading_assets.engine.book.activity_types import Booked
 from trading_assets.log import get_logger
 from trading_assets.market.settlement import Sale
 from trading_assets.store.journal import Journal
@@ -53,7 +53,7 @@ CANCELED = ":canceled"
 """What the id of an entry ends in that undoes another one: neither counts."""
 _COST_OF = ":cost"
 _FROM = " from "
-GIVEN_UP = frozenset({Booked.NAME_CHANGE, Booked.REORGANISATION})
+GIVEN_UP = frozenset({ActivityKind.NAME_CHANGE, ActivityKind.REORGANISATION})
 
 
 class ExDate(NamedTuple):
@@ -113,7 +113,7 @@ def without_cost(adjustments: Iterable[AdjustmentRecord]) -> list[AdjustmentReco
         if entry.qty_delta > 0
         and entry.cost_delta is None
         and not entry.reverses
-        and entry.kind != Booked.SPLIT
+        and entry.kind != ActivityKind.SPLIT
         and carried_from(entry) is None
         and not entry.adjustment_id.endswith(CANCELED)
         and ids.isdisjoint((entry.adjustment_id + _COST_OF, entry.adjustment_id + CANCELED))
@@ -216,7 +216,7 @@ def _fold_onto(
         # of one moment, shares are given up before others take their place
         (
             a.at_ns,
-            0 if a.kind == Booked.SPLIT else 2,
+            0 if a.kind == ActivityKind.SPLIT else 2,
             a.kind in GIVEN_UP and a.qty_delta > 0,
             a.adjustment_id,
             a,
@@ -310,7 +310,7 @@ def _moved_shares(ledger: Ledger, held: Holding, record: AdjustmentRecord) -> li
     if record.reverses:  # of a fill that is not in this journal: shares against cash
         return [QuantityEntry(symbol, delta, -cash)]
     source = carried_from(record)
-    if record.kind == Booked.SPLIT:
+    if record.kind == ActivityKind.SPLIT:
         if held.qty * after > 0.0:
             # The whole cost stays but for what was paid in lieu of a fraction.
             paid = min(max(cash, 0.0), held.qty * held.avg_cost) if held.qty > 0.0 else 0.0
@@ -329,7 +329,7 @@ def _moved_shares(ledger: Ledger, held: Holding, record: AdjustmentRecord) -> li
         giving = ledger.holdings.get(source.symbol, Holding())
         if record.kind in GIVEN_UP and giving.waiting_usd > 0.0:
             return [ReplacementEntry(symbol, delta, source.symbol)]
-        if record.kind == Booked.SPIN_OFF and giving.qty > 0.0:
+        if record.kind == ActivityKind.SPIN_OFF and giving.qty > 0.0:
             return [SpinOffEntry(symbol, delta, source.symbol, source.share)]
     # Shares that go take their part of the cost along; what those that come cost is told later.
     return [QuantityEntry(symbol, delta, (delta if held.qty * after >= 0.0 else after) * held.avg_cost)]
@@ -348,7 +348,7 @@ def listed_mark(adjustment_id: str) -> str:
 def transfers_since(journal: Journal, book: str, since_ns: int) -> Decimal:
     """Net value transferred in at or after `since_ns`, USD: cash, and shares at what they were worth."""
     total = Decimal(0)
-    for entry in journal.adjustments(book, since_ns=since_ns, kind=Booked.TRANSFER):
+    for entry in journal.adjustments(book, since_ns=since_ns, kind=ActivityKind.TRANSFER):
         total += entry.cash_delta
         if entry.qty_delta:
             worth = Decimal(journal.mark(book, worth_mark(entry.adjustment_id)) or 0)

@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 
 from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState, Unreachable
+from trading_assets.core.activities import ActivityKind
 from trading_assets.core.codes import FIRST_CODE_COUNT
 from trading_assets.core.orders import is_ours
 from trading_assets.core.words import Side
@@ -50,7 +51,8 @@ def session_orders(desk: Desk, session: date) -> SessionOrders:
         activities=tuple(
             activity
             for activity in _all_activities(desk, since_ns)
-            if activity.type == "FILL" and desk.sessions.new_york_date(activity.at_ns) == session
+            if activity.type.kind is ActivityKind.FILL
+            and desk.sessions.new_york_date(activity.at_ns) == session
         ),
     )
 

@@ -1,5 +1,5 @@
 """The account's activities, taken into the journal: fills, their busts and corrections, and every other line
-as an adjustment, by the table in `engine.book.activity_types`. Folding them into positions is
+as an adjustment, by what the broker's adapter says of its type. Folding them into positions is
 `engine.book.accounting`; what shares cost that came by no trade is `engine.evidence.share_costs`.
 """
 
@@ -11,15 +11,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading_assets.broker.port import AccountActivity
+from trading_assets.broker.registry import entry_of
+from trading_assets.core.activities import TRADES, ActivityKind, CostOf, LineStatus
 from trading_assets.engine.book.accounting import CANCELED, corrected, listed_mark
-from trading_assets.engine.book.activity_types import (
-    ACTIVITY_TYPES,
-    TRADE,
-    ActivityType,
-    Booked,
-    CostOf,
-    type_named,
-)
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.share_costs import keep_worth, origin_of
 from trading_assets.log import get_logger
@@ -29,9 +23,8 @@ log = get_logger(__name__)
 
 OPENING_IDS_MARK = "opening_activity_ids"
 OPENING_FROM_MARK = "opening_activities_from"  # since when those ids name every line that was listed, ns
-_EXECUTED, _CORRECT, _CANCELED = "executed", "correct", "canceled"
 _CORRECTED = ":correct"
-_CHANGES = {"TRADE_BUST": "BUST", "TRADE_CORRECT": "CORRECTION"}
+_CHANGES = TRADES - {ActivityKind.FILL}
 
 
 def absorb_activities(
@@ -57,7 +50,7 @@ def absorb_activities(
     received = desk.now_ns()
     fills = []
     for one in activities:
-        if one.type == TRADE:
+        if one.type.kind is ActivityKind.FILL:
             fill = _fill(desk, one, client_ids, received)
             if fill is None:
                 _tell_of_hole(desk, one)
@@ -65,9 +58,9 @@ def absorb_activities(
                 fills.append(fill)
     fills.sort(key=lambda fill: (fill.at_ns, fill.broker_order_id, fill.cum_qty))
     new_fills = desk.journal.record_fills(fills)
-    adjustments = _book(desk, [one for one in activities if one.type not in (TRADE, *_CHANGES)])
+    adjustments = _book(desk, [one for one in activities if one.type.kind not in TRADES])
     for one in activities:
-        if one.type in _CHANGES:  # each by itself: what it changes depends on those before it
+        if one.type.kind in _CHANGES:  # each by itself: what it changes depends on those before it
             adjustments += _change(desk, one)
     return new_fills, adjustments
 
@@ -76,44 +69,45 @@ def _book(desk: Desk, lines: Sequence[AccountActivity]) -> list[AdjustmentRecord
     """Journal the lines that are no trade of ours, what was executed before what changes it."""
     known = desk.journal.adjustments_named(desk.book, {one.id for one in lines})
     new: list[AdjustmentRecord] = []
-    for one in sorted(lines, key=lambda line: (line.status != _EXECUTED, line.at_ns)):
-        if one.order_id is not None and one.type not in ACTIVITY_TYPES:
+    for one in sorted(lines, key=lambda line: (line.status is not LineStatus.EXECUTED, line.at_ns)):
+        if one.order_id is not None and not one.type.listed:
             _tell_of_trade(desk, one)
-        elif one.status == _CANCELED:
+        elif one.status is LineStatus.CANCELLED:
             new += _undo(desk, one, one.changes or one.id)
-        elif one.status == _CORRECT or _is_named_now(one, known.get(one.id)):
+        elif one.status is LineStatus.CORRECTED or _is_named_now(desk, one, known.get(one.id)):
             new += _correct(desk, one)
         elif one.id not in known:
             new += _record(desk, one, one.id, lines)
     return new
 
 
-def _is_named_now(line: AccountActivity, known: AdjustmentRecord | None) -> bool:
+def _is_named_now(desk: Desk, line: AccountActivity, known: AdjustmentRecord | None) -> bool:
     """Whether a line that was journaled for its cash alone, as its type was not listed, is said to be of one
     that is: an answer was garbled, or we have learnt the type since."""
-    if known is None or line.type not in ACTIVITY_TYPES:
+    if known is None or not line.type.listed:
         return False
-    return known.kind == Booked.OTHER and known.reason not in ACTIVITY_TYPES
+    return known.kind == ActivityKind.OTHER and not entry_of(desk.settings).activity_type(known.reason).listed
 
 
 def _record(
     desk: Desk, line: AccountActivity, name: str, together: Sequence[AccountActivity] = ()
 ) -> list[AdjustmentRecord]:
     """Journal a line under the id `name`, with what its shares are worth or cost."""
-    kind = type_named(line.type)
     reason, at_ns = origin_of(desk, line, together)
-    entry = replace(_adjustment(desk, line, kind), adjustment_id=name, reason=reason, at_ns=at_ns)
-    if kind.cost is CostOf.PAID and entry.qty_delta > 0:  # shares that go take their part of the cost along
+    entry = replace(_adjustment(desk, line), adjustment_id=name, reason=reason, at_ns=at_ns)
+    if (
+        line.type.cost is CostOf.PAID and entry.qty_delta > 0
+    ):  # shares that go take their part of the cost along
         entry = replace(entry, cost_delta=-entry.cash_delta)
     keep_worth(desk, entry, line.price)
-    if kind.kind is Booked.SPLIT and line.dated:
+    if line.type.kind is ActivityKind.SPLIT and line.dated:
         desk.journal.set_mark(desk.book, listed_mark(name), str(desk.now_ns()), desk.now_ns())
-    if line.type not in ACTIVITY_TYPES or kind.told:
+    if line.type.told:
+        what = "to look at" if line.type.listed else "of an unknown type"
         desk.alert(
             f"activity:{line.id}",
-            f"Account activity {'of an unknown type' if line.type not in ACTIVITY_TYPES else 'to look at'}: "
-            f"{line.type}",
-            f"{kind.meaning}: journaled with {entry.cash_delta} USD and {entry.qty_delta} shares"
+            f"Account activity {what}: {line.type.name}",
+            f"{line.type.meaning}: journaled with {entry.cash_delta} USD and {entry.qty_delta} shares"
             f"{f' of {line.symbol}' if line.symbol else ''}. Compare with the broker, then `adjust`.",
         )
     return desk.journal.record_adjustments([entry])
@@ -123,7 +117,7 @@ def _undo(desk: Desk, line: AccountActivity, name: str) -> list[AdjustmentRecord
     """Take back what is journaled under `name`, as it stands by now. What never was journaled is none."""
     standing = _standing(desk, name)
     if standing is None:
-        log.info("cancelled activity", id=line.id, type=line.type, of=name)
+        log.info("cancelled activity", id=line.id, type=line.type.name, of=name)
         return []
     undone = replace(
         standing,
@@ -131,13 +125,14 @@ def _undo(desk: Desk, line: AccountActivity, name: str) -> list[AdjustmentRecord
         qty_delta=-standing.qty_delta,
         cash_delta=-standing.cash_delta,
         cost_delta=None,
-        reason=f"{standing.reason} {line.status}",
+        reason=f"{standing.reason} {line.status_word}",
     )
     new = desk.journal.record_adjustments([undone])
     if new:
+        what = "cancelled" if line.status is LineStatus.CANCELLED else "corrected"
         desk.alert(
-            f"activity:{line.id}:{line.status}",
-            f"Account activity {'cancelled' if line.status == _CANCELED else 'corrected'}: {line.type}",
+            f"activity:{line.id}:{line.status_word}",
+            f"Account activity {what}: {line.type.name}",
             f"{standing.adjustment_id}: {undone.qty_delta:+f} shares, {undone.cash_delta:+f} USD taken back",
         )
     return new
@@ -152,12 +147,12 @@ def _correct(desk: Desk, line: AccountActivity) -> list[AdjustmentRecord]:
     standing = _standing(desk, corrected_id)
     if standing is None:
         desk.alert(
-            f"activity:{line.id}:{line.status}",
-            f"Account activity {line.type} corrects one that is not in the journal",
+            f"activity:{line.id}:{line.status_word}",
+            f"Account activity {line.type.name} corrects one that is not in the journal",
             f"{corrected_id}: booked by itself. Compare cash and positions with the broker, then `adjust`.",
         )
         return _record(desk, line, line.id)
-    wanted = _adjustment(desk, line, type_named(line.type))
+    wanted = _adjustment(desk, line)
     same = (wanted.symbol, wanted.qty_delta, wanted.cash_delta)
     if same == (standing.symbol, standing.qty_delta, standing.cash_delta):
         return []
@@ -203,11 +198,11 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
     known = desk.journal.changed_fill(desk.book, changes)
     if known is not None and any(entry.adjustment_id == activity.id for entry in known[1]):
         return []
-    kind, booked = _CHANGES[activity.type], Decimal(0)
+    kind, booked = activity.type.kind, Decimal(0)
     if known is not None:
         held = corrected(*known)
         booked, cash = held.qty, held.qty * held.price
-    elif kind == "BUST":  # of a fill from before the book, or one that comes later: then it counts with it
+    elif kind is ActivityKind.BUST:  # of a fill from before the book, or of one that comes later, with it
         booked, cash = qty, qty * price
     else:
         desk.alert(
@@ -216,7 +211,7 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
             f"activity {changes} now holds {qty} at {price}; compare cash and positions, then `adjust`",
         )
         return []
-    now_qty = Decimal(0) if kind == "BUST" else qty
+    now_qty = Decimal(0) if kind is ActivityKind.BUST else qty
     entry = AdjustmentRecord(
         book=desk.book,
         adjustment_id=activity.id,
@@ -226,12 +221,12 @@ def _change(desk: Desk, activity: AccountActivity) -> list[AdjustmentRecord]:
         cash_delta=side * (cash - now_qty * price),
         at_ns=activity.at_ns,
         author="broker",
-        reason=activity.type,
+        reason=activity.type.name,
         reverses=changes if known is None else known[0].activity_id,
     )
     new = desk.journal.record_adjustments([entry])
     if new:
-        what = "busted" if kind == "BUST" else f"corrected to {qty} at {price}"
+        what = "busted" if kind is ActivityKind.BUST else f"corrected to {qty} at {price}"
         desk.alert(
             f"activity:{activity.id}",
             f"{symbol}: a fill was {what}",
@@ -300,7 +295,7 @@ def _tell_of_trade(desk: Desk, activity: AccountActivity) -> None:
     broker may yet call it a fill. What it did is a break until then."""
     desk.alert(
         f"activity:{activity.id}",
-        f"{activity.symbol}: trade of an unknown type: {activity.type}",
+        f"{activity.symbol}: trade of an unknown type: {activity.type.name}",
         f"order {activity.order_id}, {activity.qty} at {activity.price}: not journaled",
     )
 
@@ -310,31 +305,31 @@ def _tell_of_hole(desk: Desk, activity: AccountActivity) -> None:
     the broker says it."""
     desk.alert(
         f"activity:{activity.id}",
-        f"{activity.symbol or 'A symbol that is not named'}: {activity.type} that cannot be read",
+        f"{activity.symbol or 'A symbol that is not named'}: {activity.type.name} that cannot be read",
         f"activity {activity.id} of {activity.qty} at {activity.price} lacks a field, or has one that cannot "
         "be: it is not journaled. Compare cash and positions, then `adjust`.",
     )
 
 
-def _adjustment(desk: Desk, activity: AccountActivity, kind: ActivityType) -> AdjustmentRecord:
+def _adjustment(desk: Desk, activity: AccountActivity) -> AdjustmentRecord:
     """What a line moves, by its type."""
-    moved = activity.qty if kind.moves_shares and activity.symbol else None
-    cash = activity.net_amount if kind.moves_cash else None
+    moved = activity.qty if activity.type.moves_shares and activity.symbol else None
+    cash = activity.net_amount if activity.type.moves_cash else None
     if cash and activity.currency != "USD":
         desk.alert(
             f"activity:{activity.id}:currency",
-            f"Account activity in {activity.currency}: {activity.type}",
+            f"Account activity in {activity.currency}: {activity.type.name}",
             f"{cash} {activity.currency} are not booked. Compare the cash, then `adjust --cash`.",
         )
         cash = None
     return AdjustmentRecord(
         book=desk.book,
         adjustment_id=activity.id,
-        kind=kind.kind,
+        kind=activity.type.kind,
         symbol=activity.symbol or "",
         qty_delta=moved or Decimal(0),
         cash_delta=cash or Decimal(0),
         at_ns=activity.at_ns,
         author="broker",
-        reason=activity.type,
+        reason=activity.type.name,
     )

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from trading_assets.broker.port import AccountState, OrderState, PositionState
 from trading_assets.core.ledger import Ledger
-from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, state_of_status
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State
 from trading_assets.engine.book.accounting import corrected
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import REARMED_MARK
@@ -79,21 +79,24 @@ def _order_differences(
     continued = {record.broker_order_id for record in ours.values()}
     for order in orders:
         record = ours.get(order.client_order_id)
-        state, _ = state_of_status(order.status, order.filled_qty, order.qty)
         if order.replaced_by is not None or (record is None and order.id in continued):
             continue  # a person replaced our order: what stands for it was taken in above
         if record is None:
             # Somebody else trades here, even where the fill explains the position; a rearm takes note.
-            if state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
+            if order.state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
                 found.append(
                     BookDifference(
-                        BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status
+                        BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status_word
                     )
                 )
-        elif State(record.state) is not state and not _agree(State(record.state), state):
+        elif State(record.state) is not order.state and not _agree(State(record.state), order.state):
             found.append(
                 BookDifference(
-                    BreakKind.ORDER_STATUS, order.client_order_id, order.symbol, record.state, order.status
+                    BreakKind.ORDER_STATUS,
+                    order.client_order_id,
+                    order.symbol,
+                    record.state,
+                    order.status_word,
                 )
             )
         counted = filled.get(order.id, Decimal(0))

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from trading_assets.broker.port import BrokerError, OrderState
-from trading_assets.core.orders import OPEN_STATES, Evidence, State, is_ours, state_of_status
+from trading_assets.core.orders import OPEN_STATES, Evidence, State, is_ours
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause, latch
 from trading_assets.engine.book.locks import dispute
@@ -56,24 +56,23 @@ def absorb_order(
     state = chain.order
     if chain.earlier_ids:
         _halt_when_overfilled(desk, record, state)
-    new, attention = state_of_status(state.status, state.filled_qty, state.qty)
-    if attention:
+    if state.needs_attention:
         desk.alert(
-            f"status:{state.id}:{state.status}",
+            f"status:{state.id}:{state.status_word}",
             "Unexpected order status",
-            f"{record.intent.symbol}: order {state.id} is {state.status!r} at the broker",
+            f"{record.intent.symbol}: order {state.id} is {state.status_word!r} at the broker",
         )
     _found(desk, record)
     known = (State(record.state), record.filled_qty, record.broker_order_id)
-    if known == (new, state.filled_qty, state.id) and (record.evidence_ns or 0) >= state.updated_ns:
+    if known == (state.state, state.filled_qty, state.id) and (record.evidence_ns or 0) >= state.updated_ns:
         return record
     taken = desk.journal.take_in(
         record.intent.client_order_id,
-        Evidence(state.updated_ns, new, state.filled_qty),
+        Evidence(state.updated_ns, state.state, state.filled_qty),
         at_ns=desk.now_ns(),
         broker_order_id=state.id,
         earlier_ids=chain.earlier_ids,
-        detail=state.status,
+        detail=state.status_word,
     )
     _log_move(Move(taken.before, taken.after), state)
     if not taken.in_table:
@@ -82,7 +81,7 @@ def absorb_order(
             desk,
             record,
             f"order {record.intent.client_order_id} was {was} in the journal, "
-            f"and the broker says {state.status!r}, which does not follow",
+            f"and the broker says {state.status_word!r}, which does not follow",
         )
     return taken.after
 

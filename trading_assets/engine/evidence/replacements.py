@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trading_assets.broker.port import BrokerError, NotFound, OrderState
-from trading_assets.core.orders import is_ours
+from trading_assets.core.orders import as_filled, is_ours
 from trading_assets.engine.book.desk import Desk
 from trading_assets.store.records import OrderRecord
 
@@ -70,7 +70,8 @@ def followed(
             ) from error
     *earlier, last = links
     before = sum((link.filled_qty for link in earlier), Decimal(0))
-    whole = replace(last, qty=last.qty + before, filled_qty=last.filled_qty + before)
+    qty, filled = last.qty + before, last.filled_qty + before
+    whole = replace(last, qty=qty, filled_qty=filled, state=as_filled(last.state, filled, qty))
     return Chain(whole, tuple(link.id for link in earlier))
 
 

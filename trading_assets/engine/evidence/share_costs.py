@@ -18,6 +18,7 @@ from trading_assets.broker.port import (
     PositionState,
     QuoteState,
 )
+from trading_assets.core.activities import ActivityKind, CostOf
 from trading_assets.core.ledger import Ledger
 from trading_assets.core.prices import mark
 from trading_assets.core.tolerance import is_positive
@@ -30,7 +31,6 @@ from trading_assets.engine.book.accounting import (
     without_cost,
     worth_mark,
 )
-from trading_assets.engine.book.activity_types import Booked, CostOf, type_named
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.evidence.stop_costs import BOOKED_WITHIN
@@ -56,22 +56,21 @@ class Origin(NamedTuple):
 
 def origin_of(desk: Desk, line: AccountActivity, together: Sequence[AccountActivity]) -> Origin:
     """Where a line's shares come from. together: the lines that were read with it"""
-    kind = type_named(line.type)
-    if kind.cost is CostOf.OLD_SHARES and line.qty is not None and line.qty > 0:
+    if line.type.cost is CostOf.OLD_SHARES and line.qty is not None and line.qty > 0:
         source = _given_up(desk, line, together)
         if source is not None:
-            return Origin(carrying(line.type, source.symbol), max(line.at_ns, source.at_ns))
-    if kind.cost is CostOf.PARENT and line.qty is not None and line.qty > 0 and line.symbol:
+            return Origin(carrying(line.type.name, source.symbol), max(line.at_ns, source.at_ns))
+    if line.type.cost is CostOf.PARENT and line.qty is not None and line.qty > 0 and line.symbol:
         found = _parent(desk, line, together)
         if found is not None:
-            return Origin(carrying(line.type, *found), line.at_ns)
-    return Origin(line.type, line.at_ns)
+            return Origin(carrying(line.type.name, *found), line.at_ns)
+    return Origin(line.type.name, line.at_ns)
 
 
 def keep_worth(desk: Desk, entry: AdjustmentRecord, price: Decimal | None) -> None:
     """Keep what shares that are transferred are worth now; `price` is the one that their line states. What
     nobody says now `complete_worths` asks again."""
-    if entry.kind != Booked.TRANSFER or not entry.qty_delta or not entry.symbol:
+    if entry.kind != ActivityKind.TRANSFER or not entry.qty_delta or not entry.symbol:
         return
     each = float(price) if price is not None and price > 0 else _price(desk, entry.symbol)
     if is_positive(each):
@@ -83,7 +82,7 @@ def complete_worths(desk: Desk) -> None:
     """Ask once more in each look what transferred shares are worth that nobody has said yet, and tell a
     person of those of which nobody says it now either."""
     since = desk.now_ns() - WORTH_LOOKED_BACK_NS
-    transfers = desk.journal.adjustments(desk.book, since_ns=since, kind=Booked.TRANSFER)
+    transfers = desk.journal.adjustments(desk.book, since_ns=since, kind=ActivityKind.TRANSFER)
     undone = {entry.adjustment_id for entry in transfers if entry.adjustment_id.endswith(CANCELED)}
     for entry in transfers:
         name = entry.adjustment_id
@@ -172,7 +171,7 @@ def _given_up(desk: Desk, line: AccountActivity, together: Sequence[AccountActiv
         source = carried_from(entry)
         if source is not None and entry.adjustment_id != line.id:
             taken_on.add(source.symbol)
-        if entry.reason == line.type and entry.qty_delta < 0:
+        if entry.reason == line.type.name and entry.qty_delta < 0:
             given = _GivenUp(entry.symbol, -entry.qty_delta, None, entry.at_ns)
             taking.setdefault(entry.adjustment_id, given)
     same_group = [one for one in taking.values() if one.group and one.group == line.group]

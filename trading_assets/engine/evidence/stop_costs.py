@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from trading_assets.broker.port import CorporateActionState
+from trading_assets.core.activities import ActivityKind
 from trading_assets.core.ledger import Holding
 from trading_assets.engine.book.accounting import (
     CANCELED,
@@ -25,7 +26,6 @@ from trading_assets.engine.book.accounting import (
     folded,
     ledger_state,
 )
-from trading_assets.engine.book.activity_types import Booked
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.journal import Journal
 from trading_assets.store.ledger_checkpoints import LedgerEvidence
@@ -122,7 +122,7 @@ def booked_ex_dates(
     splits = [action for action in past if action.split_ratio != 1.0]
     parents = [action for action in past if action.spin_offs]
     found = [action for _, action in split_lines(journal, book, splits)]
-    for line, action in _matched(_lines(journal, book, Booked.SPIN_OFF) if parents else [], parents):
+    for line, action in _matched(_lines(journal, book, ActivityKind.SPIN_OFF) if parents else [], parents):
         if _gives(action, line):
             found.append(action)
     return frozenset((action.symbol, action.ex_date) for action in found)
@@ -139,7 +139,7 @@ def split_lines(
     """
     if not splits:
         return []
-    found = list(_matched(_lines(journal, book, Booked.SPLIT), splits))
+    found = list(_matched(_lines(journal, book, ActivityKind.SPLIT), splits))
     booked = {(action.symbol, action.ex_date) for _, action in found}
     others = [action for action in splits if (action.symbol, action.ex_date) not in booked]
     moved = [
@@ -213,7 +213,7 @@ def _announced(
         key = (action.symbol, action.ex_date)
         booked[key] = booked.get(key, 0.0) + float(entry.qty_delta)
     given: set[tuple[str, date]] = set()
-    for entry, action in _matched(_lines(journal, book, Booked.SPIN_OFF) if parents else [], parents):
+    for entry, action in _matched(_lines(journal, book, ActivityKind.SPIN_OFF) if parents else [], parents):
         if action.ex_date <= today and _gives(action, entry):
             given.add((action.symbol, action.ex_date))
             found.apart[entry.adjustment_id] = entry.at_ns
@@ -233,7 +233,7 @@ def _announced(
     return found
 
 
-def _lines(journal: Journal, book: str, kind: Booked) -> list[AdjustmentRecord]:
+def _lines(journal: Journal, book: str, kind: ActivityKind) -> list[AdjustmentRecord]:
     """The broker's lines of a kind that hold."""
     lines = journal.adjustments(book, kind=kind)
     ids = {line.adjustment_id for line in lines}

@@ -19,6 +19,7 @@ from trading_assets.engine.market_data.bars import store_bars
 from trading_assets.engine.operation.ended_sessions import is_put_away, owed
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconciliation.reconcile import reconcile
+from trading_assets.engine.reconciliation.transient_causes import is_blocked
 from trading_assets.engine.records.projection import project_missed_close, project_orders
 from trading_assets.engine.signals.tick_signals import champion
 from trading_assets.engine.ticks.books import settle_positions
@@ -165,8 +166,8 @@ def _session_today(desk: Desk) -> date:
 def _venue_problems(desk: Desk, session: date) -> list[str]:
     account = desk.broker.account()
     found = []
-    if account.trading_blocked or account.status != "ACTIVE":
-        found.append(f"the account is {account.status}, trading blocked: {account.trading_blocked}")
+    if is_blocked(account):
+        found.append(f"the account is {account.status_word}, trading blocked: {account.trading_blocked}")
     theirs = desk.broker.calendar(session, session).get(session)
     ours = (desk.sessions.open_ns(session), desk.sessions.close_ns(session))
     if theirs != ours:

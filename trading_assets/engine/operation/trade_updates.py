@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, Queue
 
-from trading_assets.broker.port import BrokerError, OrderState, Rejected
+from trading_assets.broker.port import BrokerError, Connected, OrderChanged, OrderState, Rejected, Update
 from trading_assets.broker.purpose import Purpose, asking_for
-from trading_assets.broker.update_stream import Connected, OrderChanged, Update
 from trading_assets.config import LastGood, Settings
 from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.book.desk import Desk

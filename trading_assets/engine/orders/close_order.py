@@ -100,7 +100,7 @@ def _asked_at_broker(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, str]
     if state is None:
         return record, "not found"
     (after,) = cancel(desk, [absorb_order(desk, record, state)])
-    return after, after.detail or state.status
+    return after, after.detail or state.status_word
 
 
 def _release_order(desk: Desk, record: OrderRecord, *, author: str, reason: str) -> tuple[str, ...]:

@@ -162,7 +162,7 @@ def _still_open(desk: Desk, found: Sequence[OrderState], which: Which) -> list[O
 
 def _tell_stuck(desk: Desk, order: OrderState, refused: BrokerError | None, why: str) -> None:
     """An alert when a person's order is first found stuck, and after each stage."""
-    said = f"the broker refused the cancel ({refused})" if refused else f"it is still {order.status!r}"
+    said = f"the broker refused the cancel ({refused})" if refused else f"it is still {order.status_word!r}"
     stage = stage_of(desk, f"in_the_way:{order.id}")
     desk.alert(
         f"in_the_way:{order.id}:{desk.session_text()}:{stage}",

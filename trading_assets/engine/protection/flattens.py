@@ -186,7 +186,8 @@ def _reserved(
         for record, qty in zip(ours, leaves, strict=False)
     ]
     found += [
-        f"{_whose(order)} {order.client_order_id} ({Side(order.side).name.lower()} {qty:f}, {order.status})"
+        f"{_whose(order)} {order.client_order_id} "
+        f"({Side(order.side).name.lower()} {qty:f}, {order.status_word})"
         for order, qty in zip(others, leaves[len(ours) :], strict=True)
     ]
     if not found and held_back > 0:
@@ -236,7 +237,7 @@ def _why(
         left = intent.qty - record.filled_qty
         return f"order {intent.client_order_id} to {side} {left} is {record.state}", AT_NEXT_LOOK
     for order in others:
-        return f"{_whose(order)} ({order.client_order_id}) is {order.status} at the broker", AT_NEXT_LOOK
+        return f"{_whose(order)} ({order.client_order_id}) is {order.status_word} at the broker", AT_NEXT_LOOK
     tries = tries_of(desk, Kind.FLATTEN, symbol, flatten_decision(flatten, symbol))
     if tries.last is None:
         return _refused(desk, flatten, symbol, tries) or "not sent yet", AT_NEXT_LOOK

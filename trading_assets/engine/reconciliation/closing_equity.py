@@ -23,10 +23,10 @@ from trading_assets.broker.port import (
     PositionState,
     QuoteState,
 )
+from trading_assets.core.activities import ActivityKind
 from trading_assets.core.breakers import E0_TOLERANCE
 from trading_assets.core.tolerance import at_most, is_positive
 from trading_assets.engine.book.accounting import GIVEN_UP, listed_mark
-from trading_assets.engine.book.activity_types import Booked
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.owned_shares import Owned, owned_by_ex_dates
 from trading_assets.engine.evidence.reads import Look, Read
@@ -70,7 +70,7 @@ def keep_missing_at_close(desk: Desk, held: Collection[PositionState] | None) ->
     since_ns = new_york_midnight_ns(today - BOOKED_WITHIN)
     booked_since = any(
         _read_ns(desk, line) >= desk.sessions.close_ns(today)
-        for kind in (Booked.SPLIT, *sorted(GIVEN_UP))
+        for kind in (ActivityKind.SPLIT, *sorted(GIVEN_UP))
         for line in desk.journal.adjustments(desk.book, since_ns=since_ns, kind=kind)
     )
     if missing_usd(desk, held).is_sure and not booked_since:
@@ -230,7 +230,7 @@ def _computed(
     if not missing.is_sure or desk.journal.fills(desk.book, since_ns=close_ns):
         return None
     since = desk.journal.adjustments(desk.book, since_ns=close_ns)
-    if any(entry.qty_delta and entry.kind == Booked.TRANSFER for entry in since):
+    if any(entry.qty_delta and entry.kind == ActivityKind.TRANSFER for entry in since):
         return None
     total = float(account.equity) + missing.least - float(sum(entry.cash_delta for entry in since))
     kept = kept_apart(desk)

@@ -23,7 +23,7 @@ from trading_assets.broker.port import (
     unread_of,
 )
 from trading_assets.core.ledger import Ledger
-from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours, state_of_status
+from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_ours
 from trading_assets.engine.book.accounting import CASH, ledger_of
 from trading_assets.engine.book.desk import Desk, book_of
 from trading_assets.engine.book.earlier_trading import see_earlier_trading
@@ -445,7 +445,7 @@ def _absorb_sweep(desk: Desk, sweep: Sweep, ours: dict[str, OrderRecord]) -> tup
         ours[client_id] = absorb_order(desk, ours[client_id], order, listed)
     for order in sweep.orders:
         record = ours.get(order.client_order_id) or ours.get(standing_for.get(order.id, ""))
-        works = state_of_status(order.status, order.filled_qty, order.qty)[0] in OPEN_STATES
+        works = order.state in OPEN_STATES
         if record and works and order.replaced_by is None and State(record.state) in TERMINAL_STATES:
             astray.append(order)
     for client_id in sweep.absent & ours.keys():
@@ -455,7 +455,7 @@ def _absorb_sweep(desk: Desk, sweep: Sweep, ours: dict[str, OrderRecord]) -> tup
 
 def _is_settled(record: OrderRecord, order: OrderState) -> bool:
     """Whether record and broker agree that what replaced our order has ended, and nothing is new."""
-    ended = state_of_status(order.status, order.filled_qty, order.qty)[0] in TERMINAL_STATES
+    ended = order.state in TERMINAL_STATES
     return ended and State(record.state) in TERMINAL_STATES and (record.evidence_ns or 0) >= order.updated_ns
 
 

@@ -13,10 +13,10 @@ from math import inf, isfinite, log, nan, prod
 from typing import NamedTuple
 
 from trading_assets.broker.port import US_EQUITY, CorporateActionState, PositionState, QuoteState
+from trading_assets.core.activities import ActivityKind
 from trading_assets.core.ledger import Holding
 from trading_assets.core.tolerance import is_positive
 from trading_assets.engine.book.accounting import GIVEN_UP, carried_from, ledger_of
-from trading_assets.engine.book.activity_types import Booked
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.breaks import QUANTITY_TOLERANCE
 from trading_assets.engine.evidence.ex_dates import A_SHARE, prices_of_today
@@ -246,7 +246,7 @@ def _split_shares(desk: Desk, symbol: str) -> float:
     return sum(
         float(entry.qty_delta)
         for entry in desk.journal.adjustments(desk.book, since_ns=since_ns)
-        if entry.symbol == symbol and entry.kind in (Booked.SPLIT, *GIVEN_UP)
+        if entry.symbol == symbol and entry.kind in (ActivityKind.SPLIT, *GIVEN_UP)
     )
 
 
@@ -258,7 +258,7 @@ def see_what_moved(desk: Desk, positions: Mapping[str, PositionState]) -> None:
     since_ns = new_york_midnight_ns(today - BOOKED_WITHIN)
     lines = sum(
         len(desk.journal.adjustments(desk.book, since_ns=since_ns, kind=kind))
-        for kind in (Booked.SPLIT, *sorted(GIVEN_UP))
+        for kind in (ActivityKind.SPLIT, *sorted(GIVEN_UP))
     )
     over = desk.sessions.is_session(today) and now >= desk.sessions.open_ns(today)
     place = f"{today.isoformat()} {over} {desk.sessions.is_open(now)} {lines}"

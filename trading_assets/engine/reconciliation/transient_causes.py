@@ -64,7 +64,7 @@ def transient_causes(
         desk.alert(
             f"account_blocked:{desk.session_text()}",
             f"No entries: {Cause.ACCOUNT_BLOCKED}",
-            f"the account is {account.status or 'without a status'}, trading blocked: "
+            f"the account is {account.status_word or 'without a status'}, trading blocked: "
             f"{account.trading_blocked}. Exits are tried all the same; ask the broker why.",
         )
     causes = list(dict.fromkeys([*causes, *waiting]))
@@ -90,7 +90,7 @@ def transient_causes(
 
 def is_blocked(account: AccountState) -> bool:
     """Whether the broker takes no order that opens a position; also where it does not say so."""
-    return account.trading_blocked or account.status != "ACTIVE"
+    return account.trading_blocked or not account.is_active
 
 
 def _clock_causes(desk: Desk, clock: ClockReading) -> list[Cause]:

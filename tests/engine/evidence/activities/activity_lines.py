@@ -8,7 +8,7 @@ from typing import Any
 
 from planted import Altered
 
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (
     AccountActivity,
     CorporateActionState,

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 from activity_lines import COST, SHARES, TRANSFERS, Books, line
 from alpaca.trading.enums import ActivityType as ClientsActivityType
+from broker_words import reworded
 from trading_floor import TradingFloor
 
 from trading_assets import config
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
+from trading_assets.broker.alpaca.activity_types import ACTIVITY_TYPES, TRADE
 from trading_assets.broker.port import (
     AccountActivity,
 )
+from trading_assets.core.activities import ActivityKind
 from trading_assets.engine.book.accounting import transfers_since
-from trading_assets.engine.book.activity_types import ACTIVITY_TYPES, TRADE
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.reads import Read
 from trading_assets.engine.reconciliation.reconcile import look, reconcile
@@ -87,7 +89,7 @@ def test_every_type_moves_what_its_line_of_the_table_says_and_nothing_once_it_is
     assert about == TOLD | {UNLISTED}
     assert books.held() == before
     by_own_id = of_every_type(desk, "b", status="canceled")
-    by_name = [replace(one, id=f"c-{one.type}", changes=one.id) for one in by_own_id]
+    by_name = [replace(one, id=f"c-{one.type.name}", changes=one.id) for one in by_own_id]
     books.say(*by_own_id[::2], *by_name[1::2])
     assert moved(books) == NOTHING
     assert books.held() == before
@@ -105,11 +107,24 @@ def test_an_unlisted_type_locks_nothing(books: Books) -> None:
 
 def test_a_line_whose_type_was_garbled_is_booked_as_what_it_is_once_that_is_said(books: Books) -> None:
     desk = books.desk
-    books.say(*(replace(one, type=UNLISTED) for one in of_every_type(desk, "a")))
+    books.say(*(reworded(one, word=UNLISTED) for one in of_every_type(desk, "a")))
     books.lines.clear()
     for _ in range(2):
         books.say(*of_every_type(desk, "a"))
         assert moved(books) == expected(3, 1.25)
+
+
+@pytest.mark.parametrize("first", sorted(name for name, one in ACTIVITY_TYPES.items() if one.kind == "OTHER"))
+def test_a_line_that_was_booked_by_a_listed_type_is_not_booked_anew_by_another(
+    books: Books, first: str
+) -> None:
+    desk, cash = books.desk, books.cash
+    said = line(desk, first, "a", symbol="AAPL", qty="3", net_amount="1.25")
+    books.say(said)
+    books.lines.clear()
+    books.say(reworded(said, word="SPLIT"))
+    assert books.cash == pytest.approx(cash + 1.25)
+    assert books.held().qty == 10
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -118,13 +133,15 @@ def test_a_correct_line_of_every_type_takes_the_place_of_the_one_before(books: B
     books.say(*of_every_type(desk, "a"))
     corrections = of_every_type(desk, "a", qty="5", net_amount="2.50", status="correct")
     if not own:
-        corrections = [replace(one, id=f"b-{one.type}", changes=one.id) for one in corrections]
+        corrections = [replace(one, id=f"b-{one.type.name}", changes=one.id) for one in corrections]
     for _ in range(2):
         books.say(*corrections)
         assert moved(books) == expected(5, 2.5)
-    again = [replace(one, net_amount=Decimal(4), qty=Decimal(6)) for one in corrections if one.type in AGAIN]
+    again = [
+        replace(one, net_amount=Decimal(4), qty=Decimal(6)) for one in corrections if one.type.name in AGAIN
+    ]
     if not own:
-        again = [replace(one, id=f"c-{one.type}", changes=one.id) for one in again]
+        again = [replace(one, id=f"c-{one.type.name}", changes=one.id) for one in again]
     books.say(*again)
     only = expected(6, 4.0)
     assert moved(books) == expected(5, 2.5) | {name: only[name] for name in AGAIN}
@@ -152,7 +169,7 @@ def test_a_second_correction_of_the_first_line_takes_the_place_of_the_first_corr
         assert books.cash == pytest.approx(cash - usd)
         reconcile(books.desk)
         assert books.cash == pytest.approx(cash - usd)
-    books.say(replace(fixes[-1], id="e", status="canceled", changes="a"))
+    books.say(reworded(fixes[-1], id="e", status="canceled", changes="a"))
     assert books.cash == pytest.approx(cash)
 
 
@@ -219,8 +236,8 @@ def test_a_trade_without_a_needed_field_costs_itself_and_no_other_line(books: Bo
     cash, desk = books.cash, books.desk
     hole = replace(line(desk, "FEE", "hole"), symbol="IBM", order_id="broker-1")
     books.say(
-        replace(hole, id="b", type="FILL"),
-        replace(hole, id="c", type="TRADE_BUST"),
+        reworded(hole, id="b", word="FILL"),
+        reworded(hole, id="c", word="TRADE_BUST"),
         line(desk, "FEE", "fee", net_amount="-1"),
     )
     assert books.cash == cash - 1
@@ -239,7 +256,7 @@ def test_every_transfer_of_cash_counts_as_one_and_nothing_else_does(books: Books
     for number, (name, one) in enumerate(ACTIVITY_TYPES.items(), start=1):
         books.lines.append(line(books.desk, name, f"cash-{name}", net_amount=str(number)))
         total += number if name in TRANSFERS - NO_CASH else 0
-        assert one.is_transfer == (name in TRANSFERS), name
+        assert (one.kind is ActivityKind.TRANSFER) == (name in TRANSFERS), name
     reconcile(books.desk)
     assert transferred(books.desk) == pytest.approx(total)
 
@@ -255,7 +272,7 @@ def test_transferred_shares_count_at_what_they_are_worth_until_they_are_taken_ba
             total += float(qty) * (float(price) if price else mid)
     reconcile(desk)
     assert transferred(desk) == pytest.approx(total, abs=0.1)
-    books.say(*(replace(one, status="canceled") for one in books.lines if one.type != TRADE))
+    books.say(*(reworded(one, status="canceled") for one in books.lines if one.type.name != TRADE))
     assert transferred(desk) == 0
     assert books.held()[:2] == (10, pytest.approx(COST))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from activity_lines import COST, SESSION, SHARES, TRANSFERS, Books, bought, line
 
-from trading_assets.broker import parsing
+from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (
     CorporateActionState,
     SpinOffState,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
+from broker_words import restated, stated
 from planted import plant_order
 
 from trading_assets.broker.port import OrderState
@@ -28,7 +28,7 @@ def planted(desk: Desk, *states: State, qty: str = "5") -> OrderRecord:
 def told(record: OrderRecord, status: str, filled: int = 0, **changes: object) -> OrderState:
     """The broker's word on our order."""
     intent = record.intent
-    order = OrderState(
+    order = stated(
         id="broker-1",
         client_order_id=intent.client_order_id,
         symbol=intent.symbol,
@@ -37,14 +37,10 @@ def told(record: OrderRecord, status: str, filled: int = 0, **changes: object) -
         limit_price=intent.limit_price,
         status=status,
         filled_qty=Decimal(filled),
-        filled_avg_price=None,
         submitted_ns=intent.created_ns,
         updated_ns=intent.created_ns,
-        replaced_by=None,
-        type="limit",
-        time_in_force="day",
     )
-    return replace(order, **changes)
+    return restated(order, **changes)
 
 
 def alerts(desk: Desk) -> list[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from absorbed import ACCEPTED, alerts, lines, planted, told
+from broker_words import restated
 from planted import Altered, plant_order
 from wire import failing, locked, look, signal
 
+from trading_assets.broker.alpaca.order_words import state_of_status
 from trading_assets.broker.port import NewOrder, OrderState, Unreachable
-from trading_assets.core.orders import OPEN_STATES, PREFIX, State, path_on_evidence, state_of_status
+from trading_assets.core.orders import OPEN_STATES, PREFIX, State, path_on_evidence
 from trading_assets.core.words import HaltState, Side
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause
@@ -278,7 +279,7 @@ def replaced(desk: Desk) -> tuple[OrderRecord, OrderState, list[str]]:
 
     def cancel_one(order_id: str) -> None:
         cancelled.append(order_id)
-        chain[order_id] = replace(chain[order_id], status="canceled")
+        chain[order_id] = restated(chain[order_id], status="canceled")
 
     desk.broker = Altered(
         desk.broker, order=chain.__getitem__, cancel=cancel_one, open_orders=lambda: [third]

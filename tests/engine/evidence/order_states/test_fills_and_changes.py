@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+import broker_words
 import pytest
 from absorbed import alerts, planted, told
 
@@ -20,18 +21,16 @@ from trading_assets.engine.evidence.order_states import absorb_order
 
 
 def activity(desk: Desk, name: str, type_: str = "FILL", **changes: object) -> AccountActivity:
-    line = AccountActivity(
-        id=name,
-        type=type_,
-        at_ns=desk.now_ns(),
-        symbol="AAPL",
-        side=Side.BUY,
-        qty=Decimal(1),
-        price=Decimal(600),
+    line = broker_words.activity(
+        name,
+        type_,
+        desk.now_ns(),
+        "AAPL",
+        Side.BUY,
+        Decimal(1),
+        Decimal(600),
         cum_qty=Decimal(1),
         order_id="broker-1",
-        order_status="partially_filled",
-        net_amount=None,
     )
     return replace(line, **changes)
 

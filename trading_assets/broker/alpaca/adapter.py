@@ -1,8 +1,8 @@
 """The Broker port on alpaca-py: which endpoint answers which question, and the guard before it.
 
 The client is the unmodified one of alpaca-py, in raw form: its models raise on an enum member that
-they do not know and lose the whole list. Parsing is in `broker.parsing`, timeouts and errors in
-`broker.transport`. Nothing is retried here, and nothing is decided.
+they do not know and lose the whole list. Parsing is in `broker.alpaca.parsing`, timeouts and errors in
+`broker.alpaca.transport`. Nothing is retried here, and nothing is decided.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
-from trading_assets.broker import order_entry, parsing
-from trading_assets.broker.origins import Origins, refuse_other_host
-from trading_assets.broker.pages import (
+from trading_assets.broker.alpaca import order_entry, parsing
+from trading_assets.broker.alpaca.origins import Origins, refuse_other_host
+from trading_assets.broker.alpaca.pages import (
     PAGES_A_LOOK,
     as_object,
     data_pages,
@@ -28,7 +28,8 @@ from trading_assets.broker.pages import (
     parts_of_refused,
     read_on,
 )
-from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.alpaca.parsing import Malformed
+from trading_assets.broker.alpaca.transport import TIMEOUTS, Timeouts, asked, harden
 from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
@@ -51,7 +52,6 @@ from trading_assets.broker.port import (
     WriteRefused,
 )
 from trading_assets.broker.rate_budget import RateBudget
-from trading_assets.broker.transport import TIMEOUTS, Timeouts, asked, harden
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 

@@ -1,4 +1,4 @@
-"""Alpaca's JSON as the port's types. Values in, values out; what goes out is in `broker.order_entry`.
+"""Alpaca's JSON as the port's types. Values in, values out; what goes out is in `broker.alpaca.order_entry`.
 
 What the desk does not depend on is tolerated: unknown fields, statuses, types and activities. What it
 does depend on (an id, a side, a quantity) raises `Malformed` with the row named. In a list that costs the
@@ -17,6 +17,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
+from trading_assets.broker.alpaca.activity_types import TRADE, status_named, type_named
+from trading_assets.broker.alpaca.order_words import state_of_status
 from trading_assets.broker.port import (
     US_EQUITY,
     AccountActivity,
@@ -32,7 +34,7 @@ from trading_assets.broker.port import (
     SpinOffState,
     Unreadable,
 )
-from trading_assets.core.orders import TERMINAL_STATES, is_ours, state_of_status
+from trading_assets.core.orders import TERMINAL_STATES, is_ours
 from trading_assets.core.words import Side
 from trading_assets.market import timestamps
 
@@ -43,6 +45,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 _STAMP = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
+ACTIVE = "ACTIVE"  # the status of an account that trades
 OPTION_MULTIPLIER = 100  # shares a contract
 _ANNOUNCED = frozenset(
     {
@@ -109,9 +112,11 @@ def account(answer: Any) -> AccountState:
     blocked = row.get("trading_blocked") is not False or any(
         row.get(name, False) is not False for name in ("account_blocked", "trade_suspended_by_user")
     )
+    status = row["status"] if isinstance(row.get("status"), str) else ""
     return AccountState(
         account_number=_text(row, "account_number"),
-        status=row["status"] if isinstance(row.get("status"), str) else "",
+        status_word=status,
+        is_active=status == ACTIVE,
         equity=_decimal(row, "equity"),
         last_equity=_decimal(row, "last_equity"),
         cash=cash,
@@ -233,15 +238,19 @@ def order(answer: Any) -> OrderState:
     """An order. One that was sent by notional has no quantity: its filled quantity stands for it."""
     row = _mapping(answer)
     filled = Decimal(0) if row.get("filled_qty") is None else _decimal(row, "filled_qty")
+    qty = filled if row.get("qty") is None else _decimal(row, "qty")
+    status = _text(row, "status")
+    state, needs_attention = state_of_status(status, filled, qty)
     submitted_ns = _ns(row, "created_at" if row.get("submitted_at") is None else "submitted_at")
     return OrderState(
         id=_text(row, "id"),
         client_order_id=_text(row, "client_order_id"),
         symbol=_text(row, "symbol"),
         side=_side(row),
-        qty=filled if row.get("qty") is None else _decimal(row, "qty"),
+        qty=qty,
         limit_price=None if row.get("limit_price") is None else _decimal(row, "limit_price"),
-        status=_text(row, "status"),
+        status_word=status,
+        state=state,
         filled_qty=filled,
         filled_avg_price=None if row.get("filled_avg_price") is None else _decimal(row, "filled_avg_price"),
         submitted_ns=submitted_ns,
@@ -251,6 +260,7 @@ def order(answer: Any) -> OrderState:
         time_in_force=str(row.get("time_in_force") or ""),
         asset_class=_asset_class(row),
         replaces=None if row.get("replaces") is None else _text(row, "replaces"),
+        needs_attention=needs_attention,
     )
 
 
@@ -282,12 +292,12 @@ def activity(row: Row) -> AccountActivity:
     on which it takes effect: a transfer may be asked for days earlier. A bust or correction of a fill is told
     by its execution type, a trade of whatever word by its order."""
     kind = _text(row, "activity_type")
-    if kind == "FILL":
+    if kind == TRADE:
         execution = row.get("type")
         changed = execution in ("trade_bust", "trade_correct")
         return AccountActivity(
             id=_text(row, "id"),
-            type=str(execution).upper() if changed else kind,
+            type=type_named(str(execution).upper() if changed else kind),
             at_ns=_ns(row, "transaction_time"),
             symbol=_text(row, "symbol"),
             side=_side(row),
@@ -295,15 +305,15 @@ def activity(row: Row) -> AccountActivity:
             price=_decimal(row, "price"),
             cum_qty=_decimal(row, "cum_qty"),
             order_id=_text(row, "order_id"),
-            order_status=None if row.get("order_status") is None else _text(row, "order_status"),
             net_amount=None,
             changes=_text(row, "previous_id") if changed else None,
         )
     stamps = [_ns(row, name) for name in ("transaction_time", "created_at") if row.get(name) is not None][:1]
+    status = str(row.get("status") or "executed")
     dates = [_local_ns(_date(row, "date"), time())] if not stamps or row.get("date") else []
     return AccountActivity(
         id=_text(row, "id"),
-        type=kind,
+        type=type_named(kind),
         at_ns=max(stamps + dates),
         symbol=str(row["symbol"]) if row.get("symbol") else None,
         side=None,
@@ -311,10 +321,10 @@ def activity(row: Row) -> AccountActivity:
         price=None if row.get("price") is None else _decimal(row, "price"),
         cum_qty=None,
         order_id=None if row.get("order_id") is None else _text(row, "order_id"),
-        order_status=None,
         net_amount=None if row.get("net_amount") is None else _decimal(row, "net_amount"),
         changes=str(row["previous_id"]) if row.get("previous_id") else None,
-        status=str(row.get("status") or "executed"),
+        status=status_named(status),
+        status_word=status,
         group=str(row["group_id"]) if row.get("group_id") else None,
         currency=str(row.get("currency") or "USD"),
         dated=max(stamps + dates) not in stamps,

@@ -37,6 +37,7 @@ from trading_assets.broker.port import (
 from trading_assets.broker.purpose import purpose_of
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config.settings import LOOPBACK_HOSTS
+from trading_assets.venues import KEY_VARIABLES
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ _NO_USABLE_ANSWER = (
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
-    ValueError,  # truncated JSON, and a payload that `broker.parsing` refuses
+    ValueError,  # truncated JSON, and a payload that `broker.alpaca.parsing` refuses
     RecursionError,  # JSON that is deeper than Python reads
     zlib.error,
 )
@@ -169,8 +170,9 @@ def _of_status(what: str, error: APIError, *, write: bool) -> BrokerError:
         return _unusable(f"{what}: HTTP {status}: {text[:200]}", write=write)
     if status == 422 and "client_order_id must be unique" in message:
         return DuplicateClientOrderId(status, code, message)
-    kind = {401: Unauthorized, 404: NotFound}.get(status, Rejected)
-    return kind(status, code, message)
+    if status == 401:
+        return Unauthorized(status, code, message, variables=KEY_VARIABLES["alpaca"])
+    return (NotFound if status == 404 else Rejected)(status, code, message)
 
 
 def _code_and_message(text: str) -> tuple[int | None, str]:

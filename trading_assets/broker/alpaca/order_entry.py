@@ -1,6 +1,6 @@
 """A new order as it goes on the wire: quantised, and its numbers as exact decimal text.
 
-What comes back is in `broker.parsing`; whether an order should go at all was decided long before.
+What comes back is in `broker.alpaca.parsing`; whether an order should go at all was decided long before.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote as url_quote
 
-from trading_assets.broker.parsing import Malformed
+from trading_assets.broker.alpaca.parsing import Malformed
+from trading_assets.broker.alpaca.transport import asked
 from trading_assets.broker.port import RateLimited, Unreachable
 from trading_assets.broker.purpose import Purpose, asking_for
-from trading_assets.broker.transport import asked
 
 PAGES_A_LOOK = 10  # of a list of orders or activities; what is longer takes several looks
 PAGES_OF_ITS_CALLER = 3  # those beyond are history, and have the share of requests that is for it

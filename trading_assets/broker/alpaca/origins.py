@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from alpaca.common.enums import BaseURL
 
-from trading_assets.broker.transport import is_loopback
+from trading_assets.broker.alpaca.transport import is_loopback
 from trading_assets.config import Settings
 from trading_assets.errors import InvalidInput
 

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Mapping
 from queue import Queue
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 from alpaca.common.enums import BaseURL
 from alpaca.trading.stream import TradingStream
 
-from trading_assets.broker.origins import origins
-from trading_assets.broker.transport import is_loopback
+from trading_assets.broker.alpaca.origins import origins
+from trading_assets.broker.alpaca.transport import is_loopback
+from trading_assets.broker.port import Connected, OrderChanged, Update
 from trading_assets.config import Settings, keys
 from trading_assets.log import get_logger
 from trading_assets.redaction import hide
@@ -29,19 +30,6 @@ log = get_logger(__name__)
 PING_SECONDS = 10  # a socket that does not answer a ping within as long again is closed and opened anew
 _SOCKET = {"ping_interval": PING_SECONDS, "ping_timeout": PING_SECONDS, "max_queue": 1024}
 STOP_SECONDS = 10.0
-
-
-class Connected(NamedTuple):
-    """The stream is there, or there again: what happened meanwhile was not told."""
-
-
-class OrderChanged(NamedTuple):
-    order_id: str
-    client_order_id: str
-    event: str
-
-
-Update = Connected | OrderChanged
 
 
 class _Stream(TradingStream):
@@ -66,7 +54,7 @@ class UpdateStream:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         key_id, secret = keys(settings, environ)
-        if settings.venue == "alpaca":
+        if settings.venue != "embedded":
             hide(key_id, secret)
         self.updates: Queue[Update] = Queue()
         self._stream = _Stream(
@@ -86,7 +74,7 @@ class UpdateStream:
         else:
             log.warning("trade update without an order", update=str(message)[:300])
 
-    def __enter__(self) -> UpdateStream:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -103,7 +91,7 @@ class UpdateStream:
 
 def stream_url(settings: Settings) -> str:
     """Where the trade updates of the configured venue and mode are."""
-    if settings.venue == "alpaca":
+    if settings.venue != "embedded":
         live = settings.mode == "live"
         return str((BaseURL.TRADING_STREAM_LIVE if live else BaseURL.TRADING_STREAM_PAPER).value)
     trading = origins(settings).trading
