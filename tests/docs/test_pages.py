@@ -56,8 +56,37 @@ def test_every_source_file_that_is_named_exists(page: Path) -> None:
     assert set(missing) <= written_by_the_reader
 
 
-def test_every_table_of_both_stores_is_explained() -> None:
+def test_the_map_names_every_package_and_every_room_and_stays_short() -> None:
+    package = ROOT / "trading_assets"
     text = (ROOT / "docs" / "architecture.md").read_text()
+    described = " ".join(re.findall(r"^\| (`[^|]+) \| [^|]+ \|$", text, re.MULTILINE))
+    modules = [path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    known_by_their_place = {"__init__", "definitions"}
+    names = {path.stem for path in modules} - known_by_their_place
+    names |= {path.parent.name for path in (package / "engine").glob("*/__init__.py")}
+    assert [name for name in sorted(names) if f"`{name}`" not in described] == []
+    assert len(text.split()) < 6000
+
+
+def test_every_row_of_where_is_leads_to_a_name_that_stands_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("## Where is") : text.index("## Packages")]
+    rows = re.findall(r"^\| [^|]+ \| `([\w/.]+)` \| ([^|]*) \|$", table, re.MULTILINE)
+    assert len(rows) > 30
+    missing = []
+    for place, words in rows:
+        quoted = re.findall(r"`([^`]+)`", words)
+        files = [place, *(name for name in quoted if name.endswith(".py"))]
+        source = "".join(
+            (ROOT / "trading_assets" / file).read_text() for file in files if file.endswith(".py")
+        )
+        names = [name for name in quoted if "/" not in name and " " not in name]
+        missing += [(place, name) for name in names if name.split(".")[-1] not in source]
+    assert missing == []
+
+
+def test_every_table_of_both_stores_is_explained() -> None:
+    text = (ROOT / "docs" / "stores.md").read_text()
     said, _, _ = text.partition("<!-- table: journal-tables -->")
     assert [name for name in METADATA.tables if f"`{name}`" not in said] == []
 
