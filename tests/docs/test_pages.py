@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
@@ -83,6 +84,21 @@ def test_every_row_of_where_is_leads_to_a_name_that_stands_there() -> None:
         names = [name for name in quoted if "/" not in name and " " not in name]
         missing += [(place, name) for name in names if name.split(".")[-1] not in source]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lists_of_a_page_are_lists_on_the_site_too(page: Path) -> None:
+    """MkDocs takes a list only after a blank line, and what belongs to an item only at four spaces."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = text.splitlines()
+    item = re.compile(r" *(?:[-*]|\d+\.) ")
+    too_little = re.compile(r" {1,3}(?:[-*] |\d+\. |```)")
+    wrong = [line for line in lines if too_little.match(line)]
+    wrong += re.findall(r"\n\n( {1,3}\S.*)", text)
+    for above, line in pairwise(lines):
+        if item.match(line) and above and not (item.match(above) or above.startswith(" ")):
+            wrong.append(line)
+    assert wrong == []
 
 
 def test_every_table_of_both_stores_is_explained() -> None:
