@@ -1,12 +1,12 @@
 """Bars from a person's own CSV or Parquet file: read whole, checked whole, or refused with the row.
 
-What is stored are raw prices and bars stamped with their start; how the file says it (stamps at the
-end, adjusted prices, a time zone of its own) ends here. Nothing is mended and nothing is stored here.
+The history stores raw prices, and bars stamped with their start. This module translates what the file has
+(stamps at the end, adjusted prices, a time zone of its own). It mends nothing and stores nothing.
 
 Columns, in any order and case: `timestamp` (or `date`, `time`, `datetime`), `open`, `high`, `low`,
 `close`, `volume` in shares as traded, `symbol` (or `ticker`) unless the file is of one symbol, and for
 daily bars `split_ratio` (new shares per old one, 1: none), `cash_usd` (dividend per old share, 0: none),
-`raw_close` (needed beside adjusted prices). Others are not looked at.
+`raw_close` (needed beside adjusted prices). Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PRICE_DECIMALS = 6  # a raw price recovered from an adjusted one
 
 
 class Stamps(StrEnum):
-    """What a bar's stamp says. A date alone names the session either way."""
+    """Which end of a bar its stamp names. A date alone names the session either way."""
 
     START = "start"
     END = "end"
@@ -117,12 +117,12 @@ def read_bars(
 ) -> BarFile:
     """The bars of a file that ends in .csv or .parquet.
 
-    adjusted: prices are adjusted for splits and dividends. The history keeps prices as they traded, so that
-              `raw_close` must be there to go back to them; for daily bars only
+    adjusted: prices are adjusted for splits and dividends. The history keeps prices as they traded, so the
+              file must have `raw_close` to recover them; for daily bars only
     symbol:   of a file without a symbol column
     zone:     IANA name of the zone of times that state none
 
-    Raises InvalidInput that names file and row for whatever cannot be right: nothing of it is taken then.
+    Raises InvalidInput that names file and row for whatever cannot be right, and then takes nothing.
     """
     rows = _read(path)
     if rows.count == 0:
