@@ -1,7 +1,7 @@
 """The market data API, `/v2/stocks` and `/v1/corporate-actions`, cut at the exchange's now.
 
-Symbols that the tape does not have, or that are not listed yet, are left out of an answer. Raw prices
-and bars of one minute or one day only.
+An answer leaves out symbols that the tape does not have or that are not yet listed. It has raw prices, and
+bars of one minute or one day only.
 """
 
 from __future__ import annotations
