@@ -32,8 +32,8 @@ class Entry:
         self._not_fractionable = not_fractionable
 
     def enter(self, request: OrderRequest, *, replaced: VenueOrder | None = None) -> VenueOrder:
-        """Accept the order, instead of `replaced` where that is given; returns it as it was accepted. An order
-        that may trade now meets the quote at once. Raises ApiRefusal."""
+        """Accept the order, instead of `replaced` where that is given; returns it as it was accepted. An
+        order that may trade now meets the quote at once. Raises ApiRefusal."""
         state = self._recorder.state
         account, symbol, now_ns = state.account, request.symbol, state.now_ns
         if not self._view.is_listed(symbol, now_ns):

@@ -32,8 +32,8 @@ class Splits:
         self._view = view
 
     def begin_ex_date(self, action: CorporateAction, at_ns: int) -> None:
-        """At midnight of a split's ex-date, inside the caller's transaction: book the split, or let it wait from
-        now on. What was booked ahead of it is in new shares."""
+        """At midnight of a split's ex-date, inside the caller's transaction: book the split, or let it wait
+        from now on. What was booked ahead of it is in new shares."""
         state = self._recorder.state
         account, symbol, ratio = state.account, action.symbol, ratio_of(action)
         due = account.splits.get(symbol)
