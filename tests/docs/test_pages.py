@@ -17,6 +17,7 @@ from trading_assets import config
 from trading_assets.cli.application import app
 from trading_assets.definitions import defs
 from trading_assets.defs.assets_replay import ReplayConfig
+from trading_assets.engine.book.halts import Cause
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 from trading_assets.store.schema import METADATA
@@ -105,6 +106,11 @@ def test_every_table_of_both_stores_is_explained() -> None:
     text = (ROOT / "docs" / "stores.md").read_text()
     said, _, _ = text.partition("<!-- table: journal-tables -->")
     assert [name for name in METADATA.tables if f"`{name}`" not in said] == []
+
+
+def test_every_cause_of_a_halt_is_explained() -> None:
+    text = (ROOT / "docs" / "protection.md").read_text()
+    assert [cause for cause in Cause if not re.search(rf"\b{cause}\b", text)] == []
 
 
 @pytest.mark.parametrize(("page", "database", "sql"), QUERIES)
