@@ -30,8 +30,8 @@ class Feature(NamedTuple):
 class FeatureSet:
     """Features with one finite look-back. A row depends on the last `lookback` bars and on nothing else.
 
-    identity: changes with a name, their order or the arithmetic; a model accepts only rows of its own
-    identity fill:     writes the rows of a (7, n) table of raw bars and actions into an (n, k) array
+    identity: changes with a name, their order or the arithmetic; a model accepts only rows with its own
+    fill:     writes the rows of a (7, n) table of raw bars and actions into an (n, k) array
     """
 
     features: tuple[Feature, ...]

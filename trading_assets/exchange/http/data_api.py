@@ -193,7 +193,7 @@ class DataApi:
     # Corporate actions
 
     async def corporate_actions(self, request: Request) -> Response:
-        """By ex-date, both ends included; of those still to come only what the keeper has announced.
+        """By ex-date, both ends included. Future ones appear only when the control plane has announced them.
         Default: today."""
         query, venue = Query(request.query_params, bad_data_request), self._venue
         today = venue.sessions.new_york_date(venue.now_ns)

@@ -236,7 +236,7 @@ class DataStream:
                 yield _message("dailyBars", symbol, payloads.bar_json(so_far))
 
     def _told(self, stored: Iterable[Recorded]) -> Iterator[Json]:
-        """What the keeper did: halts, resumptions and quotes by hand."""
+        """What the control plane did: halts, resumptions and quotes by hand."""
         for recorded in stored:
             match recorded.event:
                 case ev.SymbolHalted(at_ns, symbol):
