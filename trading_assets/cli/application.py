@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from trading_assets import log, process_setup
-from trading_assets.cli import books, import_bars, new_desk, operate, run, trade, watch
+from trading_assets.cli import books, down, import_bars, new_desk, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
@@ -54,7 +54,7 @@ def root(
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (new_desk.init, run.demo, run.up, run.exchange, run.listen, run.replay),
+    "Run": (new_desk.init, run.demo, run.up, down.down, run.exchange, run.listen, run.replay),
     "Trade": (trade.tick, trade.signal),
     "Watch": (watch.status, watch.orders, watch.positions),
     "Operate": (
