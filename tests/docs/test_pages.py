@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,6 +17,7 @@ from trading_assets import config
 from trading_assets.cli.application import app
 from trading_assets.definitions import defs
 from trading_assets.defs.assets_replay import ReplayConfig
+from trading_assets.engine.book.halts import Cause
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 from trading_assets.store.schema import METADATA
@@ -56,10 +58,59 @@ def test_every_source_file_that_is_named_exists(page: Path) -> None:
     assert set(missing) <= written_by_the_reader
 
 
-def test_every_table_of_both_stores_is_explained() -> None:
+def test_the_map_names_every_package_and_every_room_and_stays_short() -> None:
+    package = ROOT / "trading_assets"
     text = (ROOT / "docs" / "architecture.md").read_text()
+    described = " ".join(re.findall(r"^\| (`[^|]+) \| [^|]+ \|$", text, re.MULTILINE))
+    modules = [path for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    known_by_their_place = {"__init__", "definitions"}
+    names = {path.stem for path in modules} - known_by_their_place
+    names |= {path.parent.name for path in (package / "engine").glob("*/__init__.py")}
+    assert [name for name in sorted(names) if f"`{name}`" not in described] == []
+    assert len(text.split()) < 6000
+
+
+def test_every_row_of_where_is_leads_to_a_name_that_stands_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = text[text.index("## Where is") : text.index("## Packages")]
+    rows = re.findall(r"^\| [^|]+ \| `([\w/.]+)` \| ([^|]*) \|$", table, re.MULTILINE)
+    assert len(rows) > 30
+    missing = []
+    for place, words in rows:
+        quoted = re.findall(r"`([^`]+)`", words)
+        files = [place, *(name for name in quoted if name.endswith(".py"))]
+        source = "".join(
+            (ROOT / "trading_assets" / file).read_text() for file in files if file.endswith(".py")
+        )
+        names = [name for name in quoted if "/" not in name and " " not in name]
+        missing += [(place, name) for name in names if name.split(".")[-1] not in source]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lists_of_a_page_are_lists_on_the_site_too(page: Path) -> None:
+    """MkDocs takes a list only after a blank line, and what belongs to an item only at four spaces."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = text.splitlines()
+    item = re.compile(r" *(?:[-*]|\d+\.) ")
+    too_little = re.compile(r" {1,3}(?:[-*] |\d+\. |```)")
+    wrong = [line for line in lines if too_little.match(line)]
+    wrong += re.findall(r"\n\n( {1,3}\S.*)", text)
+    for above, line in pairwise(lines):
+        if item.match(line) and above and not (item.match(above) or above.startswith(" ")):
+            wrong.append(line)
+    assert wrong == []
+
+
+def test_every_table_of_both_stores_is_explained() -> None:
+    text = (ROOT / "docs" / "stores.md").read_text()
     said, _, _ = text.partition("<!-- table: journal-tables -->")
     assert [name for name in METADATA.tables if f"`{name}`" not in said] == []
+
+
+def test_every_cause_of_a_halt_is_explained() -> None:
+    text = (ROOT / "docs" / "protection.md").read_text()
+    assert [cause for cause in Cause if not re.search(rf"\b{cause}\b", text)] == []
 
 
 @pytest.mark.parametrize(("page", "database", "sql"), QUERIES)

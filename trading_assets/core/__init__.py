@@ -1,1 +1,1 @@
-"""The decisions, pure: no calendar, no I/O, no clock. numpy and numba only."""
+"""The decisions, as pure functions: no calendar, no I/O, no clock. It imports numpy and numba only."""

@@ -1,7 +1,7 @@
 """When an exit that did not get out is tried again: at once, then after 1, 2, 5, 10, 10 … minutes, and more
 slowly where the symbol's share of the day's exits would run out before the close.
 
-One rule for the desk and for a replay. What a try is and when the last one was sent, they count themselves.
+The desk and a replay share this rule. Each of them counts the tries, and knows when it sent the last one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SEVERAL = 5  # tries in a row, after which the rest of the symbol's share is spr
 
 
 class Share(NamedTuple):
-    """What a symbol has left of the session's exits. All that a flatten's tries need is NO_SHARE."""
+    """How many of the session's exits a symbol has left. The tries of a flatten take NO_SHARE."""
 
     until_ns: int  # from the last try to the close
     orders: int  # that the last try took, one for each slice
@@ -30,9 +30,9 @@ NO_SHARE = Share(0, 1, 1.0, 1.0)
 
 @allocation_free
 def wait_ns(tries: int) -> int:
-    """How long after the last try the next one is sent, in nanoseconds.
+    """How long to wait after the last try before the next one is sent, in nanoseconds.
 
-    tries: in a row, in this session, in which nothing was filled
+    tries: how many in a row, in this session, filled nothing
     """
     if tries < 2:
         return 0
@@ -45,10 +45,10 @@ def wait_ns(tries: int) -> int:
 
 @allocation_free
 def spread_wait_ns(tries: int, share: Share) -> int:
-    """The wait of `wait_ns`, longer where the tries that are left would not last until the close.
+    """The wait of `wait_ns`, or a longer one where the remaining tries would run out before the close.
 
-    It is stretched after several tries, or once half the share is used: then the tries that are left come at
-    even distances, the last of them half an hour before the close.
+    It grows after several tries, or once half the share is used: the remaining tries then come at even
+    distances, the last of them half an hour before the close.
     """
     wait = wait_ns(tries)
     spread_ns = share.until_ns - _LAST_NS

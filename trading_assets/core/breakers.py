@@ -1,8 +1,8 @@
-"""The loss triggers and the stop: what is measured, and when it fires. Pure; latching is the engine's.
+"""The loss triggers and the stop: what each measures, and when it fires. Pure; the engine latches.
 
 Each trigger is a measure and its limit, compared by `is_tripped`, which fires at equality. A measure
-that cannot be computed is NaN and fires nothing: a figure that is missing is no loss, and the gate
-refuses entries without an equity by itself. USD; "transfers" are net deposits less withdrawals.
+that cannot be computed is NaN and fires nothing: a missing figure is no loss, and the gate
+refuses entries by itself when the equity is missing. USD; "transfers" are net deposits less withdrawals.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_tripped(measured: float, limit: float) -> bool:
 
 @allocation_free
 def higher_peak(peak: float, value: float) -> float:
-    """The new peak after `value` was seen; one that is not a finite number above zero is passed over.
+    """The new peak after `value` was seen. A value that is not a finite number above zero changes nothing.
 
     Seeds the session peak: higher_peak(E0, first equity of the session).
     """
@@ -70,7 +70,7 @@ def unit_value(previous: float, previous_equity: float, equity: float, transfers
 
 @allocation_free
 def e0_agrees(last_equity: float, stored_close: float, transfers_usd: float) -> bool:
-    """The broker's last equity is within 0.1 % of our stored close plus the transfers since.
+    """Whether the broker's last equity is within 0.1 % of our stored close plus the transfers since.
 
     False where either is not known; a book that has no stored close yet has nothing to compare.
     """

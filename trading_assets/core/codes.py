@@ -1,6 +1,6 @@
 """The gate's reject codes: the check that each belongs to, what it measures, and which one is shown first.
 
-How a code is decided is `core.gate`; the limit that it is held against is named in `core.limits`.
+`core.gate` decides each code; `core.limits` names the limit that the code enforces.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Check(IntEnum):
 class Code(IntEnum):
     """Why the gate refuses an order: the code's number, its check, and what it measures.
 
-    The number is the bit in a verdict and the place in its lists of measures, stored with every verdict: a
-    new code takes the next one, and none is used again. The order in which the codes stand here is their
-    precedence: of several that fail, the first is the reason shown.
+    The number is the code's bit in a verdict and its place in the lists of measures, and is stored with every
+    verdict: a new code takes the next number, and no number is used again. The order in which the codes stand
+    here is their precedence: of several that fail, the first is the reason shown.
     """
 
     check: Check

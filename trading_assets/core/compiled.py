@@ -69,8 +69,8 @@ def _cached(function: _Function, **options: bool) -> _Function:
 
 
 def is_kept(function: Callable[..., Any]) -> bool:
-    """Whether the machine code of a function that `compiled` made is on disk from before: its first call then
-    takes no compiler. Plain Python needs none either."""
+    """Whether the machine code of a compiled function is already on disk, so that its first call needs no
+    compiler. True for plain Python too."""
     plain = getattr(function, "py_func", None)
     if plain is None:
         return True

@@ -3,10 +3,10 @@
 Nothing here reads a clock, a file or a broker, and nothing sizes an order: the gate only refuses.
 Every check is evaluated, also after the first failure.
 
-What reducing orders are spared (`is_reducing`, computed, never taken from the side or a flag):
+What reducing orders are exempt from (`is_reducing`: computed, never taken from the side or a flag):
 
 - halt state: REDUCE_ONLY and RECONCILIATION_LOCK; the operator's flatten also KILL_SWITCH_ACTIVE
-  and RECONCILING. An exit before the first reconciliation waits: what is reserved is not known yet.
+  and RECONCILING. An exit waits for the first reconciliation: until then nobody knows what is reserved.
 - NEAR_OPEN, NEAR_CLOSE, all of freshness, NOTIONAL_BELOW_MIN, PRICE_DRIFT, SPREAD_TOO_WIDE,
   SYMBOL_MOVE, QUOTE_INVALID, POSITION_LIMIT, INSUFFICIENT_BUYING_POWER, all of portfolio and of
   activity. For them DAILY_ORDER_COUNT is the cap of `max_exit_orders_per_day` or the symbol's share of
@@ -14,7 +14,7 @@ What reducing orders are spared (`is_reducing`, computed, never taken from the s
   `exit_collar_pct` around the mid, else the last trade, and NOTIONAL_ABOVE_MAX lets one share
   through, which no slicing makes smaller.
 
-What they are spared is measured all the same; only the bit stays clear.
+The gate measures what they are exempt from all the same; only the bit stays clear.
 
 Missing input: a code whose measure cannot be computed from finite, sensible numbers measures NaN and
 fails. So a NaN equity gives POSITION_LIMIT and GROSS_EXPOSURE, an unusable quote QUOTE_INVALID,
@@ -52,7 +52,7 @@ from trading_assets.core.words import (
 
 @allocation_free
 def free_quantity(position: Position) -> float:
-    """Shares, ≥ 0, that no open exit has reserved; NaN where that is not known."""
+    """Shares, ≥ 0, that no open exit has reserved; NaN where it cannot be computed."""
     if not (is_finite(position.qty) and is_finite(position.reserved_qty) and position.reserved_qty >= 0.0):
         return nan
     free = abs(position.qty) - position.reserved_qty
@@ -136,7 +136,8 @@ def _count(
 
 @allocation_free
 def symbol_exit_cap(max_exit_orders_per_day: float) -> float:
-    """Exits that one symbol may send in a session: a tenth of the cap of all, whole, and at least one."""
+    """How many exits one symbol may send in a session: a tenth of the cap of all, rounded down, at least
+    one."""
     share = np.floor(max_exit_orders_per_day / 10.0)
     return 1.0 if share < 1.0 else share
 

@@ -1,9 +1,8 @@
 """Positions and cash as a fold over what happened: fills, splits, cash, corrections of quantity.
 
-Average-cost method. An entry gives a new ledger and never changes an old one. Which entries a book
-has, and in which order, is the journal's and the engine's; what a holding is worth needs a mark and
-is theirs as well. Always: Δcash + Δ(Σ quantity × average cost) = Δrealised + what entries other than
-fills brought in.
+Average-cost method. An entry gives a new ledger and never changes an old one. Journal and engine know which
+entries a book has, in which order, and what a holding is worth. Always: Δcash + Δ(Σ quantity × average cost)
+= Δrealised + what entries other than fills brought in.
 
 Cost follows shares. Shares that a corporate action takes away leave their cost waiting until it brings the
 shares that take their place, under the same symbol or another.
@@ -23,7 +22,7 @@ _QUANTUM = 1e-9  # shares; the broker knows no finer quantity
 
 
 class Holding(NamedTuple):
-    """One symbol. A closed one stays, for what it realised."""
+    """One symbol's holding. A closed one stays, for its realised profit."""
 
     qty: float = 0.0  # signed shares
     avg_cost: float = 0.0  # USD a share; 0 when flat
@@ -70,8 +69,8 @@ class QuantityEntry(NamedTuple):
 
 
 class SurrenderEntry(NamedTuple):
-    """Shares that a corporate action takes away; what is paid for them beside other shares is taken off the
-    cost that waits."""
+    """Shares that a corporate action takes away. What is paid for them beside other shares reduces the
+    waiting cost."""
 
     symbol: str
     qty: float  # > 0
@@ -79,7 +78,7 @@ class SurrenderEntry(NamedTuple):
 
 
 class ReplacementEntry(NamedTuple):
-    """Shares that take the place of those surrendered in `source`, with all of the cost that waits there."""
+    """Shares that replace those surrendered in `source`; they take all of the cost that waits there."""
 
     symbol: str
     qty: float  # > 0

@@ -27,7 +27,7 @@ class Looser(IntEnum):
 
 
 class LimitCheck(NamedTuple):
-    """An asset check that holds a limit against what came of it."""
+    """An asset check that compares a limit with what happened."""
 
     name: str  # "": only a replay keeps what it is measured of
     passes_when: str  # "": the sentence of another limit that shares the check
@@ -38,7 +38,7 @@ class LimitCheck(NamedTuple):
 
 
 class LimitRow(NamedTuple):
-    """What there is to know of one limit. Bounds are pydantic's: >, ≥ and ≤; None: no bound."""
+    """Everything that the desk knows about one limit. Bounds are pydantic's: >, ≥ and ≤; None: no bound."""
 
     default: float | int | bool | None
     meaning: str
@@ -52,7 +52,7 @@ class LimitRow(NamedTuple):
 
     @property
     def not_known(self) -> float | bool:
-        """What stands for the limit in a decision that was made before there was such a limit: no limit."""
+        """The value for a decision that was made before this limit existed: no limit."""
         if isinstance(self.default, bool):
             return True
         return math.inf if self.looser is Looser.HIGHER else 0.0

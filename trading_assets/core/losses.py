@@ -1,6 +1,6 @@
 """A book's equity figures and what the three loss breakers measure on them: `core.breakers`, composed.
 
-A value goes in and a value comes out; keeping figures, latching and rearming are the caller's.
+Values go in and values come out. The caller keeps figures, latches and rearms.
 """
 
 from __future__ import annotations

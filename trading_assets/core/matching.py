@@ -1,7 +1,7 @@
 """At what price an order trades: against a quote, or against a bar. Pure and compiled.
 
-Prices only: how much of an order trades at once is the caller's fill mode, and so are whether it may
-trade at all (sessions, halts, buying power) and what a fill does to an account.
+Prices only. The caller decides how much of an order trades at once (its fill mode), whether it may trade at
+all (sessions, halts, buying power), and what a fill does to an account.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The life of an order: its states, the edges between them, and the ids that survive a crash.
 
-Pure values only: what an order is now is the journal's to say, when to move it is the engine's.
+Pure values only: the journal keeps the state of an order, and the engine decides when to move it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trading_assets.errors import TradingAssetsError
 
 
 class State(StrEnum):
-    """Where an order of ours stands. Its exposure is reserved in every open state."""
+    """The state of an order of ours. Its exposure is reserved in every open state."""
 
     INTENT = "INTENT"  # approved and durable, not sent
     SUBMITTING = "SUBMITTING"  # may be on the wire
@@ -97,7 +97,7 @@ TERMINAL_STATES = frozenset(State) - OPEN_STATES
 
 
 class IllegalTransition(TradingAssetsError):
-    """An order is said to have moved along an edge that the table does not have."""
+    """The evidence would move an order along an edge that the table does not have."""
 
     def __init__(self, current: State, new: State) -> None:
         self.current = current
@@ -120,14 +120,14 @@ def next_state(current: State, new: State) -> State:
 
 
 class Path(NamedTuple):
-    """The states that an order takes on one after the other, and whether every step is in the table."""
+    """The states that an order goes through, and whether the table has every step."""
 
     steps: tuple[State, ...]
     in_table: bool
 
 
 def path_on_evidence(current: State, new: State) -> Path:
-    """How an order in `current` takes the broker's word that it is `new`.
+    """The path of an order in `current` when the broker says that it is `new`.
 
     What is cancelled or expired while its submission has no answer yet had been accepted. A terminal word
     ends an open order also where the table has no such edge. Any other word that the table does not have
@@ -143,7 +143,7 @@ def path_on_evidence(current: State, new: State) -> Path:
 
 
 class Evidence(NamedTuple):
-    """What one answer of the broker says of an order.
+    """What one answer of the broker says about an order.
 
     stamp_ns: the broker's own time of the order's last change. A broker may state equal ones, and
         the time of the submission where it has none.
@@ -156,7 +156,7 @@ class Evidence(NamedTuple):
 
 
 def is_overtaken(evidence: Evidence, newest: Evidence) -> bool:
-    """Whether `evidence` is older than what was taken in already: then it says nothing.
+    """Whether `evidence` is older than what the journal has taken in: then it changes nothing.
 
     More filled is always news, and so is the end of an open order: an order that has ended does not work
     later. Otherwise the stamps decide; where they are equal, fills only grow and the end comes last.

@@ -1,8 +1,8 @@
 """What was sent, as columns, and what each limit on a single order measures of it afterwards.
 
-Live checks make the columns from journaled records, a replay has them from its walk; both measure with
-what is here, and `core.limits` names it beside each limit. Nothing here is taken from the gate or
-from a verdict: this is the second opinion on what the gate let through.
+Live checks make the columns from journaled records, a replay from its walk; both measure with the functions
+here, and `core.limits` names the measure beside each limit. Nothing here comes from the gate or from a
+verdict: this is the second opinion on what the gate let through.
 
 Prices in USD, quantities in shares, times in nanoseconds since the epoch (float64, NaN: not known). A
 value that cannot be measured is NaN and never within a limit.
@@ -72,12 +72,12 @@ class SentOrders:
 
     @cached_property
     def entries_after_open(self) -> Ints:
-        """Before the open an order is `market_hours`' to find."""
+        """The check `market_hours` finds orders before the open."""
         return self.entries[~(self.seconds_after_open[self.entries] < 0.0)]
 
     @cached_property
     def entries_before_close(self) -> Ints:
-        """After the close an order is `market_hours`' to find."""
+        """The check `market_hours` finds orders after the close."""
         return self.entries[~(self.minutes_before_close[self.entries] < 0.0)]
 
     @cached_property
@@ -159,7 +159,7 @@ class SentOrders:
 
     @cached_property
     def place_in_symbol(self) -> Floats:
-        """Which order of its symbol it is, exits counted, from 1."""
+        """The number of the order among those of its symbol, exits counted, from 1."""
         return _places(self.symbol)
 
     @cached_property

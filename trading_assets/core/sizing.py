@@ -1,9 +1,9 @@
 """From signals to order prices and quantities: targets, the no-trade band, clips, slices.
 
 Nothing here refuses an order: the sizer clips to the limits, the gate (`core.gate`) only rejects, and
-neither calls the other. What is proposed here passes the gate's checks of size, position, portfolio
-and buying power for the same figures; orders of one execution are sized one after the other, each
-with the exposures and the buying power that those before it have left.
+neither calls the other. What the sizer proposes passes the gate's checks of size, position, portfolio
+and buying power for the same figures. Orders of one execution are sized one after the other, each with the
+exposures and the buying power that earlier ones have left.
 
 USD, shares, NaN: not known. Infinite limits (replay books only) do not clip.
 """
@@ -125,7 +125,7 @@ def _unscaled_weight(signal: float, volatility: float, limits: Limits) -> float:
 
 @allocation_free
 def available_funds(buying_power_usd: float, settled_cash_usd: float, limits: Limits) -> float:
-    """USD that buys may take: the broker's buying power, without margin no more than settled cash.
+    """USD that buys may spend: the broker's buying power; without margin at most the settled cash.
     NaN where either is not known."""
     if not (is_finite(buying_power_usd) and is_finite(settled_cash_usd)):
         return nan
@@ -248,7 +248,7 @@ def cut(qty: float, limit_price: float, max_order_notional: float, fractionable:
     """Cut an exit of signed `qty` into orders of at most `max_order_notional` USD.
 
     Whole shares a slice, or fractions of one where a share costs more and the asset allows it; else
-    one share, which the gate lets pass. What a thousand slices do not sell waits for the next tick. A
+    one share, which the gate lets pass. Whatever a thousand slices do not sell waits for the next tick. A
     missing price or limit leaves one slice for the gate to refuse; none for a quantity of 0 or NaN.
     """
     total = abs(qty)

@@ -1,4 +1,4 @@
-"""What "at most" and "at least" mean, once for every limit of the desk. No limit lives here.
+"""What "at most" and "at least" mean, defined once for every limit of the desk. No limit is kept here.
 
 A comparison passes at equality, with room for the last bits of a float64 computation. What is
 compared must be finite: NaN and infinity pass neither. The limit may be infinite.

@@ -1,8 +1,8 @@
 """The glossary as types: what the gate and the sizer take, all scalars, so that numba can compile them.
 
 Prices and amounts are float64 USD, quantities float64 shares, times int64 nanoseconds since the
-epoch in UTC. A missing number is NaN, never zero: the gate fails closed on NaN. What a word does
-not know (a symbol's name, an order's id) is not needed to decide and is kept by the engine.
+epoch in UTC. A missing number is NaN, never zero: the gate fails closed on NaN. No decision needs
+a symbol's name or an order's id; the engine keeps these.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Account(NamedTuple):
 
 
 class Position(NamedTuple):
-    """One symbol's position at the broker, with what our open orders already claim of it."""
+    """One symbol's position at the broker, and how much of it our open orders already claim."""
 
     qty: float  # signed shares
     reserved_qty: float  # shares that open exits have reserved, ≥ 0
@@ -60,7 +60,7 @@ class Position(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """Top of book with the two fallbacks of the mark. A side that is absent is NaN or 0."""
+    """Top of book, with the two fallbacks of the mark. An absent side is NaN or 0."""
 
     bid: float
     ask: float

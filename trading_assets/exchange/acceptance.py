@@ -1,6 +1,6 @@
-"""How an order comes to the market: every rule in the order of the refusals' codes, then acceptance.
+"""How an order enters the market: every rule, in the order of the refusals' codes, then acceptance.
 
-The rules themselves: `order_entry.py`, `replacement.py`, `admission.py`. Each entry is one transaction.
+`order_entry.py`, `replacement.py` and `admission.py` have the rules. Each entry is one transaction.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Entry:
         self._not_fractionable = not_fractionable
 
     def enter(self, request: OrderRequest, *, replaced: VenueOrder | None = None) -> VenueOrder:
-        """Accept the order, in the place of `replaced` where that is given; returns it as it was accepted.
-        Where it may trade now it is matched with the quote at once. Raises ApiRefusal."""
+        """Accept the order, instead of `replaced` where that is given; returns it as it was accepted. An
+        order that may trade now meets the quote at once. Raises ApiRefusal."""
         state = self._recorder.state
         account, symbol, now_ns = state.account, request.symbol, state.now_ns
         if not self._view.is_listed(symbol, now_ns):
@@ -78,7 +78,7 @@ class Entry:
         return replace(accepted, status=Status.PENDING_NEW) if working else accepted
 
     def rematch(self, symbol: str) -> None:
-        """Let the symbol's open orders meet a changed quote, inside a transaction of the caller's."""
+        """Let the symbol's open orders meet a changed quote, inside the caller's transaction."""
         state = self._recorder.state
         for order in state.account.open_orders(symbol):
             if self.trades_now(order.extended_hours):

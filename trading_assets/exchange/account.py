@@ -1,4 +1,4 @@
-"""One account: cash, holdings, orders, and what orders reserve. It is changed by events only.
+"""One account: cash, holdings, orders, and what orders reserve. Only events change it.
 
 A cash account: buying power is cash less what open buys reserve; sells release it when they trade;
 nothing is sold short. Marks come from outside, so equity takes a price function.
@@ -20,7 +20,7 @@ from trading_assets.exchange.orders import Status, VenueOrder
 
 @dataclass(frozen=True, slots=True)
 class VenueHolding:
-    """Shares held and what they cost. Selling takes cost away in proportion (average cost)."""
+    """Shares held and what they cost. A sale reduces the cost in proportion (average cost)."""
 
     qty: Decimal
     cost: Decimal
@@ -69,7 +69,7 @@ class VenueActivity:
 
 @dataclass(frozen=True, slots=True)
 class DueSplit:
-    """A split that is not booked at midnight of its ex-date, and what became of it."""
+    """A split that is not booked at midnight of its ex-date, and how far it is booked."""
 
     ex_date: date
     ratio: Decimal
@@ -119,7 +119,7 @@ class VenueAccount:
         return max(ZERO, self.cash - self.reserved_cash)
 
     def held_for_orders(self, symbol: str) -> Decimal:
-        """Shares that open sells keep."""
+        """Shares that open sells reserve."""
         return sum((o.leaves_qty for o in self.open_orders(symbol) if o.side is Side.SELL), ZERO)
 
     def position_qty(self, symbol: str) -> Decimal:
@@ -143,7 +143,7 @@ class VenueAccount:
             self.open_ids.pop(order.id, None)
 
     def note(self, activity: VenueActivity) -> None:
-        """Write a line of the account's history."""
+        """Add a line to the account's history."""
         self.activity_rows[activity.id] = len(self.activities)
         self.activities.append(activity)
         if activity.amends is not None:
@@ -180,7 +180,8 @@ class VenueAccount:
         return order
 
     def split(self, symbol: str, qty_change: Decimal, coming: Decimal) -> None:
-        """Book a split, or one of its two lines: the whole cost stays, and waits for what is `coming`."""
+        """Book a split, or one of its two lines: the whole cost stays, and waits for the shares that are
+        `coming`."""
         due = self.splits.get(symbol)
         if due is None or not due.is_waiting:
             self.adjust(symbol, qty_change, ZERO)

@@ -1,6 +1,7 @@
-"""Admission: may this account place this order now? The 403 row of Alpaca's table, and what is reserved.
+"""Admission: may this account place this order now? The 403 row of Alpaca's table, and what an order
+reserves.
 
-The request is well-formed and keeps the rules of order entry already; here it meets the account, its
+The request is well-formed and keeps the rules of order entry; this module checks it against the account, its
 other orders and the quote.
 """
 
@@ -21,7 +22,8 @@ WAITING_MARKET_COLLAR = Decimal("1.05")  # a market buy that waits for the open 
 
 
 def reserve_price(request: OrderRequest, quote: VenueQuote, *, market_open: bool) -> Decimal:
-    """What the order is expected to trade at, per share: its limit or stop, else the quote's far side.
+    """The price per share at which the order is expected to trade: its limit or stop, else the quote's far
+    side.
 
     Raises ApiRefusal where a market order has no far side.
     """
@@ -45,7 +47,7 @@ def position_intent(side: Side, held: Decimal) -> str:
 
 
 def check_position_intent(request: OrderRequest, account: VenueAccount) -> None:
-    """Raises ApiRefusal 42210000 where the client means something else than the order would do."""
+    """Raises ApiRefusal 42210000 where the order would do something else than the client states."""
     inferred = position_intent(request.side, account.position_qty(request.symbol))
     if request.position_intent not in (None, inferred):
         raise unprocessable(
@@ -63,7 +65,7 @@ def admit(
 ) -> None:
     """Raises ApiRefusal 403 where the account may not place the order at its reserve price.
 
-    replaced: the order whose place it takes, with what that one reserves
+    replaced: the order that it replaces, with what that one reserves
     """
     if account.configuration.suspend_trade:
         raise forbidden("new orders are rejected by user request")

@@ -1,4 +1,4 @@
-"""Decimal amounts: how floats become them, how text is read and written, and the ticks of prices.
+"""Decimal amounts: made from floats, read from text and written as text; and the ticks of prices.
 
 Money, prices and quantities are Decimal inside the exchange; the tape's floats are quantised here.
 """
@@ -25,7 +25,7 @@ def text(value: Decimal) -> str:
 
 
 def price_of(value: float) -> Decimal:
-    """A tape's float as a price, at four decimals, half to even."""
+    """A float of the tape as a price with four decimals, rounded half to even."""
     return Decimal(repr(float(value))).quantize(PRICE_STEP, ROUND_HALF_EVEN)
 
 

@@ -1,4 +1,5 @@
-"""An exchange over the bundled tape, opened at its state directory: new, or as it was left."""
+"""Opens an exchange over the bundled tape at its state directory: a new one, or the one that was left
+there."""
 
 from __future__ import annotations
 
@@ -25,10 +26,10 @@ def open_venue(
     fill_mode: str = "ideal",
     participation: Decimal = Decimal("0.1"),
 ) -> Venue:
-    """The venue whose journal is in `state_dir`. What counts at its first start only: `VenueSettings`.
+    """The venue whose journal is in `state_dir`. `VenueSettings` says what counts at its first start only.
 
-    Raises InvalidInput for a new one without a time to start at or with a fill mode that there is not,
-    StateInUse while a process has it.
+    Raises InvalidInput for a new one without a start time or with an unknown fill mode, StateInUse while
+    another process has it.
     """
     store = EventStore(state_dir)
     opened = next(store.events(), None)

@@ -1,7 +1,7 @@
-"""The account's configuration: what its holder may set, and how a change is read.
+"""The account's configuration: what its holder may set, and how the exchange reads a change.
 
-Two members have an effect here, `suspend_trade` and `fractional_trading` (`admission.py`); the others are
-kept and shown. The day-trade members that Alpaca withdrew are not known.
+Two members have an effect here, `suspend_trade` and `fractional_trading` (`admission.py`); the exchange
+stores and shows the others. It does not know the day-trade members that Alpaca withdrew.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MEMBERS = asdict(Configuration())
 
 
 def read_changes(members: Mapping[str, Any]) -> dict[str, bool | int | str]:
-    """The members that a request sets; null and unknown ones are passed over. Raises ApiRefusal 40010001."""
+    """The members that a request sets, without null and unknown ones. Raises ApiRefusal 40010001."""
     return {name: _value(name, members[name]) for name in _MEMBERS if members.get(name) is not None}
 
 

@@ -1,4 +1,4 @@
-"""Closing a client's connection under it, which an ASGI application cannot do by itself."""
+"""Closes a client's connection, which an ASGI application cannot do by itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ Disconnect = Callable[[Scope, bool], None]
 
 
 def disconnecting(server: uvicorn.Server) -> Disconnect:
-    """For what this server serves. A connection that is gone already is left alone."""
+    """Lets the applications of this server close connections. A connection that is already gone is left
+    alone."""
 
     def disconnect(scope: Scope, reset: bool) -> None:
         for connection in list(server.server_state.connections):

@@ -1,6 +1,6 @@
-"""The control plane from the caller's side: moves the clock, halts symbols, sets quotes, scripts faults.
+"""A client of the control plane: moves the clock, halts symbols, sets quotes, scripts faults.
 
-For whoever keeps the exchange (the demo, the lockstep sensor, a test); the desk never holds one.
+For whatever controls the exchange (the demo, the lockstep sensor, a test); the desk never holds one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = (2.0, 60.0)
 
 
 class ControlRefused(TradingAssetsError):
-    """The control plane did not do it; the message is its answer."""
+    """The control plane refused the request; the message is its answer."""
 
 
 class ControlClient:
@@ -37,7 +37,7 @@ class ControlClient:
         return int(self._call("GET", "/clock")["now_ns"])
 
     def move_to(self, now_ns: int) -> None:
-        """Play the tape up to there; only forward, and only while time stands."""
+        """Play the tape up to that time; only forward, and only while time stands."""
         self._call("POST", "/clock", {"set_ns": now_ns})
 
     def run(self, speed: float) -> None:
@@ -58,7 +58,7 @@ class ControlClient:
         self._call("POST", "/transfer", {"amount": str(amount_usd)})
 
     def reset(self, cash_usd: Decimal) -> str:
-        """A new, empty account in place of the present one; its number."""
+        """Replace the account by a new, empty one; returns its number."""
         return str(self._call("POST", "/account/reset", {"cash": str(cash_usd)})["account_number"])
 
     def post_activity(
@@ -70,24 +70,25 @@ class ControlClient:
         qty: Decimal | None = None,
         description: str = "",
     ) -> str:
-        """Book cash under an activity type (FEE, INT, …), < 0 paid by the account; the activity's id."""
+        """Book cash under an activity type (FEE, INT, …); < 0: the account pays. Returns the activity's
+        id."""
         members = {"kind": kind, "amount": str(amount_usd), "symbol": symbol, "description": description}
         return self._book("/activity", members if qty is None else members | {"qty": str(qty)})
 
     def bust(self, activity_id: str) -> str:
-        """Undo a fill; the id of the activity that says so."""
+        """Undo a fill; returns the id of the activity that records it."""
         return self._book("/bust", {"activity_id": activity_id})
 
     def correct(self, activity_id: str, price_usd: Decimal) -> str:
-        """Give a fill another price; the id of the activity that says so."""
+        """Give a fill another price; returns the id of the activity that records it."""
         return self._book("/correct", {"activity_id": activity_id, "price": str(price_usd)})
 
     def move_shares(self, symbol: str, qty_change: Decimal) -> str:
-        """Journal shares in (> 0) or out; the activity's id."""
+        """Journal shares in (> 0) or out; returns the activity's id."""
         return self._book("/position", {"symbol": symbol, "qty_change": str(qty_change)})
 
     def hold_splits(self, symbol: str, *, held_back: bool = True) -> None:
-        """Whether the symbol's splits wait for `book_split` on their ex-date."""
+        """Say whether the symbol's splits wait for `book_split` on their ex-date."""
         self._call("POST", "/split/hold", {"symbol": symbol, "held_back": held_back})
 
     def announce_split(self, symbol: str) -> None:
@@ -95,7 +96,7 @@ class ControlClient:
         self._call("POST", "/split/announce", {"symbol": symbol})
 
     def book_split(self, symbol: str, *, in_two_lines: bool = False, in_lieu: bool = False) -> bool:
-        """Book the next line of a split that waits; whether there was one."""
+        """Book the next line of a split that waits; returns whether there was one."""
         members = {"symbol": symbol, "in_two_lines": in_two_lines, "in_lieu": in_lieu}
         return bool(self._call("POST", "/split/book", members)["booked"])
 
@@ -110,7 +111,7 @@ class ControlClient:
         self._call("POST", "/quote", {"symbol": symbol, "bid": str(bid), "ask": str(ask)})
 
     def tape_quote(self, symbol: str) -> None:
-        """Back to the quotes that the tape gives."""
+        """Go back to the quotes of the tape."""
         self._call("POST", "/quote", {"symbol": symbol})
 
     def script(self, faults: Sequence[Mapping[str, object]]) -> None:
@@ -122,7 +123,7 @@ class ControlClient:
         return list(self._call("GET", "/faults")["faults"])
 
     def clients(self) -> dict[str, int]:
-        """Requests to the public APIs by User-Agent, since the exchange started."""
+        """How many requests each User-Agent has sent to the public APIs since the exchange started."""
         return dict(self._call("GET", "/clients")["clients"])
 
     def journal(self) -> str:

@@ -1,7 +1,7 @@
 """What the embedded exchange accepts: the public key pair's names, and the control plane's token.
 
-An exchange has a key pair of its own (`config.embedded_keys`). The public pair counts where `--public-keys`
-says so. Real keys are never sent to this exchange.
+An exchange has a key pair of its own (`config.embedded_keys`). With `--public-keys` it accepts the public
+pair. Real keys are never sent to this exchange.
 """
 
 from __future__ import annotations

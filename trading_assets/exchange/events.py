@@ -1,11 +1,10 @@
-"""What happened at the exchange, as values: the only thing that is stored.
+"""What happened at the exchange, as values. Nothing else is stored.
 
 The state is the fold of these events (`state.py`), so whatever changes the state is an event here,
 with everything that the fold needs. Written as JSON with sorted keys: Decimal as text, the rest as is.
 
-A journal outlives the version that wrote it. So a kind and a field that exist keep their name and their
-meaning for good; what is new is another kind, or a field with a default that says what the exchange did
-before the field existed.
+A journal outlives the version that wrote it. So existing kinds and fields keep their name and meaning for
+good. Something new becomes another kind, or a field whose default says what the exchange did before.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Opened(Event):
-    """The exchange's first event: what holds for all of its life."""
+    """The exchange's first event: what stays the same for all of its life."""
 
     seed: int
     fill_mode: str = "ideal"
@@ -36,7 +35,7 @@ class Opened(Event):
 
 @dataclass(frozen=True)
 class AccountOpened(Event):
-    """A new, empty account with cash takes the place of the one before it."""
+    """A new, empty account with cash replaces the one before it."""
 
     cash: Decimal
 
@@ -134,7 +133,7 @@ class DividendPaid(Event):
 
 @dataclass(frozen=True)
 class PositionSplit(Event):
-    """`coming`: the shares that another line is still to bring, where this one only takes the old ones."""
+    """`coming`: the shares that another line will bring, where this one only takes the old ones away."""
 
     symbol: str
     ratio: Decimal

@@ -13,5 +13,5 @@ def seeded_uuid(*parts: object) -> str:
 
 
 def asset_id(symbol: str) -> str:
-    """An asset's id: of its symbol alone, so that it is the same at every exchange."""
+    """An asset's id, made from its symbol alone, so that it is the same at every exchange."""
     return seeded_uuid("asset", symbol)

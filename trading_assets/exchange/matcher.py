@@ -1,6 +1,6 @@
-"""How open orders meet quotes and bars. At what price: `core.matching`; how much: `fill_modes.py`.
+"""How open orders meet quotes and bars. `core.matching` says at what price, `fill_modes.py` how much.
 
-Everything here happens inside a transaction of the caller's.
+Everything here happens inside the caller's transaction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Order entry: a request's fields, read and held to the rules that need no account and no market.
+"""Order entry: reads a request's fields and checks the rules that need no account and no market.
 
-Malformed requests (40010001) are refused before those that break a rule (42210000). What the account
-may do (403) is decided by `admission.py`; what may be changed of an order: `replacement.py`.
+Malformed requests (40010001) are refused before those that break a rule (42210000). `admission.py` decides
+what the account may do (403), and `replacement.py` what a request may change in an order.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def read_order(members: Mapping[str, Any]) -> OrderRequest:
 
 
 def check_rules(order: OrderRequest) -> None:
-    """The rules of order entry; a broken one raises Refusal 42210000."""
+    """Check the rules of order entry; a broken one raises ApiRefusal 42210000."""
     if _TYPES[order.type] is None:
         raise unprocessable(
             f"{order.type} orders are not supported by this exchange: send market, limit, stop or stop_limit"
@@ -137,7 +137,7 @@ def check_rules(order: OrderRequest) -> None:
 
 
 def check_prices(type_: str, prices: Mapping[str, Decimal | None]) -> None:
-    """Whether exactly the type's own prices are given. Raises ApiRefusal 40010001."""
+    """Raises ApiRefusal 40010001 unless the request has exactly the prices of its type."""
     if (expected := _TYPES[type_]) is None:
         return
     for name, price in prices.items():

@@ -1,4 +1,4 @@
-"""An order at the exchange and the statuses of its life. How it is entered is `order_entry.py`."""
+"""An order at the exchange, and the statuses of its life. `order_entry.py` enters it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stop_collar(stop_price: Decimal) -> Decimal:
 class VenueOrder:
     """`sequence` counts the account's orders. Exactly one of `qty` and `notional` is set.
 
-    An order that replaces another is an order of its own, for what the other one had left.
+    An order that replaces another is a separate order, for what the other one had left.
     """
 
     sequence: int
@@ -76,7 +76,7 @@ class VenueOrder:
         return self.stop_price is not None and self.elected_ns is None
 
     def worked_before(self, start_ns: int) -> bool:
-        """Whether it was on the market, as what it is now, when a bar began."""
+        """Whether it was on the market, in its present form, when a bar began."""
         return self.working_ns is not None and max(self.working_ns, self.elected_ns or 0) <= start_ns
 
     @property
@@ -96,7 +96,7 @@ class VenueOrder:
 
     @property
     def reserved_cash(self) -> Decimal:
-        """What an open buy keeps of the buying power (USD)."""
+        """How much of the buying power an open buy reserves (USD)."""
         if self.side is Side.SELL or not self.is_open:
             return ZERO
         return self.leaves_notional if self.notional is not None else self.leaves_qty * self.reserve_price

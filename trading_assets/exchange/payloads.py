@@ -1,5 +1,5 @@
 """The JSON forms of Alpaca's APIs. Amounts are decimal text in the trading API and numbers in the data
-API; times are RFC 3339 with nanoseconds. What Alpaca withdrew (day-trade fields) is not written.
+API; times are RFC 3339 with nanoseconds. It does not write what Alpaca withdrew (day-trade fields).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _wall_clock(ns: int) -> str:
 
 
 def asset_json(symbol: str, *, active: bool, fractionable: bool, halted: bool) -> Json:
-    """`halted` is this exchange's own: Alpaca tells halts on its data stream only."""
+    """Only this exchange has `halted`: Alpaca tells halts on its data stream only."""
     return {
         "id": asset_id(symbol),
         "class": "us_equity",

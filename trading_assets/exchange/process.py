@@ -27,7 +27,8 @@ class ExchangeDidNotStart(TradingAssetsError):
 
 
 class Spawn(Protocol):
-    """Starts the command with these arguments: its output is a pipe, what else it says goes to `log`."""
+    """Starts the command with these arguments. Its standard output is a pipe; everything else goes to
+    `log`."""
 
     def __call__(
         self, arguments: Sequence[str], *, log: IO[bytes], environ: Mapping[str, str], own_session: bool
@@ -50,7 +51,8 @@ class ExchangeProcess:
         return self._process.poll() is None
 
     def terminate(self, timeout_seconds: float = 10.0) -> None:
-        """End it in an orderly way, by force after the timeout. What it answered is stored either way."""
+        """End it in an orderly way, by force after the timeout. Whatever it has answered is stored either
+        way."""
         if self.is_running:
             self._process.terminate()
         try:
@@ -106,11 +108,11 @@ def start_process(
 ) -> ExchangeProcess:
     """Start `python -m trading_assets.exchange` over the bundled tape and wait until it takes connections.
 
-    What is None keeps the command's default; `start_ns` is needed at the first start in a state
-    directory and without effect afterwards, as are `cash`, `seed`, `fill_mode` and `participation`. Its
-    log is `exchange.log` in the state directory, its key pair `keys.json` there (`public_keys`: the public
-    one). With `own_session` a terminal's Ctrl-C reaches its keeper only, who then ends it in order; it ends
-    with its keeper in any case. Raises ExchangeDidNotStart.
+    None keeps the command's default. `start_ns` is needed at the first start in a state directory and has no
+    effect afterwards; `cash`, `seed`, `fill_mode` and `participation` have none either. The log is
+    `exchange.log` in the state directory, the key pair `keys.json` there (`public_keys`: the public pair).
+    With `own_session` a terminal's Ctrl-C reaches only the parent process, which then ends the exchange in
+    order; the exchange ends with its parent in any case. Raises ExchangeDidNotStart.
     """
     options = {
         "--start-ns": start_ns,

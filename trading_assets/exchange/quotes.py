@@ -2,7 +2,7 @@
 
 mid = the last price (`TapeView.last_print`); half of `spread_bps` is taken off for the bid and added
 for the ask, each rounded outward to the tick, so that bid < mid < ask; stamped with the exchange's now.
-A symbol that is halted keeps the quote of the moment of its halt. A person may override a quote.
+A halted symbol keeps the quote that it had when the halt began. A person may override a quote.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ QUOTED_SIZE = 100  # shares, nominal: fills do not look at it
 
 
 class VenueQuote(NamedTuple):
-    """A side that is absent is 0."""
+    """An absent side is 0."""
 
     bid: Decimal
     ask: Decimal

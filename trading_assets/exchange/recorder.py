@@ -1,5 +1,5 @@
-"""The one way in which the exchange's state changes: events, stored in transactions, then told to whoever
-listens. What is decided and why belongs to those who record.
+"""The one way in which the exchange's state changes: events are stored in transactions, and then passed to
+the listeners. The callers decide what to record, and why.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from trading_assets.exchange.store import EventStore
 
 
 class Recorded(NamedTuple):
-    """A stored event, the order that it changed as it was right after it (None: it changed none), and
-    the position in that order's symbol then."""
+    """A stored event; the order that it changed, as it was right after it (None: it changed none); and the
+    position in that order's symbol at that moment."""
 
     event: Event
     order: VenueOrder | None
@@ -29,7 +29,7 @@ Listener = Callable[[Sequence[Recorded]], None]
 
 
 class Recorder:
-    """`state` is what the stored events make, and within a transaction those recorded so far."""
+    """`state` is the fold of the stored events, and within a transaction of those recorded so far."""
 
     def __init__(self, store: EventStore) -> None:
         self.store = store
@@ -41,7 +41,7 @@ class Recorder:
         self._listeners.append(listener)
 
     def record(self, event: Event) -> None:
-        """Take the event into the state; it is stored at the end of the transaction around this call."""
+        """Apply the event to the state. The transaction around this call stores it at its end."""
         self.state.apply(event)
         order_id, order, held = getattr(event, "order_id", None), None, ZERO
         if order_id is not None:
@@ -51,7 +51,8 @@ class Recorder:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Store what the block records, all or none; on failure the state is that of the store again."""
+        """Store what the block records, all or nothing; after a failure the state is again that of the
+        store."""
         try:
             yield
             if self._pending:

@@ -1,6 +1,6 @@
 """What the exchange answers when it refuses a request: HTTP status, Alpaca's code and message.
 
-One constructor for each row of Alpaca's table; where a rule is checked says when it applies.
+One constructor for each row of Alpaca's table. The module that checks a rule says when it applies.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def malformed(message: str) -> ApiRefusal:
 
 
 def unprocessable(message: str) -> ApiRefusal:
-    """Well-formed, and against a rule of order entry or of the order's life."""
+    """Well-formed, but against a rule of order entry or of the order's life."""
     return ApiRefusal(422, 42210000, message)
 
 
 def forbidden(message: str, **details: Any) -> ApiRefusal:
-    """Understood, and not allowed to this account now."""
+    """Understood, but not allowed to this account now."""
     return ApiRefusal(403, 40310000, message, **details)
 
 

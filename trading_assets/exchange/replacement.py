@@ -1,7 +1,7 @@
 """Replacing an open order: what a request may change, and the order that it asks for instead.
 
-The replacement is an order of its own for what the replaced one has left: `qty` in the request counts
-what was filled already. Whether the account may place it is decided by `admission.py`.
+The replacement is a separate order for what the replaced one has left: `qty` in the request includes what was
+already filled. `admission.py` decides whether the account may place it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check_replaceable(order: VenueOrder) -> None:
 
 
 def replacing(order: VenueOrder, wanted: Replacement) -> OrderRequest:
-    """The order that takes the place of `order`. Raises ApiRefusal 40010001 or 42210000."""
+    """The order that replaces `order`. Raises ApiRefusal 40010001 or 42210000."""
     assert order.qty is not None
     limit = order.limit_price if wanted.limit_price is None else wanted.limit_price
     stop = order.stop_price if wanted.stop_price is None else wanted.stop_price

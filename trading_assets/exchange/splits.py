@@ -1,8 +1,9 @@
-"""Splits in the account: booked at midnight of their ex-date, or when the exchange's keeper says so.
+"""Splits in the account: booked at midnight of their ex-date, or when the control plane says so.
 
-A real broker books a split early, hours late, in two lines (the old shares leave, the new ones come later),
-and pays cash for a fraction. Prices move on the ex-date all the same. What was held then waits until it is
-booked: what is sold meanwhile is taken from it first, what is bought meanwhile is in new shares already.
+A real broker may book a split early, hours late, or in two lines (the old shares leave, the new ones come
+later), and pay cash for a fraction. Prices move on the ex-date all the same. The shares held then wait until
+the split is booked: what is sold meanwhile comes from them first, what is bought meanwhile is already in new
+shares.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Splits:
         self._view = view
 
     def begin_ex_date(self, action: CorporateAction, at_ns: int) -> None:
-        """Midnight of a split's ex-date, inside a transaction of the caller's: it is booked, or from now on
-        it waits. What was booked ahead of it is in new shares."""
+        """At midnight of a split's ex-date, inside the caller's transaction: book the split, or let it wait
+        from now on. What was booked ahead of it is in new shares."""
         state = self._recorder.state
         account, symbol, ratio = state.account, action.symbol, ratio_of(action)
         due = account.splits.get(symbol)
@@ -46,7 +47,8 @@ class Splits:
             self._recorder.record(ev.PositionSplit(at_ns, symbol, ratio, shares(old * ratio) - old))
 
     def hold_back(self, symbol: str, *, held_back: bool) -> None:
-        """Whether the symbol's splits wait for `book` from now on. Raises ApiRefusal 404 for a stranger."""
+        """Say whether the symbol's splits wait for `book` from now on. Raises ApiRefusal 404 for an unknown
+        symbol."""
         self._require_listed(symbol)
         if held_back != (symbol in self._recorder.state.splits_held_back):
             with self._recorder.transaction():
@@ -70,7 +72,7 @@ class Splits:
             )
 
     def book(self, symbol: str, *, in_two_lines: bool = False, in_lieu: bool = False) -> bool:
-        """Book the next line of a split that waits; whether there was one.
+        """Book the next line of a split that waits; returns whether there was one.
 
         in_two_lines: the old shares leave now, the new ones come with the next call
         in_lieu:      a fraction of a new share is paid in cash, at the symbol's mark, when they come
@@ -102,7 +104,7 @@ class Splits:
             raise not_found(f"asset not found for {symbol}")
 
     def announced(self, symbol: str, first: date, last: date) -> Iterator[CorporateAction]:
-        """Its split that is listed though its ex-date, within [first, last], is still to come."""
+        """The symbol's split that is listed before its ex-date, where that lies within [first, last]."""
         due = self._recorder.state.account.splits.get(symbol)
         today = self._view.sessions.new_york_date(self._recorder.state.now_ns)
         if due is not None and today < due.ex_date and first <= due.ex_date <= last:

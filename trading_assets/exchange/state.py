@@ -1,4 +1,4 @@
-"""The exchange's state as the fold of its events. No decision is made here, nothing is stored here."""
+"""The exchange's state as the fold of its events. This module decides nothing and stores nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class VenueState:
         return seeded_uuid(self.seed, self.accounts_opened, "order", len(self.account.orders))
 
     def apply(self, event: ev.Event) -> None:
-        """Take the event into the state. `now_ns` never goes back. Raises TypeError for what is no event."""
+        """Apply the event to the state. `now_ns` never goes back. Raises TypeError for anything but an
+        event."""
         self.now_ns = max(self.now_ns, event.at_ns)
         moved, self._clock_moved = self._clock_moved, isinstance(event, ev.ClockMoved)
         self.event_count += not (moved and self._clock_moved)

@@ -1,8 +1,8 @@
 """The event journal in SQLite, one transaction for each request. All SQL of the exchange.
 
-Events are appended. Only a move of the clock takes the place of one right before it: where time runs there
-are five a second, and nothing came between them.
-The file belongs to one process at a time; its lock ends with the process, however that ends.
+Events are appended. Only a move of the clock replaces another one right before it: while time runs there are
+five a second, with nothing between them. The file belongs to one process at a time; its lock ends with the
+process, however that ends.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class EventStore:
             yield decode(kind, payload)
 
     def journal_bytes(self) -> bytes:
-        """The whole journal, one line an event: sequence, kind, payload. Equal inputs give equal bytes."""
+        """The whole journal, one line for each event: sequence, kind, payload. Equal inputs give equal
+        bytes."""
         rows = self._connection.execute("SELECT sequence, kind, payload FROM events ORDER BY sequence")
         return b"".join(f"{sequence}\t{kind}\t{payload}\n".encode() for sequence, kind, payload in rows)
 

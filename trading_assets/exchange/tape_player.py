@@ -1,7 +1,7 @@
 """What happens at the exchange while its clock moves: sessions, minutes and mornings, in their order.
 
 A session's day: midnight (dividends, splits, delistings), 04:00 (extended hours), open, minutes, close,
-20:00 (end of extended hours). How orders trade on the way: `matcher.py`.
+20:00 (end of extended hours). `matcher.py` trades orders on the way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TapePlayer:
         self._equity_at = equity_at
 
     def play(self, from_ns: int, to_ns: int) -> None:
-        """All that is due in (from, to], inside a transaction of the caller's."""
+        """Play all that is due in (from, to], inside the caller's transaction."""
         day = self._sessions.new_york_date
         for session in self._sessions.between(day(from_ns), day(to_ns)):
             self._play_session(session, from_ns, to_ns)

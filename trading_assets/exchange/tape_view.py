@@ -1,7 +1,7 @@
-"""The tape as far as it has been played: what a symbol's bars and price are at an instant.
+"""The tape as far as it has been played: a symbol's bars and price at an instant.
 
-Every answer of the exchange that comes from market history comes through here, and nothing here
-reaches beyond the instant that the caller names. What is quoted around the price: `quotes.py`.
+Every answer of the exchange that uses market history comes through here, and nothing here reaches beyond the
+instant that the caller names. `quotes.py` quotes around the price.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class TapeView:
         return symbol in self._row_of and self._first_day(symbol) <= self.sessions.new_york_date(now_ns)
 
     def is_active(self, symbol: str, now_ns: int) -> bool:
-        """Whether a listed symbol can be traded. One whose bars end before the tape's was delisted after its
-        last session."""
+        """Whether a listed symbol can be traded. A symbol whose bars end before the tape does was delisted
+        after its last session."""
         last = self._last_day[symbol]
         return last == self._tape_ends or self.sessions.new_york_date(now_ns) <= last
 
@@ -84,7 +84,7 @@ class TapeView:
     ) -> Iterator[Bar]:
         """Daily bars stamped (midnight New York) within [start_ns, end_ns], in order of their stamp.
 
-        The session that is on is there as well, made of its minutes so far, as Alpaca's is.
+        It includes the session under way, made of its minutes so far, as Alpaca's does.
         """
         for day in self._days(symbol, start_ns, min(end_ns, now_ns), descending=descending):
             bar = self.daily_bar(symbol, day, now_ns)
@@ -134,8 +134,8 @@ class TapeView:
 
     def last_print(self, symbol: str, now_ns: int) -> Print | None:
         """The close of the last minute bar ended by now; the session's open within its first minute;
-        before the open the previous close, adjusted on an ex-date. None: the tape has no price now, as
-        in a session that it has no bars of."""
+        before the open the previous close, adjusted on an ex-date. None: the tape has no price now, as in
+        a session without bars."""
         today = self.sessions.session_at(now_ns)
         if today is not None and now_ns >= self.sessions.open_ns(today):
             bars = self.minutes(symbol, today)
@@ -162,7 +162,7 @@ class TapeView:
         return Print(close, int(daily.end_ns[row]))
 
     def mark(self, symbol: str, now_ns: int) -> Decimal:
-        """What a holding is worth per share: the last print, else the previous close."""
+        """The value of a share: the last print, else the previous close."""
         print_ = self.last_print(symbol, now_ns) or self.previous_close(symbol, now_ns)
         return ZERO if print_ is None else print_.price
 

@@ -1,4 +1,4 @@
-"""Times as the API writes and reads them. Which time it is belongs to the exchange's clock."""
+"""Times as the API writes and reads them. The exchange's clock knows what time it is."""
 
 from __future__ import annotations
 

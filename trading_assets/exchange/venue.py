@@ -1,8 +1,8 @@
-"""The exchange without its HTTP faces: what is asked of it, and what is done to it.
+"""The exchange without HTTP: what clients ask of it, and what the control plane does to it.
 
-Each public method that changes something is one transaction (`recorder.py`): its events are stored
-durably before it returns, or nothing has happened. One thread uses a venue. Where the rules live:
-`acceptance.py`, `matcher.py`, `quotes.py`; how time passes: `tape_player.py`; what an event does: `state.py`.
+Each public method that changes something is one transaction (`recorder.py`): it stores its events durably
+before it returns, or nothing has happened. One thread uses a venue. `acceptance.py`, `matcher.py` and
+`quotes.py` have the rules, `tape_player.py` lets time pass, and `state.py` applies events.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _NOT_POSTED = frozenset({"FILL", "SPLIT", "JNLS", "CSD", "CSW"})  # they have an
 
 @dataclass(frozen=True, slots=True)
 class VenueSettings:
-    """What an exchange is started with. `start_ns`, `cash`, `seed`, `fill_mode` and `participation` count
-    at its first start only: afterwards they are in its journal.
+    """The settings that an exchange starts with. `start_ns`, `cash`, `seed`, `fill_mode` and `participation`
+    count at its first start only; afterwards its journal has them.
 
-    participation: the share of a minute bar's volume that the fill mode of that name lets trade
+    participation: the share of a minute bar's volume that the fill mode `participation` lets trade
     """
 
     start_ns: int
@@ -99,7 +99,7 @@ class Venue:
         return self._equity_at(self.now_ns)
 
     def symbol_of(self, name: str) -> str | None:
-        """The listed symbol of a symbol or asset id."""
+        """The listed symbol for a symbol or an asset id."""
         listed = self.view.listed(self.now_ns)
         return next((symbol for symbol in listed if name in (symbol, asset_id(symbol))), None)
 
@@ -129,19 +129,19 @@ class Venue:
         self._recorder.subscribe(listener)
 
     def close(self) -> None:
-        """Let go of the store. The venue is of no use afterwards."""
+        """Close the store. The venue cannot be used afterwards."""
         self._recorder.store.close()
 
     # What is done to orders
 
     def submit(self, body: bytes) -> VenueOrder:
-        """Enter the order in a request's body; returns it as it was accepted. In an open market it is
-        then matched with the quote at once, which the next read shows. Raises ApiRefusal."""
+        """Enter the order in a request's body; returns it as it was accepted. In an open market it meets the
+        quote at once, which the next read shows. Raises ApiRefusal."""
         request = read_order(read_json(body))
         return self._entry.enter(replace(request, symbol=self.symbol_of(request.symbol) or request.symbol))
 
     def replace(self, order_id: str, body: bytes) -> VenueOrder:
-        """Put another order in an open one's place, as `submit` does; returns it. Raises ApiRefusal."""
+        """Replace an open order by another, as `submit` enters one; returns it. Raises ApiRefusal."""
         wanted = read_replacement(read_json(body))
         order = self.order(order_id)
         check_replaceable(order)
@@ -152,7 +152,7 @@ class Venue:
         self.end(order_id, Status.CANCELED)
 
     def cancel_all(self) -> list[VenueOrder]:
-        """Cancel every open order; returns those that were."""
+        """Cancel every open order; returns the cancelled ones."""
         orders = list(self.state.account.open_orders())
         with self._recorder.transaction():
             for order in orders:
@@ -170,7 +170,8 @@ class Venue:
     def close_position(
         self, symbol: str, *, qty: Decimal | None = None, percentage: Decimal | None = None
     ) -> VenueOrder:
-        """Sell a position at the market: all of it, shares, or so much per cent. Raises ApiRefusal."""
+        """Sell a position at the market: all of it, a number of shares, or a percentage. Raises
+        ApiRefusal."""
         held = self.state.account.position_qty(symbol)
         if not held:
             raise not_found("position does not exist")
@@ -197,7 +198,8 @@ class Venue:
     # What the control plane does
 
     def move_clock(self, to_ns: int) -> None:
-        """Play everything in (now, to_ns] in order and stand there. Raises InvalidInput for going back."""
+        """Play everything in (now, to_ns] in order and stand there. Raises InvalidInput for an earlier
+        time."""
         if to_ns < self.now_ns:
             raise InvalidInput(
                 f"the clock cannot go back from {utc_text(self.now_ns)} to {utc_text(to_ns)}",
@@ -211,7 +213,7 @@ class Venue:
             self._recorder.record(ev.ClockMoved(to_ns))
 
     def open_account(self, cash: Decimal) -> None:
-        """A new account with a new number replaces the present one and all that it had."""
+        """Replace the present account, and all that it has, by a new one with a new number."""
         with self._recorder.transaction():
             self._recorder.record(ev.AccountOpened(self.now_ns, cash))
 
@@ -233,7 +235,7 @@ class Venue:
     ) -> None:
         """Book cash under an activity type: FEE, INT, JNLC, … `amount` < 0 is paid by the account.
 
-        Raises ApiRefusal 422 for a type that has a way of its own, 403 where the account cannot pay.
+        Raises ApiRefusal 422 for a type that has a method of its own, 403 where the account cannot pay.
         """
         if not _POSTED.fullmatch(kind) or kind in _NOT_POSTED:
             raise malformed(f"activity type {kind!r} cannot be posted")
@@ -247,8 +249,8 @@ class Venue:
             self._recorder.record(ev.SharesMoved(self.now_ns, symbol, qty_change, self.mark(symbol)))
 
     def bust(self, activity_id: str) -> None:
-        """Undo a fill. Raises ApiRefusal 404, 422 for a fill that was amended, 403 where the account has the
-        shares or the cash no longer."""
+        """Undo a fill. Raises ApiRefusal 404, 422 for a fill that was amended, 403 where the account no
+        longer has the shares or the cash."""
         fill = self._amendable(activity_id)
         with self._booking():
             self._recorder.record(ev.FillBusted(self.now_ns, fill, activity_id))
@@ -280,7 +282,7 @@ class Venue:
     ) -> None:
         """Quote a symbol by hand: two sides (0: absent), or another spread. All None: back to the tape.
 
-        While two sides are given by hand orders trade with them and not with the tape's bars.
+        While a person gives two sides, orders trade with them and not with the tape's bars.
         """
         self._require_listed(symbol)
         with self._recorder.transaction():

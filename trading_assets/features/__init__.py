@@ -1,1 +1,1 @@
-"""Feature definitions and their kernels: finite look-back, one result live and in backfill."""
+"""Feature definitions and their kernels: a finite look-back, and the same result live and in bulk."""

@@ -1,6 +1,6 @@
 """The daily feature set: names, meanings, and how rows of it are computed.
 
-The arithmetic is in `features.daily_kernel`, the choice of bars for a tick in `features.window`.
+`features.daily_kernel` has the arithmetic; `features.window` chooses the bars of a tick.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Feature(NamedTuple):
 class FeatureSet:
     """Features with one finite look-back. A row depends on the last `lookback` bars and on nothing else.
 
-    identity: changes with a name, their order or the arithmetic; a model accepts rows of its own only
+    identity: changes with a name, their order or the arithmetic; a model accepts only rows with its own
     fill:     writes the rows of a (7, n) table of raw bars and actions into an (n, k) array
     """
 

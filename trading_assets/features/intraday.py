@@ -1,8 +1,8 @@
 """Daily feature rows at the ticks within one session, of many symbols in one call.
 
 A row is that of `FeatureSet.compute_last` on the tick's window (`features.window`), bit for bit: the same
-arithmetic (`features.daily_kernel`) on the same bars. Here is only which bars these are: those of completed
-sessions, and as the last one what the session's minutes have made by the tick, as `market.aggregate` does.
+arithmetic (`features.daily_kernel`) on the same bars. This module only chooses the bars: those of completed
+sessions, and as the last one the bar that the session's minutes make by the tick, as `market.aggregate` does.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def session_rows(
 ) -> None:
     """Fill `out` (ticks, n, COUNT) with the rows of n symbols; NaN throughout where there is none.
 
-    table:     (7, m): all symbols' daily bars and actions as `daily_rows` takes them, one symbol's after the
-               other's. The session's own bars are exchanged for what is known at a tick, and put back
+    table:     (7, m): all symbols' daily bars and actions as `daily_rows` takes them, one symbol after the
+               other. The session's own bars are replaced by what is known at a tick, and put back
     completed: (m, COUNT): the rows of these bars
     last:      (ticks, n): the newest bar that has ended by the tick, −1: the symbol has no row then
     today:     (n,): the session's bar, −1: there is none, or too few before it

@@ -1,1 +1,1 @@
-"""Sessions, clocks, bars and corporate actions: what the market is, before anyone decides."""
+"""Sessions, clocks, bars and corporate actions: facts about the market. Nothing is decided here."""

@@ -1,7 +1,7 @@
 """Splits and cash dividends: recovered from adjusted closes, laid beside bars, applied to a price, and seen
 in one.
 
-Adjusting a window of bars belongs to the features, adjusting a holding to the ledger.
+The features adjust a window of bars; the ledger adjusts a holding.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def aligned_actions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Split ratio (1: none) and cash in USD for each old share (0: none) in force from each bar on.
 
-    `start_ns` of shape (n,), ascending; both results have shape (n,). An action is laid on the first bar
+    `start_ns` of shape (n,), ascending; both results have shape (n,). An action counts from the first bar
     that starts on its ex-date or later (the symbol may not have traded on the ex-date itself). One that
-    would fall on the first bar, or after the last, changes nothing between two of them and is left out.
+    would fall on the first bar, or after the last, changes nothing between two bars and is left out.
     """
     split_ratio, cash_usd = np.ones(len(start_ns)), np.zeros(len(start_ns))
     for action in sorted(actions, key=lambda action: (action.ex_date, action.split_ratio != 1.0)):
@@ -85,21 +85,21 @@ def aligned_actions(
 
 
 def ex_price(price: float, split_ratio: float, cash_usd: float) -> float:
-    """A price from before the ex-date in the terms of after it: (price − cash) ÷ split ratio."""
+    """A price from before the ex-date, in shares of after it: (price − cash) ÷ split ratio."""
     return (price - cash_usd) / split_ratio
 
 
 def counts_unseen(factor: float) -> bool:
-    """Whether what is announced counts without a price that shows it: it lowers prices, to `factor` of what
-    they were, by too little to be told from a day's move. One that raises them would sell what is held, and
-    one that lowers them far would keep a stop from firing: these must be seen."""
+    """Whether an announced action counts before any price shows it: it lowers prices, to `factor` of what
+    they were, by less than a stock moves in a day. An action that raises prices would sell the position, and
+    one that lowers them far would keep a stop from firing: a price must show these."""
     return 1.0 / TOLD_APART <= factor <= 1.0
 
 
 def ex_date_shows(close: float, adjusted: float, price: float) -> bool | None:
-    """Whether a price shows that an announced action has taken place: of the close before the ex-date and of
-    that close adjusted for the action, the one nearer to it in log is its own. None: not all three are
-    prices. USD a share."""
+    """Whether a price shows that an announced action has taken place: it is nearer, in log, to the close
+    before the ex-date adjusted for the action than to that close as it was. None: not all three are prices.
+    USD a share."""
     if not (isfinite(close) and close > 0.0 and isfinite(price) and price > 0.0):
         return None
     if not (isfinite(adjusted) and adjusted > 0.0):
@@ -108,14 +108,14 @@ def ex_date_shows(close: float, adjusted: float, price: float) -> bool | None:
 
 
 def are_told_apart(one: float, other: float) -> bool:
-    """Whether prices, or numbers of shares, are further from one another than a stock moves in a day."""
+    """Whether two prices, or two numbers of shares, lie further apart than a stock moves in a day."""
     return not (one > 0.0 and other > 0.0 and abs(log(one / other)) < log(TOLD_APART))
 
 
 def told_apart(close: float, adjusted: float, price: float) -> bool | None:
-    """Whether a price tells surely that an announced action has taken place (True) or has not (False): it is
-    within a day's move of the one close, and far from the other. None: it tells nothing surely, as where the
-    action took place in another ratio, or where the two closes are near to one another. USD a share."""
+    """Whether a price proves that an announced action has taken place (True) or has not (False): it is within
+    a day's move of one close, and far from the other. None: it proves neither, as when the action took place
+    in another ratio, or when the two closes are close together. USD a share."""
     if not all(isfinite(usd) and usd > 0.0 for usd in (close, price)):
         return None
     if not (isfinite(adjusted) and adjusted > 0.0):

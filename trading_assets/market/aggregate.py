@@ -1,4 +1,4 @@
-"""Bars into one longer bar."""
+"""Several bars made into one longer bar."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Bars and corporate actions as values, and the tape that serves them. No files, no network here.
 
 A bar is stamped with its start and is available at its end. Prices are raw (as traded that day);
-adjustment happens where a look-back crosses a corporate action, never in storage.
+prices are adjusted where a look-back crosses a corporate action, never in storage.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CorporateAction(NamedTuple):
 
 
 class Tape(Protocol):
-    """Market history as the embedded exchange plays it. Deterministic; knows the future, so the
+    """Market history as the embedded exchange plays it. Deterministic. It contains the future, so the
     exchange cuts every answer at its clock."""
 
     @property
@@ -56,7 +56,7 @@ class Tape(Protocol):
 
     @property
     def derived(self) -> bool:
-        """True when the minute bars are derived from daily bars instead of recorded."""
+        """Whether the minute bars are derived from daily bars, not recorded."""
         ...
 
     def daily(self, symbol: str) -> Bars:

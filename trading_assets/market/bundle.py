@@ -1,6 +1,6 @@
 """The tape that ships with the package: real daily bars of five symbols, minute bars derived from them.
 
-Where the file comes from and what was found in it: data/PROVENANCE.md.
+data/PROVENANCE.md says where the file comes from and what was found in it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SESSIONS_OF_MINUTES_KEPT = 256  # 22 KB each
 
 
 class BundleDamaged(TradingAssetsError):
-    """The vendored file is not the one that was vendored."""
+    """The bundled file has changed since it was bundled."""
 
 
 class _History(NamedTuple):
@@ -38,7 +38,7 @@ class _History(NamedTuple):
 
 
 def checked(content: bytes) -> bytes:
-    """`content` itself. Raises BundleDamaged when its SHA-256 is not that of the vendored file."""
+    """Return `content`. Raises BundleDamaged when its SHA-256 differs from the bundled file's."""
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
         raise BundleDamaged(
@@ -74,7 +74,7 @@ def _history(symbol: str, table: list[list[str]]) -> _History:
 
 
 class BundledTape:
-    """`market.bars.Tape` over the vendored file. Equal seeds play equal minutes, on every machine."""
+    """The bundled file as a `market.bars.Tape`. Equal seeds give equal minutes, on every machine."""
 
     def __init__(self, seed: int = 7) -> None:
         self._seed = seed

@@ -1,7 +1,7 @@
 """Where time comes from: the venue's clock, a clock moved by hand, and the machine's two clocks.
 
-Here, and nowhere else in the package, the machine's wall clock is read. What a time means (session,
-tick, open or closed) belongs to `market.sessions`. All times are UTC nanoseconds since the epoch.
+Only this module reads the machine's wall clock. `market.sessions` knows what a time means (session, tick,
+open or closed). All times are UTC nanoseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trading_assets.errors import TradingAssetsError
 
 
 class ClockUnread(TradingAssetsError):
-    """The venue's clock has never been read, so that there is no "now"."""
+    """The venue's clock has never been read, so there is no "now"."""
 
 
 class Clock(Protocol):
@@ -29,7 +29,8 @@ def monotonic_ns() -> int:
 
 
 def system_now_ns() -> int:
-    """The machine's wall clock. For alerts, file names and measuring skew; decisions use the venue's."""
+    """The machine's wall clock. For alerts, file names and measuring skew; decisions use the venue's
+    clock."""
     return time.time_ns()
 
 
@@ -54,7 +55,7 @@ class ManualClock:
 
 
 class VenueClock:
-    """The broker's clock as "now", between readings carried on by the monotonic clock.
+    """The broker's clock as "now"; the monotonic clock carries it on between readings.
 
     read:   asks the venue; returns its time in ns, raises a TradingAssetsError when it cannot
     stands: the venue's time stands between readings (the embedded exchange in lockstep), so that
@@ -78,7 +79,7 @@ class VenueClock:
     def sync(self, read: Callable[[], int] | None = None) -> bool:
         """Read the venue's clock; returns `synced`. Only a TradingAssetsError of the reading is kept.
 
-        read: asks the venue this time, where more than its time is wanted of the answer
+        read: asks the venue this time, for a caller that needs more of the answer than the time
         """
         asked_ns = monotonic_ns()
         try:
@@ -91,7 +92,7 @@ class VenueClock:
         return True
 
     def known_ns(self) -> int | None:
-        """The venue's time without asking for it; None while it has never been read."""
+        """The venue's time without a reading; None when it has never been read."""
         return None if self._reading is None else self.now_ns()
 
     def now_ns(self) -> int:

@@ -23,17 +23,17 @@ class BarFault(StrEnum):
 
 
 class Defect(NamedTuple):
-    """One thing that does not fit."""
+    """One thing that cannot be right."""
 
     day: date  # New York
     fault: BarFault
 
 
 def daily_defects(bars: Bars, sessions: Sessions) -> tuple[Defect, ...]:
-    """What does not fit in one symbol's daily bars, ascending by day. An empty tuple: nothing.
+    """The defects of one symbol's daily bars, ascending by day; an empty tuple when there are none.
 
-    Days before the first bar and after the last are not missed. Raises OutsideCalendar for a bar on a
-    day that the calendar does not cover.
+    Days before the first bar and after the last do not count as missing. Raises OutsideCalendar for a bar on
+    a day that the calendar does not cover.
     """
     days = [sessions.new_york_date(int(start)) for start in bars.start_ns]
     prices = np.array([bars.open, bars.high, bars.low, bars.close])

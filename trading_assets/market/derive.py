@@ -1,6 +1,6 @@
 """Minute bars derived from a daily bar: a seeded path that hits open, high, low and close exactly.
 
-They know the day's close in advance: they exercise the machinery, and nothing may be trained on them.
+They know the day's close in advance: they exercise the machinery, and no model may be trained on them.
 
 All arithmetic is on whole millionths of a dollar and on the raw output of PCG64, which numpy promises
 never to change: the same bars come out on every machine and with every version.

@@ -1,7 +1,7 @@
 """Millions of minute bars put into the order in which a replay goes through them.
 
-Compiled: sorting them costs several times what reading them does. They come in parts, as a reader gives them;
-nothing is copied on the way. Times are UTC nanoseconds.
+Compiled, because sorting bars takes several times as long as reading them. Bars come in parts, as a reader
+gives them; nothing is copied on the way. Times are UTC nanoseconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trading_assets.market.bars import Bars
 
 
 class NumberedBars(NamedTuple):
-    """Bars of several symbols, each with its symbol's number; one of no symbol has −1."""
+    """Bars of several symbols, each with its symbol's number; −1: a bar of no symbol."""
 
     symbol: NDArray[np.int32]
     bars: Bars
@@ -37,8 +37,8 @@ def _fixed(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def ascend(parts: Sequence[NumberedBars]) -> bool:
-    """Whether the rows of all parts, one after the other, are ascending by symbol's number (none below 0),
-    then start, and no two are of the same bar."""
+    """Whether the rows of all parts, one after the other, ascend by symbol's number (none below 0), then by
+    start, without two rows of one bar."""
     filled = [part for part in parts if len(part.symbol)]
     ends = [
         (part.symbol[0], part.bars.start_ns[0], part.symbol[-1], part.bars.start_ns[-1]) for part in filled

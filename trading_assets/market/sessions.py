@@ -1,7 +1,7 @@
 """XNYS sessions: which days trade, from when to when, and the ticks of a day.
 
-The calendar is exchange_calendars'; here are only the questions that the desk asks of it, answered
-from arrays. What time it is now belongs to `market.clock`.
+The calendar is that of exchange_calendars; this module answers the desk's questions about it, from arrays.
+`market.clock` knows what time it is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NotASession(InvalidInput):
 
 
 class OutsideCalendar(InvalidInput):
-    """The day is before or after what the calendar knows."""
+    """The day is outside the range of the calendar."""
 
 
 class _Timetable(NamedTuple):
@@ -64,8 +64,8 @@ class Sessions:
     A session is named by its date in New York. Regular hours are 09:30–16:00 New York time; a half
     day closes earlier (13:00 in our years: the day before Independence Day, the Friday after
     Thanksgiving, Christmas Eve). Open times move by an hour in UTC when daylight saving changes.
-    Unscheduled closures (11–14 September 2001, hurricane Sandy on 29–30 October 2012, days of
-    mourning) are no sessions. Every method raises OutsideCalendar for a day that the calendar does
+    Days of unscheduled closures (11–14 September 2001, hurricane Sandy on 29–30 October 2012, days of
+    mourning) are not sessions. Every method raises OutsideCalendar for a day that the calendar does
     not cover; those that need a session raise NotASession for any other day.
     """
 
@@ -104,7 +104,7 @@ class Sessions:
         return max((tick for tick in self.ticks(day, minutes) if tick <= now_ns), default=None)
 
     def session_at(self, now_ns: int) -> date | None:
-        """The session whose New York date is that of `now_ns`, before its open and after its close too."""
+        """The session on the New York date of `now_ns`, also before its open and after its close."""
         day = self.new_york_date(now_ns)
         return day if self.is_session(day) else None
 
@@ -154,13 +154,13 @@ class Sessions:
         return [date.fromordinal(int(day)) for day in _timetable().day[start:stop]]
 
     def weekday_closures(self, first: date, last: date) -> list[date]:
-        """The Mondays to Fridays from `first` to `last`, both included, that are no sessions."""
+        """The Mondays to Fridays from `first` to `last`, both included, that are not sessions."""
         sessions = set(self.between(first, last))
         days = (first + timedelta(days=k) for k in range((last - first).days + 1))
         return [day for day in days if day.weekday() < 5 and day not in sessions]
 
     def new_york_date(self, ns: int) -> date:
-        """The date on the wall in New York at `ns`."""
+        """The date in New York at `ns`."""
         return datetime.fromtimestamp(ns // _SECOND_NS, UTC).astimezone(NEW_YORK).date()
 
     def _first_at_or_after(self, day: date) -> int:
@@ -181,7 +181,7 @@ class Sessions:
 
 
 def new_york_time(ns: int) -> str:
-    """What a person reads: 2012-07-03 10:00:00 EDT."""
+    """The time as a person reads it: 2012-07-03 10:00:00 EDT."""
     return f"{datetime.fromtimestamp(ns // _SECOND_NS, UTC).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S %Z}"
 
 

@@ -1,5 +1,5 @@
-"""When the cash of a sale is settled, and how much of it is not yet. Pure; whose sales they are and what
-unsettled cash may not buy is the engine's.
+"""When the cash of a sale settles, and how much has not settled yet. Pure; the engine knows the sales, and
+what unsettled cash may not buy.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ LONGEST_DAYS = 12
 
 
 class Sale(NamedTuple):
-    """Shares sold on a session, for that many USD."""
+    """A sale in one session, and its proceeds in USD."""
 
     session: date
     proceeds_usd: Decimal
 
 
 def settlement_date(sessions: Sessions, traded: date) -> date:
-    """The session on which a trade of the session `traded` settles."""
+    """The session in which a trade of the session `traded` settles."""
     day = traded
     for _ in range(next(days for since, days in SETTLES_AFTER if traded >= since)):
         day = sessions.next(day)
@@ -33,7 +33,7 @@ def settlement_date(sessions: Sessions, traded: date) -> date:
 
 
 def unsettled_usd(sessions: Sessions, sales: Iterable[Sale], today: date) -> Decimal:
-    """What of these sales settles after `today`."""
+    """The proceeds of these sales that settle after `today`."""
     return sum(
         (sale.proceeds_usd for sale in sales if settlement_date(sessions, sale.session) > today), Decimal(0)
     )

@@ -1,4 +1,4 @@
-"""Text and datetimes as nanoseconds since 1970 in UTC, and back. Which time it is belongs to the clock."""
+"""Text and datetimes as nanoseconds since 1970 in UTC, and back. The clock knows what time it is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ns_of(moment: datetime) -> int:
 
 
 def parse_ns(text: str, zone: tzinfo | None = None) -> int:
-    """A time of ISO 8601, exact to the ninth decimal of its seconds; what lies behind is dropped.
+    """A time of ISO 8601, exact to the ninth decimal of its seconds; further decimals are dropped.
 
     zone: of a text without an offset. Raises ZoneMissing where it is None, ValueError for what is no time.
     """

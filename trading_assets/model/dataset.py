@@ -1,7 +1,7 @@
-"""The training set of what the history had received.
+"""The training set made from what the history had received.
 
-What a training set is lives in `model.training_set`, the statements on bars and corporate actions in
-`store.bar_history`.
+`model.training_set` defines a training set; `store.bar_history` has the statements on bars and corporate
+actions.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def training_set_from_history(
 ) -> TrainingSet:
     """The training set of the stored daily bars and corporate actions of first ≤ session ≤ last.
 
-    as_of_ns: what had been received by then is used, so that a training can be repeated
+    as_of_ns: only what had been received by then is used, so that a training can be repeated
 
-    Nothing after `last` is read, labels included. Raises InvalidInput for a symbol without bars in
+    It reads nothing after `last`, labels included. Raises InvalidInput for a symbol without bars in
     the range and as `build_training_set` does, HistoryLocked as the store does.
     """
     recorded = recorded_daily(history, symbols, first, last, as_of_ns=as_of_ns)

@@ -1,6 +1,6 @@
-"""Out-of-sample figures of scores against labels. Here: what is measured and how sure it is.
+"""Out-of-sample figures of scores against labels: what is measured, and how sure it is.
 
-Not here: anything that fits. All figures are taken on rows that the scoring model never saw.
+Nothing is fitted here. All figures come from rows that the scoring model never saw.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FoldFigures:
 
 @dataclass(frozen=True, slots=True)
 class ScoreFigures:
-    """What the model achieved out of sample, over all test folds. NaN: cannot be measured."""
+    """The model's figures out of sample, over all test folds. NaN: cannot be measured."""
 
     rows: int
     sessions: int  # sessions with a rank IC
@@ -95,9 +95,9 @@ def symbol_prior(
 
     NaN where a row is never tested, 0 for a symbol without training rows.
 
-    Symbols that are looked at today are those that did well, so that past winners go on winning in
-    any history of theirs. A model whose features tell symbols apart finds that too; only what it
-    does better than this is owed to its features.
+    People choose symbols that did well, so past winners go on winning in these histories. A model whose
+    features tell symbols apart finds that too. Its features deserve credit only for what it does better
+    than this baseline.
     """
     scores = np.full(len(training_set), np.nan)
     for train, test in splits:

@@ -1,7 +1,7 @@
 """The form of a model's file, read without XGBoost: universal binary JSON (ubjson.org) with sound trees.
 
-XGBoost follows the numbers in its file without a look at them. A node that lies outside its tree is memory of
-something else: one process dies of it, the next does not. So a file's trees are looked at here, before.
+XGBoost follows the numbers in its file without checking them. A node outside its tree is somebody else's
+memory: one process dies of it, the next does not. This module therefore checks a file's trees first.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ _WORDS = {"Z": None, "T": True, "F": False}
 
 
 class NotAModel(ValueError):
-    """The bytes are no model whose trees are trees; the message says where."""
+    """The bytes are not a model with sound trees; the message says where."""
 
 
 def refuse_unsound(ubj: bytes, features: int) -> None:
-    """Raises NotAModel for what is not a regression or binary model of that many features, made of trees of
-    numeric splits: each node reached once from its root and naming its parent, each split on a feature."""
+    """Raises NotAModel unless the bytes are a regression or binary model of that many features, made of trees
+    of numeric splits: each node is reached once from its root and names its parent, each split is on a
+    feature."""
     try:
         saved = _Reader(ubj).whole()
         learner = saved["learner"]

@@ -1,7 +1,7 @@
-"""Models on disk: one directory for each version, and which of them is the champion.
+"""Models on disk: one directory for each version, and a link to the champion.
 
-Here: what the files are, how they are written, verified and loaded, and promotion. Not here:
-fitting (`model.training`). No pickle: the model is XGBoost's own UBJ, the rest JSON.
+This module writes, verifies, loads and promotes models; `model.training` fits them. There is no pickle: the
+model is in XGBoost's own UBJ format, the rest is JSON.
 
     models/
       3f9c0b1d2e4a5768/     the version: a hash of the manifest, and through it of every file
@@ -46,7 +46,7 @@ _NOT_CONTENT = ("version", "created_at_ns")
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A verified model, ready to score. Single-threaded, so that it is safe in a forked run."""
+    """A verified model, ready to score. It uses one thread, so that it is safe in a forked run."""
 
     version: str
     feature_names: tuple[str, ...]
@@ -68,15 +68,16 @@ class LoadedModel:
         return scores
 
     def signal(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Signals in [−1, 1], float64[n]: where the scores stand among the out-of-fold scores. NaN: none."""
+        """Signals in [−1, 1], float64[n]: the rank of each score among the out-of-fold scores. NaN: no
+        signal."""
         return signals(scores, self.quantiles)
 
 
 def save(model: TrainedModel, models_dir: Path, *, created_at_ns: int) -> Path:
     """Write a model and return its directory, `models_dir`/<version>.
 
-    All or nothing: the files are written and flushed beside their place, which a rename then gives
-    them. The version is a hash of the content, so a model that is there already is left as it is.
+    All or nothing: it writes and flushes the files beside their place, then renames them into it. The
+    version is a hash of the content, so a model that is there already stays as it is.
     """
     features = _json({"format": FORMAT, "names": model.feature_names, "identity": model.feature_identity})
     content: dict[str, Any] = {
@@ -117,7 +118,7 @@ def load(model_path: Path, features_path: Path, *, current: FeatureSet = DAILY) 
     model_path:    its model.ubj, links followed; the manifest is looked for beside it
     features_path: its features.json
 
-    A file that was not loaded here before is loaded in a child first (`vetting`).
+    A child process first loads a file that was not loaded here before (`vetting`).
 
     Raises InvalidInput, naming the file, when one is missing, unreadable, not what was saved or not safe to
     load, and when the features that the model was trained on differ from `current` in name, order or meaning.
@@ -173,10 +174,10 @@ def champion(models_dir: Path) -> Path:
 
 
 def promote(models_dir: Path, version: str, reason: str, at_ns: int) -> Path:
-    """Make a saved version the champion; recorded first, then put in force by replacing the link.
+    """Make a saved version the champion: record the promotion, then replace the link.
 
-    It is loaded in a child first (`vetting`). Raises InvalidInput for a version that is not there, not intact
-    or not safe to load, and for an empty reason.
+    A child process loads the model first (`vetting`). Raises InvalidInput for a version that is not there,
+    not intact or not safe to load, and for an empty reason.
     """
     reason = stated("promotion", reason)
     directory = models_dir / version

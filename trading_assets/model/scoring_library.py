@@ -1,5 +1,6 @@
-"""xgboost, imported for scoring: without scikit-learn, which it loads where it is installed and which takes
-0.9 s of a processor. Its wrappers for scikit-learn do not work in this process then; nothing here uses them.
+"""xgboost, imported for scoring without scikit-learn. xgboost would load scikit-learn where it is installed,
+which takes 0.9 s of a processor. Its wrappers for scikit-learn then do not work in this process; nothing here
+uses them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _lock = threading.Lock()
 
 
 def xgboost() -> ModuleType:
-    """The module; scikit-learn itself can be imported afterwards as ever."""
+    """The module; scikit-learn itself can still be imported afterwards."""
     with _lock:
         hide = _SLOW not in sys.modules and "xgboost" not in sys.modules
         if hide:

@@ -1,8 +1,8 @@
-"""From a model's score to a signal in [−1, 1]. Here: the scale. Not here: scoring, or thresholds.
+"""From a model's score to a signal in [−1, 1]: the scale. Scoring and thresholds are elsewhere.
 
-A score has no unit that two models share. The share of a model's own out-of-fold scores that lie
-below a score has: the signal is that share stretched to [−1, 1], so |signal| ≥ 0.8 means the most
-extreme fifth of what the model says of data that it has not seen.
+Scores of two models have no common unit. The share of a model's own out-of-fold scores that lie below a score
+is comparable: the signal is that share stretched to [−1, 1], so |signal| ≥ 0.8 means the most extreme fifth
+of the scores that the model gives to data that it has not seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time splits for labels that overlap. Here: which rows train and which test. Not here: fitting.
+"""Time splits for labels that overlap: which rows train and which test. Nothing is fitted here.
 
 A label that looks h sessions ahead shares most of its return with its neighbours', so a row just
 before a test fold already tells what the fold's labels will be. López de Prado, *Advances in

@@ -1,7 +1,7 @@
-"""Fitting: parameters and a training set in, a trained model with its honest figures out.
+"""Fitting: parameters and a training set in, a trained model with its out-of-sample figures out.
 
-Here: the learner and the walk-forward that judges it. Not here: where models are kept
-(`model.registry`), or how a score becomes a signal (`model.signal`).
+This module has the learner and the walk-forward that judges it. `model.registry` keeps models, `model.signal`
+turns a score into a signal.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model fitted on all rows, and what is known of it from rows that its like had not seen."""
+    """A model fitted on all rows, with figures of models that had not seen the rows they scored."""
 
     ubj: bytes  # XGBoost's own format
     feature_names: tuple[str, ...]
@@ -79,8 +79,8 @@ def train(
     The learner is XGBoost's histogram method with the logistic loss on "label > 0": a week's
     relative return has tails that a squared loss would fit first. Scores are log-odds. The same
     training set, parameters and version of XGBoost give the same bytes, whatever `threads` is.
-    Figures and quantiles are those of the out-of-fold scores, the final model's in-sample scores
-    are used for nothing.
+    Figures and quantiles come from the out-of-fold scores; nothing uses the final model's in-sample
+    scores.
 
     Raises InvalidInput when the range does not suffice for the folds.
     """

@@ -1,7 +1,7 @@
 """A training set as a Parquet file: one row for each row, one column for each feature.
 
-What is stored between building features and fitting, and can be queried. What the columns mean is
-in `model.training_set`.
+The file is stored between building features and fitting, and can be queried. `model.training_set` says what
+the columns mean.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COLUMNS = ("session", "symbol", "label", "label_end")
 
 
 def write_training_set(training_set: TrainingSet, path: Path) -> None:
-    """Write the file, replacing one that is there only once the new one is whole."""
+    """Write the file. An older one is replaced only when the new one is complete."""
     days = np.array(training_set.sessions, dtype="datetime64[D]")
     columns = {
         "session": pa.array(days[training_set.session]),
@@ -49,7 +49,7 @@ def write_training_set(training_set: TrainingSet, path: Path) -> None:
 
 
 def read_training_set(path: Path) -> TrainingSet:
-    """What `write_training_set` wrote, bit for bit. Raises InvalidInput for any other file."""
+    """Read what `write_training_set` wrote, bit for bit. Raises InvalidInput for any other file."""
     remedy = "Build the training set again."
     try:
         table = pq.read_table(path)

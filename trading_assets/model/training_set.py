@@ -1,7 +1,7 @@
 """The training set: which rows a model learns from, and what it is asked to predict.
 
-Here: labels, the rows kept and the rows dropped. Not here: where bars are stored (`model.dataset`),
-what the features mean (`features`), or which rows train and which test (`model.splits`).
+This module makes labels, and decides which rows to keep. `model.dataset` reads the stored bars, `features`
+defines the features, and `model.splits` decides which rows train and which test.
 
 **The label** of a row at session t's close is the total return from the open of session t + 1 to
 the open of session t + 1 + h, less the mean of that session's rows; h is 5 by default.
@@ -38,7 +38,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True, slots=True)
 class SymbolHistory:
-    """What one symbol brings to a training set."""
+    """What one symbol contributes to a training set."""
 
     daily: Bars  # raw daily bars
     actions: tuple[CorporateAction, ...]
@@ -47,7 +47,7 @@ class SymbolHistory:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Bars that became no row, by the first reason that held."""
+    """How many bars became no row, by the first reason that applied."""
 
     features: int  # too little history, or a feature that is not finite
     label: int  # the label's sessions are not all there: the last ones of the range, or a gap
@@ -80,7 +80,7 @@ def build_training_set(
 ) -> TrainingSet:
     """Features and labels of many symbols' daily bars.
 
-    histories: by symbol; what lies in them is all that is used, so cut them at the range's end
+    histories: by symbol; all of their bars are used, so cut them at the range's end
     horizon:   sessions that a label spans, ≥ 1
 
     Raises InvalidInput for bars on a day without session, for fewer than two symbols, and when no
@@ -181,6 +181,6 @@ def _indices(axis: NDArray[np.datetime64], daily: Bars, symbol: str) -> NDArray[
 
 
 def frozen(array: NDArray[Scalar]) -> NDArray[Scalar]:
-    """The array itself, from now on read-only."""
+    """Make the array read-only, and return it."""
     array.flags.writeable = False
     return array

@@ -1,10 +1,11 @@
-"""A model's file is loaded once in a process of its own, before any process that trades loads it.
+"""A child process loads a model's file once, before any process that trades loads it.
 
-XGBoost trusts its files: a wrong byte in one can end the process that loads it, keep it busy for ever, or
-have it ask for any amount of memory. A manifest says only that the file is as it was saved, not by whom. So a
-child is given the bytes first, with little time, memory and environment. It looks at the form of every tree
-(`model_form`), has XGBoost load them, and scores rows. What it survived is noted beside the file, by the
-file's hash and its place on this disk, so that a note that was copied along with a model says nothing.
+XGBoost trusts its files: a wrong byte can end the process that loads one, keep it busy for ever, or make it
+ask for any amount of memory. A manifest says only that the file is as it was saved, not who saved it. So a
+child with little time, memory and environment gets the bytes first. It checks the form of every tree
+(`model_form`), has XGBoost load them, and scores rows. A note beside the file records that the child
+survived. The note names the file's hash and its place on this disk, so a note that was copied along with a
+model counts for nothing.
 
 `python -m trading_assets.model.vetting FEATURES` is the child: the file comes on its standard input.
 """
@@ -46,16 +47,16 @@ class _Place(NamedTuple):
 
 
 def note_trained(model_path: Path, ubj: bytes) -> None:
-    """Note that this program has made the file itself: it may be loaded, and is vetted at its promotion."""
+    """Note that this program made the file itself: it may be loaded, and its promotion vets it."""
     _note(model_path, ubj, by="training")
 
 
 def vet(model_path: Path, ubj: bytes, features: int, *, written_here: bool = True) -> None:
-    """Have the model loaded in a child unless it was before.
+    """Have a child load the model, unless one did so before.
 
-    ubj:          the file's bytes, which are what the child is given
-    features:     how many it is to have
-    written_here: whether the word of this program's training is enough
+    ubj:          the file's bytes, which the child gets
+    features:     how many features the model must have
+    written_here: whether the note of this program's own training is enough
 
     Raises InvalidInput with one sentence where the child ended, hung, or found what is no model.
     """

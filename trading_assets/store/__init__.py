@@ -1,1 +1,1 @@
-"""The two stores: the journal (SQLite, what protects money) and the history (DuckDB)."""
+"""The two stores: the journal (SQLite), which holds what protects money, and the history (DuckDB)."""

@@ -1,7 +1,7 @@
 """The history's bars and corporate actions: every statement that reads or writes these two tables.
 
-Rows are versions: a decision at a tick uses the newest version that was available and received by
-then. What is fetched from a broker, and when, is the engine's business.
+Rows are versions: a decision at a tick uses the newest version that was available and received by then. The
+engine decides what to fetch from a broker, and when.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ ORDER BY rule, symbol, session, file, "row"
 
 @dataclass(frozen=True, slots=True)
 class StoredBar:
-    """One version of one bar, as the table has it."""
+    """One version of one bar, as a row of the table."""
 
     symbol: str
     interval: str
@@ -155,7 +155,7 @@ class StoredBar:
 
 
 def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[StoredBar], int]:
-    """Append what is new, and what differs from the newest stored version as its next version.
+    """Append bars that are new, and those that differ from the newest stored version as its next version.
 
     Returns what was appended and how much of it was a revision. Doing it again appends nothing.
     """
@@ -209,7 +209,7 @@ def append_file(
 def replace_source(
     history: History, source: str, bars: Iterable[StoredBar], actions: Iterable[dict[str, Any]]
 ) -> None:
-    """Everything of one source at once, in place of what it gave before."""
+    """Replace everything of one source in one transaction."""
     history.replace_many(
         [
             ("bars", {"source": source}, [bar.row() for bar in bars]),
@@ -223,7 +223,7 @@ def append_actions(
 ) -> None:
     """Append each (symbol, ex-date) that differs from what the source gave for it before.
 
-    What was received keeps its stamp, so that an earlier tick sees what it saw then.
+    Earlier rows keep their stamps, so that an earlier tick still sees what it saw then.
     """
     ordered = sorted(actions)
     if not ordered:
@@ -258,7 +258,7 @@ def newest_bars(
 
 
 def last_receipt(history: History) -> int:
-    """When the newest bar was received; 0: there is none."""
+    """When the newest bar was received; 0 when there is none."""
     return int(history.query(_LAST_RECEIPT)["newest"][0].as_py())
 
 
@@ -328,7 +328,7 @@ def recorded_daily(
 
 
 def recorded_symbols(history: History, first: date, last: date) -> list[str]:
-    """The symbols with a daily bar in the range that is no derived one, ascending."""
+    """The symbols with a recorded (not derived) daily bar in the range, ascending."""
     return list(history.query(_RECORDED_SYMBOLS, [first, last])["symbol"].to_pylist())
 
 

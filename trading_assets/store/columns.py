@@ -1,4 +1,4 @@
-"""How the journal writes what SQL has no type for: decimals, and structures with NaN in them."""
+"""How the journal writes values that SQL has no type for: decimals, and structures that contain NaN."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NON_FINITE = re.compile(r"\\*(NaN|-?Infinity)")
 
 
 def to_json(value: Any) -> str:
-    """JSON text that `from_json` turns back into an equal value; tuples come back as lists.
+    """JSON text that `from_json` turns back into an equal value, except that tuples come back as lists.
 
     NaN and the infinities, which JSON does not have, are written "NaN", "Infinity" and "-Infinity";
     a text that reads like one of them is written with one backslash more.
@@ -33,7 +33,7 @@ def to_json(value: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """What `to_json` was given."""
+    """The value that `to_json` wrote."""
     return _restored(json.loads(text))
 
 

@@ -1,9 +1,8 @@
 """The journal's database: how it is opened, what a transaction is, and how records become rows.
 
-What is stored in which table is said by the parts of the journal that inherit from `Database`.
-SQLite runs in WAL mode with synchronous=FULL: what a write transaction stored survives a crash of
-the process and of the machine. Writes begin with BEGIN IMMEDIATE, so that what a transaction reads
-cannot change before it writes.
+The parts of the journal that inherit from `Database` say which table stores what. SQLite runs in WAL mode
+with synchronous=FULL: what a write transaction stored survives a crash of the process and of the machine.
+Writes begin with BEGIN IMMEDIATE, so that what a transaction reads cannot change before it writes.
 """
 
 from __future__ import annotations
@@ -200,7 +199,7 @@ def as_row(record: Any) -> dict[str, Any]:
 
 
 def as_record(kind: type[R], row: Row[Any], **others: Any) -> R:
-    """The record of `kind` in a row; columns that it does not have are left out."""
+    """The record of `kind` in a row, without the columns that the record does not have."""
     values = row._mapping  # noqa: SLF001 (its documented name)
     names = _names(kind)  # type: ignore[arg-type]
     return kind(**{name: values[name] for name in names if name not in others}, **others)
@@ -212,13 +211,13 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
 
 
 def same(table: Table, *names: str) -> list[ColumnElement[bool]]:
-    """`column == :column` for each name: the conditions of a statement that is made once and executed with
-    values by these names. Making a statement costs as much as executing it."""
+    """`column == :column` for each name: the conditions of a statement that is built once and executed with
+    values by these names. Building a statement costs as much as executing it."""
     return [table.c[name] == bindparam(name) for name in names]
 
 
 def given(**values: object) -> dict[str, Any]:
-    """Those of the values that are not None, for statements that are narrowed to what is given."""
+    """The values that are not None, for statements that filter only by what the caller gave."""
     return {name: value for name, value in values.items() if value is not None}
 
 

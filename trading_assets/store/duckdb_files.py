@@ -1,9 +1,9 @@
 """DuckDB instances in memory, and the files that are attached to them for as long as they are used.
 
-An instance of its own for each use of a file costs 10 ms, its catalogue of functions most of it; a file
-attached to one that is idle costs 2 ms. An instance serves one file at a time: a detached file stays open for
-as long as a query of another file on the same instance runs. The file's lock is held while it is attached.
-Who may attach one, and for how long, is `history`.
+A new instance for each use of a file costs 10 ms, mostly for its catalogue of functions; attaching a file to
+an idle instance costs 2 ms. An instance serves one file at a time, because a detached file stays open while a
+query of another file runs on the same instance. The process holds the file's lock while it is attached.
+`history` decides who may attach one, and for how long.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _inherited: list[list[duckdb.DuckDBPyConnection]] = []
 
 
 class AttachedFile:
-    """A file that is attached; its lock is ours until `detach`. Raises what DuckDB raises."""
+    """An attached file; this process holds its lock until `detach`. Raises what DuckDB raises."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self._instance = _taken(path)
@@ -43,26 +43,25 @@ class AttachedFile:
             raise
 
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """A connection to which this file's tables are known. Its settings are the whole process's."""
+        """A connection that knows this file's tables. Its settings apply to the whole process."""
         connection = self._instance.cursor()
         connection.execute(f"USE {self._name}")
         return connection
 
     def detach(self) -> None:
-        """Take in the log, and give the lock back. Every connection of it has been closed."""
+        """Write the log into the file, and release the lock. Close every connection of it before."""
         with closing(self._instance.cursor()) as connection:
             connection.execute(f"DETACH {self._name}")
         _give_back(self._instance)
 
     def abandon(self) -> None:
-        """In place of `detach`, after an error that DuckDB calls fatal: the instance ends with it."""
+        """Call it instead of `detach` after an error that DuckDB calls fatal: the instance ends too."""
         self._instance.close()
 
 
 @contextmanager
 def one_thread(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """What runs on one thread in the block: of many rows two take more processor time, and no less of the
-    clock's."""
+    """Run the block on one thread: with many rows, two threads take more processor time and are no faster."""
     connection.execute("SET threads = 1")
     try:
         yield

@@ -1,4 +1,4 @@
-"""What both stores refuse. Errors of one store only are defined beside it."""
+"""Errors of both stores. An error of one store only is defined beside that store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SchemaTooNew(TradingAssetsError):
 
 
 class StoreUnusable(TradingAssetsError):
-    """The operating system does not let the file be read or written: a full disk, mostly."""
+    """The operating system refuses to read or write the file, mostly because the disk is full."""
 
     def __init__(self, where: str, why: str) -> None:
         self.where, self.why = where, why
@@ -36,7 +36,7 @@ class StoreUnusable(TradingAssetsError):
 
 
 class CrossedFork(TradingAssetsError):
-    """A store that a process had open when it forked is used in the child."""
+    """A child process uses a store that its parent had open when it forked."""
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -1,7 +1,7 @@
-"""What holds the book or a symbol back: halts, flattens, locks and foreign orders, each act with author and
+"""What restricts the book or a symbol: halts, flattens, locks and foreign orders, each act with author and
 reason.
 
-Which state follows from the latched causes is said by the engine and enforced by the gate.
+The engine says which state follows from the latched causes; the gate enforces it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class HaltJournal(Database):
             return _latched(connection, book)
 
     def latch_flatten(self, record: FlattenRecord) -> FlattenRecord:
-        """Keep a flatten until it is ended. One that is in force already stays, and is what is returned."""
+        """Store a flatten, in force until it is ended. If one is in force already, it stays and is
+        returned."""
         with self._writing() as connection:
             row = connection.execute(_FLATTEN, {"book": record.book}).first()
             if row is not None:
@@ -75,7 +76,7 @@ class HaltJournal(Database):
             return ended.rowcount > 0
 
     def lock(self, record: LockRecord) -> bool:
-        """Hold a symbol. False when this cause holds it already; then the first record stays."""
+        """Lock a symbol. False when this cause has locked it already; then the first record stays."""
         with self._writing() as connection:
             row = as_row(record)
             if connection.execute(_LOCK, row).first() is not None:
@@ -84,7 +85,7 @@ class HaltJournal(Database):
         return True
 
     def unlock(self, book: str, symbol: str, cause: str, at_ns: int, author: str, reason: str) -> bool:
-        """Release one cause's hold on a symbol. False when it does not hold it."""
+        """Release one cause's lock on a symbol. False when that cause does not lock it."""
         with self._writing() as connection:
             released = connection.execute(
                 update(locks)
@@ -104,7 +105,7 @@ class HaltJournal(Database):
             return [as_record(LockRecord, row) for row in connection.execute(_LOCKS, {"book": book})]
 
     def record_foreign(self, book: str, findings: Sequence[str], at_ns: int) -> list[str]:
-        """Keep what was found foreign, once each; returns those that no person has acknowledged."""
+        """Store each foreign finding once; returns those that no person has acknowledged."""
         if not findings:
             return []
         query = select(foreign_orders.c.finding, foreign_orders.c.acknowledged_ns).where(
@@ -120,7 +121,7 @@ class HaltJournal(Database):
         return [finding for finding in findings if known.get(finding) is None]
 
     def acknowledge_foreign(self, book: str, *, at_ns: int, author: str, reason: str) -> list[str]:
-        """A person has seen everything that was found foreign so far; returns what was new to a person."""
+        """Record that a person has seen all foreign findings so far; returns those that were new."""
         waiting = (foreign_orders.c.book == book, foreign_orders.c.acknowledged_ns.is_(None))
         with self._writing() as connection:
             query = select(foreign_orders.c.finding).where(*waiting).order_by(foreign_orders.c.sequence)

@@ -1,10 +1,10 @@
 """The history: what is analysed, in one DuckDB file. Nothing that protects money waits for it.
 
-How connections and transactions go is here, which tables there are in `history_schema`, what a row
-may be in `history_rows`. DuckDB locks its file
-against every other process, readers included, and refuses read-only beside read-write in one
-process; so connections are short, a process has many readers or one writer of a file at a time,
-and who comes too late waits for a few seconds and is then told who holds the file.
+This module has the connections and transactions; `history_schema` has the tables, and `history_rows` the
+rules for a row. DuckDB locks its file against every other process, readers included, and refuses read-only
+beside read-write in one process. So connections are short, and a process has either many readers or one
+writer of a file at a time. A process that comes too late waits for a few seconds, and then gets an error that
+names the holder of the file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HOLDER = re.compile(r"\(PID (\d+)\)")
 
 
 class HistoryLocked(TradingAssetsError):
-    """Somebody else had the file open for longer than we wait."""
+    """Another process kept the file open for longer than we wait."""
 
     def __init__(self, path: Path, holder: int | None, seconds: float) -> None:
         self.path = path
@@ -58,7 +58,7 @@ class HistoryLocked(TradingAssetsError):
 class History:
     """One history file, created on first use, private to its user. Holds no connection between calls.
 
-    retry_seconds: how long a connection is waited for before HistoryLocked
+    retry_seconds: how long to wait for a connection before HistoryLocked
     """
 
     def __init__(self, path: str | Path, *, retry_seconds: float = 5.0) -> None:
@@ -70,7 +70,7 @@ class History:
 
     @contextmanager
     def held(self, *, read_only: bool = False) -> Iterator[None]:
-        """One connection for all that this thread does here until the block ends; opening one takes 3 ms.
+        """Use one connection for everything that this thread does here in the block; opening one takes 3 ms.
 
         For steps that wait for nobody meanwhile: every other process waits for them, or, with `read_only`,
         those that write. What is written is committed as without it, transaction by transaction. Raises
@@ -318,7 +318,7 @@ class _Turn:
         return self._alone or self._readers > 0
 
     def take(self, *, shared: bool, seconds: float) -> bool:
-        """False when it did not become free in time."""
+        """Take it. False when it did not become free in time."""
         with self._changed:
             free = self._changed.wait_for(
                 lambda: not self._alone and (shared or self._readers == 0), timeout=seconds
@@ -331,7 +331,7 @@ class _Turn:
 
     @contextmanager
     def file(self, attach: Callable[[], AttachedFile]) -> Iterator[AttachedFile]:
-        """The file while it is needed: attached by the first of its readers, detached by the last."""
+        """The file while readers need it: the first of them attaches it, the last detaches it."""
         with self._attaching:
             file = self._file = self._file or attach()
             self._users += 1

@@ -1,6 +1,6 @@
-"""Rows on their way into the history: brought to a table's columns and types, or refused with a reason.
+"""Rows on their way into the history: converted to a table's columns and types, or refused with a reason.
 
-Connections and transactions are `store.history`.
+`store.history` has the connections and transactions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Rows: TypeAlias = pa.Table | Sequence[Mapping[str, object]]
 
 
 def as_table(table: str, schema: pa.Schema, keys: Mapping[str, object], rows: Rows) -> pa.Table:
-    """`rows` with exactly the columns of `schema`; what they do not have is the key's value or NULL.
+    """`rows` with exactly the columns of `schema`; a missing value becomes the key's value, else NULL.
 
     Raises InvalidInput for an unknown column, a value of the wrong type, or another key's row.
     """

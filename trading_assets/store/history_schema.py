@@ -1,5 +1,5 @@
-"""The history's schema: the tables of `history.sql`, what they hold from the start, and the way there from
-each earlier version."""
+"""The history's schema: the tables of `history.sql`, their first rows, and the migration from each earlier
+version."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MIGRATIONS: Mapping[int, str] = {1: _TO_2, 2: _TO_3}
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make everything in an empty database."""
+    """Create everything in an empty database."""
     connection.execute(SQL)
     connection.execute(ADD_CODES)
     connection.execute("CREATE TABLE schema_version (version INTEGER)")

@@ -1,8 +1,8 @@
-"""The journal: what protects money, durable before anything leaves. `Journal.open(path)`.
+"""The journal: what protects money, durable before any order leaves. Open it with `Journal.open(path)`.
 
-This is its face to the engine. What it stores is said by its parts: orders, the account, halts and
-locks, ticks and alerts, leases; the tables are `store.schema`, the transactions `store.database`.
-Records are `store.records`. Every method is one transaction and takes or returns records only.
+The engine uses this class. Its parts say what it stores: orders, the account, halts and locks, ticks and
+alerts, leases. `store.schema` has the tables, `store.database` the transactions, `store.records` the records.
+Every method is one transaction, and takes or returns records only.
 """
 
 from __future__ import annotations

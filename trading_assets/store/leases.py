@@ -1,7 +1,7 @@
 """The single-writer lease of a book: at most one living process may send its orders.
 
-A lease ends by release, by its time running out, or by the death of the process that holds it;
-what is done under it belongs to the engine.
+A lease ends when it is released, when its time runs out, or when the process that holds it dies. The engine
+decides what to do under it.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Leases(Database):
         return replace(lease, expires_ns=expires_ns)
 
     def release_lease(self, lease: Lease) -> bool:
-        """Give the book back. False when it had been taken over; then nothing changes."""
+        """Release the book. False when another process had taken it over; then nothing changes."""
         with self._writing() as connection:
             return connection.execute(delete(leases).where(leases.c.token == lease.token)).rowcount > 0
 
@@ -141,8 +141,8 @@ def when_free(
     *,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Done:
-    """Do what takes a book's lease, once whoever holds it is done. `waits` is told of each that is waited
-    for. Raises LeaseHeld when the patience ends."""
+    """Run what takes a book's lease, once the present holder is done. Calls `waits` for each holder that it
+    waits for. Raises LeaseHeld when the patience ends."""
     until_ns = monotonic_ns() + int(patience_seconds * 1e9)
     pause = threading.Event()
     while True:
@@ -156,8 +156,8 @@ def when_free(
 
 
 def process_start(pid: int) -> str | None:
-    """What tells the process that has `pid` now from others that had it: its start in clock ticks
-    since boot on Linux, "" where the system does not tell, None when there is no such process."""
+    """What distinguishes the process that has `pid` now from earlier ones: its start in clock ticks since
+    boot on Linux, "" where the system does not tell, None when there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """The book's entries as evidence to fold, and checkpoints of the fold, so that a tick reads today's rows.
 
-A checkpoint says what the entries before a moment come to. It is a shortcut and never evidence: an
-entry that is stored later and belongs before that moment removes it in its own transaction. What a
-checkpoint's state means is the engine's.
+A checkpoint holds what the entries before a moment add up to. It is a shortcut and never evidence: an entry
+that is stored later and belongs before that moment removes it in its own transaction. The engine knows what a
+checkpoint's state means.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEPT = 10
 
 
 class LedgerEvidence(NamedTuple):
-    """What a book's ledger is folded from: everything, or a checkpoint and what came after it."""
+    """The entries that a book's ledger is folded from: all of them, or a checkpoint and those after it."""
 
     opening: list[OpeningPositionRecord]  # all of it, also where the checkpoint holds it
     checkpoint: CheckpointRecord | None
@@ -50,7 +50,7 @@ class LedgerCheckpoints(Database):
     """The journal's evidence of positions and cash."""
 
     def evidence(self, book: str, checkpoint: str | None = None) -> LedgerEvidence:
-        """What the book's ledger follows from, in one consistent view.
+        """The entries of the book's ledger, in one consistent view.
 
         checkpoint: begin at the newest one of this name; None: everything. A bust or correction is
         part of the fill that it changes: where the checkpoint holds the fill it holds both.
@@ -117,7 +117,7 @@ class LedgerCheckpoints(Database):
 
 
 def forget_checkpoints(connection: Connection, book: str, from_ns: int | None = None) -> None:
-    """Remove the checkpoints that hold the time `from_ns`; all of them without one."""
+    """Remove the checkpoints that cover the time `from_ns`; without a time, all of them."""
     query = delete(ledger_checkpoints).where(ledger_checkpoints.c.book == book)
     if from_ns is not None:
         query = query.where(ledger_checkpoints.c.through_ns > from_ns)

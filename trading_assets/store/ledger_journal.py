@@ -1,7 +1,7 @@
 """What happened to the account: opening positions, fills, adjustments, equity and breaks.
 
-Fills and adjustments are append-only; folding them into positions is `core.ledger`, comparing the
-result with the broker is the engine.
+Fills and adjustments are append-only. `core.ledger` folds them into positions; the engine compares the result
+with the broker.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 
 class LedgerJournal(LedgerCheckpoints):
-    """The journal's account of the account."""
+    """The journal's record of the account."""
 
     def record_opening(self, opening: Sequence[OpeningPositionRecord]) -> list[OpeningPositionRecord]:
         """Store what the account held when its book began; returns those that were new.
@@ -55,7 +55,7 @@ class LedgerJournal(LedgerCheckpoints):
             return [as_record(OpeningPositionRecord, row) for row in rows]
 
     def record_fills(self, received: Sequence[FillRecord]) -> list[FillRecord]:
-        """Store fills once each; returns the newly stored, in the order of their order's quantity.
+        """Store each fill once; returns the newly stored, by the cumulative quantity of their order.
 
         A fill is known by (book, broker order id, cumulative quantity). One that says otherwise than
         the stored fill of that key is logged as an error and the stored one stays; one that came before
@@ -105,7 +105,7 @@ class LedgerJournal(LedgerCheckpoints):
         return found
 
     def record_adjustments(self, entries: Sequence[AdjustmentRecord]) -> list[AdjustmentRecord]:
-        """Store adjustments once each, known by (book, adjustment id); returns the newly stored."""
+        """Store each adjustment once, by (book, adjustment id); returns the newly stored."""
         if not entries:
             return []
         new = []
@@ -159,7 +159,7 @@ class LedgerJournal(LedgerCheckpoints):
             return [as_record(AdjustmentRecord, row) for row in rows]
 
     def record_equity(self, record: EquityRecord) -> None:
-        """Store the figures of one moment, in place of those that the moment had."""
+        """Store the figures of one moment; they replace earlier figures of that moment."""
         with self._writing() as connection:
             row = as_row(record)
             connection.execute(_NOT_THAT_EQUITY, row)
@@ -186,10 +186,10 @@ class LedgerJournal(LedgerCheckpoints):
         *,
         not_looked_at: Collection[str] = (),
     ) -> list[BreakRecord]:
-        """Take in the breaks that one reconciliation saw; returns all that are open then.
+        """Store the breaks that one reconciliation saw; returns all that are then open.
 
         sightings:     (kind, subject, ours, theirs)
-        not_looked_at: subjects left out this time, whose open breaks stay as they are
+        not_looked_at: subjects left out this time; their open breaks stay as they are
         A break seen again counts one sighting more (once per `at_ns`); one not seen is resolved.
         """
         seen = {(kind, subject): (ours, theirs) for kind, subject, ours, theirs in sightings}

@@ -1,6 +1,6 @@
-"""Verdicts, intents, orders and their events: what we meant, written before it is sent.
+"""Verdicts, intents, orders and their events: what the desk meant, written before anything is sent.
 
-Which edge an order may take is `core.orders`; what was filled is the ledger's part of the journal.
+`core.orders` says which edge an order may take; the ledger's part of the journal has the fills.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ class SentCount(NamedTuple):
 
 
 class Move(NamedTuple):
-    """An order before and after a transition, the same record twice where nothing moved."""
+    """An order before and after a transition; the same record twice when nothing moved."""
 
     before: OrderRecord
     after: OrderRecord
 
 
 class TakenEvidence(NamedTuple):
-    """An order before and after the broker's word on it. `in_table`: no step contradicts the table."""
+    """An order before and after the broker's answer about it. `in_table`: no step contradicts the table."""
 
     before: OrderRecord
     after: OrderRecord
@@ -93,7 +93,7 @@ class OrderJournal(Database):
     """The journal's orders."""
 
     def record_refusal(self, verdict: VerdictRecord) -> bool:
-        """Keep a verdict that refused. False when this verdict is stored already; the first stays."""
+        """Store a verdict that refused. False when this verdict is stored already; the first stays."""
         with self._writing() as connection:
             if _has_verdict(connection, verdict.verdict_id):
                 return False
@@ -163,7 +163,7 @@ class OrderJournal(Database):
         filled_qty: Decimal | None = None,
         detail: str = "",
     ) -> Move:
-        """Move an order to `to`; says what this call moved, and not what another process had before it.
+        """Move an order to `to`. Reports only what this call moved, not what another process moved before.
 
         The same state again is no event; it may raise the filled quantity, name the broker's id and
         renew the time of SUBMITTING. A filled quantity never falls: an older answer came late. A
@@ -209,9 +209,9 @@ class OrderJournal(Database):
     ) -> TakenEvidence:
         """Move an order to where the broker's answer says it is, by `core.orders.path_on_evidence`.
 
-        What the journal knows better by now (`is_overtaken`) changes nothing. The filled quantity never
-        falls, and nothing but more of it revives an order that has ended. A change of the broker's id is
-        an event: a person replaced the order.
+        An answer that is older than what the journal knows (`is_overtaken`) changes nothing. The filled
+        quantity never falls, and nothing but more of it revives an order that has ended. A change of the
+        broker's id is an event: a person replaced the order.
 
         earlier_ids: of the orders that the one with `broker_order_id` replaced, so that their fills are
             known as this order's. Raises UnknownOrder.
@@ -254,8 +254,8 @@ class OrderJournal(Database):
             return TakenEvidence(before, after, path.in_table)
 
     def abandon(self, client_order_id: str, *, at_ns: int, detail: str) -> Move:
-        """End an order that is open, whatever its state, as ABANDONED: its shares and exposure are free.
-        One that has ended stays as it is. Raises UnknownOrder."""
+        """End an open order, whatever its state, as ABANDONED: that frees its shares and exposure. An order
+        that has ended stays as it is. Raises UnknownOrder."""
         with self._writing() as connection:
             before = _order(connection, client_order_id)
             current = State(before.state)
@@ -273,12 +273,13 @@ class OrderJournal(Database):
             return _order(connection, client_order_id)
 
     def named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
-        """Those of these orders that there are, by client order id."""
+        """The orders among these ids that exist, by client order id."""
         found = self._orders(_NAMED, {"ids": sorted(client_order_ids)})
         return {record.intent.client_order_id: record for record in found}
 
     def client_ids(self, book: str, broker_order_ids: Collection[str]) -> dict[str, str]:
-        """The broker's order id → ours, for those of these that are ours or were, before a replacement."""
+        """The broker's order id → ours, for the ids that belong to our orders, now or before a
+        replacement."""
         with self._reading() as connection:
             values = {"book": book, "ids": sorted(broker_order_ids)}
             found = {
@@ -333,7 +334,7 @@ class OrderJournal(Database):
             return {symbol: SentCount(*map(int, sent)) for symbol, *sent in counts}
 
     def reject_streak(self, book: str, *, since_ns: int = 0) -> int:
-        """The broker's rejections since it last took an order, and since `since_ns`.
+        """How often the broker has rejected since it last accepted an order, and since `since_ns`.
 
         Only the answer to a submission takes an order: a late cancel or fill of an older one ends no
         streak. Reads back from the newest event to the one that ends the streak, however long the book.

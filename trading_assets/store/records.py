@@ -1,4 +1,4 @@
-"""The journal's rows as values. One frozen dataclass for each table; no SQL here.
+"""The journal's rows as values: one frozen dataclass for each table. There is no SQL here.
 
 Times are UTC nanoseconds. Quantities and money are Decimal here and decimal text in the table.
 `book` is the key of one account under one mode, e.g. "embedded:PA0001:paper".
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class VerdictRecord:
-    """One evaluation of the gate, passed or refused, with all that it saw."""
+    """One evaluation of the gate, passed or refused, with everything that it saw."""
 
     verdict_id: str  # unique: client_order_id + ":" + execution id
     book: str
@@ -63,7 +63,7 @@ class IntentRecord:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An intent with where it stands: the fold of its events."""
+    """An intent with its present state: the fold of its events."""
 
     intent: IntentRecord
     state: str  # core.orders.State
@@ -119,7 +119,7 @@ class OpeningPositionRecord:
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentRecord:
-    """A journaled ledger entry that is no fill: split, dividend, fee, interest, transfer, correction."""
+    """A journaled ledger entry other than a fill: split, dividend, fee, interest, transfer, correction."""
 
     book: str
     adjustment_id: str  # the broker's activity id, or an id of ours for a person's entry
@@ -136,7 +136,7 @@ class AdjustmentRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """What the book's entries before `through_ns` fold to. A shortcut, never evidence."""
+    """The fold of the book's entries before `through_ns`. A shortcut, never evidence."""
 
     book: str
     name: str
@@ -241,7 +241,7 @@ class GateCheckRecord:
 
 @dataclass(frozen=True, slots=True)
 class TickInputRecord:
-    """Everything that one decision of an execution was derived from."""
+    """The whole input of one decision of an execution."""
 
     book: str
     session: str

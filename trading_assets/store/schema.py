@@ -1,4 +1,4 @@
-"""The journal's tables and schema version. What is asked of them is beside each subject.
+"""The journal's tables and schema version. The queries are in the module of each subject.
 
 Dialect-neutral SQLAlchemy Core. Times are BIGINT nanoseconds; quantities, money and structures are
 text, see `store.columns`. Every table has `book`.
@@ -397,7 +397,7 @@ MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 
 
 def version_of(connection: Connection) -> int:
-    """The schema version of the open database; 0: it has none of our tables."""
+    """The schema version of the open database; 0 when it has none of our tables."""
     if not inspect(connection).has_table(schema_version.name):
         return 0
     return int(connection.execute(select(schema_version.c.version)).scalar_one())

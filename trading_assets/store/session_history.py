@@ -1,4 +1,4 @@
-"""What the history holds of one session, asset by asset: the figures that outlive its runs."""
+"""What the history holds about one session, asset by asset: the figures that outlive its runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIGURES = {
 
 
 def session_figures(history: History, book: str, session: date) -> dict[str, dict[str, float]]:
-    """Asset → figure → value. What nothing is stored of is left out. Raises HistoryLocked."""
+    """Asset → figure → value, without assets that have nothing stored. Raises HistoryLocked."""
     found = {}
     for asset, sql in _FIGURES.items():
         values = {"session": session} | ({"book": book} if "$book" in sql else {})

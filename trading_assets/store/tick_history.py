@@ -1,6 +1,6 @@
-"""What the history holds of one tick: its features and signals, read back for the next step.
+"""What the history holds about one tick: its features and signals, read back for the next step.
 
-Writing them is `History.replace`, keyed by the tick, so that a step done again changes nothing.
+`History.replace` writes them by the tick's key, so that a step that runs again changes nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TICKS = {
 
 
 def ticks_held(history: History, table: Literal["signals", "equity"], book: str, session: date) -> set[int]:
-    """The ticks of the session that the table has rows of."""
+    """The session's ticks that have rows in the table."""
     return set(history.query(_TICKS[table], [book, session])["tick_ns"].to_pylist())
 
 
@@ -62,7 +62,7 @@ def feature_lines(history: History, book: str, session: date, feature_set: str) 
 def set_outcomes(
     history: History, book: str, session: date, tick_ns: int, outcomes: Mapping[str, str]
 ) -> None:
-    """Note with the tick's signals what became of each decision."""
+    """Store with the tick's signals what happened to each decision."""
     with history.writing() as connection:
         for decision_id, outcome in outcomes.items():
             connection.execute(_SET_OUTCOME, [outcome, book, session, tick_ns, decision_id])

@@ -1,5 +1,5 @@
-"""What a tick takes in and leaves behind beside orders: signals received, its inputs, the outcome of
-its blocking checks, named marks, and alerts that wait to be delivered."""
+"""What a tick takes in and leaves behind besides orders: signals received, its inputs, the outcomes of its
+blocking checks, named marks, and alerts that wait for delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TickJournal(Database):
     """The journal's inbox, inputs, marks and outbox."""
 
     def record_signals(self, received: Sequence[SignalRecord]) -> list[SignalRecord]:
-        """Store signals once each, known by (book, decision id, symbol); returns the newly stored."""
+        """Store each signal once, by (book, decision id, symbol); returns the newly stored."""
         new = []
         with self._writing() as connection:
             for signal in received:
@@ -39,7 +39,7 @@ class TickJournal(Database):
         return None if row is None else as_record(SignalRecord, row)
 
     def signals_for_tick(self, book: str, tick_ns: int) -> list[SignalRecord]:
-        """Signals that wait, and those that this tick took before, in the order in which they came."""
+        """Signals that wait, and those that this tick consumed before, in the order in which they came."""
         query = (
             select(signals)
             .where(
@@ -76,7 +76,7 @@ class TickJournal(Database):
             return consumed.rowcount > 0
 
     def record_tick_input(self, record: TickInputRecord) -> None:
-        """Store what a decision is about to be derived from. Append-only: it is evidence."""
+        """Store the input of a decision before it is made. Append-only, because it is evidence."""
         with self._writing() as connection:
             connection.execute(insert(tick_inputs), as_row(record))
 
@@ -90,7 +90,7 @@ class TickJournal(Database):
             return [as_record(TickInputRecord, row) for row in connection.execute(query, wanted)]
 
     def record_gate_checks(self, outcomes: Sequence[GateCheckRecord]) -> None:
-        """Store the outcomes of blocking checks, each in place of its tick's earlier one."""
+        """Store the outcomes of blocking checks; each replaces its tick's earlier one."""
         with self._writing() as connection:
             for outcome in outcomes:
                 connection.execute(_NOT_THAT_CHECK, as_row(outcome))
@@ -103,7 +103,7 @@ class TickJournal(Database):
             return [as_record(GateCheckRecord, row) for row in connection.execute(_GATE_CHECKS, values)]
 
     def latest_gate_checks_ns(self, book: str, since_ns: int) -> int | None:
-        """The last tick since then that has stored outcomes: every tick has, whatever it had to decide."""
+        """The last tick since then with stored outcomes. Every tick has some, whatever it had to decide."""
         query = select(func.max(gate_checks.c.tick_ns)).where(
             gate_checks.c.book == book, gate_checks.c.tick_ns >= since_ns
         )
@@ -112,7 +112,7 @@ class TickJournal(Database):
         return None if newest is None else int(newest)
 
     def set_mark(self, book: str, name: str, value: str, at_ns: int) -> None:
-        """Store a named value (a watermark, the limits in force) in place of the earlier one."""
+        """Store a named value (a watermark, the limits in force); it replaces the earlier one."""
         with self._writing() as connection:
             row = {"book": book, "name": name, "value": value, "at_ns": at_ns}
             connection.execute(_NOT_THAT_MARK, row)

@@ -1,7 +1,7 @@
 """What one pass of a tick's decisions reads and writes: the book at the tick, symbols, wishes, proposals.
 
-Arrays of records beside NamedTuples, so that a pass compiles; symbols and decisions are numbers. What
-decides on them is `core.decision.decide`.
+Arrays of records and NamedTuples, so that a pass compiles; symbols and decisions are numbers.
+`core.decision.decide` decides on them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Pass(IntEnum):
 
 
 class Outcome(IntEnum):
-    """What became of a wish. NONE: this pass had nothing to say of it."""
+    """What happened to a wish. NONE: this pass did not deal with it."""
 
     NONE = 0
     ORDERED = 1
@@ -43,7 +43,7 @@ class Outcome(IntEnum):
 
 
 class BookStanding(NamedTuple):
-    """The book at the tick, as far as it is no symbol's."""
+    """The figures of the book at the tick that belong to no single symbol."""
 
     now_ns: int
     equity_usd: float
@@ -142,8 +142,8 @@ PROPOSAL = np.dtype(
 
 
 class Wishes(NamedTuple):
-    """What a pass is asked: signals, at most one a symbol, or forced exits. They are evaluated in their
-    order, entries by strength (`core.decision.entry_order`).
+    """What a pass is to decide on: signals, at most one a symbol, or forced exits. The pass evaluates them in
+    their order, entries by strength (`core.decision.entry_order`).
 
     rows: WISH, shape (m,)
     sent: shape (m, slices): this decision's slice, on the side that the pass trades, was sent before in this
@@ -169,7 +169,7 @@ class Proposals(NamedTuple):
 
 
 class Running(NamedTuple):
-    """What a pass has used up so far, its own figures: by symbol (n,), in USD and in orders."""
+    """What a pass has used up so far: by symbol (n,), in USD and in orders."""
 
     exposure: Floats
     reserved: Floats

@@ -1,8 +1,8 @@
 """One pass of a tick's decisions over all its symbols: sized, priced, gated, each order after the other.
 
 This is the decision path of the desk: `engine.decision.decide` calls it for a tick, live or derived again,
-and `core.walk.session` for every tick of a replay. What it reads and writes are the columns of
-`core.decision.columns`; how one order is gated after those before it is `core.decision.orders`.
+and `core.walk.session` calls it for every tick of a replay. It reads and writes the columns of
+`core.decision.columns`; `core.decision.orders` gates one order after those before it.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def decide_pass(
 ) -> int:
     """Fill `out` from row `first` on with the pass's orders and verdicts, and `outcomes` (m,) by wish.
 
-    Returns the number of rows used, or −1 when `out` has no room for all: then it is to be done again
-    with more. `no_trade_band` is a fraction of the target (`sizing.NO_TRADE_BAND`); `running` is room for
+    Returns the number of rows used, or −1 when `out` has no room for all: then call it again with more
+    room. `no_trade_band` is a fraction of the target (`sizing.NO_TRADE_BAND`); `running` is room for
     the pass's own figures, one row for each symbol, and need not be cleared.
     """
     _begin(symbols, running)

@@ -1,6 +1,6 @@
 """The order in which a pass takes its entries: the strongest signal first, of equal ones the first symbol.
 
-Where a cap binds (funds, exposure, counts of orders), those before have what those after do not get.
+Where a cap binds (funds, exposure, counts of orders), earlier entries get what later ones do not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trading_assets.core.decision.columns import Ints, Rows
 
 @inlined
 def strongest_first(wishes: Rows, order: Ints, room: Ints) -> None:
-    """Fill `order` (m,) with the rows of signals that may buy, by falling value, and the others behind them.
+    """Fill `order` (m,) with the rows of signals that may buy, by falling value, then the others.
 
     wishes: WISH (m,), by symbol
     room:   at least half as long as `order`

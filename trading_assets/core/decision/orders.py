@@ -1,6 +1,7 @@
-"""One order of a pass: gated with what those before it have left, written with all it was judged on, counted.
+"""One order of a pass: gated with what earlier orders have left, recorded with everything it was judged on,
+counted.
 
-Which order, at what price and how many shares is `core.decision.decide`'s; what may be sent is the gate's.
+`core.decision.decide` chooses the order, its price and its quantity; the gate says whether it may be sent.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from trading_assets.core.words import (
 
 
 class Asked(NamedTuple):
-    """All that a pass was asked, with the room for its answer; its proposals begin at row `first`."""
+    """Everything that a pass is to decide on, with the room for its answer; its proposals begin at row
+    `first`."""
 
     standing: BookStanding
     symbols: Rows

@@ -1,7 +1,7 @@
-"""What a replay's walk reads, keeps and writes, as columns: the book, a session's prices, signals, sheet.
+"""The columns that a replay's walk reads, keeps and writes: the book, a session's prices, signals, sheet.
 
 Arrays of records; symbols are rows 0…n−1 in ascending order of their names. USD, shares, int64 UTC
-nanoseconds; NaN: not known. What moves them is `core.walk.session`.
+nanoseconds; NaN: not known. `core.walk.session` changes them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ SIGNAL = np.dtype(
 
 
 class Terms(NamedTuple):
-    """What holds for the session."""
+    """What stays the same all session."""
 
     session: int  # its ordinal, ascending over sessions
     open_ns: int
@@ -165,7 +165,8 @@ EVENT = np.dtype([("cause", np.int64), ("at_ns", np.int64), ("measured", np.floa
 
 
 class Sheet(NamedTuple):
-    """All that a session leaves, with room for so many verdicts; `counts` says how much of it is used."""
+    """Everything that a session leaves, with room for a number of verdicts; `counts` says how much is
+    used."""
 
     proposals: Proposals
     orders: Rows  # ORDER, beside the proposals

@@ -1,7 +1,7 @@
-"""What a session's walk measures of the book: equity, what the breakers say, the worst so far, its states.
+"""What a session's walk measures about the book: equity, what the breakers say, the worst so far, its states.
 
-The measures are `core.losses`', when one trips is `core.breakers`', what is then stopped
-`core.walk.session`'s.
+`core.losses` measures, `core.breakers` says when a measure trips, and `core.walk.session` stops what must
+then stop.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def equity_of(book: Book, desk: WalkedDesk) -> float:
 
 @inlined
 def look(now_ns: int, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
-    """The book's equity to the breakers, and what it measures to the session's facts."""
+    """Give the book's equity to the breakers, and add what they measure to the session's facts."""
     equity, held = equity_of(book, desk), book.figures
     figures = observe(
         LossFigures(held[E0], held[EQUITY], held[SESSION_PEAK], held[UNIT_VALUE], held[UNIT_PEAK]), equity
@@ -116,7 +116,7 @@ def _worse(a: float, b: float) -> float:
 
 @inlined
 def write_state(now_ns: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
-    """Positions and equity as they stand."""
+    """Write positions and equity as they are now."""
     state_row, gross = sheet.counts[STATES], 0.0
     for i in range(book.holdings.size):
         if book.holdings[i]["qty"] == 0.0:

@@ -1,7 +1,6 @@
 """How a replayed session's orders trade: accepted, matched with quotes and minute bars, filled, ended.
 
-Compiled, on columns. What the symbols cost at an instant is `core.walk.scratch`; what an order is, the
-pass's.
+Compiled, on columns. `core.walk.scratch` knows the symbols' prices at an instant; the pass makes the orders.
 """
 
 from __future__ import annotations
@@ -91,7 +90,8 @@ def _takes_quote(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, 
 
 @inlined
 def match_resting(now_ns: int, day: Day, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
-    """What rests meets the minute bar that ended now; an order sent within it, the quote after it."""
+    """Resting orders meet the minute bar that ended now; an order sent within that bar meets the quote after
+    it."""
     kept = 0
     for place in range(sheet.counts[WORKING]):
         row = desk.working[place]

@@ -1,6 +1,6 @@
-"""One pass of a replayed tick: what stands shown to `core.decision.decide`, and what passes sent.
+"""One pass of a replayed tick: it shows the book to `core.decision.decide`, and sends the orders that pass.
 
-When there is a pass, and on which wishes, is `core.walk.session`'s.
+`core.walk.session` decides when there is a pass, and on which wishes.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def execute(
     sheet: Sheet,
     desk: WalkedDesk,
 ) -> bool:
-    """Decide one pass and send what passed: it trades with the quote, or rests. False: there is no room.
+    """Decide one pass and send the orders that passed: each trades with the quote, or rests. False: no room.
 
-    The desk has the outcomes.
+    The outcomes are in the desk.
     sent_before: of the session's orders, those before this execution
-    vetoed:      too many symbols' bars are incomplete at the tick: nothing is entered on
+    vetoed:      too many symbols' bars are incomplete at the tick: no entry is sent
     """
     show_orders(book, sheet, desk)
     first = sheet.counts[VERDICTS]

@@ -1,6 +1,6 @@
-"""Protection, as the live desk's goes: breakers, what they cancel, timeouts, stops, exits left unfilled.
+"""Protection as on the live desk: breakers, what they cancel, timeouts, stops, exits left unfilled.
 
-Which exits are due is found here; deciding and sending them is `core.walk.passes`'.
+This module finds the exits that are due; `core.walk.passes` decides and sends them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _DAILY_LOSS = 1  # in `losses.Losses`
 def due_exits(
     now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
 ) -> Wishes:
-    """Latch breakers, cancel what they, a timeout or a stop end, see stops: the exits that are then due."""
+    """Latch breakers, cancel what a breaker, a timeout or a stop ends, look at stops. Returns the exits then
+    due."""
     forget_purchases(desk)
     look(now_ns, limits, book, sheet, desk)
     kept = 0
@@ -113,7 +114,7 @@ def _is_at_work(symbol: int, sheet: Sheet, desk: WalkedDesk) -> bool:
 def is_in_turn(
     symbol: int, now_ns: int, terms: Terms, limits: Limits, sheet: Sheet, desk: WalkedDesk
 ) -> bool:
-    """Whether a signal may sell the symbol now, after those of the session's exits that filled nothing."""
+    """Whether a signal may sell the symbol now, given how many of the session's exits filled nothing."""
     return _is_due(symbol, False, now_ns, terms, limits, sheet, desk)
 
 

@@ -1,8 +1,8 @@
 """What the walk of one session keeps at hand: symbols at an instant, open orders, room for its passes.
 
-The quote model is the embedded exchange's: half the spread to each side of the last price, outward to the
-tick, stamped with that price's time. So where bars are missing the quote grows stale, and nobody trades.
-How orders trade is `core.walk.orders`.
+The quote model is that of the embedded exchange: half the spread to each side of the last price, outward to
+the tick, stamped with that price's time. So where bars are missing the quote grows stale, and nobody trades.
+`core.walk.orders` trades the orders.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WalkedDesk(NamedTuple):
 
 
 def open_desk(day: Day, signals: int, room: int) -> WalkedDesk:
-    """At the session's open, for so many signals at a tick at most and so many verdicts."""
+    """A desk at the session's open, with room for that many signals a tick and that many verdicts."""
     count = day.symbols.size
     most = max(signals, 2 * count)
     symbols, shown = np.zeros(count, _AT_HAND), np.zeros(count, SYMBOL)
@@ -95,8 +95,8 @@ def quote_around(price: float, half_spread: float) -> tuple[float, float]:
 
 @allocation_free
 def price_symbols(now_ns: int, day: Day, terms: Terms, desk: WalkedDesk) -> None:
-    """Have the desk's prices at `now_ns`: the last bar that ended, else the session's open from the open on,
-    else none. The mark is then the previous close. Instants must ascend."""
+    """Set the desk's prices to those at `now_ns`: the last bar that ended, else the session's open from the
+    open on, else none. The mark is then the previous close. Instants must ascend."""
     for i in range(day.symbols.size):
         near, shown, of_day, bar = desk.symbols[i], desk.shown[i], day.symbols[i], desk.symbols[i]["ended"]
         while bar < day.first[i + 1] and day.bars[bar]["end_ns"] <= now_ns:

@@ -1,9 +1,9 @@
-"""A session of a replay, compiled: its ticks in their order, each as the live tick goes: protect, exits,
-entries, through `decision.decide_pass`, `matching`, `ledger.apply_fill` and `losses`.
+"""A session of a replay, compiled: its ticks in order, each like a live tick: protect, exits, entries,
+through `decision.decide_pass`, `matching`, `ledger.apply_fill` and `losses`.
 
-Between ticks minute bars fill what rests and protection goes on; at the close DAY orders expire. What is
-read, kept and written are the columns of `core.walk.columns`. What happens overnight (dividends, splits,
-delistings, rearming) is the caller's.
+Between ticks minute bars fill resting orders and protection goes on; at the close DAY orders expire. It
+reads, keeps and writes the columns of `core.walk.columns`. The caller does what happens overnight: dividends,
+splits, delistings, rearming.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def walk_session(
 ) -> bool:
     """Take the book through one session and fill its sheet, both in place.
 
-    False when the sheet has no room for all verdicts: then both are spoilt, and the session is to be done
+    False when the sheet has no room for all verdicts. Book and sheet are then unusable: walk the session
     again on a copy of the book with a larger sheet.
     """
     most = int(np.diff(schedule.first_signal).max(initial=0))

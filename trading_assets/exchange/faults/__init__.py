@@ -1,1 +1,1 @@
-"""The faults that the exchange plays on request: the script, and each place where one strikes."""
+"""The faults that the exchange plays on request: the script, and the places where faults strike."""

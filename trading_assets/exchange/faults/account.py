@@ -1,7 +1,7 @@
-"""Failings of what the account shows: cancels that do not take, positions and activities that lag.
+"""Faults in what the account shows: cancels that do not take effect, positions and activities that lag.
 
-The venue goes on as it is; what it is asked to do, and what its answers say, is held back here. None of it
-outlives the process.
+The venue itself goes on unchanged; this module delays what it is asked to do and what its answers say.
+Nothing of it outlives the process.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class AccountFaults:
     # What is asked of the account
 
     def answer(self, method: str, path: str) -> Response | None:
-        """The answer in place of the API's own, None where nothing fails. Call it once for each request."""
+        """The answer that replaces the API's own; None where no fault strikes. Call it once for each
+        request."""
         self._count_request(path)
         if method == "DELETE" and path.startswith(_ORDERS):
             return self._answer_cancel(path)
@@ -67,13 +68,13 @@ class AccountFaults:
         return None
 
     def alters(self, method: str, path: str) -> bool:
-        """Whether `altered` has something to do with such answers."""
+        """Whether `altered` may change such answers."""
         if path.startswith(_ORDERS):
             return bool(self._stuck) and method != "DELETE"
         return bool(self._hidden) and path.startswith(_ACTIVITIES)
 
     def altered(self, path: str, body: Any) -> Any:
-        """An answer's JSON with what is held back: pending cancels, activities left out."""
+        """An answer's JSON with the delays applied: pending cancels, activities left out."""
         if path.startswith(_ORDERS):
             return [self._shown(order) for order in body] if isinstance(body, list) else self._shown(body)
         hidden = dict(self._hidden)
@@ -141,7 +142,7 @@ class AccountFaults:
                 stuck.calls_left -= 1
 
     def advance(self, to_ns: int) -> None:
-        """Move the venue's clock; a cancel that becomes due on the way is carried out at its time."""
+        """Move the venue's clock, and carry out at its time each cancel that becomes due on the way."""
         while True:
             due = [(s.until_ns, id_) for id_, s in self._stuck.items() if s.until_ns is not None]
             until_ns, order_id = min(due, default=(to_ns + 1, ""))

@@ -1,8 +1,8 @@
-"""Failings on the way of a request and its answer: one layer around the Alpaca API.
+"""Faults on the way of a request and its answer: one layer around the Alpaca API.
 
-What several faults do to one request happens in this order: delays, what the broker does to the account
-(orders that end, splits that are booked), then a failing before the request is carried out, then a failing
-in place of its answer, then what spoils the answer.
+Several faults of one request strike in this order: delays; what the broker does to the account (orders that
+end, splits that are booked); a failure before the request is carried out; a failure instead of its answer;
+damage to the answer.
 """
 
 from __future__ import annotations

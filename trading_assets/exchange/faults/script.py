@@ -1,10 +1,10 @@
-"""The fault script: which of the world's failings happen, and at which call. Counts only, no chance.
+"""The fault script: which faults strike, and at which call. It counts calls; nothing is random.
 
 A fault fires at its `nth` matching call after the script was set, and at the `times` − 1 after it. What
-counts as a call depends on its kind: a request to the Alpaca API, an open order that is to be cancelled,
-a fill, or a message of a stream. A script is no part of the exchange's journal. What a failing does is in
-the modules beside this one: `http.py` (requests), `account.py` (cancels, positions,
-activities), `streams.py` (messages).
+counts as a call depends on its kind: a request to the Alpaca API, an open order that is to be cancelled, a
+fill, or a message of a stream. A script is not part of the exchange's journal. The modules beside this one
+carry the faults out: `http.py` (requests), `account.py` (cancels, positions, activities);
+`streams/connections.py` does so for messages.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class ExchangeFault:
         )
 
     def fires_at(self, call: int) -> bool:
-        """Whether it fires at the `call`-th matching call, the first is 1."""
+        """Whether it fires at the `call`-th matching call; the first is 1."""
         return self.nth <= call and (self.times is None or call < self.nth + self.times)
 
 
@@ -144,11 +144,12 @@ class FaultScript:
         self._endings: list[Callable[[], None]] = []
 
     def at_end(self, end: Callable[[], None]) -> None:
-        """Call `end` whenever the script is replaced: for failings that last."""
+        """Call `end` whenever the script is replaced, for faults that last."""
         self._endings.append(end)
 
     def replace(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Put these in place of the script; counts begin anew. Raises ApiRefusal 422 for what is none."""
+        """Replace the script by these lines; counts begin anew. Raises ApiRefusal 422 for a line that is no
+        fault."""
         faults = tuple(read_fault(line) for line in lines)
         for end in self._endings:
             end()

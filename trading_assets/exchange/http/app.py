@@ -1,7 +1,7 @@
 """The exchange over HTTP: one server, two loopback ports, and the time that passes meanwhile.
 
-All requests run on one event loop, one after the other; that is the venue's single writer. What the ports
-answer is in `public_apis.py` (the Alpaca API) and `control.py`.
+One event loop handles all requests, one after the other, and is the venue's single writer. `public_apis.py`
+(the Alpaca API) and `control.py` answer them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 
 
 class PortInUse(TradingAssetsError):
-    """Somebody else listens there."""
+    """Another process listens at the port."""
 
 
 class Urls(NamedTuple):
@@ -61,7 +61,7 @@ def serve(
     """Serve both ports in this process until it is told to stop (SIGINT, SIGTERM).
 
     Port 0 takes a free one. `speed`: time runs from the start, at so many virtual seconds a second.
-    `ready` is called once connections are taken. Raises PortInUse, and InvalidInput for a speed that is none.
+    `ready` is called once connections are taken. Raises PortInUse, and InvalidInput for an impossible speed.
     """
     prepare(venue)
     with (
@@ -79,7 +79,7 @@ def serve(
 
 
 def prepare(venue: Venue) -> None:
-    """What the first request needs, compiled and loaded before it and not during it."""
+    """Compile and load what the first request needs before it comes."""
     fill_price_at_quote(1, math.nan, 1.0, 1.0)
     fill_price_in_bar(1, math.nan, 1.0, 1.0, 1.0)
     stop_price_in_bar(1, 1.0, 1.0, 1.0, 1.0)
@@ -87,7 +87,7 @@ def prepare(venue: Venue) -> None:
 
 
 class Faces:
-    """The ASGI application of both ports, for the venue that it was last told to show."""
+    """The ASGI application of both ports, for the venue that `show` named last."""
 
     def __init__(self, private: socket.socket) -> None:
         self._private_port = private.getsockname()[1]
@@ -96,7 +96,7 @@ class Faces:
     def show(
         self, venue: Venue, disconnect: Disconnect, token: str, keys: KeyPair, requests_per_minute: int
     ) -> ClockPace:
-        """Answer for this venue from now on; its time stands."""
+        """Serve this venue from now on; its time stands."""
         script = FaultScript()
         account = AccountFaults(venue, script)
         pace = ClockPace(venue, advance=account.advance)
@@ -127,7 +127,7 @@ class Faces:
 
 
 def server_of(faces: Faces) -> uvicorn.Server:
-    """What takes the connections of both ports."""
+    """The server that takes the connections of both ports."""
     return uvicorn.Server(
         uvicorn.Config(
             PortGuard(faces),
@@ -146,7 +146,7 @@ def server_of(faces: Faces) -> uvicorn.Server:
 
 
 def urls(public: socket.socket, private: socket.socket) -> Urls:
-    """Where they listen."""
+    """The URLs of both ports."""
     url, control_url = (f"http://{HOST}:{taken.getsockname()[1]}" for taken in (public, private))
     return Urls(url, control_url)
 
@@ -169,7 +169,7 @@ async def _serve_in_time(server: uvicorn.Server, pace: ClockPace, sockets: list[
 
 
 def listening(port: int, whose: str) -> socket.socket:
-    """A port of loopback; 0: a free one. Raises PortInUse."""
+    """A listening socket on a loopback port; 0 takes a free port. Raises PortInUse."""
     try:
         return socket.create_server((HOST, port))
     except OSError as error:

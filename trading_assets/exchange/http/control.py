@@ -1,4 +1,4 @@
-"""The control plane: what only the exchange's keeper may do. A port of its own, behind a bearer token.
+"""The control plane: what only the exchange's owner may do, on a port of its own, behind a bearer token.
 
 Every POST takes a JSON object; every answer is one, and carries `now_ns`.
 

@@ -1,7 +1,7 @@
 """The market data API, `/v2/stocks` and `/v1/corporate-actions`, cut at the exchange's now.
 
-Symbols that the tape does not have, or that are not listed yet, are left out of an answer. Raw prices
-and bars of one minute or one day only.
+An answer leaves out symbols that the tape does not have or that are not yet listed. It has raw prices, and
+bars of one minute or one day only.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class DataApi:
     # Corporate actions
 
     async def corporate_actions(self, request: Request) -> Response:
-        """By ex-date, both ends included; of those still to come only what the keeper has announced.
+        """By ex-date, both ends included. Future ones appear only when the control plane has announced them.
         Default: today."""
         query, venue = Query(request.query_params, bad_data_request), self._venue
         today = venue.sessions.new_york_date(venue.now_ns)

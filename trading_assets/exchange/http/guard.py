@@ -1,8 +1,8 @@
 """Who may ask the exchange, and how much a request may cost before anything answers it.
 
-Both ports stand behind it, HTTP and websockets: a page in a browser of this machine is refused, by its Origin
-and by a Host that is not loopback's (DNS rebinding), and a body has an end, in bytes and in time. What a
-connection may cost before its first request is `patience`.
+Both ports stand behind it, HTTP and websockets. It refuses a page in a browser of this machine by its Origin,
+and a Host that does not belong to loopback (DNS rebinding), and it bounds a body in bytes and in time.
+`patience` bounds what a connection may cost before its first request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the exchange's time passes: it stands, or it runs at so many virtual seconds a real second.
 
-Where time is and what happens on its way belongs to the venue; here it is only told to go there. While it
-runs it is brought up to date before every request and, without requests, by `keep_up`.
+The venue keeps the time and plays what happens on the way; this module only tells it where to go. While time
+runs, it moves before every request and, without requests, by `keep_up`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FASTEST = 86_400.0  # a day in a second
 class ClockPace:
     """Time stands at first. `speed` is None while it does.
 
-    advance: moves the venue's clock to a time; its own way of doing so unless something stands between
+    advance: moves the venue's clock to a time; the venue's own method unless a caller wraps it
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ClockPace:
         self.speed = None
 
     def move(self, to_ns: int) -> None:
-        """Go there at once. Raises InvalidInput for going back, and while time runs."""
+        """Move time there at once. Raises InvalidInput for an earlier time, and while time runs."""
         if self.speed is not None:
             raise InvalidInput(
                 "the clock runs",
@@ -65,7 +65,7 @@ class ClockPace:
         self._advance(to_ns)
 
     def catch_up(self) -> None:
-        """Play what has become due since the last time; nothing while time stands."""
+        """Play what has become due since the last call; nothing while time stands."""
         if self.speed is None:
             return
         from_ns, began_ns = self._began

@@ -1,8 +1,8 @@
 """The account's equity over time: which instants a request asks for, and what it was worth at each.
 
-Daily points are the closes, with the equity that was stored then. Points within a day are made again from
-the account's activities and the tape's prices, so a quote by hand does not show in them. Profit and loss is
-a difference of equities: deposits are in it.
+Daily points are the closes, with the equity stored then. Points within a day are recomputed from the
+account's activities and the tape's prices, so they do not show a quote by hand. Profit and loss is a
+difference of equities, so it includes deposits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HistoryRequest:
 
 
 def read_history(query: Query, sessions: Sessions, now_ns: int) -> HistoryRequest:
-    """Raises ApiRefusal 422 for words that are not known and for spans that cannot be."""
+    """Raises ApiRefusal 422 for unknown words and for impossible spans."""
     start_ns, end_ns, period = query.time_ns("start"), query.time_ns("end"), query.text("period")
     if (day := query.day("date_end")) is not None and end_ns is None:
         end_ns = midnight_ns(day) + _DAY_NS - 1

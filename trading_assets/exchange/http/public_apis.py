@@ -1,6 +1,6 @@
-"""The face that the two public APIs share: 401, then 429, then failings, then the request; headers; errors.
+"""What the two public APIs share: first 401, then 429, then faults, then the request; headers; errors.
 
-What the APIs answer is in `trading_api.py` and `data_api.py`, how they are served in `app.py`.
+`trading_api.py` and `data_api.py` answer requests; `app.py` serves them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ERRORS = {ApiRefusal: _refuse, InvalidInput: _refuse_input, HTTPException: _refu
 class AlpacaFace:
     """Both public APIs as one ASGI application.
 
-    failings: puts a layer of faults around what answers an authorised request; none unless it is given
+    failings: puts a layer of faults around the application that answers authorised requests; default: none
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Reading a request's query: words, counts, times. A bad value is refused in the API's own way."""
+"""Reads a request's query: words, counts, times. Each API refuses a bad value in its own way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many requests a minute an account may send. Which requests share a limit is the face's matter."""
+"""How many requests a minute an account may send. The caller decides which requests share a limit."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RateLimit:
         return self._allowance(allowed)
 
     def look(self) -> MinuteAllowance:
-        """The same without counting."""
+        """The same answer as `take`, without counting a request."""
         self._roll()
         return self._allowance(self._used < self._limit)
 

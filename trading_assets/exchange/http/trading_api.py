@@ -1,5 +1,5 @@
 """The trading API: orders, positions, assets, clock and calendar. It reads the request, asks the venue and
-writes the answer. What is told of the account itself: `account_api.py`.
+writes the answer. `account_api.py` answers for the account itself.
 """
 
 from __future__ import annotations

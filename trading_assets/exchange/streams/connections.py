@@ -1,6 +1,6 @@
-"""What the streams share: connections that never make the exchange wait, and failings of their messages.
+"""What the streams share: connections that never make the exchange wait, and faults of their messages.
 
-What is said on them is in `trading.py` and `data.py`.
+`trading.py` and `data.py` have the messages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Connection:
         self.is_mute = False
 
     def post(self, members: Any) -> None:
-        """Send when the client reads; never waits. A client that leaves too much unread is dismissed."""
+        """Send when the client reads; never wait. A client that leaves too much unread is dismissed."""
         if self.is_mute or self._is_closing:
             return
         message = self._encoded(members)
@@ -59,7 +59,7 @@ class Connection:
         self._waiting.put_nowait(message)
 
     def close(self, last: Any = None, code: int = POLICY) -> None:
-        """Close after what waits and a last message, by force where the client does not read it."""
+        """Send what waits and a last message, then close; by force where the client does not read."""
         if self._is_closing:
             return
         if last is not None:
@@ -141,7 +141,7 @@ class Stream:
         script.at_end(self._send_held)
 
     def send(self, deliver: Callable[[], None]) -> None:
-        """Deliver one message to whom it concerns, once unless a fault says otherwise."""
+        """Deliver one message to its recipients, once unless a fault says otherwise."""
         kinds = {fault.kind for fault in self._script.call(UPDATES, path=self._path)}
         if FaultKind.SOCKET_CLOSED in kinds:
             for connection in self.connections:

@@ -2,7 +2,7 @@
 
 Welcome, auth (by header or message), subscribe; msgpack by the client's Content-Type, else JSON. At the open
 and at the end of each minute every symbol has one trade (the price then) and one quote; minute bars come as
-they end, with the session's bar so far. Nothing is from beyond the exchange's now.
+they end, with the session's bar so far. Nothing comes from beyond the exchange's now.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Subscriptions:
         return symbol in self._symbols[channel] or "*" in self._symbols[channel]
 
     def change(self, wanted: Mapping[str, list[str]], *, add: bool) -> bool:
-        """Take symbols in or out; False, and nothing is changed, where they would be too many."""
+        """Add or remove symbols. False, with nothing changed, when they would be too many."""
         changed = {
             channel: {
                 symbol: None
@@ -92,7 +92,7 @@ class _Subscriptions:
         return True
 
     def message(self) -> list[Json]:
-        """The full set, as it stands."""
+        """The full present set."""
         return [{"T": "subscription"} | {name: list(symbols) for name, symbols in self._symbols.items()}]
 
 
@@ -236,7 +236,7 @@ class DataStream:
                 yield _message("dailyBars", symbol, payloads.bar_json(so_far))
 
     def _told(self, stored: Iterable[Recorded]) -> Iterator[Json]:
-        """What the keeper did: halts, resumptions and quotes by hand."""
+        """What the control plane did: halts, resumptions and quotes by hand."""
         for recorded in stored:
             match recorded.event:
                 case ev.SymbolHalted(at_ns, symbol):

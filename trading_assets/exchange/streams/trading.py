@@ -1,7 +1,7 @@
 """The trading stream, `/stream`: what happens to the account's orders, as Alpaca's paper venue tells it.
 
 JSON in binary frames (msgpack by the client's Content-Type): authenticate → authorization, listen →
-listening, then `trade_updates`. Nothing is told again after a reconnect.
+listening, then `trade_updates`. Nothing is sent again after a reconnect.
 """
 
 from __future__ import annotations
