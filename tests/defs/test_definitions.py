@@ -13,12 +13,12 @@ import pytest
 import yaml
 from dagster._core.storage.dagster_run import DagsterRun
 
+from trading_assets.dagster_instance.run_queue import tags_of
 from trading_assets.definitions import defs
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import JOBS
 from trading_assets.defs.jobs_day import DAY_JOBS
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.run_queue import tags_of
 from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
