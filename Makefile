@@ -1,4 +1,5 @@
 # make up     the desk: exchange, Dagster, daemon    make demo   one day of trading, end to end
+# make down   ends it, also when its terminal is gone
 # make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
 # make conformance  the exchange against Alpaca's own documents and its client for Node
@@ -27,7 +28,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process that starts compiles what it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo bench test conformance crash soak newest audit docs check lint clean
+.PHONY: help setup up down demo bench test conformance crash soak newest audit docs check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -50,6 +51,10 @@ $(EDITABLE): $(INSTALLED) pyproject.toml
 
 up: setup
 	@$(BIN)/python -m trading_assets.up --port $(WEB_PORT)
+
+# Without setup: what runs must be endable, whatever is to be installed.
+down:
+	@$(BIN)/trading-assets down
 
 demo: setup
 	$(BIN)/trading-assets demo

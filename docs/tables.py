@@ -51,6 +51,7 @@ from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.evidence.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
+from trading_assets.market.bar_files.shapes import FIRST_RATE, KIBOT, SHAPES
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
 from trading_assets.store import history_schema, schema
@@ -336,6 +337,14 @@ def features() -> str:
     return _table(("Feature", "Meaning"), rows)
 
 
+def bar_shapes() -> str:
+    rows = [
+        (shape.name, f"`{shape.options}`", shape.zone or "as stated", shape.about or "–")
+        for shape in (*SHAPES, KIBOT, FIRST_RATE)
+    ]
+    return _table(("File", "Options", "Zone of times without one", "To know"), rows)
+
+
 def tape() -> str:
     sessions, bundled = Sessions(), BundledTape()
     rows = []
@@ -377,6 +386,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "reads": reads,
     "request-purposes": request_purposes,
     "features": features,
+    "bar-shapes": bar_shapes,
     "tape": tape,
 }
 

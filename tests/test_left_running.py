@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running_desk import free_ports, start
+from running_desk import RunningDesk, free_ports, start
 
 from trading_assets import roster
 from trading_assets.config import Settings
@@ -104,38 +104,62 @@ def test_a_watchdog_outlives_its_starter_where_the_market_does(venue: str, tied:
     assert {name for name in (WEBSERVER, DAEMON, LISTENER) if ends_with(name, settings)} == tied
 
 
-def test_what_still_runs_is_named_with_what_to_type(tmp_path: Path, sleeper: int) -> None:
+def killed(place: Path, part: str, sleeper: int, *, outlives: tuple[str, ...] = ()) -> Path:
+    """A desk's data directory as a `make up` leaves it that is killed, while this part of it runs."""
+    with roster.held(
+        config_path=place / "config" / "execution.yaml",
+        data_dir=place,
+        dagster_home=place,
+        since_ns=0,
+        addresses={},
+        outlives=outlives,
+    ) as holder:
+        holder.keep({part: sleeper})
+        kept = json.loads((place / roster.ROSTER).read_text())
+    del kept["parts"][roster.ITSELF]
+    (place / roster.ROSTER).write_text(json.dumps(kept))
+    return place
+
+
+def test_what_a_killed_start_has_left_is_named_with_what_to_type(tmp_path: Path, sleeper: int) -> None:
     roster.refuse_left(tmp_path)
-    roster.keep(tmp_path, {"dagster-daemon": sleeper})
-    kept = json.loads((tmp_path / roster.ROSTER).read_text())
-    del kept[roster.ITSELF]  # this process, as if it had been killed
-    (tmp_path / roster.ROSTER).write_text(json.dumps(kept))
+    killed(tmp_path, DAEMON, sleeper)
     with pytest.raises(InvalidInput) as refused:
         roster.refuse_left(tmp_path)
     assert str(refused.value) == (
-        f"an earlier start on {tmp_path}: there still run dagster-daemon (process {sleeper}). "
-        f"End it with Ctrl-C in its terminal, or type: kill {sleeper}"
+        f"{tmp_path}: an earlier `make up` was killed and has left dagster-daemon (process {sleeper}). End "
+        f"what is left with `trading-assets down --config {tmp_path}/config/execution.yaml`, then start the "
+        "desk again"
     )
-    roster.forget(tmp_path)
-    roster.refuse_left(tmp_path)
 
 
-@on_linux
-def test_a_start_beside_one_that_runs_names_the_one_to_end(tmp_path: Path, sleeper: int) -> None:
-    roster.keep(tmp_path, {"dagster-daemon": sleeper})
-    with pytest.raises(InvalidInput, match=f"type: kill {os.getpid()}$"):
+def test_a_watchdog_that_was_left_is_said_to_protect(tmp_path: Path, sleeper: int) -> None:
+    killed(tmp_path, LISTENER, sleeper, outlives=(LISTENER,))
+    with pytest.raises(InvalidInput, match=r"protecting the book. End .* `trading-assets down --watchdog "):
         roster.refuse_left(tmp_path)
 
 
-def test_another_process_with_the_same_id_is_no_part(tmp_path: Path, sleeper: int) -> None:
-    (tmp_path / roster.ROSTER).write_text(json.dumps({"dagster-daemon": [sleeper, "1"], "x": [sleeper, ""]}))
-    assert roster.left(tmp_path) == {}
+def test_what_has_ended_holds_no_start_up(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    killed(tmp_path, DAEMON, ended.pid)
+    ended.kill()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    roster.refuse_left(tmp_path)  # a zombie
+    ended.wait()
+    roster.refuse_left(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": ["x", 1]}', "[" * 100_000, "\0"])
 def test_a_file_that_nobody_of_ours_wrote_holds_no_start_up(tmp_path: Path, text: str) -> None:
     (tmp_path / roster.ROSTER).write_text(text)
     roster.refuse_left(tmp_path)
+
+
+def running(desk: RunningDesk) -> set[str]:
+    """The names of what runs of it, by its roster."""
+    kept = roster.read(desk.data_dir)
+    assert kept is not None
+    return set(kept.running())
 
 
 def ends_without_a_heartbeat(process: psutil.Process) -> bool:
@@ -160,22 +184,22 @@ def test_nothing_of_a_desk_outlives_its_kill_and_it_starts_again(tmp_path: Path)
     processes = desk.processes()
     by_itself = [process for process in processes if ends_without_a_heartbeat(process)]
     assert len(by_itself) == 2
-    assert set(roster.left(desk.data_dir)) >= {
-        "exchange",
-        "dagster-webserver",
-        "dagster-daemon",
-        roster.ITSELF,
-    }
+    assert running(desk) == {roster.ITSELF, roster.EXCHANGE, WEBSERVER, DAEMON, LISTENER}
     desk.process.send_signal(signal.SIGKILL)
     desk.process.wait()
     until = time.monotonic() + 30
     while left := [process for process in processes if process not in by_itself and runs(process)]:
         assert time.monotonic() < until, [" ".join(process.cmdline()) for process in left]
         time.sleep(0.1)
-    assert roster.left(desk.data_dir) == {}
+    assert running(desk) == set()
     again, until = start(tmp_path, ports=ports), time.monotonic() + 120
     while not (line := again.said()).startswith("Ready."):
         assert again.process.poll() is None, line + again.logs()
         assert time.monotonic() < until
-    again.end()
+    assert again.process.stdout is not None
+    again.process.stdout.close()  # from here on nobody reads what it says
+    again.process.send_signal(signal.SIGHUP)
+    assert again.process.wait(30) == 0
+    kept = (desk.data_dir / "logs" / "up.log").read_text()
+    assert kept.endswith("ended: no process is left, the ports are free\n")
     assert not (desk.data_dir / roster.ROSTER).exists()

@@ -38,7 +38,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def parts(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
     """Parts that are none of Dagster's: stand-ins in sessions of their own, which last."""
-    parts = Parts(Path.cwd(), settings, dict(os.environ), 1)
+    parts = Parts(Path.cwd(), settings, dict(os.environ), 1, keep_roster=lambda running: None)
     started: list[Part] = []
 
     def start(name: str, command: list[str] = LASTS) -> Part:

@@ -39,16 +39,20 @@ def refuse_secrets_in_a_file(project: Path) -> None:
         )
 
 
+def dagster_home(project: Path) -> Path:
+    """The Dagster instance's directory: the one that the environment names, else the project's."""
+    return Path(os.environ.get("DAGSTER_HOME") or project / "dagster_home").resolve()
+
+
 def environment(project: Path, config_path: Path, settings: Settings) -> dict[str, str]:
     """What the parts are given from: our environment and the secrets, the instance, configuration, log, a
     token of this start. Nothing that the venue does not need: the exchange on this machine takes no keys."""
-    home = os.environ.get("DAGSTER_HOME") or str(project / "dagster_home")
     on_this_machine = settings.venue == "embedded"
     given = keyring.given(keyring.ALERT_URLS, *([] if on_this_machine else keyring.BROKER_KEYS))
     return {
         **os.environ,
         **given,
-        "DAGSTER_HOME": str(Path(home).resolve()),
+        "DAGSTER_HOME": str(dagster_home(project)),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "TRADING_ASSETS_CONFIG": str(config_path.resolve()),
         "TRADING_ASSETS_LOG": str(Path(settings.data_dir) / "log.jsonl"),

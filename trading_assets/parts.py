@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from trading_assets import keyring, log_files, roster
 from trading_assets.config import Settings
@@ -72,11 +71,11 @@ class Parts:
         settings: Settings,
         environ: Mapping[str, str],
         port: int,
-        beside: Mapping[str, int] = MappingProxyType({}),
+        keep_roster: Callable[[Mapping[str, int]], None],
     ) -> None:
-        """beside: what else runs for the desk, by name, with its process id"""
+        """keep_roster: told which processes run, by the names of the parts, whenever one has been started"""
         self._project, self._settings, self._environ = project, settings, environ
-        self._beside = beside
+        self._tell_roster = keep_roster
         self._logs = Path(settings.data_dir) / "logs"
         programs = Path(sys.executable).parent
         self._commands = {
@@ -101,7 +100,6 @@ class Parts:
 
     def __exit__(self, *_: object) -> None:
         _end(self.all)
-        roster.forget(Path(self._settings.data_dir))
 
     def refuse_ended(self) -> None:
         """Raises PartFailed where one has ended."""
@@ -163,7 +161,7 @@ class Parts:
     def _keep_roster(self) -> None:
         running = {part.name: part.process.pid for part in self.all}
         try:
-            roster.keep(Path(self._settings.data_dir), {**self._beside, **running})
+            self._tell_roster(running)
         except OSError as error:  # a full disk: the desk goes on
             log.warning("which processes run is not kept", file=roster.ROSTER, why=str(error))
 
@@ -216,6 +214,7 @@ class Parts:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # as a part: neither Ctrl-C nor the terminal's end breaks it off
                 check=False,
             )
         if done.returncode:
@@ -234,8 +233,12 @@ def ends_with(part: str, settings: Settings) -> dict[str, str]:
     """What tells a part to end with this process, however that ends. The watchdog of a book at Alpaca is not
     told: it goes on protecting, and the next start names it. The embedded exchange leaves nothing to protect.
     """
-    survives = part == LISTENER and settings.venue == "alpaca"
-    return {} if survives else {STARTED_BY: str(os.getpid())}
+    return {} if part in outlives(settings) else {STARTED_BY: str(os.getpid())}
+
+
+def outlives(settings: Settings) -> tuple[str, ...]:
+    """The parts that a kill of `make up` leaves running."""
+    return (LISTENER,) if settings.venue == "alpaca" else ()
 
 
 def _end(parts: list[Part]) -> None:

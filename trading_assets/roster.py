@@ -1,56 +1,277 @@
-"""Which processes a running `make up` is made of, kept in a file of the data directory: so that the next
-start can say what an earlier one has left running, and what to type.
+"""Which processes a running desk is made of, kept in a file of its data directory and of its Dagster home: so
+that a second start can say which process has them, and `trading-assets down` finds what to end.
 
-A process id is used again, so each is kept with the time at which its process started. Where a system does
-not tell that, nothing is taken for a part.
+A process id is used again, so a process is taken for a part only where its start, its user and its command
+line are those that were kept, since the machine was switched on. While `make up` lives it holds a lock in
+both directories, which ends with it, however it ends.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trading_assets import config
 from trading_assets.errors import InvalidInput
+from trading_assets.market.sessions import new_york_time
 from trading_assets.store.leases import process_start
 
 ROSTER = "parts.json"
+LOCK = "desk.lock"
 ITSELF = "make up"  # which ends the others when it is ended
+EXCHANGE = "exchange"
+LOCK_TRIES = 20  # a tenth of a second apart: `down` looks at the lock by taking it
+COMMAND_TRIES = 100  # a process that has just been started has no command line for a moment
+_MODULES = ("dagster", "trading_assets")  # of Python processes that the parts start
 
 
-def keep(directory: Path, parts: Mapping[str, int]) -> None:
-    """Keep these process ids, by the names of the parts, and this process's, in place of those before."""
-    running = {ITSELF: os.getpid(), **parts}
-    part = directory / f".{ROSTER}.{os.getpid()}"
-    part.write_text(json.dumps({name: (pid, process_start(pid)) for name, pid in running.items()}))
-    part.replace(directory / ROSTER)
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def forget(directory: Path) -> None:
-    """All have ended."""
-    (directory / ROSTER).unlink(missing_ok=True)
+class Enrolled(_Kept):
+    """A process, by what tells it from others that have its number at another time."""
+
+    pid: int = Field(gt=0)
+    start: str
+    command: tuple[str, ...]
+
+    def process(self) -> psutil.Process | None:
+        """It, where it still runs."""
+        try:
+            found = psutil.Process(self.pid)
+            same = start_of(found) == self.start and found.uids().real == os.getuid()
+            return found if same and tuple(found.cmdline()[1:]) == self.command[1:] else None
+        except psutil.Error:
+            return None
+
+    def beneath(self) -> list[psutil.Process]:
+        """What else runs in the session of its own that it was started in: its code server, runs."""
+        leader = self.process()
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, ProcessLookupError, PermissionError):
+                if process.pid == self.pid or os.getsid(process.pid) != self.pid:
+                    continue
+                after = float(start_of(process) or 0) >= float(self.start)
+                known = leader is not None or _is_python_of_ours(process.cmdline())
+                if after and known and process.uids().real == os.getuid():
+                    found.append(process)
+        return found
 
 
-def left(directory: Path) -> dict[str, int]:
-    """What still runs, by name, with its process id. A file that none of us has written names nothing."""
+class Roster(_Kept):
+    """What one start of a desk has kept of itself. parts: by name. outlives: those that a kill of `make up`
+    leaves running."""
+
+    boot: str
+    since_ns: int
+    config: Path
+    data_dir: Path
+    dagster_home: Path
+    addresses: dict[str, str]
+    outlives: tuple[str, ...]
+    parts: dict[str, Enrolled]
+
+    def running(self) -> dict[str, psutil.Process]:
+        """Its processes that still run, by name."""
+        if self.boot != _boot():
+            return {}
+        found = {name: part.process() for name, part in self.parts.items()}
+        return {name: process for name, process in found.items() if process is not None}
+
+    def beneath(self, name: str) -> list[psutil.Process]:
+        """What runs in the session of a part besides it. `make up` has its person's session."""
+        if self.boot != _boot() or name == ITSELF or name not in self.parts:
+            return []
+        return self.parts[name].beneath()
+
+    def command(self, words: str) -> str:
+        """What to type for this desk."""
+        here = config.path_in_use(None, os.environ).resolve() == self.config
+        named = "" if here else f" --config {quote(str(self.config))}"
+        return f"`trading-assets {words}{named}`"
+
+    def told(self) -> str:
+        """Its process, since when, and where."""
+        addresses = "".join(f", {name} {url}" for name, url in self.addresses.items())
+        return f"process {self.parts[ITSELF].pid}, since {new_york_time(self.since_ns)}{addresses}"
+
+
+class Holder:
+    """This process, which has the desk's two directories, and keeps there which processes it started."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def keep(self, parts: Mapping[str, int]) -> None:
+        """These process ids, by the names of the parts, and this process's. Raises OSError."""
+        running = {ITSELF: os.getpid(), **parts}
+        enrolled = {name: enrolment for name, pid in running.items() if (enrolment := _enrolled(pid))}
+        self._roster = self._roster.model_copy(update={"parts": enrolled})
+        for directory in places(self._roster):
+            part = directory / f".{ROSTER}.{os.getpid()}"
+            part.write_text(self._roster.model_dump_json())
+            part.replace(directory / ROSTER)
+
+
+@contextmanager
+def held(
+    *,
+    config_path: Path,
+    data_dir: Path,
+    dagster_home: Path,
+    since_ns: int,
+    addresses: Mapping[str, str],
+    outlives: Sequence[str],
+) -> Iterator[Holder]:
+    """Take the two directories for this process, until its end. Raises InvalidInput where another has one of
+    them, or has left processes there."""
+    roster = Roster(
+        boot=_boot(),
+        since_ns=since_ns,
+        config=config_path.resolve(),
+        data_dir=data_dir.resolve(),
+        dagster_home=dagster_home.resolve(),
+        addresses=dict(addresses),
+        outlives=tuple(outlives),
+        parts={},
+    )
+    with ExitStack() as locks:
+        for directory in places(roster):
+            locks.callback(os.close, _locked(directory))
+            refuse_left(directory)
+        try:
+            holder = Holder(roster)
+            holder.keep({})
+            yield holder
+        finally:
+            for directory in places(roster):
+                (directory / ROSTER).unlink(missing_ok=True)
+
+
+def places(roster: Roster) -> tuple[Path, ...]:
+    """The directories in which it is kept."""
+    return tuple(dict.fromkeys((roster.data_dir, roster.dagster_home)))
+
+
+def read(directory: Path) -> Roster | None:
+    """What is kept there. A file that none of us has written keeps nothing."""
     try:
-        kept = json.loads((directory / ROSTER).read_text())
-        named = {str(name): (int(pid), str(start)) for name, (pid, start) in kept.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
-    return {name: pid for name, (pid, start) in named.items() if start and process_start(pid) == start}
+        return Roster.model_validate_json((directory / ROSTER).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def refuse_left(directory: Path) -> None:
-    """Raises InvalidInput while an earlier start, or what it has left, runs on the same data directory."""
-    found = left(directory)
-    if not found:
+    """Raises InvalidInput while an earlier start, or what it has left, runs on the same directory."""
+    roster = read(directory)
+    running = {} if roster is None else roster.running()
+    if roster is None or not running:
         return
-    names = ", ".join(f"{name} (process {pid})" for name, pid in found.items())
-    ending = [found[ITSELF]] if ITSELF in found else found.values()
+    if ITSELF in running:
+        raise InvalidInput(
+            f"a desk runs here already: {roster.told()}",
+            where=str(directory),
+            remedy=f"Look at it with {roster.command('status')}, end it with {roster.command('down')}",
+        )
+    names = ", ".join(f"{name} (process {process.pid})" for name, process in running.items())
+    protects = ", which goes on protecting the book" if set(running) <= set(roster.outlives) else ""
+    ending = "down --watchdog" if set(running) & set(roster.outlives) else "down"
     raise InvalidInput(
-        f"there still run {names}",
-        where=f"an earlier start on {directory}",
-        remedy=f"End it with Ctrl-C in its terminal, or type: kill {' '.join(map(str, ending))}",
+        f"an earlier `make up` was killed and has left {names}{protects}",
+        where=str(directory),
+        remedy=f"End what is left with {roster.command(ending)}, then start the desk again",
     )
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process has the directory now."""
+    try:
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def forget(directory: Path) -> None:
+    """All have ended. A start that has taken the directory meanwhile keeps its own file."""
+    if not is_held(directory):
+        (directory / ROSTER).unlink(missing_ok=True)
+
+
+def start_of(process: psutil.Process) -> str | None:
+    """What tells it from others that have its number at another time; None where it has ended."""
+    start = process_start(process.pid)
+    return start if start is None or start else str(process.create_time())
+
+
+def _enrolled(pid: int) -> Enrolled | None:
+    try:
+        process = psutil.Process(pid)
+        pause = threading.Event()
+        for _ in range(COMMAND_TRIES):
+            start, command = start_of(process), tuple(process.cmdline())
+            if start is None:
+                return None
+            if command:
+                return Enrolled(pid=pid, start=start, command=command)
+            pause.wait(0.02)
+        return None
+    except psutil.Error:  # it has ended
+        return None
+
+
+def _locked(directory: Path) -> int:
+    """The descriptor that holds the directory's lock. Raises InvalidInput where another process has it."""
+    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    pause = threading.Event()
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            try:
+                refuse_left(directory)
+            except InvalidInput:
+                os.close(lock)
+                raise
+            pause.wait(0.1)
+        else:
+            return lock
+    os.close(lock)
+    raise unnamed(directory)
+
+
+def unnamed(directory: Path) -> InvalidInput:
+    """A process has the directory, and it is not kept which."""
+    return InvalidInput(
+        "a desk runs here already, and does not say which process it is",
+        where=str(directory),
+        remedy=f"Find it with `fuser {quote(str(directory / LOCK))}`, and end it with `kill`",
+    )
+
+
+def _boot() -> str:
+    """Of the machine, since it was switched on; empty where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _is_python_of_ours(command: Sequence[str]) -> bool:
+    return command[1:2] == ["-m"] and command[2:3] != [] and command[2].partition(".")[0] in _MODULES

@@ -1,10 +1,10 @@
 """The desk on this machine, `make up`: exchange, webserver, daemon and listener, started, kept and ended.
 
-Each part runs in a session of its own, so that a Ctrl-C reaches only this process, which ends the
-parts in order: first what requests and shows runs, then the runs, the exchange last. Until all are ready one
-that ends takes the rest with it. From then on it is started again, and people are told; the others go on, the
-watchdog in the listener's process first of all. Without its exchange there is nothing to trade on: then all
-ends. What the parts do is theirs.
+Each part runs in a session of its own, so that a Ctrl-C, or the end of the terminal, reaches only this
+process, which ends the parts in order: first what requests and shows runs, then the runs, the exchange last.
+Until all are ready one that ends takes the rest with it. From then on it is started again, and people are
+told; the others go on, the watchdog in the listener's process first of all. Without its exchange there is
+nothing to trade on: then all ends. What the parts do is theirs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import date
 from decimal import Decimal
@@ -38,13 +38,13 @@ from trading_assets.environment import (
     refuse_secrets_in_a_file,
 )
 from trading_assets.errors import InvalidInput, TradingAssetsError
-from trading_assets.escapes import for_terminal
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
-from trading_assets.parts import SPOKEN, PartFailed, Parts, Say
+from trading_assets.parts import SPOKEN, PartFailed, Parts, Say, outlives
+from trading_assets.terminal import Terminal
 from trading_assets.web.link import link_file, link_of
 
 HOST = "127.0.0.1"
@@ -55,16 +55,18 @@ LEAD_NS = 2 * MINUTE_NS  # of a session's open that a person who watches waits f
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.25
 
+ENDED_BY = (signal.SIGHUP,)  # besides Ctrl-C and SIGTERM: the terminal has closed
 LIFE_SECONDS = 5.0  # between two looks at the watchdog's sign of life
 HUNG_SECONDS = 300.0  # without a heartbeat of any daemon, or an answer of the webserver: it is ended
 HEALTH_SECONDS = 30.0  # between two questions to the webserver
 
 
-def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) -> None:
-    """Run the desk until SIGINT or SIGTERM. Returns when every process of it has ended.
+def up(project: Path, config_path: Path, *, port: int, first: date) -> None:
+    """Run the desk until SIGINT, SIGTERM or the end of its terminal. Returns when all of it has ended.
 
     first: the session that a new embedded exchange begins with. Raises InvalidInput (a busy port, a
-    configuration that cannot be used, a directory that is no project), ExchangeDidNotStart, PartFailed.
+    configuration that cannot be used, a directory that is no project or has a desk already),
+    ExchangeDidNotStart, PartFailed. What it says is also in `logs/up.log` of the data directory.
     """
     if not (project / "workspace.yaml").exists():
         raise InvalidInput(
@@ -72,24 +74,61 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
         )
     settings = config.load(config_path)
     refuse_secrets_in_a_file(project)
-    roster.refuse_left(Path(settings.data_dir))
-    _refuse_busy_ports(settings, port)
-    with stop_signals() as stop, ExitStack() as parts:
-        environ = environment(project, config_path, settings)
-        for told in close_places(settings, Path(environ["DAGSTER_HOME"])):
-            say(told)
-        began = system_now_ns() / 1e9
-        exchange = None
-        if settings.venue == "embedded":
-            exchange = parts.enter_context(_exchange(settings, environ[CONTROL_TOKEN_VARIABLE], first))
-            say(f"exchange   {exchange.url}  (control plane {exchange.control_url})")
-        url = f"http://{HOST}:{port}"
-        beside = {} if exchange is None else {"exchange": exchange.pid}
-        dagster = parts.enter_context(Parts(project, settings, environ | {URL_VARIABLE: url}, port, beside))
+    with closing(Terminal()) as terminal, stop_signals(*ENDED_BY) as stop:
         try:
-            home = Path(environ["DAGSTER_HOME"])
+            _run(project, config_path, settings, port, first, terminal, stop)
+        except TradingAssetsError as error:
+            terminal.note(str(error))
+            raise
+        terminal.say("ended: no process is left, the ports are free")
+
+
+def _run(
+    project: Path,
+    config_path: Path,
+    settings: Settings,
+    port: int,
+    first: date,
+    terminal: Terminal,
+    stop: threading.Event,
+) -> None:
+    say = terminal.say
+    environ = environment(project, config_path, settings)
+    home, url = Path(environ["DAGSTER_HOME"]), f"http://{HOST}:{port}"
+    with ExitStack() as parts:
+        for told in close_places(settings, home):
+            say(told)
+        embedded = settings.venue == "embedded"
+        holder = parts.enter_context(
+            roster.held(
+                config_path=config_path,
+                data_dir=Path(settings.data_dir),
+                dagster_home=home,
+                since_ns=system_now_ns(),
+                addresses={"Dagster": url} | ({"exchange": settings.embedded.url} if embedded else {}),
+                outlives=outlives(settings),
+            )
+        )
+        _refuse_busy_ports(settings, port)
+        terminal.keep(Path(settings.data_dir) / "logs" / "up.log")
+        began = system_now_ns() / 1e9
+        exchange, beside = None, dict[str, int]()
+        if embedded:
+            exchange = parts.enter_context(_exchange(settings, environ[CONTROL_TOKEN_VARIABLE], first))
+            beside[roster.EXCHANGE] = exchange.pid
+            say(f"exchange   {exchange.url}  (control plane {exchange.control_url})")
+        dagster = parts.enter_context(
+            Parts(
+                project,
+                settings,
+                environ | {URL_VARIABLE: url},
+                port,
+                keep_roster=lambda running: holder.keep(beside | dict(running)),
+            )
+        )
+        try:
             with closing(DagsterHealth(url, home)) as health:
-                _wait_until_ready(health, began, dagster, exchange, stop)
+                _wait_until_ready(health, began, dagster, exchange, lambda: _is_over(stop, terminal))
             if not stop.is_set():
                 say(f"Dagster    {link_of(home)}")
                 say(
@@ -97,14 +136,20 @@ def up(project: Path, config_path: Path, *, port: int, first: date, say: Say) ->
                     "Turn the schedule trading_hours on to arm trading; Ctrl-C ends all of it."
                 )
             guard = _Guard(dagster, settings, DagsterHealth(url, home), stop, say)
-            while not stop.wait(POLL_SECONDS):
+            while not _is_over(stop, terminal):
                 _refuse_ended(exchange)
                 dagster.keep(say)
                 dagster.keep_logs_small(say)
                 guard.look()
         finally:
             say("ending …")
-    say("ended: no process is left, the ports are free")
+
+
+def _is_over(stop: threading.Event, terminal: Terminal) -> bool:
+    """Wait a moment for what ends the desk."""
+    if terminal.has_gone():
+        stop.set()
+    return stop.wait(POLL_SECONDS)
 
 
 def _refuse_busy_ports(settings: Settings, web_port: int) -> None:
@@ -131,14 +176,16 @@ def _port(origin: str) -> int:
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM set the event instead of ending this process."""
+def stop_signals(*others: signal.Signals) -> Iterator[threading.Event]:
+    """SIGINT, SIGTERM and the others set the event instead of ending this process. One of the others that
+    this process was started to ignore (nohup) stays ignored."""
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in others if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM, *heard)}
     try:
         yield stop
     finally:
@@ -179,12 +226,16 @@ def let_time_run(keeper: ControlClient, sessions: Sessions) -> None:
 
 
 def _wait_until_ready(
-    health: DagsterHealth, began: float, parts: Parts, exchange: ExchangeProcess | None, stop: threading.Event
+    health: DagsterHealth,
+    began: float,
+    parts: Parts,
+    exchange: ExchangeProcess | None,
+    is_over: Callable[[], bool],
 ) -> None:
     """Until the webserver answers, the definitions are loaded and every daemon has given a sign of life."""
     until_ns = monotonic_ns() + int(READY_SECONDS * 1e9)
     missing = "an answer of the webserver"
-    while not stop.wait(POLL_SECONDS):
+    while not is_over():
         parts.refuse_ended()
         _refuse_ended(exchange)
         with suppress(NoAnswer):
@@ -284,15 +335,9 @@ def main() -> None:
             config.path_in_use(arguments.config, os.environ),
             port=arguments.port,
             first=arguments.first,
-            say=_say,
         )
     except TradingAssetsError as error:
         sys.exit(f"trading-assets: {error}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(for_terminal(line) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from faults import FAULTS
-from scenario import Scenario, Told
+from scenario import MINUTE_NS, Scenario, Told
 from trial import Evidence
 from witnesses import Accepted, DeskTables, Exchange, Standing
 
@@ -22,6 +22,7 @@ from trading_assets.exchange.faults.http import NEVER_SEEN
 OURS = "ta-"
 NO_SHARES = ("insufficient qty available", "inferred: sell_to_open")
 TERMINAL = ("FILLED", "CANCELED", "EXPIRED", "REJECTED", "DROPPED", "ABANDONED")
+DAY_NS = 24 * 60 * MINUTE_NS  # of UTC, as good as New York's within market hours
 ROUNDING = Decimal("1.000001")
 CASH_TOLERANCE = Decimal("0.01")
 
@@ -110,7 +111,7 @@ def _fills(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]:
 def _limits(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]:
     """No entry that the exchange took was above a limit, in what it took before."""
     limits = dict(it.limits)
-    per_symbol: Counter[str] = Counter()
+    per_symbol: Counter[tuple[int, str]] = Counter()  # by day too: a scenario's past is the day before
     per_execution: Counter[str] = Counter()
     for one in sorted(_ours(exchange), key=lambda one: one.number):
         order, name = one.order, f"{one.order.symbol} order {one.order.client_order_id}"
@@ -120,13 +121,14 @@ def _limits(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]
         if intent is None:
             continue  # told by `_duplicates`
         execution = desk.execution_of[intent["verdict_id"]]
+        day = one.at_ns // DAY_NS, order.symbol
         notional = order.qty * order.limit_price
         most = Decimal(limits["max_order_notional"]) * ROUNDING
         if one.at_ns >= it.tick_ns and order.qty > 1 and notional > most:  # its past was given more
             yield f"{name}: notional {notional}"
         if order.side is Side.BUY:
-            if per_symbol[order.symbol] >= limits["max_orders_per_symbol_per_day"]:
-                yield f"{name}: after {per_symbol[order.symbol]} orders of the day"
+            if per_symbol[day] >= limits["max_orders_per_symbol_per_day"]:
+                yield f"{name}: after {per_symbol[day]} orders of the day"
             if per_execution[execution] >= limits["max_orders_per_execution"]:
                 yield f"{name}: after {per_execution[execution]} orders of the execution"
             later = one.at_ns > intent["created_ns"]  # sent again: the market may have carried it above
@@ -134,7 +136,7 @@ def _limits(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]
             broken = [list(_above(standing, limits, tolerance)) for standing in one.standings]
             if all(broken):
                 yield from (f"{name}: {words}" for words in broken[0])
-        per_symbol[order.symbol] += 1
+        per_symbol[day] += 1
         per_execution[execution] += 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ import pyarrow.parquet
 import pytest
 
 from trading_assets.errors import InvalidInput
-from trading_assets.market.bar_files import BarFile, Stamps, read_bars
+from trading_assets.market.bar_files.adjusted import Adjusted
+from trading_assets.market.bar_files.reading import BarFile, read_bars
+from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import MINUTE_NS, Sessions
@@ -27,12 +29,14 @@ def written(directory: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def daily(path: Path, *, adjusted: bool = False, stamps: Stamps = Stamps.START, **options: str) -> BarFile:
+def daily(
+    path: Path, *, adjusted: Adjusted = Adjusted.NO, stamps: Stamps = Stamps.START, **options: str
+) -> BarFile:
     return read_bars(path, Interval.DAY, stamps=stamps, adjusted=adjusted, **options)
 
 
 def minutes(path: Path, *, stamps: Stamps = Stamps.START, **options: str) -> BarFile:
-    return read_bars(path, Interval.MINUTE, stamps=stamps, adjusted=False, **options)
+    return read_bars(path, Interval.MINUTE, stamps=stamps, **options)
 
 
 def test_daily_bars_go_from_the_session_s_open_to_its_close_in_any_order_of_rows(tmp_path: Path) -> None:
@@ -143,7 +147,7 @@ def test_adjusted_prices_are_taken_back_to_what_traded_with_the_actions_that_the
         "2012-09-11,IBM,11,13,10,12.345,10,12.345",
         header=f"{HEADER},raw_close",
     )
-    read = daily(path, adjusted=True)
+    read = daily(path, adjusted=Adjusted.EITHER)
     assert read.bars["IBM"].open.tolist() == [20.0, 11.0]
     assert read.bars["IBM"].high.tolist() == [24.0, 13.0]
     assert read.bars["IBM"].close.tolist() == [22.0, 12.345]
@@ -153,8 +157,8 @@ def test_adjusted_prices_are_taken_back_to_what_traded_with_the_actions_that_the
 def test_an_adjustment_that_is_neither_split_nor_dividend_asks_for_the_actions(tmp_path: Path) -> None:
     rows = ("2012-09-10,IBM,10,12,9,11,10,10.5", "2012-09-11,IBM,11,13,10,12,10,12")
     path = written(tmp_path, *rows, header=f"{HEADER},raw_close")
-    with pytest.raises(InvalidInput, match=r"neither a split nor a dividend.*split_ratio and cash_usd"):
-        daily(path, adjusted=True)
+    with pytest.raises(InvalidInput, match=r"no split.* and no dividend.*split_ratio and cash_usd"):
+        daily(path, adjusted=Adjusted.EITHER)
 
 
 GOOD = "2012-09-11,IBM,1,2,1,2,10"
@@ -165,14 +169,29 @@ GOOD = "2012-09-11,IBM,1,2,1,2,10"
     [
         ("2012-09-12,IBM,1,2,1,2,x", "row 3: volume 'x' is no number"),
         ("2012-09-12,IBM,,2,1,2,10", "row 3: open is empty"),
-        ("2012-09-12,IBM,0,2,0,2,10", "row 3: a price is not a positive finite number"),
-        ("2012-09-12,IBM,1,inf,1,2,10", "row 3: a price is not a positive finite number"),
-        ("2012-09-12,IBM,nan,2,1,2,10", "row 3: a price is not a positive finite number"),
-        ("2012-09-12,IBM,1,2,1,2,-1", "row 3: the volume is negative"),
-        ("2012-09-12,IBM,1,2,1,2.01,10", "row 3: open, low or close lies above high"),
-        ("2012-09-12,IBM,1,2,1.5,2,10", "row 3: open, high or close lies below low"),
-        ("2012-09-15,IBM,1,2,1,2,10", r"row 3: 2012-09-15 \(Saturday\) is no XNYS session"),
-        ("2012-09-11,IBM,1,2,1,2,10", "row 3: IBM has a second bar at the same time"),
+        (
+            "2012-09-12,IBM,0,2,0,2,10",
+            "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",
+        ),
+        (
+            "2012-09-12,IBM,1,inf,1,2,10",
+            "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",
+        ),
+        (
+            "2012-09-12,IBM,nan,2,1,2,10",
+            "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",
+        ),
+        ("2012-09-12,IBM,1,2,1,2,-1", "row 3: IBM 2012-09-12 .*: the volume is negative"),
+        (
+            "2012-09-12,IBM,1,2,1,2.01,10",
+            "row 3: IBM 2012-09-12 .*: open, low or close lies above high",
+        ),
+        (
+            "2012-09-12,IBM,1,2,1.5,2,10",
+            "row 3: IBM 2012-09-12 .*: open, high or close lies below low",
+        ),
+        ("2012-09-15,IBM,1,2,1,2,10", r"row 3: IBM 2012-09-15 \(Saturday\): that day is no XNYS session"),
+        ("2012-09-11,IBM,1,2,1,2,10", r"row 3: IBM 2012-09-11 \(Tuesday\): a second bar at the same time"),
         ("yesterday,IBM,1,2,1,2,10", "row 3: timestamp 'yesterday' is no date or time"),
         ("2012-09-12T13:30:00,IBM,1,2,1,2,10", "row 3: 2012-09-12T13:30:00 has no time zone"),
         ("2012-09-12,ibm,1,2,1,2,10", "row 3: 'ibm' is no ticker in capitals"),
@@ -189,7 +208,7 @@ def test_a_row_that_cannot_be_right_is_named(tmp_path: Path, row: str, said: str
     [
         ("2012-09-11", "is no time of day"),
         ("2012-09-11T13:30:30Z", "is no whole minute"),
-        ("2012-09-15T13:30:00Z", "is no XNYS session"),
+        ("2012-09-15T13:30:00Z", "that day is no XNYS session"),
     ],
 )
 def test_a_minute_s_stamp_that_cannot_be_right_is_named(tmp_path: Path, stamp: str, said: str) -> None:
@@ -200,9 +219,9 @@ def test_a_minute_s_stamp_that_cannot_be_right_is_named(tmp_path: Path, stamp: s
 def test_what_a_file_declares_must_fit_it(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     with pytest.raises(InvalidInput, match="without a raw_close column"):
-        daily(path, adjusted=True)
+        daily(path, adjusted=Adjusted.EITHER)
     with pytest.raises(InvalidInput, match="adjusted minute bars"):
-        read_bars(path, Interval.MINUTE, stamps=Stamps.START, adjusted=True)
+        read_bars(path, Interval.MINUTE, stamps=Stamps.START, adjusted=Adjusted.EITHER)
     with pytest.raises(InvalidInput, match="has a symbol column, and --symbol is given"):
         daily(path, symbol="IBM")
     with pytest.raises(InvalidInput, match="'Mars' is no time zone"):
@@ -227,7 +246,6 @@ def test_a_file_that_is_no_bars_at_all_is_refused(tmp_path: Path) -> None:
         daily(empty)
     integers = tmp_path / "integers.parquet"
     values = {name: [1] for name in ("open", "high", "low", "close", "volume")}
-    at = int(datetime(2012, 9, 11, tzinfo=UTC).timestamp())
-    pyarrow.parquet.write_table(pa.table({"timestamp": [at], "symbol": ["IBM"], **values}), integers)
+    pyarrow.parquet.write_table(pa.table({"timestamp": [20_120_911], "symbol": ["IBM"], **values}), integers)
     with pytest.raises(InvalidInput, match="is no date or time"):
         daily(integers)

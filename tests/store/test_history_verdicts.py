@@ -71,7 +71,9 @@ def a_file_of_version_1(path: Path) -> None:
     History(path).query("SELECT 1")
     lines = [*code_by_code(), *reversed(code_by_code(client_order_id="ta-2"))]
     with duckdb.connect(path) as connection:
-        connection.execute("DROP VIEW verdicts; DROP TABLE gate_verdicts; DROP TABLE codes")
+        connection.execute("DROP VIEW verdicts")
+        for later in ("gate_verdicts", "codes", "bars_quarantine"):
+            connection.execute(f"DROP TABLE {later}")
         connection.execute(f"CREATE TABLE verdicts ({COLUMNS_OF_VERSION_1})")
         marks = ", ".join("?" * len(lines[0]))
         connection.executemany(f"INSERT INTO verdicts VALUES ({marks})", [[*line.values()] for line in lines])

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from trading_assets import log, process_setup
-from trading_assets.cli import books, new_desk, operate, run, trade, watch
+from trading_assets.cli import books, down, import_bars, new_desk, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError
 from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
+data_app = typer.Typer(no_args_is_help=True, help="The bars in the history.")
 
 
 def _version(asked: bool) -> None:
@@ -53,7 +54,7 @@ def root(
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Run": (new_desk.init, run.demo, run.up, run.exchange, run.listen, run.replay),
+    "Run": (new_desk.init, run.demo, run.up, down.down, run.exchange, run.listen, run.replay),
     "Trade": (trade.tick, trade.signal),
     "Watch": (watch.status, watch.orders, watch.positions),
     "Operate": (
@@ -67,12 +68,14 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         operate.disarm,
         operate.alert_test,
     ),
-    "Data and records": (books.import_bars, books.rebuild, books.verify),
+    "Data and records": (import_bars.import_bars, books.rebuild, books.verify),
 }
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 config_app.command("check")(books.check_config)
+data_app.command("report")(import_bars.data_report)
+app.add_typer(data_app, name="data", rich_help_panel="Data and records")
 app.add_typer(config_app, name="config", rich_help_panel="Data and records")
 
 

@@ -1,10 +1,8 @@
-"""Commands for data and records: `import-bars`, `rebuild`, `verify`, `config check`."""
+"""Commands for records: `rebuild`, `verify`, `config check`."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated, Literal
 
 import typer
 
@@ -15,75 +13,6 @@ from trading_assets.keyring import ENVIRON
 from trading_assets.store.history import History
 
 DIFFERENCES_SHOWN = 40
-
-
-def import_bars(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv with a header, or a .parquet file.")],
-    interval: Annotated[Literal["1d", "1m"], typer.Option(help="Daily bars, or one-minute bars.")],
-    stamps: Annotated[
-        Literal["start", "end"], typer.Option(help="Whether a stamp marks the start or the end of its bar.")
-    ],
-    adjusted: Annotated[
-        Literal["yes", "no"],
-        typer.Option(help="Whether prices are adjusted for splits and dividends; `yes` needs raw_close."),
-    ],
-    symbol: Annotated[str | None, typer.Option(help="Symbol of a file without a symbol column.")] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option(metavar="ZONE", help="Zone of times that have none, such as America/New_York."),
-    ] = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Store bars from your own file in the history: the whole file, or nothing.
-
-    Columns: timestamp (or date), open, high, low, close, volume, symbol; for daily bars also split_ratio,
-    cash_usd and raw_close, if you have them. A bar that equals a stored one is not stored again; one that
-    differs becomes its next version. Bars outside regular hours are left out and counted.
-    """
-    from trading_assets.engine.market_data.bars import import_file
-    from trading_assets.market.bar_files import Stamps, read_bars
-    from trading_assets.market.bars import Interval
-    from trading_assets.market.clock import system_now_ns
-
-    settings = settings_of(config)
-    with progress(f"import {file.name}") as step:
-        step("reading")
-        read = read_bars(
-            file,
-            Interval(interval),
-            stamps=Stamps(stamps),
-            adjusted=adjusted == "yes",
-            symbol=symbol,
-            zone=zone,
-        )
-        step("storing")
-        appended = import_file(
-            History(settings.data_dir / "history.duckdb"),
-            read,
-            source=f"file:{file.name}",
-            # Virtual time has no moment at which a file came: its bars were there as they became available.
-            received_ns=None if settings.venue == "embedded" else system_now_ns(),
-        )
-    figures = {
-        "file": str(file),
-        "symbols": list(read.bars),
-        "bars": read.count,
-        "stored": appended,
-        "corporate_actions": sum(map(len, read.actions.values())),
-        "outside_hours": read.outside_hours,
-        "missing_sessions": {name: count for name, count in read.missing_sessions.items() if count},
-    }
-    if as_json:
-        show_json(figures)
-        return
-    say(f"{read.count} bars of {', '.join(read.bars)} read from {file}, {appended} of them new or changed")
-    say(f"{figures['corporate_actions']} splits and dividends")
-    if read.outside_hours:
-        say(f"{read.outside_hours} bars outside regular hours left out")
-    for name, count in read.missing_sessions.items():
-        if count:
-            say(f"{name}: {count} sessions between its first and its last have no bar")
 
 
 def rebuild(config: Config = None, as_json: Json = False) -> None:

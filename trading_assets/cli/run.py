@@ -42,13 +42,15 @@ def up(
 ) -> None:
     """Run the whole desk here: embedded exchange, Dagster's web interface and daemon, until Ctrl-C.
 
-    Waits until everything is ready, then prints the addresses. `make up` runs this.
+    Waits until everything is ready, then prints the addresses. `make up` runs this. It ends with its
+    terminal, unless it is started with nohup; `down` ends it from anywhere. What it says is also kept in
+    `logs/up.log` of the data directory.
     """
     from trading_assets.up import FIRST_SESSION
     from trading_assets.up import up as run_desk
 
     path = path_in_use(config, os.environ)
-    run_desk(Path.cwd(), path, port=port, first=first or FIRST_SESSION, say=say)
+    run_desk(Path.cwd(), path, port=port, first=first or FIRST_SESSION)
 
 
 def replay(

@@ -75,11 +75,15 @@ _HELD = """
 SELECT symbol, count(DISTINCT start_ns) AS bars, arg_max(close, start_ns) AS last_close
 FROM bars WHERE "interval" = '1m' AND start_ns >= ? AND available_at_ns <= ? GROUP BY symbol
 """
-# What had been received last of each ex-date, which may be a split and a dividend.
+# What one source gave last of each ex-date, which may be a split and a dividend: the source that was received
+# last, of those at one moment the one that was stored last. An action counts once, whoever brings it.
 _ACTIONS = """
 SELECT symbol, ex_date, split_ratio, cash_usd FROM corporate_actions
 WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
 QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date)
+    AND source = first_value(source) OVER (
+        PARTITION BY symbol, ex_date ORDER BY received_at_ns DESC, rowid DESC
+    )
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
 """
 _OF_SOURCE = """
@@ -94,7 +98,10 @@ SELECT incoming.*, coalesce(stored.version, 0) + 1 AS version
 FROM incoming LEFT JOIN (
     SELECT symbol, "interval", start_ns, max(version) AS version,
            arg_max([open, high, low, close, volume], version) AS held
-    FROM bars GROUP BY symbol, "interval", start_ns
+    FROM bars
+    WHERE symbol IN (SELECT symbol FROM incoming) AND "interval" IN (SELECT "interval" FROM incoming)
+      AND start_ns BETWEEN (SELECT min(start_ns) FROM incoming) AND (SELECT max(start_ns) FROM incoming)
+    GROUP BY symbol, "interval", start_ns
 ) AS stored USING (symbol, "interval", start_ns)
 WHERE stored.held IS DISTINCT FROM
       [incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume]
@@ -109,6 +116,18 @@ _APPEND_ACTIONS = """
 INSERT INTO corporate_actions BY NAME
 SELECT incoming.*
 FROM incoming ANTI JOIN corporate_actions USING (symbol, ex_date, split_ratio, cash_usd, source)
+"""
+
+
+_DROP_FAULTS = "DELETE FROM bars_quarantine WHERE list_contains(?, file)"
+_SOURCES = """
+SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, min(session) AS "first",
+       max(session) AS "last"
+FROM bars WHERE NOT derived GROUP BY source, "interval" ORDER BY source, "interval"
+"""
+_FAULTS = """
+SELECT rule, symbol, session, measured, "limit", file, "row" FROM bars_quarantine
+ORDER BY rule, symbol, session, file, "row"
 """
 
 
@@ -161,19 +180,28 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     return fresh, revised
 
 
-def append_file(history: History, bars: pa.Table, actions: pa.Table) -> int:
+def append_file(
+    history: History, bars: pa.Table, actions: pa.Table, faults: pa.Table, files: Sequence[str]
+) -> int:
     """Append a file's bars and its corporate actions in one transaction; returns the number of bars that
     were new or differed from the newest version stored. Doing it again appends nothing.
 
     bars: every column of the table but version; actions: every column
+    faults: every column of `bars_quarantine`; they take the place of what these files had there
     """
     with history.writing() as connection:
-        connection.register("incoming", bars)
-        appended = int(connection.execute(_APPEND_BARS).fetchall()[0][0])
-        connection.unregister("incoming")
+        appended = 0
+        for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
+            connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
+            appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
+            connection.unregister("incoming")
         connection.register("incoming", actions)
         connection.execute(_DROP_ACTIONS)
         connection.execute(_APPEND_ACTIONS)
+        connection.unregister("incoming")
+        connection.execute(_DROP_FAULTS, [files])
+        connection.register("incoming", faults)
+        connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
         connection.unregister("incoming")
     return appended
 
@@ -328,6 +356,16 @@ def _bars(rows: pa.Table) -> Bars:
         *(rows[column].to_numpy().astype(np.int64) for column in ("start_ns", "available_at_ns")),
         *(rows[column].to_numpy().astype(np.float64) for column in VALUES),
     )
+
+
+def stored_sources(history: History) -> list[dict[str, Any]]:
+    """Where bars that are no derived ones come from: source, interval, symbols, bars, first, last."""
+    return list(history.query(_SOURCES).to_pylist())
+
+
+def quarantined(history: History) -> list[dict[str, Any]]:
+    """Every row that was left out as wrong: rule, symbol, session, measured, limit, file, row."""
+    return list(history.query(_FAULTS).to_pylist())
 
 
 def newest_starts(history: History, interval: Interval, since_ns: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
--- The history's tables (DuckDB), schema version 2. No indexes: zone maps find a tick's rows, a unique
+-- The history's tables (DuckDB), schema version 3. No indexes: zone maps find a tick's rows, a unique
 -- index would make the file several times as large. Rows are keyed by delete-and-insert.
 -- Times are UTC nanoseconds, prices and amounts USD, quantities shares, sides +1 buy and -1 sell.
 
@@ -10,6 +10,12 @@ CREATE TABLE bars (
 
 CREATE TABLE corporate_actions (
     symbol TEXT, ex_date DATE, split_ratio DOUBLE, cash_usd DOUBLE, received_at_ns BIGINT, source TEXT
+);
+
+-- Rows of a person's files that cannot be right, and were left out: one for each row and its first fault.
+CREATE TABLE bars_quarantine (
+    symbol TEXT, session DATE, "interval" TEXT, rule TEXT, measured DOUBLE, "limit" DOUBLE, file TEXT,
+    "row" BIGINT, received_at_ns BIGINT
 );
 
 CREATE TABLE feature_sets (feature_set TEXT, names TEXT[]);

@@ -10,7 +10,7 @@ import duckdb
 
 from trading_assets.core.codes import Code
 
-VERSION = 2
+VERSION = 3
 """The schema that history.sql makes."""
 
 SQL = Path(__file__).with_name("history.sql").read_text(encoding="utf-8")
@@ -41,7 +41,9 @@ ORDER BY tick_ns, execution_id, client_order_id;
 DROP TABLE verdict_lines;
 """
 
-MIGRATIONS: Mapping[int, str] = {1: _TO_2}
+_TO_3 = SQL[SQL.index("CREATE TABLE bars_quarantine") : SQL.index("CREATE TABLE feature_sets")]
+
+MIGRATIONS: Mapping[int, str] = {1: _TO_2, 2: _TO_3}
 """SQL from version n to n + 1."""
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from trading_assets.engine.market_data.bars import import_file
-from trading_assets.market.bar_files import BarFile, Stamps, read_bars
+from trading_assets.engine.market_data.bars import import_files
+from trading_assets.market.bar_files.reading import BarFile, read_bars
+from trading_assets.market.bar_files.row_faults import OnDefect
+from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store import bar_history
@@ -33,7 +35,7 @@ def bars(tmp_path: Path, close: str, split: str = "1") -> BarFile:
         f"2012-09-11,IBM,11,13,10,{close},100,{split}\n"
         "2012-09-11,MSFT,30,31,29,30,100,1\n"
     )
-    return read_bars(path, Interval.DAY, stamps=Stamps.START, adjusted=False)
+    return read_bars(path, Interval.DAY, stamps=Stamps.START)
 
 
 def closes(history: History, as_of_ns: int) -> list[float]:
@@ -44,9 +46,9 @@ def closes(history: History, as_of_ns: int) -> list[float]:
 def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
     history: History, tmp_path: Path
 ) -> None:
-    assert import_file(history, bars(tmp_path, "12"), source="file:a", received_ns=NOW_NS) == 3
-    assert import_file(history, bars(tmp_path, "12"), source="file:a", received_ns=NOW_NS + 1) == 0
-    assert import_file(history, bars(tmp_path, "12.5"), source="file:a", received_ns=NOW_NS + 2) == 1
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS) == 3
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS + 1) == 0
+    assert import_files(history, [("file:a", bars(tmp_path, "12.5"))], received_ns=NOW_NS + 2) == 1
     assert closes(history, NOW_NS - 1) == []
     assert closes(history, NOW_NS + 1) == [11.0, 12.0]
     assert closes(history, NOW_NS + 2) == [11.0, 12.5]
@@ -57,7 +59,7 @@ def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
 def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
     history: History, tmp_path: Path
 ) -> None:
-    import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=None)
+    import_files(history, [("file:a", bars(tmp_path, "12", split="2"))], received_ns=None)
     first_close = Sessions().close_ns(date(2012, 9, 10))
     assert closes(history, first_close - 1) == []
     assert closes(history, first_close) == [11.0]
@@ -65,7 +67,7 @@ def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
     morning = new_york_midnight_ns(date(2012, 9, 11))
     assert actions_until(history, ["IBM"], LAST, as_of_ns=morning - 1)["IBM"] == ()
     assert actions_until(history, ["IBM"], LAST, as_of_ns=morning)["IBM"] == split
-    import_file(history, bars(tmp_path, "12", split="3"), source="file:a", received_ns=None)
+    import_files(history, [("file:a", bars(tmp_path, "12", split="3"))], received_ns=None)
     (corrected,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
     assert corrected.split_ratio == 3.0
 
@@ -73,7 +75,7 @@ def test_without_a_time_of_receipt_a_bar_was_there_when_it_became_available(
 def test_corporate_actions_received_again_are_not_doubled(history: History, tmp_path: Path) -> None:
     for later in range(3):
         file = bars(tmp_path, "12", split="2")
-        import_file(history, file, source="file:a", received_ns=NOW_NS + later)
+        import_files(history, [("file:a", file)], received_ns=NOW_NS + later)
     (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS + 9)["IBM"]
     assert split.split_ratio == 2.0
     assert history.query("SELECT count(*) AS n FROM corporate_actions").to_pylist() == [{"n": 1}]
@@ -84,5 +86,42 @@ def test_bars_are_not_stored_when_the_corporate_actions_cannot_be(
 ) -> None:
     monkeypatch.setattr(bar_history, "_APPEND_ACTIONS", "INSERT INTO no_such_table SELECT * FROM incoming")
     with pytest.raises(duckdb.CatalogException):
-        import_file(history, bars(tmp_path, "12", split="2"), source="file:a", received_ns=NOW_NS)
+        import_files(history, [("file:a", bars(tmp_path, "12", split="2"))], received_ns=NOW_NS)
     assert history.query("SELECT count(*) AS n FROM bars").to_pylist() == [{"n": 0}]
+
+
+def test_an_action_counts_once_however_many_files_bring_it_and_the_last_word_on_a_day_counts(
+    history: History, tmp_path: Path
+) -> None:
+    for received_ns in (None, NOW_NS):
+        for source in ("file:a", "file:b", "file:c"):
+            import_files(history, [(source, bars(tmp_path, "12", split="2"))], received_ns=received_ns)
+            (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
+            assert split.split_ratio == 2.0
+    import_files(history, [("file:a", bars(tmp_path, "12", split="3"))], received_ns=NOW_NS)
+    (split,) = actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS)["IBM"]
+    assert split.split_ratio == 3.0
+
+
+def test_the_rows_that_are_wrong_are_stored_once_and_gone_when_the_file_is_mended(
+    history: History, tmp_path: Path
+) -> None:
+    def imported(close: str) -> None:
+        path = tmp_path / "bars.csv"
+        of_day = {10: "12", 11: close, 12: "12"}
+        rows = "".join(f"2012-09-{day},IBM,11,13,10,{last},100\n" for day, last in of_day.items())
+        path.write_text(f"date,symbol,open,high,low,close,volume\n{rows}")
+        file = read_bars(path, Interval.DAY, on_defect=OnDefect.QUARANTINE)
+        import_files(history, [("file:a", file)], received_ns=NOW_NS)
+
+    for _ in range(2):
+        imported("99")
+        (fault,) = bar_history.quarantined(history)
+        assert (fault["symbol"], fault["session"], fault["rule"]) == ("IBM", date(2012, 9, 11), "ABOVE_HIGH")
+        assert (fault["measured"], fault["limit"], fault["file"], fault["row"]) == (99.0, 13.0, "file:a", 3)
+    assert closes(history, NOW_NS) == [12.0, 12.0]
+    imported("12.5")
+    assert bar_history.quarantined(history) == []
+    assert closes(history, NOW_NS) == [12.0, 12.5, 12.0]
+    (source,) = bar_history.stored_sources(history)
+    assert (source["source"], source["bars"], source["first"]) == ("file:a", 3, date(2012, 9, 10))

@@ -17,7 +17,7 @@ import pyarrow as pa
 from trading_assets.broker.port import BarState
 from trading_assets.engine.book.desk import Desk
 from trading_assets.log import get_logger
-from trading_assets.market.bar_files import BarFile
+from trading_assets.market.bar_files.reading import BarFile
 from trading_assets.market.bars import CorporateAction, Interval, Tape
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
@@ -46,6 +46,20 @@ _ACTIONS = pa.schema(
         ("source", pa.string()),
     ]
 )
+_FAULTS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("session", pa.date32()),
+        ("interval", pa.string()),
+        ("rule", pa.string()),
+        ("measured", pa.float64()),
+        ("limit", pa.float64()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("received_at_ns", pa.int64()),
+    ]
+)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 BEHIND_MINUTES = 10  # a symbol whose last bar is older than the others' by more is asked for by itself
 REVISION_OVERLAP = 5  # bars asked again beside the missing ones
 LOOKBACK_SESSIONS = 130  # first fetch of daily bars: the longest feature look-back and some room
@@ -159,45 +173,76 @@ def import_tape(
     return len(bars)
 
 
-def import_file(history: History, file: BarFile, *, source: str, received_ns: int | None) -> int:
-    """Store a file's bars and corporate actions, all or nothing; returns how many bars were new or differ
-    from what was stored.
+def import_files(history: History, files: Sequence[tuple[str, BarFile]], *, received_ns: int | None) -> int:
+    """Store the bars and corporate actions of (source, file), all or nothing; returns how many bars were new
+    or differ from what was stored.
 
     received_ns: when the desk has them; None: as each became available, for a venue whose time is virtual
     """
-    columns: dict[str, list[pa.Array]] = {}
-    for symbol, bars in file.bars.items():
-        stamps = bars.end_ns if received_ns is None else np.full(len(bars.end_ns), received_ns)
-        days = [Sessions().new_york_date(int(start)) for start in bars.start_ns]
-        of_symbol = {
-            "symbol": pa.array([symbol] * len(days), pa.string()),
-            "interval": pa.array([str(file.interval)] * len(days), pa.string()),
-            "session": pa.array(days, pa.date32()),
-            "start_ns": pa.array(bars.start_ns),
-            "available_at_ns": pa.array(bars.end_ns),
-            "received_at_ns": pa.array(stamps, pa.int64()),
-            **{name: pa.array(getattr(bars, name)) for name in VALUES},
-            "source": pa.array([source] * len(days), pa.string()),
-            "derived": pa.array([False] * len(days)),
-        }
-        for name, column in of_symbol.items():
-            columns.setdefault(name, []).append(column)
     actions = [
         {
             **action._asdict(),
             "received_at_ns": new_york_midnight_ns(action.ex_date) if received_ns is None else received_ns,
             "source": source,
         }
-        for of_symbol_actions in file.actions.values()
-        for action in of_symbol_actions
+        for source, file in files
+        for of_symbol in file.actions.values()
+        for action in of_symbol
+    ]
+    faults = [
+        {
+            "symbol": fault.symbol,
+            "session": fault.session,
+            "interval": str(file.interval),
+            "rule": fault.rule.name,
+            "measured": fault.measured,
+            "limit": fault.limit,
+            "file": source,
+            "row": fault.row,
+            "received_at_ns": new_york_midnight_ns(fault.session) if received_ns is None else received_ns,
+        }
+        for source, file in files
+        for fault in file.faults
     ]
     appended = append_file(
         history,
-        pa.table({name: pa.chunked_array(column) for name, column in columns.items()}),
+        pa.concat_tables([_rows_of(file, source, received_ns) for source, file in files]),
         pa.Table.from_pylist(actions, schema=_ACTIONS),
+        pa.Table.from_pylist(faults, schema=_FAULTS),
+        [source for source, _ in files],
     )
-    log.info("bars imported", source=source, bars=file.count, appended=appended, actions=len(actions))
+    bars = sum(file.count for _, file in files)
+    log.info(
+        "bars imported",
+        files=len(files),
+        bars=bars,
+        appended=appended,
+        actions=len(actions),
+        quarantined=len(faults),
+    )
     return appended
+
+
+def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:
+    rows, count = file.rows, file.count
+
+    def constant(value: str) -> pa.Array:
+        return pa.repeat(pa.scalar(value), count)
+
+    symbol = pa.DictionaryArray.from_arrays(pa.array(file.number), pa.array(file.symbols, pa.string()))
+    return pa.table(
+        {
+            "symbol": symbol.dictionary_decode(),
+            "interval": constant(str(file.interval)),
+            "session": pa.array((file.day - _EPOCH_DAY).astype(np.int32)).cast(pa.date32()),
+            "start_ns": rows.start_ns,
+            "available_at_ns": rows.end_ns,
+            "received_at_ns": rows.end_ns if received_ns is None else np.full(count, received_ns),
+            **{name: getattr(rows, name) for name in VALUES},
+            "source": constant(source),
+            "derived": np.zeros(count, np.bool_),
+        }
+    )
 
 
 def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> StoredBar:

@@ -1,0 +1,288 @@
+"""The command `import-bars`: a person's own files of bars into the history, or the plan of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from trading_assets.cli.options import Config, Json, day, settings_of
+from trading_assets.cli.output import progress_bar, say, show_json, show_lines
+from trading_assets.errors import InvalidInput
+from trading_assets.store.history import History
+
+if TYPE_CHECKING:
+    from trading_assets.market.bar_files.reading import BarFile
+
+ROWS_AT_ONCE = 1_000_000  # stored in one transaction, or one file that has more
+NAMES_SHOWN = 10
+
+
+def import_bars(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help="Files ending in .csv, .txt or .parquet, or directories of them."
+        ),
+    ],
+    interval: Annotated[Literal["1d", "1m"], typer.Option(help="Daily bars, or one-minute bars.")],
+    adjusted: Annotated[
+        Literal["no", "split", "yes", "previous-close", "ex-date-close"],
+        typer.Option(
+            help="What prices are adjusted for: nothing; splits; splits and dividends (yes, or by which "
+            "close). All but `no` need raw_close; `split` takes a column of splits as well."
+        ),
+    ],
+    stamps: Annotated[
+        Literal["start", "end"] | None,
+        typer.Option(
+            help="Whether a stamp marks the start or the end of its bar (default: as the shape has it)."
+        ),
+    ] = None,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of a file without a symbol column.")] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(metavar="ZONE", help="Zone of times that have none, such as America/New_York."),
+    ] = None,
+    first: Annotated[
+        date | None, typer.Option("--from", parser=day, metavar="DATE", help="Leave earlier days out.")
+    ] = None,
+    last: Annotated[
+        date | None, typer.Option("--to", parser=day, metavar="DATE", help="Leave later days out.")
+    ] = None,
+    on_defect: Annotated[
+        Literal["refuse", "quarantine"],
+        typer.Option(
+            help="A row that cannot be right: refuse its file, or keep the row apart and take the rest."
+        ),
+    ] = "quarantine",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show how each file would be read; store nothing.")
+    ] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Store bars from your own files in the history: of each file all of it, or nothing.
+
+    Recognises the columns of Yahoo, yfinance, Stooq, Kibot, FirstRate, Polygon, Databento, Tiingo, zipline
+    and Alpaca. Otherwise name them timestamp (or date), open, high, low, close, volume, symbol, and for daily
+    bars split_ratio, cash_usd and raw_close. Several files without a symbol column are named after their
+    symbols. A bar that equals a stored one is not stored again; one that differs becomes its next version.
+    Bars outside regular hours are left out and counted. Exit status 1: a file was refused; the others are
+    stored.
+    """
+    from trading_assets.market.bar_files.adjusted import Adjusted
+    from trading_assets.market.bar_files.reading import read_bars
+    from trading_assets.market.bar_files.row_faults import OnDefect
+    from trading_assets.market.bar_files.shapes import Stamps
+    from trading_assets.market.bar_files.table import files_of, symbol_of_name
+    from trading_assets.market.bars import Interval
+
+    settings = settings_of(config)
+    paths = files_of(files)
+
+    def read(path: Path) -> BarFile:
+        return read_bars(
+            path,
+            Interval(interval),
+            stamps=None if stamps is None else Stamps(stamps),
+            adjusted=Adjusted(adjusted),
+            symbol=symbol,
+            named_after=symbol_of_name(path) if len(paths) > 1 else None,
+            zone=zone,
+            on_defect=OnDefect(on_defect),
+            first=first,
+            last=last,
+        )
+
+    refused: list[str] = []
+    if len(paths) == 1:  # refused as any command is
+        found = [(paths[0], read(paths[0]))]
+        appended = 0 if plan else _store(settings.data_dir, settings.venue, found)
+        figures = [_figures(path, file) for path, file in found]
+    else:
+        figures, appended = [], 0
+        with progress_bar("import", "files") as shown:
+            for batch in _batches(paths, read, refused, shown):
+                figures += [_figures(path, file) for path, file in batch]
+                if not plan:
+                    appended += _store(settings.data_dir, settings.venue, batch)
+    if as_json:
+        show_json({**_total(figures, appended, plan), "files": figures, "refused": refused})
+    elif plan:
+        _show_plan(figures)
+    else:
+        _show_stored(figures, appended)
+    for sentence in refused if not as_json else ():
+        say(f"REFUSED: {sentence}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _batches(
+    paths: Sequence[Path], read: Any, refused: list[str], shown: Any
+) -> Iterator[list[tuple[Path, BarFile]]]:
+    """The files that can be read, some at a time and no symbol twice in them; what is wrong with the others
+    goes to `refused`."""
+    batch: list[tuple[Path, BarFile]] = []
+    for number, path in enumerate(paths, start=1):
+        shown(number, len(paths), path.name)
+        try:
+            file = read(path)
+        except InvalidInput as error:
+            refused.append(str(error))
+            continue
+        if any(not set(file.symbols).isdisjoint(other.symbols) for _, other in batch):
+            yield batch
+            batch = []
+        batch.append((path, file))
+        if sum(held.count for _, held in batch) >= ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _store(data_dir: Path, venue: str, batch: Sequence[tuple[Path, BarFile]]) -> int:
+    from trading_assets.engine.market_data.bars import import_files
+    from trading_assets.market.clock import system_now_ns
+
+    return import_files(
+        History(data_dir / "history.duckdb"),
+        [(f"file:{path.name}", file) for path, file in batch],
+        # Virtual time has no moment at which a file came: its bars were there as they became available.
+        received_ns=None if venue == "embedded" else system_now_ns(),
+    )
+
+
+def _figures(path: Path, file: BarFile) -> dict[str, Any]:
+    first, last = file.days or (None, None)
+    return {
+        "file": str(path),
+        "shape": file.shape.name,
+        "about": file.shape.about,
+        "zone": file.zone,
+        "stamps": str(file.stamps),
+        "interval": str(file.interval),
+        "symbols": list(file.symbols),
+        "ticker_affix": file.ticker_affix,
+        "bars": file.count,
+        "first": None if first is None else first.isoformat(),
+        "last": None if last is None else last.isoformat(),
+        "unread": list(file.unread),
+        "corporate_actions": sum(map(len, file.actions.values())),
+        "quarantined": [fault.sentence() for fault in file.faults],
+        "outside_hours": file.outside_hours,
+        "left_out": file.left_out,
+        "missing_sessions": {name: count for name, count in file.missing_sessions.items() if count},
+    }
+
+
+def _total(figures: Sequence[dict[str, Any]], appended: int, plan: bool) -> dict[str, Any]:
+    symbols = sorted({symbol for one in figures for symbol in one["symbols"]})
+    summed = ("bars", "corporate_actions", "outside_hours", "left_out")
+    missing: dict[str, int] = {}
+    for one in figures:
+        for symbol, count in one["missing_sessions"].items():
+            missing[symbol] = missing.get(symbol, 0) + count
+    return {
+        "symbols": symbols,
+        "stored": appended,
+        "plan": plan,
+        **{name: sum(one[name] for one in figures) for name in summed},
+        "missing_sessions": missing,
+    }
+
+
+def _show_plan(figures: Sequence[dict[str, Any]]) -> None:
+    for one in figures:
+        bare = f", read without {one['ticker_affix']!r}" if one["ticker_affix"] else ""
+        missing = one["missing_sessions"]
+        show_lines(
+            [
+                ("file", one["file"]),
+                ("shape", f"{one['shape']}{'; ' + one['about'] if one['about'] else ''}"),
+                ("symbols", f"{_few(one['symbols'])}{bare}"),
+                ("bars", f"{one['bars']}{_span(one)}"),
+                ("stamps", f"{one['stamps']} of the bar of {one['interval']}; zone: {one['zone']}"),
+                ("not read", ", ".join(one["unread"]) or "every column is read"),
+                ("actions", f"{one['corporate_actions']} splits and dividends"),
+                ("quarantined", f"{len(one['quarantined'])} rows{_first(one['quarantined'])}"),
+                (
+                    "left out",
+                    f"{one['outside_hours']} outside regular hours, {one['left_out']} other days",
+                ),
+                ("missing", f"{sum(missing.values())} sessions, of {len(missing)} symbols"),
+            ]
+        )
+    say("Nothing is stored. The same command without --plan stores it.")
+
+
+def _span(one: dict[str, Any]) -> str:
+    return f", sessions {one['first']} to {one['last']}" if one["first"] else ""
+
+
+def _show_stored(figures: Sequence[dict[str, Any]], appended: int) -> None:
+    total = _total(figures, appended, False)
+    where = figures[0]["file"] if len(figures) == 1 else f"{len(figures)} files"
+    told = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
+    say(f"{told}, {appended} of them new or changed")
+    say(f"{total['corporate_actions']} splits and dividends")
+    for affix in sorted({one["ticker_affix"] for one in figures} - {""}):
+        say(f"tickers are read without {affix!r}")
+    if unread := sorted({name for one in figures for name in one["unread"]}):
+        say(f"columns that are not read: {', '.join(unread)}")
+    wrong = [sentence for one in figures for sentence in one["quarantined"]]
+    for sentence in wrong[:NAMES_SHOWN]:
+        say(f"quarantined: {sentence}")
+    if len(wrong) > NAMES_SHOWN:
+        say(f"and {len(wrong) - NAMES_SHOWN} rows more: `trading-assets data report`")
+    if total["outside_hours"]:
+        say(f"{total['outside_hours']} bars outside regular hours left out")
+    if total["left_out"]:
+        say(f"{total['left_out']} bars of days that were not asked for left out")
+    missing = total["missing_sessions"]
+    for name in sorted(missing, key=lambda name: (-missing[name], name))[:NAMES_SHOWN]:
+        say(f"{name}: {missing[name]} sessions between its first and its last have no bar")
+    if len(missing) > NAMES_SHOWN:
+        say(f"and {len(missing) - NAMES_SHOWN} symbols more: --json names all")
+
+
+def _first(sentences: Sequence[str]) -> str:
+    return f", first {sentences[0]}" if sentences else ""
+
+
+def data_report(config: Config = None, as_json: Json = False) -> None:
+    """Show what bars the history holds, by source, and which rows of your files are quarantined, by rule."""
+    from trading_assets.market.bar_files.row_faults import RowRule
+    from trading_assets.store.bar_history import quarantined, stored_sources
+
+    history = History(settings_of(config).data_dir / "history.duckdb")
+    sources, faults = stored_sources(history), quarantined(history)
+    if as_json:
+        show_json({"sources": sources, "quarantined": faults})
+        return
+    for one in sources:
+        say(
+            f"{one['source']}: {one['bars']} bars of {one['interval']}, {one['symbols']} symbols, "
+            f"{one['first']} to {one['last']}"
+        )
+    if not sources:
+        say("the history holds no bars yet: `trading-assets import-bars FILE…`")
+    for rule in RowRule:
+        of_rule = [fault for fault in faults if fault["rule"] == rule.name]
+        if not of_rule:
+            continue
+        say(f"{len(of_rule)} rows quarantined: {rule}")
+        for one in of_rule[:NAMES_SHOWN]:
+            say(f"  {one['symbol']} {one['session']}, {one['file']} row {one['row']}")
+        if len(of_rule) > NAMES_SHOWN:
+            say(f"  and {len(of_rule) - NAMES_SHOWN} more: --json names all")
+
+
+def _few(symbols: Sequence[str]) -> str:
+    more = len(symbols) - NAMES_SHOWN
+    return ", ".join(symbols[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

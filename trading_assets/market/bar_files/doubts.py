@@ -1,0 +1,127 @@
+"""Readings of a whole file that fit it badly: each is refused with what the bars show, and the remedy.
+
+A wrong zone, stamps of the other end, bars of another length and prices in other units leave every row
+possible by itself. What gives them away is where the bars lie in their sessions.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_assets.market.bar_files.table import BarTable
+from trading_assets.market.bar_files.times import BarTimes
+from trading_assets.market.bars import Interval
+from trading_assets.market.sessions import MINUTE_NS, NEW_YORK, Sessions
+
+Ints = NDArray[np.int64]
+
+FEWEST_STEPS = 10  # between bars, before their length is judged
+FEWEST_BARS = 30  # in a session, before its hours are judged
+MOST_OF = 0.9  # of the sessions show it
+FIXED_POINT_USD = 1e6  # no share costs as much; integers above it are prices in other units
+
+
+def refuse_doubtful(
+    table: BarTable,
+    interval: Interval,
+    zone: str | None,
+    number: NDArray[np.int32],
+    times: BarTimes,
+) -> None:
+    """Raises InvalidInput for the first of them. number: of each row's symbol"""
+    _refuse_fixed_point(table)
+    if interval is not Interval.MINUTE or not len(times.rows):
+        return
+    _refuse_fixed_zone(table, zone, times)
+    symbols = number[times.rows]
+    _refuse_longer_bars(table, symbols, times)
+    _refuse_shifted(table, times)
+
+
+def _refuse_fixed_point(table: BarTable) -> None:
+    if table.shape.fixed_point != 1.0:
+        return
+    closes = table.numbers("close")
+    if float(np.median(closes)) > FIXED_POINT_USD and bool((closes == np.floor(closes)).all()):
+        raise table.refused(
+            f"half of its closes are integers above {FIXED_POINT_USD:,.0f}",
+            "They look like fixed-point prices. Write USD a share.",
+        )
+
+
+def _refuse_fixed_zone(table: BarTable, zone: str | None, times: BarTimes) -> None:
+    """A zone of that name has no summer time, and New York's market has."""
+    if zone is None or times.zone != zone or zone in ("UTC", "GMT", "Etc/UTC"):
+        return
+    known = ZoneInfo(zone)
+    days = (date.fromordinal(int(day)) for day in np.unique(times.day))
+    offsets = {datetime(2024, month, 15, 12, tzinfo=known).utcoffset() for month in (1, 7)}
+    summer = next((day for day in days if _is_summer(day)), None)
+    if len(offsets) == 1 and summer is not None:
+        raise table.refused(
+            f"the zone {zone} has no daylight saving, and it has bars of {summer}, when New York has it",
+            "Say --zone America/New_York, or write each stamp with its offset from UTC.",
+        )
+
+
+def _is_summer(day: date) -> bool:
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK)
+    return bool(noon.dst())
+
+
+def _refuse_longer_bars(table: BarTable, symbols: NDArray[np.int32], times: BarTimes) -> None:
+    order = np.lexsort((times.start_ns, symbols))
+    symbol, day, start = symbols[order], times.day[order], times.start_ns[order]
+    within = (np.diff(symbol) == 0) & (np.diff(day) == 0)
+    steps = np.diff(start)[within]
+    steps = steps[steps > 0]
+    if len(steps) < FEWEST_STEPS:
+        return
+    least = int(steps.min())
+    if least > MINUTE_NS and not (steps % least).any():
+        minutes = least // MINUTE_NS
+        raise table.refused(
+            f"the least step between its bars is {minutes} minutes: they are no one-minute bars",
+            f"Give bars of one minute. A bar of {minutes} minutes would be known before it has ended.",
+        )
+
+
+def _refuse_shifted(table: BarTable, times: BarTimes) -> None:
+    """Bars whose sessions begin and end a bar, or hours, beside the market's."""
+    days = np.unique(times.day)
+    order = np.lexsort((times.start_ns, times.day))
+    start, day = times.start_ns[order], times.day[order]
+    begins, ends = np.searchsorted(day, days), np.searchsorted(day, days, side="right")
+    long = (ends - begins) >= FEWEST_BARS
+    if not long.any():
+        return
+    days, begins, ends = days[long], begins[long], ends[long]
+    open_ns, close_ns = Sessions().hours([date.fromordinal(int(one)) for one in days])
+    first_ns, last_ns = start[begins], start[ends - 1]
+
+    def mostly(shown: NDArray[np.bool_]) -> bool:
+        return float(shown.mean()) >= MOST_OF
+
+    if mostly((last_ns == close_ns) & (first_ns == open_ns + MINUTE_NS)):
+        raise table.refused(
+            "its sessions begin a minute after the open and end a minute after the last bar of the day",
+            "Its stamps mark the end of each bar: say --stamps end.",
+        )
+    if mostly((first_ns == open_ns - MINUTE_NS) & (last_ns == close_ns - 2 * MINUTE_NS)):
+        raise table.refused(
+            "its sessions begin a minute before the open and lack the last bar of the day",
+            "Its stamps mark the start of each bar: say --stamps start.",
+        )
+    behind = first_ns - open_ns
+    hours = np.round(behind / (60 * MINUTE_NS))
+    whole = (hours != 0) & (np.abs(behind - hours * 60 * MINUTE_NS) <= MINUTE_NS)
+    same_length = np.abs((last_ns - first_ns) - (close_ns - open_ns)) <= 3 * MINUTE_NS
+    if mostly(whole & same_length):
+        raise table.refused(
+            f"its sessions are as long as the market's and begin {int(np.median(hours)):+d} hours beside it",
+            "Its zone is another: say which with --zone, such as America/New_York or UTC.",
+        )

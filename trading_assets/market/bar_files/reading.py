@@ -1,0 +1,358 @@
+"""Bars from a person's own file: read whole and checked whole; a row that cannot be right is named.
+
+What is read are raw prices and bars stamped with their start; how the file says it (stamps at the end,
+adjusted prices, a zone, a vendor's names) ends here. Nothing is mended and nothing is stored here. What
+vendors call their columns is in `shapes.py`, how a stamp is read in `times.py`, and which readings fit a file
+badly in `doubts.py`, and what is wrong with a row by itself in `row_faults.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trading_assets.errors import InvalidInput
+from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits
+from trading_assets.market.bar_files.doubts import refuse_doubtful
+from trading_assets.market.bar_files.row_faults import (
+    Broken,
+    Fault,
+    OnDefect,
+    RowRule,
+    are_too_many,
+    first_of_each,
+    price_faults,
+)
+from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
+from trading_assets.market.bar_files.table import BarTable, read_table
+from trading_assets.market.bar_files.times import BarTimes, read_times
+from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.sessions import MINUTE_NS, Sessions
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PRICES = ("open", "high", "low", "close")
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,5}(\.[A-Z]{1,2})?")
+_PRICE_DECIMALS = 6  # a raw price recovered from an adjusted one
+
+
+@dataclass(frozen=True)
+class BarFile:
+    """A file's bars: raw, in regular hours, ascending by symbol and start; daily ones from open to close."""
+
+    interval: Interval
+    symbols: tuple[str, ...]  # ascending; also one whose rows all lie outside regular hours
+    number: NDArray[np.int32]  # of each bar's symbol in `symbols`, of shape (n,)
+    day: Ints  # of each bar: its session's date.toordinal()
+    rows: Bars  # all symbols' together
+    actions: Mapping[str, tuple[CorporateAction, ...]]
+    faults: tuple[Fault, ...]  # rows that cannot be right, left out
+    outside_hours: int  # minute bars before the open or after the close, left out
+    left_out: int  # rows of days that were not asked for
+    missing_sessions: Mapping[str, int]  # sessions between a symbol's first and last without a bar
+    shape: Shape
+    zone: str  # where the times of day come from, for a person
+    stamps: Stamps
+    ticker_affix: str  # what was left out of every ticker: a vendor's prefix or suffix
+    unread: tuple[str, ...]  # columns, as the file names them
+
+    @property
+    def count(self) -> int:
+        return len(self.day)
+
+    @cached_property
+    def bars(self) -> Mapping[str, Bars]:
+        """By symbol."""
+        ends = np.searchsorted(self.number, np.arange(len(self.symbols) + 1))
+        return {
+            symbol: Bars._make(column[ends[i] : ends[i + 1]] for column in self.rows)
+            for i, symbol in enumerate(self.symbols)
+        }
+
+    @property
+    def days(self) -> tuple[date, date] | None:
+        """The first and the last session with a bar; None: there is no bar."""
+        if not self.count:
+            return None
+        return date.fromordinal(int(self.day.min())), date.fromordinal(int(self.day.max()))
+
+
+def read_bars(
+    path: Path,
+    interval: Interval,
+    *,
+    stamps: Stamps | None = None,
+    adjusted: Adjusted = Adjusted.NO,
+    symbol: str | None = None,
+    named_after: str | None = None,
+    zone: str | None = None,
+    on_defect: OnDefect = OnDefect.REFUSE,
+    first: date | None = None,
+    last: date | None = None,
+) -> BarFile:
+    """The bars of a file that ends in .csv, .txt or .parquet.
+
+    stamps:   what they mark; None: as the file's shape has it
+    adjusted: what the prices are adjusted for. The history keeps prices as they traded: `raw_close` must be
+              there to go back to them, or for `split` the splits' column, of which the volume then counts
+              shares of today; for daily bars only
+    symbol:   of a file without a symbol column
+    named_after: the symbol that the file's name says, for one that has no such column and is given none
+    zone:     IANA name of the zone of times that state none; None: as the file's shape has it
+    on_defect: what becomes of the file when a row of it cannot be right
+    first, last: rows of other days are left out
+
+    Raises InvalidInput that names file and row for whatever refuses it: nothing of it is taken then.
+    """
+    table = read_table(path)
+    if adjusted is not Adjusted.NO and interval is not Interval.DAY:
+        raise table.refused(
+            "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
+        )
+    marked = _stamps(table, interval, stamps)
+    symbols, number, affix = _symbols(table, symbol, named_after)
+    times = read_times(table, interval, marked, zone, first, last)
+    volume = table.numbers("volume")
+    prices = {name: table.prices(name) for name in PRICES}
+    refuse_doubtful(table, interval, zone, number, times)
+    faults, order, number = _sound(table, symbols, number, times, price_faults(prices, volume), on_defect)
+    rows = times.rows[order]
+    if interval is Interval.DAY:
+        open_ns, close_ns = _hours(times.day[order])
+    else:
+        open_ns, close_ns = times.start_ns[order], times.start_ns[order] + MINUTE_NS
+    days = times.day[order]
+    given = Bars._make((open_ns, close_ns, *(prices[name][rows] for name in PRICES), volume[rows]))
+    traded = given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, rows, given)
+    return BarFile(
+        interval=interval,
+        symbols=symbols,
+        number=number,
+        day=days,
+        rows=traded,
+        actions=_actions(table, symbols, number, days, rows, given, adjusted, interval),
+        faults=faults,
+        outside_hours=int((~times.inside).sum()),
+        left_out=times.left_out,
+        missing_sessions=_missing(symbols, number, days),
+        shape=table.shape,
+        zone=times.zone,
+        stamps=marked,
+        ticker_affix=affix,
+        unread=table.unread,
+    )
+
+
+def _stamps(table: BarTable, interval: Interval, given: Stamps | None) -> Stamps:
+    marked = given or table.shape.stamps or (Stamps.START if interval is Interval.DAY else None)
+    if marked is None:
+        raise table.refused(
+            "nothing says whether its stamps mark the start or the end of a minute",
+            "Say --stamps start or --stamps end.",
+        )
+    return marked
+
+
+def _symbols(
+    table: BarTable, given: str | None, named_after: str | None
+) -> tuple[tuple[str, ...], NDArray[np.int32], str]:
+    """The tickers, ascending, the number of each row's, and what was left out of all of them."""
+    if given is not None and "symbol" in table.columns:
+        raise table.refused("it has a symbol column, and --symbol is given", "Leave out --symbol.")
+    if given is None and "symbol" not in table.columns:
+        given = named_after
+    if given is not None:
+        names, of_row = [given], np.zeros(table.rows, np.int64)
+    else:
+        encoded = table.column("symbol").cast(pa.string()).combine_chunks().dictionary_encode()
+        names = [name.strip() for name in encoded.dictionary.to_pylist()]
+        of_row = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    names, affix = _bare(names)
+    for number, name in enumerate(names):
+        if not _SYMBOL.fullmatch(name):
+            row = int(np.flatnonzero(of_row == number)[0])
+            raise table.refused(f"{name!r} is no ticker in capitals", "Write such as AAPL or BRK.B.", row)
+    symbols = tuple(sorted(set(names)))
+    place = {name: np.int32(number) for number, name in enumerate(symbols)}
+    return symbols, np.array([place[name] for name in names], np.int32)[of_row], affix
+
+
+def _bare(names: Sequence[str]) -> tuple[list[str], str]:
+    """Tickers without a market's prefix or suffix that all of them have."""
+    for prefix in TICKER_PREFIXES:
+        if all(name.startswith(prefix) for name in names):
+            return [name[len(prefix) :] for name in names], prefix
+    for suffix in TICKER_SUFFIXES:
+        if all(name.endswith(suffix) for name in names):
+            return [name[: -len(suffix)] for name in names], suffix
+    return list(names), ""
+
+
+def _sound(
+    table: BarTable,
+    symbols: Sequence[str],
+    number: NDArray[np.int32],
+    times: BarTimes,
+    broken: list[Broken],
+    on_defect: OnDefect,
+) -> tuple[tuple[Fault, ...], Ints, NDArray[np.int32]]:
+    """The rows that cannot be right; of the others in regular hours their places among the times' rows,
+    ascending by symbol and start, and their symbols' numbers. Raises InvalidInput for a refused file."""
+    day = np.zeros(table.rows, np.int64)
+    day[times.rows], day[times.closed] = times.day, times.closed_day
+    asked = np.zeros(table.rows, np.bool_)
+    asked[times.rows] = asked[times.closed] = True
+    nothing = np.full(table.rows, np.nan)
+    closed = np.zeros(table.rows, np.bool_)
+    closed[times.closed] = True
+    broken = [*broken, Broken(RowRule.NOT_A_SESSION, closed, nothing, nothing)]
+    wrong = np.logical_or.reduce([one.wrong for one in broken])
+    order = np.lexsort((times.start_ns, number[times.rows]))
+    order = order[times.inside[order] & ~wrong[times.rows[order]]]
+    of_symbol, start = number[times.rows[order]], times.start_ns[order]
+    again = np.zeros(len(order), np.bool_)
+    again[1:] = (np.diff(of_symbol) == 0) & (np.diff(start) == 0)
+    second = np.zeros(table.rows, np.bool_)
+    second[times.rows[order[again]]] = True
+    broken.append(Broken(RowRule.SECOND_BAR, second, nothing, nothing))
+    first = first_of_each(broken, table.rows)
+    rows = np.flatnonzero((first >= 0) & asked)
+    faults = tuple(
+        Fault(
+            symbols[number[row]],
+            date.fromordinal(int(day[row])),
+            broken[first[row]].rule,
+            float(broken[first[row]].measured[row]),
+            float(broken[first[row]].limit[row]),
+            int(row) + table.header_lines + 1,
+        )
+        for row in rows.tolist()
+    )
+    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(faults), int(asked.sum()))):
+        others = f" ({len(faults)} of its {int(asked.sum())} rows cannot be right)" if len(faults) > 1 else ""
+        one = faults[0]
+        raise table.refused(
+            f"{one.symbol} {one.session} ({one.session:%A}): {one.rule}{others}",
+            "Correct the file; nothing of it was taken.",
+            int(rows[0]),
+        )
+    return faults, order[~again], of_symbol[~again]
+
+
+def _hours(day: Ints) -> tuple[Ints, Ints]:
+    """Opens and closes of the sessions of n bars."""
+    distinct, of_bar = np.unique(day, return_inverse=True)
+    open_ns, close_ns = Sessions().hours([date.fromordinal(int(one)) for one in distinct])
+    return open_ns[of_bar], close_ns[of_bar]
+
+
+def _missing(symbols: Sequence[str], number: NDArray[np.int32], day: Ints) -> dict[str, int]:
+    """Of each symbol that has a bar: sessions between its first and its last without one."""
+    if not len(day):
+        return {}
+    sessions = Sessions().between(date.fromordinal(int(day.min())), date.fromordinal(int(day.max())))
+    place = np.searchsorted(np.array([one.toordinal() for one in sessions]), day)
+    ends = np.searchsorted(number, np.arange(len(symbols) + 1))
+    return {
+        symbol: int(place[b - 1] - place[a] + 1 - (1 + np.count_nonzero(np.diff(place[a:b]))))
+        for symbol, a, b in zip(symbols, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+        if b > a
+    }
+
+
+def _as_traded(
+    table: BarTable, adjusted: Adjusted, number: NDArray[np.int32], rows: Ints, given: Bars
+) -> Bars:
+    """Adjusted prices taken back to what traded: by raw over adjusted close, else by the splits."""
+    volume = given.volume
+    if "raw_close" in table.columns:
+        raw_close = table.numbers("raw_close")[rows]
+        wrong = ~(np.isfinite(raw_close) & (raw_close > 0))
+        if wrong.any():
+            raise table.refused("raw_close is no price", "Correct it.", int(rows[wrong.argmax()]))
+        factor = raw_close / given.close
+    elif adjusted is Adjusted.SPLIT and "split_ratio" in table.columns:
+        ratios, _ = _said(table, rows)
+        factor = np.ones(len(rows))
+        for a, b in _spans(number):
+            factor[a:b] = later_splits(ratios[a:b])
+        volume = volume / factor
+    else:
+        raise table.refused(
+            "adjusted prices without a raw_close column",
+            "The history keeps prices as they traded: give those (--adjusted no), or add raw_close.",
+        )
+    prices = (np.round(getattr(given, name) * factor, _PRICE_DECIMALS) for name in PRICES)
+    return Bars._make((given.start_ns, given.end_ns, *prices, volume))
+
+
+def _spans(number: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Where each symbol's bars begin and end, of numbers in ascending order."""
+    begins = np.flatnonzero(np.diff(number, prepend=-1)).tolist()
+    return list(zip(begins, [*begins[1:], len(number)], strict=True))
+
+
+def _actions(
+    table: BarTable,
+    symbols: Sequence[str],
+    number: NDArray[np.int32],
+    day: Ints,
+    rows: Ints,
+    given: Bars,
+    adjusted: Adjusted,
+    interval: Interval,
+) -> dict[str, tuple[CorporateAction, ...]]:
+    """Splits and dividends by symbol: as the columns say, else as adjusted prices imply."""
+    found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    if interval is not Interval.DAY:
+        return dict.fromkeys(symbols, ())
+    if table.columns.keys() & {"split_ratio", "cash_usd"}:
+        ratios, cash = _said(table, rows)
+        if adjusted is Adjusted.SPLIT and "raw_close" not in table.columns:  # dividends of today's shares too
+            for a, b in _spans(number):
+                cash[a:b] *= ratios[a:b] * later_splits(ratios[a:b])
+        for place in np.flatnonzero((ratios != 1.0) | (cash != 0.0)).tolist():
+            symbol = symbols[number[place]]
+            ex_date = date.fromordinal(int(day[place]))
+            found[symbol].append(CorporateAction(symbol, ex_date, float(ratios[place]), float(cash[place])))
+    elif adjusted is not Adjusted.NO:
+        raw_close = table.numbers("raw_close")[rows]
+        for a, b in _spans(number):
+            symbol = symbols[number[a]]
+            days = [date.fromordinal(int(one)) for one in day[a:b]]
+            try:
+                found[symbol] += actions_of(symbol, days, raw_close[a:b], given.close[a:b], adjusted)
+            except InvalidInput as error:
+                raise table.refused(f"{error.where}: {error.what}", error.remedy) from error
+    return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
+
+
+def _said(table: BarTable, rows: Ints) -> tuple[Floats, Floats]:
+    """Split ratio (1: none) and cash in USD an old share (0: none) of these rows. A vendor's empty value is
+    none; so is the split of 0 that some write."""
+    theirs = table.shape.told_by
+    ratios = np.ones(table.rows)
+    if "split_ratio" in table.columns:
+        ratios = table.numbers("split_ratio", empty=1.0 if theirs else None)
+        if table.shape.zero_is_no_split:
+            ratios = np.where(ratios == 0.0, 1.0, ratios)
+    cash = np.zeros(table.rows)
+    if "cash_usd" in table.columns:
+        cash = table.numbers("cash_usd", empty=0.0 if theirs else None)
+    wrong = ~(np.isfinite(ratios) & (ratios > 0) & np.isfinite(cash) & (cash >= 0))
+    if wrong.any():
+        raise table.refused(
+            "a split ratio is not above zero, or a dividend is negative",
+            "Write 1 and 0 where there is none.",
+            int(wrong.argmax()),
+        )
+    return ratios[rows], cash[rows]
