@@ -17,7 +17,7 @@ import dagster as dg
 
 POOLED = """
 event_log_storage:
-  module: trading_assets.defs.fallback
+  module: trading_assets.dagster_instance.fallback
   class: EventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
 """

@@ -35,7 +35,7 @@ from dagster import DagsterEventType
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from trading_assets import config
-from trading_assets.defs.event_log import PooledSqliteEventLogStorage
+from trading_assets.dagster_instance.event_log import PooledSqliteEventLogStorage
 from trading_assets.defs.resources import TICK_TAG
 from trading_assets.engine.book.desk import Desk as TradingDesk
 from trading_assets.engine.signals.tick_signals import external_signal, receive_all

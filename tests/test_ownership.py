@@ -13,7 +13,7 @@ import pytest
 from trading_assets import ownership
 from trading_assets.config import Settings
 from trading_assets.core.compiled import cache_directory
-from trading_assets.defs import fallback
+from trading_assets.dagster_instance import fallback
 from trading_assets.engine.operation.directories import close_places
 from trading_assets.errors import InvalidInput
 from trading_assets.ownership import private_directory, refuse_writable

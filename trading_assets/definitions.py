@@ -7,37 +7,37 @@ TRADING_ASSETS_LOG names the file that their log lines go to.
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
 
+from trading_assets import defs as defs_folder
 from trading_assets import log, process_setup
-from trading_assets.defs import assets_desk, assets_replay, assets_training, checks_replay
-from trading_assets.defs.checks import CHECK_STEPS
-from trading_assets.defs.jobs import JOBS
-from trading_assets.defs.jobs_day import DAY_JOBS
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
 from trading_assets.defs.resources import ConfigurationResource, DeskResource
-from trading_assets.defs.schedules import SCHEDULES
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import ALERT_SENSORS
 
 LOG_VARIABLE = "TRADING_ASSETS_LOG"
+OLD_NAMES = {"trading_assets.defs.fallback"}  # of what is no longer in the folder
+
+
+def modules_of(package: ModuleType) -> list[ModuleType]:
+    """Each module of the package and of the packages in it, imported."""
+    names = [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+    return [import_module(name) for name in names if name not in OLD_NAMES]
 
 
 def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Everything that Dagster knows of the desk.
+    """Everything that Dagster knows of the desk: what the modules of `defs/` hold at their top level, alone
+    or in a list.
 
     resources: by name, in place of the default ones
     """
-    return dg.Definitions(
-        assets=[*assets_desk.CHAIN, *assets_training.CHAIN, assets_replay.replay],
-        asset_checks=[*CHECK_STEPS, *checks_replay.CHECK_STEPS],
-        jobs=[*JOBS, *DAY_JOBS, *OPERATOR_JOBS],
-        schedules=SCHEDULES,
-        sensors=[*SENSORS, *ALERT_SENSORS],
+    return dg.load_definitions_from_modules(
+        modules_of(defs_folder),
         resources={
             "configuration": ConfigurationResource(),
             "desk": DeskResource(),

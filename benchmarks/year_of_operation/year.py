@@ -25,9 +25,9 @@ import yaml
 from recorded_runs import RecordedRun
 
 from trading_assets import config, log
+from trading_assets.dagster_instance.fallback import FORKED
 from trading_assets.definitions import build_definitions
 from trading_assets.defs import jobs_day
-from trading_assets.defs.fallback import FORKED
 from trading_assets.defs.jobs import tick_tags
 from trading_assets.defs.partitions import come_to
 from trading_assets.engine.book.desk import Desk

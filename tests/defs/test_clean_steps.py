@@ -12,9 +12,9 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from trading_assets import redaction
+from trading_assets.dagster_instance import fallback
+from trading_assets.dagster_instance.clean_events import CleanEventLog
 from trading_assets.definitions import defs
-from trading_assets.defs import fallback
-from trading_assets.defs.clean_events import CleanEventLog
 from trading_assets.defs.clean_steps import cleaned_metadata, is_wrapped, shows_no_secret
 from trading_assets.redaction import REDACTED
 
@@ -130,14 +130,16 @@ def test_every_step_of_the_desk_is_wrapped() -> None:
 def test_what_stands_in_for_our_event_log_stores_none_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(fallback.OURS, fallback.EVENT_LOG, ("trading_assets.defs.event_log", "Gone"))
+    monkeypatch.setitem(
+        fallback.OURS, fallback.EVENT_LOG, ("trading_assets.dagster_instance.event_log", "Gone")
+    )
     monkeypatch.setattr(fallback, "_tried", {fallback.EVENT_LOG})
     monkeypatch.setattr(fallback, "_told", {fallback.EVENT_LOG})  # of the alert other tests tell
     home = tmp_path / "home"
     with dg.instance_for_test(
         overrides={
             "event_log_storage": {
-                "module": "trading_assets.defs.fallback",
+                "module": "trading_assets.dagster_instance.fallback",
                 "class": "EventLogStorage",
                 "config": {"dagster_home": str(home)},
             }

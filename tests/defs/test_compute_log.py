@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-from trading_assets.defs.fallback import FORKED
+from trading_assets.dagster_instance.fallback import FORKED
 
 CONFIG = """
 telemetry: {enabled: false}
 compute_logs:
-  module: trading_assets.defs.fallback
+  module: trading_assets.dagster_instance.fallback
   class: ComputeLogManager
   config: {dagster_home: {env: DAGSTER_HOME}}
 """

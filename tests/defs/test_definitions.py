@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,12 +15,12 @@ import pytest
 import yaml
 from dagster._core.storage.dagster_run import DagsterRun
 
+from trading_assets.dagster_instance.run_queue import tags_of
 from trading_assets.definitions import defs
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import JOBS
 from trading_assets.defs.jobs_day import DAY_JOBS
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.run_queue import tags_of
 from trading_assets.defs.schedules import SCHEDULES
 from trading_assets.defs.sensors import SENSORS
 from trading_assets.defs.sensors_alerts import ALERT_SENSORS
@@ -175,3 +177,53 @@ beta_warning("Parameter `backfill_policy` of function `another`")
     )
     assert shown.stderr.count("Warning: ") == 1, shown.stderr
     assert "`backfill_policy` of function `another` is currently in beta" in shown.stderr
+
+
+@pytest.mark.slow(seconds=6)
+def test_a_file_dropped_into_the_folder_is_found_without_an_entry_anywhere(tmp_path: Path) -> None:
+    shutil.copytree(
+        ROOT / "trading_assets", tmp_path / "trading_assets", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    place = tmp_path / "trading_assets" / "defs"
+    (place / "scaffolded.py").write_text("import dagster as dg\n\n@dg.asset\ndef at_the_top(): ...\n")
+    (place / "research").mkdir()
+    (place / "research" / "__init__.py").touch()
+    (place / "research" / "scaffolded.py").write_text(
+        "import dagster as dg\n\n"
+        "@dg.asset\ndef in_a_folder(): ...\n\n"
+        "@dg.op\ndef work(): ...\n\n"
+        "@dg.job\ndef new_job(): work()\n\n"
+        "@dg.schedule(job=new_job, cron_schedule='0 9 * * *')\ndef new_schedule(): ...\n\n"
+        "@dg.sensor(job=new_job)\ndef new_sensor(): ...\n"
+    )
+    code = """
+import json
+from trading_assets.definitions import __file__ as file, defs
+found = defs.get_repository_def()
+assets = [key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]
+named = [one.name for one in (*found.schedule_defs, *found.sensor_defs)]
+print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    file, found = json.loads(shown.stdout)
+    assert Path(file).is_relative_to(tmp_path)
+    assert {"at_the_top", "in_a_folder", "new_job", "new_schedule", "new_sensor"} <= set(found)
+
+
+def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
+    found = defs.get_repository_def()
+    assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)} == {
+        name for name in found.job_names if not name.startswith("__")
+    }
+    assert {one.name for one in found.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
+    assert {one.name for one in found.schedule_defs} == {one.name for one in SCHEDULES}
+    code = (
+        "import sys, trading_assets.definitions;"
+        "print(*(name for name in sys.modules if name.startswith('trading_assets.dagster_instance')))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.split() == []

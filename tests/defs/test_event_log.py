@@ -19,14 +19,18 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._serdes import serialize_value
 from sqlalchemy import event
 
-from trading_assets.defs.event_log import BATCH_SIZE_VARIABLE, OPEN_SHARDS, PooledSqliteEventLogStorage
+from trading_assets.dagster_instance.event_log import (
+    BATCH_SIZE_VARIABLE,
+    OPEN_SHARDS,
+    PooledSqliteEventLogStorage,
+)
 
 pytestmark = pytest.mark.slow
 
 CONFIG = """
 telemetry: {enabled: false}
 event_log_storage:
-  module: trading_assets.defs.fallback
+  module: trading_assets.dagster_instance.fallback
   class: EventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
 """

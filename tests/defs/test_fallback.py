@@ -15,9 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._core.instance.ref import InstanceRef
 
-from trading_assets.defs import fallback
+from trading_assets.dagster_instance import fallback
 from trading_assets.store.journal import Journal
 
 ROOT = Path(__file__).parents[2]
@@ -201,11 +203,11 @@ def test_an_instance_opens_and_runs_whatever_of_dagsters_insides_is_gone(
 
 
 PARTS = {
-    "trading_assets.defs.event_log": (fallback.EventLogStorage, {"dagster_home": ""}),
-    "trading_assets.defs.run_storage": (fallback.RunStorage, {"dagster_home": ""}),
-    "trading_assets.defs.compute_log": (fallback.ComputeLogManager, {"dagster_home": ""}),
-    "trading_assets.defs.run_queue": (fallback.RunCoordinator, {}),
-    "trading_assets.defs.launcher": (fallback.RunLauncher, {}),
+    "trading_assets.dagster_instance.event_log": (fallback.EventLogStorage, {"dagster_home": ""}),
+    "trading_assets.dagster_instance.run_storage": (fallback.RunStorage, {"dagster_home": ""}),
+    "trading_assets.dagster_instance.compute_log": (fallback.ComputeLogManager, {"dagster_home": ""}),
+    "trading_assets.dagster_instance.run_queue": (fallback.RunCoordinator, {}),
+    "trading_assets.dagster_instance.launcher": (fallback.RunLauncher, {}),
 }
 
 
@@ -274,3 +276,23 @@ def test_without_a_configuration_it_falls_back_all_the_same(
     monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(tmp_path / "nowhere.yaml"))
     fallback.tell_fallback("a part", "it is gone")
     assert "Dagster's own stands in for a part: it is gone" in capfd.readouterr().err
+
+
+def test_a_dagster_yaml_with_the_module_names_of_before_opens_the_same_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nothing_told: None
+) -> None:
+    """The desk's own dagster.yaml is not ours to edit: `trading_assets.defs.fallback` goes on working."""
+    named = (ROOT / "dagster_home" / "dagster.yaml").read_text()
+    before = named.replace("trading_assets.dagster_instance.fallback", "trading_assets.defs.fallback")
+    assert before != named
+    (tmp_path / "dagster.yaml").write_text(before)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+        opened = {
+            "runs": instance.run_storage,
+            "storage": instance.event_log_storage,
+            "output": instance.compute_log_manager,
+            "queue": instance.run_coordinator,
+            "launcher": instance.run_launcher,
+        }
+        assert {part: type(one).__name__ for part, one in opened.items()} == OURS

@@ -24,8 +24,13 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.monitoring import execute_run_monitoring_iteration
 
-from trading_assets.defs import launcher
-from trading_assets.defs.launcher import ForkingRunLauncher, ForkserverHangs, RunNotBegun, worker_of
+from trading_assets.dagster_instance import launcher
+from trading_assets.dagster_instance.launcher import (
+    ForkingRunLauncher,
+    ForkserverHangs,
+    RunNotBegun,
+    worker_of,
+)
 from trading_assets.store.journal import Journal
 from trading_assets.store.leases import LeaseHeld
 
@@ -34,12 +39,12 @@ CONFIG = """
 telemetry: {enabled: false}
 run_monitoring: {enabled: true}
 event_log_storage:
-  module: trading_assets.defs.fallback
+  module: trading_assets.dagster_instance.fallback
   class: EventLogStorage
   config: {dagster_home: {env: DAGSTER_HOME}}
-run_launcher: {module: trading_assets.defs.fallback, class: RunLauncher}
+run_launcher: {module: trading_assets.dagster_instance.fallback, class: RunLauncher}
 compute_logs:  # the stock one leaves its processes where a run is killed
-  module: trading_assets.defs.fallback
+  module: trading_assets.dagster_instance.fallback
   class: ComputeLogManager
   config: {dagster_home: {env: DAGSTER_HOME}}
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_assets.defs.launcher import SINGLE_THREADED
+from trading_assets.dagster_instance.launcher import SINGLE_THREADED
 
 TICK = """
 import gc, json, os, sys, tempfile
@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 
 import trading_assets.definitions
-from trading_assets.defs.launcher_preload import warm
+from trading_assets.dagster_instance.launcher_preload import warm
 
 warm()
 threads = len(os.listdir("/proc/self/task"))

@@ -22,7 +22,7 @@ from trading_assets.defs.partitions import come_to
 from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
-from trading_assets.market.sessions import MINUTE_NS
+from trading_assets.market.sessions import MINUTE_NS, new_york_time
 from trading_assets.store.bar_history import StoredBar
 from trading_assets.store.journal import Journal
 
@@ -131,7 +131,7 @@ def test_the_same_tick_again_sends_nothing_more(live: Live) -> None:
     assert journal_size(live)[1] == orders
 
 
-def test_the_metadata_shows_verdicts_and_an_equity_curve(live: Live) -> None:
+def test_the_metadata_shows_verdicts_an_equity_to_plot_and_a_time_and_no_picture(live: Live) -> None:
     orders = live.instance.fetch_materializations(dg.AssetKey("gated_orders"), limit=10).records[-1]
     positions = live.instance.fetch_materializations(dg.AssetKey("reconciled_positions"), limit=1).records[0]
     assert orders.asset_materialization is not None
@@ -139,7 +139,13 @@ def test_the_metadata_shows_verdicts_and_an_equity_curve(live: Live) -> None:
     verdicts = str(orders.asset_materialization.metadata["verdicts"].value)
     assert "| AAPL | BUY | 1 |" in verdicts
     assert "PASS" in verdicts
-    assert "data:image/png;base64," in str(positions.asset_materialization.metadata["equity"].value)
+    shown = positions.asset_materialization.metadata
+    assert isinstance(shown["equity_usd"], dg.FloatMetadataValue)  # Dagster plots a number over the ticks
+    at = shown["tick_at"]
+    assert isinstance(at, dg.TimestampMetadataValue)
+    assert new_york_time(round(at.value) * 10**9) == shown["tick"].value
+    for entry in (orders.asset_materialization, positions.asset_materialization):
+        assert not any("data:image" in str(one.value) for one in entry.metadata.values())
 
 
 @pytest.mark.parametrize("tag", RANGE_TAGS)

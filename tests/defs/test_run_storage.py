@@ -12,7 +12,7 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import DagsterRun
 
-from trading_assets.defs.run_storage import ReadableRunStorage
+from trading_assets.dagster_instance.run_storage import ReadableRunStorage
 from trading_assets.errors import InvalidInput
 
 COMMITTED = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"

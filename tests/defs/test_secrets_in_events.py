@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from trading_assets import redaction
+from trading_assets.dagster_instance.event_log import PooledSqliteEventLogStorage
 from trading_assets.defs.evaluations import EvaluationFailed, told_of_failure
-from trading_assets.defs.event_log import PooledSqliteEventLogStorage
 from trading_assets.redaction import REDACTED
 
 SECRET = 'pL4nted/"in\\a+Test=0123456789'
@@ -40,7 +40,7 @@ def test_a_failed_step_is_stored_without_them_and_with_all_else(tmp_path: Path) 
     with dg.instance_for_test(
         overrides={
             "event_log_storage": {
-                "module": "trading_assets.defs.fallback",
+                "module": "trading_assets.dagster_instance.fallback",
                 "class": "EventLogStorage",
                 "config": {"dagster_home": str(tmp_path)},
             }

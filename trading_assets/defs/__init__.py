@@ -1,4 +1,7 @@
-"""Dagster, and nothing else: assets, checks, jobs, resources and the definitions they make up.
+"""Dagster, and nothing else: assets, checks, jobs, schedules, sensors and resources.
+
+Every definition at the top level of a module in this folder, or in one below it, is loaded
+(`trading_assets.definitions`): a new file needs no entry anywhere.
 
 What a step does is `trading_assets.engine`'s; a module here names it, hands it the partition and the
 configuration, and shows what came of it. Dagster looks at the annotations of what it decorates as objects, so
@@ -17,3 +20,7 @@ for _beta in (
     "Parameter `owners` of initializer `SensorDefinition.__init__` is currently in beta",
 ):
     warnings.filterwarnings("ignore", message=re.escape(_beta), category=dg.BetaWarning)
+
+# The function by which this folder is loaded is a preview of Dagster's.
+_PREVIEW = "Function `load_definitions_from_modules` is currently in preview"
+warnings.filterwarnings("ignore", message=re.escape(_PREVIEW), category=dg.PreviewWarning)

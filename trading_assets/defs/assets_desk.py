@@ -21,7 +21,7 @@ from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
 from trading_assets.defs.lanes import BOOK_POOL, LIVE
 from trading_assets.defs.partitions import LIVE_SESSIONS
-from trading_assets.defs.presentation import line_plot, table, tick_metadata
+from trading_assets.defs.presentation import table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import check_step, still_done_without
@@ -38,7 +38,6 @@ _POSITIONS = """
 SELECT symbol, qty AS ledger, broker_qty AS broker, avg_cost AS "average cost", mark, market_value AS value
 FROM positions WHERE book = ? AND session = ? AND tick_ns = ? ORDER BY symbol
 """
-_EQUITY = "SELECT at_ns, equity FROM equity WHERE book = ? AND session = ? ORDER BY at_ns"
 
 
 def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition] = ()) -> _Decorator:
@@ -210,16 +209,12 @@ def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) 
     def work() -> Mapping[str, Any]:
         report = settle_positions(at.desk, at.session, at.tick_ns)
         positions = at.desk.history.query(_POSITIONS, (at.desk.book, at.session, at.tick_ns))
-        equity = at.desk.history.query(_EQUITY, (at.desk.book, at.session))
         return {
             "equity_usd": float(report.account.equity),
             "cash_usd": float(report.account.cash),
             "agree": report.clean,
             "breaks": table([_break_row(found) for found in report.breaks]),
             "positions": table(positions.to_pylist()),
-            "equity": line_plot(
-                f"Equity in USD, {at.session}", equity["at_ns"].to_pylist(), equity["equity"].to_pylist()
-            ),
         }
 
     return _step(context, at, work)

@@ -68,6 +68,4 @@ def _result(outcome: CheckOutcome) -> dg.AssetCheckResult:
     )
 
 
-CHECK_STEPS: Sequence[dg.AssetChecksDefinition] = tuple(
-    _step(asset, checks_of(asset)) for asset in LIVE_ASSETS
-)
+CHECK_STEPS = [_step(asset, checks_of(asset)) for asset in LIVE_ASSETS]  # a list: Dagster finds what is in it

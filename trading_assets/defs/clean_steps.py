@@ -1,10 +1,10 @@
 """A step of a run shows no secret, whichever storage keeps its events: each op, asset and check of the desk
 is wrapped in `shows_no_secret`.
 
-Our event log (`defs.event_log`) cleans what it stores, and so does what stands in for it. An instance that
-names Dagster's own storage stores what a step gives it. So what leaves a step is clean: its error with the
-trace, and the descriptions and metadata of its results. What a step logs is clean as every log record of the
-process is (`process_setup`).
+Our event log (`dagster_instance.event_log`) cleans what it stores, and so does what stands in for it. An
+instance that names Dagster's own storage stores what a step gives it. So what leaves a step is clean: its
+error with the trace, and the descriptions and metadata of its results. What a step logs is clean as every log
+record of the process is (`process_setup`).
 """
 
 from __future__ import annotations

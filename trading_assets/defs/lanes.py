@@ -1,8 +1,8 @@
 """Which runs wait for one another, which goes first, and how long each may last: the tags that say so.
 
 Dagster keeps runs of one lane apart (`concurrency` in dagster.yaml), takes the highest priority off the queue
-first, and ends a run that is over its time (`run_monitoring`, `defs.launcher`). Who may act on the book is
-never decided here: the book's lease in the journal is.
+first, and ends a run that is over its time (`run_monitoring`, `dagster_instance.launcher`). Who may act on
+the book is never decided here: the book's lease in the journal is.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A run launcher that forks each run from a warm process, so that a run starts in milliseconds.
 
-The stock launcher starts a new interpreter for every run, which imports and builds all definitions
-again. Here the process that launches (the daemon) keeps one forkserver (`defs.launcher_forkserver`),
-asks it for a fork for each run, and starts another when it is gone or the sources have changed. What a
-run does after its fork is the forkserver's module. Where no forkserver can begin runs, the stock launcher
-does, and an alert says so.
+The stock launcher starts a new interpreter for every run, which imports and builds all definitions again.
+Here the process that launches (the daemon) keeps one forkserver (`dagster_instance.launcher_forkserver`),
+asks it for a fork for each run, and starts another when it is gone or the sources have changed. What a run
+does after its fork is the forkserver's module. Where no forkserver can begin runs, the stock launcher does,
+and an alert says so.
 
 A run's process is known by the event that it writes into its own log, so any process of the instance can end
 it or tell whether it lives. What is to end is interrupted, and killed where it does not end: one that is
@@ -34,7 +34,7 @@ from dagster._core.origin import RepositoryPythonOrigin
 from dagster._serdes import ConfigurableClassData, serialize_value
 
 from trading_assets import keyring
-from trading_assets.defs.fallback import tell_fallback
+from trading_assets.dagster_instance.fallback import tell_fallback
 from trading_assets.defs.lanes import MAX_RUNTIME_TAG
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -43,6 +43,7 @@ from trading_assets.store.leases import process_start
 
 log = get_logger(__name__)
 
+FORKSERVER = "trading_assets.dagster_instance.launcher_forkserver"  # started by its name
 PROCESS_START = "process_start"  # beside Dagster's "pid" in the event that names a run's process
 ATTEMPTS = 3  # somebody may be editing the sources
 KILLED_AFTER_SECONDS = 10.0  # of an interrupted run
@@ -81,7 +82,12 @@ class Forkserver:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "trading_assets.defs.launcher_forkserver", str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-m",
+                    "trading_assets.dagster_instance.launcher_forkserver",
+                    str(theirs.fileno()),
+                ],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | keyring.given(*keyring.SECRETS) | SINGLE_THREADED,  # it begins the runs
                 pass_fds=[theirs.fileno()],

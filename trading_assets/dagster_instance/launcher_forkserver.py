@@ -1,4 +1,4 @@
-"""The forkserver behind `defs.launcher`: a process that has imported everything and runs nothing itself.
+"""The forkserver behind `dagster_instance.launcher`: it has imported everything and runs nothing itself.
 
 Each run is a child of it, made by a fork, which begins with all modules loaded and all definitions built.
 The server opens no instance, store or connection and has no thread but its own: none would survive a
@@ -38,8 +38,8 @@ from dagster._utils.hosted_user_process import recon_job_from_origin, recon_repo
 from dagster._utils.interrupts import capture_interrupts
 
 from trading_assets import keyring, process_setup
-from trading_assets.defs.fallback import FORKED
-from trading_assets.defs.launcher import PROCESS_START
+from trading_assets.dagster_instance.fallback import FORKED
+from trading_assets.dagster_instance.launcher import PROCESS_START
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.redaction import CleanStream
 from trading_assets.store.leases import process_start
@@ -103,7 +103,7 @@ def _preload(origin: RepositoryPythonOrigin) -> str:
     except Exception:  # noqa: BLE001 - told to each launch, until the sources have changed
         return f"the definitions do not load:\n{traceback.format_exc()}"
     try:
-        from trading_assets.defs import launcher_preload
+        from trading_assets.dagster_instance import launcher_preload
 
         launcher_preload.warm()
     except Exception:  # noqa: BLE001 - it saves time and nothing else: a run does without

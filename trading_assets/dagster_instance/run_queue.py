@@ -11,8 +11,8 @@ from dagster import DagsterRun
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
+from trading_assets.dagster_instance.fallback import tell_fallback
 from trading_assets.defs.acts import launched_tags
-from trading_assets.defs.fallback import tell_fallback
 from trading_assets.defs.lanes import LANE_TAG, LIVE, MAX_RUNTIME_TAG, RANGE_TAGS, TICK_SECONDS
 from trading_assets.engine.ticks.steps import LIVE_ASSETS
 

@@ -18,7 +18,7 @@ from dagster._core.storage.compute_log_manager import CapturedLogContext, Comput
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._utils import ensure_file, touch_file
 
-from trading_assets.defs.fallback import FORKED
+from trading_assets.dagster_instance.fallback import FORKED
 
 
 class FileComputeLogManager(LocalComputeLogManager):

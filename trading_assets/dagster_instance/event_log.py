@@ -1,13 +1,13 @@
 """Dagster's SQLite event log with a pooled engine: the same files, tables and queries, fewer connections.
 
-Dagster's own opens an engine and a connection for every event, which costs more than the event. Here
-each shard (the index, and a file for each run) keeps one connection of the process, and what a run plans
-comes as a batch (DAGSTER_EVENT_BATCH_SIZE), which is one transaction of each shard. No event is stored with
-a secret in it (`defs.clean_events`). A planned check is stored without partitions, as its outcome is. A new
-shard is made at once, where the stock storage reads every migration there is. A run that is deleted takes its
-shard and what its checks found with it, which the stock storage leaves behind. Where this Dagster's storage
-is no longer what this one is made of, the stock way of storing stands in, on the same files
-(`defs.fallback`).
+Dagster's own opens an engine and a connection for every event, which costs more than the event. Here each
+shard (the index, and a file for each run) keeps one connection of the process, and what a run plans comes as
+a batch (DAGSTER_EVENT_BATCH_SIZE), which is one transaction of each shard. No event is stored with a secret
+in it (`dagster_instance.clean_events`). A planned check is stored without partitions, as its outcome is. A
+new shard is made at once, where the stock storage reads every migration there is. A run that is deleted takes
+its shard and what its checks found with it, which the stock storage leaves behind. Where this Dagster's
+storage is no longer what this one is made of, the stock way of storing stands in, on the same files
+(`dagster_instance.fallback`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
-from trading_assets.defs.clean_events import to_be_stored
+from trading_assets.dagster_instance.clean_events import to_be_stored
 
 BUSY_TIMEOUT_SECONDS = 60
 OPEN_SHARDS = 16  # runs whose connection is kept

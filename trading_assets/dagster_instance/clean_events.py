@@ -1,7 +1,7 @@
 """Dagster's SQLite event log that stores no secret and nothing that nobody could read again.
 
-It stands in for the pooled one (`defs.event_log`), which stores the same. So it is made of little: two
-methods of Dagster's storage, and the way in which Dagster writes a value as JSON.
+It stands in for the pooled one (`dagster_instance.event_log`), which stores the same. So it is made of
+little: two methods of Dagster's storage, and the way in which Dagster writes a value as JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the runs of the desk need beyond the definitions, made ready once before the forks (`defs.launcher`).
+"""What the runs of the desk need beyond the definitions, made ready once before the forks.
 
 Modules are imported and compiled functions compiled, or read from their cache on disk, with the types that
 a tick calls them with. What they are given here means nothing; what they answer is not looked at.
@@ -11,7 +11,7 @@ from importlib import import_module
 import duckdb
 import numpy as np
 
-from trading_assets.defs import fallback
+from trading_assets.dagster_instance import fallback
 from trading_assets.engine.decision.preload import compile_accounting, compile_decisions
 from trading_assets.engine.ticks.steps import STEP_MODULES
 
