@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.reading import BarFile, read_bars
 from trading_assets.market.bar_files.row_faults import OnDefect, RowRule, are_too_many
-from trading_assets.market.bars import Interval
+from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.sessions import Sessions
 
 DAYS = Sessions().between(date(2023, 1, 3), date(2024, 6, 28))
@@ -89,6 +89,16 @@ def test_a_file_of_which_more_than_one_in_a_hundred_rows_is_wrong_is_refused(tmp
     rows[most] = BREAKS[RowRule.ABOVE_HIGH](rows[most])
     with pytest.raises(InvalidInput, match=rf"row 2: .*{most + 1} of its {len(rows)} rows cannot be right"):
         read(tmp_path / "bars.csv", rows)
+
+
+def test_a_split_or_dividend_of_a_row_that_cannot_be_right_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    rows = [f"{day},AAPL,10,12,9,11,1000,1,0" for day in DAYS[:9]]
+    rows[4] = f"{DAYS[4]},AAPL,10,10.5,9,11,1000,2,0.25"
+    path.write_text(HEADER.strip() + ",split_ratio,cash_usd\n" + "\n".join(rows) + "\n")
+    file = read_bars(path, Interval.DAY, on_defect=OnDefect.QUARANTINE)
+    assert [fault.session for fault in file.faults] == [DAYS[4]]
+    assert file.actions["AAPL"] == (CorporateAction("AAPL", DAYS[4], 2.0, 0.25),)
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000))

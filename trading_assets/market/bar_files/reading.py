@@ -139,7 +139,7 @@ def read_bars(
         number=number,
         day=days,
         rows=traded,
-        actions=_actions(table, symbols, number, days, rows, given, adjusted, interval),
+        actions=_actions(table, symbols, number, days, rows, given, faults, adjusted, interval),
         faults=faults,
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
@@ -308,6 +308,7 @@ def _actions(
     day: Ints,
     rows: Ints,
     given: Bars,
+    faults: Sequence[Fault],
     adjusted: Adjusted,
     interval: Interval,
 ) -> dict[str, tuple[CorporateAction, ...]]:
@@ -316,6 +317,7 @@ def _actions(
     if interval is not Interval.DAY:
         return dict.fromkeys(symbols, ())
     if table.columns.keys() & {"split_ratio", "cash_usd"}:
+        number, day, rows = _with_faulty(symbols, number, day, rows, faults, table.header_lines)
         ratios, cash = _said(table, rows)
         if adjusted is Adjusted.SPLIT and "raw_close" not in table.columns:  # dividends of today's shares too
             for a, b in _spans(number):
@@ -334,6 +336,25 @@ def _actions(
             except InvalidInput as error:
                 raise table.refused(f"{error.where}: {error.what}", error.remedy) from error
     return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
+
+
+def _with_faulty(
+    symbols: Sequence[str],
+    number: NDArray[np.int32],
+    day: Ints,
+    rows: Ints,
+    faults: Sequence[Fault],
+    header_lines: int,
+) -> tuple[NDArray[np.int32], Ints, Ints]:
+    """Symbols' numbers, days and rows, ascending, with those of bars that cannot be right: what such a row says
+    of a split or a dividend is true all the same. A second bar of a day says nothing more."""
+    place = {symbol: at for at, symbol in enumerate(symbols)}
+    beside = [fault for fault in faults if fault.rule is not RowRule.SECOND_BAR]
+    number = np.append(number, np.array([place[fault.symbol] for fault in beside], np.int32))
+    day = np.append(day, np.array([fault.session.toordinal() for fault in beside], np.int64))
+    rows = np.append(rows, np.array([fault.row - header_lines - 1 for fault in beside], np.int64))
+    order = np.lexsort((day, number))
+    return number[order], day[order], rows[order]
 
 
 def _said(table: BarTable, rows: Ints) -> tuple[Floats, Floats]:
