@@ -346,8 +346,8 @@ def _with_faulty(
     faults: Sequence[Fault],
     header_lines: int,
 ) -> tuple[NDArray[np.int32], Ints, Ints]:
-    """Symbols' numbers, days and rows, ascending, with those of bars that cannot be right: what such a row says
-    of a split or a dividend is true all the same. A second bar of a day says nothing more."""
+    """Symbols' numbers, days and rows, ascending, with those of bars that cannot be right: what such a row
+    says of a split or a dividend is true all the same. A second bar of a day says nothing more."""
     place = {symbol: at for at, symbol in enumerate(symbols)}
     beside = [fault for fault in faults if fault.rule is not RowRule.SECOND_BAR]
     number = np.append(number, np.array([place[fault.symbol] for fault in beside], np.int32))
