@@ -122,6 +122,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/typed.py
 	$(BIN)/lint-imports
 
 # Journals, histories and Dagster's record of the runs are nobody's to clean: only what can be made again goes.
