@@ -139,7 +139,7 @@ class RunningDesk:
         """As Ctrl-C does, where it has not ended."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
+            self.process.wait(60)
 
 
 def start(
