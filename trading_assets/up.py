@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 import socket
 import sys
@@ -175,11 +176,40 @@ def _port(origin: str) -> int:
     return port
 
 
+class StopEvent(threading.Event):
+    """An event that a signal's handler may set, whatever its thread is doing.
+
+    A handler that interrupts `Event.wait` in the middle of taking its lock, and sets that event, waits for
+    itself for ever. Here a byte in a pipe is the flag, and there is no lock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._end, self._begin = os.pipe()  # open as long as the process: another thread may still wait
+        os.set_blocking(self._begin, False)
+
+    def set(self) -> None:
+        with suppress(BlockingIOError):  # it holds some thousand already
+            os.write(self._begin, b"!")
+
+    def is_set(self) -> bool:
+        return self.wait(0.0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        ready = select.poll()
+        ready.register(self._end, select.POLLIN)
+        return bool(ready.poll(None if timeout is None else timeout * 1000.0))
+
+    def clear(self) -> None:
+        while self.is_set():
+            os.read(self._end, 1)
+
+
 @contextmanager
 def stop_signals(*others: signal.Signals) -> Iterator[threading.Event]:
     """SIGINT, SIGTERM and the others set the event instead of ending this process. One of the others that
     this process was started to ignore (nohup) stays ignored."""
-    stop = threading.Event()
+    stop = StopEvent()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
