@@ -168,7 +168,7 @@ GOOD = "2012-09-11,IBM,1,2,1,2,10"
     ("row", "said"),
     [
         ("2012-09-12,IBM,1,2,1,2,x", "row 3: volume 'x' is no number"),
-        ("2012-09-12,IBM,,2,1,2,10", "row 3: open is empty"),
+        ("2012-09-12,IBM,,2,1,2,10", "row 3: IBM 2012-09-12 .*: a price or the volume is empty"),
         (
             "2012-09-12,IBM,0,2,0,2,10",
             "row 3: IBM 2012-09-12 .*: a price is not a positive finite number",

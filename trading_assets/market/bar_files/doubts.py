@@ -45,8 +45,13 @@ def refuse_doubtful(
 def _refuse_fixed_point(table: BarTable) -> None:
     if table.shape.fixed_point != 1.0:
         return
-    closes = table.numbers("close")
-    if float(np.median(closes)) > FIXED_POINT_USD and bool((closes == np.floor(closes)).all()):
+    closes = table.values("close")
+    closes = closes[np.isfinite(closes)]
+    if (
+        len(closes)
+        and float(np.median(closes)) > FIXED_POINT_USD
+        and bool((closes == np.floor(closes)).all())
+    ):
         raise table.refused(
             f"half of its closes are integers above {FIXED_POINT_USD:,.0f}",
             "They look like fixed-point prices. Write USD a share.",

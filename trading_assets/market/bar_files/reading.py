@@ -121,10 +121,13 @@ def read_bars(
     marked = _stamps(table, interval, stamps)
     symbols, number, affix = _symbols(table, symbol, named_after)
     times = read_times(table, interval, marked, zone, first, last)
-    volume = table.numbers("volume")
+    volume = table.values("volume")
     prices = {name: table.prices(name) for name in PRICES}
+    empty = table.is_empty((*PRICES, "volume"))
     refuse_doubtful(table, interval, zone, number, times)
-    faults, order, number = _sound(table, symbols, number, times, price_faults(prices, volume), on_defect)
+    faults, order, number = _sound(
+        table, symbols, number, times, price_faults(prices, volume, empty), on_defect
+    )
     rows = times.rows[order]
     if interval is Interval.DAY:
         open_ns, close_ns = _hours(times.day[order])

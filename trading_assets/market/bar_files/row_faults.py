@@ -24,6 +24,7 @@ MOST_FAULTY = 0.01  # of a file's rows, or one row
 class RowRule(StrEnum):
     """The rules, in the order in which a row's first fault is named."""
 
+    EMPTY = "a price or the volume is empty"
     NOT_POSITIVE = "a price is not a positive finite number"
     VOLUME = "the volume is negative or not finite"
     ABOVE_HIGH = "open, low or close lies above high"
@@ -62,8 +63,8 @@ class Broken(NamedTuple):
     limit: Floats
 
 
-def price_faults(prices: Mapping[str, Floats], volume: Floats) -> list[Broken]:
-    """The rules on the values of a bar."""
+def price_faults(prices: Mapping[str, Floats], volume: Floats, empty: Flags) -> list[Broken]:
+    """The rules on the values of a bar. empty: rows in which one of them is not there, and NaN here"""
     high, low = prices["high"], prices["low"]
     none = np.zeros(len(volume))
     least, most = high.copy(), low.copy()
@@ -73,6 +74,7 @@ def price_faults(prices: Mapping[str, Floats], volume: Floats) -> list[Broken]:
             finite &= np.isfinite(price)
             least, most = np.minimum(least, price), np.maximum(most, price)
         return [
+            Broken(RowRule.EMPTY, empty, np.full(len(volume), np.nan), none),
             Broken(RowRule.NOT_POSITIVE, ~(finite & (least > 0)), least, none),
             Broken(RowRule.VOLUME, ~(np.isfinite(volume) & (volume >= 0)), volume, none),
             Broken(RowRule.ABOVE_HIGH, most > high, most, high),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +56,18 @@ class BarTable:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Without an empty value. Raises InvalidInput."""
-        if name not in self.columns:
-            there = ", ".join([*self.columns, *self.unread]) or "none"
-            raise self.refused(f"it has no column {name!r}, only {there}", f"Name the columns {NEEDED}.")
+        self.named(name)
         column = self.columns[name]
         if column.null_count:
             row = int(np.flatnonzero(column.is_null().to_numpy())[0])
             raise self.refused(f"{name} is empty", "Give a value in every row.", row)
         return column
+
+    def named(self, name: str) -> None:
+        """Raises InvalidInput where there is no such column."""
+        if name not in self.columns:
+            there = ", ".join([*self.columns, *self.unread]) or "none"
+            raise self.refused(f"it has no column {name!r}, only {there}", f"Name the columns {NEEDED}.")
 
     def numbers(self, name: str, *, empty: float | None = None) -> Floats:
         """As float64 of shape (rows,). empty: what an empty value is; None: it is refused."""
@@ -79,10 +84,24 @@ class BarTable:
                         raise self.refused(f"{name} {value!r} is no number", "Correct it.", row) from None
             raise self.refused(f"{name} cannot be read as numbers: {error}", "Correct the column.") from error
 
+    def is_empty(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether a row has no value in one of these columns, of shape (rows,)."""
+        found = np.zeros(self.rows, np.bool_)
+        for name in names:
+            if self.columns[name].null_count:
+                found |= self.columns[name].is_null().to_numpy()
+        return found
+
+    def values(self, name: str) -> Floats:
+        """As `numbers`, an empty value as NaN."""
+        self.named(name)
+        return self.numbers(name, empty=nan) if self.columns[name].null_count else self.numbers(name)
+
     def prices(self, name: str) -> Floats:
-        """USD a share: integers of a vendor that writes fixed-point prices are taken by its scale."""
+        """USD a share, an empty value as NaN. Integers of a vendor that writes fixed-point prices are taken
+        by its scale."""
         scale = self.shape.fixed_point
-        return self.numbers(name) * (scale if scale != 1.0 and self.is_integer(name) else 1.0)
+        return self.values(name) * (scale if scale != 1.0 and self.is_integer(name) else 1.0)
 
     def is_integer(self, name: str) -> bool:
         column = self.columns[name]
