@@ -68,8 +68,8 @@ SHAPES: tuple[Shape, ...] = (
         zone=NEW_YORK,
         stamps=Stamps.START,
         zero_is_no_split=True,
-        about="with auto_adjust=False, prices, volumes and dividends are adjusted for splits; with True, for "
-        "dividends too, and cannot be taken back",
+        about="with actions=True and auto_adjust=False: adjusted for every split up to the download, which its "
+        "column takes back; adjusted for dividends too it cannot be",
         options="--interval 1d --adjusted split",
     ),
     Shape(
@@ -78,7 +78,7 @@ SHAPES: tuple[Shape, ...] = (
         zone=NEW_YORK,
         stamps=Stamps.START,
         zero_is_no_split=True,
-        about="prices are adjusted for splits: take days without one",
+        about="adjusted for every split up to the download: take days after the last one",
         options="--interval 1m --adjusted no",
     ),
     Shape(
@@ -86,15 +86,16 @@ SHAPES: tuple[Shape, ...] = (
         _columns("date open high low close adjclose volume"),
         zone=NEW_YORK,
         stamps=Stamps.START,
-        about="open to close are adjusted for splits, Adj Close for dividends too: add a column Stock "
-        "Splits, or take days without a split and say --adjusted no",
+        about="adjusted for every split up to the download: add a column Stock Splits, or take days after the "
+        "last one and say --adjusted no",
         options="--interval 1d --adjusted split",
     ),
     Shape(
         "Stooq",
         _columns("ticker per date time open high low close vol openint"),
         stamps=Stamps.START,
-        about="prices are adjusted for splits and dividends: take days without one; times of day need --zone",
+        about="adjusted for splits and dividends up to the download: take days after the last; times of day need "
+        "--zone",
         options="--interval 1d --adjusted no",
     ),
     Shape(
