@@ -68,8 +68,8 @@ SHAPES: tuple[Shape, ...] = (
         zone=NEW_YORK,
         stamps=Stamps.START,
         zero_is_no_split=True,
-        about="with actions=True and auto_adjust=False: adjusted for every split up to the download, which its "
-        "column takes back; adjusted for dividends too it cannot be",
+        about="with actions=True and auto_adjust=False: adjusted for every split up to the download, which "
+        "its column takes back; what is adjusted for dividends too cannot be taken back",
         options="--interval 1d --adjusted split",
     ),
     Shape(
@@ -86,16 +86,16 @@ SHAPES: tuple[Shape, ...] = (
         _columns("date open high low close adjclose volume"),
         zone=NEW_YORK,
         stamps=Stamps.START,
-        about="adjusted for every split up to the download: add a column Stock Splits, or take days after the "
-        "last one and say --adjusted no",
+        about="adjusted for every split up to the download: add a column Stock Splits, or take days after "
+        "the last one and say --adjusted no",
         options="--interval 1d --adjusted split",
     ),
     Shape(
         "Stooq",
         _columns("ticker per date time open high low close vol openint"),
         stamps=Stamps.START,
-        about="adjusted for splits and dividends up to the download: take days after the last; times of day need "
-        "--zone",
+        about="adjusted for splits and dividends up to the download: take days after the last; times of day "
+        "need --zone",
         options="--interval 1d --adjusted no",
     ),
     Shape(
