@@ -136,7 +136,12 @@ def test_a_limit_is_added_in_three_places_and_works_everywhere(tmp_path: Path) -
     cases.write_text(
         cases.read_text().replace("    threshold=0.1,", "    max_order_shares=1e3,\n    threshold=0.1,", 1)
     )
-    paths = (tmp_path, tmp_path / "tests" / "engine", tmp_path / "tests" / "core", tmp_path / "tests")
+    paths = (
+        tmp_path,
+        tmp_path / "tests" / "engine" / "decision",
+        tmp_path / "tests" / "core",
+        tmp_path / "tests",
+    )
     seen = subprocess.run(
         [sys.executable, "-c", SEEN],
         cwd=tmp_path,

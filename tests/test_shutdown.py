@@ -18,16 +18,17 @@ import sys, threading
 from datetime import date
 from pathlib import Path
 from trading_assets import config, log
-from trading_assets.engine import signalling, tick
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.protection.protect import new_execution_id
+from trading_assets.engine.signals import tick_signals
+from trading_assets.engine.ticks import tick
 
 path, tick_ns, lines = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 log.configure(json_path=lines)
 with Desk.open(config.load(path)) as desk:
-    signalling.receive(desk, "AAPL", 0.15)
+    tick_signals.receive(desk, "AAPL", 0.15)
     session = date(2012, 9, 11)
-    signalling.store_signals(desk, session, tick_ns)
+    tick_signals.store_signals(desk, session, tick_ns)
     tick.execute(desk, session, tick_ns, new_execution_id())
 log.shutdown()
 print([thread.name for thread in threading.enumerate()])

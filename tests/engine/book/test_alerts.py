@@ -118,7 +118,7 @@ def test_a_process_killed_around_the_delivery_loses_no_alert(
     code = f"""
 import os, signal
 from pathlib import Path
-from trading_assets.engine import alerts
+from trading_assets.engine.book import alerts
 from trading_assets.store.journal import Journal
 
 def die(*_):

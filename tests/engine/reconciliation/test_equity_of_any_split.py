@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import count
 from math import exp, log, nan
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from trading_assets.core.breakers import is_tripped
 from trading_assets.core.losses import LossFigures, losses_of
 from trading_assets.core.losses import observe as figures_after
 from trading_assets.engine.book.accounting import CASH, listed_mark
+from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause, in_force
 from trading_assets.engine.reconciliation.closing_equity import keep_missing_at_close
 from trading_assets.engine.reconciliation.equity import DOUBT_MARK, observe
@@ -149,7 +151,7 @@ class World:
         return SESSIONS.close_ns(SESSIONS.previous(DAYS[self.now[0]]))
 
     def desk(self) -> Any:
-        return SimpleNamespace(
+        desk = SimpleNamespace(
             journal=self.journal,
             book=self.book,
             broker=self,
@@ -162,6 +164,8 @@ class World:
             session_text=lambda: DAYS[self.now[0]].isoformat(),
             halts=lambda: in_force(self.journal, self.book),
         )
+        desk.alert = partial(Desk.alert, desk)
+        return desk
 
     def look(self, at: Moment) -> bool:
         """As a protection does; whether entries wait."""
