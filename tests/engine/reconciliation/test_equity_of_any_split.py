@@ -151,7 +151,7 @@ class World:
         return SESSIONS.close_ns(SESSIONS.previous(DAYS[self.now[0]]))
 
     def desk(self) -> Any:
-        desk = SimpleNamespace(
+        desk: Any = SimpleNamespace(
             journal=self.journal,
             book=self.book,
             broker=self,
