@@ -29,8 +29,8 @@ with held as holder:
     parts = {name: subprocess.Popen(command, start_new_session=True, cwd=told["data_dir"])
              for name, command in told["parts"].items()}
     holder.keep({name: part.pid for name, part in parts.items()})
-    print(*(f"{name}={part.pid}" for name, part in parts.items()), flush=True)
-    try:
+    try:  # from here on a signal may come
+        print(*(f"{name}={part.pid}" for name, part in parts.items()), flush=True)
         while True:
             signal.pause()
     finally:
