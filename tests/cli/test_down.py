@@ -258,7 +258,9 @@ def test_a_data_directory_that_was_moved_in_the_file_meanwhile_is_found_by_its_h
 ) -> None:
     desk = start()
     desk.config.write_text("data_dir: elsewhere\n")
-    assert type_down(tmp_path).status == 0
+    done = type_down(tmp_path, environ={"DAGSTER_HOME": str(desk.home)})
+    assert done.status == 0, done.err
+    assert "no process of the desk is left" in done.out, done.out
     assert not any(map(runs, desk.parts.values()))
 
 
