@@ -123,6 +123,11 @@ class TickJournal(Database):
         with self._reading() as connection:
             return connection.execute(_MARK, {"book": book, "name": name}).scalar_one_or_none()
 
+    def marked_ns(self, book: str, name: str) -> int:
+        """When the named value was set; 0 when it never was."""
+        with self._reading() as connection:
+            return int(connection.execute(_MARKED_NS, {"book": book, "name": name}).scalar() or 0)
+
     def enqueue_alert(self, alert: OutboxRecord) -> bool:
         """Put an alert into the outbox. False when its key was enqueued before, sent or not."""
         with self._writing() as connection:
@@ -156,4 +161,5 @@ _PENDING = (
 _GATE_CHECKS = select(gate_checks).where(*same(gate_checks, "book", "tick_ns")).order_by(gate_checks.c.check)
 _NOT_THAT_CHECK = delete(gate_checks).where(*same(gate_checks, "book", "tick_ns", "check"))
 _MARK = select(marks.c.value).where(*same(marks, "book", "name"))
+_MARKED_NS = select(marks.c.at_ns).where(*same(marks, "book", "name"))
 _NOT_THAT_MARK = delete(marks).where(*same(marks, "book", "name"))

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from trading_assets.broker.port import (
@@ -312,6 +312,15 @@ ratios = st.one_of(
     booked=st.tuples(moments, moments),
     path=st.lists(st.tuples(moments, moves), min_size=1, max_size=6, unique_by=lambda one: one[0]),
     looks=st.lists(moments, max_size=8, unique=True),
+)
+@example(  # booked early; nobody looks on the ex-date; what was kept then has old prices
+    ratio=Fraction(15, 4),
+    held=43,
+    worth=0.2,
+    how="one line",
+    booked=(Moment((2, 5)), Moment((5, -60))),
+    path=[(Moment((4, 5)), 1.0)],
+    looks=[Moment((2, 100)), Moment((4, -60)), Moment((4, -5))],
 )
 def test_only_what_the_right_equity_would_latch_is_latched_and_entries_wait_while_it_is_misstated(
     journal: Journal,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from math import inf, isfinite, log, nan, prod
 from typing import NamedTuple
 
@@ -186,6 +187,9 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState], *, in_doubt: 
     and not the price, or the price and not the shares. Which, only the open shows: where its value is not
     what it was at the close.
 
+    What was kept at a look before an ex-date that has opened since says nothing either: its price is another
+    one by now, and no look in a session has compared the two.
+
     in_doubt: the equity says that one of them may be so
     """
     today, now = desk.today(), desk.now_ns()
@@ -216,8 +220,26 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState], *, in_doubt: 
             and (in_doubt or not _is_as_at_close(desk, symbol, actions, positions, sight))
         }
         still = {symbol: one for symbol, one in kept.items() if _is_as_shown(one, positions.get(symbol))}
+        overtaken = still.keys() & _opened_since(desk, [*owned.actions, *owned.unproven])
+        still |= {symbol: still[symbol]._replace(true=nan, least=nan, most=nan) for symbol in overtaken}
         found = still | found | unknown
     keep_apart(desk, found)
+
+
+def _opened_since(desk: Desk, actions: Iterable[CorporateActionState]) -> set[str]:
+    """Symbols of which a split's ex-date has opened since positions in other shares than their prices were
+    last kept."""
+    kept_ns, now = desk.journal.marked_ns(desk.book, APART_MARK), desk.now_ns()
+    return {
+        action.symbol
+        for action in actions
+        if action.split_ratio != 1.0 and kept_ns < _open_ns(desk, action.ex_date) <= now
+    }
+
+
+def _open_ns(desk: Desk, day: date) -> int:
+    """The open of the session of that day, or of the next one."""
+    return desk.sessions.open_ns(day if desk.sessions.is_session(day) else desk.sessions.next(day))
 
 
 def _is_as_at_close(
