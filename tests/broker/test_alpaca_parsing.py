@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from alpaca_payloads import ACCOUNT, DIVIDEND, FILL, ORDER, POSITION, SNAPSHOT
 
-from trading_assets.broker.alpaca import parsing
-from trading_assets.broker.alpaca.parsing import Malformed
+from trading_assets.broker.alpaca import announcements, parsing
+from trading_assets.broker.alpaca.fields import Malformed
 from trading_assets.broker.port import CorporateActionState, SpinOffState, unread_of
 from trading_assets.core.words import Side
 
@@ -186,7 +186,7 @@ def test_actions_of_one_ex_date_are_merged_and_a_reverse_split_shrinks() -> None
             {"symbol": "AAPL", "ex_date": day, "rate": 0.5, "currency": "USD"},
         ],
     }
-    assert tuple(parsing.corporate_actions(groups)) == (
+    assert tuple(announcements.corporate_actions(groups)) == (
         CorporateActionState("AAPL", date(2012, 8, 9), 1.05, 2.5),
         CorporateActionState("IBM", date(2012, 8, 9), 0.1, 0.0),
     )
@@ -204,14 +204,14 @@ def test_a_capital_gain_is_cash_and_a_spin_off_and_rights_are_shares_of_another_
         "spin_offs": [{**parent, "source_rate": 20, "new_symbol": "NEW", "new_rate": 1}],
         "rights_distributions": [{**parent, "new_symbol": "OLDR", "rate": 2}],
     }
-    assert tuple(parsing.corporate_actions(groups)) == (
+    assert tuple(announcements.corporate_actions(groups)) == (
         CorporateActionState("FUND", day, 1.0, 1.0),
         CorporateActionState("OLD", day, 1.0, 0.0, (SpinOffState("NEW", 0.05), SpinOffState("OLDR", 2.0))),
     )
 
 
 def test_a_kind_that_ends_or_moves_a_position_is_left_to_the_activities() -> None:
-    told = parsing.corporate_actions({"name_changes": [{"old_symbol": "FB", "new_symbol": "META"}]})
+    told = announcements.corporate_actions({"name_changes": [{"old_symbol": "FB", "new_symbol": "META"}]})
     assert (list(told), told.unreadable) == ([], ())
 
 
@@ -236,7 +236,7 @@ GOOD = {"symbol": "GOOD", "ex_date": "2012-08-09", "rate": 1}
 def test_an_announcement_that_cannot_be_used_is_named_and_leaves_the_others(
     kind: str, row: Any, symbol: str
 ) -> None:
-    told = parsing.corporate_actions({kind: [row], "stock_dividends": [row, GOOD]})
+    told = announcements.corporate_actions({kind: [row], "stock_dividends": [row, GOOD]})
     assert CorporateActionState("GOOD", date(2012, 8, 9), 2.0, 0.0) in told
     assert symbol in [one.symbol for one in told.unreadable]
     assert kind in told.unreadable[0].why

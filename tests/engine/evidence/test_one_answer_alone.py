@@ -10,7 +10,7 @@ from ground import Ground, buy, buy_dear, run_tick
 from planted import Altered
 
 from trading_assets.broker.alpaca import parsing
-from trading_assets.broker.alpaca.parsing import Malformed
+from trading_assets.broker.alpaca.fields import Malformed
 from trading_assets.broker.port import Rejected
 from trading_assets.core.gate import reason
 from trading_assets.engine.book.accounting import ledger_of

@@ -18,7 +18,8 @@ from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.data.historical.stock import StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
-from trading_assets.broker.alpaca import order_entry, parsing
+from trading_assets.broker.alpaca import announcements, order_entry, parsing
+from trading_assets.broker.alpaca.fields import Malformed
 from trading_assets.broker.alpaca.origins import Origins, refuse_other_host
 from trading_assets.broker.alpaca.pages import (
     PAGES_A_LOOK,
@@ -28,7 +29,6 @@ from trading_assets.broker.alpaca.pages import (
     parts_of_refused,
     read_on,
 )
-from trading_assets.broker.alpaca.parsing import Malformed
 from trading_assets.broker.alpaca.transport import TIMEOUTS, Timeouts, asked, harden
 from trading_assets.broker.port import (
     AccountActivity,
@@ -346,14 +346,14 @@ class AlpacaBroker:
                 for kind, listed in as_object(page.get("corporate_actions") or {}).items():
                     # what is no list is one row that cannot be read
                     groups.setdefault(kind, []).extend(listed if isinstance(listed, list) else [listed])
-            told = parsing.corporate_actions(groups)
+            told = announcements.corporate_actions(groups)
             asked_for = (one for one in told if first <= one.ex_date <= last and one.symbol in wanted)
             return Rows.of(
                 asked_for,
                 (
                     row
                     for row in told.unreadable
-                    if row.symbol in {"", *wanted} and parsing.is_ex_within(row, first, last)
+                    if row.symbol in {"", *wanted} and announcements.is_ex_within(row, first, last)
                 ),
             )
 

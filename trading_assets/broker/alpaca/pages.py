@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote as url_quote
 
-from trading_assets.broker.alpaca.parsing import Malformed
+from trading_assets.broker.alpaca.fields import Malformed
 from trading_assets.broker.alpaca.transport import asked
 from trading_assets.broker.port import RateLimited, Unreachable
 from trading_assets.broker.purpose import Purpose, asking_for
