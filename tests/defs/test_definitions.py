@@ -186,8 +186,13 @@ def test_a_file_dropped_into_the_folder_is_found_without_an_entry_anywhere(tmp_p
     )
     place = tmp_path / "trading_assets" / "defs"
     (place / "scaffolded.py").write_text("import dagster as dg\n\n@dg.asset\ndef at_the_top(): ...\n")
-    (place / "research").mkdir()
+    (place / "research" / "plain").mkdir(parents=True)
     (place / "research" / "__init__.py").touch()
+    (place / "research" / "plain" / "scaffolded.py").write_text(
+        "import dagster as dg\n\n@dg.asset\ndef in_a_folder_without_init(): ...\n"
+    )
+    (place / ".ipynb_checkpoints").mkdir()
+    (place / ".ipynb_checkpoints" / "scaffolded.py").write_text("an editor's copy, half written")
     (place / "research" / "scaffolded.py").write_text(
         "import dagster as dg\n\n"
         "@dg.asset\ndef in_a_folder(): ...\n\n"
@@ -209,7 +214,8 @@ print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
     )
     file, found = json.loads(shown.stdout)
     assert Path(file).is_relative_to(tmp_path)
-    assert {"at_the_top", "in_a_folder", "new_job", "new_schedule", "new_sensor"} <= set(found)
+    assets = {"at_the_top", "in_a_folder", "in_a_folder_without_init"}
+    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(found)
 
 
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
