@@ -32,7 +32,16 @@ def modules_of(package: ModuleType) -> list[ModuleType]:
         for file in folder.rglob("*.py")
         if not any("." in part for part in _parts(file.relative_to(folder)))  # no module has such a name
     }
-    return [import_module(name) for name in sorted(names - OLD_NAMES - {package.__name__})]
+    return [_imported(name) for name in sorted(names - OLD_NAMES - {package.__name__})]
+
+
+def _imported(name: str) -> ModuleType:
+    """The module. Raises ImportError, whose text Dagster shows, where it does not load: with its name."""
+    try:
+        return import_module(name)
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ImportError(f"{name} does not load: {why}. Mend that file, or move it away") from error
 
 
 def _parts(file: Path) -> tuple[str, ...]:
