@@ -7,7 +7,6 @@ TRADING_ASSETS_LOG names the file that their log lines go to.
 from __future__ import annotations
 
 import os
-import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -25,9 +24,28 @@ OLD_NAMES = {"trading_assets.defs.fallback"}  # of what is no longer in the fold
 
 
 def modules_of(package: ModuleType) -> list[ModuleType]:
-    """Each module of the package and of the packages in it, imported."""
-    names = [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
-    return [import_module(name) for name in names if name not in OLD_NAMES]
+    """Each module in the package's folder and in the folders in it, imported: also those in a folder without
+    an `__init__.py`, which pkgutil passes over."""
+    names = {
+        ".".join((package.__name__, *_parts(file.relative_to(folder))))
+        for folder in map(Path, package.__path__)
+        for file in folder.rglob("*.py")
+        if not any("." in part for part in _parts(file.relative_to(folder)))  # no module has such a name
+    }
+    return [_imported(name) for name in sorted(names - OLD_NAMES - {package.__name__})]
+
+
+def _imported(name: str) -> ModuleType:
+    """The module. Raises ImportError, whose text Dagster shows, where it does not load: with its name."""
+    try:
+        return import_module(name)
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ImportError(f"{name} does not load: {why}. Mend that file, or move it away") from error
+
+
+def _parts(file: Path) -> tuple[str, ...]:
+    return file.parent.parts if file.name == "__init__.py" else file.with_suffix("").parts
 
 
 def build_definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -27,3 +27,9 @@ class InvalidInput(TradingAssetsError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.remedy}"
+
+
+def of_the_system(error: OSError) -> str:
+    """What a person reads of an error of the operating system."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}. Look for a full disk or missing permissions, then try again"

@@ -155,7 +155,8 @@ def held(
             yield holder
         finally:
             for directory in places(roster):
-                (directory / ROSTER).unlink(missing_ok=True)
+                with suppress(OSError):  # read-only by now: what it names has ended, and is known by more
+                    (directory / ROSTER).unlink(missing_ok=True)
 
 
 def places(roster: Roster) -> tuple[Path, ...]:
@@ -210,8 +211,9 @@ def is_held(directory: Path) -> bool:
 
 def forget(directory: Path) -> None:
     """All have ended. A start that has taken the directory meanwhile keeps its own file."""
-    if not is_held(directory):
-        (directory / ROSTER).unlink(missing_ok=True)
+    with suppress(OSError):  # read-only by now: what it names has ended, and is known by more than its number
+        if not is_held(directory):
+            (directory / ROSTER).unlink(missing_ok=True)
 
 
 def start_of(process: psutil.Process) -> str | None:

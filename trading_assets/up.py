@@ -38,7 +38,7 @@ from trading_assets.environment import (
     environment,
     refuse_secrets_in_a_file,
 )
-from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.errors import InvalidInput, TradingAssetsError, of_the_system
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.exchange.process import ExchangeProcess, start_process
@@ -368,6 +368,8 @@ def main() -> None:
         )
     except TradingAssetsError as error:
         sys.exit(f"trading-assets: {error}")
+    except OSError as error:
+        sys.exit(f"trading-assets: {of_the_system(error)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import yaml
 from dagster._core.storage.dagster_run import DagsterRun
 
 from trading_assets.dagster_instance.run_queue import tags_of
-from trading_assets.definitions import defs
+from trading_assets.definitions import defs, modules_of
 from trading_assets.defs import assets_desk
 from trading_assets.defs.jobs import JOBS
 from trading_assets.defs.jobs_day import DAY_JOBS
@@ -186,8 +187,13 @@ def test_a_file_dropped_into_the_folder_is_found_without_an_entry_anywhere(tmp_p
     )
     place = tmp_path / "trading_assets" / "defs"
     (place / "scaffolded.py").write_text("import dagster as dg\n\n@dg.asset\ndef at_the_top(): ...\n")
-    (place / "research").mkdir()
+    (place / "research" / "plain").mkdir(parents=True)
     (place / "research" / "__init__.py").touch()
+    (place / "research" / "plain" / "scaffolded.py").write_text(
+        "import dagster as dg\n\n@dg.asset\ndef in_a_folder_without_init(): ...\n"
+    )
+    (place / ".ipynb_checkpoints").mkdir()
+    (place / ".ipynb_checkpoints" / "scaffolded.py").write_text("an editor's copy, half written")
     (place / "research" / "scaffolded.py").write_text(
         "import dagster as dg\n\n"
         "@dg.asset\ndef in_a_folder(): ...\n\n"
@@ -209,7 +215,28 @@ print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
     )
     file, found = json.loads(shown.stdout)
     assert Path(file).is_relative_to(tmp_path)
-    assert {"at_the_top", "in_a_folder", "new_job", "new_schedule", "new_sensor"} <= set(found)
+    assets = {"at_the_top", "in_a_folder", "in_a_folder_without_init"}
+    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def half(:\n", "SyntaxError: invalid syntax"),
+        ("raise SystemExit(3)\n", "SystemExit: 3"),
+    ],
+)
+def test_a_file_that_does_not_load_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, why: str
+) -> None:
+    (tmp_path / "__init__.py").touch()
+    (tmp_path / "broken.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path.parent)
+    with pytest.raises(ImportError) as raised:
+        modules_of(import_module(tmp_path.name))
+    assert str(raised.value).startswith(f"{tmp_path.name}.broken does not load: {why}")
+    assert str(raised.value).endswith("Mend that file, or move it away")
 
 
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from trading_assets import log, process_setup
 from trading_assets.cli import books, down, import_bars, new_desk, operate, run, trade, watch
-from trading_assets.errors import TradingAssetsError
+from trading_assets.errors import TradingAssetsError, of_the_system
 from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
 
@@ -87,10 +87,7 @@ def main() -> None:
     except TradingAssetsError as error:
         _fail(str(error))
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(
-            f"{place}{error.strerror or error}. Look for a full disk or missing permissions, then try again"
-        )
+        _fail(of_the_system(error))
     finally:
         log.shutdown()
 
