@@ -162,3 +162,12 @@ def test_a_header_of_two_levels_is_told_as_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="two levels, as yfinance writes it") as refused:
         read_bars(path, Interval.DAY, symbol="AAPL")
     assert "multi_level_index=False" in refused.value.remedy
+
+
+def test_days_at_midnight_of_utc_stay_days_beside_a_bar_of_today_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    stamps = [*(f"2024-06-0{day} 00:00:00+00:00" for day in (4, 5, 6)), "2024-06-07 15:12:00+00:00"]
+    rows = "".join(f"{stamp},1,1,1,1,100\n" for stamp in stamps)
+    path.write_text(f"timestamp,open,high,low,close,volume\n{rows}")
+    days = read_bars(path, Interval.DAY, symbol="AAPL").day.tolist()
+    assert days == [date(2024, 6, day).toordinal() for day in (4, 5, 6, 7)]

@@ -203,6 +203,10 @@ def _moments(
         aware = {moment.tzinfo is not None for moment in times}
         if aware == {False} or (aware == {True} and stamps is Stamps.START and _all_utc(times)):
             return [m.date() if isinstance(m, datetime) else m for m in found], "dates"
+    if daily and stamps is Stamps.START and _all_utc(times):
+        # Where one of them is no midnight (the bar of today so far), the others are days all the same.
+        found = [m.date() if isinstance(m, datetime) and _is_midnight(m) else m for m in found]
+        times = [moment for moment in found if isinstance(moment, datetime)]
     naive = next((n for n, m in enumerate(found) if isinstance(m, datetime) and m.tzinfo is None), None)
     if naive is None:
         return found, "the stamps' own" if times else "dates"
