@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits, split_ratio
 from trading_assets.market.bar_files.reading import read_bars
+from trading_assets.market.bar_files.row_faults import OnDefect
 from trading_assets.market.bars import CorporateAction, Interval
 from trading_assets.market.sessions import Sessions
 
@@ -131,8 +132,9 @@ def test_a_ratio_is_a_split_only_in_whole_numbers_of_which_one_is_small(ratio: F
 
 @given(st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.0, 0.1, 1.5]), min_size=1, max_size=12))
 def test_prices_of_today_s_shares_times_the_later_splits_are_those_that_traded(ratios: list[float]) -> None:
-    each = np.array(ratios)
-    factors = later_splits(each)
+    each, days = np.array(ratios), np.arange(len(ratios))
+    splits = np.flatnonzero(each != 1.0)
+    factors = later_splits(days, splits, each[splits])
     assert factors[-1] == 1.0
     assert np.allclose(factors[:-1], factors[1:] * each[1:])
 
@@ -151,3 +153,51 @@ def test_a_vendor_s_prices_adjusted_for_splits_are_taken_back_by_its_column_of_s
         CorporateAction("AAPL", date(2024, 6, 7), 1.0, 0.5),
         CorporateAction("AAPL", date(2024, 6, 10), 2.0, 0.0),
     )
+
+
+SPLIT_LATER = (
+    "Date,Open,High,Low,Close,Volume,Dividends,Stock Splits\n"
+    "2024-06-06,10,10.5,9.5,10,1000,0.25,0\n2024-06-07,10,10.5,9.5,10,1000,0,0\n"
+    "2024-06-10,10,10.5,9.5,10,1000,0,2\n2024-06-11,10,10.5,9.5,10,2000,0,0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("broken", "last"),
+    [
+        ((), date(2024, 6, 7)),
+        (("2024-06-10,10,10.5", "2024-06-10,10,1.5"), None),
+        (("2024-06-10,10,10.5,9.5,10", "2024-06-10,,,,"), None),
+        (("2024-06-10,10", "2024-06-10,10,10.5,9.5,10,1000,0,0\n2024-06-10,10"), None),
+        (("2024-06-10,10,10.5", "2024-06-10,10,1.5,9.5,10,1000,0,2\n2024-06-10,10,10.5"), None),
+    ],
+    ids=["not asked for", "broken", "empty", "in the second bar of a day", "in a broken one and its second"],
+)
+def test_a_split_counts_once_for_earlier_prices_whatever_becomes_of_its_row(
+    tmp_path: Path, broken: tuple[str, str] | tuple[()], last: date | None
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(SPLIT_LATER.replace(*broken) if broken else SPLIT_LATER)
+    file = read_bars(
+        path,
+        Interval.DAY,
+        adjusted=Adjusted.SPLIT,
+        symbol="AAPL",
+        on_defect=OnDefect.QUARANTINE,
+        last=last,
+    )
+    assert file.rows.close[:2].tolist() == [20.0, 20.0]
+    assert file.rows.volume[:2].tolist() == [500.0, 500.0]
+    assert file.actions["AAPL"] == (
+        CorporateAction("AAPL", date(2024, 6, 6), 1.0, 0.5),
+        *([CorporateAction("AAPL", date(2024, 6, 10), 2.0, 0.0)] if last is None else []),
+    )
+
+
+def test_two_rows_of_a_day_with_different_splits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    again = "2024-06-10,10,10.5,9.5,10,1000,0,3\n2024-06-11"
+    path.write_text(SPLIT_LATER.replace("2024-06-11", again))
+    with pytest.raises(InvalidInput, match="is another than in another row of that day") as refused:
+        read_bars(path, Interval.DAY, adjusted=Adjusted.SPLIT, symbol="AAPL", on_defect=OnDefect.QUARANTINE)
+    assert refused.value.where == f"{path}, row 5"

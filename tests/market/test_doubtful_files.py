@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,3 +110,64 @@ def test_a_week_of_midnights_in_utc_is_a_week_of_dates(tmp_path: Path) -> None:
     file = read_bars(path, Interval.DAY, symbol="AAPL")
     assert file.days == (date(2024, 1, 8), date(2024, 1, 12))
     assert file.missing_sessions == {"AAPL": 0}
+
+
+@pytest.mark.parametrize("apart", [5, 21])
+def test_bars_of_weeks_or_months_are_no_daily_bars(tmp_path: Path, apart: int) -> None:
+    days = Sessions().between(date(2023, 1, 3), date(2024, 6, 28))[::apart]
+    path = tmp_path / "bars.csv"
+    head = "date,open,high,low,close,volume\n"
+    path.write_text(head + "".join(f"{day},1,1,1,1,100\n" for day in days))
+    with pytest.raises(InvalidInput, match="days: they are no daily bars"):
+        read_bars(path, Interval.DAY, symbol="AAPL")
+    path.write_text(head + "".join(f"{day},1,1,1,1,100\n" for day in days[:5]))
+    assert read_bars(path, Interval.DAY, symbol="AAPL").count == 5
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("timestamp", pa.array([1717421400.0]), "row 1: timestamp 1717421400.0 is no date or time"),
+        (
+            "timestamp",
+            pa.array([datetime(1600, 1, 1, tzinfo=UTC)], pa.timestamp("us")),
+            "its timestamps cannot be read",
+        ),
+        ("open", pa.array([[1.0]]), "open cannot be read as numbers"),
+        (
+            "open",
+            pa.array([datetime(2024, 6, 3, tzinfo=UTC)], pa.timestamp("us")),
+            "open cannot be read as numbers",
+        ),
+    ],
+)
+def test_a_parquet_column_of_a_strange_type_is_refused(
+    tmp_path: Path, column: str, values: pa.Array, said: str
+) -> None:
+    columns = {"timestamp": pa.array([date(2024, 6, 3)]), "symbol": pa.array(["AAPL"])}
+    columns |= {name: pa.array([1.0]) for name in ("open", "high", "low", "close", "volume")}
+    path = tmp_path / "bars.parquet"
+    pyarrow.parquet.write_table(pa.table({**columns, column: values}), path)
+    with pytest.raises(InvalidInput) as refused:
+        read_bars(path, Interval.DAY)
+    assert said in str(refused.value)
+
+
+def test_a_header_of_two_levels_is_told_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "Price,Close,High,Low,Open,Volume\nTicker,AAPL,AAPL,AAPL,AAPL,AAPL\nDate,,,,,\n"
+        "2024-06-03,10,11,9,10,100\n"
+    )
+    with pytest.raises(InvalidInput, match="two levels, as yfinance writes it") as refused:
+        read_bars(path, Interval.DAY, symbol="AAPL")
+    assert "multi_level_index=False" in refused.value.remedy
+
+
+def test_days_at_midnight_of_utc_stay_days_beside_a_bar_of_today_so_far(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    stamps = [*(f"2024-06-0{day} 00:00:00+00:00" for day in (4, 5, 6)), "2024-06-07 15:12:00+00:00"]
+    rows = "".join(f"{stamp},1,1,1,1,100\n" for stamp in stamps)
+    path.write_text(f"timestamp,open,high,low,close,volume\n{rows}")
+    days = read_bars(path, Interval.DAY, symbol="AAPL").day.tolist()
+    assert days == [date(2024, 6, day).toordinal() for day in (4, 5, 6, 7)]

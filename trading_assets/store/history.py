@@ -386,9 +386,11 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         with suppress(duckdb.TransactionException):  # none is left where the commit itself failed
             connection.execute("ROLLBACK")
+        if type(error) is RuntimeError and str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error  # what Ctrl-C in a statement is to DuckDB
         raise
 
 

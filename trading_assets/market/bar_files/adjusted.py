@@ -22,6 +22,7 @@ from trading_assets.market.actions import ex_date_shows
 from trading_assets.market.bars import CorporateAction
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 LARGEST_SPLIT = 1_000  # of whole numbers on one side
 SMALL_NUMBERS = 20  # on the other
@@ -155,8 +156,11 @@ def split_ratio(step: float, tolerance: float) -> float | None:
     return float(whole if step > 1.0 else 1 / whole)
 
 
-def later_splits(ratios: Floats) -> Floats:
+def later_splits(day: Ints, split_day: Ints, ratios: Floats) -> Floats:
     """By how much prices that are adjusted for splits are to be multiplied to be those that traded: the
-    product of the splits of later ex-dates. ratios: of each session's own split (1: none), of shape (n,)"""
-    later = np.concatenate((ratios[1:], np.ones(1)))
-    return np.asarray(np.cumprod(later[::-1])[::-1], dtype=np.float64)
+    product of the splits of later ex-dates, of shape (n,).
+
+    day: of the bars, of shape (n,); split_day, ratios: of the splits, ascending by day, of shape (m,)
+    """
+    later = np.append(np.cumprod(ratios[::-1])[::-1], 1.0)
+    return np.asarray(later[np.searchsorted(split_day, day, side="right")], dtype=np.float64)

@@ -20,6 +20,7 @@ from trading_assets.market.sessions import MINUTE_NS, NEW_YORK, Sessions
 Ints = NDArray[np.int64]
 
 FEWEST_STEPS = 10  # between bars, before their length is judged
+LONGER_THAN_A_DAY = 6  # calendar days: weekly bars, also where a holiday moves one, are never nearer
 FEWEST_BARS = 30  # in a session, before its hours are judged
 MOST_OF = 0.9  # of the sessions show it
 FIXED_POINT_USD = 1e6  # no share costs as much; integers above it are prices in other units
@@ -34,7 +35,10 @@ def refuse_doubtful(
 ) -> None:
     """Raises InvalidInput for the first of them. number: of each row's symbol"""
     _refuse_fixed_point(table)
-    if interval is not Interval.MINUTE or not len(times.rows):
+    if not len(times.rows):
+        return
+    if interval is not Interval.MINUTE:
+        _refuse_longer_than_days(table, number[times.rows], times)
         return
     _refuse_fixed_zone(table, zone, times)
     symbols = number[times.rows]
@@ -76,6 +80,17 @@ def _refuse_fixed_zone(table: BarTable, zone: str | None, times: BarTimes) -> No
 def _is_summer(day: date) -> bool:
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=NEW_YORK)
     return bool(noon.dst())
+
+
+def _refuse_longer_than_days(table: BarTable, symbols: NDArray[np.int32], times: BarTimes) -> None:
+    order = np.lexsort((times.day, symbols))
+    steps = np.diff(times.day[order])[np.diff(symbols[order]) == 0]
+    steps = steps[steps > 0]
+    if len(steps) >= FEWEST_STEPS and int(steps.min()) >= LONGER_THAN_A_DAY:
+        raise table.refused(
+            f"the least step between its bars is {int(steps.min())} days: they are no daily bars",
+            "Give bars of one day. A bar of a week or a month would be known before it has ended.",
+        )
 
 
 def _refuse_longer_bars(table: BarTable, symbols: NDArray[np.int32], times: BarTimes) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -119,14 +120,14 @@ def read_bars(
             "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
         )
     marked = _stamps(table, interval, stamps)
-    symbols, number, affix = _symbols(table, symbol, named_after)
+    symbols, row_number, affix = _symbols(table, symbol, named_after)
     times = read_times(table, interval, marked, zone, first, last)
     volume = table.values("volume")
     prices = {name: table.prices(name) for name in PRICES}
     empty = table.is_empty((*PRICES, "volume"))
-    refuse_doubtful(table, interval, zone, number, times)
+    refuse_doubtful(table, interval, zone, row_number, times)
     faults, order, number = _sound(
-        table, symbols, number, times, price_faults(prices, volume, empty), on_defect
+        table, symbols, row_number, times, price_faults(prices, volume, empty), on_defect
     )
     rows = times.rows[order]
     if interval is Interval.DAY:
@@ -134,15 +135,18 @@ def read_bars(
     else:
         open_ns, close_ns = times.start_ns[order], times.start_ns[order] + MINUTE_NS
     days = times.day[order]
+    said = _said(table, symbols, row_number, times) if interval is Interval.DAY else {}
     given = Bars._make((open_ns, close_ns, *(prices[name][rows] for name in PRICES), volume[rows]))
-    traded = given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, rows, given)
+    traded = (
+        given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, days, rows, said, given)
+    )
     return BarFile(
         interval=interval,
         symbols=symbols,
         number=number,
         day=days,
         rows=traded,
-        actions=_actions(table, symbols, number, days, rows, given, faults, adjusted, interval),
+        actions=_actions(table, symbols, number, days, rows, given, said, adjusted, interval),
         faults=faults,
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
@@ -273,7 +277,13 @@ def _missing(symbols: Sequence[str], number: NDArray[np.int32], day: Ints) -> di
 
 
 def _as_traded(
-    table: BarTable, adjusted: Adjusted, number: NDArray[np.int32], rows: Ints, given: Bars
+    table: BarTable,
+    adjusted: Adjusted,
+    number: NDArray[np.int32],
+    day: Ints,
+    rows: Ints,
+    said: Mapping[int, Sequence[_Said]],
+    given: Bars,
 ) -> Bars:
     """Adjusted prices taken back to what traded: by raw over adjusted close, else by the splits."""
     volume = given.volume
@@ -284,10 +294,9 @@ def _as_traded(
             raise table.refused("raw_close is no price", "Correct it.", int(rows[wrong.argmax()]))
         factor = raw_close / given.close
     elif adjusted is Adjusted.SPLIT and "split_ratio" in table.columns:
-        ratios, _ = _said(table, rows)
         factor = np.ones(len(rows))
         for a, b in _spans(number):
-            factor[a:b] = later_splits(ratios[a:b])
+            factor[a:b] = _later(said.get(int(number[a]), ()), day[a:b])
         volume = volume / factor
     else:
         raise table.refused(
@@ -304,6 +313,25 @@ def _spans(number: NDArray[np.int32]) -> list[tuple[int, int]]:
     return list(zip(begins, [*begins[1:], len(number)], strict=True))
 
 
+class _Said(NamedTuple):
+    """What the columns say of one day: in any of its rows, asked for or not, right or not."""
+
+    day: int
+    asked: bool
+    split_ratio: float  # 1: none
+    cash_usd: float  # 0: none
+
+
+def _later(said: Sequence[_Said], day: Ints) -> Floats:
+    """The product of the splits after each of these days."""
+    splits = [one for one in said if one.split_ratio != 1.0]
+    return later_splits(
+        day,
+        np.array([one.day for one in splits], np.int64),
+        np.array([one.split_ratio for one in splits], np.float64),
+    )
+
+
 def _actions(
     table: BarTable,
     symbols: Sequence[str],
@@ -311,7 +339,7 @@ def _actions(
     day: Ints,
     rows: Ints,
     given: Bars,
-    faults: Sequence[Fault],
+    said: Mapping[int, Sequence[_Said]],
     adjusted: Adjusted,
     interval: Interval,
 ) -> dict[str, tuple[CorporateAction, ...]]:
@@ -320,15 +348,15 @@ def _actions(
     if interval is not Interval.DAY:
         return dict.fromkeys(symbols, ())
     if table.columns.keys() & {"split_ratio", "cash_usd"}:
-        number, day, rows = _with_faulty(symbols, number, day, rows, faults, table.header_lines)
-        ratios, cash = _said(table, rows)
-        if adjusted is Adjusted.SPLIT and "raw_close" not in table.columns:  # dividends of today's shares too
-            for a, b in _spans(number):
-                cash[a:b] *= ratios[a:b] * later_splits(ratios[a:b])
-        for place in np.flatnonzero((ratios != 1.0) | (cash != 0.0)).tolist():
-            symbol = symbols[number[place]]
-            ex_date = date.fromordinal(int(day[place]))
-            found[symbol].append(CorporateAction(symbol, ex_date, float(ratios[place]), float(cash[place])))
+        of_today = adjusted is Adjusted.SPLIT and "raw_close" not in table.columns
+        for of_symbol, days_said in said.items():
+            symbol = symbols[of_symbol]
+            later = _later(days_said, np.array([one.day for one in days_said], np.int64)).tolist()
+            for one, factor in zip(days_said, later, strict=True):
+                if one.asked:  # of a vendor that adjusts for splits the dividends are today's shares' too
+                    cash = one.cash_usd * (one.split_ratio * factor if of_today else 1.0)
+                    ex_date = date.fromordinal(one.day)
+                    found[symbol].append(CorporateAction(symbol, ex_date, one.split_ratio, cash))
     elif adjusted is not Adjusted.NO:
         raw_close = table.numbers("raw_close")[rows]
         for a, b in _spans(number):
@@ -341,28 +369,12 @@ def _actions(
     return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
 
 
-def _with_faulty(
-    symbols: Sequence[str],
-    number: NDArray[np.int32],
-    day: Ints,
-    rows: Ints,
-    faults: Sequence[Fault],
-    header_lines: int,
-) -> tuple[NDArray[np.int32], Ints, Ints]:
-    """Symbols' numbers, days and rows, ascending, with those of bars that cannot be right: what such a row
-    says of a split or a dividend is true all the same. A second bar of a day says nothing more."""
-    place = {symbol: at for at, symbol in enumerate(symbols)}
-    beside = [fault for fault in faults if fault.rule is not RowRule.SECOND_BAR]
-    number = np.append(number, np.array([place[fault.symbol] for fault in beside], np.int32))
-    day = np.append(day, np.array([fault.session.toordinal() for fault in beside], np.int64))
-    rows = np.append(rows, np.array([fault.row - header_lines - 1 for fault in beside], np.int64))
-    order = np.lexsort((day, number))
-    return number[order], day[order], rows[order]
-
-
-def _said(table: BarTable, rows: Ints) -> tuple[Floats, Floats]:
-    """Split ratio (1: none) and cash in USD an old share (0: none) of these rows. A vendor's empty value is
-    none; so is the split of 0 that some write."""
+def _said(
+    table: BarTable, symbols: Sequence[str], number: NDArray[np.int32], times: BarTimes
+) -> dict[int, list[_Said]]:
+    """The splits and dividends of the columns by symbol's number, ascending by day; those of several
+    rows of one day count once. A vendor's empty value is none; so is the split of 0 that some write. Raises
+    InvalidInput."""
     theirs = table.shape.told_by
     ratios = np.ones(table.rows)
     if "split_ratio" in table.columns:
@@ -379,4 +391,20 @@ def _said(table: BarTable, rows: Ints) -> tuple[Floats, Floats]:
             "Write 1 and 0 where there is none.",
             int(wrong.argmax()),
         )
-    return ratios[rows], cash[rows]
+    rows = np.flatnonzero((ratios != 1.0) | (cash != 0.0))
+    found: dict[int, dict[int, _Said]] = {}
+    for row in rows[np.lexsort((times.row_day[rows], number[rows]))].tolist():
+        day, split, paid = int(times.row_day[row]), float(ratios[row]), float(cash[row])
+        of_symbol = found.setdefault(int(number[row]), {})
+        held = of_symbol.get(day, _Said(day, bool(times.asked[row]), 1.0, 0.0))
+        if (split != 1.0 != held.split_ratio != split) or (paid and held.cash_usd and paid != held.cash_usd):
+            raise table.refused(
+                f"{symbols[number[row]]} {date.fromordinal(day)}: its split or dividend is another than in "
+                "another row of that day",
+                "Keep one row for each symbol and day.",
+                row,
+            )
+        of_symbol[day] = _Said(
+            day, held.asked, held.split_ratio if split == 1.0 else split, paid or held.cash_usd
+        )
+    return {symbol: list(of_symbol.values()) for symbol, of_symbol in found.items()}

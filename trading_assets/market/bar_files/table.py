@@ -77,7 +77,7 @@ class BarTable:
         text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         try:
             return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             if text:
                 for row, value in enumerate(column.to_pylist()):
                     if not _is_number(value):
@@ -174,9 +174,15 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _read_csv(path: Path) -> tuple[pa.Table, Shape, int]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        first = lines.readline().rstrip("\r\n")
+        first, second = (lines.readline().rstrip("\r\n") for _ in range(2))
     delimiter = max(",;\t|", key=first.count)
     cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
+    if cells[0] == "Price" and second.startswith(f"Ticker{delimiter}"):
+        raise InvalidInput(
+            "its header has two levels, as yfinance writes it",
+            where=str(path),
+            remedy="Download one symbol a file with multi_level_index=False, and save that.",
+        )
     shape = _without_header(cells)
     names = list(HEADERS[shape.name]) if shape is not None else cells
     if len(set(names)) < len(names):

@@ -46,6 +46,8 @@ class BarTimes:
     left_out: int  # rows before the first or after the last day that was asked for
     closed: Ints  # places of rows whose day is no session; they are not among `rows`
     closed_day: Ints  # and their date.toordinal()
+    row_day: Ints  # of every row of the file, also those that were not asked for: its date.toordinal()
+    asked: Flags  # whether its day was asked for
     zone: str  # where the times of day come from, for a person
 
 
@@ -59,7 +61,10 @@ def read_times(
 ) -> BarTimes:
     """Raises InvalidInput, with the row, for what is no time, has no zone, or lies outside the calendar."""
     known = _zone(table, zone)
-    values, of_row = _distinct(_stamps(table))
+    try:
+        values, of_row = _distinct(_stamps(table))
+    except pa.ArrowInvalid as error:
+        raise table.refused(f"its timestamps cannot be read: {error}", "Leave such rows out.") from error
     moments, told = _moments(table, values, of_row, interval, stamps, known)
     where = _Rows(table, values, of_row)
     count = len(values)
@@ -77,13 +82,13 @@ def read_times(
             raise where.refused(number, "is no time of day", "Minute bars need a time and its zone.")
         else:
             at_ns, session = 0, moment
+        day[number] = session.toordinal()
         if (first and session < first) or (last and session > last):
             kept[number] = False
             continue
         if session not in hours:
             hours[session] = _hours(where, number, session, sessions)
         open_to_close = hours[session]
-        day[number] = session.toordinal()
         if open_to_close is None:
             closed[number] = True
             continue
@@ -99,7 +104,16 @@ def read_times(
     taken = of_row[rows]
     left_out = int((~kept[of_row]).sum())
     return BarTimes(
-        rows, start[taken], day[taken], inside[taken], left_out, beside, day[of_row[beside]], told
+        rows,
+        start[taken],
+        day[taken],
+        inside[taken],
+        left_out,
+        beside,
+        day[of_row[beside]],
+        day[of_row],
+        kept[of_row],
+        told,
     )
 
 
@@ -189,6 +203,10 @@ def _moments(
         aware = {moment.tzinfo is not None for moment in times}
         if aware == {False} or (aware == {True} and stamps is Stamps.START and _all_utc(times)):
             return [m.date() if isinstance(m, datetime) else m for m in found], "dates"
+    if daily and stamps is Stamps.START and _all_utc(times):
+        # Where one of them is no midnight (the bar of today so far), the others are days all the same.
+        found = [m.date() if isinstance(m, datetime) and _is_midnight(m) else m for m in found]
+        times = [moment for moment in found if isinstance(moment, datetime)]
     naive = next((n for n, m in enumerate(found) if isinstance(m, datetime) and m.tzinfo is None), None)
     if naive is None:
         return found, "the stamps' own" if times else "dates"
@@ -226,6 +244,8 @@ def _reader(table: BarTable, values: Sequence[Any]) -> Callable[[Any], _Moment]:
             return value
         if isinstance(value, int):
             return _since_1970(str(value))
+        if not isinstance(value, str):
+            raise TypeError
         text = value.strip()
         if text.isdigit() and len(text) in _EPOCH_DIGITS:
             return _since_1970(text)
