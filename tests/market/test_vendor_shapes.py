@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.reading import BarFile, read_bars
+from trading_assets.market.bar_files.row_faults import OnDefect, RowRule
 from trading_assets.market.bar_files.shapes import NAMES, SHAPES, folded, shape_of
 from trading_assets.market.bar_files.table import files_of, read_table, symbol_of_name
 from trading_assets.market.bars import CorporateAction, Interval
@@ -267,3 +268,21 @@ def test_a_file_that_is_more_than_one_thing_says_so(tmp_path: Path) -> None:
     path.write_text("date,close,c\n2024-07-02,1,1\n")
     with pytest.raises(InvalidInput, match="two columns are its close"):
         read_table(path)
+
+
+def test_a_vendor_s_rows_of_what_is_no_stock_are_left_out_by_name_and_rows_keep_their_numbers(
+    tmp_path: Path,
+) -> None:
+    head = "ticker,volume,open,close,high,low,window_start,transactions\n"
+    rows = [f"{name},100,10,11,12,9,{OPEN_NS},5" for name in ("AAPL", "ACHR.WS.A", "BACpB", "MSFT", "TSLA")]
+    file = read(tmp_path / "bars.csv", head + "\n".join(rows) + "\n", "1m")
+    assert (file.symbols, file.other_tickers) == (("AAPL", "MSFT", "TSLA"), ("ACHR.WS.A", "BACpB"))
+    rows[3] = rows[3].replace("MSFT,100", "MSFT,x")
+    with pytest.raises(InvalidInput, match="row 5: volume 'x' is no number"):
+        read(tmp_path / "bars.csv", head + "\n".join(rows) + "\n", "1m")
+
+
+def test_words_for_no_value_are_empty_values(tmp_path: Path) -> None:
+    text = "Date,Open,High,Low,Close,Volume\n2024-07-02,1,1,1,1,1\n2024-07-03,null,null,null,null,null\n"
+    file = read(tmp_path / "bars.csv", text, symbol="AAPL", on_defect=OnDefect.QUARANTINE)
+    assert [(fault.session, fault.rule) for fault in file.faults] == [(SECOND, RowRule.EMPTY)]

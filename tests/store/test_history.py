@@ -373,3 +373,16 @@ def test_a_file_that_is_no_history_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("my notes\n" * 1000)
     with pytest.raises(InvalidInput, match=r"text\.duckdb: .*not a valid DuckDB"):
         History(tmp_path / "text.duckdb").query("SELECT 1")
+
+
+def test_an_interrupt_in_a_statement_is_the_person_s_and_leaves_nothing(history: History) -> None:
+    """DuckDB tells it as an error of its own."""
+
+    def interrupted() -> None:
+        with history.writing() as connection:
+            connection.execute("INSERT INTO models (version) VALUES ('a')")
+            raise RuntimeError("Query interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert history.query("SELECT count(*) AS n FROM models").to_pylist() == [{"n": 0}]

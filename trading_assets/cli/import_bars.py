@@ -16,6 +16,7 @@ from trading_assets.store.history import History
 
 if TYPE_CHECKING:
     from trading_assets.market.bar_files.reading import BarFile
+    from trading_assets.store.bar_history import Appended
 
 ROWS_AT_ONCE = 1_000_000  # stored in one transaction, or one file that has more
 NAMES_SHOWN = 10
@@ -101,21 +102,21 @@ def import_bars(
     refused: list[str] = []
     if len(paths) == 1:  # refused as any command is
         found = [(paths[0], read(paths[0]))]
-        appended = 0 if plan else _store(settings.data_dir, settings.venue, found)
+        stored = [] if plan else [_store(settings.data_dir, settings.venue, found)]
         figures = [_figures(path, file) for path, file in found]
     else:
-        figures, appended = [], 0
+        figures, stored = [], []
         with progress_bar("import", "files") as shown:
             for batch in _batches(paths, read, refused, shown):
                 figures += [_figures(path, file) for path, file in batch]
                 if not plan:
-                    appended += _store(settings.data_dir, settings.venue, batch)
+                    stored.append(_store(settings.data_dir, settings.venue, batch))
     if as_json:
-        show_json({**_total(figures, appended, plan), "files": figures, "refused": refused})
+        show_json({**_total(figures, stored, plan), "files": figures, "refused": refused})
     elif plan:
         _show_plan(figures)
     else:
-        _show_stored(figures, appended)
+        _show_stored(figures, stored)
     for sentence in refused if not as_json else ():
         say(f"REFUSED: {sentence}")
     if refused:
@@ -146,7 +147,7 @@ def _batches(
         yield batch
 
 
-def _store(data_dir: Path, venue: str, batch: Sequence[tuple[Path, BarFile]]) -> int:
+def _store(data_dir: Path, venue: str, batch: Sequence[tuple[Path, BarFile]]) -> Appended:
     from trading_assets.engine.market_data.bars import import_files
     from trading_assets.market.clock import system_now_ns
 
@@ -169,6 +170,7 @@ def _figures(path: Path, file: BarFile) -> dict[str, Any]:
         "interval": str(file.interval),
         "symbols": list(file.symbols),
         "ticker_affix": file.ticker_affix,
+        "other_tickers": list(file.other_tickers),
         "bars": file.count,
         "first": None if first is None else first.isoformat(),
         "last": None if last is None else last.isoformat(),
@@ -181,7 +183,7 @@ def _figures(path: Path, file: BarFile) -> dict[str, Any]:
     }
 
 
-def _total(figures: Sequence[dict[str, Any]], appended: int, plan: bool) -> dict[str, Any]:
+def _total(figures: Sequence[dict[str, Any]], stored: Sequence[Appended], plan: bool) -> dict[str, Any]:
     symbols = sorted({symbol for one in figures for symbol in one["symbols"]})
     summed = ("bars", "corporate_actions", "outside_hours", "left_out")
     missing: dict[str, int] = {}
@@ -190,7 +192,8 @@ def _total(figures: Sequence[dict[str, Any]], appended: int, plan: bool) -> dict
             missing[symbol] = missing.get(symbol, 0) + count
     return {
         "symbols": symbols,
-        "stored": appended,
+        "stored": sum(one.bars for one in stored),
+        "withdrawn": sum(one.withdrawn for one in stored),
         "plan": plan,
         **{name: sum(one[name] for one in figures) for name in summed},
         "missing_sessions": missing,
@@ -225,12 +228,16 @@ def _span(one: dict[str, Any]) -> str:
     return f", sessions {one['first']} to {one['last']}" if one["first"] else ""
 
 
-def _show_stored(figures: Sequence[dict[str, Any]], appended: int) -> None:
-    total = _total(figures, appended, False)
+def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) -> None:
+    total = _total(figures, stored, False)
     where = figures[0]["file"] if len(figures) == 1 else f"{len(figures)} files"
     told = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
-    say(f"{told}, {appended} of them new or changed")
+    say(f"{told}, {total['stored']} of them new or changed")
     say(f"{total['corporate_actions']} splits and dividends")
+    if total["withdrawn"]:
+        say(f"{total['withdrawn']} splits and dividends taken back: the file no longer says them")
+    if others := sorted({name for one in figures for name in one["other_tickers"]}):
+        say(f"left out as no tickers: {_few(others)}")
     for affix in sorted({one["ticker_affix"] for one in figures} - {""}):
         say(f"tickers are read without {affix!r}")
     if unread := sorted({name for one in figures for name in one["unread"]}):

@@ -6,22 +6,47 @@ engine decides what to fetch from a broker, and when.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
 from trading_assets.market.minute_order import NumberedBars, ascend
+from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
 ROWS_OF_A_PART = 500_000
+_ACTION_COLUMNS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("ex_date", pa.date32()),
+        ("split_ratio", pa.float64()),
+        ("cash_usd", pa.float64()),
+        ("received_at_ns", pa.int64()),
+        ("source", pa.string()),
+    ]
+)
+_FAULT_COLUMNS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("session", pa.date32()),
+        ("interval", pa.string()),
+        ("rule", pa.string()),
+        ("measured", pa.float64()),
+        ("limit", pa.float64()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("received_at_ns", pa.int64()),
+    ]
+)
 VALUES = ("open", "high", "low", "close", "volume")
 
 _NEWEST = """
@@ -75,16 +100,28 @@ _HELD = """
 SELECT symbol, count(DISTINCT start_ns) AS bars, arg_max(close, start_ns) AS last_close
 FROM bars WHERE "interval" = '1m' AND start_ns >= ? AND available_at_ns <= ? GROUP BY symbol
 """
-# What one source gave last of each ex-date, which may be a split and a dividend: the source that was received
-# last, of those at one moment the one that was stored last. An action counts once, whoever brings it.
+# What one source gave last of each ex-date, which may be a split and a dividend: of the sources that say
+# something still, the one that was received last, of those at one moment the one that was stored last. An
+# action counts once, whoever brings it; a row of no split and no dividend takes back what its source said.
 _ACTIONS = """
-SELECT symbol, ex_date, split_ratio, cash_usd FROM corporate_actions
-WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
-QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date)
-    AND source = first_value(source) OVER (
-        PARTITION BY symbol, ex_date ORDER BY received_at_ns DESC, rowid DESC
-    )
+SELECT symbol, ex_date, split_ratio, cash_usd FROM (
+    SELECT *, rowid AS place FROM corporate_actions
+    WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
+    QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date, source)
+)
+WHERE split_ratio <> 1.0 OR cash_usd <> 0.0
+QUALIFY source = first_value(source) OVER (
+    PARTITION BY symbol, ex_date ORDER BY received_at_ns DESC, place DESC
+)
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
+"""
+_STANDING = """
+SELECT DISTINCT symbol, ex_date FROM (
+    SELECT * FROM corporate_actions
+    WHERE source = ? AND list_contains(?, symbol) AND ex_date BETWEEN ? AND ?
+    QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date)
+)
+WHERE split_ratio <> 1.0 OR cash_usd <> 0.0
 """
 _OF_SOURCE = """
 SELECT symbol, ex_date, split_ratio, cash_usd FROM corporate_actions WHERE source = ?
@@ -119,7 +156,8 @@ FROM incoming ANTI JOIN corporate_actions USING (symbol, ex_date, split_ratio, c
 """
 
 
-_DROP_FAULTS = "DELETE FROM bars_quarantine WHERE list_contains(?, file)"
+_FORGET = "DELETE FROM corporate_actions WHERE source = ? AND symbol = ? AND ex_date = ?"
+_DROP_FAULTS = "DELETE FROM bars_quarantine WHERE file = ? AND list_contains(?, symbol)"
 _SOURCES = """
 SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, min(session) AS "first",
        max(session) AS "last"
@@ -180,30 +218,77 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     return fresh, revised
 
 
-def append_file(
-    history: History, bars: pa.Table, actions: pa.Table, faults: pa.Table, files: Sequence[str]
-) -> int:
-    """Append a file's bars and its corporate actions in one transaction; returns the number of bars that
-    were new or differed from the newest version stored. Doing it again appends nothing.
+class FileRows(NamedTuple):
+    """What an import of one file stores."""
 
-    bars: every column of the table but version; actions: every column
-    faults: every column of `bars_quarantine`; they take the place of what these files had there
+    source: str
+    symbols: Sequence[str]
+    bars: pa.Table  # every column of the table but version
+    actions: Sequence[CorporateAction]
+    told: tuple[date, date] | None  # the days of which it says every split and dividend; None: it does not
+    faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
+
+
+class Appended(NamedTuple):
+    """bars: new, or different from the newest version stored. withdrawn: splits and dividends that a file
+    said before, and does not say any more."""
+
+    bars: int
+    withdrawn: int
+
+
+def append_files(history: History, files: Sequence[FileRows], *, received_ns: int | None) -> Appended:
+    """Append the files' bars and corporate actions in one transaction; the rows in quarantine take the place
+    of what the same file had there of these symbols. Doing it again appends nothing.
+
+    received_ns: of the actions; None: the morning of their ex-dates, and what is withdrawn was never there
     """
+    bars = pa.concat_tables([file.bars for file in files])
     with history.writing() as connection:
-        appended = 0
+        appended = withdrawn = 0
         for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
             connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
             appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
             connection.unregister("incoming")
-        connection.register("incoming", actions)
+        rows = [_action_row(file.source, action, received_ns) for file in files for action in file.actions]
+        for file in files:
+            gone = _withdrawn(connection, file)
+            withdrawn += len(gone)
+            if received_ns is None:
+                for symbol, ex_date in gone:
+                    connection.execute(_FORGET, [file.source, symbol, ex_date])
+            else:
+                nothing = (CorporateAction(symbol, ex_date, 1.0, 0.0) for symbol, ex_date in gone)
+                rows += [_action_row(file.source, action, received_ns) for action in nothing]
+        connection.register("incoming", pa.Table.from_pylist(rows, schema=_ACTION_COLUMNS))
         connection.execute(_DROP_ACTIONS)
         connection.execute(_APPEND_ACTIONS)
         connection.unregister("incoming")
-        connection.execute(_DROP_FAULTS, [files])
-        connection.register("incoming", faults)
+        for file in files:
+            connection.execute(_DROP_FAULTS, [file.source, list(file.symbols)])
+        faults = [row for file in files for row in file.faults]
+        connection.register("incoming", pa.Table.from_pylist(faults, schema=_FAULT_COLUMNS))
         connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
         connection.unregister("incoming")
-    return appended
+    return Appended(appended, withdrawn)
+
+
+def _withdrawn(connection: duckdb.DuckDBPyConnection, file: FileRows) -> list[tuple[str, date]]:
+    """(symbol, ex-date) of what stands by this source in the days that the file tells, and is not in it."""
+    if file.told is None:
+        return []
+    said = {(action.symbol, action.ex_date) for action in file.actions}
+    standing = connection.execute(_STANDING, [file.source, list(file.symbols), *file.told]).fetchall()
+    return sorted((symbol, ex_date) for symbol, ex_date in standing if (symbol, ex_date) not in said)
+
+
+def _action_row(source: str, action: CorporateAction, received_ns: int | None) -> dict[str, Any]:
+    morning = new_york_midnight_ns(action.ex_date)
+    return {
+        **action._asdict(),
+        "received_at_ns": morning if received_ns is None else received_ns,
+        "source": source,
+    }
 
 
 def replace_source(

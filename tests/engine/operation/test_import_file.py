@@ -46,9 +46,9 @@ def closes(history: History, as_of_ns: int) -> list[float]:
 def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
     history: History, tmp_path: Path
 ) -> None:
-    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS) == 3
-    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS + 1) == 0
-    assert import_files(history, [("file:a", bars(tmp_path, "12.5"))], received_ns=NOW_NS + 2) == 1
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS).bars == 3
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS + 1).bars == 0
+    assert import_files(history, [("file:a", bars(tmp_path, "12.5"))], received_ns=NOW_NS + 2).bars == 1
     assert closes(history, NOW_NS - 1) == []
     assert closes(history, NOW_NS + 1) == [11.0, 12.0]
     assert closes(history, NOW_NS + 2) == [11.0, 12.5]
@@ -125,3 +125,58 @@ def test_the_rows_that_are_wrong_are_stored_once_and_gone_when_the_file_is_mende
     assert closes(history, NOW_NS) == [12.0, 12.5, 12.0]
     (source,) = bar_history.stored_sources(history)
     assert (source["source"], source["bars"], source["first"]) == ("file:a", 3, date(2012, 9, 10))
+
+
+def told(tmp_path: Path, *actions: tuple[int, str, str]) -> BarFile:
+    """A file of four days that says of each whether there was a split or a dividend: (day, split, cash)."""
+    of_day = {day: (split, cash) for day, split, cash in actions}
+    rows = "".join(
+        f"2012-09-{day},IBM,11,13,10,12,100,{','.join(of_day.get(day, ('1', '0')))}\n"
+        for day in range(10, 14)
+    )
+    path = tmp_path / "bars.csv"
+    path.write_text(f"date,symbol,open,high,low,close,volume,split_ratio,cash_usd\n{rows}")
+    return read_bars(path, Interval.DAY)
+
+
+@pytest.mark.parametrize("received_ns", [None, NOW_NS], ids=["virtual time", "received"])
+def test_what_a_mended_file_no_longer_says_is_taken_back_and_told(
+    history: History, tmp_path: Path, received_ns: int | None
+) -> None:
+    def standing(as_of_ns: int = NOW_NS + 30 * 10**15) -> list[tuple[int, float, float]]:
+        found = actions_until(history, ["IBM"], date(2012, 9, 13), as_of_ns=as_of_ns)["IBM"]
+        return [(action.ex_date.day, action.split_ratio, action.cash_usd) for action in found]
+
+    def imported(source: str, later: int, *actions: tuple[int, str, str]) -> int:
+        at_ns = None if received_ns is None else received_ns + later
+        return import_files(history, [(source, told(tmp_path, *actions))], received_ns=at_ns).withdrawn
+
+    assert imported("file:a", 0, (11, "2", "0"), (12, "1", "0.5")) == 0
+    assert imported("file:a", 1, (13, "1", "0.5")) == 2
+    assert standing() == [(13, 1.0, 0.5)]
+    if received_ns is not None:  # an earlier tick saw what it saw
+        assert standing(received_ns) == [(11, 2.0, 0.0), (12, 1.0, 0.5)]
+    assert imported("file:a", 2, (13, "1", "0.5")) == 0
+    assert imported("file:b", 3, (11, "2", "0"), (13, "1", "0.5")) == 0
+    assert imported("file:a", 4) == 1  # another file says it still
+    assert standing() == [(11, 2.0, 0.0), (13, 1.0, 0.5)]
+    assert imported("file:a", 5, (11, "2", "0")) == 0
+    assert standing() == [(11, 2.0, 0.0), (13, 1.0, 0.5)]
+
+
+def test_a_file_that_says_nothing_of_dividends_takes_none_back(history: History, tmp_path: Path) -> None:
+    import_files(history, [("file:a", told(tmp_path, (11, "1", "0.5")))], received_ns=NOW_NS)
+    assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS + 1).withdrawn == 0
+    assert len(actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS + 2)["IBM"]) == 1
+
+
+def test_files_of_one_name_keep_their_own_rows_in_quarantine(history: History, tmp_path: Path) -> None:
+    for symbol in ("AAPL", "MSFT"):
+        path = tmp_path / "bars.csv"
+        path.write_text(
+            "date,symbol,open,high,low,close,volume\n"
+            f"2012-09-10,{symbol},11,13,10,12,100\n2012-09-11,{symbol},11,13,10,99,100\n"
+        )
+        file = read_bars(path, Interval.DAY, on_defect=OnDefect.QUARANTINE)
+        import_files(history, [("file:bars.csv", file)], received_ns=NOW_NS)
+    assert [fault["symbol"] for fault in bar_history.quarantined(history)] == ["AAPL", "MSFT"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,16 @@ from trading_assets.broker.port import BarState
 from trading_assets.engine.book.desk import Desk
 from trading_assets.log import get_logger
 from trading_assets.market.bar_files.reading import BarFile
+from trading_assets.market.bar_files.row_faults import Fault
 from trading_assets.market.bars import CorporateAction, Interval, Tape
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
     VALUES,
+    Appended,
+    FileRows,
     StoredBar,
     append_actions,
-    append_file,
+    append_files,
     append_versions,
     minutes_held,
     newest_starts,
@@ -36,29 +39,6 @@ log = get_logger(__name__)
 
 Start = TypeVar("Start", int, date)
 
-_ACTIONS = pa.schema(
-    [
-        ("symbol", pa.string()),
-        ("ex_date", pa.date32()),
-        ("split_ratio", pa.float64()),
-        ("cash_usd", pa.float64()),
-        ("received_at_ns", pa.int64()),
-        ("source", pa.string()),
-    ]
-)
-_FAULTS = pa.schema(
-    [
-        ("symbol", pa.string()),
-        ("session", pa.date32()),
-        ("interval", pa.string()),
-        ("rule", pa.string()),
-        ("measured", pa.float64()),
-        ("limit", pa.float64()),
-        ("file", pa.string()),
-        ("row", pa.int64()),
-        ("received_at_ns", pa.int64()),
-    ]
-)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 BEHIND_MINUTES = 10  # a symbol whose last bar is older than the others' by more is asked for by itself
 REVISION_OVERLAP = 5  # bars asked again beside the missing ones
@@ -173,54 +153,49 @@ def import_tape(
     return len(bars)
 
 
-def import_files(history: History, files: Sequence[tuple[str, BarFile]], *, received_ns: int | None) -> int:
-    """Store the bars and corporate actions of (source, file), all or nothing; returns how many bars were new
-    or differ from what was stored.
+def import_files(
+    history: History, files: Sequence[tuple[str, BarFile]], *, received_ns: int | None
+) -> Appended:
+    """Store the bars and corporate actions of (source, file), all or nothing.
 
     received_ns: when the desk has them; None: as each became available, for a venue whose time is virtual
     """
-    actions = [
-        {
-            **action._asdict(),
-            "received_at_ns": new_york_midnight_ns(action.ex_date) if received_ns is None else received_ns,
-            "source": source,
-        }
+    rows = [
+        FileRows(
+            source,
+            file.symbols,
+            _rows_of(file, source, received_ns),
+            [action for of_symbol in file.actions.values() for action in of_symbol],
+            file.days if file.tells_actions else None,
+            [_fault_row(fault, file, source, received_ns) for fault in file.faults],
+        )
         for source, file in files
-        for of_symbol in file.actions.values()
-        for action in of_symbol
     ]
-    faults = [
-        {
-            "symbol": fault.symbol,
-            "session": fault.session,
-            "interval": str(file.interval),
-            "rule": fault.rule.name,
-            "measured": fault.measured,
-            "limit": fault.limit,
-            "file": source,
-            "row": fault.row,
-            "received_at_ns": new_york_midnight_ns(fault.session) if received_ns is None else received_ns,
-        }
-        for source, file in files
-        for fault in file.faults
-    ]
-    appended = append_file(
-        history,
-        pa.concat_tables([_rows_of(file, source, received_ns) for source, file in files]),
-        pa.Table.from_pylist(actions, schema=_ACTIONS),
-        pa.Table.from_pylist(faults, schema=_FAULTS),
-        [source for source, _ in files],
-    )
-    bars = sum(file.count for _, file in files)
+    appended = append_files(history, rows, received_ns=received_ns)
     log.info(
         "bars imported",
         files=len(files),
-        bars=bars,
-        appended=appended,
-        actions=len(actions),
-        quarantined=len(faults),
+        bars=sum(file.count for _, file in files),
+        appended=appended.bars,
+        actions=sum(len(row.actions) for row in rows),
+        withdrawn=appended.withdrawn,
+        quarantined=sum(len(row.faults) for row in rows),
     )
     return appended
+
+
+def _fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None) -> dict[str, Any]:
+    return {
+        "symbol": fault.symbol,
+        "session": fault.session,
+        "interval": str(file.interval),
+        "rule": fault.rule.name,
+        "measured": fault.measured,
+        "limit": fault.limit,
+        "file": source,
+        "row": fault.row,
+        "received_at_ns": new_york_midnight_ns(fault.session) if received_ns is None else received_ns,
+    }
 
 
 def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:

@@ -56,6 +56,7 @@ class BarFile:
     day: Ints  # of each bar: its session's date.toordinal()
     rows: Bars  # all symbols' together
     actions: Mapping[str, tuple[CorporateAction, ...]]
+    tells_actions: bool  # it says of each of its days whether there was a split or a dividend
     faults: tuple[Fault, ...]  # rows that cannot be right, left out
     outside_hours: int  # minute bars before the open or after the close, left out
     left_out: int  # rows of days that were not asked for
@@ -64,6 +65,7 @@ class BarFile:
     zone: str  # where the times of day come from, for a person
     stamps: Stamps
     ticker_affix: str  # what was left out of every ticker: a vendor's prefix or suffix
+    other_tickers: tuple[str, ...]  # a vendor's names of warrants and the like, whose rows are left out
     unread: tuple[str, ...]  # columns, as the file names them
 
     @property
@@ -114,7 +116,7 @@ def read_bars(
 
     Raises InvalidInput that names file and row for whatever refuses it: nothing of it is taken then.
     """
-    table = read_table(path)
+    table, others = _with_tickers(read_table(path))
     if adjusted is not Adjusted.NO and interval is not Interval.DAY:
         raise table.refused(
             "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
@@ -147,6 +149,7 @@ def read_bars(
         day=days,
         rows=traded,
         actions=_actions(table, symbols, number, days, rows, given, said, adjusted, interval),
+        tells_actions=interval is Interval.DAY and _tells_actions(table, adjusted),
         faults=faults,
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
@@ -155,7 +158,16 @@ def read_bars(
         zone=times.zone,
         stamps=marked,
         ticker_affix=affix,
+        other_tickers=others,
         unread=table.unread,
+    )
+
+
+def _tells_actions(table: BarTable, adjusted: Adjusted) -> bool:
+    """Whether both columns are there, or prices are adjusted for both."""
+    columns = {"split_ratio", "cash_usd"}
+    return columns <= table.columns.keys() or not (
+        adjusted in (Adjusted.NO, Adjusted.SPLIT) or columns & table.columns.keys()
     )
 
 
@@ -167,6 +179,20 @@ def _stamps(table: BarTable, interval: Interval, given: Stamps | None) -> Stamps
             "Say --stamps start or --stamps end.",
         )
     return marked
+
+
+def _with_tickers(table: BarTable) -> tuple[BarTable, tuple[str, ...]]:
+    """Of a vendor that lists everything that trades the rows of what this desk can trade, and the other
+    names."""
+    if not table.shape.lists_all or "symbol" not in table.columns:
+        return table, ()
+    encoded = table.column("symbol").cast(pa.string()).combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    fits = np.array([_SYMBOL.fullmatch(name) is not None for name in names], np.bool_)
+    if fits.all() or not fits.any():
+        return table, ()
+    others = tuple(sorted(name for name, fit in zip(names, fits, strict=True) if not fit))
+    return table.only(fits[encoded.indices.to_numpy(zero_copy_only=False)]), others
 
 
 def _symbols(
@@ -240,7 +266,7 @@ def _sound(
             broken[first[row]].rule,
             float(broken[first[row]].measured[row]),
             float(broken[first[row]].limit[row]),
-            int(row) + table.header_lines + 1,
+            table.line(row),
         )
         for row in rows.tolist()
     )

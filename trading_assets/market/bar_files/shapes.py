@@ -52,6 +52,7 @@ class Shape:
     stamps: Stamps | None = None
     fixed_point: float = 1.0  # USD of 1 in an integer column of prices
     zero_is_no_split: bool = False
+    lists_all: bool = False  # preferred shares, warrants and units too, under names that are no tickers here
     about: str = ""  # what a person should know of it
     options: str = "--interval 1d --adjusted no"  # of `import-bars`, for a file of it as it comes
 
@@ -103,6 +104,8 @@ SHAPES: tuple[Shape, ...] = (
         _columns("ticker volume open close high low windowstart transactions"),
         zone="UTC",
         stamps=Stamps.START,
+        lists_all=True,
+        about="rows of preferred shares, warrants and units are left out by name",
         options="--interval 1m --adjusted no",
     ),
     Shape(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from trading_assets.market.bar_files.shapes import (
 Floats = NDArray[np.float64]
 
 NUMBERS = ("open", "high", "low", "close", "volume", "split_ratio", "cash_usd", "raw_close")
+NO_VALUE = ("", "null", "NULL", "N/A")  # of a CSV
 ENDINGS = (".csv", ".txt", ".parquet")
 NEEDED = "timestamp, open, high, low, close, volume, and symbol or --symbol"
 _DATE = re.compile(r"\s*\d{1,4}[-/.]?\d{1,2}[-/.]?\d{1,4}")
@@ -49,10 +50,21 @@ class BarTable:
     unread: tuple[str, ...]  # as the file names them
     header_lines: int
     rows: int
+    places: NDArray[np.int64] | None = None  # of these rows among the file's; None: it is all of them
 
     def refused(self, what: str, remedy: str, row: int | None = None) -> InvalidInput:
-        where = str(self.path) if row is None else f"{self.path}, row {row + self.header_lines + 1}"
+        where = str(self.path) if row is None else f"{self.path}, row {self.line(row)}"
         return InvalidInput(what, where=where, remedy=remedy)
+
+    def line(self, row: int) -> int:
+        """Where in the file a row is, the header counted."""
+        return self.header_lines + 1 + (row if self.places is None else int(self.places[row]))
+
+    def only(self, kept: NDArray[np.bool_]) -> BarTable:
+        """These of its rows."""
+        places = np.flatnonzero(kept)
+        columns = {name: column.take(pa.array(places)) for name, column in self.columns.items()}
+        return replace(self, columns=columns, rows=len(places), places=places)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Without an empty value. Raises InvalidInput."""
@@ -216,7 +228,7 @@ def _columns_of(
         read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=skipped),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=texts | dict(types), strings_can_be_null=True, null_values=[""]
+            column_types=texts | dict(types), strings_can_be_null=True, null_values=list(NO_VALUE)
         ),
     )
 
