@@ -244,7 +244,7 @@ def _sound(
     day[times.rows], day[times.closed] = times.day, times.closed_day
     asked = np.zeros(table.rows, np.bool_)
     asked[times.rows] = asked[times.closed] = True
-    nothing = np.full(table.rows, np.nan)
+    nothing = np.broadcast_to(np.nan, table.rows)
     closed = np.zeros(table.rows, np.bool_)
     closed[times.closed] = True
     broken = [*broken, Broken(RowRule.NOT_A_SESSION, closed, nothing, nothing)]

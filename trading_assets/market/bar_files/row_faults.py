@@ -66,7 +66,7 @@ class Broken(NamedTuple):
 def price_faults(prices: Mapping[str, Floats], volume: Floats, empty: Flags) -> list[Broken]:
     """The rules on the values of a bar. empty: rows in which one of them is not there, and NaN here"""
     high, low = prices["high"], prices["low"]
-    none = np.zeros(len(volume))
+    none = np.broadcast_to(0.0, len(volume))
     least, most = high.copy(), low.copy()
     finite = np.ones(len(volume), np.bool_)
     with np.errstate(invalid="ignore"):
@@ -74,7 +74,7 @@ def price_faults(prices: Mapping[str, Floats], volume: Floats, empty: Flags) -> 
             finite &= np.isfinite(price)
             least, most = np.minimum(least, price), np.maximum(most, price)
         return [
-            Broken(RowRule.EMPTY, empty, np.full(len(volume), np.nan), none),
+            Broken(RowRule.EMPTY, empty, np.broadcast_to(np.nan, len(volume)), none),
             Broken(RowRule.NOT_POSITIVE, ~(finite & (least > 0)), least, none),
             Broken(RowRule.VOLUME, ~(np.isfinite(volume) & (volume >= 0)), volume, none),
             Broken(RowRule.ABOVE_HIGH, most > high, most, high),
