@@ -59,16 +59,18 @@ def desk_on(data_dir: Path, dagster_home: Path, config_path: Path, *, home_is_na
     InvalidInput with what to type for it, unless a person has named the home. Raises InvalidInput, too, where
     a desk runs and it is not kept which process it is.
     """
+    held_by_whom: list[Path] = []  # nobody says; the other directory may
     for directory in (data_dir, dagster_home):
         found = roster.read(directory)
         running = {} if found is None else found.running()
         if found is None or not (running or any(map(found.beneath, found.parts))):
-            if roster.is_held(directory):
-                raise roster.unnamed(directory)
+            held_by_whom += [directory] if roster.is_held(directory) else []
             continue
         own = data_dir.resolve() == found.data_dir or config_path.resolve() == found.config
         if directory == data_dir or own or home_is_named:
             return found
+        if held_by_whom:
+            break
         raise InvalidInput(
             f"it belongs to the desk on {found.data_dir}"
             + (f", {found.told()}" if ITSELF in running else "")
@@ -76,6 +78,8 @@ def desk_on(data_dir: Path, dagster_home: Path, config_path: Path, *, home_is_na
             where=str(dagster_home),
             remedy=f"End that one with {found.command('down')}",
         )
+    if held_by_whom:
+        raise roster.unnamed(held_by_whom[0])
     return None
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isnan
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from trading_assets.cli.options import Config, Json, Session, opened
+from trading_assets.cli.options import Config, Json, Session, opened, settings_of
 from trading_assets.cli.output import plain, say, show_json, show_lines, show_table
+from trading_assets.engine.book.desk import BookUnknown, Desk
+from trading_assets.engine.book.halts import kill_switch_seen
+from trading_assets.engine.book.place import kill_file
 from trading_assets.engine.protection.sign_of_life import Life
 from trading_assets.engine.records.explain import Explained, explained
 from trading_assets.engine.records.status import Standing, standing
 from trading_assets.engine.records.status import positions as held_positions
+from trading_assets.keyring import ENVIRON
 from trading_assets.market.sessions import new_york_time
+from trading_assets.roster import Presence, presence
 
 Why = Annotated[
     bool, typer.Option("--why", help="Also show refusals and signals without an order, each with its reason.")
@@ -24,15 +30,27 @@ Why = Annotated[
 def status(config: Config = None, as_json: Json = False) -> None:
     """Show the state of the book: venue, halts and locks, equity and losses, orders, what waits.
 
-    Exit status 0: the broker answers, the book is reconciled and ACTIVE, and there is no break or lock.
+    Also says which process runs the desk, or what a killed `up` has left. Exit status 0: the broker answers, the book is reconciled and ACTIVE, and there is no break or lock.
     1: one of these does not hold; the output says which.
     """
-    with opened(config) as desk:
-        found = standing(desk)
+    settings = settings_of(config)
+    present = presence(Path(settings.data_dir))
+    try:
+        with Desk.open(settings) as desk:
+            found = standing(desk)
+    except BookUnknown:
+        if not as_json:
+            killed = kill_switch_seen(ENVIRON, kill_file(settings))
+            show_lines([("desk", present.told), *([("kill", f"set in {killed}")] if killed else [])])
+        raise
     if as_json:
-        show_json({**plain(found), "well": found.well})
+        runs = {
+            "process": present.process,
+            "left": [{"name": name, "pid": pid} for name, pid in present.left],
+        }
+        show_json({**plain(found), "well": found.well, "desk": runs})
     else:
-        show_lines(_standing_lines(found))
+        show_lines(_standing_lines(found, present))
     if not found.well:
         raise typer.Exit(1)
 
@@ -119,8 +137,9 @@ def _average_costs(ours: float, theirs: float | None) -> str:
     return " ".join(shown if theirs is None else [*shown, f"(broker {theirs:,.4f})"])
 
 
-def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
+def _standing_lines(found: Standing, present: Presence) -> Iterator[tuple[str, Any]]:
     yield "book", f"{found.book} ({found.mode} on {found.venue})"
+    yield "desk", present.told
     yield "venue", f"DOES NOT ANSWER: {found.unreachable}" if found.unreachable else "answers"
     market = "open" if found.market_open else "closed"
     yield "time", f"{new_york_time(found.now_ns)}, {market}, session {found.session or 'none today'}"
