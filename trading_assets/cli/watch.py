@@ -30,7 +30,8 @@ Why = Annotated[
 def status(config: Config = None, as_json: Json = False) -> None:
     """Show the state of the book: venue, halts and locks, equity and losses, orders, what waits.
 
-    Also says which process runs the desk, or what a killed `up` has left. Exit status 0: the broker answers, the book is reconciled and ACTIVE, and there is no break or lock.
+    Also says which process runs the desk, or what a killed `up` has left. Exit status 0: the broker answers,
+    the book is reconciled and ACTIVE, and there is no break or lock.
     1: one of these does not hold; the output says which.
     """
     settings = settings_of(config)
