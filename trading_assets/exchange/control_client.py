@@ -124,7 +124,8 @@ class ControlClient:
         return list(self._call("GET", "/faults")["faults"])
 
     def clients(self) -> dict[str, int]:
-        """How many requests each User-Agent has sent to the public APIs since the exchange started."""
+        """How many requests each User-Agent has sent to the public APIs, with the keys, since the exchange
+        started."""
         return dict(self._call("GET", "/clients")["clients"])
 
     def journal(self) -> str:

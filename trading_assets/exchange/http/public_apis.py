@@ -78,14 +78,15 @@ class AlpacaFace:
             for _ in range(2)
         )
         self._requests = 0
-        self.clients: Counter[str] = Counter()  # requests by User-Agent, since the start of this process
+        self.clients: Counter[str] = Counter()  # requests with the keys by User-Agent, since the start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._data if scope["path"].startswith(_DATA_PATHS) else self._trading
         headers = Headers(scope=scope)
         given = headers.get("apca-api-key-id", ""), headers.get("apca-api-secret-key", "")
         authorized = self._keys.accepts(*given)
-        self.clients[headers.get("user-agent", "")] += 1
+        if authorized:  # a stranger's names would fill the memory
+            self.clients[headers.get("user-agent", "")] += 1
         allowance = limit.take() if authorized else limit.look()
         self._requests += 1
         seed, events = self._venue.state.seed, self._venue.state.event_count
