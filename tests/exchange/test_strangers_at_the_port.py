@@ -169,6 +169,25 @@ def test_more_idle_connections_than_there_is_room_for_keep_nobody_out(exchange: 
         assert _is_closed(idle[0])  # the one that had been idle longest made room
 
 
+@pytest.mark.parametrize("port", ["api", "control"])
+def test_what_a_stranger_asks_at_once_is_answered_once_and_the_rest_not_looked_at(
+    exchange: ExchangeProcess, port: str
+) -> None:
+    url = exchange.url if port == "api" else exchange.control_url
+    head = f"GET {'/v2/clock' if port == 'api' else '/clock'} HTTP/1.1\r\nHost: localhost\r\n"
+    with ExitStack() as held, _answers_while(exchange):
+        crowd = [held.enter_context(socket.create_connection(_at(url), timeout=10)) for _ in range(100)]
+        for one in crowd:
+            one.sendall(f"{head}\r\n".encode() * 1_000)
+        with _answers_while(exchange):
+            pass
+        assert all(map(_is_closed, crowd))
+        alone = held.enter_context(socket.create_connection(_at(url), timeout=10))
+        alone.sendall(f"{head}\r\n".encode())
+        assert b" 401 " in alone.recv(4096).splitlines()[0]
+        assert _is_closed(alone)
+
+
 HANDSHAKE = (
     "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
