@@ -176,7 +176,7 @@ class Sheet(NamedTuple):
     states: Rows  # STATE (ticks + 1,): at each tick and at the close
     events: Rows  # EVENT
     facts: Floats  # by FACT constants
-    largest: Ints  # symbols of the largest position at the mark and just after a purchase, −1: none
+    largest: Ints  # symbols of the largest position at the mark and as an entry is made, −1: none
     short: Flags  # (n,)
     counts: Ints  # by COUNT constants
 
@@ -199,15 +199,15 @@ class Sheet(NamedTuple):
 
 
 VERDICTS, ORDERS, EXITS, FILLS, POSITIONS, STATES, EVENTS, WORKING = range(8)
-# Worst losses (three), lowest cash, shares of equity at the mark and just after a purchase, costs.
+# Worst losses (three), funds left by entries, shares of equity at the mark and as an entry is made, costs.
 (
     FACT_SESSION_DRAWDOWN,
     FACT_DAILY_LOSS,
     FACT_MAX_DRAWDOWN,
-    FACT_LOWEST_CASH,
+    FACT_LOWEST_FUNDS,
     FACT_POSITION_MARK,
     FACT_GROSS_MARK,
-    FACT_POSITION_BOUGHT,
-    FACT_GROSS_BOUGHT,
+    FACT_POSITION_ENTERED,
+    FACT_GROSS_ENTERED,
     FACT_COSTS_USD,
 ) = range(9)

@@ -69,8 +69,6 @@ def accept(
 def trade_or_rest(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """A new order takes the far side of a quote that is fresh, or works."""
     if not terms.next_open and _takes_quote(row, now_ns, terms, book, sheet, desk):
-        if not sheet.proposals.rows[row]["reducing"]:
-            desk.symbols[sheet.orders[row]["symbol"]]["bought"] = True
         return
     desk.working[sheet.counts[WORKING]] = row
     sheet.counts[WORKING] += 1
