@@ -29,6 +29,7 @@ from trading_assets.engine.replay.session_sheet import SessionSheet
 
 Ints = NDArray[np.int64]
 LIMITS, DRIFT = Group.LIMITS, Group.DRIFT
+MOST_NAMED = 10
 
 
 class LimitResult(NamedTuple):
@@ -154,7 +155,8 @@ def _loss_results(facts: list[float], limits: Limits) -> Iterator[LimitResult]:
 
 def _named(name: str, sheet: SessionSheet, rows: Ints) -> LimitResult:
     """Symbols that there should be none of."""
-    symbols = ", ".join(sheet.symbols[row] for row in rows)
+    symbols = ", ".join(sheet.symbols[row] for row in rows[:MOST_NAMED])
+    symbols += f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
     return _result(name, LIMITS, float(len(rows)), symbols, 0.0)
 
 
