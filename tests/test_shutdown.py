@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 pytestmark = pytest.mark.exchange
 SESSION = date(2012, 9, 11)

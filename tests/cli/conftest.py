@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 
 SESSION = date(2012, 9, 11)
 

@@ -10,7 +10,7 @@ from datetime import date
 import duckdb
 import pytest
 from command import COMMAND, command
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 SESSION = date(2012, 9, 11)
 
@@ -98,7 +98,7 @@ def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> 
 
 
 def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: TradingFloor) -> None:
-    from planted import buy_behind_our_back
+    from support.planted import buy_behind_our_back
 
     floor.tick(SESSION, 0)
     with floor.open_desk() as desk:
@@ -117,7 +117,7 @@ def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: Trad
 
 
 def test_a_person_closes_an_order_that_the_broker_has_lost(floor: TradingFloor) -> None:
-    from planted import plant_order
+    from support.planted import plant_order
 
     floor.tick(SESSION, 0)
     command("tick", config=floor.config_path)
@@ -142,7 +142,7 @@ def test_a_person_closes_an_order_that_the_broker_has_lost(floor: TradingFloor) 
 
 
 def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor) -> None:
-    from planted import buy_behind_our_back
+    from support.planted import buy_behind_our_back
 
     floor.tick(SESSION, 0)
     command("tick", config=floor.config_path)

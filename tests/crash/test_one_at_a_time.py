@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from scenario import Told, give
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets import config
 from trading_assets.config import Settings

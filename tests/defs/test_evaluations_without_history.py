@@ -21,7 +21,7 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from history_holder import held
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.definitions import defs
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours

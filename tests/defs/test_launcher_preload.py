@@ -23,7 +23,7 @@ from trading_assets.dagster_instance.launcher_preload import warm
 warm()
 threads = len(os.listdir("/proc/self/task"))
 import numba
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets.engine.ticks.whole_tick import run_tick
 from trading_assets.engine.signals.tick_signals import receive

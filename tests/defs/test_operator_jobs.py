@@ -15,7 +15,7 @@ import pytest
 import yaml
 from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import create_run_for_test
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets import config
 from trading_assets.broker.port import NewOrder

@@ -21,7 +21,7 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from dagster._core.test_utils import create_run_for_test
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.defs.sensors import virtual_clock
 from trading_assets.engine.operation.ended_sessions import put_away

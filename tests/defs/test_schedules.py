@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 from dagster._utils.schedules import schedule_execution_time_iterator
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import defs

@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 import yaml
 from history_holder import held
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State

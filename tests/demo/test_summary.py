@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 import yaml
 from rich.console import Console
-from trading_floor import TOKEN, trading_floor
+from support.trading_floor import TOKEN, trading_floor
 
 from trading_assets import config
 from trading_assets.broker.port import PositionState

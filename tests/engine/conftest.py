@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ground import CASH, SESSION, Ground, buy
-from warm_exchange import start_process
+from support.warm_exchange import start_process
 
 from trading_assets.config import EmbeddedSettings, Settings
 from trading_assets.engine.book.desk import Desk

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ground import Ground
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets.engine.protection.protect import new_execution_id
 from trading_assets.engine.reconciliation.reconcile import reconcile

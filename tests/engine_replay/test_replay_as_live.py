@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets import config
 from trading_assets.definitions import build_definitions

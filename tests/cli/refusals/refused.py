@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from command import command
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions
 

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from command import Done, command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions
 from trading_assets.model import registry

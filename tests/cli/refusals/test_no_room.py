@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from command import command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 pytestmark = pytest.mark.slow
 

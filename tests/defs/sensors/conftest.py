@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from evaluated import BOOK, SESSION, Desk
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.defs import sensors
 from trading_assets.market.clock import system_now_ns

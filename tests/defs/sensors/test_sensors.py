@@ -24,7 +24,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.test_utils import create_run_for_test
 from evaluated import SESSION, Desk, Watch, now_ns, request, skipped
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.words import HaltState
 from trading_assets.defs import sensors

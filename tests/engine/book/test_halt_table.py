@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import look, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder, Unreachable

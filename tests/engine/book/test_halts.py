@@ -14,7 +14,7 @@ import pytest
 from ground import Ground, buy, prepare, run_tick
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.port import Unreachable
 from trading_assets.core.gate import reason

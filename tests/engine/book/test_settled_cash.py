@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import Altered, buy_behind_our_back, with_account
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, buy_behind_our_back, with_account
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, failing, look, new_account, send, signal
 
 from trading_assets.broker.port import AccountActivity, NewOrder, Unreachable

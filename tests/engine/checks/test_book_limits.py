@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets.broker.port import CorporateActionState, NewOrder
 from trading_assets.core.words import Side

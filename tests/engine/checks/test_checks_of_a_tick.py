@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground, buy, buy_dear, run_tick
-from planted import buy_behind_our_back, red
+from support.planted import buy_behind_our_back, red
 
 from trading_assets.core.orders import Kind, client_order_id, decision_id
 from trading_assets.core.words import Side

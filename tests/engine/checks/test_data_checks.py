@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from planted import outcome_of, red
-from trading_floor import TradingFloor, trading_floor
+from support.planted import outcome_of, red
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.data import bar_checks, data_checks, feature_checks, signal_checks

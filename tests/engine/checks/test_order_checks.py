@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from planted import Altered, buy_behind_our_back, plant_order, red
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, buy_behind_our_back, plant_order, red
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets.broker.port import (
     AccountActivity,

@@ -7,8 +7,8 @@ from datetime import date
 from math import nan
 
 import pytest
-from planted import Altered, outcome_of, plant_order, red, with_limits
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, outcome_of, plant_order, red, with_limits
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets.core.orders import Kind, State
 from trading_assets.engine.book.desk import Desk

@@ -9,9 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from broker_words import restated
-from planted import Altered, buy_behind_our_back, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.broker_words import restated
+from support.planted import Altered, buy_behind_our_back, plant_order
+from support.trading_floor import TradingFloor, trading_floor
 from wire import at_broker, decided, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder

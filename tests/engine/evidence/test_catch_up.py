@@ -8,9 +8,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from broker_words import activity, stated
 from ground import Ground, buy, buy_dear
-from planted import Altered
+from support.broker_words import activity, stated
+from support.planted import Altered
 
 from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState
 from trading_assets.core.orders import State

@@ -17,7 +17,7 @@ import pytest
 from ground import Ground, buy
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.port import (
     BarState,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground, buy, buy_dear, run_tick
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.alpaca.fields import Malformed

@@ -7,8 +7,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import at_broker, decided, failing, locked, look, new_account, recovered, send, signal
 
 from trading_assets.broker.port import OutcomeUnknown

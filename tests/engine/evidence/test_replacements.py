@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import requests
-from broker_words import restated, stated
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.broker_words import restated, stated
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, failing, locked, look, new_account, send, signal
 
 from trading_assets.broker.port import NotFound, OrderChanged, OrderState, Unreachable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ground import Ground, buy
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.port import CorporateActionState, QuoteState, Rows, SpinOffState, Unreachable
 from trading_assets.engine.book.desk import Desk

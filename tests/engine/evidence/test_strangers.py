@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from between import Answer, Asked, Between, Change
 from ground import SESSION
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, look, send, signal
 
 from trading_assets import config

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ground import CASH, Ground, run_tick
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.connection import connect
 from trading_assets.broker.port import Broker, Unauthorized

@@ -16,8 +16,8 @@ from threading import Event
 
 import pytest
 import yaml
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import at_broker, decided, new_account, send, signal
 
 from trading_assets.core.words import HaltState

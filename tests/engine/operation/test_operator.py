@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ground import Ground, buy, run_tick
-from planted import Altered, red
+from support.planted import Altered, red
 
 from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, PositionState, Rejected
 from trading_assets.core.orders import Kind

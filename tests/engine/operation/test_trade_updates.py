@@ -14,8 +14,8 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, new_account, send, signal
 
 from trading_assets.broker.alpaca.update_stream import UpdateStream

@@ -7,8 +7,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, failing, locked, look, new_account, send, signal
 
 from trading_assets.broker.port import Unreachable

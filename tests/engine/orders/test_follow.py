@@ -9,9 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from broker_words import restated
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.broker_words import restated
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import at_broker, decided, failing, new_account, send, signal, states
 
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ground import Ground, execute, prepare
-from planted import Altered
+from support.planted import Altered
 from wire import BELOW_THE_MARKET, at_broker, locked, look, recovered, states
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected

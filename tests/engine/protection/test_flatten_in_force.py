@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground, buy, buy_dear, run_tick
-from planted import Altered, with_limits
+from support.planted import Altered, with_limits
 
 from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, Rejected, Unreachable
 from trading_assets.core.gate import reason

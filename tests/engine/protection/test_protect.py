@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ground import Ground, buy, buy_dear, execute, prepare, run_tick
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.port import NewOrder, OrderState, Unreachable
 from trading_assets.core.gate import reason

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ground import Ground, prepare, run_tick
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.port import Unreachable
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone

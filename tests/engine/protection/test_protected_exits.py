@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor, trading_floor
 from wire import Posts, at_broker, decided, failing, new_account, send, signal, states
 
 from trading_assets.broker.port import NewOrder, OutcomeUnknown, PositionState, Unreachable

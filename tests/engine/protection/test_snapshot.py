@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor, trading_floor
 from wire import decided, look, new_account, send, signal
 
 from trading_assets.core.codes import Code, failed_codes

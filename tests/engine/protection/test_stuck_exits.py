@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from broker_words import restated
 from ground import Ground, buy_dear
-from planted import Altered
+from support.broker_words import restated
+from support.planted import Altered
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected
 from trading_assets.engine.book.desk import Desk

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground, buy, buy_dear
-from planted import Altered, with_limits
+from support.planted import Altered, with_limits
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import AccountActivity, AccountState, PositionState, Unreachable

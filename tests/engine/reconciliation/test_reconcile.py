@@ -13,7 +13,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest
 from ground import Ground, buy, run_tick
-from planted import Altered, plant_order
+from support.planted import Altered, plant_order
 
 from trading_assets.broker.port import NewOrder, Unreachable
 from trading_assets.core.gate import reason

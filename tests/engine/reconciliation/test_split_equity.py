@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground
-from planted import Altered, with_less, with_limits
 from split_broker import MINUTE_NS, SplitBroker, look
+from support.planted import Altered, with_less, with_limits
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (

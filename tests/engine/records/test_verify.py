@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 from ground import Ground, prepare, run_tick
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets.core.codes import Code
 from trading_assets.engine.decision.inputs import LIMITS_OF_VERSION_1

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from ground import Ground, buy, execute, prepare, run_tick
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected
 from trading_assets.core.words import Side

@@ -14,7 +14,7 @@ import pytest
 from decisions import LIMITS, NOW_NS, SESSION, SYMBOLS, fields_of, inputs, notional, view, wish
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 from wire import look, new_account, send, signal
 
 from trading_assets.core.codes import Code, failed_codes

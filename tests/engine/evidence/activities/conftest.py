@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from activity_lines import SESSION, Books, bought
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 from wire import new_account
 
 from trading_assets.engine.book.desk import Desk

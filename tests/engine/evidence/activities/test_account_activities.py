@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from activity_lines import COST, SHARES, TRANSFERS, Books, line
 from alpaca.trading.enums import ActivityType as ClientsActivityType
-from broker_words import reworded
-from trading_floor import TradingFloor
+from support.broker_words import reworded
+from support.trading_floor import TradingFloor
 
 from trading_assets import config
 from trading_assets.broker.alpaca import parsing

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 from absorbed import ACCEPTED, alerts, lines, planted, told
-from broker_words import restated
-from planted import Altered, plant_order
+from support.broker_words import restated
+from support.planted import Altered, plant_order
 from wire import failing, locked, look, signal
 
 from trading_assets.broker.alpaca.order_words import state_of_status

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-import broker_words
 import pytest
 from absorbed import alerts, planted, told
+from support import broker_words
 
 from trading_assets.broker.port import AccountActivity
 from trading_assets.core.ledger import Holding

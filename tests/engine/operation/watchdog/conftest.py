@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from receiver import Receiver, listening
-from trading_floor import TradingFloor, trading_floor
+from support.receiver import Receiver, listening
+from support.trading_floor import TradingFloor, trading_floor
 from watched import SESSION
 
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from receiver import Receiver
-from trading_floor import TradingFloor
+from support.receiver import Receiver
+from support.trading_floor import TradingFloor
 from watched import alerted, ended, held, through_its_stop, unprotected, until, watchdog
 
 from trading_assets.config import LastGood

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from receiver import Receiver
-from trading_floor import TradingFloor
+from support.receiver import Receiver
+from support.trading_floor import TradingFloor
 from watched import alerted, ended, held, through_its_stop, unprotected, until, watchdog
 
 from trading_assets.config import LastGood

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from ground import run_tick
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.config import LastGood
 from trading_assets.engine.book.desk import Desk

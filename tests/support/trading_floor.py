@@ -12,8 +12,8 @@ from typing import Any
 
 import requests
 import yaml
-from warm_exchange import start_process
 
+from support.warm_exchange import start_process
 from trading_assets import config
 from trading_assets.engine.book.desk import Desk
 from trading_assets.exchange.process import ExchangeProcess
