@@ -37,7 +37,7 @@ print([thread.name for thread in threading.enumerate()])
 
 def test_a_process_that_ran_a_tick_ends_with_the_main_thread_only(tmp_path: Path) -> None:
     with trading_floor(tmp_path, SESSION) as floor:
-        tick_ns = floor.tick(SESSION, 0)
+        tick_ns = floor.go_to_session(SESSION, 0)
         lines = tmp_path / "log.jsonl"
         done = subprocess.run(
             [sys.executable, "-c", TICK, str(floor.config_path), str(tick_ns), str(lines)],

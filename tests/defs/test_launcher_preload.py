@@ -36,8 +36,8 @@ with tempfile.TemporaryDirectory() as root, trading_floor(
     ready = {f: len(f.signatures) for f in compiled}
     modules = set(sys.modules)
     for number in range(3):
-        tick = floor.tick(session, number)
-        with floor.open_desk() as desk:
+        tick = floor.go_to_session(session, number)
+        with floor.desk() as desk:
             receive(desk, "AAPL", -1.0 if number % 2 else 1.0)
             orders += len(run_tick(desk, session, tick, f"execution-{number}").execution.orders)
     changed = [f.py_func.__qualname__ for f, count in ready.items() if len(f.signatures) != count]

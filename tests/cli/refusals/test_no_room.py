@@ -73,9 +73,9 @@ def test_a_journal_on_a_full_disk_sends_nothing_and_a_kill_is_set_by_file(floor:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(floor: TradingFloor) -> Iterator[Path]:
     """A file system of its own, 16 MB, where the desk's data directory goes."""
-    place = tmp_path / "var"
+    place = floor.settings.data_dir
     place.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(place)],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from counter import NS, SESSION, Counter, desk_at
-from ground import execute
+from engine_ticks import execute
 from support.broker_words import activity, restated, stated
 from support.planted import Altered, plant_order
 

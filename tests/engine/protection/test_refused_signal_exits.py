@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from counter import NS, SESSION, TICK_NS, Counter, desk_at
-from ground import execute
+from engine_ticks import execute
 from support.broker_words import activity, restated
 from support.planted import Altered
 
