@@ -104,16 +104,16 @@ def test_loosening_needs_a_reason_and_tightening_none(job: dg.JobDefinition) -> 
         assert dg.validate_run_config(job, empty)
 
 
-def test_a_kill_waits_in_no_lane_and_for_no_pool() -> None:
-    kill = defs.resolve_job_def("kill")
-    assert kill.tags["trading_assets/lane"] not in {
-        defs.resolve_job_def(name).tags["trading_assets/lane"]
-        for name in ("trading_tick", "reconcile", "train", "flatten", "premarket", "end_of_day")
+def test_a_kill_waits_in_no_pool_of_others_and_no_number_of_runs_keeps_it_in_the_queue() -> None:
+    pools = {
+        job.name: {pool for node in job.nodes for pool in node.definition.pools}
+        for job in defs.resolve_all_job_defs()
     }
-    assert all(node.definition.pool is None for node in kill.nodes)
+    assert all(pools.values()), "a job without a pool may be launched until no run can begin"
+    assert not pools.pop("kill") & set().union(*pools.values())
     settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
-    lanes = {job.tags.get("trading_assets/lane") for job in defs.resolve_all_job_defs()}
-    assert settings["concurrency"]["runs"]["max_concurrent_runs"] > len(lanes)
+    assert settings["concurrency"]["pools"] == {"default_limit": 1, "granularity": "run"}
+    assert settings["concurrency"]["runs"]["max_concurrent_runs"] > len(set().union(*pools.values())) + 1
 
 
 @pytest.mark.slow

@@ -81,13 +81,13 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEva
     return {found.check_name: found for found in result.get_asset_check_evaluations()}
 
 
-def test_the_asset_takes_a_range_in_one_run_in_the_replays_lane() -> None:
+def test_the_asset_takes_a_range_in_one_run_in_the_replays_pool() -> None:
     spec = replay.specs_by_key[replay.key]
     assert replay.key == dg.AssetKey(["replay", "replay"])
     assert spec.group_name == "replay"
     assert replay.backfill_policy == dg.BackfillPolicy.single_run()
     job = build_definitions().resolve_job_def("replay")
-    assert job.tags["trading_assets/lane"] == "replay"
+    assert {pool for node in job.nodes for pool in node.definition.pools} == {"replay"}
     assert not {"desk"} & replay.required_resource_keys
 
 

@@ -19,7 +19,7 @@ from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import BOOK_POOL, LIVE
+from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.partitions import LIVE_SESSIONS
 from trading_assets.defs.presentation import table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
@@ -49,7 +49,6 @@ def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition]
         backfill_policy=ONE_RUN,
         kinds=kinds,
         owners=OWNERS,
-        tags=LIVE,
         pool=BOOK_POOL,
         code_version=code_version(*code),
     )

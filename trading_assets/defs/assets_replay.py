@@ -13,7 +13,7 @@ import dagster as dg
 from trading_assets.config import Settings
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import LANE_TAG
+from trading_assets.defs.lanes import REPLAY_POOL
 from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import line_plot, table
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 GROUP = "replay"
 OWNERS = ["team:research"]
-REPLAY = {LANE_TAG: "replay"}
-POOL = "replay"  # one at a time, however it was launched
 HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which the checks find the replay
 PROGRESS_EVERY = 50  # sessions
 
@@ -133,8 +131,7 @@ class ReplayConfig(PlainConfig):
     backfill_policy=dg.BackfillPolicy.single_run(),
     kinds={"numba", "xgboost", "duckdb"},
     owners=OWNERS,
-    tags=REPLAY,
-    pool=POOL,
+    pool=REPLAY_POOL,
     code_version=code_version(
         "core",
         "features",

@@ -155,7 +155,6 @@ def test_time_stands_while_a_run_is_on_that_may_act_on_the_book(
         instance,
         job_name="replay",
         status=dg.DagsterRunStatus.STARTED,
-        tags={"trading_assets/lane": "replay"},
     )
     backfill = run_of_assets(instance, dg.AssetKey(["replay", "replay"]))
     assert request(watch()).job_name == "trading_tick"
