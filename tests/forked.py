@@ -129,7 +129,7 @@ def _exchange() -> Callable[[], object]:
         opened = bundled.open_venue(Path(directory), start_ns=Sessions().open_ns(date(2012, 9, 11)))
         app.prepare(opened)
         opened.close()
-        served = app.server_of(app.Faces(unused)).config
+        served = app.server_of(app.ExchangeApis(unused)).config
         served.load()
         served.get_loop_factory()
     return exchange.main

@@ -121,7 +121,7 @@ def refuses_a_second_one(desk: Desk, pid: int, tmp_path: Path) -> None:
     kept = roster.read(desk.place / "var")
     assert kept is not None
     told = (
-        f"a desk runs here already: {kept.told()}. Look at it with `trading-assets status --config "
+        f"a desk runs here already: {kept.summary()}. Look at it with `trading-assets status --config "
         f"{desk.config}`, end it with `trading-assets down --config {desk.config}`\n"
     )
     assert f"process {pid}, since " in told

@@ -106,7 +106,7 @@ def test_a_venue_that_needs_keys_names_them_and_one_that_needs_none_gives_none_t
 def test_an_entry_says_of_every_word_what_it_means(name: str) -> None:
     """Of an unlisted one too: journals have words that were not listed when they were written."""
     strange = registry.ENTRIES[name].activity_type("A_WORD_OF_NEXT_YEAR")
-    assert (strange.kind, strange.listed, strange.told) == (ActivityKind.OTHER, False, True)
+    assert (strange.kind, strange.listed, strange.alerts) == (ActivityKind.OTHER, False, True)
     assert (strange.moves_shares, strange.moves_cash) == (False, True)
 
 

@@ -27,7 +27,7 @@ from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
 from trading_assets.exchange import bundled, venue
 from trading_assets.exchange.connections import disconnecting
-from trading_assets.exchange.http.app import Faces, Urls, listening, server_of, urls
+from trading_assets.exchange.http.app import ExchangeApis, Urls, listening, server_of, urls
 from trading_assets.exchange.tape_view import TapeView
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import Sessions
@@ -261,8 +261,8 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
     try:
         begin(log)
         with listening(0, "the Alpaca API") as public, listening(0, "the control plane") as private:
-            faces = Faces(private)
-            server = server_of(faces)
+            apis = ExchangeApis(private)
+            server = server_of(apis)
             lines = os.fdopen(taken)
 
             def take() -> None:
@@ -280,7 +280,7 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
                         bundled.BundledTape = lambda seed: tape_with(seed, split)
                         venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
                         # a case runs one tick up to four times in a minute that stands
-                        faces.show(
+                        apis.show(
                             venues[0],
                             disconnecting(server),
                             TOKEN,

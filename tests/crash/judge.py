@@ -12,7 +12,7 @@ from typing import Any
 from faults import FAULTS
 from scenario import MINUTE_NS, Scenario, Told
 from trial import Evidence
-from witnesses import Accepted, DeskTables, Exchange, Standing
+from witnesses import Accepted, DeskTables, Exchange, Exposure
 
 from trading_assets.config import Settings
 from trading_assets.core.orders import Kind
@@ -133,14 +133,14 @@ def _limits(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]
                 yield f"{name}: after {per_execution[execution]} orders of the execution"
             later = one.at_ns > intent["created_ns"]  # sent again: the market may have carried it above
             tolerance = Decimal("1.02") if later else Decimal(1)
-            broken = [list(_above(standing, limits, tolerance)) for standing in one.standings]
+            broken = [list(_above(standing, limits, tolerance)) for standing in one.exposures]
             if all(broken):
                 yield from (f"{name}: {words}" for words in broken[0])
         per_symbol[day] += 1
         per_execution[execution] += 1
 
 
-def _above(one: Standing, limits: Mapping[str, float], tolerance: Decimal) -> Iterator[str]:
+def _above(one: Exposure, limits: Mapping[str, float], tolerance: Decimal) -> Iterator[str]:
     for what, value, limit in (
         ("position", one.exposure, limits["max_position_pct"]),
         ("gross", one.gross, limits["max_gross_exposure"]),

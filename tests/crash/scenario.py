@@ -246,12 +246,12 @@ def prepare(
     settings = it.settings(home / "desk", exchange.urls).model_copy(update={"max_order_notional": 10_000.0})
     held = [Told(symbol, 1.0) for symbol in it.held]
 
-    def at(moment_ns: int, play: Callable[[Desk], object]) -> None:
+    def at(moment_ns: int, act: Callable[[Desk], object]) -> None:
         keeper.move_to(moment_ns)
 
         def run() -> str:
             with open_desk(settings) as desk:
-                play(desk)
+                act(desk)
             return ""
 
         ended = in_process(run)

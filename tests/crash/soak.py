@@ -109,7 +109,7 @@ class Soak:
             together = [case for _, case in alike]
             death = self._death_of(together[0]) if len(together) > 1 else None
             for case in together:
-                self.play(case, death=death)
+                self.run(case, death=death)
 
     def _death_of(self, case: Case) -> Death:
         shutil.rmtree(self._dead, ignore_errors=True)
@@ -122,11 +122,11 @@ class Soak:
         finally:
             trial.close()
 
-    def play(self, case: Case, keep: Path | None = None, death: Death | None = None) -> list[str]:
+    def run(self, case: Case, keep: Path | None = None, death: Death | None = None) -> list[str]:
         """What is wrong after the case; told at once, with the command that repeats it."""
         trial = Trial(case, self.template(case.seed), self._ground, death)
         try:
-            evidence = trial.play()
+            evidence = trial.carry_out()
             wrong = judge(evidence)
             if keep is not None:
                 evidence.keep(keep)
@@ -186,7 +186,7 @@ def main() -> int:
     with _soak(arguments.log, arguments.pasts) as soak:
         if arguments.case:
             seeds = {Case.read(arguments.case).seed}
-            soak.play(Case.read(arguments.case), arguments.keep)
+            soak.run(Case.read(arguments.case), arguments.keep)
         elif arguments.part:
             part, parts = map(int, arguments.part.split("/"))
             seeds = set(SCENARIOS)

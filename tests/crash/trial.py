@@ -228,7 +228,7 @@ class Trial:
             raise RuntimeError(f"case {self.case} fails by itself: {ended}")
         return [Point.read(line) for line in ended.answer.splitlines()[:-1]]
 
-    def play(self) -> Evidence:
+    def carry_out(self) -> Evidence:
         """Kill the tick, recover, and go on until nothing is under way."""
         if not self._is_dead:
             self._die()

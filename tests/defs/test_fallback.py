@@ -213,7 +213,7 @@ PARTS = {
 
 @pytest.fixture
 def nothing_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(fallback, "_told", set())
+    monkeypatch.setattr(fallback, "_reported", set())
     monkeypatch.setattr(fallback, "_tried", set())
     monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(tmp_path / "config" / "execution.yaml"))
     (tmp_path / "config").mkdir()

@@ -329,9 +329,7 @@ def test_a_run_of_no_launchers_is_not_taken_for_a_later_process_with_its_id(
 ) -> None:
     run = left_by_a_crash(ground, DagsterEventType.RUN_START, pid=os.getpid())
     began = time.time() + 2 * launcher.CLOCK_SLACK_SECONDS
-    monkeypatch.setattr(
-        launcher.psutil, "Process", lambda pid: SimpleNamespace(pid=pid, create_time=lambda: began)
-    )
+    monkeypatch.setattr(psutil, "Process", lambda pid: SimpleNamespace(pid=pid, create_time=lambda: began))
     assert not ground.launcher.terminate(run.run_id)  # else this very process is interrupted
     ground.wait(run.run_id, dg.DagsterRunStatus.CANCELING)
     ground.instance.delete_run(run.run_id)

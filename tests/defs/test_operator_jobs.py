@@ -29,7 +29,7 @@ from trading_assets.defs.resources import PARTITION_TAG
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import in_force
 from trading_assets.engine.book.place import journal_file, known_book
-from trading_assets.engine.operation.ended_sessions import is_put_away
+from trading_assets.engine.operation.ended_sessions import is_archived
 from trading_assets.engine.operation.operator import person
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
@@ -277,7 +277,7 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     # two entries and one of the flatten: while a person's order held the shares there was none to propose
     assert orders.asset_materialization.metadata["verdicts"].value == 3.0
     with live.floor.open_desk() as desk:
-        assert is_put_away(desk.journal, desk.book, KEY)
+        assert is_archived(desk.journal, desk.book, KEY)
         assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None
         copy = History(Path(desk.settings.data_dir) / "history-snapshot.duckdb")
         closing = "SELECT count(*) AS n FROM equity WHERE tick_ns = ?"

@@ -24,7 +24,7 @@ from dagster._core.test_utils import create_run_for_test
 from trading_floor import TOKEN, TradingFloor, trading_floor
 
 from trading_assets.defs.sensors import virtual_clock
-from trading_assets.engine.operation.ended_sessions import put_away
+from trading_assets.engine.operation.ended_sessions import mark_archived
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 
@@ -97,7 +97,7 @@ def test_where_time_stands_unarmed_the_missed_end_is_made_up_for_and_time_stays(
     before = now_ns(floor)
     assert asked(instance) == (["end_of_day"], None)
     with floor.open_desk() as desk:
-        put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
+        mark_archived(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
     assert asked(instance) == ([], None)
     assert now_ns(floor) == before
 
@@ -108,5 +108,5 @@ def test_where_time_runs_it_is_asked_for_at_once(floor: TradingFloor, instance: 
     floor.config_path.write_text(yaml.safe_dump(settings))
     assert asked(instance)[0] == ["end_of_day"]
     with floor.open_desk() as desk:
-        put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
+        mark_archived(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
     assert asked(instance)[0] == []

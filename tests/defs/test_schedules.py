@@ -24,8 +24,8 @@ from trading_assets.defs import owed, schedules
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
 from trading_assets.defs.sensors import virtual_clock
 from trading_assets.engine.book.arming import ARMED_MARK, DISARMED
-from trading_assets.engine.operation.ended_sessions import put_away
-from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.engine.operation.ended_sessions import mark_archived
+from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at, due_now, next_due
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.market.clock import system_now_ns
@@ -356,7 +356,7 @@ def test_a_day_whose_end_failed_is_tried_again_after_an_hour(
 def test_a_day_that_was_put_away_is_not_asked_for_again(evaluate: Evaluate, desk_home: Path) -> None:
     opened_on(desk_home, "2026-11-24T09:00")
     with Journal.open(desk_home / "var" / "journal.sqlite") as journal:
-        put_away(journal, BOOK, "2026-11-24", at_ns=ns("2026-11-24T16:10"))
+        mark_archived(journal, BOOK, "2026-11-24", at_ns=ns("2026-11-24T16:10"))
     assert "no session is owed its end" in reason(evaluate("2026-11-24T16:20", schedule=after_the_close))
 
 
@@ -389,8 +389,8 @@ def test_the_agenda_walks_through_sessions_over_weekends_and_closed_days() -> No
     for _ in range(5):
         due = next_due(SESSIONS, at, 180)
         walked.append((due.session, due.work))
-        assert standing_at(SESSIONS, due.at_ns, 180) == due
-        assert standing_at(SESSIONS, due.at_ns + 1, 180) is None
+        assert due_now(SESSIONS, due.at_ns, 180) == due
+        assert due_now(SESSIONS, due.at_ns + 1, 180) is None
         at = due.at_ns
     assert walked == [
         ("2012-10-26", Work.END_OF_DAY),

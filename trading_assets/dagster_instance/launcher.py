@@ -126,13 +126,13 @@ class Forkserver:
                 answer = b""
         if not answer:
             raise ForkserverGone("it ended, or the run's process did, before the run had begun")
-        told: dict[str, str] = json.loads(answer)
-        if "changed" in told:
-            raise ForkserverGone(told["changed"])
-        if "unfit" in told:
-            raise NoForkserver(told["unfit"])
-        if "failed" in told:
-            raise RunNotBegun(told["failed"])
+        reply: dict[str, str] = json.loads(answer)
+        if "changed" in reply:
+            raise ForkserverGone(reply["changed"])
+        if "unfit" in reply:
+            raise NoForkserver(reply["unfit"])
+        if "failed" in reply:
+            raise RunNotBegun(reply["failed"])
         self._has_begun_runs = True
 
     def close(self) -> None:

@@ -54,9 +54,9 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
             raise
         context.log.info(f"left to the next request: {held}")
         return
-    found = report.reconciliation
+    reconciled = report.reconciliation
     context.log.info(
-        f"ledger and broker agree: {found.clean}; {len(found.breaks)} breaks, "
+        f"ledger and broker agree: {reconciled.clean}; {len(reconciled.breaks)} breaks, "
         f"{len(report.recovered)} orders recovered, {len(report.cancelled)} cancelled, "
         f"stops in force: {', '.join(report.stopped) or 'none'}"
     )

@@ -88,15 +88,15 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
                 "book": opened.book,
                 "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
                 "orders": orders or "none",
-                "still_held": "; ".join(held.told for held in report.held) or "nothing",
+                "still_held": "; ".join(held.summary for held in report.held) or "nothing",
             }
         )
     )
     if not report.flat:
-        told = [held.told for held in report.held] + [report.failure] * bool(report.failure)
+        remaining = [held.summary for held in report.held] + [report.failure] * bool(report.failure)
         raise dg.Failure(
-            description=f"Not flat yet. {'; '.join(told)}. The flatten stays in force: each protection tries "
-            "again until every position is zero, and no entry passes. Launch it again to try at once; "
+            description=f"Not flat yet. {'; '.join(remaining)}. The flatten stays in force: each protection "
+            "tries again until every position is zero, and no entry passes. Launch it again to try at once; "
             "`rearm` ends it.",
             allow_retries=False,
         )

@@ -30,7 +30,8 @@ from trading_assets.keyring import ENVIRON
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
-TRADING_SCHEDULE = "trading_hours"  # what a person turns on to arm trading, on every venue
+TRADING_SCHEDULE = "trading_hours"  # what a person turns on to have ticks requested, on every venue
+SCHEDULE_OFF = f"the schedule {TRADING_SCHEDULE} is off: turn it on"
 JOURNAL_NAME = "journal.sqlite"
 NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
 UNDER_WAY = [
@@ -111,8 +112,16 @@ def _may_act_on_the_book(run: dg.DagsterRun) -> bool:
     return run.job_name not in _OTHER_JOBS
 
 
-def trading_armed(instance: dg.DagsterInstance) -> bool:
-    """Whether a person has turned the trading schedule on."""
+def why_no_ticks(instance: dg.DagsterInstance, desk: Readiness) -> str | None:
+    """Why no tick is requested: the schedule's switch is off, or the book is not armed. Or None.
+
+    The switch is Dagster's: it asks for ticks or does not. The record in the journal says whether orders may
+    be sent, whoever asks.
+    """
+    return desk.switched_off() if _is_turned_on(instance) else SCHEDULE_OFF
+
+
+def _is_turned_on(instance: dg.DagsterInstance) -> bool:
     schedules = instance.all_instigator_state(
         instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.RUNNING}
     )

@@ -61,10 +61,12 @@ def tick_ns(found: dg.RunRequest) -> int:
     return int(found.tags["trading_assets/tick_ns"])
 
 
-def test_time_stands_until_trading_is_armed(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
+def test_time_stands_until_the_schedule_is_turned_on(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
     before = now_ns(floor)
     turn_on(instance, "after_the_close")
-    assert "trading is not armed" in skipped(Watch(virtual_clock, instance)())
+    assert "the schedule trading_hours is off: turn it on" in skipped(Watch(virtual_clock, instance)())
     assert now_ns(floor) == before
 
 
@@ -288,7 +290,7 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
     watch = Watch(signal_inbox, instance)
     assert skipped(watch()) == "no signal waits"
     (inbox / "a.csv").write_text("symbol,value\nAAPL,0.5\n")
-    assert "trading is not armed" in skipped(watch())
+    assert "the schedule trading_hours is off" in skipped(watch())
     turn_on(instance)
     assert "no person has armed trading" in skipped(watch())
     with Journal.open(inbox.parent / "journal.sqlite") as journal:

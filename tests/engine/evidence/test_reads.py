@@ -234,12 +234,14 @@ def is_let_in(desk: Desk, symbol: str) -> bool:
     broker, now = desk.broker, desk.now_ns()
     unreadable = failure(lambda: broker.bars(SYMBOLS, "1m", now - NS, now))  # the data checks fail then
     vetoed = (Cause.CHECKS_FAILED,) if unreadable else ()
-    wish = signal(desk, symbol, 1.0)
+    opinion = signal(desk, symbol, 1.0)
     found = []
 
     def look() -> None:
         found.append(
-            take_snapshot(desk, SESSION, TICK_NS, "entries", Phase.ENTRIES, signals=[wish], transient=vetoed)
+            take_snapshot(
+                desk, SESSION, TICK_NS, "entries", Phase.ENTRIES, signals=[opinion], transient=vetoed
+            )
         )
 
     failure(look)

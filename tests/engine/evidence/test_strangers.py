@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from between import Answer, Asked, Between, Change
+from between import Answer, Between, BrokerRequest, Change
 from ground import SESSION
 from planted import Altered
 from trading_floor import TradingFloor, trading_floor
@@ -74,7 +74,7 @@ def refused(path: str, status: int, message: str) -> Change:
 
 
 def without_field(path: str, name: str) -> Change:
-    def change(asked: Asked, answer: Answer) -> Answer:
+    def change(asked: BrokerRequest, answer: Answer) -> Answer:
         if asked.path != path:
             return answer
         return Answer(200, {key: value for key, value in answer.body.items() if key != name})
@@ -82,7 +82,7 @@ def without_field(path: str, name: str) -> Change:
     return change
 
 
-def a_right_without_quotes(asked: Asked, answer: Answer) -> Answer:
+def a_right_without_quotes(asked: BrokerRequest, answer: Answer) -> Answer:
     """A contingent value right: no quote, no asset, and the whole list of quotes is refused for it."""
     symbol = RIGHT["symbol"]
     if asked.path == "/v2/positions":
@@ -92,14 +92,14 @@ def a_right_without_quotes(asked: Asked, answer: Answer) -> Answer:
     return answer
 
 
-def a_foreign_dividend(asked: Asked, answer: Answer) -> Answer:
+def a_foreign_dividend(asked: BrokerRequest, answer: Answer) -> Answer:
     if asked.path != "/v1/corporate-actions":
         return answer
     row = {"symbol": "IBM", "ex_date": str(SESSION), "rate": 0.85, "currency": "CAD", "foreign": True}
     return Answer(200, {"corporate_actions": {"cash_dividends": [row]}, "next_page_token": None})
 
 
-def an_unknown_line(asked: Asked, answer: Answer) -> Answer:
+def an_unknown_line(asked: BrokerRequest, answer: Answer) -> Answer:
     row = {"activity_type": "FILL", "id": "20120911000000000::x", "symbol": "GE", "qty": "several"}
     return Answer(200, [*answer.body, row]) if asked.path == "/v2/account/activities" else answer
 
@@ -192,10 +192,10 @@ def test_it_keeps_no_stop_no_signal_no_kill_and_no_flatten_from_getting_out(
 def test_an_order_of_several_legs_and_a_coin_count_into_the_exposure(
     floor: TradingFloor, between: Between, desk: Desk
 ) -> None:
-    wish = signal(desk, "IBM")
+    opinion = signal(desk, "IBM")
 
     def gross() -> float:
-        (verdict,) = decide(look(desk, wish)).verdicts
+        (verdict,) = decide(look(desk, opinion)).verdicts
         return float(verdict.gate_input["activity"]["gross_exposure_usd"])
 
     before = gross()
@@ -204,8 +204,8 @@ def test_an_order_of_several_legs_and_a_coin_count_into_the_exposure(
     between.change = with_row("/v2/positions", COIN)
     assert gross() == pytest.approx(before + 4_400)
     between.change = with_row("/v2/positions", {**COIN, "market_value": None})
-    decision = decide(look(desk, wish))  # nobody knows what room there is: nothing is bought
-    assert (decision.verdicts, decision.outcomes) == ((), {wish.decision_id: "HELD"})
+    decision = decide(look(desk, opinion))  # nobody knows what room there is: nothing is bought
+    assert (decision.verdicts, decision.outcomes) == ((), {opinion.decision_id: "HELD"})
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_position_that_cannot_be_read_is_not_flat(
 ) -> None:
     hold(floor, desk)
 
-    def without_a_side(asked: Asked, answer: Answer) -> Answer:
+    def without_a_side(asked: BrokerRequest, answer: Answer) -> Answer:
         if asked.path != "/v2/positions":
             return answer
         return Answer(200, [{**row, "side": None} if row["symbol"] == "IBM" else row for row in answer.body])

@@ -186,7 +186,7 @@ def test_a_kill_while_another_process_holds_the_journal_latches_by_file_and_canc
     with ground.desk() as desk, locked_by_another_process(file):
         if way == "command and job":
             killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
-            assert (killed.failure, killed.asked, killed.answered) == ("", 1, True)
+            assert (killed.failure, killed.cancels_sent, killed.answered) == ("", 1, True)
             assert f"the kill file {ground.settings.data_dir / 'KILL'}" in killed.kept
             assert "not in the journal" in killed.kept
             assert "stayed locked by another process" in killed.past_journal

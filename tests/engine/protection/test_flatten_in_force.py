@@ -17,7 +17,7 @@ from trading_assets.engine.checks.book_limits import limit_checks
 from trading_assets.engine.operation import operator
 from trading_assets.engine.protection.flattens import still_held
 from trading_assets.engine.protection.protect import ProtectReport, new_execution_id, protect_alone
-from trading_assets.engine.records.status import standing
+from trading_assets.engine.records.status import book_status
 from trading_assets.engine.signals import tick_signals
 from trading_assets.store.journal import LeaseHeld
 
@@ -65,7 +65,7 @@ def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(gro
         (line,) = report.held
         assert (line.symbol, line.qty, line.why) == ("AAPL", held(desk)["AAPL"], "the market is closed")
         assert line.again == "at the next open, 2012-09-12 09:30:00 EDT"
-        shown = standing(desk)
+        shown = book_status(desk)
         assert (shown.well, shown.held) == (False, report.held)
         assert shown.flatten is not None
         assert (shown.flatten.author, shown.flatten.reason) == ("tester", "all out")
@@ -77,7 +77,7 @@ def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(gro
         assert desk.journal.flatten_in_force(desk.book) is None
         protect(desk)
         assert titles(desk).count("Flatten done: every position is zero") == 1
-        assert standing(desk).flatten is None
+        assert book_status(desk).flatten is None
 
 
 def test_no_entry_passes_while_it_is_in_force_and_a_rearm_ends_it(ground: Ground) -> None:

@@ -79,16 +79,16 @@ def move_to(floor: TradingFloor, desk: Desk, day: date, wall_clock: str) -> None
     desk.begin()
 
 
-def verdict(desk: Desk, wish: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> VerdictRecord:
+def verdict(desk: Desk, opinion: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> VerdictRecord:
     """The gate's answer to one signal by what the snapshot reads now; AAPL is to be bought unless it is
     another."""
-    (found,) = decide(look(desk, wish or signal(desk), phase=phase)).verdicts
+    (found,) = decide(look(desk, opinion or signal(desk), phase=phase)).verdicts
     return found
 
 
-def codes(desk: Desk, wish: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> set[str]:
+def codes(desk: Desk, opinion: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> set[str]:
     """Every code that the verdict failed."""
-    return {code.name for code in failed_codes(verdict(desk, wish, phase).failed)}
+    return {code.name for code in failed_codes(verdict(desk, opinion, phase).failed)}
 
 
 def codes_when(desk: Desk, *, extended_hours: bool = False, broker_open: bool | None = None) -> set[str]:
@@ -112,9 +112,9 @@ def hold(floor: TradingFloor, desk: Desk) -> None:
     reconcile(desk)
 
 
-def resting(desk: Desk, wish: SignalInput, phase: Phase = Phase.ENTRIES) -> Decimal:
+def resting(desk: Desk, opinion: SignalInput, phase: Phase = Phase.ENTRIES) -> Decimal:
     """The limit price of an order by this signal that rests at the broker."""
-    (order,) = send(desk, decided(desk, wish, phase=phase))
+    (order,) = send(desk, decided(desk, opinion, phase=phase))
     assert order.state == "ACCEPTED"
     return order.intent.limit_price
 
@@ -220,8 +220,8 @@ def test_an_entry_that_would_meet_a_resting_sell_of_ours_is_a_self_trade(
     hold(floor, desk)
     ask = desk.broker.quotes(["AAPL"])["AAPL"].ask
     assert ask is not None
-    wish = replace(signal(desk, value=-1.0, key="out"), limit_price=float(ask * Decimal("1.004")))
-    limit_price = resting(desk, wish, Phase.EXITS)
+    opinion = replace(signal(desk, value=-1.0, key="out"), limit_price=float(ask * Decimal("1.004")))
+    limit_price = resting(desk, opinion, Phase.EXITS)
     plant_order(desk, 1, reducing=True, limit_price=str(limit_price + 10))  # the nearest one counts
     assert codes(desk, signal(desk, key="apart")) == {"ORDER_IN_FLIGHT"}
     quote_by_hand(floor, "AAPL", limit_price - 2 * CENT)
@@ -259,10 +259,10 @@ def test_the_previous_close_is_adjusted_for_a_dividend_and_a_split_of_today(tmp_
         floor.tick(SPECIAL_DIVIDEND, 1)
         with new_account(floor, tmp_path / "dividend") as desk:
             expected = previous_close(desk, "MSFT") - Decimal("3.08")
-            wish = signal(desk, "MSFT")
-            found = verdict(desk, wish)
+            opinion = signal(desk, "MSFT")
+            found = verdict(desk, opinion)
             assert found.measured[Code.SYMBOL_MOVE] == pytest.approx(
-                abs(wish.reference_price / float(expected) - 1)
+                abs(opinion.reference_price / float(expected) - 1)
             )
         floor.tick(SPLIT, 1)
         with new_account(floor, tmp_path / "split") as desk:

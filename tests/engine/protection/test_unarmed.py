@@ -69,7 +69,7 @@ def test_a_flatten_of_a_book_that_is_not_armed_says_that_arming_is_what_it_waits
         report = operator.flatten_now(desk, reason="all out", author="tester")
         assert report.orders == ()
         (line,) = still_held(desk)
-        assert line.told == (
+        assert line.summary == (
             "AAPL, 10 shares: live trading is not armed, and nothing is sent; "
             "tried again after `trading-assets arm --reason …`"
         )

@@ -73,8 +73,8 @@ def test_projecting_again_changes_nothing(ground: Ground) -> None:
         assert {table for table, lines in before.items() if lines} == set(FROM_THE_JOURNAL)
         for number in (0, 1, 2):
             project_orders(desk, ground.session, ground.ticks()[number])
-        books.settle_fills(desk, ground.session, ground.ticks()[2])
-        books.settle_positions(desk, ground.session, ground.ticks()[2])
+        books.book_fills(desk, ground.session, ground.ticks()[2])
+        books.reconcile_positions(desk, ground.session, ground.ticks()[2])
         assert rows(desk) == before
 
 
@@ -98,7 +98,7 @@ def test_what_a_locked_history_missed_comes_with_the_next_projection(ground: Gro
         execute(desk, ground.session, now)
         history, desk.history = desk.history, History(desk.history.path, retry_seconds=0.05)
         with history.writing(), pytest.raises(HistoryLocked):
-            books.settle_fills(desk, ground.session, now)
+            books.book_fills(desk, ground.session, now)
         assert len(desk.journal.fills(desk.book)) == 1
         assert rows(desk)["orders"] == []
         later = ground.go_to_tick(1)
@@ -155,7 +155,7 @@ def test_a_break_is_in_the_history_of_the_tick_that_saw_it(ground: Ground) -> No
         operator.adjust(desk, symbol="IBM", qty_delta=Decimal(2), reason="planted", author="tester")
         now = ground.go_to_tick(1)
         desk.clock.sync()
-        books.settle_positions(desk, ground.session, now)
+        books.reconcile_positions(desk, ground.session, now)
         (found,) = rows(desk)["breaks"]
         assert (found["kind"], found["subject"], found["ours"], found["theirs"]) == (
             "QUANTITY",

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from day_faults import FAULTS
-from many_symbols import SESSION, Asked, many_symbols
+from many_symbols import SESSION, Requests, many_symbols
 
 from trading_assets.broker.port import BrokerError
 from trading_assets.config import Settings
@@ -50,7 +50,7 @@ def test_a_day_of_faults_with_200_symbols_leaves_no_break_and_no_protection_late
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
-    asked = Asked(monkeypatch)
+    asked = Requests(monkeypatch)
     busiest, ticks = 0, Counter[str]()
     protections: list[Protection] = []
     limits = {"max_position_pct": 0.002, "max_orders_per_day": 5_000, "max_orders_per_symbol_per_day": 50}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ground import execute
-from many_symbols import SESSION, Asked, many_symbols
+from many_symbols import SESSION, Requests, many_symbols
 
 from trading_assets.broker.port import NewOrder
 from trading_assets.broker.purpose import Purpose
@@ -62,7 +62,7 @@ def protects(desk: Desk) -> None:
 def test_a_tick_and_a_protection_each_minute_with_500_symbols_stay_within_200_requests_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked(monkeypatch)
+    asked = Requests(monkeypatch)
     first, second, *_ = Sessions().ticks(SESSION, 5)
     with many_symbols(tmp_path, 500, max_position_pct=0.001, max_orders_per_execution=MOST_ORDERS) as (
         keeper,
@@ -97,9 +97,9 @@ def test_a_tick_and_a_protection_each_minute_with_500_symbols_stay_within_200_re
             steps["features and signals"] = asked.since()
             report = execute(desk, SESSION, second)
             steps["orders"] = asked.since()
-            books.settle_fills(desk, SESSION, second)
+            books.book_fills(desk, SESSION, second)
             steps["fills"] = asked.since()
-            reconciliation = books.settle_positions(desk, SESSION, second)
+            reconciliation = books.reconcile_positions(desk, SESSION, second)
             steps["positions"] = asked.since()
             orders.order_checks(desk, SESSION)
             orders.fill_checks(desk, SESSION)

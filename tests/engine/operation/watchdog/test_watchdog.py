@@ -242,7 +242,7 @@ def test_what_dagster_says_twice_is_told_and_what_it_says_once_is_not(floor: Tra
         asked.append(1)
         return next(answers, (lasting,))
 
-    with watching(watchdog(floor, ask_dagster=ask, settling_seconds=0.0, ask_seconds=0.05)):
+    with watching(watchdog(floor, ask_dagster=ask, waking_seconds=0.0, ask_seconds=0.05)):
         until(lambda: {"Lasting", "An evaluation failed"} <= set(alerted(floor)) and len(asked) > 10)
     assert sorted(alerted(floor)) == ["An evaluation failed", "Lasting"]
 
