@@ -49,15 +49,15 @@ class Other:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Other]:
     """What the venue `alpaca` opens: the adapters of another broker."""
-    found: list[Other] = []
+    result: list[Other] = []
 
     def open_broker(settings: Settings, environ: Mapping[str, str], read_only: bool) -> Other:
-        found.append(Other(read_only))
-        return found[-1]
+        result.append(Other(read_only))
+        return result[-1]
 
     entry = replace(registry.ENTRIES["alpaca"], open_broker=open_broker)
     monkeypatch.setattr(registry, "ENTRIES", {**registry.ENTRIES, "alpaca": entry})
-    return found
+    return result
 
 
 def at(tmp_path: Path, account_number: str | None) -> Settings:

@@ -64,7 +64,7 @@ def desk() -> Iterator[RunningDesk]:
     with tempfile.TemporaryDirectory(prefix="desk-") as home:  # pictures show its path: a short one
         desk = start(Path(home), ports=free_ports(3))
         try:
-            while not desk.said().startswith("Ready."):
+            while not desk.next_line().startswith("Ready."):
                 assert desk.process.poll() is None, desk.logs()
             with desk.keeper() as keeper:
                 keeper.move_to(TICKS[0])
@@ -138,11 +138,11 @@ def ended_backfill(desk: RunningDesk, identity: str) -> dict[str, Any]:
 
 
 def ended_run(desk: RunningDesk, identity: str) -> Run:
-    def found() -> dict[str, Any]:
+    def has_ended() -> dict[str, Any]:
         return dict(desk.graphql(_RUN, id=identity)["runOrError"])
 
-    desk.wait(f"the end of run {identity}", lambda: found()["status"] in ("SUCCESS", "FAILURE"))
-    run = found()
+    desk.wait(f"the end of run {identity}", lambda: has_ended()["status"] in ("SUCCESS", "FAILURE"))
+    run = has_ended()
     events = run["eventConnection"]["events"]
     return Run(
         run["status"],

@@ -219,10 +219,10 @@ print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
-    file, found = json.loads(shown.stdout)
+    file, names = json.loads(shown.stdout)
     assert Path(file).is_relative_to(tmp_path)
     assets = {"at_the_top", "in_a_folder", "in_a_folder_without_init"}
-    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(found)
+    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(names)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +246,12 @@ def test_a_file_that_does_not_load_is_named(
 
 
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
-    found = defs.get_repository_def()
+    result = defs.get_repository_def()
     assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)} == {
-        name for name in found.job_names if not name.startswith("__")
+        name for name in result.job_names if not name.startswith("__")
     }
-    assert {one.name for one in found.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
-    assert {one.name for one in found.schedule_defs} == {one.name for one in SCHEDULES}
+    assert {one.name for one in result.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
+    assert {one.name for one in result.schedule_defs} == {one.name for one in SCHEDULES}
     code = (
         "import sys, trading_assets.definitions;"
         "print(*(name for name in sys.modules if name.startswith('trading_assets.dagster_instance')))"

@@ -105,9 +105,9 @@ class Ground:
         return ReconstructableRepository(pointer).get_reconstructable_job(name)
 
     def create(self, job: str, **tags: str) -> dg.DagsterRun:
-        found = self.job(job)
+        result = self.job(job)
         return self.instance.create_run_for_job(
-            found.get_definition(), job_code_origin=found.get_python_origin(), tags=tags
+            result.get_definition(), job_code_origin=result.get_python_origin(), tags=tags
         )
 
     def launch(self, job: str, **tags: str) -> str:
@@ -141,9 +141,9 @@ class Ground:
             assert error is None, error
 
 
-def within(seconds: float, found: Callable[[], object], what: str) -> None:
+def within(seconds: float, condition: Callable[[], object], what: str) -> None:
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.02)
 

@@ -136,9 +136,9 @@ def test_premarket_says_everything_that_is_not_right(live: Live) -> None:
     path.write_text(yaml.safe_dump(yaml.safe_load(before) | missing))
     result = live.run("premarket")
     assert not result.success
-    said = failure_of(result)
-    assert "IBM is not tradable" in said
-    assert "the model cannot be used" in said
+    problems = failure_of(result)
+    assert "IBM is not tradable" in problems
+    assert "the model cannot be used" in problems
     path.write_text(before)
     live.floor.control("/halt", symbol="IBM", halted=False)
     assert live.run("premarket").success
@@ -174,9 +174,9 @@ def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> No
     result = live.run("flatten")
     live.floor.control("/faults", faults=[])
     assert not result.success
-    said = failure_of(result)
-    assert f"AAPL, {position.qty:f} shares: reserved by a person's order take-profit" in said
-    assert "a person's order (take-profit) is new at the broker" in said
+    failure = failure_of(result)
+    assert f"AAPL, {position.qty:f} shares: reserved by a person's order take-profit" in failure
+    assert "a person's order (take-profit) is new at the broker" in failure
     with live.floor.open_desk() as desk:
         assert desk.journal.flatten_in_force(desk.book) is not None
 
@@ -266,11 +266,11 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     assert len(live.instance.get_runs(tick_runs)) == 1
     chain = [asset.key for asset in assets_desk.CHAIN]
     for key in chain:
-        found = live.instance.fetch_materializations(
+        rows = live.instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=key, asset_partitions=[KEY]), limit=1
         ).records[0]
-        assert found.asset_materialization is not None
-        assert "reported after its close" in str(found.asset_materialization.description)
+        assert rows.asset_materialization is not None
+        assert "reported after its close" in str(rows.asset_materialization.description)
     orders = live.instance.get_latest_materialization_event(assets_desk.gated_orders.key)
     assert orders is not None
     assert orders.asset_materialization is not None

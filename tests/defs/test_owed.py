@@ -62,14 +62,16 @@ def turn_on(instance: dg.DagsterInstance) -> None:
     )
 
 
-def asked(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[str | None], str | None]:
+def requested_jobs(
+    instance: dg.DagsterInstance, cursor: str | None = None
+) -> tuple[list[str | None], str | None]:
     """The jobs that one evaluation requests, and its cursor."""
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        found = virtual_clock(context)
-    if isinstance(found, dg.SkipReason):
+        result = virtual_clock(context)
+    if isinstance(result, dg.SkipReason):
         return [], cursor
-    assert isinstance(found, dg.SensorResult)
-    return [request.job_name for request in found.run_requests or ()], found.cursor
+    assert isinstance(result, dg.SensorResult)
+    return [request.job_name for request in result.run_requests or ()], result.cursor
 
 
 def now_ns(floor: TradingFloor) -> int:
@@ -83,11 +85,11 @@ def test_where_time_stands_the_missed_end_comes_before_time_moves_on(
 ) -> None:
     turn_on(instance)
     before = now_ns(floor)
-    assert asked(instance) == (["end_of_day"], "{}")
+    assert requested_jobs(instance) == (["end_of_day"], "{}")
     assert now_ns(floor) == before
     # an attempt that fails keeps time from going on for no longer than itself
     create_run_for_test(instance, job_name="end_of_day", status=dg.DagsterRunStatus.FAILURE)
-    assert asked(instance)[0] == ["premarket"]
+    assert requested_jobs(instance)[0] == ["premarket"]
     assert now_ns(floor) == SESSIONS.open_ns(NEXT) - 30 * MINUTE_NS
 
 
@@ -95,10 +97,10 @@ def test_where_time_stands_unarmed_the_missed_end_is_made_up_for_and_time_stays(
     floor: TradingFloor, instance: dg.DagsterInstance
 ) -> None:
     before = now_ns(floor)
-    assert asked(instance) == (["end_of_day"], None)
+    assert requested_jobs(instance) == (["end_of_day"], None)
     with floor.open_desk() as desk:
         mark_archived(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
-    assert asked(instance) == ([], None)
+    assert requested_jobs(instance) == ([], None)
     assert now_ns(floor) == before
 
 
@@ -106,7 +108,7 @@ def test_where_time_runs_it_is_asked_for_at_once(floor: TradingFloor, instance: 
     settings = yaml.safe_load(floor.config_path.read_text())
     settings["embedded"]["time"] = "runs"
     floor.config_path.write_text(yaml.safe_dump(settings))
-    assert asked(instance)[0] == ["end_of_day"]
+    assert requested_jobs(instance)[0] == ["end_of_day"]
     with floor.open_desk() as desk:
         mark_archived(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
-    assert asked(instance)[0] == []
+    assert requested_jobs(instance)[0] == []

@@ -131,7 +131,7 @@ def planted_break(desk: Desk) -> None:
 
 @pytest.mark.exchange
 @pytest.mark.parametrize(
-    ("plant", "failed_checks", "minimum", "said"),
+    ("plant", "failed_checks", "minimum", "message"),
     [
         (planted_nothing, 0, 0, "agree"),
         (planted_nothing, 0, 1, "0 (at least 1)"),  # the order from outside is none of the model's
@@ -147,7 +147,7 @@ def test_the_summary_judges_what_the_stores_say(
     plant: Callable[[Desk], None],
     failed_checks: int,
     minimum: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(summary, "MINIMUM_MODEL_FILLS", minimum)
     data_dir, path = tmp_path / "var", tmp_path / "copy.yaml"
@@ -162,8 +162,8 @@ def test_the_summary_judges_what_the_stores_say(
         if failed_checks:
             evaluated(instance, complete=(False, dg.AssetCheckSeverity.ERROR))
         good = summary.summarise(replace(demo, model_config=path, instance=instance), console)
-    assert good is (said == "agree")
-    assert said in console.export_text()
+    assert good is (message == "agree")
+    assert message in console.export_text()
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int
 
 
 @pytest.mark.parametrize(
-    ("good", "status", "said"), [(True, 0, "All of it held; "), (False, 1, "SOMETHING DID NOT HOLD; ")]
+    ("good", "status", "message"), [(True, 0, "All of it held; "), (False, 1, "SOMETHING DID NOT HOLD; ")]
 )
 def test_the_exit_status_is_the_summary_s(
     command: Callable[[], int],
@@ -192,11 +192,11 @@ def test_the_exit_status_is_the_summary_s(
     capsys: pytest.CaptureFixture[str],
     good: bool,
     status: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(summary, "summarise", lambda *_: good)
     assert command() == status
-    assert said in capsys.readouterr().out
+    assert message in capsys.readouterr().out
 
 
 def test_a_story_that_fails_ends_with_status_1_and_says_why(

@@ -52,7 +52,7 @@ def test_the_picture_shows_a_stale_signal_refused_and_a_fresh_one_filled(recordi
 
 def test_the_picture_loads_nothing(recording: ModuleType) -> None:
     outside = re.findall(r"(?:url\(|href=|src=)[^#)]*", recording.PICTURE.read_text())
-    assert {found.removeprefix("url(").strip("\"'") for found in outside} <= {""}
+    assert {result.removeprefix("url(").strip("\"'") for result in outside} <= {""}
 
 
 @pytest.mark.slow(seconds=30)

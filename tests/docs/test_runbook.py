@@ -50,10 +50,10 @@ class Session:
         """Type the next steps, which must be the section's, and hold what comes to what the page shows."""
         assert self.left[0].section == section
         while most and self.left and self.left[0].section == section:
-            self._play(self.left.popleft())
+            self._type_step(self.left.popleft())
             most -= 1
 
-    def _play(self, step: Step) -> None:
+    def _type_step(self, step: Step) -> None:
         if step.typed == "make up":
             status, output = 0, self._start(step)
         elif step.typed == INTERRUPT:
@@ -82,7 +82,7 @@ class Session:
         watchdog.start()
         output = ""
         while lacking(step.shown[-1:], output) is not None:
-            line = self.desk.said()
+            line = self.desk.next_line()
             assert line, f"it ended, or did not say {step.shown[-1:]}:\n{output}\n{self.desk.logs()}"
             output += line
         watchdog.cancel()
@@ -121,8 +121,8 @@ class Session:
         pair = key_pair(self.home / "var" / "exchange")
         keys = {"APCA-API-KEY-ID": pair.key_id, "APCA-API-SECRET-KEY": pair.secret}
         url = f"http://127.0.0.1:{self.ports[1]}/v2/orders?status=all"
-        found: list[dict[str, Any]] = requests.get(url, headers=keys, timeout=10).json()
-        return found
+        document: list[dict[str, Any]] = requests.get(url, headers=keys, timeout=10).json()
+        return document
 
 
 @pytest.fixture(scope="module")

@@ -283,15 +283,15 @@ def test_a_chain_that_loops_is_told_and_ends_by_a_persons_word(
 
 
 def test_a_chain_without_end_is_not_followed_for_good(desk: Desk, record: OrderRecord) -> None:
-    asked = []
+    requests = []
 
     def endless(order_id: str) -> OrderState:
-        asked.append(order_id)
+        requests.append(order_id)
         return link(record, order_id, "replaced", 0, replaced_by=f"{order_id}+")
 
     desk.broker = Altered(desk.broker, order=endless)
     assert apply_order_state(desk, record, link(record, "a", "replaced", 0, replaced_by="a+")) == record
-    assert len(asked) < 250
+    assert len(requests) < 250
 
 
 def test_a_replacement_that_the_broker_does_not_have_at_two_times_ends_the_order(

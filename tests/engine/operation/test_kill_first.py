@@ -34,7 +34,7 @@ from trading_assets.store.records import OrderRecord
 
 ANSWERS_AFTER_SECONDS = 9.0  # inside the read timeout
 LATCHED_WITHIN_SECONDS = 2.0  # 0.5 s on a machine that has nothing else to do
-ASKED = (
+REQUEST_NAMES = (
     "account",
     "clock",
     "positions",
@@ -52,20 +52,20 @@ class Slow:
 
     def __init__(self) -> None:
         self.let_go = threading.Event()
-        self.asked = threading.Event()
+        self.requests = threading.Event()
 
     def connect(self, settings: Settings, environ: Mapping[str, str]) -> Broker:
         real = connect(settings, environ)
 
         def late(call: Callable[..., Any]) -> Callable[..., Any]:
             def answer(*arguments: Any) -> Any:
-                self.asked.set()
+                self.requests.set()
                 self.let_go.wait(ANSWERS_AFTER_SECONDS)
                 return call(*arguments)
 
             return answer
 
-        return Altered(real, **{name: late(getattr(real, name)) for name in ASKED})  # type: ignore[return-value]
+        return Altered(real, **{name: late(getattr(real, name)) for name in REQUEST_NAMES})  # type: ignore[return-value]
 
 
 def seconds_until_latched(ground: Ground, book: str, act: Callable[[], object], slow: Slow) -> float:

@@ -310,12 +310,12 @@ def test_a_persons_order_that_does_not_go_is_told_of_in_stages_and_not_at_each_l
         limit = (bid * Decimal("1.3")).quantize(Decimal("0.01"))
         desk.broker.submit(NewOrder("take-profit", "AAPL", Side.SELL, held(desk)["AAPL"], limit))
         desk.broker = Altered(desk.broker, cancel=lambda _: None)
-        told = []
+        alerts = []
         for minute in range(8):
             ground.keeper.move_to(ground.ticks()[0] + minute * 60 * 10**9)
             assert protect(desk).orders == ()
-            told.append(titles(desk).count("AAPL: cancel not confirmed"))
-        assert told == [1, 2, 2, 2, 2, 3, 3, 3]
+            alerts.append(titles(desk).count("AAPL: cancel not confirmed"))
+        assert alerts == [1, 2, 2, 2, 2, 3, 3, 3]
 
 
 def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(ground: Ground) -> None:
@@ -325,10 +325,10 @@ def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(
             protect(desk)
             for symbol in ("AAPL", "IBM", "MSFT"):
                 desk.broker.submit(NewOrder(f"{symbol}-{answers}", symbol, Side.BUY, Decimal(1), Decimal(10)))
-            real, asked = desk.broker, list[str]()
+            real, requests = desk.broker, list[str]()
 
-            def cancel(order_id: str, real: object = real, asked: list[str] = asked) -> None:
-                asked.append(order_id)
+            def cancel(order_id: str, real: object = real, requests: list[str] = requests) -> None:
+                requests.append(order_id)
                 real.cancel(order_id)  # type: ignore[attr-defined]
 
             def cancel_all(real: object = real, answers: bool = answers) -> object:
@@ -339,7 +339,7 @@ def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(
             desk.broker = Altered(real, cancel=cancel, cancel_all=cancel_all)
             operator.kill(desk, reason="stop it", author="tester")
             assert real.open_orders() == []
-            assert len(asked) == (0 if answers else 3)
+            assert len(requests) == (0 if answers else 3)
             operator.rearm(desk, reason="again", author="tester")
 
 

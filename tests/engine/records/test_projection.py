@@ -29,12 +29,12 @@ def rows(
     desk: Desk, tables: Sequence[str] = (*FROM_THE_JOURNAL, "breaks")
 ) -> dict[str, list[dict[str, Any]]]:
     """Every row, in an order of its own, NaN as text."""
-    found = {}
+    result = {}
     for table in tables:
         lines = desk.history.query(f"SELECT * FROM {table}").to_pylist()
         plain = [{k: "nan" if v != v else v for k, v in line.items()} for line in lines]
-        found[table] = sorted(plain, key=repr)
-    return found
+        result[table] = sorted(plain, key=repr)
+    return result
 
 
 def a_session(ground: Ground, desk: Desk) -> None:
@@ -81,9 +81,9 @@ def test_projecting_again_changes_nothing(ground: Ground) -> None:
 def test_verdicts_of_a_protect_between_ticks_come_with_the_next_tick(ground: Ground) -> None:
     with ground.desk() as desk:
         a_session(ground, desk)
-        found = desk.history.query("SELECT DISTINCT tick_ns FROM verdicts ORDER BY ALL").to_pylist()
+        rows_of_ticks = desk.history.query("SELECT DISTINCT tick_ns FROM verdicts ORDER BY ALL").to_pylist()
         ticks = ground.ticks()
-        assert [row["tick_ns"] for row in found] == [ticks[0], ticks[1], ticks[1] + 60 * 10**9]
+        assert [row["tick_ns"] for row in rows_of_ticks] == [ticks[0], ticks[1], ticks[1] + 60 * 10**9]
         sent = desk.history.query(
             "SELECT kind, state FROM orders WHERE tick_ns = ?", [ticks[1] + 60 * 10**9]
         ).to_pylist()
@@ -144,8 +144,8 @@ def test_every_outcome_of_a_signal_is_kept_with_it(ground: Ground) -> None:
             tick_signals.receive(desk, symbol, value)
         tick_signals.receive(desk, "GOOG", 0.5, as_of_ns=now - 300 * 10**9)
         run_tick(desk, ground.session, now)
-        found = {row["symbol"]: row["outcome"] for row in rows(desk)["signals"]}
-        assert found == {"AAPL": "ORDERED", "IBM": "BELOW_THRESHOLD", "MSFT": "HELD", "GOOG": "REFUSED"}
+        outcomes = {row["symbol"]: row["outcome"] for row in rows(desk)["signals"]}
+        assert outcomes == {"AAPL": "ORDERED", "IBM": "BELOW_THRESHOLD", "MSFT": "HELD", "GOOG": "REFUSED"}
 
 
 def test_a_break_is_in_the_history_of_the_tick_that_saw_it(ground: Ground) -> None:
@@ -156,8 +156,8 @@ def test_a_break_is_in_the_history_of_the_tick_that_saw_it(ground: Ground) -> No
         now = ground.go_to_tick(1)
         desk.clock.sync()
         books.reconcile_positions(desk, ground.session, now)
-        (found,) = rows(desk)["breaks"]
-        assert (found["kind"], found["subject"], found["ours"], found["theirs"]) == (
+        (row,) = rows(desk)["breaks"]
+        assert (row["kind"], row["subject"], row["ours"], row["theirs"]) == (
             "QUANTITY",
             "IBM",
             "2",

@@ -30,6 +30,6 @@ def test_a_tick_that_had_nothing_to_decide_is_the_last_tick_too(ground: Ground) 
             assert not desk.journal.tick_inputs(
                 desk.book, session=ground.session.isoformat(), tick_ns=tick_ns
             )
-            found = book_status(desk)
-            assert found.last_tick_ns == tick_ns
-            assert found.vetoed == ()
+            result = book_status(desk)
+            assert result.last_tick_ns == tick_ns
+            assert result.vetoed == ()

@@ -247,11 +247,11 @@ def test_each_held_symbol_has_an_exit_of_the_day_however_many_orders_the_others_
     for attempt in range(1, tries + 1):
         views = tuple(view(one, qty=99.0 * slices, exits_today=sent[one]) for one in symbols)
         stops = tuple(ForcedExit(one, Kind.STOP, f"stop {one}", attempt) for one in symbols)
-        found = decide(
+        decision = decide(
             inputs(Phase.PROTECT, exit_orders_today=sent.total(), symbols=views, forced_exits=stops)
         )
-        sent.update(verdict.symbol for verdict in found.approved)
-        assert len(found.verdicts) == count * slices
+        sent.update(verdict.symbol for verdict in decision.approved)
+        assert len(decision.verdicts) == count * slices
     assert len(sent) == count
     assert sent.total() <= LIMITS.max_exit_orders_per_day
     assert max(sent.values()) <= LIMITS.max_exit_orders_per_day / 10

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import broker_words
 import pytest
-from absorbed import alerts, planted, told
+from absorbed import alerts, order_report, planted
 
 from trading_assets.broker.port import AccountActivity
 from trading_assets.core.ledger import Holding
@@ -37,7 +37,7 @@ def activity(desk: Desk, name: str, type_: str = "FILL", **changes: object) -> A
 
 def test_fills_are_taken_once_and_in_order_of_cumulative_quantity(desk: Desk) -> None:
     record = planted(desk)
-    apply_order_state(desk, record, told(record, "partially_filled", 3))
+    apply_order_state(desk, record, order_report(record, "partially_filled", 3))
     third, first, second = (activity(desk, f"fill-{n}", cum_qty=Decimal(n)) for n in (3, 1, 2))
     fills, _ = journal_activities(desk, [third, first])
     assert [fill.cum_qty for fill in fills] == [1, 3]
