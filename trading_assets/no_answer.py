@@ -16,7 +16,7 @@ from urllib3.exceptions import TimeoutError as PoolTimeout
 _ENDED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, IncompleteRead)
 
 
-def told(error: Exception) -> str:
+def plain_words(error: Exception) -> str:
     """One sentence without its full stop; what is of none of the usual kinds, in its own words."""
     if type(error).__module__.startswith("trading_assets."):
         return str(error)

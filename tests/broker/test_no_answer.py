@@ -23,7 +23,7 @@ from trading_assets.broker.port import BrokerError, NewOrder, OutcomeUnknown
 from trading_assets.core.words import Side
 from trading_assets.dagster_health import DagsterHealth, NoAnswer
 from trading_assets.exchange.control_client import ControlClient, ControlRefused
-from trading_assets.no_answer import told
+from trading_assets.no_answer import plain_words
 
 NEW = NewOrder("ta-0001", "AAPL", Side.BUY, Decimal("3"), Decimal("594.12"))
 QUICK = Timeouts(connect_s=0.5, read_s=0.3, answer_s=0.6)
@@ -90,7 +90,7 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
         session.trust_env = False
         with pytest.raises(RequestsConnectionError) as failed:
             session.get("http://no-such-host.invalid/v2/account")
-    assert told(failed.value) == "this machine cannot resolve the name of http://no-such-host.invalid"
+    assert plain_words(failed.value) == "this machine cannot resolve the name of http://no-such-host.invalid"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_proxy_is_named_as_what_fails_and_its_password_is_not(nobody: str) -> 
         session.mount("http://", BoundedAdapter(QUICK))
         with pytest.raises(ProxyError) as failed:
             session.get("http://api.example/v2/account", proxies=proxy)
-    said = told(failed.value)
+    said = plain_words(failed.value)
     assert said.startswith("the proxy on the way to http://api.example does not let through: ")
     assert "planted-password" not in said
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from command import Done, command
-from stand_in_desk import StandInDesk, stand_in
-from trading_floor import TradingFloor
+from support.stand_in_desk import StandInDesk, stand_in
+from support.trading_floor import TradingFloor
 
 NOBODY = "embedded:\n  url: http://127.0.0.1:{}\n"
 
@@ -78,7 +78,7 @@ def test_what_a_killed_one_has_left_is_named_with_each_process(
 def test_a_desk_whose_exchange_has_ended_shows_its_last_figures_and_who_does_not_answer(
     floor: TradingFloor, closed_port: int
 ) -> None:
-    floor.tick(date(2012, 9, 11), 0)
+    floor.go_to_session(date(2012, 9, 11), 0)
     assert command("tick", config=floor.config_path).status == 0
     running = command("status", "--json", config=floor.config_path)
     assert running.json["desk"] == {"process": None, "left": []}

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from trading_assets.errors import TradingAssetsError
-from trading_assets.no_answer import told
+from trading_assets.no_answer import plain_words
 
 TIMEOUT_SECONDS = (2.0, 60.0)
 
@@ -138,7 +138,9 @@ class ControlClient:
         try:
             answer = self._session.request(method, self._url + path, json=body, timeout=TIMEOUT_SECONDS)
         except requests.RequestException as error:
-            raise ControlRefused(f"the exchange's control plane does not answer: {told(error)}") from error
+            raise ControlRefused(
+                f"the exchange's control plane does not answer: {plain_words(error)}"
+            ) from error
         if answer.status_code >= 400:
             raise ControlRefused(f"{method} {path}: HTTP {answer.status_code}: {answer.text}")
         return answer.text if as_text else answer.json()
