@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from between import Answer, Between, BrokerRequest, Change
-from ground import SESSION
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import SESSION, TradingFloor
 from wire import decided, look, send, signal
 
 from trading_assets import config
@@ -28,7 +27,7 @@ from trading_assets.engine.orders.follow import follow
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
-pytestmark = pytest.mark.exchange
+pytestmark = [pytest.mark.exchange, pytest.mark.floor(shared=True, tick=1, requests_per_minute=100_000)]
 
 LEGS = {
     "id": "7a1f5c1e-0c5f-4d0e-9a55-0d6f3c1b2a90",
@@ -64,49 +63,44 @@ RIGHT = {**COIN, "symbol": "77CVR099", "asset_class": "us_equity", "market_value
 
 
 def with_row(path: str, row: dict[str, Any]) -> Change:
-    return lambda seen_requests, answer: (
-        Answer(200, [*answer.body, row]) if seen_requests.path == path else answer
-    )
+    return lambda request, answer: Answer(200, [*answer.body, row]) if request.path == path else answer
 
 
 def refused(path: str, status: int, message: str) -> Change:
-    return lambda seen_requests, answer: (
-        Answer(status, {"message": message}) if seen_requests.path.startswith(path) else answer
+    return lambda request, answer: (
+        Answer(status, {"message": message}) if request.path.startswith(path) else answer
     )
 
 
 def without_field(path: str, name: str) -> Change:
-    def change(seen_requests: BrokerRequest, answer: Answer) -> Answer:
-        if seen_requests.path != path:
+    def change(request: BrokerRequest, answer: Answer) -> Answer:
+        if request.path != path:
             return answer
         return Answer(200, {key: value for key, value in answer.body.items() if key != name})
 
     return change
 
 
-def a_right_without_quotes(seen_requests: BrokerRequest, answer: Answer) -> Answer:
+def a_right_without_quotes(request: BrokerRequest, answer: Answer) -> Answer:
     """A contingent value right: no quote, no asset, and the whole list of quotes is refused for it."""
     symbol = RIGHT["symbol"]
-    if seen_requests.path == "/v2/positions":
+    if request.path == "/v2/positions":
         return Answer(200, [*answer.body, RIGHT])
-    if (
-        symbol in seen_requests.query.get("symbols", "").split(",")
-        and seen_requests.path == "/v2/stocks/snapshots"
-    ):
+    if symbol in request.query.get("symbols", "").split(",") and request.path == "/v2/stocks/snapshots":
         return Answer(400, {"message": f"invalid symbol: {symbol}"})
     return answer
 
 
-def a_foreign_dividend(seen_requests: BrokerRequest, answer: Answer) -> Answer:
-    if seen_requests.path != "/v1/corporate-actions":
+def a_foreign_dividend(request: BrokerRequest, answer: Answer) -> Answer:
+    if request.path != "/v1/corporate-actions":
         return answer
     row = {"symbol": "IBM", "ex_date": str(SESSION), "rate": 0.85, "currency": "CAD", "foreign": True}
     return Answer(200, {"corporate_actions": {"cash_dividends": [row]}, "next_page_token": None})
 
 
-def an_unknown_line(seen_requests: BrokerRequest, answer: Answer) -> Answer:
+def an_unknown_line(request: BrokerRequest, answer: Answer) -> Answer:
     row = {"activity_type": "FILL", "id": "20120911000000000::x", "symbol": "GE", "qty": "several"}
-    return Answer(200, [*answer.body, row]) if seen_requests.path == "/v2/account/activities" else answer
+    return Answer(200, [*answer.body, row]) if request.path == "/v2/account/activities" else answer
 
 
 CHANGES: dict[str, tuple[Change, str]] = {  # and what a person is told
@@ -129,15 +123,8 @@ CHANGES: dict[str, tuple[Change, str]] = {  # and what a person is told
 
 
 @pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("strangers"), SESSION, requests_per_minute=100_000) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture(scope="module")
-def between(floor: TradingFloor) -> Iterator[Between]:
-    with Between(floor.exchange.url).serving() as between:
+def between(shared_floor: TradingFloor) -> Iterator[Between]:
+    with Between(shared_floor.exchange.url).serving() as between:
         yield between
 
 
@@ -232,8 +219,8 @@ def test_a_blocked_account_refuses_entries_while_it_lasts_tells_once_and_tries_e
     floor: TradingFloor, between: Between, desk: Desk, name: str, value: object
 ) -> None:
     hold(floor, desk)
-    between.change = lambda seen_requests, answer: (
-        Answer(200, {**answer.body, name: value}) if seen_requests.path == "/v2/account" else answer
+    between.change = lambda request, answer: (
+        Answer(200, {**answer.body, name: value}) if request.path == "/v2/account" else answer
     )
     for _ in range(2):
         report = protect_alone(desk, new_execution_id())
@@ -252,8 +239,8 @@ def test_a_position_that_cannot_be_read_is_not_flat(
 ) -> None:
     hold(floor, desk)
 
-    def without_a_side(seen_requests: BrokerRequest, answer: Answer) -> Answer:
-        if seen_requests.path != "/v2/positions":
+    def without_a_side(request: BrokerRequest, answer: Answer) -> Answer:
+        if request.path != "/v2/positions":
             return answer
         return Answer(200, [{**row, "side": None} if row["symbol"] == "IBM" else row for row in answer.body])
 

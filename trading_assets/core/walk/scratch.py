@@ -35,7 +35,6 @@ _AT_HAND = np.dtype(
         # one that does not sell all, what its tick was to sell
         ("exposure", np.float64),
         ("traded", np.bool_),
-        ("bought", np.bool_),  # an entry traded at once at this look
     ],
     align=True,
 )
@@ -47,8 +46,8 @@ class WalkedDesk(NamedTuple):
     symbols: Rows  # (n,)
     shown: Rows  # SYMBOL (n,): as a pass sees them; the quote's stamp is that of the last price, 0: none yet
     working: Ints  # (room,): rows of open orders, as they were accepted
-    candidates: Rows  # WISH: room for the signals of a tick
-    exits: Rows  # WISH (2n,): room for forced exits
+    candidates: Rows  # CANDIDATE: room for the signals of a tick
+    exits: Rows  # CANDIDATE (2n,): room for forced exits
     outcomes: Bytes  # room for those of a pass
     sent: Flags  # room for the slices of a pass's candidates that were sent before
     unsent: Flags  # (0, 0): none was
@@ -75,13 +74,6 @@ def open_desk(day: Day, signals: int, room: int) -> WalkedDesk:
         np.zeros((0, 0), np.bool_),
         Running.of(count),
     )
-
-
-@inlined
-def forget_purchases(desk: WalkedDesk) -> None:
-    """No entry has traded at this look yet."""
-    for i in range(desk.symbols.size):
-        desk.symbols[i]["bought"] = False
 
 
 @allocation_free

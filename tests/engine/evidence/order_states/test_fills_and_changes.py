@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-import broker_words
 import pytest
-from absorbed import alerts, order_report, planted
+from absorbed import SESSION, alerts, order_report, planted
+from support import broker_words
 
 from trading_assets.broker.port import AccountActivity
 from trading_assets.core.ledger import Holding
@@ -18,6 +18,8 @@ from trading_assets.engine.book.accounting import ledger_of, whole_ledger_of
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.activities import journal_activities
 from trading_assets.engine.evidence.order_states import apply_order_state
+
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 def activity(desk: Desk, name: str, type_: str = "FILL", **changes: object) -> AccountActivity:
