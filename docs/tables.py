@@ -53,6 +53,7 @@ from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bar_files.shapes import FIRST_RATE, KIBOT, SHAPES
 from trading_assets.market.bundle import BundledTape
+from trading_assets.market.quarantine.rules import RULES
 from trading_assets.market.sessions import Sessions
 from trading_assets.store import history_schema, schema
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
@@ -345,6 +346,14 @@ def bar_shapes() -> str:
     return _table(("File", "Options", "Zone of times without one", "To know"), rows)
 
 
+def bar_rules() -> str:
+    rows = [
+        (f"`{rule.name}`", f"{rule[0].upper()}{rule[1:]}", terms.threshold, terms.effect, terms.remedy)
+        for rule, terms in RULES.items()
+    ]
+    return _table(("Rule", "What is wrong", "Threshold", "What becomes of it", "What to do"), rows)
+
+
 def tape() -> str:
     sessions, bundled = Sessions(), BundledTape()
     rows = []
@@ -387,6 +396,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "request-purposes": request_purposes,
     "features": features,
     "bar-shapes": bar_shapes,
+    "bar-rules": bar_rules,
     "tape": tape,
 }
 

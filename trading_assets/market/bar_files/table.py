@@ -60,6 +60,9 @@ class BarTable:
         """Where in the file a row is, the header counted."""
         return self.header_lines + 1 + (row if self.places is None else int(self.places[row]))
 
+    def lines(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.header_lines + 1 + (rows if self.places is None else self.places[rows])
+
     def only(self, kept: NDArray[np.bool_]) -> BarTable:
         """These of its rows."""
         places = np.flatnonzero(kept)

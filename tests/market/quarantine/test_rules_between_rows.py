@@ -1,0 +1,297 @@
+"""What is wrong between rows of one symbol is found, named by symbol and session, and costs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import clean_series, own_rows, scaled, session_of, telling, without
+
+from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.bundle import BundledTape
+from trading_assets.market.quarantine.judge import Judgement, judge
+from trading_assets.market.quarantine.rules import BREAKS, RULES, BarRule, Effect
+from trading_assets.market.quarantine.series import Series
+from trading_assets.market.sessions import Sessions
+
+SYMBOLS, SESSIONS = 40, 250
+
+
+@cache
+def market(seed: int = 1) -> Series:
+    return clean_series(SYMBOLS, SESSIONS, seed)
+
+
+def bundle(*, told: bool = True) -> Series:
+    """The bundled five stocks, real bars of thirteen years with three splits."""
+    tape, sessions = BundledTape(), Sessions()
+    daily = [tape.daily(symbol) for symbol in tape.symbols]
+    return Series(
+        Interval.DAY,
+        tape.symbols,
+        np.repeat(np.arange(len(daily), dtype=np.int32), [len(bars.close) for bars in daily]),
+        np.array([sessions.new_york_date(int(ns)).toordinal() for bars in daily for ns in bars.start_ns]),
+        Bars._make(np.concatenate(columns) for columns in zip(*daily, strict=True)),
+        {symbol: tape.actions(symbol) for symbol in tape.symbols} if told else {},
+        {},
+    )
+
+
+def named(judgement: Judgement, series: Series) -> set[tuple[BarRule, str, date]]:
+    return {(one.rule, at.symbol, at.session) for one in judgement.found for at in one.found(series.symbols)}
+
+
+class Planted(NamedTuple):
+    series: Series
+    rule: BarRule
+    symbol: str
+    session: date
+    rows: int  # that are to be left out
+
+
+def plant_split(series: Series, symbol: str, at: int, ratio: float = 2.0) -> Planted:
+    rows = own_rows(series, symbol)
+    broken = scaled(series, slice(rows.start + at, rows.stop), 1 / ratio, ratio)
+    return Planted(broken, BarRule.UNEXPLAINED_SPLIT, symbol, session_of(series, rows.start + at), 1)
+
+
+def plant_bad_print(series: Series, symbol: str, at: int) -> Planted:
+    row = own_rows(series, symbol).start + at
+    return Planted(scaled(series, row, 100.0), BarRule.JUMP, symbol, session_of(series, row), 1)
+
+
+def plant_pence(series: Series, symbol: str, at: int) -> Planted:
+    rows = own_rows(series, symbol)
+    broken = scaled(series, slice(rows.start + at, rows.stop), 100.0)
+    return Planted(broken, BarRule.JUMP, symbol, session_of(series, rows.start + at), 1)
+
+
+def plant_pounds(series: Series, symbol: str, at: int) -> Planted:
+    rows = own_rows(series, symbol)
+    broken = scaled(series, slice(rows.start + at, rows.start + at + 3), 0.01)
+    return Planted(broken, BarRule.JUMP, symbol, session_of(series, rows.start + at), 3)
+
+
+def plant_action(series: Series, symbol: str, at: int) -> Planted:
+    day = session_of(series, own_rows(series, symbol).start + at)
+    return Planted(
+        telling(series, CorporateAction(symbol, day, 2.0, 0.0)), BarRule.ACTION_NOT_FOLLOWED, symbol, day, 0
+    )
+
+
+def plant_action_again(series: Series, symbol: str, at: int) -> Planted:
+    split = plant_split(series, symbol, at)
+    next_day = session_of(series, own_rows(series, symbol).start + at + 1)
+    told = [CorporateAction(symbol, day, 2.0, 0.0) for day in (split.session, next_day)]
+    return Planted(telling(split.series, *told), BarRule.ACTION_AGAIN, symbol, next_day, 0)
+
+
+def plant_dividend_again(series: Series, symbol: str, at: int) -> Planted:
+    row = own_rows(series, symbol).start + at
+    days = [session_of(series, row), session_of(series, row + 1)]
+    told = [CorporateAction(symbol, day, 1.0, 0.12) for day in days]
+    return Planted(telling(series, *told), BarRule.ACTION_AGAIN, symbol, days[1], 0)
+
+
+def plant_new_listing(series: Series, symbol: str, at: int) -> Planted:
+    rows = own_rows(series, symbol)
+    begin = rows.start + at
+    broken = scaled(series, slice(begin + 60, rows.stop), 3.3)
+    session = session_of(series, begin + 60)
+    return Planted(without(broken, slice(begin, begin + 60)), BarRule.NEW_LISTING, symbol, session, 0)
+
+
+def plant_zero_volume(series: Series, symbol: str, at: int) -> Planted:
+    row = own_rows(series, symbol).start + at
+    return Planted(scaled(series, row, volume=0.0), BarRule.ZERO_VOLUME, symbol, session_of(series, row), 0)
+
+
+def plant_stale(series: Series, symbol: str, at: int) -> Planted:
+    row = own_rows(series, symbol).start + at
+    columns = [column.copy() for column in series.rows]
+    for column in columns[2:]:
+        column[row : row + 3] = column[row - 1]
+    return Planted(replace(series, rows=Bars(*columns)), BarRule.STALE, symbol, session_of(series, row), 0)
+
+
+def plant_hundreds(series: Series, symbol: str, at: int) -> Planted:
+    rows = own_rows(series, symbol)
+    broken = scaled(series, slice(rows.start + at, rows.stop), volume=0.01)
+    return Planted(broken, BarRule.VOLUME_LEVEL, symbol, session_of(series, rows.start + at), 0)
+
+
+def plant_gap(series: Series, symbol: str, at: int) -> Planted:
+    row = own_rows(series, symbol).start + at
+    return Planted(
+        without(series, slice(row, row + 2)), BarRule.MISSING_SESSIONS, symbol, session_of(series, row), 0
+    )
+
+
+def plant_early(series: Series, symbol: str, at: int) -> Planted:
+    """Each bar stands where the one before it should."""
+    rows = own_rows(series, symbol)
+    columns = [column.copy() for column in series.rows]
+    for column in columns[2:]:
+        column[rows.start : rows.stop - 1] = column[rows.start + 1 : rows.stop]
+    broken = without(replace(series, rows=Bars(*columns)), rows.stop - 1)
+    return Planted(
+        broken, BarRule.AHEAD_OF_MARKET, symbol, session_of(series, rows.start), rows.stop - rows.start - 1
+    )
+
+
+def plant_late(series: Series, symbol: str, at: int) -> Planted:
+    rows = own_rows(series, symbol)
+    columns = [column.copy() for column in series.rows]
+    for column in columns[2:]:
+        column[rows.start + 1 : rows.stop] = column[rows.start : rows.stop - 1].copy()
+    broken = without(replace(series, rows=Bars(*columns)), rows.start)
+    return Planted(broken, BarRule.BEHIND_MARKET, symbol, session_of(series, rows.start + 1), 0)
+
+
+Planter = Callable[[Series, str, int], Planted]
+PLANTERS: list[Planter] = [
+    plant_split,
+    plant_bad_print,
+    plant_pence,
+    plant_pounds,
+    plant_action,
+    plant_action_again,
+    plant_dividend_again,
+    plant_new_listing,
+    plant_zero_volume,
+    plant_stale,
+    plant_hundreds,
+    plant_gap,
+    plant_early,
+    plant_late,
+]
+
+
+def test_nothing_is_found_in_real_bars_whose_splits_are_told() -> None:
+    assert judge(bundle()).found == []
+
+
+def test_each_real_split_that_is_not_told_is_found_and_nothing_else() -> None:
+    series = bundle(told=False)
+    assert named(judge(series), series) == {
+        (BarRule.UNEXPLAINED_SPLIT, "AAPL", date(2000, 6, 21)),
+        (BarRule.UNEXPLAINED_SPLIT, "AAPL", date(2005, 2, 28)),
+        (BarRule.UNEXPLAINED_SPLIT, "MSFT", date(2003, 2, 18)),
+    }
+
+
+def test_less_than_one_row_in_a_thousand_of_a_clean_market_with_fat_tails_is_left_out() -> None:
+    series = clean_series(1500, 442, most_usual=0.03)
+    assert float(np.abs(np.diff(np.log(series.rows.close))[series.follows[1:]]).max()) > 0.4  # fat they are
+    assert len(judge(series).rows_out()) <= 0.001 * len(series.day) / 10
+
+
+@pytest.mark.parametrize("plant", PLANTERS, ids=lambda plant: plant.__name__.removeprefix("plant_"))
+def test_a_defect_is_named_by_symbol_and_session_and_costs_its_rows_alone(plant: Planter) -> None:
+    planted = plant(market(), "S0017", 120)
+    judgement = judge(planted.series)
+    assert (planted.rule, planted.symbol, planted.session) in named(judgement, planted.series)
+    out = judgement.rows_out()
+    assert len(out) == planted.rows
+    assert all(planted.series.symbols[n] == planted.symbol for n in planted.series.number[out])
+    assert {one.symbol for one in judgement.refuted} <= {planted.symbol}
+
+
+@given(
+    st.sampled_from(PLANTERS),
+    st.integers(0, SYMBOLS - 1),
+    st.integers(40, SESSIONS - 110),
+    st.integers(1, 5),
+)
+@settings(deadline=None, max_examples=80)
+def test_one_defect_anywhere_in_a_clean_market_is_found_and_costs_that_symbol_alone(
+    plant: Planter, number: int, at: int, seed: int
+) -> None:
+    clean = market(seed)
+    before = named(judge(clean), clean)
+    planted = plant(clean, clean.symbols[number], at)
+    judgement = judge(planted.series)
+    found = named(judgement, planted.series)
+    if planted.rule is BarRule.VOLUME_LEVEL:  # where a level changes is told to a few sessions
+        near = [day for rule, symbol, day in found if (rule, symbol) == (planted.rule, planted.symbol)]
+        assert any(abs((day - planted.session).days) <= 14 for day in near)
+    else:
+        assert (planted.rule, planted.symbol, planted.session) in found
+    assert {symbol for _, symbol, _ in found - before} <= {planted.symbol}
+    of_others = [n for n in planted.series.number[judgement.rows_out()].tolist() if n != number]
+    assert len(of_others) == len([n for n in clean.number[judge(clean).rows_out()].tolist() if n != number])
+
+
+@pytest.mark.parametrize("ratio", [2.0, 3.0, 1.5, 7.0, 20.0, 4.0, 1 / 10, 1 / 2, 1 / 25, 1 / 8])
+def test_splits_of_the_common_ratios_are_found_either_way(ratio: float) -> None:
+    planted = plant_split(market(), "S0003", 100, ratio)
+    (found,) = [one for one in judge(planted.series).found if one.rule is BarRule.UNEXPLAINED_SPLIT]
+    assert [at.session for at in found.found(planted.series.symbols)] == [planted.session]
+    assert found.limit[0] == pytest.approx(1 / ratio)
+
+
+def test_a_split_that_is_told_is_no_defect() -> None:
+    planted = plant_split(market(), "S0003", 100)
+    told = telling(planted.series, CorporateAction("S0003", planted.session, 2.0, 0.0))
+    assert not judge(told).rows_out().size
+    assert judge(told).refuted == frozenset()
+
+
+def test_a_crash_to_half_is_no_split_where_it_takes_the_day_or_the_volume_of_many_days() -> None:
+    planted = plant_split(market(), "S0003", 100)
+    row = own_rows(market(), "S0003").start + 100
+    columns = [column.copy() for column in planted.series.rows]
+    columns[2][row] = columns[3][row] = columns[5][row - 1]  # it opened where it had closed
+    assert not judge(replace(planted.series, rows=Bars(*columns))).rows_out().size
+    loud = scaled(planted.series, row, volume=20.0)
+    assert not judge(loud).rows_out().size
+
+
+def test_a_split_told_the_wrong_way_round_is_left_out_and_the_move_named() -> None:
+    planted = plant_split(market(), "S0003", 100)
+    wrong = CorporateAction("S0003", planted.session, 0.5, 0.0)
+    judgement = judge(telling(planted.series, wrong))
+    assert judgement.refuted == {wrong}
+    assert {one.rule for one in judgement.found} == {BarRule.ACTION_NOT_FOLLOWED, BarRule.UNEXPLAINED_SPLIT}
+
+
+def test_a_dividend_larger_than_the_price_is_left_out() -> None:
+    day = session_of(market(), own_rows(market(), "S0003").start + 100)
+    far = CorporateAction("S0003", day, 1.0, 100_000.0)
+    assert judge(telling(market(), far)).refuted == {far}
+
+
+def test_the_price_behind_a_row_that_was_left_out_as_a_split_is_judged_no_more() -> None:
+    planted = plant_split(market(), "S0003", 100)
+    row = own_rows(market(), "S0003").start + 100
+    behind = without(planted.series, row)
+    known = replace(behind, breaks={"S0003": [planted.session.toordinal()]})
+    assert not judge(known).rows_out().size
+    assert judge(behind).rows_out().tolist() == [row]
+
+
+def test_a_session_that_no_symbol_has_is_told_once() -> None:
+    clean = market()
+    rows = [own_rows(clean, symbol).start + 77 for symbol in clean.symbols]
+    series = without(clean, rows)
+    assert named(judge(series), series) == {(BarRule.MARKET_HOLE, "*", session_of(clean, rows[0]))}
+
+
+def test_a_session_whose_row_was_left_out_is_not_missing_too() -> None:
+    row = own_rows(market(), "S0003").start + 50
+    series = without(market(), row)
+    number, day = np.array([3]), np.array([market().day[row]])
+    assert judge(series).found != []
+    assert judge(series, number, day).found == []
+
+
+def test_each_rule_has_its_terms_and_those_that_break_a_series_cost_a_row() -> None:
+    assert set(RULES) == set(BarRule)
+    assert all(RULES[rule].effect is Effect.ROW for rule in BREAKS)
