@@ -41,6 +41,7 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
+from trading_assets.defs.imported_bars import IMPORTED_JOBS, IMPORTED_SENSORS
 from trading_assets.defs.jobs import JOBS
 from trading_assets.defs.jobs_day import DAY_JOBS
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
@@ -173,7 +174,7 @@ def commands() -> str:
 
 
 def jobs() -> str:
-    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)]
+    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS, *IMPORTED_JOBS)]
     return _table(("Job", "What a run does"), rows)
 
 
@@ -186,7 +187,10 @@ def automation() -> str:
             "on" if found.default_status.value == "RUNNING" else "off",
             found.description,
         )
-        for kind, group in (("schedule", SCHEDULES), ("sensor", (*SENSORS, *ALERT_SENSORS)))
+        for kind, group in (
+            ("schedule", SCHEDULES),
+            ("sensor", (*SENSORS, *ALERT_SENSORS, *IMPORTED_SENSORS)),
+        )
         for found in group
     ]
     return _table(("Name", "", "Starts", "What it does"), rows)
