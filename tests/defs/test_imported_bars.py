@@ -66,7 +66,9 @@ def test_a_check_for_each_rule_shows_what_was_left_out_and_what_is_stored(
     (record,) = found.records
     assert (record.data["symbol"], record.data["session"]) == ("AAPL", DAYS[60].isoformat())
     assert record.data["where"] == "stored"
-    (jump,) = checks["jump"].metadata["found"].records  # type: ignore[union-attr]
+    left_out = checks["jump"].metadata["found"]
+    assert isinstance(left_out, dg.TableMetadataValue)
+    (jump,) = left_out.records
     assert (jump.data["session"], jump.data["where"]) == (DAYS[90].isoformat(), "file:late.csv row 32")
     metadata = result.asset_materializations_for_node("imported_bars")[0].metadata
     assert (metadata["bars"].value, metadata["symbols"].value) == (58 + 59, 1)

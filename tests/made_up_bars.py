@@ -36,10 +36,9 @@ def clean_series(symbols: int, sessions: int, seed: int = 1, *, most_usual: floa
     volume = np.round(
         np.exp(rng.normal(11, 1.5, (symbols, 1)) + rng.standard_normal(shape) * 0.5 + 10 * np.abs(own))
     )
-    rows = Bars(
-        np.tile(opens, symbols),
-        np.tile(closes, symbols),
-        *(x.ravel() for x in (open_, high, low, close, volume)),
+    values = (open_, high, low, close, volume)
+    rows = Bars._make(
+        (np.tile(opens, symbols), np.tile(closes, symbols), *(column.ravel() for column in values))
     )
     return Series(
         Interval.DAY,
@@ -63,7 +62,7 @@ def scaled(series: Series, rows: slice | int, price: float = 1.0, volume: float 
     for column in columns[2:6]:
         column[rows] *= price
     columns[6][rows] *= volume
-    return replace(series, rows=Bars(*columns))
+    return replace(series, rows=Bars._make(columns))
 
 
 def without(series: Series, rows: slice | int | list[int]) -> Series:
@@ -78,7 +77,7 @@ def without(series: Series, rows: slice | int | list[int]) -> Series:
 
 
 def telling(series: Series, *actions: CorporateAction) -> Series:
-    told: dict[str, tuple[CorporateAction, ...]] = {}
+    told = dict(series.actions)
     for action in actions:
         told[action.symbol] = (*told.get(action.symbol, ()), action)
     return replace(series, actions=told)
