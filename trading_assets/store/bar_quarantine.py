@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.store.duckdb_files import one_thread
 from trading_assets.store.history import History
 
 _FAULTS = """
@@ -83,7 +84,7 @@ def bars_before(
             "before_ns": pa.array(before_ns, pa.int64()),
         }
     )
-    with history.reading() as connection:
+    with history.reading() as connection, one_thread(connection):
         connection.register("wanted", wanted)
         parameters = {"interval": str(interval), "while_ns": _WHILE_NS[interval]}
         table = connection.execute(_BEFORE, parameters).to_arrow_table()

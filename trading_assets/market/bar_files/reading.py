@@ -48,7 +48,7 @@ class BarFile:
     symbols: tuple[str, ...]  # ascending; also one whose rows all lie outside regular hours
     path: Path
     number: NDArray[np.int32]  # of each bar's symbol in `symbols`, of shape (n,)
-    line: Ints  # of each bar: its row in the file, the header counted
+    line: NDArray[np.int32]  # of each bar: its row in the file, the header counted
     day: Ints  # of each bar: its session's date.toordinal()
     rows: Bars  # all symbols' together
     actions: Mapping[str, tuple[CorporateAction, ...]]
