@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from command import command
-from made_up_bars import clean_series, own_rows, session_of, without
-from planted_bars import PLANTERS, Planted, plant_split
+from support.made_up_bars import clean_series, own_rows, session_of, without
+from support.planted_bars import PLANTERS, Planted, plant_split
 
 from trading_assets.market.quarantine.rules import MARKET, BarRule
 from trading_assets.market.quarantine.series import Series
@@ -72,12 +72,12 @@ def test_twenty_defects_among_seven_thousand_symbols_are_named_by_symbol_and_ses
     assert ended.status == 0, ended.err
     report = command("data", "report", "--json", config=config)
     assert report.status == 0, report.err
-    told = [
+    message = [
         (one["rule"], one["symbol"], one["session"])
         for part in ("quarantined", "found")
         for one in report.json[part]
     ]
-    assert expected - set(told) == set()
+    assert expected - set(message) == set()
 
     with duckdb.connect(str(tmp_path / "var" / "history.duckdb"), read_only=True) as history:
         left_out = history.execute("SELECT rule, symbol, session FROM bars_quarantine").fetchall()

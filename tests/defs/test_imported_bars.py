@@ -52,18 +52,18 @@ def test_a_check_for_each_rule_shows_what_was_left_out_and_what_is_stored(
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         result = build_definitions().resolve_job_def("judge_bars").execute_in_process(instance=instance)
     assert result.success
-    checks = {found.check_name: found for found in result.get_asset_check_evaluations()}
+    checks = {findings.check_name: findings for findings in result.get_asset_check_evaluations()}
     assert checks.keys() == {rule.name.lower() for rule in RULES}
-    failed = {name: found.severity for name, found in checks.items() if not found.passed}
+    failed = {name: findings.severity for name, findings in checks.items() if not findings.passed}
     assert failed == {
         "jump": dg.AssetCheckSeverity.WARN,  # left out of its file
         "unexplained_split": dg.AssetCheckSeverity.ERROR,  # stored: the older file came later
         "missing_sessions": dg.AssetCheckSeverity.WARN,
     }
     assert (checks["jump"].metadata["left_out"].value, checks["jump"].metadata["stored"].value) == (1, 0)
-    found = checks["unexplained_split"].metadata["found"]
-    assert isinstance(found, dg.TableMetadataValue)
-    (record,) = found.records
+    findings = checks["unexplained_split"].metadata["found"]
+    assert isinstance(findings, dg.TableMetadataValue)
+    (record,) = findings.records
     assert (record.data["symbol"], record.data["session"]) == ("AAPL", DAYS[60].isoformat())
     assert record.data["where"] == "stored"
     left_out = checks["jump"].metadata["found"]
@@ -77,9 +77,9 @@ def test_a_check_for_each_rule_shows_what_was_left_out_and_what_is_stored(
 def test_bars_are_judged_once_after_each_import(history: History, tmp_path: Path) -> None:
     def evaluated(cursor: str | None) -> dg.SensorResult | dg.SkipReason:
         with dg.build_sensor_context(cursor=cursor) as context:
-            found = bars_imported(context)
-        assert isinstance(found, dg.SensorResult | dg.SkipReason)
-        return found
+            findings = bars_imported(context)
+        assert isinstance(findings, dg.SensorResult | dg.SkipReason)
+        return findings
 
     assert isinstance(evaluated(None), dg.SkipReason)
     take(history, tmp_path / "a.csv", 0, 20, 1.0)

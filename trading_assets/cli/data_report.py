@@ -41,14 +41,14 @@ def data_report(
     history = History(settings_of(config).data_dir / "history.duckdb")
     sources = stored_sources(history)
     everything = show_all or symbol is not None
-    found = bar_report(
+    findings = bar_report(
         history,
         symbol=symbol,
         rule=None if rule is None else _rule(rule),
         shown=None if everything or as_json else SHOWN,
     )
     if as_json:
-        show_json({"sources": sources, **_figures(found.rules)})
+        show_json({"sources": sources, **_figures(findings.rules)})
         return
     shown = sources if everything else sources[:SOURCES_SHOWN]
     for one in shown if symbol is None and rule is None else ():
@@ -60,9 +60,9 @@ def data_report(
         say(f"and {len(sources) - len(shown)} sources more: --all")
     if not sources:
         say("the history holds no bars yet: `trading-assets import-bars FILE…`")
-    for of_rule in found.rules:
+    for of_rule in findings.rules:
         _show(of_rule)
-    if not any(of_rule.total for of_rule in found.rules):
+    if not any(of_rule.total for of_rule in findings.rules):
         say("no rule finds anything in them" if sources else "nothing was left out")
 
 

@@ -107,9 +107,9 @@ def import_bars(
 
     refused: list[str] = []
     if len(paths) == 1:  # refused as any command is
-        found = [(paths[0], in_order.judged(read(paths[0])))]
-        stored = [] if plan else [_store(settings.data_dir, settings.venue, found)]
-        figures = [_figures(path, file) for path, file in found]
+        contents = [(paths[0], in_order.judged(read(paths[0])))]
+        stored = [] if plan else [_store(settings.data_dir, settings.venue, contents)]
+        figures = [_figures(path, file) for path, file in contents]
     else:
         figures, stored = [], []
         with progress_bar("import", "files") as shown:
@@ -211,7 +211,7 @@ def _kept(file: BarFile) -> list[dict[str, Any]]:
             "symbols": len(set(one.number.tolist())),
             "first": [
                 {"symbol": at.symbol, "session": at.session.isoformat(), "measured": at.measured}
-                for at in one.largest(NAMES_SHOWN).found(file.symbols)
+                for at in one.largest(NAMES_SHOWN).each(file.symbols)
             ],
         }
         for one in file.findings
@@ -266,8 +266,8 @@ def _span(one: dict[str, Any]) -> str:
 def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) -> None:
     total = _total(figures, stored, False)
     where = figures[0]["file"] if len(figures) == 1 else f"{len(figures)} files"
-    told = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
-    say(f"{told}, {total['stored']} of them new or changed")
+    summary = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
+    say(f"{summary}, {total['stored']} of them new or changed")
     say(f"{total['corporate_actions']} splits and dividends")
     if total["withdrawn"]:
         say(f"{total['withdrawn']} splits and dividends taken back: the file no longer says them")
@@ -301,11 +301,11 @@ def _show_kept(figures: Sequence[dict[str, Any]]) -> None:
         for kept in one["kept"]:
             if kept["rule"] != BarRule.MISSING_SESSIONS.name:
                 by_rule.setdefault(kept["rule"], []).append(kept)
-    for found in by_rule.values():
-        count = sum(one["count"] for one in found)
-        named = [f"{at['symbol']} {at['session']}" for one in found for at in one["first"]][:NAMES_SHOWN]
+    for of_rule in by_rule.values():
+        count = sum(one["count"] for one in of_rule)
+        named = [f"{at['symbol']} {at['session']}" for one in of_rule for at in one["first"]][:NAMES_SHOWN]
         more = f" and {count - len(named)} more" if count > len(named) else ""
-        say(f"kept, but look at it: {found[0]['sentence']}: {', '.join(named)}{more}")
+        say(f"kept, but look at it: {of_rule[0]['sentence']}: {', '.join(named)}{more}")
     if by_rule:
         say("all of them: `trading-assets data report`")
 

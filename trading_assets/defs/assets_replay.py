@@ -4,7 +4,7 @@ It needs the configuration and no desk: no broker is in reach of it. What a repl
 `trading_assets.engine.replay`'s; its checks are `defs.checks_replay`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import dagster as dg
 from trading_assets.config import Settings
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import LANE_TAG
+from trading_assets.defs.lanes import REPLAY_POOL
 from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import line_plot, table
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 GROUP = "replay"
 OWNERS = ["team:research"]
-REPLAY = {LANE_TAG: "replay"}
-POOL = "replay"  # one at a time, however it was launched
 HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which the checks find the replay
 PROGRESS_EVERY = 50  # sessions
 
@@ -51,6 +49,7 @@ class ReplayConfig(PlainConfig):
     limits:         in place of the configuration's, by name
     lifted_limits:  names of limits that do not hold in this replay
     usd_per_share:  costs of fills, with cost_bps
+    sale_fees:      sales pay the fees of the SEC and FINRA
     continues:      take up the book of this name where its replay of the sessions before ended
     """
 
@@ -69,6 +68,7 @@ class ReplayConfig(PlainConfig):
     fill_mode: str = "ideal"
     usd_per_share: float = 0.0
     cost_bps: float = 0.0
+    sale_fees: bool = True
     rearm_daily: bool = False
     settlement: bool = False
     continues: bool = False
@@ -92,6 +92,7 @@ class ReplayConfig(PlainConfig):
                 "fill_mode",
                 "usd_per_share",
                 "cost_bps",
+                "sale_fees",
                 "rearm_daily",
                 "settlement",
                 "continues",
@@ -133,8 +134,7 @@ class ReplayConfig(PlainConfig):
     backfill_policy=dg.BackfillPolicy.single_run(),
     kinds={"numba", "xgboost", "duckdb"},
     owners=OWNERS,
-    tags=REPLAY,
-    pool=POOL,
+    pool=REPLAY_POOL,
     code_version=code_version(
         "core",
         "features",
@@ -218,9 +218,20 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
                 for h in report.halts
             ]
         ),
-        "delisted": ", ".join(f"{s} {day}" for s, day in sorted(report.delisted.items())) or "none",
+        "delisted": _first_ten(f"{s} {day}" for s, day in sorted(report.delisted.items())),
         "costs_usd": sum(result.costs_usd for result in report.sessions),
-        "without_bars": ", ".join(f"{s} {n}" for s, n in sorted(report.missing_bars.items())) or "none",
+        "fees_usd": sum(result.fees_usd for result in report.sessions),
+        "dividends_usd": sum(result.dividends_usd for result in report.sessions),
+        "without_bars": _first_ten(
+            f"{s} {n}" for s, n in sorted(report.missing_bars.items(), key=lambda row: (-row[1], row[0]))
+        ),
         "equity": line_plot(f"Equity in USD{mark}", closes, equity),
         "drawdown": line_plot(f"Drawdown, fraction of the peak{mark}", closes, drawdown),
     }
+
+
+def _first_ten(symbols: Iterable[str]) -> str:
+    """Ten of them, and how many more there are."""
+    named = list(symbols)
+    more = f" and {len(named) - 10:,} more" if len(named) > 10 else ""
+    return ", ".join(named[:10]) + more if named else "none"

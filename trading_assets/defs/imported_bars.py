@@ -87,12 +87,12 @@ def imported_bars(configuration: ConfigurationResource) -> Iterator[dg.Materiali
 
 def _result(of_rule: "OfRule") -> dg.AssetCheckResult:
     """An error where something is stored whose like is left out of a file; else a warning."""
-    told = f"{of_rule.left_out} left out, {of_rule.stored} in what is stored, {of_rule.symbols} symbols"
+    message = f"{of_rule.left_out} left out, {of_rule.stored} in what is stored, {of_rule.symbols} symbols"
     return dg.AssetCheckResult(
         check_name=of_rule.rule.name.lower(),
         passed=not of_rule.total,
         severity=dg.AssetCheckSeverity.ERROR if of_rule.is_error else dg.AssetCheckSeverity.WARN,
-        description=f"{told}. {of_rule.terms.remedy}" if of_rule.total else None,
+        description=f"{message}. {of_rule.terms.remedy}" if of_rule.total else None,
         metadata={
             "left_out": of_rule.left_out,
             "stored": of_rule.stored,

@@ -108,10 +108,10 @@ def quarantined(history: History, symbol: str | None = None, rule: str | None = 
 
 def breaks(history: History, interval: Interval, rules: Sequence[str]) -> dict[str, list[int]]:
     """Symbol → days (date.toordinal()) of rows that were left out by one of these rules, ascending."""
-    found: dict[str, list[int]] = {}
+    findings: dict[str, list[int]] = {}
     for line in history.query(_BREAKS, [str(interval), list(rules)]).to_pylist():
-        found.setdefault(line["symbol"], []).append(line["session"].toordinal())
-    return found
+        findings.setdefault(line["symbol"], []).append(line["session"].toordinal())
+    return findings
 
 
 def quarantined_days(history: History, interval: Interval) -> list[tuple[str, int]]:
@@ -120,9 +120,9 @@ def quarantined_days(history: History, interval: Interval) -> list[tuple[str, in
     return [(line["symbol"], line["session"].toordinal()) for line in lines]
 
 
-def standing_actions(history: History) -> dict[str, list[CorporateAction]]:
+def held_actions(history: History) -> dict[str, list[CorporateAction]]:
     """Each symbol's splits and dividends as last received, whatever their day."""
-    found: dict[str, list[CorporateAction]] = {}
+    findings: dict[str, list[CorporateAction]] = {}
     for line in history.query(_ACTIONS, []).to_pylist():
-        found.setdefault(line["symbol"], []).append(CorporateAction(**line))
-    return found
+        findings.setdefault(line["symbol"], []).append(CorporateAction(**line))
+    return findings

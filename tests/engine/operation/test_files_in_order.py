@@ -49,7 +49,7 @@ def take(
     return file.faults
 
 
-def told(faults: Sequence[Fault]) -> list[tuple[str, date, BarRule]]:
+def named_faults(faults: Sequence[Fault]) -> list[tuple[str, date, BarRule]]:
     return [(fault.symbol, fault.session, fault.rule) for fault in faults]
 
 
@@ -63,7 +63,7 @@ def test_the_first_row_of_a_file_is_judged_behind_the_last_stored_bar(
     assert take(history, tmp_path / "one.csv", [row(n) for n in range(60)]) == ()
     halved = [row(n, price=0.5) for n in range(60, 120)]
     faults = take(history, tmp_path / "two.csv", halved)
-    assert told(faults) == [("AAPL", DAYS[60], BarRule.UNEXPLAINED_SPLIT)]
+    assert named_faults(faults) == [("AAPL", DAYS[60], BarRule.UNEXPLAINED_SPLIT)]
     assert faults[0].measured == pytest.approx(0.5, rel=0.02)
     assert (faults[0].limit, faults[0].row) == (0.5, 2)
     assert stored(history) == 119
@@ -77,7 +77,7 @@ def test_a_file_for_each_day_names_a_split_once_and_takes_the_days_behind_it(
     for n in range(24):
         rows = [row(n, price=0.5 if n >= 20 else 1.0), row(n, "MSFT")]
         faults += take(history, tmp_path / f"{n:03d}.csv", rows, in_order)
-    assert told(faults) == [("AAPL", DAYS[20], BarRule.UNEXPLAINED_SPLIT)]
+    assert named_faults(faults) == [("AAPL", DAYS[20], BarRule.UNEXPLAINED_SPLIT)]
     # and so in an import of its own
     assert take(history, tmp_path / "024.csv", [row(24, price=0.5), row(24, "MSFT")]) == ()
     assert stored(history) == 2 * 25 - 1
@@ -103,7 +103,9 @@ def test_an_action_that_the_price_did_not_follow_is_not_stored_and_its_bar_is(
     history: History, tmp_path: Path
 ) -> None:
     rows = [row(n, split=2.0 if n == 60 else 1.0) for n in range(120)]
-    assert told(take(history, tmp_path / "a.csv", rows)) == [("AAPL", DAYS[60], BarRule.ACTION_NOT_FOLLOWED)]
+    assert named_faults(take(history, tmp_path / "a.csv", rows)) == [
+        ("AAPL", DAYS[60], BarRule.ACTION_NOT_FOLLOWED)
+    ]
     assert stored(history) == 120
     assert history.query("SELECT count(*) AS n FROM corporate_actions")["n"][0].as_py() == 0
 
@@ -123,7 +125,7 @@ def test_days_before_the_stored_ones_are_judged_behind_what_was_there_before_the
     take(history, tmp_path / "last.csv", [row(n, price=0.25) for n in range(150, 200)])
     between = [row(n, price=0.5) for n in range(60, 150)]
     faults = take(history, tmp_path / "between.csv", between)
-    assert told(faults) == [("AAPL", DAYS[60], BarRule.UNEXPLAINED_SPLIT)]
+    assert named_faults(faults) == [("AAPL", DAYS[60], BarRule.UNEXPLAINED_SPLIT)]
 
 
 def test_what_is_stored_is_judged_whole_by_the_report(history: History, tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ def test_what_is_stored_is_judged_whole_by_the_report(history: History, tmp_path
     take(history, tmp_path / "late.csv", [row(n, price=0.5) for n in range(60, 120)])
     take(history, tmp_path / "early.csv", [row(n) for n in range(58)])
     judged = judged_history(history, Interval.DAY)
-    assert {one.rule for one in judged.judgement.found} == {
+    assert {one.rule for one in judged.judgement.findings} == {
         BarRule.UNEXPLAINED_SPLIT,
         BarRule.MISSING_SESSIONS,
     }

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_bars import clean_series, own_rows, scaled, session_of, telling, without
-from planted_bars import PLANTERS, Planter, plant_split
+from support.made_up_bars import clean_series, own_rows, scaled, session_of, telling, without
+from support.planted_bars import PLANTERS, Planter, plant_split
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
 from trading_assets.market.bundle import BundledTape
@@ -28,7 +28,7 @@ def market(seed: int = 1) -> Series:
     return clean_series(SYMBOLS, SESSIONS, seed)
 
 
-def bundle(*, told: bool = True) -> Series:
+def bundle(*, message: bool = True) -> Series:
     """The bundled five stocks, real bars of thirteen years with three splits."""
     tape, sessions = BundledTape(), Sessions()
     daily = [tape.daily(symbol) for symbol in tape.symbols]
@@ -38,21 +38,23 @@ def bundle(*, told: bool = True) -> Series:
         np.repeat(np.arange(len(daily), dtype=np.int32), [len(bars.close) for bars in daily]),
         np.array([sessions.new_york_date(int(ns)).toordinal() for bars in daily for ns in bars.start_ns]),
         Bars._make(np.concatenate(columns) for columns in zip(*daily, strict=True)),
-        {symbol: tape.actions(symbol) for symbol in tape.symbols} if told else {},
+        {symbol: tape.actions(symbol) for symbol in tape.symbols} if message else {},
         {},
     )
 
 
 def named(judgement: Judgement, series: Series) -> set[tuple[BarRule, str, date]]:
-    return {(one.rule, at.symbol, at.session) for one in judgement.found for at in one.found(series.symbols)}
+    return {
+        (one.rule, at.symbol, at.session) for one in judgement.findings for at in one.each(series.symbols)
+    }
 
 
 def test_nothing_is_found_in_real_bars_whose_splits_are_told() -> None:
-    assert judge(bundle()).found == []
+    assert judge(bundle()).findings == []
 
 
 def test_each_real_split_that_is_not_told_is_found_and_nothing_else() -> None:
-    series = bundle(told=False)
+    series = bundle(message=False)
     assert named(judge(series), series) == {
         (BarRule.UNEXPLAINED_SPLIT, "AAPL", date(2000, 6, 21)),
         (BarRule.UNEXPLAINED_SPLIT, "AAPL", date(2005, 2, 28)),
@@ -91,13 +93,13 @@ def test_one_defect_anywhere_in_a_clean_market_is_found_and_costs_that_symbol_al
     before = named(judge(clean), clean)
     planted = plant(clean, clean.symbols[number], at)
     judgement = judge(planted.series)
-    found = named(judgement, planted.series)
+    findings = named(judgement, planted.series)
     if planted.rule is BarRule.VOLUME_LEVEL:  # where a level changes is told to a few sessions
-        near = [day for rule, symbol, day in found if (rule, symbol) == (planted.rule, planted.symbol)]
+        near = [day for rule, symbol, day in findings if (rule, symbol) == (planted.rule, planted.symbol)]
         assert any(abs((day - planted.session).days) <= 14 for day in near)
     else:
-        assert (planted.rule, planted.symbol, planted.session) in found
-    assert {symbol for _, symbol, _ in found - before} <= {planted.symbol}
+        assert (planted.rule, planted.symbol, planted.session) in findings
+    assert {symbol for _, symbol, _ in findings - before} <= {planted.symbol}
     of_others = [n for n in planted.series.number[judgement.rows_out()].tolist() if n != number]
     assert len(of_others) == len([n for n in clean.number[judge(clean).rows_out()].tolist() if n != number])
 
@@ -105,16 +107,16 @@ def test_one_defect_anywhere_in_a_clean_market_is_found_and_costs_that_symbol_al
 @pytest.mark.parametrize("ratio", [2.0, 3.0, 1.5, 7.0, 20.0, 4.0, 1 / 10, 1 / 2, 1 / 25, 1 / 8])
 def test_splits_of_the_common_ratios_are_found_either_way(ratio: float) -> None:
     planted = plant_split(market(), "S0003", 100, ratio)
-    (found,) = [one for one in judge(planted.series).found if one.rule is BarRule.UNEXPLAINED_SPLIT]
-    assert [at.session for at in found.found(planted.series.symbols)] == [planted.session]
-    assert found.limit[0] == pytest.approx(1 / ratio)
+    (findings,) = [one for one in judge(planted.series).findings if one.rule is BarRule.UNEXPLAINED_SPLIT]
+    assert [at.session for at in findings.each(planted.series.symbols)] == [planted.session]
+    assert findings.limit[0] == pytest.approx(1 / ratio)
 
 
 def test_a_split_that_is_told_is_no_defect() -> None:
     planted = plant_split(market(), "S0003", 100)
-    told = telling(planted.series, CorporateAction("S0003", planted.session, 2.0, 0.0))
-    assert not judge(told).rows_out().size
-    assert judge(told).refuted == frozenset()
+    message = telling(planted.series, CorporateAction("S0003", planted.session, 2.0, 0.0))
+    assert not judge(message).rows_out().size
+    assert judge(message).refuted == frozenset()
 
 
 def test_a_crash_to_half_is_no_split_where_it_takes_the_day_or_the_volume_of_many_days() -> None:
@@ -132,7 +134,10 @@ def test_a_split_told_the_wrong_way_round_is_left_out_and_the_move_named() -> No
     wrong = CorporateAction("S0003", planted.session, 0.5, 0.0)
     judgement = judge(telling(planted.series, wrong))
     assert judgement.refuted == {wrong}
-    assert {one.rule for one in judgement.found} == {BarRule.ACTION_NOT_FOLLOWED, BarRule.UNEXPLAINED_SPLIT}
+    assert {one.rule for one in judgement.findings} == {
+        BarRule.ACTION_NOT_FOLLOWED,
+        BarRule.UNEXPLAINED_SPLIT,
+    }
 
 
 def test_a_dividend_larger_than_the_price_is_left_out() -> None:
@@ -161,8 +166,8 @@ def test_a_session_whose_row_was_left_out_is_not_missing_too() -> None:
     row = own_rows(market(), "S0003").start + 50
     series = without(market(), row)
     number, day = np.array([3]), np.array([market().day[row]])
-    assert judge(series).found != []
-    assert judge(series, number, day).found == []
+    assert judge(series).findings != []
+    assert judge(series, number, day).findings == []
 
 
 def test_each_rule_has_its_terms_and_those_that_break_a_series_cost_a_row() -> None:

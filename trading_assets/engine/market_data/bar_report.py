@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from trading_assets.engine.market_data.imported_bars import Judged, judged_history
 from trading_assets.market.bars import Interval
-from trading_assets.market.quarantine.rules import RULES, BarRule, Effect, Terms
+from trading_assets.market.quarantine.rules import RULES, BarRule, Effect, RuleTerms
 from trading_assets.market.quarantine.series import Findings
 from trading_assets.store.bar_quarantine import quarantined
 from trading_assets.store.history import History
@@ -42,7 +42,7 @@ class OfRule(NamedTuple):
     ]  # left out, then stored; of each what matters most, one of a symbol before a second
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> RuleTerms:
         return RULES[self.rule]
 
     @property
@@ -101,22 +101,22 @@ def _of_rule(
     lines = _one_of_each_first(left_out)[:shown]
     stored = 0
     for one in judged:
-        for found in one.judgement.found:
-            if found.rule is not rule:
+        for findings in one.judgement.findings:
+            if findings.rule is not rule:
                 continue
-            found = found if symbol is None else _of_symbol(found, one, symbol)
-            stored += len(found)
-            symbols |= {one.series.symbols[n] for n in set(found.number.tolist()) if n >= 0}
+            findings = findings if symbol is None else _of_symbol(findings, one, symbol)
+            stored += len(findings)
+            symbols |= {one.series.symbols[n] for n in set(findings.number.tolist()) if n >= 0}
             lines += [
                 Line(at.symbol, at.session, str(one.series.interval), at.measured, at.limit, "", 0)
-                for at in found.largest(len(found) if shown is None else shown).found(one.series.symbols)
+                for at in findings.largest(len(findings) if shown is None else shown).each(one.series.symbols)
             ]
     return OfRule(rule, len(left_out), stored, len(symbols), tuple(lines))
 
 
-def _of_symbol(found: Findings, judged: Judged, symbol: str) -> Findings:
+def _of_symbol(findings: Findings, judged: Judged, symbol: str) -> Findings:
     numbers = [n for n, name in enumerate(judged.series.symbols) if name == symbol]
-    return found.only(found.number == (numbers[0] if numbers else len(judged.series.symbols)))
+    return findings.only(findings.number == (numbers[0] if numbers else len(judged.series.symbols)))
 
 
 def _one_of_each_first(lines: Sequence[Line]) -> list[Line]:

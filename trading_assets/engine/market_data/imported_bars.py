@@ -23,9 +23,9 @@ from trading_assets.store.bar_history import newest_bars_between
 from trading_assets.store.bar_quarantine import (
     bars_before,
     breaks,
+    held_actions,
     held_since,
     quarantined_days,
-    standing_actions,
 )
 from trading_assets.store.history import History
 
@@ -53,18 +53,18 @@ class FilesInOrder:
                 held = list(self._first_ns)
                 self._numbers = {symbol: number for number, symbol in enumerate(held)}
                 self._last = Before(*bars_before(history, held, [_END_NS] * len(held), interval))
-                self._actions = standing_actions(history)
+                self._actions = held_actions(history)
                 self._breaks = breaks(history, interval, _BREAKS)
 
     def judged(self, file: BarFile) -> BarFile:
         """Raises InvalidInput where the file is refused."""
         before = self._before(file)
-        found = judged(file, before, self._on_defect)
-        for fault in found.faults:
+        findings = judged(file, before, self._on_defect)
+        for fault in findings.faults:
             if fault.rule in BREAKS:
                 self._breaks.setdefault(fault.symbol, []).append(fault.session.toordinal())
-        self._remember(found, before)
-        return found
+        self._remember(findings, before)
+        return findings
 
     def _before(self, file: BarFile) -> Before:
         begins, held = _begins(file)
@@ -86,19 +86,22 @@ class FilesInOrder:
             earlier = ~late[number]
             number, day = number[earlier], day[earlier]
             rows = Bars._make(column[earlier] for column in rows)
-            asked = [
+            wanted = [
                 n
                 for n in np.flatnonzero(late).tolist()
                 if self._first_ns.get(file.symbols[n], 0) < first_ns[n] and self._history.path.exists()
             ]
-            if asked:
-                found = bars_before(
-                    self._history, [file.symbols[n] for n in asked], first_ns[asked].tolist(), self._interval
+            if wanted:
+                findings = bars_before(
+                    self._history,
+                    [file.symbols[n] for n in wanted],
+                    first_ns[wanted].tolist(),
+                    self._interval,
                 )
-                number = np.concatenate([number, np.array(asked, np.int32)[found.number]])
-                day = np.concatenate([day, found.day])
+                number = np.concatenate([number, np.array(wanted, np.int32)[findings.number]])
+                day = np.concatenate([day, findings.day])
                 rows = Bars._make(
-                    np.concatenate([one, other]) for one, other in zip(rows, found.rows, strict=True)
+                    np.concatenate([one, other]) for one, other in zip(rows, findings.rows, strict=True)
                 )
                 order = np.argsort(number, kind="stable")
                 number, day = number[order], day[order]
@@ -159,7 +162,7 @@ def judged_history(history: History, interval: Interval) -> Judged:
     with history.held(read_only=True):
         symbols = list(held_since(history, interval))
         parts = newest_bars_between(history, symbols, interval, 0, _END_NS, as_of_ns=_END_NS)
-        actions = standing_actions(history)
+        actions = held_actions(history)
         known = breaks(history, interval, _BREAKS)
         out = quarantined_days(history, interval)
     number = np.concatenate([part.symbol for part in parts]) if parts else np.zeros(0, np.int32)

@@ -52,7 +52,7 @@ def judged(file: BarFile, before: Before, on_defect: OnDefect) -> BarFile:
     refuted = judgement.refuted & own
     faults = _faults(file, series, places, judgement, {(one.symbol, one.ex_date) for one in refuted})
     all_faults = (*file.faults, *faults)
-    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(all_faults), file.asked)):
+    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(all_faults), file.rows_wanted)):
         raise _refused(file, faults, len(all_faults))
     kept = np.ones(file.count, np.bool_)
     kept[rows] = False
@@ -114,23 +114,23 @@ def _faults(
     file: BarFile, series: Series, places: Ints, judgement: Judgement, refuted: set[tuple[str, date]]
 ) -> list[Fault]:
     """One for each row, by the first rule that it breaks, and one for each action, ascending by row."""
-    found: dict[tuple[int, bool], Fault] = {}
+    findings: dict[tuple[int, bool], Fault] = {}
     rank = {rule: number for number, rule in enumerate(BarRule)}
     for one in sorted(judgement.of(Effect.ROW, Effect.ACTION), key=lambda one: rank[one.rule]):
-        for at in one.found(series.symbols):
+        for at in one.each(series.symbols):
             place = -1 if at.row < 0 else int(places[at.row])
             is_action = one.rule in (BarRule.ACTION_NOT_FOLLOWED, BarRule.ACTION_AGAIN)
             if (place < 0 and not is_action) or (is_action and (at.symbol, at.session) not in refuted):
                 continue
             line = int(file.line[place]) if place >= 0 else 0
             fault = Fault(at.symbol, at.session, at.rule, at.measured, at.limit, line)
-            found.setdefault((line, is_action), fault)
-    return sorted(found.values(), key=lambda fault: fault.row)
+            findings.setdefault((line, is_action), fault)
+    return sorted(findings.values(), key=lambda fault: fault.row)
 
 
 def _refused(file: BarFile, faults: Sequence[Fault], count: int) -> InvalidInput:
     one = faults[0]
-    others = f" ({count} of its {file.asked} rows cannot be right)" if count > 1 else ""
+    others = f" ({count} of its {file.rows_wanted} rows cannot be right)" if count > 1 else ""
     return InvalidInput(
         f"{one.symbol} {one.session} ({one.session:%A}): {one.rule}{others}",
         where=f"{file.path}, row {one.row}",
@@ -140,7 +140,7 @@ def _refused(file: BarFile, faults: Sequence[Fault], count: int) -> InvalidInput
 
 def _kept(file: BarFile, before: Before, places: Ints, judgement: Judgement) -> list[Findings]:
     """What is named of the file's own bars."""
-    found = []
+    findings = []
     for one in judgement.of(Effect.KEPT):
         own = np.ones(len(one), np.bool_)
         with_row = one.row >= 0
@@ -148,5 +148,5 @@ def _kept(file: BarFile, before: Before, places: Ints, judgement: Judgement) -> 
         if len(before.day):
             own[~with_row] = one.day[~with_row] > before.day.max()
         if own.any():
-            found.append(one.only(own))
-    return found
+            findings.append(one.only(own))
+    return findings

@@ -51,16 +51,16 @@ def beside_market_findings(series: Series) -> list[Findings]:
         sums = (own, market, own * own, market * market, own * market)
         with np.errstate(invalid="ignore", divide="ignore"):
             x, y, xx, yy, xy = (np.bincount(of, one, minlength=symbols) / n for one in sums)
-            found = (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
-        return np.nan_to_num(found), n
+            findings = (xy - x * y) / np.sqrt((xx - x * x) * (yy - y * y))
+        return np.nan_to_num(findings), n
 
     same, _ = correlation(0)
 
     def like(shift: int) -> tuple[Flags, Floats]:
-        found, n = correlation(shift)
+        findings, n = correlation(shift)
         surely = LIKE_MARKET_T / np.sqrt(np.maximum(n, 1.0))
-        more = (found >= LIKE_MARKET) & (found >= surely) & (found - np.abs(same) >= surely)
-        return (n >= MARKET_SESSIONS) & more, found
+        more = (findings >= LIKE_MARKET) & (findings >= surely) & (findings - np.abs(same) >= surely)
+        return (n >= MARKET_SESSIONS) & more, findings
 
     (ahead, how_much), (behind, how_much_behind) = like(1), like(-1)
     every = np.flatnonzero(ahead[series.number]) if ahead.any() else np.zeros(0, np.int64)

@@ -21,11 +21,11 @@ _NONE = np.zeros(0, np.int64)
 class Judgement(NamedTuple):
     """found: by rule, rows of the series. refuted: actions that are left out."""
 
-    found: list[Findings]
+    findings: list[Findings]
     refuted: frozenset[CorporateAction]
 
     def of(self, *effects: Effect) -> list[Findings]:
-        return [one for one in self.found if len(one) and RULES[one.rule].effect in effects]
+        return [one for one in self.findings if len(one) and RULES[one.rule].effect in effects]
 
     def rows_out(self) -> Ints:
         """The rows that are to be left out, ascending."""
@@ -35,10 +35,10 @@ class Judgement(NamedTuple):
 def judge(series: Series, left_out: Ints = _NONE, left_out_day: Ints = _NONE) -> Judgement:
     """left_out: numbers of symbols, and days, of rows that were left out already: they are not missing."""
     prices = price_findings(series)
-    found: Sequence[Findings] = (
-        *prices.found,
+    findings: Sequence[Findings] = (
+        *prices.findings,
         *beside_market_findings(series),
         *volume_findings(series),
         *absent_findings(series, left_out, left_out_day),
     )
-    return Judgement([one for one in found if len(one)], prices.refuted)
+    return Judgement([one for one in findings if len(one)], prices.refuted)

@@ -47,16 +47,16 @@ _DAY_BITS = 22  # of a date's ordinal, in a key of symbol and day
 class PriceFindings(NamedTuple):
     """found: by rule. refuted: the actions that are left out."""
 
-    found: list[Findings]
+    findings: list[Findings]
     refuted: frozenset[CorporateAction]
 
 
 def price_findings(series: Series) -> PriceFindings:
     """Every finding on prices and actions, each row that is to be left out by itself."""
-    told = _Told(series)
-    not_followed, again = told.refuted()
-    out = told.among(not_followed) | told.among(again)
-    base = told.base(~(not_followed | again))
+    announced = _Announced(series)
+    not_followed, again = announced.refuted()
+    out = announced.among(not_followed) | announced.among(again)
+    base = announced.base(~(not_followed | again))
     with np.errstate(invalid="ignore", divide="ignore"):
         factor = series.rows.close / base
     far = series.follows & ((factor > _SMALLEST_MOVE) | (factor < 1.0 / _SMALLEST_MOVE))
@@ -73,7 +73,7 @@ def price_findings(series: Series) -> PriceFindings:
     range_ = Findings.at(BarRule.JUMP, series, wide, series.rows.high[wide] / series.rows.low[wide], JUMP)
     return PriceFindings(
         [
-            *told.findings(not_followed, again),
+            *announced.findings(not_followed, again),
             jumps,
             range_,
             splits,
@@ -83,7 +83,7 @@ def price_findings(series: Series) -> PriceFindings:
     )
 
 
-class _Told:
+class _Announced:
     """The actions that are told, each beside the first bar that it changes."""
 
     def __init__(self, series: Series) -> None:
@@ -175,7 +175,7 @@ class _Told:
         place = np.flatnonzero(not_followed)
         row = self._row[place]
         before = rows.close[row - 1]
-        found = Findings(
+        findings = Findings(
             BarRule.ACTION_NOT_FOLLOWED,
             self._number[place].astype(np.int32),
             self._day[place],
@@ -192,7 +192,7 @@ class _Told:
             np.full(len(place), float(AGAIN_WITHIN)),
             np.where(self._inside[place], self._row[place], -1),
         )
-        return [found, repeated]
+        return [findings, repeated]
 
 
 def _level_changes(series: Series, base: Floats, factor: Floats, rows: Ints) -> tuple[Findings, Findings]:
@@ -241,7 +241,7 @@ def _near_a_ratio(series: Series, base: Floats, rows: Ints) -> tuple[Flags, Floa
         overnight = series.place[rows] != series.place[rows - 1]
     else:
         overnight = np.ones(len(rows), np.bool_)
-    found = np.zeros(len(rows), np.bool_)
+    findings = np.zeros(len(rows), np.bool_)
     ratio = np.ones(len(rows))
     logs = np.log(_FACTORS)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -256,9 +256,9 @@ def _near_a_ratio(series: Series, base: Floats, rows: Ints) -> tuple[Flags, Floa
         )
         nearest = np.argmin(beside - _MOST_BESIDE, axis=1)
         least = np.take_along_axis(beside, nearest[:, None], axis=1)[:, 0]
-        found[part] = overnight[part] & (least <= _MOST_BESIDE[nearest])
+        findings[part] = overnight[part] & (least <= _MOST_BESIDE[nearest])
         ratio[part] = _FACTORS[nearest]
-    return found, ratio
+    return findings, ratio
 
 
 def _is_split(series: Series, base: Floats, row: int, factor: float) -> bool:

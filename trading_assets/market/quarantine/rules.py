@@ -72,7 +72,7 @@ class Effect(StrEnum):
     KEPT = "the row is kept and named"
 
 
-class Terms(NamedTuple):
+class RuleTerms(NamedTuple):
     """What a person needs to know of a rule beside its sentence."""
 
     effect: Effect
@@ -82,21 +82,21 @@ class Terms(NamedTuple):
 
 
 _ROW = "Correct the row, and import the file again."
-RULES: Mapping[BarRule, Terms] = {
-    BarRule.EMPTY: Terms(Effect.ROW, "any", "", _ROW),
-    BarRule.NOT_POSITIVE: Terms(Effect.ROW, "0 or below", "the lowest price", _ROW),
-    BarRule.VOLUME: Terms(Effect.ROW, "below 0", "the volume", _ROW),
-    BarRule.ABOVE_HIGH: Terms(Effect.ROW, "any", "the highest price", _ROW),
-    BarRule.BELOW_LOW: Terms(Effect.ROW, "any", "the lowest price", _ROW),
-    BarRule.NOT_A_SESSION: Terms(Effect.ROW, "any", "", "Correct the date, or leave the row out."),
-    BarRule.SECOND_BAR: Terms(Effect.ROW, "any", "", "Keep one row for each symbol and time."),
-    BarRule.SHIFTED_BARS: Terms(
+RULES: Mapping[BarRule, RuleTerms] = {
+    BarRule.EMPTY: RuleTerms(Effect.ROW, "any", "", _ROW),
+    BarRule.NOT_POSITIVE: RuleTerms(Effect.ROW, "0 or below", "the lowest price", _ROW),
+    BarRule.VOLUME: RuleTerms(Effect.ROW, "below 0", "the volume", _ROW),
+    BarRule.ABOVE_HIGH: RuleTerms(Effect.ROW, "any", "the highest price", _ROW),
+    BarRule.BELOW_LOW: RuleTerms(Effect.ROW, "any", "the lowest price", _ROW),
+    BarRule.NOT_A_SESSION: RuleTerms(Effect.ROW, "any", "", "Correct the date, or leave the row out."),
+    BarRule.SECOND_BAR: RuleTerms(Effect.ROW, "any", "", "Keep one row for each symbol and time."),
+    BarRule.SHIFTED_BARS: RuleTerms(
         Effect.ROW,
         f"minutes, {SHIFTED_SHARE:.0%} of the symbol's sessions of at least {LONG_SESSION} bars",
         "minutes beside the market",
         "Import that symbol from a file of its own with the other --stamps.",
     ),
-    BarRule.AHEAD_OF_MARKET: Terms(
+    BarRule.AHEAD_OF_MARKET: RuleTerms(
         Effect.ROW,
         f"correlation of daily returns with the next session's market at least {LIKE_MARKET:g}, by t = "
         f"{LIKE_MARKET_T:g} above 0 and above that with the session's own; {MARKET_SESSIONS} sessions, "
@@ -104,14 +104,14 @@ RULES: Mapping[BarRule, Terms] = {
         "the correlation",
         "Move its dates one session on, and import them again: now they show what was known a day later.",
     ),
-    BarRule.JUMP: Terms(
+    BarRule.JUMP: RuleTerms(
         Effect.ROW,
         f"×{JUMP:g} or ÷{JUMP:g} between two closes, actions taken out, or between low and high; a price "
         f"that comes back within {REVERTS_WITHIN} rows costs these rows, one that stays its first row",
         "times the price before",
         "Correct the prices, or add the split of that day.",
     ),
-    BarRule.UNEXPLAINED_SPLIT: Terms(
+    BarRule.UNEXPLAINED_SPLIT: RuleTerms(
         Effect.ROW,
         "open within 1.5 to 12 % (by the ratio and the symbol's own moves), and close within 2.5 times that, "
         f"of a common ratio such as 2:1, 3:2 or 1:10; volume at most {QUIET_VOLUME:g} × the usual, in "
@@ -119,50 +119,50 @@ RULES: Mapping[BarRule, Terms] = {
         "times the price before",
         "Add the split (column split_ratio), and import the file again.",
     ),
-    BarRule.ACTION_NOT_FOLLOWED: Terms(
+    BarRule.ACTION_NOT_FOLLOWED: RuleTerms(
         Effect.ACTION,
         f"open and close nearer to the price before than to what an action of ×{FOLLOWED_FROM:g} or more "
         "makes of it",
         "times the price before",
         "Say what the prices are adjusted for (--adjusted), or correct the action or its date.",
     ),
-    BarRule.ACTION_AGAIN: Terms(
+    BarRule.ACTION_AGAIN: RuleTerms(
         Effect.ACTION, f"within {AGAIN_WITHIN} sessions", "sessions after the first", "Keep one of them."
     ),
-    BarRule.BEHIND_MARKET: Terms(
+    BarRule.BEHIND_MARKET: RuleTerms(
         Effect.KEPT,
         "as AHEAD_OF_MARKET, with the session before",
         "the correlation",
         "Move its dates one session back, and import them again, unless it trades too thinly to tell.",
     ),
-    BarRule.NEW_LISTING: Terms(
+    BarRule.NEW_LISTING: RuleTerms(
         Effect.KEPT,
         f"{GAP_SESSIONS} sessions without a bar, then ×{GAP_JUMP:g} or ÷{GAP_JUMP:g}",
         "times the price before",
         "Where it is another company, import the two under names of their own, or the newer with --from.",
     ),
-    BarRule.VOLUME_LEVEL: Terms(
+    BarRule.VOLUME_LEVEL: RuleTerms(
         Effect.KEPT,
         f"×{VOLUME_LEVEL:g} or ÷{VOLUME_LEVEL:g} from {VOLUME_ROWS} rows to the next {VOLUME_ROWS}",
         "times the volume before",
         "Write all volumes in shares.",
     ),
-    BarRule.STALE: Terms(
+    BarRule.STALE: RuleTerms(
         Effect.KEPT,
         f"{STALE_ROWS} daily rows with the same prices and the same volume, which is not 0",
         "equal rows",
         "Leave out rows that repeat the last day with trades.",
     ),
-    BarRule.ZERO_VOLUME: Terms(
+    BarRule.ZERO_VOLUME: RuleTerms(
         Effect.KEPT, "0, daily", "rows in a row", "None where the stock is thin: such a day fills no order."
     ),
-    BarRule.MISSING_SESSIONS: Terms(
+    BarRule.MISSING_SESSIONS: RuleTerms(
         Effect.KEPT,
         "1",
         "sessions",
         "Import them. A symbol is not entered on while a session of its look-back is missing.",
     ),
-    BarRule.MARKET_HOLE: Terms(
+    BarRule.MARKET_HOLE: RuleTerms(
         Effect.KEPT,
         f"at most {HOLE_SHARE:.0%} of at least {HOLE_SYMBOLS} symbols with bars before and after have one",
         "symbols without a bar",

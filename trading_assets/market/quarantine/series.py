@@ -71,7 +71,7 @@ class Series:
         return any(self.day[row - 1] < day < self.day[row] for day in days)
 
 
-class Found(NamedTuple):
+class Finding(NamedTuple):
     """One thing that was found."""
 
     rule: BarRule
@@ -129,9 +129,9 @@ class Findings:
         chosen = np.concatenate([order[ahead], order[~ahead]])[:count]
         return self.only(chosen)
 
-    def found(self, symbols: Sequence[str]) -> list[Found]:
+    def each(self, symbols: Sequence[str]) -> list[Finding]:
         return [
-            Found(self.rule, MARKET if n < 0 else symbols[n], date.fromordinal(day), measured, limit, row)
+            Finding(self.rule, MARKET if n < 0 else symbols[n], date.fromordinal(day), measured, limit, row)
             for n, day, measured, limit, row in zip(
                 self.number.tolist(),
                 self.day.tolist(),

@@ -63,7 +63,7 @@ def _levels(series: Series) -> Findings:
     inside = number[2 * width - 1 :] == number[: len(step)]
     large = inside & (np.abs(step) >= np.log(VOLUME_LEVEL))
     # windows across two symbols are no step
-    found: list[int] = []
+    findings: list[int] = []
     factors: list[float] = []
     places = np.flatnonzero(large)
     apart = np.flatnonzero(np.diff(places, prepend=-2 * width) > width)
@@ -72,10 +72,10 @@ def _levels(series: Series) -> Findings:
         at = int(run[np.argmax(np.abs(step[run]))])
         before, after = logs[at : at + width], logs[at + width : at + 2 * width]
         if _is_steady(before, after):
-            found.append(int(traded[at + width]))
+            findings.append(int(traded[at + width]))
             factors.append(float(np.exp(step[at])))
     return Findings.at(
-        BarRule.VOLUME_LEVEL, series, np.array(found, np.int64), np.array(factors), VOLUME_LEVEL
+        BarRule.VOLUME_LEVEL, series, np.array(findings, np.int64), np.array(factors), VOLUME_LEVEL
     )
 
 

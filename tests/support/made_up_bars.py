@@ -77,10 +77,10 @@ def without(series: Series, rows: slice | int | list[int]) -> Series:
 
 
 def telling(series: Series, *actions: CorporateAction) -> Series:
-    told = dict(series.actions)
+    message = dict(series.actions)
     for action in actions:
-        told[action.symbol] = (*told.get(action.symbol, ()), action)
-    return replace(series, actions=told)
+        message[action.symbol] = (*message.get(action.symbol, ()), action)
+    return replace(series, actions=message)
 
 
 def session_of(series: Series, row: int) -> date:

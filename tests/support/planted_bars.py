@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
 
-from made_up_bars import own_rows, scaled, session_of, telling, without
-
+from support.made_up_bars import own_rows, scaled, session_of, telling, without
 from trading_assets.market.bars import Bars, CorporateAction
 from trading_assets.market.quarantine.rules import BarRule
 from trading_assets.market.quarantine.series import Series
@@ -55,15 +54,15 @@ def plant_action(series: Series, symbol: str, at: int) -> Planted:
 def plant_action_again(series: Series, symbol: str, at: int) -> Planted:
     split = plant_split(series, symbol, at)
     next_day = session_of(series, own_rows(series, symbol).start + at + 1)
-    told = [CorporateAction(symbol, day, 2.0, 0.0) for day in (split.session, next_day)]
-    return Planted(telling(split.series, *told), BarRule.ACTION_AGAIN, symbol, next_day, 0)
+    message = [CorporateAction(symbol, day, 2.0, 0.0) for day in (split.session, next_day)]
+    return Planted(telling(split.series, *message), BarRule.ACTION_AGAIN, symbol, next_day, 0)
 
 
 def plant_dividend_again(series: Series, symbol: str, at: int) -> Planted:
     row = own_rows(series, symbol).start + at
     days = [session_of(series, row), session_of(series, row + 1)]
-    told = [CorporateAction(symbol, day, 1.0, 0.12) for day in days]
-    return Planted(telling(series, *told), BarRule.ACTION_AGAIN, symbol, days[1], 0)
+    message = [CorporateAction(symbol, day, 1.0, 0.12) for day in days]
+    return Planted(telling(series, *message), BarRule.ACTION_AGAIN, symbol, days[1], 0)
 
 
 def plant_new_listing(series: Series, symbol: str, at: int) -> Planted:
