@@ -13,14 +13,15 @@ import pyarrow.parquet
 import pytest
 from command import command
 from support.made_up_bars import clean_series, own_rows, session_of, without
-from support.planted_bars import PLANTERS, Planted, plant_split
+from support.planted_bars import PLANTERS, Planted, Planter, plant_split
 
 from trading_assets.market.quarantine.rules import MARKET, BarRule
 from trading_assets.market.quarantine.series import Series
 
 SYMBOLS, SESSIONS = 7000, 130
 AT = 45
-REVERSE, THREE_FOR_TWO, SEVEN = (partial(plant_split, ratio=ratio) for ratio in (0.1, 1.5, 7.0))
+OTHER_SPLITS = [partial(plant_split, ratio=ratio) for ratio in (0.1, 1.5, 7.0)]
+ALL: list[Planter] = [*PLANTERS, *OTHER_SPLITS]
 
 
 def written(series: Series, path: Path, spoilt: dict[int, tuple[str, float]]) -> None:
@@ -49,7 +50,7 @@ def test_twenty_defects_among_seven_thousand_symbols_are_named_by_symbol_and_ses
     config.write_text("mode: paper\n")
     series = clean_series(SYMBOLS, SESSIONS)
     planted: list[Planted] = []
-    for number, plant in enumerate((*PLANTERS, REVERSE, THREE_FOR_TWO, SEVEN)):
+    for number, plant in enumerate(ALL):
         planted.append(plant(series, series.symbols[100 + 300 * number], AT))
         series = planted[-1].series
     expected = {(one.rule.name, one.symbol, one.session.isoformat()) for one in planted}

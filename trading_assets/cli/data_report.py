@@ -87,12 +87,12 @@ def _show(of_rule: OfRule) -> None:
             continue
         say(f"{count} {headline}: {rule} ({rule.name}). {terms.remedy}")
         for line in lines:
-            say(f"  {_told(line, terms.measured)}")
+            say(f"  {_line_text(line, terms.measured)}")
         if count > len(lines):
             say(f"  and {count - len(lines)} more: `trading-assets data report --rule {rule.name} --all`")
 
 
-def _told(line: Line, measured: str) -> str:
+def _line_text(line: Line, measured: str) -> str:
     where = f", {line.file} row {line.row}" if line.file else ""
     figure = f": {line.measured:.6g} {measured}" if measured and isfinite(line.measured) else ""
     return f"{line.symbol} {line.session}{where}{figure}"

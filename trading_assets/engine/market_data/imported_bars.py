@@ -16,7 +16,7 @@ from trading_assets.market.bar_files.judged import NOTHING, ROWS_BEFORE, Before,
 from trading_assets.market.bar_files.reading import BarFile
 from trading_assets.market.bars import Bars, CorporateAction, Interval
 from trading_assets.market.quarantine.judge import Judgement, judge
-from trading_assets.market.quarantine.rules import BREAKS, OnDefect
+from trading_assets.market.quarantine.rules import BREAK_NAMES, BREAKS, OnDefect
 from trading_assets.market.quarantine.series import Ints, Series
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.bar_history import newest_bars_between
@@ -30,7 +30,6 @@ from trading_assets.store.bar_quarantine import (
 from trading_assets.store.history import History
 
 _END_NS = np.iinfo(np.int64).max
-_BREAKS = tuple(rule.name for rule in BREAKS)
 
 
 class FilesInOrder:
@@ -54,7 +53,7 @@ class FilesInOrder:
                 self._numbers = {symbol: number for number, symbol in enumerate(held)}
                 self._last = Before(*bars_before(history, held, [_END_NS] * len(held), interval))
                 self._actions = held_actions(history)
-                self._breaks = breaks(history, interval, _BREAKS)
+                self._breaks = breaks(history, interval, BREAK_NAMES)
 
     def judged(self, file: BarFile) -> BarFile:
         """Raises InvalidInput where the file is refused."""
@@ -163,7 +162,7 @@ def judged_history(history: History, interval: Interval) -> Judged:
         symbols = list(held_since(history, interval))
         parts = newest_bars_between(history, symbols, interval, 0, _END_NS, as_of_ns=_END_NS)
         actions = held_actions(history)
-        known = breaks(history, interval, _BREAKS)
+        known = breaks(history, interval, BREAK_NAMES)
         out = quarantined_days(history, interval)
     number = np.concatenate([part.symbol for part in parts]) if parts else np.zeros(0, np.int32)
     rows = (

@@ -172,6 +172,7 @@ RULES: Mapping[BarRule, RuleTerms] = {
 
 BREAKS = (BarRule.JUMP, BarRule.UNEXPLAINED_SPLIT)
 """Where the prices of one symbol before and after are not those of one share."""
+BREAK_NAMES = tuple(rule.name for rule in BREAKS)
 
 FACTORS = tuple(rule for rule, terms in RULES.items() if terms.measured.startswith("times"))
 """What they measure is far from 1 either way."""
