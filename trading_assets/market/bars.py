@@ -59,6 +59,10 @@ class Tape(Protocol):
         """Whether the minute bars are derived from daily bars, not recorded."""
         ...
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        """Whether the symbol's minute bars of the session are derived from its daily bar."""
+        ...
+
     def daily(self, symbol: str) -> Bars:
         """All daily bars, start = session open, end = session close."""
         ...

@@ -90,11 +90,12 @@ WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY sym
 """
 _STORED = """
 SELECT symbol, "interval", start_ns, max(version) AS version,
-       arg_max([open, high, low, close, volume], version) AS stored
-FROM bars WHERE list_contains(?, symbol) AND start_ns >= ? GROUP BY symbol, "interval", start_ns
+       arg_max([open, high, low, close, volume], version) FILTER (WHERE received_at_ns <= ?) AS stored
+FROM bars WHERE list_contains(?, symbol) AND start_ns BETWEEN ? AND ? GROUP BY symbol, "interval", start_ns
 """
 _LAST_START = """
-SELECT symbol, max(start_ns) AS newest FROM bars WHERE "interval" = ? AND start_ns >= ? GROUP BY symbol
+SELECT symbol, max(start_ns) AS newest FROM bars
+WHERE "interval" = ? AND start_ns >= ? AND available_at_ns <= ? AND received_at_ns <= ? GROUP BY symbol
 """
 _HELD = """
 SELECT symbol, count(DISTINCT start_ns) AS bars, arg_max(close, start_ns) AS last_close
@@ -106,7 +107,7 @@ FROM bars WHERE "interval" = '1m' AND start_ns >= ? AND available_at_ns <= ? GRO
 _ACTIONS = """
 SELECT symbol, ex_date, split_ratio, cash_usd FROM (
     SELECT *, rowid AS place FROM corporate_actions
-    WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
+    WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ? AND NOT list_contains(?, source)
     QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date, source)
 )
 WHERE split_ratio <> 1.0 OR cash_usd <> 0.0
@@ -193,14 +194,17 @@ class StoredBar:
 
 
 def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[StoredBar], int]:
-    """Append bars that are new, and those that differ from the newest stored version as its next version.
+    """Append bars that are new, and those that differ from the newest version that had been stored when they
+    were received, as the next version. What was stored with a later receipt does not count: a venue whose
+    time is virtual may bring what a person imported in the world's time.
 
     Returns what was appended and how much of it was a revision. Doing it again appends nothing.
     """
     if not bars:
         return [], 0
     symbols = sorted({bar.symbol for bar in bars})
-    table = history.query(_STORED, [symbols, min(bar.start_ns for bar in bars)])
+    starts, received_ns = [bar.start_ns for bar in bars], max(bar.received_at_ns for bar in bars)
+    table = history.query(_STORED, [received_ns, symbols, min(starts), max(starts)])
     stored = {(line["symbol"], line["interval"], line["start_ns"]): line for line in table.to_pylist()}
     fresh: list[StoredBar] = []
     revised = 0
@@ -211,7 +215,7 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
             if line["stored"] == [row[name] for name in VALUES]:
                 continue
             row["version"] = line["version"] + 1
-            revised += 1
+            revised += line["stored"] is not None
         fresh.append(StoredBar(**row))
     if fresh:
         history.append("bars", [bar.row() for bar in fresh])
@@ -418,14 +422,17 @@ def recorded_symbols(history: History, first: date, last: date) -> list[str]:
 
 
 def actions_until(
-    history: History, symbols: Sequence[str], last: date, *, as_of_ns: int
+    history: History, symbols: Sequence[str], last: date, *, as_of_ns: int, but_of: Sequence[str] = ()
 ) -> dict[str, tuple[CorporateAction, ...]]:
-    """Each symbol's splits and cash dividends with ex-date ≤ `last`, as last received by `as_of_ns`."""
-    lines = history.query(_ACTIONS, [list(symbols), last, as_of_ns]).to_pylist()
-    return {
-        symbol: tuple(CorporateAction(**line) for line in lines if line["symbol"] == symbol)
-        for symbol in symbols
-    }
+    """Each symbol's splits and cash dividends with ex-date ≤ `last`, as last received by `as_of_ns`.
+
+    but_of: sources that do not count
+    """
+    lines = history.query(_ACTIONS, [list(symbols), last, as_of_ns, list(but_of)]).to_pylist()
+    found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    for line in lines:
+        found[line["symbol"]].append(CorporateAction(**line))
+    return {symbol: tuple(actions) for symbol, actions in found.items()}
 
 
 def _by_symbol(table: pa.Table, symbols: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
@@ -453,9 +460,10 @@ def quarantined(history: History) -> list[dict[str, Any]]:
     return list(history.query(_FAULTS).to_pylist())
 
 
-def newest_starts(history: History, interval: Interval, since_ns: int) -> dict[str, int]:
-    """Symbol → start of its newest stored bar since `since_ns`; without the symbols that have none."""
-    lines = history.query(_LAST_START, [str(interval), since_ns]).to_pylist()
+def newest_starts(history: History, interval: Interval, since_ns: int, *, as_of_ns: int) -> dict[str, int]:
+    """Symbol → start of its newest bar since `since_ns` that was available and received at `as_of_ns`;
+    without the symbols that have none."""
+    lines = history.query(_LAST_START, [str(interval), since_ns, as_of_ns, as_of_ns]).to_pylist()
     return {line["symbol"]: int(line["newest"]) for line in lines}
 
 

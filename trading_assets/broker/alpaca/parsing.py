@@ -313,7 +313,7 @@ def activity(row: Row) -> AccountActivity:
 
 def bar(symbol: str, row: Row) -> BarState:
     o, h, low, c, v = (float(decimal(row, name)) for name in "ohlcv")
-    return BarState(symbol=symbol, start_ns=ns_of_field(row, "t"), open=o, high=h, low=low, close=c, volume=v)
+    return BarState(symbol, ns_of_field(row, "t"), o, h, low, c, v, derived=row.get("derived") is True)
 
 
 def stamp(ns: int) -> str:

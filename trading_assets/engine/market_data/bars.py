@@ -66,9 +66,9 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     """
     symbols, sessions, history = desk.settings.symbols, desk.sessions, desk.history
     open_ns = sessions.open_ns(session)
-    with history.held():
-        minutes, days = _missing_minutes(desk, open_ns), _missing_days(desk, session)
     received = desk.now_ns()
+    with history.held():
+        minutes, days = _missing_minutes(desk, open_ns, received), _missing_days(desk, session, received)
     fetched = [
         _stored(desk, bar, Interval.MINUTE, received)
         for first_ns, some in minutes
@@ -237,23 +237,23 @@ def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> 
         close=bar.close,
         volume=bar.volume,
         source=f"{desk.settings.venue}:{desk.settings.feed}",
-        derived=desk.settings.venue == "embedded" and not daily,
+        derived=bar.derived,
     )
 
 
-def _missing_minutes(desk: Desk, open_ns: int) -> list[tuple[int, tuple[str, ...]]]:
+def _missing_minutes(desk: Desk, open_ns: int, now_ns: int) -> list[tuple[int, tuple[str, ...]]]:
     """From which start the session's minutes are asked for, of which symbols: the last stored and an
     overlap."""
-    newest = newest_starts(desk.history, Interval.MINUTE, open_ns)
+    newest = newest_starts(desk.history, Interval.MINUTE, open_ns, as_of_ns=now_ns)
     overlap_ns = (REVISION_OVERLAP - 1) * MINUTE_NS
     first = {symbol: max(open_ns, newest.get(symbol, 0) - overlap_ns) for symbol in desk.settings.symbols}
     return _in_two(first, lambda latest: latest - BEHIND_MINUTES * MINUTE_NS)
 
 
-def _missing_days(desk: Desk, session: date) -> list[tuple[date, tuple[str, ...]]]:
+def _missing_days(desk: Desk, session: date, now_ns: int) -> list[tuple[date, tuple[str, ...]]]:
     """The same of daily bars: from the look-back's first session where a symbol has none."""
     lookback = _sessions_back(desk.sessions, session, LOOKBACK_SESSIONS)
-    newest = newest_starts(desk.history, Interval.DAY, desk.sessions.open_ns(lookback))
+    newest = newest_starts(desk.history, Interval.DAY, desk.sessions.open_ns(lookback), as_of_ns=now_ns)
     overlapping = {
         start_ns: max(
             lookback,
