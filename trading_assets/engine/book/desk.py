@@ -134,9 +134,13 @@ class Desk:
         """Whether the broker has been so slow that only what exits need is asked."""
         return self.hurries_from_ns is not None and monotonic_ns() >= self.hurries_from_ns
 
-    def begin(self) -> None:
-        """Begin an execution: the time is read, and nothing known from an earlier one."""
-        self.clock.sync()
+    def begin(self, *, time_is_read: bool = False) -> None:
+        """Begin an execution: the time is read, and nothing known from an earlier one.
+
+        time_is_read: the caller has read it for what comes before the execution
+        """
+        if not (time_is_read and self.clock.synced):
+            self.clock.sync()
         self.facts = DayFacts(self._asset_list())
 
     def _asset_list(self) -> AssetList | None:

@@ -110,16 +110,22 @@ class ExecutionReport:
 
 
 def execute(
-    desk: Desk, session: date, tick_ns: int, execution_id: str, *, holder: str = "tick"
+    desk: Desk,
+    session: date,
+    tick_ns: int,
+    execution_id: str,
+    *,
+    holder: str = "tick",
+    time_is_read: bool = False,
 ) -> ExecutionReport:
-    """Run the tick's decisions under the book's lease.
+    """Run the tick's decisions under the book's lease. `time_is_read`: as `Desk.begin` takes it.
 
     Raises NotThisTick for a session that is not today's or a tick that is still to come or more than
     one interval ago, LeaseHeld when another process has the book, BrokerError when the positions cannot be
     read, ClockUnread when a venue with a time of its own has not told it: protection has taken place then.
     """
     see_kill_switch(desk)
-    desk.begin()
+    desk.begin(time_is_read=time_is_read)
     try:
         refuse_other_times(desk, session, tick_ns)
     except ClockUnread:

@@ -94,7 +94,7 @@ def run_tick(
     for step in TICK_STEPS:
         if step.work is None:
             progress("orders")
-            done[step.asset] = execute(desk, session, tick_ns, execution_id, holder=holder)
+            done[step.asset] = execute(desk, session, tick_ns, execution_id, holder=holder, time_is_read=True)
         else:
             done[step.asset] = steps.do(step.asset, step.work)
         steps.check(step.asset, step.checks)
