@@ -171,8 +171,8 @@ def execute(
             outcomes |= {
                 key: value for key, value in decision.outcomes.items() if outcomes.get(key, "HELD") == "HELD"
             }
-        for signal in signals:
-            desk.journal.consume_signal(desk.book, signal.decision_id, signal.symbol, tick_ns)
+        decided = [(signal.decision_id, signal.symbol) for signal in signals]
+        desk.journal.consume_signals(desk.book, decided, tick_ns)
     passed_over = _passed_over(in_time, outcomes) + _came_late(desk, late) + _came_early(ahead, in_time)
     for one in passed_over:
         log.warning("signal passed over", signal=str(one), symbol=one.symbol, outcome=one.outcome)
