@@ -15,8 +15,8 @@ import duckdb
 import pytest
 from alpaca.trading.enums import OrderSide, OrderStatus
 from exchange_ground import MINUTE_NS, TOKEN, control, get, limit_order, trading
-from history_ground import another_process, holding
-from own_history import CLOSE, MadeUp, imported, made_up, write_config, write_daily, write_minutes
+from support.history_ground import another_process, holding
+from support.own_history import CLOSE, MadeUp, imported, made_up, write_config, write_daily, write_minutes
 
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange import history_copy

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from command import command
 from numpy.typing import NDArray
 
+from support.command import command
 from trading_assets.market.sessions import Sessions
 
 MINUTES = 390
