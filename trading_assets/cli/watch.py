@@ -123,7 +123,8 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
     yield "book", f"{found.book} ({found.mode} on {found.venue})"
     yield "venue", f"DOES NOT ANSWER: {found.unreachable}" if found.unreachable else "answers"
     market = "open" if found.market_open else "closed"
-    yield "time", f"{new_york_time(found.now_ns)}, {market}, session {found.session or 'none today'}"
+    time = f"{new_york_time(found.now_ns)}{f' {found.time_source}' if found.time_source else ''}"
+    yield "time", f"{time}, {market}, session {found.session or 'none today'}"
     yield "state", found.halt_state
     for halt in found.halts:
         yield "  halted", f"{halt.cause} since {new_york_time(halt.at_ns)} by {halt.author}: {halt.reason}"

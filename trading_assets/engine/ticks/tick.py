@@ -254,17 +254,14 @@ def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
     today = desk.sessions.new_york_date(now)
     if today != session:
         raise NotThisTick(
-            f"session {session} is not the venue's current one ({today}): "
-            "live assets trade the current session only; use a replay for the past"
+            f"session {session} is not the current one: {desk.told_now()}. "
+            "Live assets trade the current session only; use a replay for the past"
         )
     if tick_ns > now:
-        raise NotThisTick(
-            f"the tick of {new_york_time(tick_ns)} is still to come: it is {new_york_time(now)} at the venue"
-        )
+        raise NotThisTick(f"the tick of {new_york_time(tick_ns)} is still to come: {desk.told_now()}")
     if now - tick_ns > desk.settings.tick_minutes * 60_000_000_000:
         raise NotThisTick(
-            f"the tick of {new_york_time(tick_ns)} is too late: it is {new_york_time(now)} at the venue. "
-            "Wait for the next one"
+            f"the tick of {new_york_time(tick_ns)} is too late: {desk.told_now()}. Wait for the next one"
         )
 
 
