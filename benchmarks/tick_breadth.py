@@ -67,7 +67,7 @@ class Counted:
             self.refused += answer.status_code == 429
             return answer
 
-        BoundedAdapter.send = counting  # type: ignore[method-assign]
+        setattr(BoundedAdapter, "send", counting)  # noqa: B010 - a method of another class
 
 
 def ticker(number: int) -> str:
@@ -84,10 +84,8 @@ def fill(history: History) -> int:
     days = sessions.between(FIRST, LAST)
     opens, closes = sessions.hours(days)
     shape, count = (SYMBOLS, len(days)), SYMBOLS * len(days)
-    close = np.cumsum(random.normal(0.0, 0.008, shape), axis=1) + np.log(
-        random.uniform(8.0, 300.0, (SYMBOLS, 1))
-    )
-    close = np.round(np.exp(close), 2)
+    walk = np.exp(np.cumsum(random.normal(0.0, 0.008, shape), axis=1))
+    close = np.round(random.uniform(8.0, 300.0, (SYMBOLS, 1)) * walk, 2)
     open_ = np.round(close * (1 + random.normal(0.0, 0.003, shape)), 2)
     table = pa.table(
         {

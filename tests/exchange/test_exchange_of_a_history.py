@@ -95,8 +95,8 @@ def live(own: Own, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchang
 def bars(exchange: ExchangeProcess, timeframe: str, symbols: str, start: date, **more: Any) -> dict[str, Any]:
     answer = get(exchange, "/v2/stocks/bars", symbols=symbols, timeframe=timeframe, start=start, **more)
     assert answer.ok, answer.text
-    found: dict[str, Any] = answer.json()["bars"]
-    return found
+    listed: dict[str, Any] = answer.json()["bars"]
+    return listed
 
 
 def test_the_asset_list_is_of_the_historys_symbols_that_are_listed(own: Own, live: ExchangeProcess) -> None:
@@ -108,10 +108,10 @@ def test_the_asset_list_is_of_the_historys_symbols_that_are_listed(own: Own, liv
 
 def test_daily_bars_are_the_imported_ones_to_the_cent(own: Own, live: ExchangeProcess) -> None:
     start = DAY - timedelta(days=30)
-    found = bars(live, "1Day", ",".join(own.made.symbols), start, end=DAY - timedelta(days=1), limit=10_000)
+    answers = bars(live, "1Day", ",".join(own.made.symbols), start, end=DAY - timedelta(days=1), limit=10_000)
     days = [day for day in own.made.days if start <= day < DAY]
-    assert set(found) == set(own.made.symbols) - {LATE}
-    for symbol, rows in found.items():
+    assert set(answers) == set(own.made.symbols) - {LATE}
+    for symbol, rows in answers.items():
         assert [row["t"][:10] for row in rows] == [day.isoformat() for day in days]
         for day, row in zip(days, rows, strict=True):
             assert [row[name] for name in "ohlcv"] == own.made.bar(symbol, day).tolist()
@@ -120,25 +120,25 @@ def test_daily_bars_are_the_imported_ones_to_the_cent(own: Own, live: ExchangePr
 def test_minutes_are_the_imported_ones_where_there_are_some_and_marked_as_derived_where_not(
     own: Own, live: ExchangeProcess
 ) -> None:
-    found = bars(live, "1Min", f"{WITH_MINUTES},{PAYS}", DAY, limit=10_000)
-    assert [len(found[symbol]) for symbol in (WITH_MINUTES, PAYS)] == [30, 30]
-    assert not any("derived" in bar for bar in found[WITH_MINUTES])
-    assert all(bar["derived"] is True for bar in found[PAYS])
+    answers = bars(live, "1Min", f"{WITH_MINUTES},{PAYS}", DAY, limit=10_000)
+    assert [len(answers[symbol]) for symbol in (WITH_MINUTES, PAYS)] == [30, 30]
+    assert not any("derived" in bar for bar in answers[WITH_MINUTES])
+    assert all(bar["derived"] is True for bar in answers[PAYS])
     open_, high, _, _, _ = own.made.bar(WITH_MINUTES, DAY).tolist()
-    assert (found[WITH_MINUTES][0]["o"], found[WITH_MINUTES][1]["h"]) == (open_, high)
-    assert found[PAYS][0]["o"] == own.made.bar(PAYS, DAY)[0]
+    assert (answers[WITH_MINUTES][0]["o"], answers[WITH_MINUTES][1]["h"]) == (open_, high)
+    assert answers[PAYS][0]["o"] == own.made.bar(PAYS, DAY)[0]
 
 
 def test_a_quote_stands_around_the_last_price_and_a_symbol_that_did_not_trade_has_none(
     own: Own, live: ExchangeProcess
 ) -> None:
     wanted = f"{WITH_MINUTES},{STILL},AAPL"
-    found = get(live, "/v2/stocks/snapshots", symbols=wanted).json()
-    assert set(found) == {WITH_MINUTES, STILL}
-    last = found[WITH_MINUTES]["minuteBar"]["c"]
-    assert found[WITH_MINUTES]["latestQuote"]["bp"] < last < found[WITH_MINUTES]["latestQuote"]["ap"]
-    assert found[WITH_MINUTES]["prevDailyBar"]["c"] == own.made.bar(WITH_MINUTES, date(2024, 3, 8))[CLOSE]
-    assert (found[STILL]["latestQuote"]["bp"], found[STILL]["latestQuote"]["ap"]) == (0.0, 0.0)
+    answers = get(live, "/v2/stocks/snapshots", symbols=wanted).json()
+    assert set(answers) == {WITH_MINUTES, STILL}
+    last = answers[WITH_MINUTES]["minuteBar"]["c"]
+    assert answers[WITH_MINUTES]["latestQuote"]["bp"] < last < answers[WITH_MINUTES]["latestQuote"]["ap"]
+    assert answers[WITH_MINUTES]["prevDailyBar"]["c"] == own.made.bar(WITH_MINUTES, date(2024, 3, 8))[CLOSE]
+    assert (answers[STILL]["latestQuote"]["bp"], answers[STILL]["latestQuote"]["ap"]) == (0.0, 0.0)
 
 
 def test_orders_fill_dividends_and_splits_are_booked_and_the_dead_are_inactive(
@@ -159,9 +159,9 @@ def test_orders_fill_dividends_and_splits_are_booked_and_the_dead_are_inactive(
         held = {one.symbol: float(one.qty) for one in client.get_all_positions()}  # type: ignore[union-attr]
         assert held == {WITH_MINUTES: 10.0, PAYS: 10.0, SPLITS: 40.0}
         assert Decimal(str(client.get_account().cash)) == cash + Decimal("2.50")  # type: ignore[union-attr]
-        told = get(exchange, "/v1/corporate-actions", start=FIRST, end=LAST).json()["corporate_actions"]
-        assert [row["symbol"] for row in told["cash_dividends"]] == [PAYS]
-        assert [(row["symbol"], row["new_rate"]) for row in told["forward_splits"]] == [(SPLITS, 4)]
+        announced = get(exchange, "/v1/corporate-actions", start=FIRST, end=LAST).json()["corporate_actions"]
+        assert [row["symbol"] for row in announced["cash_dividends"]] == [PAYS]
+        assert [(row["symbol"], row["new_rate"]) for row in announced["forward_splits"]] == [(SPLITS, 4)]
         assert get(exchange, f"/v2/assets/{LATE}").json()["status"] == "active"
         control(exchange, "/clock", set_ns=SESSIONS.open_ns(date(2024, 3, 13)))
         assert get(exchange, f"/v2/assets/{GONE}").json()["status"] == "inactive"

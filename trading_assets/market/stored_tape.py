@@ -82,15 +82,15 @@ class StoredTape:
             while len(self._derived) >= SESSIONS_KEPT:  # time goes on: the oldest first
                 del self._derived[next(iter(self._derived))]
             of_session = self._derived[session] = {}
-        found = of_session.get(symbol)
-        if found is None:
-            found = of_session[symbol] = self._derived_minutes(symbol, session)
+        bars = of_session.get(symbol)
+        if bars is None:
+            bars = of_session[symbol] = self._derived_minutes(symbol, session)
             any_of_session = next(iter(of_session.values()))
-            if len(any_of_session.start_ns) == len(found.start_ns):
+            if len(any_of_session.start_ns) == len(bars.start_ns):
                 # one array of times for all symbols
                 start_ns, end_ns = any_of_session.start_ns, any_of_session.end_ns
-                found = of_session[symbol] = found._replace(start_ns=start_ns, end_ns=end_ns)
-        return found
+                bars = of_session[symbol] = bars._replace(start_ns=start_ns, end_ns=end_ns)
+        return bars
 
     def _span(self, symbol: str, session: date) -> tuple[int, int] | None:
         key = self._number[symbol] * DAYS_OF_A_KEY + day_number(session)

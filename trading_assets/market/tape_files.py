@@ -130,7 +130,7 @@ def _write_minutes(made: Path, parts: Iterable[TapeRows]) -> tuple[NDArray[np.in
             keys.append(key[last])
             ends.append(count + last + 1)
             count += len(key)
-    key, end = (np.concatenate([np.empty(0, np.int64), *found]) for found in (keys, ends))
+    key, end = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in (keys, ends))
     (made / "minute.key").write_bytes(key.astype("<i8").tobytes())
     (made / "minute.end").write_bytes(end.astype("<i8").tobytes())
     return key, end

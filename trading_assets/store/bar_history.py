@@ -136,7 +136,7 @@ QUALIFY source = first_value(source) OVER (
 )
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
 """
-_STANDING = """
+_STORED_ACTIONS = """
 SELECT DISTINCT symbol, ex_date FROM (
     SELECT * FROM corporate_actions
     WHERE source = ? AND list_contains(?, symbol) AND ex_date BETWEEN ? AND ?
@@ -224,21 +224,21 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     span = pc.min_max(starts).as_py()
     with history.writing() as connection:
         connection.register("incoming", incoming.append_column("place", pa.array(range(len(bars)))))
-        found = connection.execute(_FRESH, [received_ns, span["min"], span["max"]]).to_arrow_table()
+        changed = connection.execute(_FRESH, [received_ns, span["min"], span["max"]]).to_arrow_table()
         connection.unregister("incoming")
-        if found.num_rows:
-            fresh = incoming.take(found["place"]).drop_columns("version")
-            fresh = fresh.append_column("version", found["version"].cast(pa.int32()))
+        if changed.num_rows:
+            fresh = incoming.take(changed["place"]).drop_columns("version")
+            fresh = fresh.append_column("version", changed["version"].cast(pa.int32()))
             connection.register("incoming", fresh)
             connection.execute("INSERT INTO bars BY NAME SELECT * FROM incoming")
             connection.unregister("incoming")
-    versions = zip(found["place"].to_pylist(), found["version"].to_pylist(), strict=True)
+    versions = zip(changed["place"].to_pylist(), changed["version"].to_pylist(), strict=True)
     return (
         [
             bars[place] if version == 1 else bars[place]._replace(version=version)
             for place, version in versions
         ],
-        sum(found["is_revised"].to_pylist()),
+        sum(changed["is_revised"].to_pylist()),
     )
 
 
@@ -249,7 +249,9 @@ class FileRows(NamedTuple):
     symbols: Sequence[str]
     bars: pa.Table  # every column of the table but version
     actions: Sequence[CorporateAction]
-    told: tuple[date, date] | None  # the days of which it says every split and dividend; None: it does not
+    described: (
+        tuple[date, date] | None
+    )  # the days of which it says every split and dividend; None: it does not
     faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
 
 
@@ -299,11 +301,13 @@ def append_files(history: History, files: Sequence[FileRows], *, received_ns: in
 
 def _withdrawn(connection: duckdb.DuckDBPyConnection, file: FileRows) -> list[tuple[str, date]]:
     """(symbol, ex-date) of what stands by this source in the days that the file tells, and is not in it."""
-    if file.told is None:
+    if file.described is None:
         return []
-    said = {(action.symbol, action.ex_date) for action in file.actions}
-    standing = connection.execute(_STANDING, [file.source, list(file.symbols), *file.told]).fetchall()
-    return sorted((symbol, ex_date) for symbol, ex_date in standing if (symbol, ex_date) not in said)
+    stated = {(action.symbol, action.ex_date) for action in file.actions}
+    stored = connection.execute(
+        _STORED_ACTIONS, [file.source, list(file.symbols), *file.described]
+    ).fetchall()
+    return sorted((symbol, ex_date) for symbol, ex_date in stored if (symbol, ex_date) not in stated)
 
 
 def _action_row(source: str, action: CorporateAction, received_ns: int | None) -> dict[str, Any]:
@@ -452,10 +456,10 @@ def actions_until(
     but_of: sources that do not count
     """
     lines = history.query(_ACTIONS, [list(symbols), last, as_of_ns, list(but_of)]).to_pylist()
-    found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    actions: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
     for line in lines:
-        found[line["symbol"]].append(CorporateAction(**line))
-    return {symbol: tuple(actions) for symbol, actions in found.items()}
+        actions[line["symbol"]].append(CorporateAction(**line))
+    return {symbol: tuple(listed) for symbol, listed in actions.items()}
 
 
 def _by_symbol(table: pa.Table, symbols: Sequence[str]) -> Iterator[tuple[str, slice]]:

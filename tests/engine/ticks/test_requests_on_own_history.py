@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support.many_symbols import Asked
+from support.many_symbols import Requests
 from support.own_history import imported, made_up, write_config, write_daily
 from support.warm_exchange import start_process
 
@@ -37,7 +37,7 @@ def tick(path: Path, number: int) -> TickReport:
 def test_a_tick_of_thousands_of_imported_symbols_stays_within_the_requests_of_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked(monkeypatch)
+    requests = Requests(monkeypatch)
     made = made_up(THOUSANDS, FIRST, LAST)
     path = write_config(tmp_path, symbols=list(made.symbols))
     imported(path, write_daily(made, tmp_path / "daily.csv"), "1d")
@@ -54,24 +54,24 @@ def test_a_tick_of_thousands_of_imported_symbols_stays_within_the_requests_of_a_
             write_config(tmp_path, symbols=list(made.symbols[:count]), embedded=at)
             for number in (first, first + 1):
                 keeper.move_to(TICKS[number])
-                asked.since()
+                requests.since()
                 report = tick(path, number)
                 assert (report.problems, report.failed_checks, report.execution.vetoed) == ((), (), ())
-                requests = asked.since()
-                assert max(requests) <= REQUESTS_PER_MINUTE
-            assert sum(requests) <= MOST[count]
+                latest = requests.since()
+                assert max(latest) <= REQUESTS_PER_MINUTE
+            assert sum(latest) <= MOST[count]
         keeper.move_to(TICKS[6])
         with Desk.open(config.load(path), environ={}) as desk:
             desk.begin()
             signals = [external_signal(desk, symbol, 0.05) for symbol in desk.settings.symbols]
             signals[-10:] = [external_signal(desk, symbol, 1.0) for symbol in desk.settings.symbols[-10:]]
             receive_all(desk, signals)
-        asked.since()
+        requests.since()
         report = tick(path, 6)
         assert {order.state for order in report.execution.orders} == {"FILLED"}
         assert len(report.execution.orders) == 10
         assert report.reconciliation is not None
         assert report.reconciliation.clean
-        assert max(asked.since()) <= REQUESTS_PER_MINUTE
-        assert asked.refused == 0
+        assert max(requests.since()) <= REQUESTS_PER_MINUTE
+        assert requests.refused == 0
         keeper.close()

@@ -7,7 +7,7 @@ from engine_ticks import buy_dear, execute, prepare, run_tick
 from support.trading_floor import TradingFloor
 
 from trading_assets.core.gate import reason
-from trading_assets.engine.records.status import standing
+from trading_assets.engine.records.status import book_status
 from trading_assets.engine.signals import tick_signals
 from trading_assets.engine.ticks.tick import NotThisTick
 from trading_assets.market.clock import ClockUnread
@@ -94,9 +94,9 @@ def test_where_the_brokers_clock_cannot_be_read_no_other_time_is_shown_as_the_ve
     floor.keeper.script(silence)
     with floor.desk() as desk:
         assert not desk.clock.sync()
-        for told in (desk.told_now(), standing(desk).time_source):
-            assert "by this machine; the broker's clock cannot be read: " in told
-            assert "at the venue" not in told
+        for message in (desk.told_now(), book_status(desk).time_source):
+            assert "by this machine; the broker's clock cannot be read: " in message
+            assert "at the venue" not in message
     floor.keeper.script([])
     with floor.desk() as desk:
         buy_dear(floor, desk)

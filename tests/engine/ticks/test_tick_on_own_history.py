@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support.many_symbols import Asked
+from support.many_symbols import Requests
 from support.own_history import MadeUp, imported, made_up, write_config, write_daily, write_minutes
 from support.warm_exchange import start_process
 
@@ -92,11 +92,11 @@ def tick(keeper: ControlClient, path: Path, session: date, number: int, value: f
 def test_two_sessions_on_imported_bars_with_gaps_are_traded_reconciled_and_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked(monkeypatch)
+    requests = Requests(monkeypatch)
     made = made_up(COUNT, FIRST, LAST)
     with traded_on(tmp_path, made) as (keeper, path):
         first = tick(keeper, path, DAY, 2, 1.0)
-        assert max(asked.since()) <= REQUESTS_PER_MINUTE
+        assert max(requests.since()) <= REQUESTS_PER_MINUTE
         assert (first.problems, first.execution.vetoed) == ((), ())
         # a gap and a silence cost these two symbols their entries, and no other
         assert {outcome.check.name for outcome in first.failed_checks} == {"no_symbol_incomplete"}
@@ -113,7 +113,7 @@ def test_two_sessions_on_imported_bars_with_gaps_are_traded_reconciled_and_verif
         assert second.reconciliation.clean
         sold = Counter(order.state for order in second.execution.orders)
         assert sold == {"FILLED": len(bought)}
-        assert asked.refused == 0
+        assert requests.refused == 0
         with Desk.open(config.load(path), environ={}) as desk:
             of_split = [fill for fill in desk.journal.fills(desk.book) if fill.symbol == SPLITS]
             assert of_split[1].qty == 4 * of_split[0].qty
