@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import requests
-from command import COMMAND, Done, command
+from support.command import COMMAND, Done, command
 from support.receiver import listening
 from support.trading_floor import trading_floor
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from command import Done, command
+from support.command import Done, command
 from support.stand_in_desk import SLEEPS, StandInDesk, runs, stand_in
 
 from trading_assets import down, roster

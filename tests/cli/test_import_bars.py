@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from command import command
+from support.command import command
 
 from trading_assets.market.sessions import Sessions
 

@@ -9,7 +9,7 @@ from datetime import date
 
 import duckdb
 import pytest
-from command import COMMAND, command
+from support.command import COMMAND, command
 from support.trading_floor import TradingFloor
 
 SESSION = date(2012, 9, 11)

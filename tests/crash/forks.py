@@ -25,7 +25,7 @@ from split_tape import Split, tape_with
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange import bundled, venue
+from trading_assets.exchange import opening, venue
 from trading_assets.exchange.connections import disconnecting
 from trading_assets.exchange.http.app import ExchangeApis, Urls, listening, server_of, urls
 from trading_assets.exchange.tape_view import TapeView
@@ -47,8 +47,8 @@ _EXPECTED = (-signal.SIGKILL, -signal.SIGALRM)
 def share() -> None:
     """Have what is costly to make and does not change made once, before the first fork: the exchange's tape
     and its view of it, and the modules that serve it."""
-    bundled.BundledTape = lambda seed: tape_with(seed, None)
-    bundled.Sessions = cache(Sessions)
+    opening.BundledTape = lambda seed: tape_with(seed, None)
+    opening.Sessions = cache(Sessions)
     venue.TapeView = cache(TapeView)
     duckdb_files.CONFIG["threads"] = 1  # for some hundred rows a second thread costs more than it helps
     server = uvicorn.Config(_no_app, ws="websockets-sansio", lifespan="off")
@@ -277,8 +277,8 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
                             venues.pop().close()
                     if isinstance(order, dict):
                         split = Split.read(order.pop("split", None))
-                        bundled.BundledTape = lambda seed: tape_with(seed, split)
-                        venues.append(bundled.open_venue(Path(order.pop("state_dir")), **order))
+                        opening.BundledTape = lambda seed: tape_with(seed, split)
+                        venues.append(opening.open_venue(Path(order.pop("state_dir")), **order))
                         # a case runs one tick up to four times in a minute that stands
                         apis.show(
                             venues[0],

@@ -34,7 +34,7 @@ from trading_assets.engine.checks.table import BLOCKING
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.signals import tick_signals
 from trading_assets.engine.ticks import tick, whole_tick
-from trading_assets.exchange import bundled
+from trading_assets.exchange import opening
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.http.app import Urls
 from trading_assets.exchange.tape_view import TapeView
@@ -207,7 +207,7 @@ def warm(home: Path) -> None:
     share()
     fill_price_at_quote(1, 1.0, 1.0, 1.0)
     fill_price_in_bar(1, 1.0, 1.0, 1.0, 1.0)
-    bundled.open_venue(home / "tape", start_ns=WARMING.tick_ns).close()
+    opening.open_venue(home / "tape", start_ns=WARMING.tick_ns).close()
     exchange = ForkedExchange()
     try:
         with silence():

@@ -64,6 +64,9 @@ class SplitTape:
     def derived(self) -> bool:
         return self._tape.derived
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return self._tape.is_derived(symbol, session)
+
     def daily(self, symbol: str) -> Bars:
         return self._daily if symbol == self._split.symbol else self._tape.daily(symbol)
 

@@ -231,7 +231,7 @@ def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_prot
         version=9,
     )
     with live.floor.desk() as desk:
-        desk.history.append("bars", [wrong.row()])
+        desk.history.append("bars", [wrong._asdict()])
         receive(desk, "AAPL", 0.9)
     result = live.run(tags=tick_tags(tick_ns))
     assert result.success

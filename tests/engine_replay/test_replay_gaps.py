@@ -57,7 +57,7 @@ def test_a_missing_day_is_found_as_the_live_check_finds_it(
     for row, bars in enumerate(symbols):
         known = (bars.start_ns >= SESSIONS.open_ns(expected[0])) & (bars.end_ns <= SESSIONS.open_ns(session))
         held = Bars._make(column[known] for column in bars)
-        live = bool(list(gaps_of_days(SESSIONS, {"A": held}, expected)))
+        live = bool(list(gaps_of_days({"A": held}, expected)))
         has_begun = bool((bars.start_ns <= SESSIONS.open_ns(session)).any())
         goes_on = bool((bars.start_ns >= SESSIONS.open_ns(session)).any())
         assert counts[row] == (has_begun and goes_on)

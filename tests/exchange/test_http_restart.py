@@ -15,8 +15,8 @@ from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest, Sto
 from exchange_ground import MINUTE_NS, OPEN_NS, SYMBOLS, TOKEN, ask_of, control, limit_order, trading
 
 from trading_assets.errors import InvalidInput
-from trading_assets.exchange.bundled import open_venue
 from trading_assets.exchange.credentials import control_token
+from trading_assets.exchange.opening import open_venue
 from trading_assets.exchange.process import ExchangeDidNotStart, ExchangeProcess, start_process
 
 pytestmark = pytest.mark.exchange

@@ -114,7 +114,7 @@ def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
 
     def row(symbol: str, start: int, version: int) -> dict[str, object]:
         close = float(random.integers(10, 99))
-        return bar(symbol, start, close, version=version, received_at_ns=version).row()
+        return bar(symbol, start, close, version=version, received_at_ns=version)._asdict()
 
     if imported:  # symbol by symbol, each bar once, in several parts
         monkeypatch.setattr(bar_history, "ROWS_OF_A_PART", 2048)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from history_ground import another_process, holding, rows
+from support.history_ground import another_process, holding, rows
 
 from trading_assets.store import history as history_module
 from trading_assets.store.errors import CrossedFork

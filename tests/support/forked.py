@@ -118,15 +118,15 @@ def forkserver(program: str) -> Forkserver:
 def _exchange() -> Callable[[], object]:
     """The exchange, with what each one reads, imports and compiles before its first answer."""
     from trading_assets.exchange import __main__ as exchange
-    from trading_assets.exchange import bundled, venue
+    from trading_assets.exchange import opening, venue
     from trading_assets.exchange.http import app
     from trading_assets.market.sessions import Sessions
 
-    bundled.BundledTape = cache(bundled.BundledTape)
-    bundled.Sessions = cache(bundled.Sessions)
+    opening.BundledTape = cache(opening.BundledTape)
+    opening.Sessions = cache(opening.Sessions)
     venue.TapeView = cache(venue.TapeView)
     with tempfile.TemporaryDirectory() as directory, app.listening(0, "nothing") as unused:
-        opened = bundled.open_venue(Path(directory), start_ns=Sessions().open_ns(date(2012, 9, 11)))
+        opened = opening.open_venue(Path(directory), start_ns=Sessions().open_ns(date(2012, 9, 11)))
         app.prepare(opened)
         opened.close()
         served = app.server_of(app.ExchangeApis(unused)).config

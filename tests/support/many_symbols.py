@@ -61,6 +61,9 @@ class ManySymbols:
     def derived(self) -> bool:
         return True
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return True
+
     def daily(self, symbol: str) -> Bars:
         return self._daily[self._played[symbol]]
 

@@ -261,7 +261,8 @@ class AccountActivity:
 
 @dataclass(frozen=True, slots=True)
 class BarState:
-    """One bar as received: raw prices, stamped with its start."""
+    """One bar as received: raw prices, stamped with its start. `derived`: the embedded exchange made it of a
+    daily bar."""
 
     symbol: str
     start_ns: int
@@ -270,6 +271,7 @@ class BarState:
     low: float
     close: float
     volume: float
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,10 @@ def up(
     first: Annotated[
         date | None,
         typer.Option(
-            parser=day, metavar="DATE", help="First session of a new exchange (default: 2012-09-11)."
+            parser=day,
+            metavar="DATE",
+            help="First session of a new exchange (default: 2012-09-11; of a history: one with 130 sessions "
+            "before it).",
         ),
     ] = None,
     config: Config = None,
@@ -49,11 +52,10 @@ def up(
     terminal, unless it is started with nohup; `down` ends it from anywhere. What it says is also kept in
     `logs/up.log` of the data directory.
     """
-    from trading_assets.up import FIRST_SESSION
     from trading_assets.up import up as run_desk
 
     path = path_in_use(config, os.environ)
-    run_desk(Path.cwd(), path, port=port, first=first or FIRST_SESSION)
+    run_desk(Path.cwd(), path, port=port, first=first)
 
 
 def replay(
@@ -249,6 +251,10 @@ def exchange(
             min=0, max=65535, help="Port of the control plane; 0: any free port (default: as configured)."
         ),
     ] = None,
+    bars: Annotated[
+        Literal["bundled", "history"] | None,
+        typer.Option(help="Play the bundled bars, or your imported ones (default: as configured)."),
+    ] = None,
     fill_mode: Annotated[
         Literal["ideal", "alpaca_paper", "participation"],
         typer.Option(help="How much of an order a new exchange fills at once."),
@@ -273,23 +279,28 @@ def exchange(
     """
     from trading_assets.config import key_pair
     from trading_assets.config.embedded_keys import KEYS_NAME
-    from trading_assets.exchange.bundled import open_venue
     from trading_assets.exchange.credentials import control_token
     from trading_assets.exchange.http.app import Urls, serve
+    from trading_assets.exchange.opening import open_venue
     from trading_assets.market.sessions import Sessions
-    from trading_assets.up import FIRST_SESSION
+    from trading_assets.up import FIRST_SESSION, played_history
 
     settings = settings_of(config)
+    if bars is not None:
+        embedded = settings.embedded.model_copy(update={"bars": bars})
+        settings = settings.model_copy(update={"embedded": embedded})
+    history = played_history(settings)
     token = control_token()
-    session = start or FIRST_SESSION
+    session = start or (FIRST_SESSION if history is None else None)
     place = state_dir or settings.data_dir / "exchange"
     venue = open_venue(
         place,
-        start_ns=Sessions().open_ns(session),
+        start_ns=None if session is None else Sessions().open_ns(session),
         cash=_usd(cash),
         spread_bps=Decimal(str(settings.quote_spread_bps)),
         fill_mode=fill_mode,
         participation=_number(participation, "--participation"),
+        history=history,
     )
 
     pair = key_pair(place, public=public_keys)

@@ -143,7 +143,8 @@ def _status_lines(book: BookStatus, present: Presence) -> Iterator[tuple[str, An
     yield "desk", present.summary
     yield "venue", f"DOES NOT ANSWER: {book.unreachable}" if book.unreachable else "answers"
     market = "open" if book.market_open else "closed"
-    yield "time", f"{new_york_time(book.now_ns)}, {market}, session {book.session or 'none today'}"
+    time = f"{new_york_time(book.now_ns)}{f' {book.time_source}' if book.time_source else ''}"
+    yield "time", f"{time}, {market}, session {book.session or 'none today'}"
     yield "state", book.halt_state
     for halt in book.halts:
         yield "  halted", f"{halt.cause} since {new_york_time(halt.at_ns)} by {halt.author}: {halt.reason}"

@@ -253,7 +253,9 @@ def activity_json(activity: VenueActivity, account: VenueAccount, *, day: date) 
 
 
 def bar_json(bar: Bar) -> Json:
-    """The tape has neither trade counts nor volume-weighted prices: n is 0, vw the mean of o, h, l, c."""
+    """The tape has neither trade counts nor volume-weighted prices: n is 0, vw the mean of o, h, l, c. A
+    derived bar says so, in a member that Alpaca's bars do not have."""
+    mark = {"derived": True} if bar.derived else {}
     return {
         "t": utc_text(bar.start_ns),
         "o": bar.open,
@@ -263,7 +265,7 @@ def bar_json(bar: Bar) -> Json:
         "v": int(bar.volume) if bar.volume.is_integer() else bar.volume,
         "n": 0,
         "vw": round((bar.open + bar.high + bar.low + bar.close) / 4.0, 6),
-    }
+    } | mark
 
 
 def quote_json(quote: VenueQuote) -> Json:

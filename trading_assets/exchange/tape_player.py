@@ -116,7 +116,7 @@ class TapePlayer:
             bars = self._view.minutes(symbol, session)
             if len(bars.start_ns) and bars.start_ns[0] == at_ns:
                 price = float(bars.open[0])
-                opening = Bar(at_ns, at_ns, price, price, price, price, 0.0)
+                opening = Bar(at_ns, at_ns, price, price, price, price, float(bars.volume[0]))
                 self._matcher.meet_bar(symbol, opening, at_ns)
 
     def _expire(self, at_ns: int) -> None:

@@ -88,6 +88,9 @@ class BundledTape:
     def derived(self) -> bool:
         return True
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return True
+
     def daily(self, symbol: str) -> Bars:
         """Raw daily bars. Raises KeyError for a symbol that is not on the tape."""
         return _histories()[symbol].daily

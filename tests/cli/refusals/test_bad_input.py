@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command import Done, command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
+from support.command import Done, command
 from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions

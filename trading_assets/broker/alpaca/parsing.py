@@ -27,6 +27,7 @@ from trading_assets.broker.alpaca.fields import (
     new_york_date,
     ns_of_field,
     ns_or_none,
+    plain_number,
     price_if_any,
     price_or_none,
     shown,
@@ -312,8 +313,8 @@ def activity(row: Row) -> AccountActivity:
 
 
 def bar(symbol: str, row: Row) -> BarState:
-    o, h, low, c, v = (float(decimal(row, name)) for name in "ohlcv")
-    return BarState(symbol=symbol, start_ns=ns_of_field(row, "t"), open=o, high=h, low=low, close=c, volume=v)
+    o, h, low, c, v = (plain_number(row, name) for name in "ohlcv")
+    return BarState(symbol, ns_of_field(row, "t"), o, h, low, c, v, derived=row.get("derived") is True)
 
 
 def stamp(ns: int) -> str:

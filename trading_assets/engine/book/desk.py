@@ -31,7 +31,7 @@ from trading_assets.errors import TradingAssetsError
 from trading_assets.keyring import ENVIRON
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread, VenueClock, monotonic_ns, system_now_ns
-from trading_assets.market.sessions import Sessions
+from trading_assets.market.sessions import Sessions, new_york_time
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 
@@ -135,9 +135,13 @@ class Desk:
         """Whether the broker has been so slow that only what exits need is asked."""
         return self.hurries_from_ns is not None and monotonic_ns() >= self.hurries_from_ns
 
-    def begin(self) -> None:
-        """Begin an execution: the time is read, and nothing known from an earlier one."""
-        self.clock.sync()
+    def begin(self, *, time_is_read: bool = False) -> None:
+        """Begin an execution: the time is read, and nothing known from an earlier one.
+
+        time_is_read: the caller has read it for what comes before the execution
+        """
+        if not (time_is_read and self.clock.synced):
+            self.clock.sync()
         self.facts = DayFacts(self._asset_list())
 
     def _asset_list(self) -> AssetList | None:
@@ -155,6 +159,18 @@ class Desk:
         except ClockUnread:
             latest = self.journal.latest_equity(self.book)
             return latest.at_ns if latest is not None else system_now_ns()
+
+    def time_source(self) -> str:
+        """Whose time `now_ns` is, for a person: "" for the venue's own, else what stands in for it."""
+        if self.clock.known_ns() is not None:
+            return ""
+        stands_in = "the journal's last figures" if self.journal.latest_equity(self.book) else "this machine"
+        return f"by {stands_in}; the broker's clock cannot be read: {self.clock.failure}"
+
+    def told_now(self) -> str:
+        """What time it is, and whose time that is, for a person."""
+        source = self.time_source()
+        return f"it is {new_york_time(self.now_ns())} {f'({source})' if source else 'at the venue'}"
 
     def known_ns(self) -> int:
         """The venue's time as this process knows it, asking nobody: what a kill is stamped with."""

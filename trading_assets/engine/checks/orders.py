@@ -40,18 +40,22 @@ class SessionOrders:
         return [order for order in self.orders if order.submitted_ns is not None]
 
 
-def session_orders(desk: Desk, session: date) -> SessionOrders:
-    """Raises broker.port.BrokerError when the broker's side cannot be read, or is longer than `MOST_LOOKS`
+def session_orders(
+    desk: Desk, session: date, *, at_broker: bool = True, activities: bool = True
+) -> SessionOrders:
+    """`at_broker`, `activities`: whether that list of the broker's is read; without it, it is empty.
+
+    Raises broker.port.BrokerError when the broker's side cannot be read, or is longer than `MOST_LOOKS`
     looks read: a check that has not seen all of it says nothing."""
     text = session.isoformat()
     since_ns = desk.sessions.close_ns(desk.sessions.previous(session))
     return SessionOrders(
         orders=tuple(desk.journal.orders(desk.book, session=text)),
         fills=tuple(desk.journal.fills(desk.book, session=text)),
-        at_broker=_all_orders(desk, since_ns),
+        at_broker=_all_orders(desk, since_ns) if at_broker else (),
         activities=tuple(
             activity
-            for activity in _all_activities(desk, since_ns)
+            for activity in (_all_activities(desk, since_ns) if activities else ())
             if activity.type.kind is ActivityKind.FILL
             and desk.sessions.new_york_date(activity.at_ns) == session
         ),
@@ -92,7 +96,7 @@ def _all_activities(desk: Desk, since_ns: int) -> tuple[AccountActivity, ...]:
 
 def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:
     """The checks of gated_orders."""
-    seen = session_orders(desk, session)
+    seen = session_orders(desk, session, activities=False)
     verdicts = desk.journal.verdicts(desk.book, session=session.isoformat())
     return [
         outcome(
@@ -111,7 +115,7 @@ def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:
 
 def fill_checks(desk: Desk, session: date) -> list[CheckOutcome]:
     """The checks of fills."""
-    seen = session_orders(desk, session)
+    seen = session_orders(desk, session, at_broker=False)
     journaled = {(fill.broker_order_id, fill.cum_qty) for fill in seen.fills}
     orders = {order.intent.client_order_id: order for order in seen.sent}
     filled = dict.fromkeys(orders, Decimal(0))

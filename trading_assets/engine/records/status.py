@@ -64,6 +64,7 @@ class BookStatus:
     watchdog: Seen  # by its sign of life
     flatten: FlattenRecord | None = None  # in force
     held: tuple[Held, ...] = ()  # under it; empty too where the broker does not answer
+    time_source: str = ""  # whose `now_ns` is, where the broker's clock cannot be read
 
     @property
     def well(self) -> bool:
@@ -133,6 +134,7 @@ def book_status(desk: Desk) -> BookStatus:
         venue=desk.settings.venue,
         mode=desk.settings.mode,
         now_ns=now,
+        time_source=desk.time_source(),
         unreachable=unreachable,
         session=session,
         market_open=desk.sessions.is_open(now),

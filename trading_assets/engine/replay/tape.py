@@ -87,6 +87,10 @@ class HistoryTape:
     def derived(self) -> bool:
         return self._derived
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        """As of the whole range: it is what is shown of a replay."""
+        return self._derived
+
     def daily(self, symbol: str) -> Bars:
         return self._daily[symbol]
 

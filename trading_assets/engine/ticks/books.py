@@ -13,7 +13,8 @@ from trading_assets.engine.records.projection import ProjectionReport, project_o
 
 def book_fills(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
     """Journal the broker's activities, then project the tick. Raises BrokerError and HistoryLocked."""
-    desk.clock.sync()
+    if not desk.clock.synced:
+        desk.clock.sync()
     take_activities(desk)
     return project_orders(desk, session, tick_ns)
 

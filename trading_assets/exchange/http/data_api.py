@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from itertools import chain, islice
 from typing import Any
 
@@ -26,7 +27,7 @@ BARS_PER_PAGE, MOST_BARS = 1_000, 10_000
 ACTIONS_PER_PAGE, MOST_ACTIONS = 100, 1_000
 FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
 _TIMEFRAMES = {"1Min": "minute", "1T": "minute", "1Day": "day", "1D": "day"}
-_DAY_NS = 86_400_000_000_000
+_A_DAY = timedelta(days=1)
 _ACTION_TYPES = {
     "forward_split": "forward_splits",
     "reverse_split": "reverse_splits",
@@ -178,7 +179,7 @@ class DataApi:
         if end_ns is None:
             end_ns = now_ns
         elif query.is_day("end") and (day := query.day("end")) is not None:
-            end_ns = midnight_ns(day) + _DAY_NS - 1
+            end_ns = midnight_ns(min(day, date.max - _A_DAY) + _A_DAY) - 1  # a day of 23 or 25 hours too
         if query.text("start") and query.text("end") and end_ns < start_ns:
             raise bad_data_request("end should not be before start")
         return max(start_ns, 0), end_ns

@@ -217,7 +217,11 @@ class DataStream:
                 bars = view.minutes(symbol, session)
                 if len(bars.start_ns):
                     marks.append((int(bars.start_ns[0]), symbol, float(bars.open[0]), None))
-                rows = (Bar(*(value.item() for value in row)) for row in zip(*bars, strict=True))
+                derived = view.is_derived(symbol, session)
+                rows = (
+                    Bar(*(value.item() for value in row))._replace(derived=derived)
+                    for row in zip(*bars, strict=True)
+                )
                 marks += [(bar.end_ns, symbol, bar.close, bar) for bar in rows]
             marks.sort(key=lambda mark: mark[:2])
             for at_ns, symbol, price, bar in marks:
