@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from trading_assets import log
 from trading_assets.cli import output
-from trading_assets.defs.presentation import line_plot, table
 from trading_assets.engine.signals.rows import csv_rows
 from trading_assets.escapes import for_csv, for_html, for_json, for_markdown, for_one_line, for_terminal
+from trading_assets.runs.presentation import line_plot, table
 
 CLEAR_SCREEN = "\x1b[2J"
 TERMINAL = [

@@ -17,7 +17,7 @@ import dagster as dg
 
 from trading_assets import defs as defs_folder
 from trading_assets import log, process_setup
-from trading_assets.defs.resources import ConfigurationResource, DeskResource
+from trading_assets.runs.resources import ConfigurationResource, DeskResource
 
 LOG_VARIABLE = "TRADING_ASSETS_LOG"
 OLD_NAMES = {"trading_assets.defs.fallback"}  # of what is no longer in the folder

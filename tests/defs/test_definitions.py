@@ -18,17 +18,13 @@ from dagster._core.storage.dagster_run import DagsterRun
 
 from trading_assets.dagster_instance.run_queue import tags_of
 from trading_assets.definitions import defs, modules_of
-from trading_assets.defs import assets_desk
-from trading_assets.defs.jobs import JOBS
-from trading_assets.defs.jobs_day import DAY_JOBS
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.schedules import SCHEDULES
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import ALERT_SENSORS
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.checks.table import BLOCKING, CHECKS
 
 ROOT = Path(__file__).parents[2]
 GRAPH = defs.resolve_asset_graph()
+REPOSITORY = defs.get_repository_def()
+JOBS = sorted(name for name in REPOSITORY.job_names if not name.startswith("__"))
 LIVE = [asset.key for asset in assets_desk.CHAIN]
 
 
@@ -92,17 +88,20 @@ def test_whatever_protects_is_behind_no_tick_and_first_off_the_queue() -> None:
     assert {name for name, found in pools.items() if found} == {"trading_tick"}
 
 
-@pytest.mark.parametrize("job", [*JOBS, *DAY_JOBS, *OPERATOR_JOBS], ids=lambda job: job.name)
-def test_every_run_has_a_maximum_time(job: dg.JobDefinition) -> None:
-    tags = defs.resolve_job_def(job.name).tags
+@pytest.mark.parametrize("job", JOBS)
+def test_every_run_has_a_maximum_time(job: str) -> None:
+    tags = defs.resolve_job_def(job).tags
     assert 0 < int(tags["dagster/max_runtime"]) <= 24 * 3600
-    if job.name in ("trading_tick", "reconcile", "kill"):
+    if job in ("trading_tick", "reconcile", "kill"):
         assert tags["dagster/max_runtime"] == "120"
 
 
 def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
     settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
-    for kind, count in (("sensors", len([*SENSORS, *ALERT_SENSORS])), ("schedules", len(SCHEDULES))):
+    for kind, count in (
+        ("sensors", len(REPOSITORY.sensor_defs)),
+        ("schedules", len(REPOSITORY.schedule_defs)),
+    ):
         assert settings[kind]["use_threads"] is True
         assert settings[kind]["num_workers"] >= count
 
@@ -240,12 +239,17 @@ def test_a_file_that_does_not_load_is_named(
 
 
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
-    found = defs.get_repository_def()
-    assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)} == {
-        name for name in found.job_names if not name.startswith("__")
+    assert set(JOBS) == {
+        *("trading_tick", "reconcile", "premarket", "end_of_day", "train", "replay"),
+        *("kill", "flatten", "rearm", "adopt"),
     }
-    assert {one.name for one in found.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
-    assert {one.name for one in found.schedule_defs} == {one.name for one in SCHEDULES}
+    assert {one.name for one in REPOSITORY.sensor_defs} == {
+        *("protection", "signal_inbox", "live_session", "virtual_clock"),
+        *("alert_on_success", "alert_on_failure", "alert_on_cancellation", "alert_delivery"),
+    }
+    assert {one.name for one in REPOSITORY.schedule_defs} == {
+        *("trading_hours", "before_the_open", "after_the_close"),
+    }
     code = (
         "import sys, trading_assets.definitions;"
         "print(*(name for name in sys.modules if name.startswith('trading_assets.dagster_instance')))"

@@ -15,14 +15,13 @@ from trading_floor import TradingFloor, trading_floor
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
-from trading_assets.defs import assets_desk
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.partitions import come_to
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS, new_york_time
+from trading_assets.runs.lanes import RANGE_TAGS, tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.bar_history import StoredBar
 from trading_assets.store.journal import Journal
 

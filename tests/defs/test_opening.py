@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 from dagster._core.storage.dagster_run import DagsterRun
 
-from trading_assets.defs.opening import end_orphans
+from trading_assets.runs.opening import end_orphans
 
 
 def test_what_a_crash_left_running_is_failed_and_the_rest_stays() -> None:

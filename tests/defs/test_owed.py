@@ -23,7 +23,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.test_utils import create_run_for_test
 from trading_floor import TOKEN, TradingFloor, trading_floor
 
-from trading_assets.defs.sensors import virtual_clock
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
 from trading_assets.engine.operation.ended_sessions import put_away
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.market.sessions import MINUTE_NS, Sessions

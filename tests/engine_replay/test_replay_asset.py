@@ -18,8 +18,8 @@ import yaml
 
 from trading_assets.config import CONFIG_VARIABLE
 from trading_assets.definitions import build_definitions
-from trading_assets.defs import assets_replay
-from trading_assets.defs.assets_replay import replay
+from trading_assets.defs.replay import assets as assets_replay
+from trading_assets.defs.replay.assets import replay
 from trading_assets.engine.replay import ModelSignals
 from trading_assets.engine.replay.limit_groups import DESCRIPTION
 from trading_assets.market.sessions import Sessions

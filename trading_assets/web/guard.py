@@ -27,9 +27,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trading_assets.defs.acts import SESSION
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.acts import SESSION
 
 log = get_logger(__name__)
 

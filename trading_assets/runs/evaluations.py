@@ -12,14 +12,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from trading_assets.defs.courier import COURIER
-from trading_assets.defs.readiness import readiness
-from trading_assets.defs.resources import read_settings
 from trading_assets.engine.book import alerts
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.redaction import clean, is_clean
+from trading_assets.runs.courier import COURIER
+from trading_assets.runs.readiness import readiness
+from trading_assets.runs.resources import read_settings
 
 log = get_logger(__name__)
 

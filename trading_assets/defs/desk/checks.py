@@ -11,12 +11,12 @@ from math import isfinite
 
 import dagster as dg
 
-from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.lanes import BOOK_POOL
-from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.checks.table import AssetCheck, CheckOutcome, Severity, checks_of, record
 from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import LIVE_ASSETS, STEP_OF, check_step
+from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.lanes import BOOK_POOL
+from trading_assets.runs.resources import DeskAt, DeskResource
 
 _SEVERITY = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 

@@ -20,6 +20,8 @@ RANGE_TAGS = (
     "dagster/asset_partition_range_end",
 )
 
+TICK_TAG = "trading_assets/tick_ns"
+PARTITION_TAG = "dagster/partition"
 PRIORITY_TAG = "dagster/priority"
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 TICK_SECONDS = 120
@@ -41,3 +43,8 @@ PROTECT = run_tags(
 KILL = run_tags("kill", priority=100, max_seconds=TICK_SECONDS)
 REPLAY = run_tags("replay", max_seconds=24 * 3600)
 TRAIN = run_tags("train", max_seconds=6 * 3600)
+
+
+def tick_tags(tick_ns: int) -> dict[str, str]:
+    """The run tags of one tick of `trading_tick`, for whoever launches it for the session's partition."""
+    return {TICK_TAG: str(tick_ns), **TICK}

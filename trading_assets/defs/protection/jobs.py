@@ -1,36 +1,11 @@
-"""The jobs: what is run together, in which lane, in one process. When is a schedule's or a sensor's."""
+"""The job that protects the book between ticks."""
 
 import dagster as dg
 
-from trading_assets.defs import assets_desk, assets_replay, assets_training
-from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.lanes import PROTECT, REPLAY, TICK, TRAIN
-from trading_assets.defs.resources import TICK_TAG, DeskResource
 from trading_assets.market.clock import system_now_ns
-
-trading_tick = dg.define_asset_job(
-    "trading_tick",
-    selection=dg.AssetSelection.assets(*assets_desk.CHAIN),
-    executor_def=dg.in_process_executor,
-    tags=TICK,
-    description="One tick: bars to reconciled positions with every check, for the session that is under way.",
-)
-
-train = dg.define_asset_job(
-    "train",
-    selection=dg.AssetSelection.assets(*assets_training.CHAIN),
-    executor_def=dg.in_process_executor,
-    tags=TRAIN,
-    description="Bundled bars, features and labels, and a model with its figures out of sample.",
-)
-
-replay = dg.define_asset_job(
-    "replay",
-    selection=dg.AssetSelection.assets(assets_replay.replay),
-    executor_def=dg.in_process_executor,
-    tags=REPLAY,
-    description="A range of sessions through the live decisions on a book of its own, without a broker.",
-)
+from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.lanes import PROTECT
+from trading_assets.runs.resources import DeskResource
 
 
 @dg.op
@@ -69,11 +44,3 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
 )
 def reconcile() -> None:
     protect_book()
-
-
-JOBS = (trading_tick, train, replay, reconcile)
-
-
-def tick_tags(tick_ns: int) -> dict[str, str]:
-    """The run tags of one tick of `trading_tick`, for whoever launches it for the session's partition."""
-    return {TICK_TAG: str(tick_ns), **TICK}

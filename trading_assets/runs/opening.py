@@ -1,6 +1,6 @@
 """What is done to the Dagster instance before its webserver and daemon start (`trading_assets.up`).
 
-`python -m trading_assets.defs.opening` creates its tables in one process (two that create them at once
+`python -m trading_assets.runs.opening` creates its tables in one process (two that create them at once
 can both fail) and ends the runs that a crash left: nobody works on them any more, and as long as they
 count as running no sensor requests the next one.
 """

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.defs.clean_steps import cleaned_metadata, shows_no_secret
-from trading_assets.defs.lanes import BOOK_POOL, SESSION_END
-from trading_assets.defs.resources import PARTITION_TAG, DeskResource
+from trading_assets.defs.desk.assets import CHAIN
 from trading_assets.engine.book.desk import Desk
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
+from trading_assets.runs.clean_steps import cleaned_metadata, shows_no_secret
+from trading_assets.runs.lanes import BOOK_POOL, PARTITION_TAG, SESSION_END
+from trading_assets.runs.resources import DeskResource
 from trading_assets.store.leases import when_free
 
 log = get_logger(__name__)
@@ -168,6 +168,3 @@ def premarket() -> None:
 )
 def end_of_day() -> None:
     put_session_away()
-
-
-DAY_JOBS = (premarket, end_of_day)

@@ -10,11 +10,11 @@ from typing import Any
 
 import dagster as dg
 
-from trading_assets.defs.assets_replay import BOOK, HISTORY, replay
-from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.presentation import table
-from trading_assets.defs.resources import read_settings
+from trading_assets.defs.replay.assets import BOOK, HISTORY, replay
 from trading_assets.engine.replay.limit_groups import DESCRIPTION, WARNINGS, Group
+from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.presentation import table
+from trading_assets.runs.resources import read_settings
 from trading_assets.store.history import History
 
 SHOWN = 50  # failures in the table

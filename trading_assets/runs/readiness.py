@@ -17,20 +17,21 @@ from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 
 from trading_assets.config import Settings, home_of, kept, path_in_use
 from trading_assets.core.words import HaltState
-from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
-from trading_assets.defs.resources import read_settings
 from trading_assets.engine.book.arming import switched_off
 from trading_assets.engine.book.halts import Cause, in_force
 from trading_assets.engine.book.place import known_book
+from trading_assets.engine.ticks.steps import LIVE_ASSETS
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.keyring import ENVIRON
+from trading_assets.runs.lanes import LANE_TAG, RANGE_TAGS
+from trading_assets.runs.resources import read_settings
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
 TRADING_SCHEDULE = "trading_hours"  # what a person turns on to arm trading, on every venue
+NOT_ARMED = f"trading is not armed: turn on the schedule {TRADING_SCHEDULE}"
 JOURNAL_NAME = "journal.sqlite"
 NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
 UNDER_WAY = [
@@ -107,7 +108,7 @@ def _may_act_on_the_book(run: dg.DagsterRun) -> bool:
     if any(tag in run.tags for tag in RANGE_TAGS):
         return False
     if run.asset_selection:
-        return any(asset.key in run.asset_selection for asset in CHAIN)
+        return any(dg.AssetKey(name) in run.asset_selection for name in LIVE_ASSETS)
     return run.tags.get(LANE_TAG) not in _OTHER_LANES
 
 

@@ -1,7 +1,7 @@
 """The replay of a range of sessions as one asset: one run walks them all, whatever launched it.
 
 It needs the configuration and no desk: no broker is in reach of it. What a replay does is
-`trading_assets.engine.replay`'s; its checks are `defs.checks_replay`.
+`trading_assets.engine.replay`'s; its checks are in `checks.py` beside it.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from trading_assets.config import Settings
-from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import LANE_TAG
-from trading_assets.defs.partitions import SESSIONS
-from trading_assets.defs.plain_config import PlainConfig
-from trading_assets.defs.presentation import line_plot, table
-from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.engine.operation.launch_files import named_configuration, named_file
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
 from trading_assets.errors import InvalidInput
+from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.code_version import code_version
+from trading_assets.runs.lanes import LANE_TAG
+from trading_assets.runs.partitions import SESSIONS
+from trading_assets.runs.plain_config import PlainConfig
+from trading_assets.runs.presentation import line_plot, table
+from trading_assets.runs.resources import ConfigurationResource
 
 if TYPE_CHECKING:
     from trading_assets.engine.replay.range_run import ReplayPace

@@ -4,20 +4,20 @@ A run's alerts go into the journal's outbox once for a run, with a cool-down for
 locks and breaks are put there by the engine. One sensor has what waits delivered, on a thread of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from trading_assets.defs.courier import COURIER
-from trading_assets.defs.evaluations import told_of_failure
-from trading_assets.defs.readiness import readiness
-from trading_assets.defs.resources import PARTITION_TAG, TICK_TAG
 from trading_assets.engine.book import alerts
 from trading_assets.errors import TradingAssetsError
 from trading_assets.keyring import ENVIRON
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
+from trading_assets.runs.courier import COURIER
+from trading_assets.runs.evaluations import told_of_failure
+from trading_assets.runs.lanes import PARTITION_TAG, TICK_TAG
+from trading_assets.runs.readiness import readiness
 
 STEPS_NAMED = 10
 PATIENCE_SECONDS = 3.0  # of an evaluation with the addresses; the delivery goes on
@@ -135,11 +135,3 @@ def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         return dg.SkipReason(f"{came.waiting} alerts wait; set {alerts.URLS_VARIABLE} to have them delivered")
     trouble = f"; not taken by {', '.join(came.failed)}" if came.failed else ""
     return dg.SkipReason(f"{came.delivered} alerts delivered, {came.waiting} wait{trouble}")
-
-
-ALERT_SENSORS: Sequence[dg.SensorDefinition] = (
-    alert_on_success,
-    alert_on_failure,
-    alert_on_cancellation,
-    alert_delivery,
-)

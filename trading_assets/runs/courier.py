@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from trading_assets.defs.readiness import readiness
 from trading_assets.engine.operation.alert_delivery import Courier
 from trading_assets.keyring import ENVIRON
+from trading_assets.runs.readiness import readiness
 from trading_assets.store.journal import Journal
 
 

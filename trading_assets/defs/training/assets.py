@@ -9,14 +9,14 @@ from datetime import date
 
 import dagster as dg
 
-from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import LANE_TAG
-from trading_assets.defs.plain_config import PlainConfig
-from trading_assets.defs.presentation import table
-from trading_assets.defs.resources import ConfigurationResource
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.code_version import code_version
+from trading_assets.runs.lanes import LANE_TAG
+from trading_assets.runs.plain_config import PlainConfig
+from trading_assets.runs.presentation import table
+from trading_assets.runs.resources import ConfigurationResource
 
 GROUP = "training"
 OWNERS = ["team:research"]

@@ -1,5 +1,5 @@
 """A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason as run config; whose act it is,
-`defs.acts` says.
+`runs.acts` says.
 
 Kill and flatten have lanes of their own and no pool: they leave the queue beside any tick. The others take
 their turn with the ticks. What an act does is `engine.operation.operator`'s.
@@ -11,13 +11,13 @@ import dagster as dg
 from pydantic import Field
 
 from trading_assets.config import path_in_use
-from trading_assets.defs.acts import author as author_of
-from trading_assets.defs.clean_steps import cleaned_metadata, shows_no_secret
-from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
-from trading_assets.defs.plain_config import PlainConfig
-from trading_assets.defs.resources import DeskResource, read_settings
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
+from trading_assets.runs.acts import author as author_of
+from trading_assets.runs.clean_steps import cleaned_metadata, shows_no_secret
+from trading_assets.runs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
+from trading_assets.runs.plain_config import PlainConfig
+from trading_assets.runs.resources import DeskResource, read_settings
 
 log = get_logger(__name__)
 
@@ -166,6 +166,3 @@ def rearm() -> None:
 )
 def adopt() -> None:
     adopt_book()
-
-
-OPERATOR_JOBS = (kill, flatten, rearm, adopt)

@@ -2,7 +2,7 @@
 
 Each asset calls one step of the engine, which reads what the step before it stored; nothing travels
 in memory from one to the next, so there is no IO manager. They take the current session and no other
-partition (`defs.resources`), and no automation launches them: a tick is a run of `trading_tick`.
+partition (`runs.resources`), and no automation launches them: a tick is a run of `trading_tick`.
 
 A step that fails of the data, the model or the history (`engine.ticks.failures`) shows that in its
 materialization and does not keep the run from the orders' protection and exits; the step of its checks then
@@ -17,15 +17,15 @@ import dagster as dg
 from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
-from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import BOOK_POOL, LIVE
-from trading_assets.defs.partitions import LIVE_SESSIONS
-from trading_assets.defs.presentation import table, tick_metadata
-from trading_assets.defs.resources import DeskAt, DeskResource
 from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import check_step, still_done_without
 from trading_assets.market.sessions import new_york_time
+from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.code_version import code_version
+from trading_assets.runs.lanes import BOOK_POOL, LIVE
+from trading_assets.runs.partitions import LIVE_SESSIONS
+from trading_assets.runs.presentation import table, tick_metadata
+from trading_assets.runs.resources import DeskAt, DeskResource
 from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
 
 _Decorator = Callable[[Callable[..., dg.MaterializeResult[None]]], dg.AssetsDefinition]

@@ -1,26 +1,23 @@
-"""Schedules on a venue whose time is the world's: the trading ticks, and the two ends of a session.
+"""What a schedule asks of the timetable: the run that is due at its minute, or why there is none.
 
-Cron only asks, every minute; the calendar and the venue's clock decide, and a skip says why. Where the
-embedded exchange's time runs, the trading schedule asks it what time it is; where it stands, and for the
-ends of its sessions, its sensor requests the same work (`defs.sensors`).
+Cron knows the machine's clock and the venue may have another: where the embedded exchange's time runs, the
+trading schedule asks it what time it is; where it stands, and for the ends of its sessions, its sensor
+requests the same work (`defs.embedded_exchange`).
 """
 
-from collections.abc import Sequence
 from contextlib import closing
 from typing import NamedTuple
 
 import dagster as dg
 
 from trading_assets.config import Settings
-from trading_assets.defs.evaluations import told_of_failure
-from trading_assets.defs.jobs import tick_tags, trading_tick
-from trading_assets.defs.jobs_day import end_of_day, premarket
-from trading_assets.defs.owed import owed_end
-from trading_assets.defs.partitions import come_to
-from trading_assets.defs.readiness import TRADING_SCHEDULE, exchange_keeper, readiness, run_under_way
 from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs.lanes import tick_tags
+from trading_assets.runs.owed import owed_end
+from trading_assets.runs.partitions import come_to
+from trading_assets.runs.readiness import exchange_keeper, readiness, run_under_way
 
 NEW_YORK = "America/New_York"
 OFF_THE_MINUTE_NS = 2 * 10**9  # as much as the machine's clock and a broker's may differ
@@ -67,7 +64,8 @@ def run_request(due: Due) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"{due.work}:{due.session}", job_name=due.work.value)
 
 
-def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest | dg.SkipReason:
+def decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest | dg.SkipReason:
+    """The run of this kind of work that is due at the schedule's minute, else why there is none."""
     asked_ns = round(context.scheduled_execution_time.timestamp()) * 10**9
     with readiness() as desk:
         virtual, minutes = desk.settings.virtual_time, desk.settings.tick_minutes
@@ -96,46 +94,3 @@ def _decide(context: dg.ScheduleEvaluationContext, work: Work) -> dg.RunRequest 
         return dg.SkipReason(f"the previous tick is still running: run {before.run_id}")
     come_to(context.instance, due.session)
     return run_request(due)
-
-
-@dg.schedule(
-    name=TRADING_SCHEDULE,
-    job=trading_tick,
-    cron_schedule="* * * * *",  # the embedded exchange may be in its session on our Sunday night
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="A tick every `tick_minutes` of a session, of a book that is armed (`trading-assets arm`; "
-    "the embedded exchange's is from the start). Turn it on to trade, on the embedded exchange too; it "
-    "starts stopped.",
-)
-@told_of_failure
-def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    return _decide(context, Work.TICK)
-
-
-@dg.schedule(
-    job=premarket,
-    cron_schedule="0 9 * * 1-5",
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Half an hour before the open of a session.",
-)
-@told_of_failure
-def before_the_open(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    return _decide(context, Work.PREMARKET)
-
-
-@dg.schedule(
-    job=end_of_day,
-    cron_schedule="*/10 * * * *",  # a day that was missed is made up for whenever the desk is up
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Ten minutes after the close of a session; a half day closes at 13:00. What was missed then "
-    "is made up for when the desk is next up.",
-)
-@told_of_failure
-def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    return _decide(context, Work.END_OF_DAY)
-
-
-SCHEDULES: Sequence[dg.ScheduleDefinition] = (trading_hours, before_the_open, after_the_close)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from trading_assets.defs.readiness import Readiness
 from trading_assets.engine.operation.ended_sessions import owed
 from trading_assets.engine.operation.timetable import Work
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.readiness import Readiness
 
 AGAIN_SECONDS = 3_600.0  # after an attempt, whatever came of it: a history that is locked may be free then
 

@@ -17,17 +17,14 @@ from pydantic import PrivateAttr
 
 from trading_assets import config
 from trading_assets.config import Settings
-from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.plain_config import PlainResource
 from trading_assets.engine.book.alerts import CONFIGURATION, tell
 from trading_assets.engine.book.desk import Desk
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.lanes import PARTITION_TAG, RANGE_TAGS, TICK_TAG
+from trading_assets.runs.plain_config import PlainResource
 from trading_assets.store.history import History
-
-TICK_TAG = "trading_assets/tick_ns"
-PARTITION_TAG = "dagster/partition"
 
 RunContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
 
