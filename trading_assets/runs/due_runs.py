@@ -19,7 +19,6 @@ from trading_assets.runs.owed import owed_end
 from trading_assets.runs.partitions import come_to
 from trading_assets.runs.readiness import exchange_keeper, readiness, run_under_way
 
-NEW_YORK = "America/New_York"
 OFF_THE_MINUTE_NS = 2 * 10**9  # as much as the machine's clock and a broker's may differ
 
 

@@ -15,7 +15,7 @@ from trading_assets.keyring import ENVIRON
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import new_york_time
 from trading_assets.runs.courier import COURIER
-from trading_assets.runs.evaluations import told_of_failure
+from trading_assets.runs.decorators import run_sensor, sensor
 from trading_assets.runs.lanes import PARTITION_TAG, TICK_TAG
 from trading_assets.runs.readiness import readiness
 
@@ -88,45 +88,37 @@ def _why(failure: StepFailureData) -> str:
     return failure.error_display_string.strip()
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.SUCCESS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=5,
-    description="Alerts on failed checks of runs that succeeded.",
+@run_sensor(
+    dg.DagsterRunStatus.SUCCESS,
+    every_seconds=5,
+    description="Alerts on the failed checks of a run that succeeded.",
 )
-@told_of_failure
 def alert_on_success(context: dg.RunStatusSensorContext) -> None:
     _tell(context)
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.FAILURE,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=5,
-    description="Alerts on failed runs and on their failed checks.",
+@run_sensor(
+    dg.DagsterRunStatus.FAILURE,
+    every_seconds=5,
+    description="Alerts on a run that failed, and on its failed checks.",
 )
-@told_of_failure
 def alert_on_failure(context: dg.RunStatusSensorContext) -> None:
     _tell(context)
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.CANCELED,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=5,
-    description="Alerts on cancelled runs and on their failed checks.",
+@run_sensor(
+    dg.DagsterRunStatus.CANCELED,
+    every_seconds=5,
+    description="Alerts on a run that was cancelled, and on its failed checks.",
 )
-@told_of_failure
 def alert_on_cancellation(context: dg.RunStatusSensorContext) -> None:
     _tell(context)
 
 
-@dg.sensor(
-    minimum_interval_seconds=10,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=f"Delivers the outbox to the addresses in {alerts.URLS_VARIABLE}.",
+@sensor(
+    every_seconds=10,
+    description=f"Delivers the alerts that wait to the addresses in {alerts.URLS_VARIABLE}.",
 )
-@told_of_failure
 def alert_delivery(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     came = COURIER.delivered(PATIENCE_SECONDS)
     if isinstance(came, float):

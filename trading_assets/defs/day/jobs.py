@@ -18,7 +18,8 @@ from trading_assets.engine.book.desk import Desk
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
-from trading_assets.runs.clean_steps import cleaned_metadata, shows_no_secret
+from trading_assets.runs.clean_steps import cleaned_metadata
+from trading_assets.runs.decorators import op
 from trading_assets.runs.lanes import BOOK_POOL, PARTITION_TAG, SESSION_END
 from trading_assets.runs.resources import DeskResource
 from trading_assets.store.leases import when_free
@@ -41,10 +42,10 @@ KEEP = {
 }
 
 
-@dg.op(pool=BOOK_POOL)
-@shows_no_secret
+@op(pool=BOOK_POOL)
 def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
-    """Protect, then look at account, symbols, hours, model and daily bars. Fails where one is not right."""
+    """Protect the book, then check account, symbols, trading hours, model and daily bars. The step fails if
+    one is not right."""
     from trading_assets.engine.operation.day import premarket as work
 
     opened = desk.open(context)
@@ -56,11 +57,10 @@ def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
         raise dg.Failure(description="; ".join(report.problems), allow_retries=False)
 
 
-@dg.op(pool=BOOK_POOL)
-@shows_no_secret
+@op(pool=BOOK_POOL)
 def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None:
-    """Reconcile; project, report and put away each session that is owed it; prune, whatever came of that.
-    Fails where ledger and broker do not agree."""
+    """Reconcile, write the history and the report of each ended session, then delete old runs. The step
+    fails if ledger and broker differ."""
     from trading_assets.engine.operation import day
     from trading_assets.engine.operation.ended_sessions import put_away
 
@@ -152,19 +152,16 @@ def _prune(instance: dg.DagsterInstance, before_deleting: Callable[[str], None])
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=SESSION_END,
-    description="Before the open: protection, then all that the session will need is looked at.",
+    description="Before the open: protect the book, then check everything that the session needs.",
 )
 def premarket() -> None:
     prepare_session()
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=SESSION_END,
-    description="After the close: reconciliation, each session that is owed it reported and put away, old "
-    "runs deleted.",
+    description="After the close: reconcile, report each session that has ended, and delete old runs.",
 )
 def end_of_day() -> None:
     put_session_away()

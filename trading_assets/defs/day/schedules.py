@@ -7,30 +7,24 @@ import dagster as dg
 
 from trading_assets.defs.day.jobs import end_of_day, premarket
 from trading_assets.engine.operation.timetable import Work
-from trading_assets.runs.due_runs import NEW_YORK, decide
-from trading_assets.runs.evaluations import told_of_failure
+from trading_assets.runs.decorators import schedule
+from trading_assets.runs.due_runs import decide
 
 
-@dg.schedule(
+@schedule(
     job=premarket,
-    cron_schedule="0 9 * * 1-5",
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Half an hour before the open of a session.",
+    cron="0 9 * * 1-5",
+    description="Requests `premarket` half an hour before a session opens.",
 )
-@told_of_failure
 def before_the_open(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return decide(context, Work.PREMARKET)
 
 
-@dg.schedule(
+@schedule(
     job=end_of_day,
-    cron_schedule="*/10 * * * *",  # a day that was missed is made up for whenever the desk is up
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Ten minutes after the close of a session; a half day closes at 13:00. What was missed then "
-    "is made up for when the desk is next up.",
+    cron="*/10 * * * *",  # a day that was missed is made up for whenever the desk is up
+    description="Requests `end_of_day` ten minutes after a session closes; a half day closes at 13:00 New "
+    "York time. If the desk was down then, it requests the run at the next start.",
 )
-@told_of_failure
 def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return decide(context, Work.END_OF_DAY)

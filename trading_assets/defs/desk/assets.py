@@ -10,6 +10,7 @@ fails in its place, so that the run ends as failed when all else is done.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,18 +18,17 @@ import dagster as dg
 from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
+from trading_assets.defs.sources.assets import broker_account, broker_feed, imported_files, signal_inbox
+from trading_assets.defs.training.assets import model
 from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import check_step, still_done_without
 from trading_assets.market.sessions import new_york_time
-from trading_assets.runs.clean_steps import shows_no_secret
-from trading_assets.runs.code_version import code_version
+from trading_assets.runs.decorators import asset
 from trading_assets.runs.lanes import BOOK_POOL, LIVE
 from trading_assets.runs.partitions import LIVE_SESSIONS
 from trading_assets.runs.presentation import table, tick_metadata
 from trading_assets.runs.resources import DeskAt, DeskResource
 from trading_assets.store.records import BreakRecord, FillRecord, OrderRecord, VerdictRecord
-
-_Decorator = Callable[[Callable[..., dg.MaterializeResult[None]]], dg.AssetsDefinition]
 
 GROUP = "desk"
 OWNERS = ["team:desk"]
@@ -40,25 +40,22 @@ FROM positions WHERE book = ? AND session = ? AND tick_ns = ? ORDER BY symbol
 """
 
 
-def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition] = ()) -> _Decorator:
-    """A step of the tick as an asset. code: what its code version is made of"""
-    asset = dg.asset(
-        group_name=GROUP,
-        deps=deps,
-        partitions_def=LIVE_SESSIONS,
-        backfill_policy=ONE_RUN,
-        kinds=kinds,
-        owners=OWNERS,
-        tags=LIVE,
-        pool=BOOK_POOL,
-        code_version=code_version(*code),
-    )
-    return lambda step: asset(shows_no_secret(step))
+_live_asset = partial(
+    asset,
+    group_name=GROUP,
+    partitions_def=LIVE_SESSIONS,
+    backfill_policy=ONE_RUN,
+    owners=OWNERS,
+    tags=LIVE,
+    pool=BOOK_POOL,
+)
 
 
-@_live_asset("market", "engine/market_data/bars.py", kinds={"alpaca", "duckdb"})
+@_live_asset("market", "engine/market_data/bars.py", deps=[broker_feed], kinds={"alpaca", "duckdb"})
 def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
-    """Bars that closed since the last stored one, and corporate actions, as received from the venue."""
+    """Fetch the bars that closed since the last stored one, and corporate actions, and keep them as
+    received.
+    """
     from trading_assets.engine.market_data.bars import store_bars
 
     at = desk.at(context)
@@ -80,9 +77,15 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
     return _step(context, at, work)
 
 
-@_live_asset("features", "core", "engine/market_data/feature_rows.py", deps=[bars], kinds={"numba", "duckdb"})
+@_live_asset(
+    "features",
+    "core",
+    "engine/market_data/feature_rows.py",
+    deps=[bars, imported_files],
+    kinds={"numba", "duckdb"},
+)
 def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
-    """One feature row for each symbol, from what was available at the tick and nothing later."""
+    """Compute one row of features for each symbol from the bars that the desk had received by the tick."""
     from trading_assets.engine.market_data.feature_rows import store_features
 
     at = desk.at(context)
@@ -107,11 +110,12 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
     "model/signal.py",
     "model/registry.py",
     "engine/signals/tick_signals.py",
-    deps=[features],
+    deps=[features, model, signal_inbox],
     kinds={"xgboost", "duckdb"},
 )
 def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
-    """Values in [−1, 1] from the champion model, or from the inbox of external signals."""
+    """Take the tick's signals, each between −1 and 1: from the champion model where `model.enabled` is true,
+    else from the inbox. Signals from outside need no model."""
     from trading_assets.engine.signals.tick_signals import store_signals
 
     at = desk.at(context)
@@ -141,11 +145,12 @@ def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materia
     return _step(context, at, work)
 
 
-@_live_asset("core", "engine", deps=[signals], kinds={"alpaca", "sqlite"})
+@_live_asset("core", "engine", deps=[signals, broker_feed, broker_account], kinds={"alpaca", "sqlite"})
 def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
-    """Protection first, then exits, then entries: each through the gate, journaled, sent and followed.
+    """Protect the book, then send exits, then entries. The gate decides on each order; the journal keeps it
+    before it is sent, and the desk follows it until it ends.
 
-    No entry leaves unless the tick's blocking data checks are stored as passed.
+    The desk sends no entry unless every blocking data check of the tick is stored as passed.
     """
     from trading_assets.engine.ticks.tick import execute
     from trading_assets.store.leases import when_free
@@ -173,9 +178,10 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
     )
 
 
-@_live_asset("core", "store", "engine", deps=[gated_orders], kinds={"alpaca", "duckdb"})
+@_live_asset("core", "store", "engine", deps=[gated_orders, broker_account], kinds={"alpaca", "duckdb"})
 def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
-    """The venue's activities of the session in the journal, and orders, verdicts and fills in history."""
+    """Copy the session's activities from the broker into the journal, and orders, verdicts and fills from the
+    journal into the history."""
     from trading_assets.engine.ticks.books import settle_fills
 
     at = desk.at(context)
@@ -197,11 +203,12 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
     "engine/reconciliation/reconcile.py",
     "engine/ticks/books.py",
     "engine/records/projection.py",
-    deps=[fills],
+    deps=[fills, broker_account],
     kinds={"alpaca", "duckdb"},
 )
 def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
-    """The ledger folded and compared with the broker: positions, breaks, locks, equity and risk figures."""
+    """Compute positions from the ledger, compare them and the cash with the broker, and lock every symbol
+    that differs. Shows positions, breaks and equity."""
     from trading_assets.engine.ticks.books import settle_positions
 
     at = desk.at(context)

@@ -14,7 +14,7 @@ import dagster as dg
 from trading_assets.engine.checks.table import AssetCheck, CheckOutcome, Severity, checks_of, record
 from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import LIVE_ASSETS, STEP_OF, check_step
-from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.decorators import checks
 from trading_assets.runs.lanes import BOOK_POOL
 from trading_assets.runs.resources import DeskAt, DeskResource
 
@@ -27,14 +27,10 @@ def _stored(asset: str, at: DeskAt) -> list[CheckOutcome]:
     return outcomes
 
 
-def _step(asset: str, checks: Sequence[AssetCheck]) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(
-        name=check_step(asset),
-        specs=[dg.AssetCheckSpec(check.name, asset=asset, description=check.description) for check in checks],
-        can_subset=True,
-        pool=BOOK_POOL,
-    )
-    @shows_no_secret
+def _step(asset: str, of_asset: Sequence[AssetCheck]) -> dg.AssetChecksDefinition:
+    specs = [dg.AssetCheckSpec(check.name, asset=asset, description=check.description) for check in of_asset]
+
+    @checks(check_step(asset), specs, pool=BOOK_POOL)
     def evaluated(
         context: dg.AssetCheckExecutionContext, desk: DeskResource
     ) -> Iterator[dg.AssetCheckResult]:

@@ -8,7 +8,6 @@ from trading_assets.runs.lanes import TICK
 trading_tick = dg.define_asset_job(
     "trading_tick",
     selection=dg.AssetSelection.assets(*CHAIN),
-    executor_def=dg.in_process_executor,
     tags=TICK,
-    description="One tick: bars to reconciled positions with every check, for the session that is under way.",
+    description="Run one tick of the current session: from bars to reconciled positions, with every check.",
 )

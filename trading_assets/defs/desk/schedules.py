@@ -8,21 +8,19 @@ import dagster as dg
 
 from trading_assets.defs.desk.jobs import trading_tick
 from trading_assets.engine.operation.timetable import Work
-from trading_assets.runs.due_runs import NEW_YORK, decide
-from trading_assets.runs.evaluations import told_of_failure
+from trading_assets.runs.decorators import schedule
+from trading_assets.runs.due_runs import decide
 from trading_assets.runs.readiness import TRADING_SCHEDULE
 
 
-@dg.schedule(
+@schedule(
     name=TRADING_SCHEDULE,
     job=trading_tick,
-    cron_schedule="* * * * *",  # the embedded exchange may be in its session on our Sunday night
-    execution_timezone=NEW_YORK,
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="A tick every `tick_minutes` of a session, of a book that is armed (`trading-assets arm`; "
-    "the embedded exchange's is from the start). Turn it on to trade, on the embedded exchange too; it "
-    "starts stopped.",
+    cron="* * * * *",  # the embedded exchange may be in its session on our Sunday night
+    on=False,
+    description="Requests a tick every `tick_minutes` of a session. Turn it on to trade; it starts "
+    "stopped. The book must be armed too: `trading-assets arm` does that, and the embedded exchange's "
+    "book is armed from the start.",
 )
-@told_of_failure
 def trading_hours(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     return decide(context, Work.TICK)

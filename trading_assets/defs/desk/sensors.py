@@ -12,22 +12,18 @@ import dagster as dg
 from trading_assets.defs.desk.jobs import trading_tick
 from trading_assets.engine.signals.inbox import take_files
 from trading_assets.market.sessions import Sessions
-from trading_assets.runs.evaluations import told_of_failure
+from trading_assets.runs.decorators import Evaluation, sensor
 from trading_assets.runs.partitions import come_to
 from trading_assets.runs.readiness import NOT_ARMED, readiness, trading_armed
 from trading_assets.runs.resources import read_settings
 from trading_assets.runs.signal_ticks import identity, tick_for, venue_now_ns
 
-Evaluation = dg.SensorResult | dg.SkipReason
 
-
-@dg.sensor(
+@sensor(
     job=trading_tick,
-    minimum_interval_seconds=5,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes files dropped into the inbox, and requests a tick at once for signals that wait.",
+    every_seconds=5,
+    description="Takes the files in the inbox, and requests a tick at once for the signals that wait.",
 )
-@told_of_failure
 def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.model.enabled:
@@ -60,13 +56,11 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
     return dg.SensorResult(run_requests=[request], cursor=identity(waiting))
 
 
-@dg.sensor(
-    minimum_interval_seconds=10,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes the session under way, in the venue's time, the last partition of the live assets: "
-    "the interface's latest is the one that trades.",
+@sensor(
+    every_seconds=10,
+    description="Makes the venue's current session the last partition of the live assets, so that "
+    "`latest` in Dagster's launch dialog is the session that trades.",
 )
-@told_of_failure
 def live_session(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     now = venue_now_ns(read_settings())
     if isinstance(now, str):

@@ -15,8 +15,8 @@ from trading_assets.defs.desk.jobs import trading_tick
 from trading_assets.engine.operation.timetable import Work, next_due, overdue_end, standing_at
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.decorators import Evaluation, sensor
 from trading_assets.runs.due_runs import run_request
-from trading_assets.runs.evaluations import told_of_failure
 from trading_assets.runs.owed import owed_end
 from trading_assets.runs.partitions import come_to
 from trading_assets.runs.readiness import (
@@ -30,18 +30,14 @@ from trading_assets.runs.readiness import (
 from trading_assets.runs.signal_ticks import identity, tick_for
 from trading_assets.store.records import SignalRecord
 
-Evaluation = dg.SensorResult | dg.SkipReason
 
-
-@dg.sensor(
+@sensor(
     jobs=[trading_tick, premarket, end_of_day],
-    minimum_interval_seconds=1,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Moves the embedded exchange's time to what is due next and requests its run; time stands "
-    "while a run is on, while trading is not armed and while the book is halted. Where its time runs, only "
-    "the two ends of a session are requested here.",
+    every_seconds=1,
+    description="Moves the embedded exchange's time to the next tick, open or close, and requests its "
+    "run. Time stands while a run works, while trading is not armed and while the book is halted. Where the "
+    "exchange's time runs, this sensor requests only `premarket` and `end_of_day`.",
 )
-@told_of_failure
 def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.virtual_time is None:

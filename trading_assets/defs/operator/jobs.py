@@ -14,7 +14,8 @@ from trading_assets.config import path_in_use
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.runs.acts import author as author_of
-from trading_assets.runs.clean_steps import cleaned_metadata, shows_no_secret
+from trading_assets.runs.clean_steps import cleaned_metadata
+from trading_assets.runs.decorators import op
 from trading_assets.runs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
 from trading_assets.runs.plain_config import PlainConfig
 from trading_assets.runs.resources import DeskResource, read_settings
@@ -23,21 +24,22 @@ log = get_logger(__name__)
 
 
 class Emergency(PlainConfig):
-    """An act that tightens. It asks for nothing, so that one click does it."""
+    """An act that tightens. Every field has a default, so one click is enough."""
 
-    reason: str = Field(default="launched in Dagster", min_length=1, description="Why; kept in the journal.")
+    reason: str = Field(
+        default="launched in Dagster", min_length=1, description="Why you do it. The journal keeps it."
+    )
 
 
 class Loosening(PlainConfig):
-    """An act that lets more happen than before: a person says why."""
+    """An act that allows more than before. It needs a reason."""
 
-    reason: str = Field(min_length=1, description="Why it is safe; kept in the journal.")
+    reason: str = Field(min_length=1, description="Why it is safe. The journal keeps it.")
 
 
-@dg.op
-@shows_no_secret
+@op()
 def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
-    """HALTED first, durable, before anything is opened or asked; then every working order is cancelled."""
+    """Store HALTED before anything else is opened or asked, then cancel every working order."""
     from trading_assets.engine.operation import operator
 
     author = author_of(context.run.tags)
@@ -68,10 +70,9 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
         raise dg.Failure(description=killed.nothing_cancelled, allow_retries=False)
 
 
-@dg.op
-@shows_no_secret
+@op()
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
-    """Every position is sold, by the broker's quantities. The run fails while anything is held."""
+    """Sell every position, by the broker's quantities. The step fails while the account holds anything."""
     from trading_assets.engine.operation import operator
 
     opened = desk.open(context)
@@ -102,10 +103,9 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
         )
 
 
-@dg.op(pool=BOOK_POOL)
-@shows_no_secret
+@op(pool=BOOK_POOL)
 def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
-    """Clears what is latched, and takes up looser limits of the configuration."""
+    """Clear halts and locks, and accept looser limits from the configuration."""
     from trading_assets.engine.operation import operator
 
     opened = desk.open(context)
@@ -121,10 +121,9 @@ def rearm_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
     )
 
 
-@dg.op(pool=BOOK_POOL)
-@shows_no_secret
+@op(pool=BOOK_POOL)
 def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskResource) -> None:
-    """What the account holds becomes the book's opening entry."""
+    """Journal the account's holdings as the book's opening entry."""
     from trading_assets.engine.reconciliation.reconcile import adopt
 
     opened = desk.open(context)
@@ -133,36 +132,32 @@ def adopt_book(context: dg.OpExecutionContext, config: Loosening, desk: DeskReso
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=KILL,
-    description="Halt the book now and cancel what works. It ends with a rearm, and with nothing else.",
+    description="Halt the book now and cancel every working order. Only a rearm ends the halt.",
 )
 def kill() -> None:
     kill_book()
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=FLATTEN,
-    description="Sell every position now, and go on until every one is zero; allowed under a kill too.",
+    description="Sell every position now, and try again until each is zero. A kill does not stop it.",
 )
 def flatten() -> None:
     flatten_book()
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=PERSON,
-    description="Clear halts and break locks and accept looser limits. Needs a reason.",
+    description="Clear halts and locks, and accept looser limits. Needs a reason.",
 )
 def rearm() -> None:
     rearm_book()
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=PERSON,
-    description="Take over an account that was not empty at the first start. Needs a reason.",
+    description="Take over an account that held something at the first start. Needs a reason.",
 )
 def adopt() -> None:
     adopt_book()

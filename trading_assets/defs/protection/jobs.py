@@ -3,16 +3,16 @@
 import dagster as dg
 
 from trading_assets.market.clock import system_now_ns
-from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.decorators import op
 from trading_assets.runs.lanes import PROTECT
 from trading_assets.runs.resources import DeskResource
 
 
-@dg.op
-@shows_no_secret
+@op()
 def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
-    """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease. What a tick or a person
-    does under it is waited for; where that takes longer, this ends, and the sensor asks again.
+    """Resolve orders of unknown outcome, reconcile with the broker, and apply breakers, timeouts and stops,
+    under the book's lease. A tick or a person who holds the lease goes first; if that takes too long, this
+    run ends and the sensor requests the next.
 
     Raises LeaseHeld where the book has gone without protection for too long.
     """
@@ -38,9 +38,8 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
 
 
 @dg.job(
-    executor_def=dg.in_process_executor,
     tags=PROTECT,
-    description="Protection and reconciliation between ticks: an exit waits for no bar, model or history.",
+    description="Protect and reconcile the book between ticks. Exits wait for no bar, model or history.",
 )
 def reconcile() -> None:
     protect_book()

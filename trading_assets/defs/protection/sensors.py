@@ -9,10 +9,9 @@ from trading_assets.config import Settings
 from trading_assets.defs.protection.jobs import reconcile
 from trading_assets.engine.protection.protected import is_due, protected_ago_ns
 from trading_assets.market.clock import system_now_ns
-from trading_assets.runs.evaluations import tell_failure, told_of_failure
+from trading_assets.runs.decorators import Evaluation, sensor
+from trading_assets.runs.evaluations import tell_failure
 from trading_assets.runs.readiness import readiness, run_under_way
-
-Evaluation = dg.SensorResult | dg.SkipReason
 
 
 class Request(NamedTuple):
@@ -30,14 +29,12 @@ class Request(NamedTuple):
             return cls()
 
 
-@dg.sensor(
+@sensor(
     job=reconcile,
-    minimum_interval_seconds=5,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Protection and reconciliation once the journal's last one, a tick's too, is older than "
-    "`reconciliation_interval_seconds`, whatever else is queued or on.",
+    every_seconds=5,
+    description="Requests `reconcile` when the last protection, also a tick's, is older than "
+    "`reconciliation_interval_seconds`, whatever else is queued or running.",
 )
-@told_of_failure
 def protection(context: dg.SensorEvaluationContext) -> Evaluation:
     now = system_now_ns()
     last = Request.of(context.cursor)

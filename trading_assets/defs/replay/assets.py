@@ -9,13 +9,16 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from trading_assets.config import Settings
+from trading_assets.defs.desk.assets import bars
+from trading_assets.defs.sources.assets import bundled_bars, imported_files
+from trading_assets.defs.training.assets import model
 from trading_assets.engine.operation.launch_files import named_configuration, named_file
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
 from trading_assets.errors import InvalidInput
-from trading_assets.runs.clean_steps import shows_no_secret
-from trading_assets.runs.code_version import code_version
+from trading_assets.runs.decorators import asset
 from trading_assets.runs.lanes import LANE_TAG
 from trading_assets.runs.partitions import SESSIONS
 from trading_assets.runs.plain_config import PlainConfig
@@ -35,43 +38,62 @@ PROGRESS_EVERY = 50  # sessions
 
 
 class ReplayConfig(PlainConfig):
-    """What is replayed over the run's sessions; see `trading_assets.engine.replay.spec.ReplaySpec`.
+    """What is replayed over the run's sessions. The files that it names lie in the import directory or in
+    the data directory."""
 
-    name:           of the book and its files; without one the range
-    interval:       daily, or minutes between two ticks
-    source:         model, or external: signals from a file
-    configuration:  another configuration's symbols, limits and model, in place of this process's
-    model_path:     with features_path, in place of the configuration's
-    signals_path:   CSV or Parquet: symbol, value, session or as_of [, reference_price, limit_price]
-
-    The files that these name lie in the import directory or the data directory
-    (`engine.operation.launch_files`).
-
-    bars:           bundled, or history
-    limits:         in place of the configuration's, by name
-    lifted_limits:  names of limits that do not hold in this replay
-    usd_per_share:  costs of fills, with cost_bps
-    continues:      take up the book of this name where its replay of the sessions before ended
-    """
-
-    name: str = ""
-    interval: str = "daily"
-    source: str = "model"
-    configuration: str | None = None
-    model_path: str | None = None
-    features_path: str | None = None
-    signals_path: str | None = None
-    bars: str = "bundled"
-    cash_usd: float = 100_000.0
-    limits: dict[str, float] = {}  # noqa: RUF012 - dagster.Config copies defaults
-    lifted_limits: list[str] = []  # noqa: RUF012
-    spread_bps: float | None = None
-    fill_mode: str = "ideal"
-    usd_per_share: float = 0.0
-    cost_bps: float = 0.0
-    rearm_daily: bool = False
-    settlement: bool = False
-    continues: bool = False
+    name: str = Field(default="", description="Name of the replay's book and files. Default: the range.")
+    interval: str = Field(
+        default="daily", description="`daily` for one tick a session at the open, or minutes between ticks."
+    )
+    source: str = Field(
+        default="model", description="Where signals come from: `model`, or `external` for those of a file."
+    )
+    configuration: str | None = Field(
+        default=None,
+        description="Another configuration file, whose symbols, limits and model replace the desk's.",
+    )
+    model_path: str | None = Field(
+        default=None, description="Model file, with features_path. Default: the configuration's."
+    )
+    features_path: str | None = Field(
+        default=None, description="File with the features that the model needs. Default: the configuration's."
+    )
+    signals_path: str | None = Field(
+        default=None,
+        description="CSV or Parquet file with the columns symbol, value, session or as_of, and as you like "
+        "reference_price and limit_price.",
+    )
+    bars: str = Field(
+        default="bundled", description="`bundled` for the bars in the package, `history` for the desk's own."
+    )
+    cash_usd: float = Field(default=100_000.0, description="Cash at the start, USD.")
+    limits: dict[str, float] = Field(
+        default={}, description="Limits in place of the configuration's, by name."
+    )
+    lifted_limits: list[str] = Field(
+        default=[], description="Names of limits that do not hold in this replay."
+    )
+    spread_bps: float | None = Field(
+        default=None,
+        description="Spread around the bars' prices, basis points. Default: the configuration's.",
+    )
+    fill_mode: str = Field(
+        default="ideal",
+        description="`ideal` fills an order in full when its limit is reached; `next_open` fills it at the "
+        "next minute bar's open, whatever its limit, as other backtesters do.",
+    )
+    usd_per_share: float = Field(default=0.0, description="Cost of a fill for each share, USD.")
+    cost_bps: float = Field(default=0.0, description="Cost of a fill, basis points of its notional.")
+    rearm_daily: bool = Field(
+        default=False, description="Clear before each session what a loss has latched, as a person would."
+    )
+    settlement: bool = Field(
+        default=False, description="Cash account: what was sold buys nothing before it has settled."
+    )
+    continues: bool = Field(
+        default=False,
+        description="Go on with the book of this name from where its replay of the sessions before ended.",
+    )
 
     def settings(self, own: Settings) -> Settings:
         """The settings that the replay is made by: the process's own, or those that it names. Raises
@@ -126,8 +148,16 @@ class ReplayConfig(PlainConfig):
         )
 
 
-@dg.asset(
+@asset(
+    "core",
+    "features",
+    "market",
+    "model/signal.py",
+    "engine/decision/decide.py",
+    "engine/decision/inputs.py",
+    "engine/replay",
     key_prefix=["replay"],
+    deps=[dg.AssetDep(bars, partition_mapping=dg.AllPartitionMapping()), model, imported_files, bundled_bars],
     group_name=GROUP,
     partitions_def=SESSIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -135,21 +165,12 @@ class ReplayConfig(PlainConfig):
     owners=OWNERS,
     tags=REPLAY,
     pool=POOL,
-    code_version=code_version(
-        "core",
-        "features",
-        "market",
-        "model/signal.py",
-        "engine/decision/decide.py",
-        "engine/decision/inputs.py",
-        "engine/replay",
-    ),
 )
-@shows_no_secret
 def replay(
     context: dg.AssetExecutionContext, config: ReplayConfig, configuration: ConfigurationResource
 ) -> dg.MaterializeResult[None]:
-    """The run's sessions through the live decisions, on a book and in a file of their own. No broker."""
+    """Take past sessions through the decisions that trade live, on a book and in a file of the replay's own.
+    No order leaves: a replay has no broker."""
     from trading_assets.engine.replay import COMPILING, must_compile, run
 
     settings = config.settings(configuration.settings())

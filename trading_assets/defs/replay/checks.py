@@ -12,7 +12,7 @@ import dagster as dg
 
 from trading_assets.defs.replay.assets import BOOK, HISTORY, replay
 from trading_assets.engine.replay.limit_groups import DESCRIPTION, WARNINGS, Group
-from trading_assets.runs.clean_steps import shows_no_secret
+from trading_assets.runs.decorators import checks
 from trading_assets.runs.presentation import table
 from trading_assets.runs.resources import read_settings
 from trading_assets.store.history import History
@@ -25,15 +25,13 @@ ORDER BY session, "check"
 """
 
 
-@dg.multi_asset_check(
-    name="check_replay",
-    specs=[
+@checks(
+    "check_replay",
+    [
         dg.AssetCheckSpec(group.value, asset=replay.key, description=description)
         for group, description in DESCRIPTION.items()
     ],
-    can_subset=True,
 )
-@shows_no_secret
 def check_replay(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Every limit of every session of the last replay. Raises dagster.Failure when there is none."""
     book, path = _last_replay(context.instance)
@@ -87,6 +85,3 @@ def _last_replay(instance: dg.DagsterInstance) -> tuple[str, Path]:
             allow_retries=False,
         )
     return str(metadata[BOOK].value), history
-
-
-CHECK_STEPS = (check_replay,)

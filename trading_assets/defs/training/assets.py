@@ -6,13 +6,15 @@ What a training set is, how a model is fitted and judged and where models live i
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 
 import dagster as dg
+from pydantic import Field
 
+from trading_assets.defs.sources.assets import bundled_bars, imported_files
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
-from trading_assets.runs.clean_steps import shows_no_secret
-from trading_assets.runs.code_version import code_version
+from trading_assets.runs.decorators import asset
 from trading_assets.runs.lanes import LANE_TAG
 from trading_assets.runs.plain_config import PlainConfig
 from trading_assets.runs.presentation import table
@@ -25,32 +27,34 @@ SOURCE = "bundled"
 
 
 class TrainingRange(PlainConfig):
-    """The sessions that are trained on, both ends included."""
+    """The sessions that the model is trained on, both ends included."""
 
-    first: str = "2000-03-01"
-    last: str = "2010-12-31"
+    first: str = Field(default="2000-03-01", description="First session, as YYYY-MM-DD.")
+    last: str = Field(default="2010-12-31", description="Last session, as YYYY-MM-DD.")
 
     def days(self) -> tuple[date, date]:
         return date.fromisoformat(self.first), date.fromisoformat(self.last)
 
 
 class ModelConfig(PlainConfig):
-    """promote_because: a reason makes the new model the champion; without one it is only registered."""
+    """How the model is trained, and whether the desk trades by it."""
 
-    promote_because: str = ""
-    threads: int = 2
+    promote_because: str = Field(
+        default="",
+        description="Why the new model becomes the champion, by which the desk trades. Without a reason "
+        "it is only registered.",
+    )
+    threads: int = Field(default=2, description="Processor threads for the training.")
 
 
-@dg.asset(
-    group_name=GROUP,
-    kinds={"duckdb"},
-    owners=OWNERS,
-    tags=TRAIN,
-    code_version=code_version("market", "engine/market_data/bars.py"),
-)
-@shows_no_secret
+_training_asset = partial(asset, group_name=GROUP, owners=OWNERS, tags=TRAIN)
+
+
+@_training_asset("market", "engine/market_data/bars.py", deps=[bundled_bars], kinds={"duckdb"})
 def training_bars(config: TrainingRange, configuration: ConfigurationResource) -> dg.MaterializeResult[None]:
-    """The bundled daily bars, splits and dividends through the last session of the range, into history."""
+    """Copy the bundled daily bars, splits and dividends into the history, up to the last session of the
+    range.
+    """
     from trading_assets.engine.market_data.bars import import_tape
     from trading_assets.market.bundle import BundledTape
 
@@ -70,19 +74,15 @@ def training_bars(config: TrainingRange, configuration: ConfigurationResource) -
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    deps=[training_bars],
-    kinds={"numba", "duckdb"},
-    owners=OWNERS,
-    tags=TRAIN,
-    code_version=code_version("features", "model/training_set.py"),
+@_training_asset(
+    "features", "model/training_set.py", deps=[training_bars, imported_files], kinds={"numba", "duckdb"}
 )
-@shows_no_secret
 def training_features(
     config: TrainingRange, configuration: ConfigurationResource
 ) -> dg.MaterializeResult[None]:
-    """Features and labels of every symbol and session of the range, stored to be looked at and trained on."""
+    """Compute the features and the label of every symbol and session of the range, and store them in one
+    file.
+    """
     from trading_assets.engine.training import store_training_set, training_set_path
 
     settings = configuration.settings()
@@ -113,17 +113,10 @@ def training_features(
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    deps=[training_features],
-    kinds={"xgboost"},
-    owners=OWNERS,
-    tags=TRAIN,
-    code_version=code_version("model", "features"),
-)
-@shows_no_secret
+@_training_asset("model", "features", deps=[training_features], kinds={"xgboost"})
 def model(config: ModelConfig, configuration: ConfigurationResource) -> dg.MaterializeResult[None]:
-    """A gradient-boosted model with its figures out of sample; registered, and promoted for a reason."""
+    """Train gradient-boosted trees, measure them out of sample, and register the model. A reason in the run's
+    configuration promotes it: the desk then trades by it."""
     from trading_assets.engine.training import train_model
 
     report = train_model(
