@@ -135,9 +135,10 @@ def test_the_metadata_shows_verdicts_an_equity_to_plot_and_a_time_and_no_picture
     positions = live.instance.fetch_materializations(dg.AssetKey("reconciled_positions"), limit=1).records[0]
     assert orders.asset_materialization is not None
     assert positions.asset_materialization is not None
-    verdicts = str(orders.asset_materialization.metadata["verdicts"].value)
-    assert "| AAPL | BUY | 1 |" in verdicts
-    assert "PASS" in verdicts
+    verdicts = orders.asset_materialization.metadata["verdicts"]
+    assert isinstance(verdicts, dg.TableMetadataValue)
+    (row,) = (record.data for record in verdicts.records)
+    assert (row["symbol"], row["side"], row["qty"], row["verdict"]) == ("AAPL", "BUY", 1, "PASS")
     shown = positions.asset_materialization.metadata
     assert isinstance(shown["equity_usd"], dg.FloatMetadataValue)  # Dagster plots a number over the ticks
     at = shown["tick_at"]

@@ -1,26 +1,30 @@
-"""What a person sees of a step in Dagster: counts, tables and, after a replay, pictures.
+"""What a person sees of a step in Dagster: counts, times and tables. Dagster itself plots a number over time.
 
-Nothing is decided here, and a tick draws no picture: loading matplotlib takes most of a second.
+Nothing is decided here, and no picture is drawn.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from decimal import Decimal
+from math import isfinite, isnan
+from numbers import Integral, Real
+from typing import Any, TypeAlias
 
 import dagster as dg
-import numpy as np
 
-from trading_assets.escapes import for_markdown, for_one_line
-from trading_assets.market.sessions import NEW_YORK, new_york_time
+from trading_assets.escapes import for_one_line
+from trading_assets.market.sessions import new_york_time
 
 Metadata = dict[str, dg.MetadataValue]
+Cell: TypeAlias = str | int | float | bool | None
+
+DIGITS = 10  # significant ones of a number that is shown
 
 
 def tick_metadata(session: date, tick_ns: int) -> Metadata:
+    """The session's date, and the tick's time as New York's clock shows it and as the viewer's does."""
     return {
         "session": dg.MetadataValue.text(session.isoformat()),
         "tick": dg.MetadataValue.text(new_york_time(tick_ns)),
@@ -28,37 +32,48 @@ def tick_metadata(session: date, tick_ns: int) -> Metadata:
     }
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> dg.MetadataValue:
-    """A markdown table; the columns are the first row's where none are given."""
+def table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    """A table with the first row's columns; the word `none` where there are no rows.
+
+    A column is of numbers where each cell is one or is empty, else of text. A missing number is empty, and an
+    infinite one makes its column text, as JSON has neither.
+    """
     if not rows:
-        return dg.MetadataValue.md("none")
-    names = list(columns) if columns is not None else list(rows[0])
-    heads = [for_markdown(name) for name in names]
-    lines = [heads, ["---"] * len(names), *([_cell(row[name]) for name in names] for row in rows)]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        return dg.MetadataValue.text("none")
+    names = list(rows[0])
+    columns = {name: _column([_cell(row[name]) for row in rows]) for name in names}
+    schema = [dg.TableColumn(for_one_line(name), columns[name][0]) for name in names]
+    heads = [column.name for column in schema]
+    records = [
+        dg.TableRecord(dict(zip(heads, cells, strict=True)))
+        for cells in zip(*(columns[name][1] for name in names), strict=True)
+    ]
+    return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=schema))
 
 
-def line_plot(title: str, times_ns: Sequence[int], values: Sequence[float]) -> dg.MetadataValue:
-    """A small picture of a series over the session, inline."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 2.2), dpi=80, layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(np.array(times_ns, dtype="datetime64[ns]"), list(values), marker=".")
-    axes.set_title(for_one_line(title), fontsize="medium")
-    axes.xaxis_date(tz=NEW_YORK)
-    axes.grid(alpha=0.3)
-    axes.tick_params(labelsize="small")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return dg.MetadataValue.md(
-        f"![{for_markdown(title)}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
-    )
+def _column(cells: Sequence[Cell]) -> tuple[str, Sequence[Cell]]:
+    """The column's type, and its cells as that type has them."""
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds == {bool}:
+        return "bool", cells
+    if kinds == {int}:
+        return "int", cells
+    if kinds and kinds <= {int, float}:
+        return "float", cells
+    return "string", ["–" if cell is None else str(cell) for cell in cells]
 
 
-def _cell(value: Any) -> str:
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.6g}"
-    return for_markdown(str(value))
+def _cell(value: Any) -> Cell:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real | Decimal):
+        return _number(float(value))
+    return for_one_line(str(value))
+
+
+def _number(value: float) -> float | str | None:
+    if isnan(value):
+        return None
+    return float(f"{value:.{DIGITS}g}") if isfinite(value) else f"{value:g}"

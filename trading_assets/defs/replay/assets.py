@@ -22,7 +22,7 @@ from trading_assets.runs.decorators import asset
 from trading_assets.runs.lanes import LANE_TAG
 from trading_assets.runs.partitions import SESSIONS
 from trading_assets.runs.plain_config import PlainConfig
-from trading_assets.runs.presentation import line_plot, table
+from trading_assets.runs.presentation import table
 from trading_assets.runs.resources import ConfigurationResource
 
 if TYPE_CHECKING:
@@ -184,12 +184,15 @@ def replay(
     if must_compile():
         context.log.info(COMPILING)
     report = run(settings, spec, progress=progress)
+    peak = spec.cash_usd
     for result in report.sessions:
+        peak = max(peak, result.equity)
         if result.session.isoformat() not in keys:
             continue  # of the replay that this one goes on with
         context.add_asset_metadata(
             {
                 "equity_usd": result.equity,
+                "drawdown": result.equity / peak - 1.0,
                 "change": result.change,
                 "gross_exposure": result.gross_exposure,
                 "orders": result.orders,
@@ -199,7 +202,7 @@ def replay(
             },
             partition_key=result.session.isoformat(),
         )
-    # Pictures and tables once, at the range's last session: Dagster keeps an event for each of them all.
+    # Tables once, at the range's last session: Dagster keeps an event for each session.
     context.add_asset_metadata(_whole(report), partition_key=keys[-1])
     return dg.MaterializeResult(
         metadata={
@@ -214,13 +217,6 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
     """What there is to see of the whole range."""
     from dataclasses import asdict
 
-    closes = [result.close_ns for result in report.sessions]
-    equity = [result.equity for result in report.sessions]
-    peak, drawdown = report.spec.cash_usd, []
-    for value in equity:
-        peak = max(peak, value)
-        drawdown.append(value / peak - 1.0)
-    mark = " (derived)" if report.derived else ""
     figures = [{"figure": name.replace("_", " "), "value": v} for name, v in asdict(report.figures).items()]
     return {
         "sessions": len(report.sessions),
@@ -242,6 +238,4 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
         "delisted": ", ".join(f"{s} {day}" for s, day in sorted(report.delisted.items())) or "none",
         "costs_usd": sum(result.costs_usd for result in report.sessions),
         "without_bars": ", ".join(f"{s} {n}" for s, n in sorted(report.missing_bars.items())) or "none",
-        "equity": line_plot(f"Equity in USD{mark}", closes, equity),
-        "drawdown": line_plot(f"Drawdown, fraction of the peak{mark}", closes, drawdown),
     }
