@@ -25,7 +25,8 @@ def status(config: Config = None, as_json: Json = False) -> None:
     """Show the state of the book: venue, halts and locks, equity and losses, orders, what waits.
 
     Exit status 0: the broker answers, the book is reconciled and ACTIVE, and there is no break or lock.
-    1: one of these does not hold; the output says which.
+    1: one of these does not hold, the watchdog is dead, or Dagster's definitions do not load; the output says
+    which.
     """
     with opened(config) as desk:
         found = standing(desk)
@@ -164,6 +165,8 @@ def _standing_lines(found: Standing) -> Iterator[tuple[str, Any]]:
         yield "running", found.lease
     if found.watchdog.life is not Life.NONE:
         yield "watchdog", _WATCHDOG[found.watchdog.life]
+    if found.watchdog.not_loaded:
+        yield "dagster", f"NO RUN BEGINS: {found.watchdog.not_loaded}; `dg check defs` says why"
 
 
 _WATCHDOG = {

@@ -171,7 +171,7 @@ def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
         settling_seconds=0,
     )
     dog._memory = remembered(None, WatchdogLook(desk.now_ns, monotonic_ns(), None))
-    dog._occurred.append(trouble)
+    dog._askings[0].occurred.append(trouble)
     dog._see_to_dagster()
     assert desk.alerts() == ["signal_inbox could not be evaluated"]
 

@@ -67,7 +67,9 @@ class Standing:
 
     @property
     def well(self) -> bool:
-        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead."""
+        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead, the definitions
+        load.
+        """
         return (
             not self.unreachable
             and self.opened
@@ -77,6 +79,7 @@ class Standing:
             and not self.breaks
             and not self.locks
             and self.watchdog.life not in (Life.SILENT, Life.DIED)
+            and not self.watchdog.not_loaded
         )
 
 
