@@ -1,8 +1,8 @@
 """Whether the definitions still load after a file of the package has changed, found out before Dagster does.
 
-Dagster reads a file that a person edits when it next begins a run, and a webserver goes on with what it has
-loaded: a file that is broken meanwhile shows when protection does not run. So whoever watches the desk looks
-at the files every few seconds, and after a change loads the definitions in a process of its own.
+Dagster reads a file that a person edits when it next begins a run, and its webserver goes on with what it has
+loaded: a broken file shows when protection does not run. So whoever watches the desk looks at the files every
+few seconds, and after a change loads the definitions in a process of its own.
 """
 
 from __future__ import annotations
@@ -73,17 +73,14 @@ class SourceWatch:
             return ()
         body = (
             "No run begins: no tick, and no protection but the watchdog's. Mend the file that the error "
-            "names; "
-            f"`dg check defs` says when all is right.\n{self._why[-SHOWN:]}"
+            f"names; `dg check defs` says when all is right.\n{self._why[-SHOWN:]}"
         )
         title = "The definitions do not load"
         return (Trouble("dagster:definitions", title, body, occurrence=self._loaded, not_loaded=True),)
 
 
 def signature(folder: Path) -> str:
-    """Of the names, times and sizes of the sources below a folder. A file that goes meanwhile counts as
-    gone.
-    """
+    """Of the names, times and sizes of the sources below a folder, without what goes meanwhile."""
     digest = hashlib.sha256()
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
@@ -116,6 +113,5 @@ def load_definitions(environ: Mapping[str, str] = os.environ) -> str:
         return f"They had not loaded after {LOAD_SECONDS:.0f} s."
     if done.returncode == 0:
         return ""
-    return (
-        redaction.clean(done.stderr.strip()) or f"The process that loads them ended with {done.returncode}."
-    )
+    said = redaction.clean(done.stderr.strip())
+    return said or f"The process that loads them ended with {done.returncode}."

@@ -18,16 +18,18 @@ READS: dict[str, set[str]] = {
     "bundled_bars": set(),
     "bars": {"broker_feed"},
     "features": {"bars", "imported_files"},
-    "signals": {"features", "model", "signal_inbox"},
+    "signals": {"features", "champion_model", "signal_inbox"},
     "gated_orders": {"signals", "broker_feed", "broker_account"},
     "fills": {"gated_orders", "broker_account"},
     "reconciled_positions": {"fills", "broker_account"},
     "training_bars": {"bundled_bars"},
     "training_features": {"training_bars", "imported_files"},
     "model": {"training_features"},
-    "replay/replay": {"bars", "model", "imported_files", "bundled_bars"},
+    "champion_model": {"model"},
+    "bar_history": {"bars", "training_bars", "imported_files"},
+    "replay/replay": {"bar_history", "champion_model", "imported_files", "bundled_bars"},
 }
-SOURCES = [name for name, reads in READS.items() if not reads]
+OUTSIDE = {name for name, reads in READS.items() if not reads} | {"champion_model", "bar_history"}
 
 
 def named(keys: set[dg.AssetKey]) -> set[str]:
@@ -41,8 +43,8 @@ def test_each_asset_reads_what_the_list_says() -> None:
     assert found == READS
 
 
-def test_where_data_comes_from_is_outside_of_dagster_and_nothing_launches_it() -> None:
-    assert {node.key.to_user_string() for node in GRAPH.asset_nodes if node.is_external} == set(SOURCES)
+def test_what_no_asset_makes_is_outside_of_dagster_and_nothing_launches_it() -> None:
+    assert {node.key.to_user_string() for node in GRAPH.asset_nodes if node.is_external} == OUTSIDE
     assert not any(node.is_executable for node in GRAPH.asset_nodes if node.is_external)
     assert not any(node.automation_condition for node in GRAPH.asset_nodes)
 
@@ -70,3 +72,13 @@ def test_the_steps_of_a_tick_wait_for_one_another_in_their_order_and_for_nothing
     }
     order = [asset.key.to_user_string() for asset in CHAIN]
     assert waits == {name: set(order[max(place - 1, 0) : place]) for place, name in enumerate(order)}
+
+
+def test_dagster_asks_no_person_for_what_a_launch_does_not_need() -> None:
+    """Its interface warns of an asset upstream that was never materialized, before it launches: a desk that
+    trades signals from outside has no model, and a replay of bundled bars no bars of ticks."""
+    for job in ("trading_tick", "replay"):
+        own = set(defs.resolve_job_def(job).asset_layer.executable_asset_keys)
+        above = {key for one in own for key in GRAPH.get(one).parent_keys} - own
+        assert above
+        assert all(GRAPH.get(key).is_external for key in above)

@@ -19,7 +19,7 @@ from trading_assets.core.codes import failed_codes
 from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.sources.assets import broker_account, broker_feed, imported_files, signal_inbox
-from trading_assets.defs.training.assets import model
+from trading_assets.defs.training.assets import champion_model
 from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import check_step, still_done_without
 from trading_assets.market.sessions import new_york_time
@@ -110,7 +110,7 @@ def features(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materi
     "model/signal.py",
     "model/registry.py",
     "engine/signals/tick_signals.py",
-    deps=[features, model, signal_inbox],
+    deps=[features, champion_model, signal_inbox],
     kinds={"xgboost", "duckdb"},
 )
 def signals(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:

@@ -12,9 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from trading_assets.config import Settings
-from trading_assets.defs.desk.assets import bars
-from trading_assets.defs.sources.assets import bundled_bars, imported_files
-from trading_assets.defs.training.assets import model
+from trading_assets.defs.sources.assets import bar_history, bundled_bars, imported_files
+from trading_assets.defs.training.assets import champion_model
 from trading_assets.engine.operation.launch_files import named_configuration, named_file
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
 from trading_assets.errors import InvalidInput
@@ -157,7 +156,7 @@ class ReplayConfig(PlainConfig):
     "engine/decision/inputs.py",
     "engine/replay",
     key_prefix=["replay"],
-    deps=[dg.AssetDep(bars, partition_mapping=dg.AllPartitionMapping()), model, imported_files, bundled_bars],
+    deps=[bar_history, champion_model, imported_files, bundled_bars],
     group_name=GROUP,
     partitions_def=SESSIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),

@@ -53,3 +53,13 @@ bundled_bars = dg.AssetSpec(
     kinds={"csv"},
     description="Daily bars, splits and dividends of US stocks since 2000, which the package brings with it.",
 )
+
+bar_history = dg.AssetSpec(
+    "bar_history",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"duckdb"},
+    deps=["bars", "training_bars", imported_files],
+    description="All bars in the history, whoever wrote them: ticks, trainings and your imports. A replay "
+    "with `bars: history` reads them.",
+)

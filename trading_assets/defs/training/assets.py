@@ -149,3 +149,14 @@ def model(config: ModelConfig, configuration: ConfigurationResource) -> dg.Mater
 
 
 CHAIN: Sequence[dg.AssetsDefinition] = (training_bars, training_features, model)
+
+# Outside of Dagster: a promotion or a person puts it there, and signals from outside need none.
+champion_model = dg.AssetSpec(
+    "champion_model",
+    group_name=GROUP,
+    deps=[model],
+    owners=OWNERS,
+    kinds={"xgboost"},
+    description="The model that `model_path` names in the configuration: the one promoted last, or a file "
+    "of your own. Signals read it only where `model.enabled` is true.",
+)

@@ -67,9 +67,8 @@ class Standing:
 
     @property
     def well(self) -> bool:
-        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead, the definitions
-        load.
-        """
+        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead, and
+        Dagster's definitions load."""
         return (
             not self.unreachable
             and self.opened
