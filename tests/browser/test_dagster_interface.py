@@ -184,7 +184,7 @@ def take(page: Page, path: Path) -> None:
 def test_the_asset_graph_shows_the_groups_with_their_assets(
     desk: RunningDesk, page: Page, pictures: Path
 ) -> None:
-    page.resize(2600, 1500, 0.6)  # narrower, the names are shortened
+    page.resize(2600, 1750, 0.55)  # narrower, the names are shortened
     page.open(f"{desk.url}/runs")
     page.click("Lineage")
     page.sees(*(f"{group}\n{len(names)}" for group, names in GROUPS.items()))

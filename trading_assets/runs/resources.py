@@ -38,10 +38,10 @@ class DeskAt(NamedTuple):
 
 
 class ConfigurationResource(PlainResource):
-    """The configuration file of this process, for what needs no broker.
+    """Reads the desk's configuration file, for steps that need no broker.
 
-    It is the one that TRADING_ASSETS_CONFIG names, else config/execution.yaml in the working directory. A run
-    has no field to name another with: another one would be another journal, without halts, limits and arming.
+    TRADING_ASSETS_CONFIG names the file; the default is config/execution.yaml in the working directory. A run
+    cannot name another one: that would be another journal, without halts, limits and arming.
     """
 
     def settings(self) -> Settings:
@@ -53,11 +53,11 @@ class ConfigurationResource(PlainResource):
 
 
 class DeskResource(PlainResource):
-    """The desk of this process's configuration, opened at the first step of a run that may have it and closed
-    with the run.
+    """Opens journal, history and broker at the first step of a run that may trade, and closes them with the
+    run.
 
-    Which tick a run is for is its tag `trading_assets/tick_ns`, beside the partition that Dagster keeps
-    as a tag too. A run without it, as a person starts one, is for the latest tick that is due.
+    The schedule or sensor that requests a tick names its time in the run's tags. A run that a person launches
+    has no such tag, and is for the latest tick that is due.
     """
 
     _desk: Desk | None = PrivateAttr(default=None)
@@ -166,7 +166,11 @@ def current_session(sessions: Sessions, now_ns: int, partition: str | None) -> d
 def tick_of(tag: str) -> int:
     """The nanoseconds that the tag names. Raises dagster.Failure for anything else."""
     if not tag.isascii() or not tag.isdigit():
-        raise dg.Failure(description=f"{TICK_TAG}: {tag!r} is no time in nanoseconds.", allow_retries=False)
+        raise dg.Failure(
+            description=f"The run's tag {TICK_TAG} is {tag!r}, which is no time. Launch the run without that "
+            "tag: it is then for the latest tick that is due.",
+            allow_retries=False,
+        )
     return int(tag)
 
 
