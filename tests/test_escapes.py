@@ -133,13 +133,13 @@ def test_a_table_in_dagster_has_typed_columns_of_plain_words(hostile: str) -> No
 @pytest.mark.parametrize("hostile", [*MARKDOWN, *TERMINAL, "\"'><script>alert(1)</script>"])
 def test_html_shows_hostile_text_as_text(hostile: str) -> None:
     class Tags(HTMLParser):
-        found: list[str]
+        tags: list[str]
 
         def handle_starttag(self, tag: str, attrs: object) -> None:
-            self.found.append(tag)
+            self.tags.append(tag)
 
     parser = Tags()
-    parser.found = []
+    parser.tags = []
     parser.feed(f'<td title="{for_html(hostile)}">{for_html(hostile)}</td>')
-    assert parser.found == ["td"]
+    assert parser.tags == ["td"]
     assert not _obeyed(for_html(hostile))

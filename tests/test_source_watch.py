@@ -19,10 +19,10 @@ class Loads:
     """Answers in place of a process that loads; counts how often it was asked."""
 
     def __init__(self) -> None:
-        self.why, self.asked = "", 0
+        self.why, self.requests = "", 0
 
     def __call__(self) -> str:
-        self.asked += 1
+        self.requests += 1
         return self.why
 
 
@@ -37,7 +37,7 @@ def test_nothing_is_loaded_while_no_file_changes(folder: Path) -> None:
     loads = Loads()
     watch = SourceWatch(loads, folder)
     assert [watch.troubles() for _ in range(3)] == [(), (), ()]
-    assert loads.asked == 0
+    assert loads.requests == 0
 
 
 def test_a_file_that_breaks_is_trouble_until_it_is_mended(folder: Path) -> None:
@@ -45,15 +45,15 @@ def test_a_file_that_breaks_is_trouble_until_it_is_mended(folder: Path) -> None:
     watch = SourceWatch(loads, folder)
     (folder / "inner" / "mine.py").write_text("def half(:\n")
     loads.why = "SyntaxError: invalid syntax"
-    (found,) = watch.troubles()
-    assert found.not_loaded
-    assert found.body.endswith("SyntaxError: invalid syntax")
-    assert watch.troubles() == (found,)  # the same occurrence: people are told once
-    assert loads.asked == 1
+    (trouble,) = watch.troubles()
+    assert trouble.not_loaded
+    assert trouble.body.endswith("SyntaxError: invalid syntax")
+    assert watch.troubles() == (trouble,)  # the same occurrence: people are told once
+    assert loads.requests == 1
     (folder / "inner" / "mine.py").write_text("def half(): ...\n")
     loads.why = ""
     assert watch.troubles() == ()
-    assert loads.asked == 2
+    assert loads.requests == 2
 
 
 def test_definitions_that_were_broken_before_the_watch_began_are_found_once_it_has_settled(
@@ -63,7 +63,7 @@ def test_definitions_that_were_broken_before_the_watch_began_are_found_once_it_h
     loads.why = "it never loaded"
     watch = SourceWatch(loads, folder, first_load_seconds=0.0)
     assert [len(watch.troubles()) for _ in range(3)] == [1, 1, 1]
-    assert loads.asked == 1
+    assert loads.requests == 1
 
 
 def test_a_new_file_a_gone_one_and_a_touched_one_change_the_signature_and_bytecode_does_not(

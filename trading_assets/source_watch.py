@@ -92,10 +92,10 @@ def signature(folder: Path) -> str:
 
 def _stamp(file: Path) -> bytes:
     try:
-        found = file.stat()
+        status = file.stat()
     except FileNotFoundError:
         return b""
-    return f"{file}\0{found.st_mtime_ns}\0{found.st_size}\0".encode()
+    return f"{file}\0{status.st_mtime_ns}\0{status.st_size}\0".encode()
 
 
 def load_definitions(environ: Mapping[str, str] = os.environ) -> str:
@@ -113,5 +113,5 @@ def load_definitions(environ: Mapping[str, str] = os.environ) -> str:
         return f"They had not loaded after {LOAD_SECONDS:.0f} s."
     if done.returncode == 0:
         return ""
-    said = redaction.clean(done.stderr.strip())
-    return said or f"The process that loads them ended with {done.returncode}."
+    output = redaction.clean(done.stderr.strip())
+    return output or f"The process that loads them ended with {done.returncode}."

@@ -27,15 +27,15 @@ KEYS = sorted(GRAPH.get_all_asset_keys())
 def test_each_asset_in_a_checkout_names_the_lines_that_define_it(key: dg.AssetKey) -> None:
     value = GRAPH.get(key).metadata[METADATA]
     assert isinstance(value, dg.CodeReferencesMetadataValue)
-    (found,) = value.code_references
-    assert isinstance(found, dg.LocalFileCodeReference)
-    lines = Path(found.file_path).read_text().splitlines()
+    (reference,) = value.code_references
+    assert isinstance(reference, dg.LocalFileCodeReference)
+    lines = Path(reference.file_path).read_text().splitlines()
     name = key.path[-1]
-    assert found.line_number is not None
+    assert reference.line_number is not None
     if GRAPH.get(key).is_external:
-        assert lines[found.line_number - 1].startswith(f"{name} = ")
+        assert lines[reference.line_number - 1].startswith(f"{name} = ")
     else:
-        block = inspect.getblock([f"{line}\n" for line in lines[found.line_number - 1 :]])
+        block = inspect.getblock([f"{line}\n" for line in lines[reference.line_number - 1 :]])
         assert any(line.startswith(f"def {name}(") for line in block)
 
 
@@ -54,9 +54,9 @@ def test_an_address_leads_to_the_files_path_and_line() -> None:
     linked = with_code_references(own, [desk_assets], SourcePlace(PROJECT, url))
     value = linked.get_assets_def("bars").metadata_by_key[dg.AssetKey("bars")][METADATA]
     assert isinstance(value, dg.CodeReferencesMetadataValue)
-    (found,) = value.code_references
-    assert isinstance(found, dg.UrlCodeReference)
-    assert found.url.startswith(f"{url}/trading_assets/defs/desk/assets.py#L")
+    (reference,) = value.code_references
+    assert isinstance(reference, dg.UrlCodeReference)
+    assert reference.url.startswith(f"{url}/trading_assets/defs/desk/assets.py#L")
 
 
 def test_nothing_is_said_of_a_file_outside_of_the_project_where_only_an_address_is_known(

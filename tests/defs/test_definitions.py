@@ -62,21 +62,32 @@ def test_checks_veto_entries_before_the_orders_and_never_after() -> None:
     assert {key.partition(".")[0] for key in BLOCKING} == {"bars", "features", "signals"}
 
 
-def test_a_tick_runs_the_chain_in_one_process_in_the_live_lane() -> None:
+def pools_of(job: str) -> set[str]:
+    return {pool for node in defs.resolve_job_def(job).nodes for pool in node.definition.pools}
+
+
+def test_a_tick_runs_the_chain_in_one_process_in_the_books_pool() -> None:
     job = defs.resolve_job_def("trading_tick")
     assert job.asset_layer.executable_asset_keys == set(LIVE)
     assert job.executor_def.name == "in_process"
-    assert job.tags["trading_assets/lane"] == "live"
+    assert pools_of("trading_tick") == {"book"}
 
 
 def test_whatever_protects_is_behind_no_tick_and_first_off_the_queue() -> None:
     jobs = {name: defs.resolve_job_def(name) for name in ("reconcile", "flatten", "kill", "trading_tick")}
-    lanes = {name: job.tags["trading_assets/lane"] for name, job in jobs.items()}
-    assert len(set(lanes.values())) == len(lanes)
     priority = {name: int(job.tags["dagster/priority"]) for name, job in jobs.items()}
     assert priority["kill"] > priority["flatten"] > priority["reconcile"] > priority["trading_tick"] > 0
-    pools = {name: set().union(*(node.definition.pools for node in job.nodes)) for name, job in jobs.items()}
-    assert {name for name, found in pools.items() if found} == {"trading_tick"}
+    pools = [pools_of(name) for name in jobs]
+    assert all(len(pool) == 1 for pool in pools)
+    assert len(set().union(*pools)) == len(jobs)
+
+
+def test_whatever_acts_on_the_book_takes_its_turn_in_one_pool_however_it_is_launched() -> None:
+    """Of an asset's page too: an asset or op names its pool, where a job's tags could be left out."""
+    for name in ("trading_tick", "premarket", "end_of_day", "rearm", "adopt"):
+        assert pools_of(name) == {"book"}, name
+    for asset in LIVE:
+        assert defs.resolve_assets_def(asset).op.pool == "book"
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -100,19 +111,14 @@ def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("tags", "selected", "given"),
     [
-        ({}, ["bars"], {"trading_assets/lane": "live", "dagster/max_runtime": "120"}),
-        (
-            {"dagster/max_runtime": "9"},
-            ["fills"],
-            {"trading_assets/lane": "live", "dagster/max_runtime": "9"},
-        ),
+        ({}, ["bars"], {"dagster/max_runtime": "120"}),
+        ({"dagster/max_runtime": "9"}, ["fills"], {}),
         ({"dagster/backfill": "abc"}, ["bars", "fills"], {"dagster/max_runtime": "120"}),
-        ({"trading_assets/lane": "live"}, ["bars"], {}),
         ({}, ["model"], {}),
         ({}, [], {}),
     ],
 )
-def test_a_run_of_live_assets_without_a_job_gets_a_ticks_lane_and_time_and_a_backfills_no_lane(
+def test_a_run_of_live_assets_without_a_job_gets_a_ticks_maximum_time(
     tags: dict[str, str], selected: list[str], given: dict[str, str]
 ) -> None:
     run = DagsterRun(

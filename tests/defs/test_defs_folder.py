@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 LOADED = """
 import json
 from trading_assets.definitions import __file__ as file, defs
-found = defs.get_repository_def()
+definitions = defs.get_repository_def()
 assets = [key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]
-named = [one.name for one in (*found.schedule_defs, *found.sensor_defs)]
-print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
+named = [one.name for one in (*definitions.schedule_defs, *definitions.sensor_defs)]
+print(json.dumps([file, sorted({*assets, *definitions.job_names, *named})]))
 """
 
 
@@ -37,9 +37,9 @@ def loaded(tmp_path: Path) -> set[str]:
     shown = subprocess.run(
         [sys.executable, "-c", LOADED], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
-    file, found = json.loads(shown.stdout)
+    file, definitions = json.loads(shown.stdout)
     assert Path(file).is_relative_to(tmp_path)
-    return set(found)
+    return set(definitions)
 
 
 def defined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> dg.Definitions:
@@ -80,18 +80,18 @@ def test_a_file_dropped_into_the_folder_is_found_without_an_entry_anywhere(tmp_p
     code = """
 import json
 from trading_assets.definitions import __file__ as file, defs
-found = defs.get_repository_def()
+definitions = defs.get_repository_def()
 assets = [key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]
-named = [one.name for one in (*found.schedule_defs, *found.sensor_defs)]
-print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
+named = [one.name for one in (*definitions.schedule_defs, *definitions.sensor_defs)]
+print(json.dumps([file, sorted({*assets, *definitions.job_names, *named})]))
 """
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
-    file, found = json.loads(shown.stdout)
+    file, definitions = json.loads(shown.stdout)
     assert Path(file).is_relative_to(tmp_path)
     assets = {"at_the_top", "in_a_folder", "in_a_folder_without_init"}
-    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(found)
+    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(definitions)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_a_definitions_object_in_a_file_is_loaded_and_what_stands_beside_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = TWO_ASSETS + "defs = dg.Definitions(assets=[at_the_top], jobs=[work], resources={'mine': 1})\n"
-    found = defined(tmp_path, monkeypatch, mine=mine)
-    assert names(found) == {"at_the_top", "another", "work"}
-    assert {"desk", "mine"} <= set(found.resources or {})
+    definitions = defined(tmp_path, monkeypatch, mine=mine)
+    assert names(definitions) == {"at_the_top", "another", "work"}
+    assert {"desk", "mine"} <= set(definitions.resources or {})
 
 
 def test_a_definitions_object_that_two_files_name_is_loaded_once(

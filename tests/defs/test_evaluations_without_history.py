@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -21,7 +19,7 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from history_holder import held
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 
 from trading_assets.definitions import defs
 from trading_assets.defs.alerts.sensors import (
@@ -39,16 +37,8 @@ from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.store.history import History, HistoryLocked
 
-pytestmark = pytest.mark.slow
 SESSION = date(2012, 7, 3)
-
-
-@pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path, SESSION) as floor:
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
-        yield floor
+pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION)]
 
 
 @dg.asset
@@ -59,8 +49,8 @@ def broken() -> None:
 def test_every_schedule_and_sensor_answers_while_the_history_is_held(
     floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tick_ns = floor.tick(SESSION, 0)
-    with floor.open_desk() as desk:
+    tick_ns = floor.go_to_session(SESSION, 0)
+    with floor.desk() as desk:
         reconcile(desk)
         receive(desk, "AAPL", 0.5)
         history = History(desk.history.path, retry_seconds=0.0)
@@ -69,7 +59,7 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("an evaluation opens a DuckDB file")
 
-    asked: dict[str, object] = {}
+    evaluations: dict[str, object] = {}
     with held(history.path), dg.instance_for_test() as instance:
         with pytest.raises(HistoryLocked):
             history.query("SELECT count(*) FROM bars")
@@ -84,14 +74,14 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
         )
         for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery):
             with dg.build_sensor_context(instance=instance) as context:
-                asked[sensor.name] = sensor(context)
+                evaluations[sensor.name] = sensor(context)
         for schedule in (trading_hours, before_the_open, after_the_close):
             with dg.build_schedule_context(
                 instance=instance,
                 scheduled_execution_time=datetime.fromtimestamp(tick_ns / 1e9, UTC),
                 repository_def=defs.get_repository_def(),
             ) as evaluated:
-                asked[schedule.name] = schedule(evaluated)
+                evaluations[schedule.name] = schedule(evaluated)
         result = (
             dg.define_asset_job("fails")
             .resolve(asset_graph=dg.Definitions(assets=[broken]).resolve_asset_graph())
@@ -105,14 +95,14 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
                 dagster_instance=instance,
                 dagster_run=run,
                 dagster_event=result.get_run_failure_event(),
-            ) as told:
-                alerting(told)
+            ) as alerts:
+                alerting(alerts)
     assert {sensor.name for sensor in defs.sensors or ()} | {s.name for s in defs.schedules or ()} == {
-        *asked,
+        *evaluations,
         "alert_on_success",
         "alert_on_failure",
         "alert_on_cancellation",
     }
-    found = asked["virtual_clock"]
-    assert isinstance(found, dg.SensorResult)
-    assert [request.job_name for request in found.run_requests or ()] == ["trading_tick"]
+    outcome = evaluations["virtual_clock"]
+    assert isinstance(outcome, dg.SensorResult)
+    assert [request.job_name for request in outcome.run_requests or ()] == ["trading_tick"]

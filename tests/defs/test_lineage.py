@@ -37,10 +37,10 @@ def named(keys: set[dg.AssetKey]) -> set[str]:
 
 
 def test_each_asset_reads_what_the_list_says() -> None:
-    found = {
+    reads = {
         key.to_user_string(): named(set(GRAPH.get(key).parent_keys)) for key in GRAPH.get_all_asset_keys()
     }
-    assert found == READS
+    assert reads == READS
 
 
 def test_what_no_asset_makes_is_outside_of_dagster_and_nothing_launches_it() -> None:

@@ -44,28 +44,28 @@ def merged(loaded: dg.Definitions, modules: Sequence[ModuleType]) -> dg.Definiti
     each other: a resource of the same name, an executor, a logger.
     """
     known = {id(one) for name in _LISTS for one in getattr(loaded, name) or ()}
-    for module, found in _own_definitions(modules):
+    for module, own in _own_definitions(modules):
         try:
-            loaded = dg.Definitions.merge(loaded, _without(found, known))
+            loaded = dg.Definitions.merge(loaded, _without(own, known))
         except Exception as error:
             raise _not_loaded(module.__name__, error) from error
-        known |= {id(one) for name in _LISTS for one in getattr(found, name) or ()}
+        known |= {id(one) for name in _LISTS for one in getattr(own, name) or ()}
     return loaded
 
 
 _LISTS = ("assets", "asset_checks", "jobs", "schedules", "sensors")
 
 
-def _without(found: dg.Definitions, known: set[int]) -> dg.Definitions:
+def _without(own: dg.Definitions, known: set[int]) -> dg.Definitions:
     new: dict[str, Any] = {
-        name: [one for one in getattr(found, name) or () if id(one) not in known] for name in _LISTS
+        name: [one for one in getattr(own, name) or () if id(one) not in known] for name in _LISTS
     }
     return dg.Definitions(
         **new,
-        resources=found.resources,
-        executor=found.executor,
-        loggers=found.loggers,
-        metadata=found.metadata,
+        resources=own.resources,
+        executor=own.executor,
+        loggers=own.loggers,
+        metadata=own.metadata,
     )
 
 
@@ -86,12 +86,12 @@ def _made(module: ModuleType, value: LazyDefinitions[Any] | dg.Definitions) -> d
     if isinstance(value, dg.Definitions):
         return value
     try:
-        found = value()
+        own = value()
     except (Exception, SystemExit) as error:
         raise _not_loaded(module.__name__, error) from error
-    if not isinstance(found, dg.Definitions):
+    if not isinstance(own, dg.Definitions):
         raise ImportError(f"{module.__name__} returns a repository, not dg.Definitions. {MEND_IT}")
-    return found
+    return own
 
 
 def _refuse_components(package: ModuleType) -> None:

@@ -25,13 +25,13 @@ from trading_assets.errors import InvalidInput
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.keyring import ENVIRON
-from trading_assets.runs.lanes import LANE_TAG, RANGE_TAGS
+from trading_assets.runs.lanes import RANGE_TAGS
 from trading_assets.runs.resources import read_settings
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
-TRADING_SCHEDULE = "trading_hours"  # what a person turns on to arm trading, on every venue
-NOT_ARMED = f"trading is not armed: turn on the schedule {TRADING_SCHEDULE}"
+TRADING_SCHEDULE = "trading_hours"  # what a person turns on to have ticks requested, on every venue
+SCHEDULE_OFF = f"the schedule {TRADING_SCHEDULE} is off: turn it on"
 JOURNAL_NAME = "journal.sqlite"
 NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
 UNDER_WAY = [
@@ -41,7 +41,7 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_OTHER_LANES = ("replay", "train")
+_OTHER_JOBS = ("replay", "train")
 _last_good: dict[Path, Settings] = {}  # by file
 
 
@@ -103,17 +103,25 @@ def run_under_way(instance: dg.DagsterInstance, job: str | None = None) -> dg.Da
 
 
 def _may_act_on_the_book(run: dg.DagsterRun) -> bool:
-    """A run launched from an asset's page has no job's lane but names its assets. A backfill's of live assets
-    is refused before it opens anything, so nobody waits for it."""
+    """A run launched from an asset's page is of no job of ours but names its assets. A backfill's of live
+    assets is refused before it opens anything, so nobody waits for it."""
     if any(tag in run.tags for tag in RANGE_TAGS):
         return False
     if run.asset_selection:
         return any(dg.AssetKey(name) in run.asset_selection for name in LIVE_ASSETS)
-    return run.tags.get(LANE_TAG) not in _OTHER_LANES
+    return run.job_name not in _OTHER_JOBS
 
 
-def trading_armed(instance: dg.DagsterInstance) -> bool:
-    """Whether a person has turned the trading schedule on."""
+def why_no_ticks(instance: dg.DagsterInstance, desk: Readiness) -> str | None:
+    """Why no tick is requested: the schedule's switch is off, or the book is not armed. Or None.
+
+    The switch is Dagster's: it asks for ticks or does not. The record in the journal says whether orders may
+    be sent, whoever asks.
+    """
+    return desk.switched_off() if _is_turned_on(instance) else SCHEDULE_OFF
+
+
+def _is_turned_on(instance: dg.DagsterInstance) -> bool:
     schedules = instance.all_instigator_state(
         instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.RUNNING}
     )

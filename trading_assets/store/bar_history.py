@@ -115,7 +115,7 @@ QUALIFY source = first_value(source) OVER (
 )
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
 """
-_STANDING = """
+_STORED_ACTIONS = """
 SELECT DISTINCT symbol, ex_date FROM (
     SELECT * FROM corporate_actions
     WHERE source = ? AND list_contains(?, symbol) AND ex_date BETWEEN ? AND ?
@@ -225,7 +225,9 @@ class FileRows(NamedTuple):
     symbols: Sequence[str]
     bars: pa.Table  # every column of the table but version
     actions: Sequence[CorporateAction]
-    told: tuple[date, date] | None  # the days of which it says every split and dividend; None: it does not
+    described: (
+        tuple[date, date] | None
+    )  # the days of which it says every split and dividend; None: it does not
     faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
 
 
@@ -275,11 +277,13 @@ def append_files(history: History, files: Sequence[FileRows], *, received_ns: in
 
 def _withdrawn(connection: duckdb.DuckDBPyConnection, file: FileRows) -> list[tuple[str, date]]:
     """(symbol, ex-date) of what stands by this source in the days that the file tells, and is not in it."""
-    if file.told is None:
+    if file.described is None:
         return []
-    said = {(action.symbol, action.ex_date) for action in file.actions}
-    standing = connection.execute(_STANDING, [file.source, list(file.symbols), *file.told]).fetchall()
-    return sorted((symbol, ex_date) for symbol, ex_date in standing if (symbol, ex_date) not in said)
+    stated = {(action.symbol, action.ex_date) for action in file.actions}
+    stored = connection.execute(
+        _STORED_ACTIONS, [file.source, list(file.symbols), *file.described]
+    ).fetchall()
+    return sorted((symbol, ex_date) for symbol, ex_date in stored if (symbol, ex_date) not in stated)
 
 
 def _action_row(source: str, action: CorporateAction, received_ns: int | None) -> dict[str, Any]:

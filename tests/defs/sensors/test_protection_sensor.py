@@ -13,7 +13,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.test_utils import create_run_for_test
 from evaluated import NS, Desk, Watch, request, skipped
-from receiver import listening
+from support.receiver import listening
 
 from trading_assets.config import LastGood, keep, load
 from trading_assets.dagster_health import Health, Instigator, troubles
@@ -168,7 +168,7 @@ def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
         lambda _: pytest.fail("nothing is opened"),
         ask_dagster=lambda: [trouble],
         environ={},
-        settling_seconds=0,
+        waking_seconds=0,
     )
     dog._memory = remembered(None, WatchdogLook(desk.now_ns, monotonic_ns(), None))
     dog._askings[0].occurred.append(trouble)

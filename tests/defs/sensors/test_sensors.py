@@ -24,7 +24,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.test_utils import create_run_for_test
 from evaluated import SESSION, Desk, Watch, now_ns, request, skipped
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.words import HaltState
 from trading_assets.defs.desk.sensors import live_session, signal_inbox
@@ -39,7 +39,7 @@ from trading_assets.runs.lanes import RANGE_TAGS
 from trading_assets.runs.readiness import run_under_way
 from trading_assets.store.journal import Journal
 
-pytestmark = pytest.mark.slow  # an exchange for each
+pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION)]  # an exchange for each
 
 
 LAST = date(2013, 2, 28)  # the last session of the bundled tape but one
@@ -58,14 +58,16 @@ def turn_on(instance: dg.DagsterInstance, schedule: str = "trading_hours") -> No
     )
 
 
-def tick_ns(found: dg.RunRequest) -> int:
-    return int(found.tags["trading_assets/tick_ns"])
+def tick_ns(requested: dg.RunRequest) -> int:
+    return int(requested.tags["trading_assets/tick_ns"])
 
 
-def test_time_stands_until_trading_is_armed(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
+def test_time_stands_until_the_schedule_is_turned_on(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
     before = now_ns(floor)
     turn_on(instance, "after_the_close")
-    assert "trading is not armed" in skipped(Watch(virtual_clock, instance)())
+    assert "the schedule trading_hours is off: turn it on" in skipped(Watch(virtual_clock, instance)())
     assert now_ns(floor) == before
 
 
@@ -76,10 +78,10 @@ def test_the_clock_walks_through_the_day_and_over_the_holiday(
     watch = Watch(virtual_clock, instance)
     walked = []
     for _ in range(9):
-        found = request(watch())
-        walked.append((found.job_name, found.partition_key, now_ns(floor)))
-        if found.job_name == "trading_tick":
-            assert tick_ns(found) == now_ns(floor)
+        result = request(watch())
+        walked.append((result.job_name, result.partition_key, now_ns(floor)))
+        if result.job_name == "trading_tick":
+            assert tick_ns(result) == now_ns(floor)
     ticks = SESSIONS.ticks(SESSION, 30)
     after = date(2012, 7, 5)
     assert (
@@ -104,10 +106,10 @@ def test_the_latest_partition_is_the_venues_session_whatever_the_machines_day(
     watch = Watch(live_session, instance)
     assert skipped(watch()) == "the session is 2012-07-03"
     assert latest(instance) == "2012-07-03"
-    floor.move_clock(SESSIONS.close_ns(SESSION) + 22 * 3_600 * 10**9)
+    floor.keeper.move_to(SESSIONS.close_ns(SESSION) + 22 * 3_600 * 10**9)
     assert skipped(watch()) == "2012-07-04 is not an XNYS session"
     assert latest(instance) == "2012-07-03"
-    floor.move_clock(SESSIONS.open_ns(date(2012, 7, 5)))
+    floor.keeper.move_to(SESSIONS.open_ns(date(2012, 7, 5)))
     watch()
     assert latest(instance) == "2012-07-05"
 
@@ -156,7 +158,6 @@ def test_time_stands_while_a_run_is_on_that_may_act_on_the_book(
         instance,
         job_name="replay",
         status=dg.DagsterRunStatus.STARTED,
-        tags={"trading_assets/lane": "replay"},
     )
     backfill = run_of_assets(instance, dg.AssetKey(["replay", "replay"]))
     assert request(watch()).job_name == "trading_tick"
@@ -181,7 +182,7 @@ def test_time_stands_while_the_book_is_halted(floor: TradingFloor, instance: dg.
     turn_on(instance)
     watch = Watch(virtual_clock, instance)
     request(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         latch(desk.journal, desk.book, Cause.KILL, at_ns=1, session="2012-07-03", reason="test")
         assert desk.halts().state is HaltState.HALTED
     before = now_ns(floor)
@@ -194,7 +195,7 @@ def test_at_the_end_of_the_tape_time_stands(
 ) -> None:
     floor = start_floor(LAST)
     turn_on(instance)
-    floor.move_clock(SESSIONS.close_ns(date(2013, 3, 1)) + 10 * MINUTE_NS)
+    floor.keeper.move_to(SESSIONS.close_ns(date(2013, 3, 1)) + 10 * MINUTE_NS)
     watch = Watch(virtual_clock, instance)
     assert request(watch()).job_name == "end_of_day"
     assert "tape ends before 2013-03-04" in skipped(watch())
@@ -206,12 +207,12 @@ def test_time_stands_while_a_person_has_disarmed_the_book(
     turn_on(instance)
     watch = Watch(virtual_clock, instance)
     request(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         disarm(desk, author="a person")
     before = now_ns(floor)
     assert "time stands; trading is not armed: trading is disarmed" in skipped(watch())
     assert now_ns(floor) == before
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         arm(desk, reason="on again", author="a person")
     request(watch())
 
@@ -233,14 +234,14 @@ def test_a_signal_gets_a_tick_at_once_and_only_one_before_time_moves(
     watch = Watch(virtual_clock, instance)
     request(watch())
     due = tick_ns(request(watch()))
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         receive(desk, "AAPL", 0.5)
-    found = request(watch())
-    assert found.job_name == "trading_tick"
-    assert found.partition_key == "2012-07-03"
-    assert tick_ns(found) == now_ns(floor) == due
-    assert found.run_key is not None
-    assert found.run_key.startswith("signals:")
+    result = request(watch())
+    assert result.job_name == "trading_tick"
+    assert result.partition_key == "2012-07-03"
+    assert tick_ns(result) == now_ns(floor) == due
+    assert result.run_key is not None
+    assert result.run_key.startswith("signals:")
     assert tick_ns(request(watch())) > due  # its run left the signal: the next due tick has it
 
 
@@ -251,7 +252,7 @@ def test_a_signal_gets_its_tick_under_a_halt_so_that_its_refusal_is_on_record(
     watch = Watch(virtual_clock, instance)
     request(watch())
     request(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         latch(desk.journal, desk.book, Cause.KILL, at_ns=1, session="2012-07-03", reason="test")
         receive(desk, "AAPL", 0.5)
     assert str(request(watch()).run_key).startswith("signals:")
@@ -263,13 +264,13 @@ def test_the_inbox_takes_a_file_and_leaves_its_tick_to_the_clock(
 ) -> None:
     watch = Watch(signal_inbox, instance)
     assert "the book is not open yet" in skipped(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
         data_dir = Path(desk.settings.data_dir)
     assert skipped(watch()) == "no signal waits"
     (data_dir / "inbox" / "a.json").write_text(json.dumps({"AAPL": 0.5, "IBM": 0.2}))
     assert skipped(watch()) == "2 signals wait; the sensor virtual_clock requests their tick"
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         pending = desk.journal.pending_signals(desk.book)
         assert [(signal.symbol, signal.as_of_ns) for signal in pending] == [
             ("AAPL", now_ns(floor)),
@@ -280,7 +281,7 @@ def test_the_inbox_takes_a_file_and_leaves_its_tick_to_the_clock(
 def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
     floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         book = "alpaca:PA1:paper"
         desk.journal.set_mark("alpaca:paper", "book", book, 0)
         inbox = Path(desk.settings.data_dir) / "inbox"
@@ -290,27 +291,27 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
     watch = Watch(signal_inbox, instance)
     assert skipped(watch()) == "no signal waits"
     (inbox / "a.csv").write_text("symbol,value\nAAPL,0.5\n")
-    assert "trading is not armed" in skipped(watch())
+    assert "the schedule trading_hours is off" in skipped(watch())
     turn_on(instance)
     assert "no person has armed trading" in skipped(watch())
     with Journal.open(inbox.parent / "journal.sqlite") as journal:
         journal.set_mark(book, ARMED_MARK, "{}", 0)
-    found = request(watch())
-    assert (found.partition_key, tick_ns(found)) == ("2026-11-24", now)
+    result = request(watch())
+    assert (result.partition_key, tick_ns(result)) == ("2026-11-24", now)
     assert "their tick was requested" in skipped(watch())
     (inbox / "b.csv").write_text("symbol,value\nIBM,0.5\n")
-    assert request(watch()).run_key != found.run_key
+    assert request(watch()).run_key != result.run_key
     monkeypatch.setattr(signal_ticks, "system_now_ns", lambda: SESSIONS.close_ns(date(2026, 11, 24)))
     (inbox / "c.csv").write_text("symbol,value\nMSFT,0.5\n")
     assert "the market is closed" in skipped(watch())
 
 
 def test_with_a_model_signals_from_outside_are_left_where_they_are(
-    start_floor: Callable[..., TradingFloor], instance: dg.DagsterInstance, tmp_path: Path
+    start_floor: Callable[..., TradingFloor], instance: dg.DagsterInstance
 ) -> None:
-    start_floor(model={"enabled": True}, model_path="m.ubj", features_path="f.json")
+    floor = start_floor(SESSION, model={"enabled": True}, model_path="m.ubj", features_path="f.json")
     assert "the model trades" in skipped(Watch(signal_inbox, instance)())
-    assert not (tmp_path / "var" / "inbox").exists()
+    assert not (floor.settings.data_dir / "inbox").exists()
 
 
 def test_a_backfills_run_holds_up_neither_time_nor_ticks(instance: dg.DagsterInstance) -> None:
@@ -357,5 +358,5 @@ print(*sorted({"alpaca", "xgboost", "sklearn", "matplotlib", "numba"} & set(sys.
         timeout=120,
     )
     assert shown.stdout.split() == []
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         assert not (Path(desk.settings.data_dir) / "history.duckdb").exists()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from planted import outcome_of, red
-from trading_floor import TradingFloor, trading_floor
+from support.planted import outcome_of, red
+from support.trading_floor import TradingFloor
 
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.data import bar_checks, data_checks, feature_checks, signal_checks
@@ -24,24 +24,19 @@ from trading_assets.engine.signals.tick_signals import receive, store_signals
 from trading_assets.features.daily import DAILY
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True)
 MINUTE_NS = 60 * 10**9
 
 
 @pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("data"), SESSION) as floor:
-        yield floor
-
-
-@pytest.fixture(scope="module")
-def tick_ns(floor: TradingFloor) -> int:
-    return floor.tick(SESSION, 1)
+def tick_ns(shared_floor: TradingFloor) -> int:
+    return shared_floor.go_to_session(SESSION, 1)
 
 
 @pytest.fixture
 def desk(floor: TradingFloor, tick_ns: int) -> Iterator[Desk]:
     """A history of its own, with the tick's bars, features and signals in it."""
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         desk.history.path.unlink(missing_ok=True)
         store_bars(desk, SESSION, tick_ns)
         store_features(desk, SESSION, tick_ns)
@@ -82,10 +77,10 @@ def test_a_missing_daily_bar_holds_up_its_own_symbol(desk: Desk, tick_ns: int) -
 def test_missing_bars_of_more_than_the_share_hold_up_everything(desk: Desk, tick_ns: int) -> None:
     for symbol in ("IBM", "MSFT"):
         change(desk, LACKS_A_DAY, symbol)
-    found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == {"complete", "no_symbol_incomplete"}
-    assert "incomplete: IBM, MSFT" in outcome_of(found, "complete").detail
-    record(desk, SESSION, tick_ns, found)
+    result = bar_checks(desk, SESSION, tick_ns)
+    assert red(result) == {"complete", "no_symbol_incomplete"}
+    assert "incomplete: IBM, MSFT" in outcome_of(result, "complete").detail
+    record(desk, SESSION, tick_ns, result)
     assert "bars.complete" in missing_or_failed(desk, tick_ns)
     assert incomplete_symbols(desk, tick_ns) == {"IBM", "MSFT"}
     desk.settings = desk.settings.model_copy(update={"max_incomplete_share": 0.4})
@@ -153,9 +148,9 @@ def test_a_feed_that_stopped_is_red_above_its_limit(
 ) -> None:
     newest = tick_ns - age_s * 10**9
     change(desk, "DELETE FROM bars WHERE \"interval\" = '1m' AND available_at_ns > ?", newest)
-    found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == expected
-    assert outcome_of(found, "fresh").measured == age_s
+    result = bar_checks(desk, SESSION, tick_ns)
+    assert red(result) == expected
+    assert outcome_of(result, "fresh").measured == age_s
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(2, set()), (3, {"no_symbol_behind"})])
@@ -166,9 +161,9 @@ def test_a_symbol_that_stops_while_others_go_on_is_red(
     change(
         desk, "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1m' AND available_at_ns > ?", newest
     )
-    found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == expected
-    assert ("IBM is 180 s behind" in outcome_of(found, "no_symbol_behind").detail) is bool(expected)
+    result = bar_checks(desk, SESSION, tick_ns)
+    assert red(result) == expected
+    assert ("IBM is 180 s behind" in outcome_of(result, "no_symbol_behind").detail) is bool(expected)
 
 
 def test_a_symbol_that_trades_now_and_then_may_pause(desk: Desk, tick_ns: int) -> None:
@@ -221,9 +216,9 @@ def test_a_feature_that_is_not_finite_is_red(desk: Desk, tick_ns: int) -> None:
         desk,
         "UPDATE features SET \"values\" = list_concat(['inf'::DOUBLE], \"values\"[2:]) WHERE symbol = 'AAPL'",
     )
-    found = feature_checks(desk, SESSION, tick_ns)
-    assert red(found) == {"finite", "point_in_time"}
-    assert f"AAPL {DAILY.names[0]} is inf" in outcome_of(found, "finite").detail
+    result = feature_checks(desk, SESSION, tick_ns)
+    assert red(result) == {"finite", "point_in_time"}
+    assert f"AAPL {DAILY.names[0]} is inf" in outcome_of(result, "finite").detail
 
 
 def test_a_symbol_too_young_for_a_row_is_named_and_not_red(desk: Desk, tick_ns: int) -> None:

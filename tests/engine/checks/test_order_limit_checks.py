@@ -7,8 +7,8 @@ from datetime import date
 from math import nan
 
 import pytest
-from planted import Altered, outcome_of, plant_order, red, with_limits
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, outcome_of, plant_order, red, with_limits
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.orders import Kind, State
 from trading_assets.engine.book.desk import Desk
@@ -17,6 +17,7 @@ from trading_assets.engine.checks.orders import order_checks
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 HALF_DAY = date(2012, 7, 3)
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -27,17 +28,10 @@ COUNTED_BEFORE = {
 }
 
 
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("orders"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
 @pytest.fixture
 def desk(floor: TradingFloor) -> Iterator[Desk]:
     floor.control("/account/reset", cash="100000")
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
         yield desk
 
@@ -96,8 +90,8 @@ def test_exits_are_held_against_the_cap_and_a_symbols_against_its_share_of_it(
     for number in range(len(symbols), 9):
         plant_order(desk, number, reducing=True, kind=Kind.FLATTEN)  # outside both
     with_limits(desk, max_exit_orders_per_day=cap)
-    found = outcome_of(order_checks(desk, SESSION), "exit_orders_per_day")
-    assert (found.measured, found.limit, found.passed) == (measured, limit, passed)
+    outcome = outcome_of(order_checks(desk, SESSION), "exit_orders_per_day")
+    assert (outcome.measured, outcome.limit, outcome.passed) == (measured, limit, passed)
 
 
 def test_counts_are_by_symbol_and_by_execution(desk: Desk) -> None:
@@ -125,9 +119,9 @@ def test_an_entry_is_red_when_the_orders_before_it_reach_the_limit_exits_counted
     with_limits(desk, **dict.fromkeys(COUNTED_BEFORE.values(), 6.0))
     assert red(order_checks(desk, SESSION)) == set()
     with_limits(desk, **{limit: 5.0})
-    found = order_checks(desk, SESSION)
-    assert red(found) == {name}
-    assert outcome_of(found, name).measured == 6.0
+    result = order_checks(desk, SESSION)
+    assert red(result) == {name}
+    assert outcome_of(result, name).measured == 6.0
 
 
 @pytest.mark.parametrize("limit", COUNTED_BEFORE.values())

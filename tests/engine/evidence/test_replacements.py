@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from broker_words import restated, stated
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
-from wire import decided, failing, locked, look, new_account, send, signal
+from support.broker_words import restated, stated
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor
+from wire import decided, failing, locked, look, send, signal
 
 from trading_assets.broker.port import NotFound, OrderChanged, OrderState, Unreachable
 from trading_assets.core.orders import State
@@ -21,7 +19,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause
 from trading_assets.engine.checks.orders import fill_checks
-from trading_assets.engine.evidence.order_states import ABSENCES_APART_NS, absorb_order
+from trading_assets.engine.evidence.order_states import ABSENCES_APART_NS, apply_order_state
 from trading_assets.engine.evidence.replacements import replacement_at_work
 from trading_assets.engine.operation.trade_updates import take_updates
 from trading_assets.engine.orders.follow import cancel
@@ -31,20 +29,8 @@ from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 NS = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("replacements"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 def resting(desk: Desk) -> OrderRecord:
@@ -239,7 +225,7 @@ def test_what_a_chain_filled_is_the_sum_of_its_orders(
     c = link(record, "c", "new", filled[2], replaces="b", qty=Decimal(5))
     chained(desk, a, b, c)
     for seen in (a, c):
-        after = absorb_order(desk, record, seen)
+        after = apply_order_state(desk, record, seen)
         assert (after.state, after.filled_qty, after.broker_order_id) == (state, sum(filled), "c")
     assert desk.journal.client_ids(desk.book, ["a", "b", "c", "d"]) == dict.fromkeys(
         "abc", record.intent.client_order_id
@@ -251,10 +237,10 @@ def test_what_a_chain_filled_is_the_sum_of_its_orders(
 def test_a_partly_filled_order_that_is_replaced_has_not_lost_its_fill(
     desk: Desk, record: OrderRecord
 ) -> None:
-    partly = absorb_order(desk, record, link(record, "a", "partially_filled", 3))
+    partly = apply_order_state(desk, record, link(record, "a", "partially_filled", 3))
     a = link(record, "a", "replaced", 3, replaced_by="b")
     chained(desk, a, link(record, "b", "new", 0, qty=Decimal(7)))
-    after = absorb_order(desk, partly, a)
+    after = apply_order_state(desk, partly, a)
     assert (after.state, after.filled_qty) == ("PARTIALLY_FILLED", 3)
     assert not locked(desk)
 
@@ -264,8 +250,8 @@ def test_an_answer_from_before_the_replacement_does_not_lead_back_to_the_replace
 ) -> None:
     a = link(record, "a", "replaced", 0, replaced_by="b")
     chained(desk, a, link(record, "b", "new", 0))
-    after = absorb_order(desk, record, a)
-    assert absorb_order(desk, record, link(record, "a", "new", 0)) == after
+    after = apply_order_state(desk, record, a)
+    assert apply_order_state(desk, record, link(record, "a", "new", 0)) == after
     assert after.broker_order_id == "b"
 
 
@@ -276,22 +262,22 @@ def test_a_chain_that_loops_is_told_and_ends_by_a_persons_word(
     a = link(record, "a", "replaced", 0, replaced_by="b")
     chained(desk, a, link(record, "b", "replaced", 0, replaced_by=back_to))
     for _ in range(2):
-        assert absorb_order(desk, record, a) == record
+        assert apply_order_state(desk, record, a) == record
         reconcile(desk)
     assert "AAPL: a replaced order cannot be followed" in alerts(desk)
     assert desk.halts().state is HaltState.ACTIVE
 
 
 def test_a_chain_without_end_is_not_followed_for_good(desk: Desk, record: OrderRecord) -> None:
-    asked = []
+    requests = []
 
     def endless(order_id: str) -> OrderState:
-        asked.append(order_id)
+        requests.append(order_id)
         return link(record, order_id, "replaced", 0, replaced_by=f"{order_id}+")
 
     desk.broker = Altered(desk.broker, order=endless)
-    assert absorb_order(desk, record, link(record, "a", "replaced", 0, replaced_by="a+")) == record
-    assert len(asked) < 250
+    assert apply_order_state(desk, record, link(record, "a", "replaced", 0, replaced_by="a+")) == record
+    assert len(requests) < 250
 
 
 def test_a_replacement_that_the_broker_does_not_have_at_two_times_ends_the_order(
@@ -311,5 +297,5 @@ def test_a_replacement_that_the_broker_does_not_have_at_two_times_ends_the_order
 
 def test_a_link_that_cannot_be_read_now_changes_nothing(desk: Desk, record: OrderRecord) -> None:
     desk.broker = Altered(desk.broker, order=failing(Unreachable("scripted")))
-    assert absorb_order(desk, record, link(record, "a", "replaced", 0, replaced_by="b")) == record
+    assert apply_order_state(desk, record, link(record, "a", "replaced", 0, replaced_by="b")) == record
     assert State(record.state) is State.ACCEPTED

@@ -24,7 +24,7 @@ from trading_assets.engine.ticks.failures import StepFailed, attempt
 from trading_assets.engine.ticks.steps import check_step, still_done_without
 from trading_assets.market.sessions import new_york_time
 from trading_assets.runs.decorators import asset
-from trading_assets.runs.lanes import BOOK_POOL, LIVE
+from trading_assets.runs.lanes import BOOK_POOL
 from trading_assets.runs.partitions import LIVE_SESSIONS
 from trading_assets.runs.presentation import table, tick_metadata
 from trading_assets.runs.resources import DeskAt, DeskResource
@@ -46,7 +46,6 @@ _live_asset = partial(
     partitions_def=LIVE_SESSIONS,
     backfill_policy=ONE_RUN,
     owners=OWNERS,
-    tags=LIVE,
     pool=BOOK_POOL,
 )
 
@@ -182,12 +181,12 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
 def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Copy the session's activities from the broker into the journal, and orders, verdicts and fills from the
     journal into the history."""
-    from trading_assets.engine.ticks.books import settle_fills
+    from trading_assets.engine.ticks.books import book_fills
 
     at = desk.at(context)
 
     def work() -> Mapping[str, Any]:
-        report = settle_fills(at.desk, at.session, at.tick_ns)
+        report = book_fills(at.desk, at.session, at.tick_ns)
         return {
             "fills_of_the_session": len(report.fills),
             "orders_of_the_session": report.orders,
@@ -209,18 +208,18 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
 def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """Compute positions from the ledger, compare them and the cash with the broker, and lock every symbol
     that differs. Shows positions, breaks and equity."""
-    from trading_assets.engine.ticks.books import settle_positions
+    from trading_assets.engine.ticks.books import reconcile_positions
 
     at = desk.at(context)
 
     def work() -> Mapping[str, Any]:
-        report = settle_positions(at.desk, at.session, at.tick_ns)
+        report = reconcile_positions(at.desk, at.session, at.tick_ns)
         positions = at.desk.history.query(_POSITIONS, (at.desk.book, at.session, at.tick_ns))
         return {
             "equity_usd": float(report.account.equity),
             "cash_usd": float(report.account.cash),
             "agree": report.clean,
-            "breaks": table([_break_row(found) for found in report.breaks]),
+            "breaks": table([_break_row(one) for one in report.breaks]),
             "positions": table(positions.to_pylist()),
         }
 
@@ -295,11 +294,11 @@ def _fill_row(fill: FillRecord) -> dict[str, Any]:
     }
 
 
-def _break_row(found: BreakRecord) -> dict[str, Any]:
+def _break_row(record: BreakRecord) -> dict[str, Any]:
     return {
-        "kind": found.kind,
-        "subject": found.subject,
-        "ours": found.ours,
-        "theirs": found.theirs,
-        "sightings": found.sightings,
+        "kind": record.kind,
+        "subject": record.subject,
+        "ours": record.ours,
+        "theirs": record.theirs,
+        "sightings": record.sightings,
     }

@@ -14,7 +14,7 @@ from trading_assets.engine.signals.inbox import take_files
 from trading_assets.market.sessions import Sessions
 from trading_assets.runs.decorators import Evaluation, sensor
 from trading_assets.runs.partitions import come_to
-from trading_assets.runs.readiness import NOT_ARMED, readiness, trading_armed
+from trading_assets.runs.readiness import readiness, why_no_ticks
 from trading_assets.runs.resources import read_settings
 from trading_assets.runs.signal_ticks import identity, tick_for, venue_now_ns
 
@@ -39,13 +39,11 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
             context.log.info(f"{file.name}: {len(file.received)} signals, {len(file.refused)} refused")
             for reason in file.refused:
                 context.log.warning(f"{file.name}: {reason}")
-        waiting, off = desk.waiting(), desk.switched_off()
+        waiting, off = desk.waiting(), why_no_ticks(context.instance, desk)
     if not waiting:
         return dg.SkipReason("no signal waits")
     if desk.settings.virtual_time == "stands":
         return dg.SkipReason(f"{len(waiting)} signals wait; the sensor virtual_clock requests their tick")
-    if not trading_armed(context.instance):
-        return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
     if off is not None:
         return dg.SkipReason(f"{len(waiting)} signals wait; {off}")
     if context.cursor == identity(waiting):

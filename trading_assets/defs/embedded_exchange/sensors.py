@@ -12,7 +12,7 @@ import dagster as dg
 
 from trading_assets.defs.day.jobs import end_of_day, premarket
 from trading_assets.defs.desk.jobs import trading_tick
-from trading_assets.engine.operation.timetable import Work, next_due, overdue_end, standing_at
+from trading_assets.engine.operation.timetable import Work, due_now, next_due, overdue_end
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.sessions import Sessions
 from trading_assets.runs.decorators import Evaluation, sensor
@@ -20,12 +20,11 @@ from trading_assets.runs.due_runs import run_request
 from trading_assets.runs.owed import owed_end
 from trading_assets.runs.partitions import come_to
 from trading_assets.runs.readiness import (
-    NOT_ARMED,
     Readiness,
     exchange_keeper,
     readiness,
     run_under_way,
-    trading_armed,
+    why_no_ticks,
 )
 from trading_assets.runs.signal_ticks import identity, tick_for
 from trading_assets.store.records import SignalRecord
@@ -35,14 +34,15 @@ from trading_assets.store.records import SignalRecord
     jobs=[trading_tick, premarket, end_of_day],
     every_seconds=1,
     description="Moves the embedded exchange's time to the next tick, open or close, and requests its "
-    "run. Time stands while a run works, while trading is not armed and while the book is halted. Where the "
-    "exchange's time runs, this sensor requests only `premarket` and `end_of_day`.",
+    "run. Time stands while a run works, while the schedule trading_hours is off, and while the book is not "
+    "armed or is halted. Where the exchange's time runs, this sensor requests only `premarket` and "
+    "`end_of_day`.",
 )
 def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.virtual_time is None:
             return dg.SkipReason("this venue's time is the world's")
-        off = desk.switched_off() if trading_armed(context.instance) else NOT_ARMED
+        off = why_no_ticks(context.instance, desk)
         keeper = exchange_keeper(desk.settings)
         if isinstance(keeper, str):  # so in the webserver, where a person may evaluate this sensor
             return dg.SkipReason(keeper if off is None else f"{off}; {keeper}")
@@ -80,7 +80,7 @@ def _end_of_a_session(
 def _stand(
     instance: dg.DagsterInstance, desk: Readiness, keeper: ControlClient, cursor: str | None, why: str
 ) -> Evaluation:
-    """While trading is not armed: only the end of a day that is owed; it moves no time and sends no entry."""
+    """While no tick is requested: only the end of a day that is owed; it moves no time and sends no entry."""
     made_up = owed_end(instance, desk, keeper.now_ns())
     if isinstance(made_up, str):
         return dg.SkipReason(f"time stands; {why}; {made_up}")
@@ -98,7 +98,7 @@ def _move(
     sessions, minutes = Sessions(), desk.settings.tick_minutes
     now = keeper.now_ns()
     waiting = [] if desk.settings.model.enabled else desk.waiting()
-    due = standing_at(sessions, now, minutes)
+    due = due_now(sessions, now, minutes)
     if due is not None and due.at_ns == done.get("at_ns"):
         due = None
     if due is None and waiting and identity(waiting) != done.get("signals"):

@@ -1,7 +1,7 @@
 """A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason as run config; whose act it is,
 `runs.acts` says.
 
-Kill and flatten have lanes of their own and no pool: they leave the queue beside any tick. The others take
+Kill and flatten have pools of their own: they leave the queue beside any tick. The others take
 their turn with the ticks. What an act does is `engine.operation.operator`'s.
 """
 
@@ -16,7 +16,7 @@ from trading_assets.log import get_logger
 from trading_assets.runs.acts import author as author_of
 from trading_assets.runs.clean_steps import cleaned_metadata
 from trading_assets.runs.decorators import op
-from trading_assets.runs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
+from trading_assets.runs.lanes import BOOK_POOL, FLATTEN, FLATTEN_POOL, KILL, KILL_POOL, PERSON
 from trading_assets.runs.plain_config import PlainConfig
 from trading_assets.runs.resources import DeskResource, read_settings
 
@@ -37,7 +37,7 @@ class Loosening(PlainConfig):
     reason: str = Field(min_length=1, description="Why it is safe. The journal keeps it.")
 
 
-@op()
+@op(pool=KILL_POOL)
 def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Store HALTED before anything else is opened or asked, then cancel every working order."""
     from trading_assets.engine.operation import operator
@@ -70,7 +70,7 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
         raise dg.Failure(description=killed.nothing_cancelled, allow_retries=False)
 
 
-@op()
+@op(pool=FLATTEN_POOL)
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Sell every position, by the broker's quantities. The step fails while the account holds anything."""
     from trading_assets.engine.operation import operator
@@ -89,15 +89,15 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
                 "book": opened.book,
                 "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
                 "orders": orders or "none",
-                "still_held": "; ".join(held.told for held in report.held) or "nothing",
+                "still_held": "; ".join(held.summary for held in report.held) or "nothing",
             }
         )
     )
     if not report.flat:
-        told = [held.told for held in report.held] + [report.failure] * bool(report.failure)
+        remaining = [held.summary for held in report.held] + [report.failure] * bool(report.failure)
         raise dg.Failure(
-            description=f"Not flat yet. {'; '.join(told)}. The flatten stays in force: each protection tries "
-            "again until every position is zero, and no entry passes. Launch it again to try at once; "
+            description=f"Not flat yet. {'; '.join(remaining)}. The flatten stays in force: each protection "
+            "tries again until every position is zero, and no entry passes. Launch it again to try at once; "
             "`rearm` ends it.",
             allow_retries=False,
         )

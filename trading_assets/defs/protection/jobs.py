@@ -4,11 +4,11 @@ import dagster as dg
 
 from trading_assets.market.clock import system_now_ns
 from trading_assets.runs.decorators import op
-from trading_assets.runs.lanes import PROTECT
+from trading_assets.runs.lanes import PROTECT, PROTECT_POOL
 from trading_assets.runs.resources import DeskResource
 
 
-@op()
+@op(pool=PROTECT_POOL)
 def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Resolve orders of unknown outcome, reconcile with the broker, and apply breakers, timeouts and stops,
     under the book's lease. A tick or a person who holds the lease goes first; if that takes too long, this
@@ -29,9 +29,9 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
             raise
         context.log.info(f"left to the next request: {held}")
         return
-    found = report.reconciliation
+    reconciled = report.reconciliation
     context.log.info(
-        f"ledger and broker agree: {found.clean}; {len(found.breaks)} breaks, "
+        f"ledger and broker agree: {reconciled.clean}; {len(reconciled.breaks)} breaks, "
         f"{len(report.recovered)} orders recovered, {len(report.cancelled)} cancelled, "
         f"stops in force: {', '.join(report.stopped) or 'none'}"
     )

@@ -4,7 +4,7 @@ It needs the configuration and no desk: no broker is in reach of it. What a repl
 `trading_assets.engine.replay`'s; its checks are in `checks.py` beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from trading_assets.engine.operation.launch_files import named_configuration, na
 from trading_assets.engine.replay.spec import ExternalSignals, ModelSignals, ReplaySpec
 from trading_assets.errors import InvalidInput
 from trading_assets.runs.decorators import asset
-from trading_assets.runs.lanes import LANE_TAG
+from trading_assets.runs.lanes import REPLAY_POOL
 from trading_assets.runs.partitions import SESSIONS
 from trading_assets.runs.plain_config import PlainConfig
 from trading_assets.runs.presentation import table
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 GROUP = "replay"
 OWNERS = ["team:research"]
-REPLAY = {LANE_TAG: "replay"}
-POOL = "replay"  # one at a time, however it was launched
 HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which the checks find the replay
 PROGRESS_EVERY = 50  # sessions
 
@@ -83,6 +81,7 @@ class ReplayConfig(PlainConfig):
     )
     usd_per_share: float = Field(default=0.0, description="Cost of a fill for each share, USD.")
     cost_bps: float = Field(default=0.0, description="Cost of a fill, basis points of its notional.")
+    sale_fees: bool = Field(default=True, description="Sales pay the fees of the SEC and of FINRA.")
     rearm_daily: bool = Field(
         default=False, description="Clear before each session what a loss has latched, as a person would."
     )
@@ -113,6 +112,7 @@ class ReplayConfig(PlainConfig):
                 "fill_mode",
                 "usd_per_share",
                 "cost_bps",
+                "sale_fees",
                 "rearm_daily",
                 "settlement",
                 "continues",
@@ -162,8 +162,7 @@ class ReplayConfig(PlainConfig):
     backfill_policy=dg.BackfillPolicy.single_run(),
     kinds={"numba", "xgboost", "duckdb"},
     owners=OWNERS,
-    tags=REPLAY,
-    pool=POOL,
+    pool=REPLAY_POOL,
 )
 def replay(
     context: dg.AssetExecutionContext, config: ReplayConfig, configuration: ConfigurationResource
@@ -234,7 +233,18 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
                 for h in report.halts
             ]
         ),
-        "delisted": ", ".join(f"{s} {day}" for s, day in sorted(report.delisted.items())) or "none",
+        "delisted": _first_ten(f"{s} {day}" for s, day in sorted(report.delisted.items())),
         "costs_usd": sum(result.costs_usd for result in report.sessions),
-        "without_bars": ", ".join(f"{s} {n}" for s, n in sorted(report.missing_bars.items())) or "none",
+        "fees_usd": sum(result.fees_usd for result in report.sessions),
+        "dividends_usd": sum(result.dividends_usd for result in report.sessions),
+        "without_bars": _first_ten(
+            f"{s} {n}" for s, n in sorted(report.missing_bars.items(), key=lambda row: (-row[1], row[0]))
+        ),
     }
+
+
+def _first_ten(symbols: Iterable[str]) -> str:
+    """Ten of them, and how many more there are."""
+    named = list(symbols)
+    more = f" and {len(named) - 10:,} more" if len(named) > 10 else ""
+    return ", ".join(named[:10]) + more if named else "none"

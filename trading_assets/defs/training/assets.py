@@ -15,14 +15,13 @@ from trading_assets.defs.sources.assets import bundled_bars, imported_files
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.runs.decorators import asset
-from trading_assets.runs.lanes import LANE_TAG
+from trading_assets.runs.lanes import TRAIN_POOL
 from trading_assets.runs.plain_config import PlainConfig
 from trading_assets.runs.presentation import table
 from trading_assets.runs.resources import ConfigurationResource
 
 GROUP = "training"
 OWNERS = ["team:research"]
-TRAIN = {LANE_TAG: "train"}
 SOURCE = "bundled"
 
 
@@ -47,7 +46,7 @@ class ModelConfig(PlainConfig):
     threads: int = Field(default=2, description="Processor threads for the training.")
 
 
-_training_asset = partial(asset, group_name=GROUP, owners=OWNERS, tags=TRAIN)
+_training_asset = partial(asset, group_name=GROUP, owners=OWNERS, pool=TRAIN_POOL)
 
 
 @_training_asset("market", "engine/market_data/bars.py", deps=[bundled_bars], kinds={"duckdb"})

@@ -57,11 +57,11 @@ class Asking:
         before: set[str] = set()
         known: deque[str] = deque(maxlen=REMEMBERED)
         while not stop.is_set():
-            found = self._ask()
-            self.not_loaded = next((one.title for one in found if one.not_loaded), "")
-            self.lasting = tuple(one for one in found if not one.occurrence and one.subject in before)
-            before = {one.subject for one in found}
-            for one in found:
+            troubles = self._ask()
+            self.not_loaded = next((one.title for one in troubles if one.not_loaded), "")
+            self.lasting = tuple(one for one in troubles if not one.occurrence and one.subject in before)
+            before = {one.subject for one in troubles}
+            for one in troubles:
                 if one.occurrence and one.occurrence not in known:
                     known.append(one.occurrence)
                     self.occurred.append(one)

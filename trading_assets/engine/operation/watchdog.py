@@ -44,7 +44,7 @@ NS = 10**9
 LOOK_SECONDS = 5.0
 LEASE_PATIENCE_SECONDS = 20.0  # then it looks again: whoever holds the book may be protecting it
 ASK_SECONDS = 20.0  # between two questions to Dagster
-SETTLING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
+WAKING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
 DELIVERY_SECONDS = 30.0  # that an alert may wait in the outbox before the watchdog delivers it, at most
 OWED_SECONDS = 600.0  # between two looks at the days that are owed their end
 SLEPT_NS = 30 * NS  # that the machine's time runs ahead of the process's: it slept, or its clock was set
@@ -145,7 +145,7 @@ class Watchdog:
         ask_sources: Ask | None = None,
         environ: Mapping[str, str] | None = None,
         look_seconds: float = LOOK_SECONDS,
-        settling_seconds: float = SETTLING_SECONDS,
+        waking_seconds: float = WAKING_SECONDS,
         delivery_seconds: float = DELIVERY_SECONDS,
         ask_seconds: float = ASK_SECONDS,
     ) -> None:
@@ -153,7 +153,7 @@ class Watchdog:
         self._open_desk = open_desk
         self._environ = ENVIRON if environ is None else environ
         self._look_seconds = look_seconds
-        self._settling_ns = int(settling_seconds * NS)
+        self._waking_ns = int(waking_seconds * NS)
         self._delivery_ns = int(delivery_seconds * NS)
         self._askings = [
             *([Asking("asks Dagster", ask_dagster, ask_seconds)] if ask_dagster else ()),
@@ -164,7 +164,7 @@ class Watchdog:
         self._tried_ns: int | None = None  # monotonic: when protecting last failed
         self._waiting: tuple[str, int] | None = None  # the oldest alert in the outbox, and since when
         self._owed_looked_ns: int | None = None
-        self._told: dict[str, int] = {}  # subject → monotonic, of what could not go into the outbox
+        self._alerted_ns: dict[str, int] = {}  # subject → monotonic, of what could not go into the outbox
         self._held: Journal | None = None
         self._held_file: tuple[Path, int] | None = None  # with its inode: a file may be put in its place
         self._courier = Courier(self._environ, lambda: Journal.open(journal_file(configured.settings)))
@@ -291,7 +291,7 @@ class Watchdog:
 
     def _see_to_dagster(self) -> None:
         memory = self._memory
-        settling = memory is not None and monotonic_ns() - memory.awake_ns < self._settling_ns
+        settling = memory is not None and monotonic_ns() - memory.awake_ns < self._waking_ns
         for asking in self._askings:
             asking.begin(self._stop)
             if settling and not asking.at_once:
@@ -377,9 +377,9 @@ class Watchdog:
                 journal, book, subject, title, body, now_ns=now, severity=severity, occurrence=occurrence
             )
         except Exception as error:  # noqa: BLE001 - whatever the journal's fault is, people are told
-            told, own = self._told.get(subject), monotonic_ns()
-            if told is None or own - told >= alerts.COOL_DOWN_NS:
-                self._told[subject] = own
+            last_ns, own = self._alerted_ns.get(subject), monotonic_ns()
+            if last_ns is None or own - last_ns >= alerts.COOL_DOWN_NS:
+                self._alerted_ns[subject] = own
                 self._courier.send(title, f"{body}\n{error}", severity)
 
 
