@@ -29,7 +29,7 @@ from trading_assets.engine.operation.watchdog import DELIVERY_SECONDS, Watchdog
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.protection.protected import PROTECTED_MARK
 from trading_assets.engine.protection.sign_of_life import Life, seen, sign_file
-from trading_assets.engine.records.status import standing
+from trading_assets.engine.records.status import book_status
 
 pytestmark = pytest.mark.floor(shared=True, tick=1, requests_per_minute=MANY_ACCOUNTS)
 
@@ -264,14 +264,14 @@ def test_after_its_start_and_after_a_sleep_dagster_is_given_time(floor: TradingF
 def test_definitions_that_do_not_load_are_told_at_once_and_status_is_not_well_until_they_do(
     floor: TradingFloor,
 ) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
     broken = [Trouble("dagster:definitions", "The definitions do not load", "why", "file 1", not_loaded=True)]
     settings = LastGood(floor.config_path).settings
 
     def is_well() -> bool:
-        with floor.open_desk() as desk:
-            return standing(desk).well
+        with floor.desk() as desk:
+            return book_status(desk).well
 
     with watching(watchdog(floor, ask_sources=lambda: tuple(broken))):  # it has just begun: Dagster settles
         until(lambda: alerted(floor) == ["The definitions do not load"])
