@@ -52,7 +52,7 @@ def bars(symbols: int, sessions: int) -> pa.Table:
     open_ = close * np.exp(-moved * 2 / 3)
     spread = 1 + rng.exponential(0.004, shape)
     volume = np.round(np.exp(rng.normal(11, 1.5, (symbols, 1)) + rng.standard_normal(shape) * 0.5))
-    columns: dict[str, NDArray[np.float64]] = {
+    columns: dict[str, NDArray[np.floating]] = {
         "open": open_,
         "high": np.maximum(open_, close) * spread,
         "low": np.minimum(open_, close) / spread,

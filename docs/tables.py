@@ -41,13 +41,7 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
-from trading_assets.defs.imported_bars import IMPORTED_JOBS, IMPORTED_SENSORS
-from trading_assets.defs.jobs import JOBS
-from trading_assets.defs.jobs_day import DAY_JOBS
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.schedules import SCHEDULES
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import ALERT_SENSORS
+from trading_assets.definitions import defs
 from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.evidence.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
@@ -60,6 +54,7 @@ from trading_assets.store import history_schema, schema
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
 
 DOCS = Path(__file__).parent
+REPOSITORY = defs.get_repository_def()
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 _HISTORY_COLUMNS = """
@@ -174,7 +169,8 @@ def commands() -> str:
 
 
 def jobs() -> str:
-    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS, *IMPORTED_JOBS)]
+    every = (job for job in REPOSITORY.get_all_jobs() if not job.name.startswith("__"))
+    rows = [(f"`{job.name}`", job.description) for job in sorted(every, key=lambda job: job.name)]
     return _table(("Job", "What a run does"), rows)
 
 
@@ -187,11 +183,8 @@ def automation() -> str:
             "on" if found.default_status.value == "RUNNING" else "off",
             found.description,
         )
-        for kind, group in (
-            ("schedule", SCHEDULES),
-            ("sensor", (*SENSORS, *ALERT_SENSORS, *IMPORTED_SENSORS)),
-        )
-        for found in group
+        for kind, group in (("schedule", REPOSITORY.schedule_defs), ("sensor", REPOSITORY.sensor_defs))
+        for found in sorted(group, key=lambda one: one.name)
     ]
     return _table(("Name", "", "Starts", "What it does"), rows)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 
 from trading_assets.engine.book.alerts import of_evaluation
-from trading_assets.engine.operation.watchdog import Trouble
+from trading_assets.engine.operation.asking import Trouble
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
@@ -143,9 +143,15 @@ def troubles(health: Health, *, now_s: float, since_s: float) -> Iterator[Troubl
                 f"dagster:location:{location.name}",
                 f"The code location {location.name} does not load",
                 location.error[:BODY_CHARACTERS],
+                not_loaded=True,
             )
     if health.error:
-        yield Trouble("dagster:workspace", "The workspace does not load", health.error[:BODY_CHARACTERS])
+        yield Trouble(
+            "dagster:workspace",
+            "The workspace does not load",
+            health.error[:BODY_CHARACTERS],
+            not_loaded=True,
+        )
     for one in health.instigators:
         if one.failed_s is not None and one.failed_s >= since_s:
             yield Trouble(

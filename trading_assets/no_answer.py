@@ -44,8 +44,8 @@ def _place(error: Exception) -> str:
     request = error.request if isinstance(error, requests.RequestException) else None
     if request is None or request.url is None:
         return "the server"
-    asked = urlsplit(request.url)
-    return f"{asked.scheme}://{asked.netloc.rpartition('@')[2]}"
+    address = urlsplit(request.url)
+    return f"{address.scheme}://{address.netloc.rpartition('@')[2]}"
 
 
 def _innermost(causes: list[BaseException]) -> str:

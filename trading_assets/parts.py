@@ -208,7 +208,7 @@ class Parts:
         log = self._logs / "dagster-instance.log"
         with log.open("ab") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "trading_assets.defs.opening"],
+                [sys.executable, "-m", "trading_assets.runs.opening"],
                 cwd=self._project,
                 env=keyring.public(self._environ),
                 stdin=subprocess.DEVNULL,

@@ -339,8 +339,8 @@ def unnamed(directory: Path) -> InvalidInput:
 def _holder_of(directory: Path) -> int | None:
     """The process that has the directory's lock, where the system tells (Linux)."""
     with suppress(OSError):
-        found = (directory / LOCK).stat()
-        place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        lock = (directory / LOCK).stat()
+        place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
             if fields[1:2] == ["FLOCK"] and fields[5:6] == [place] and int(fields[4]) > 0:

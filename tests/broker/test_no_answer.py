@@ -112,8 +112,8 @@ def plain_text() -> Iterator[str]:
 
 def test_no_trusted_connection(plain_text: str) -> None:
     with closing(broker_at(plain_text)) as broker:
-        said = words_of(broker)
-    assert said.startswith(f"account: no trusted connection to {plain_text}: [SSL")
+        words = words_of(broker)
+    assert words.startswith(f"account: no trusted connection to {plain_text}: [SSL")
 
 
 def test_a_proxy_is_named_as_what_fails_and_its_password_is_not(nobody: str) -> None:
@@ -122,9 +122,9 @@ def test_a_proxy_is_named_as_what_fails_and_its_password_is_not(nobody: str) -> 
         session.mount("http://", BoundedAdapter(QUICK))
         with pytest.raises(ProxyError) as failed:
             session.get("http://api.example/v2/account", proxies=proxy)
-    said = plain_words(failed.value)
-    assert said.startswith("the proxy on the way to http://api.example does not let through: ")
-    assert "planted-password" not in said
+    words = plain_words(failed.value)
+    assert words.startswith("the proxy on the way to http://api.example does not let through: ")
+    assert "planted-password" not in words
 
 
 def test_other_servers_of_the_desk_are_told_in_the_same_words(nobody: str) -> None:

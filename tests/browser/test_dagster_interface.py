@@ -20,6 +20,7 @@ from chromium import Page, browsing
 from support.running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets.config import key_pair
+from trading_assets.definitions import defs
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -32,7 +33,10 @@ DAY_BEFORE = "2012-09-10"
 GROUPS = {
     "desk": ["bars", "features", "signals", "gated_orders", "fills", "reconciled_positions"],
     "replay": ["replay"],
-    "training": ["training_bars", "training_features", "model"],
+    "sources": [
+        *("bar_history", "broker_account", "broker_feed", "bundled_bars", "imported_files", "signal_inbox")
+    ],
+    "training": ["training_bars", "training_features", "model", "champion_model"],
 }
 RANGE = [day.isoformat() for day in Sessions().between(date(2012, 1, 3), date(2012, 3, 30))]
 TRADED = [day.isoformat() for day in Sessions().between(date(2012, 7, 16), FIRST_SESSION)]
@@ -180,7 +184,7 @@ def take(page: Page, path: Path) -> None:
 def test_the_asset_graph_shows_the_groups_with_their_assets(
     desk: RunningDesk, page: Page, pictures: Path
 ) -> None:
-    page.resize(2000, 900, 0.8)  # narrower, the names are shortened
+    page.resize(2600, 1750, 0.55)  # narrower, the names are shortened
     page.open(f"{desk.url}/runs")
     page.click("Lineage")
     page.sees(*(f"{group}\n{len(names)}" for group, names in GROUPS.items()))
@@ -192,10 +196,15 @@ def test_the_asset_graph_shows_the_groups_with_their_assets(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_groups_page_shows_its_assets_and_no_others(desk: RunningDesk, page: Page, group: str) -> None:
+def test_a_groups_page_shows_its_assets_what_adjoins_them_and_no_others(
+    desk: RunningDesk, page: Page, group: str
+) -> None:
     page.open(f"{desk.url}/locations/trading_assets/asset-groups/{group}/lineage")
     page.sees("Asset Group in", *GROUPS[group])
-    others = {name for other, names in GROUPS.items() if other != group for name in names}
+    graph = defs.resolve_asset_graph()
+    nodes = [node for node in graph.asset_nodes if node.group_name == group]
+    adjoining = {key.path[-1] for node in nodes for key in (*node.parent_keys, *node.child_keys)}
+    others = {name for names in GROUPS.values() for name in names} - {*GROUPS[group]} - adjoining
     shown = {line.strip() for line in page.text().splitlines()}
     assert not shown & others
 

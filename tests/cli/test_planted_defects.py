@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from command import command
+from support.command import command
 from support.made_up_bars import clean_series, own_rows, session_of, without
 from support.planted_bars import PLANTERS, Planted, Planter, plant_split
 

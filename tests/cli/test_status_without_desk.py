@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from command import Done, command
+from support.command import Done, command
 from support.stand_in_desk import StandInDesk, stand_in
 from support.trading_floor import TradingFloor
 

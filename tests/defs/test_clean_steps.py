@@ -15,8 +15,8 @@ from trading_assets import redaction
 from trading_assets.dagster_instance import fallback
 from trading_assets.dagster_instance.clean_events import CleanEventLog
 from trading_assets.definitions import defs
-from trading_assets.defs.clean_steps import cleaned_metadata, is_wrapped, shows_no_secret
 from trading_assets.redaction import REDACTED
+from trading_assets.runs.clean_steps import cleaned_metadata, is_wrapped, shows_no_secret
 
 SECRET = 'pL4nted/"in\\a+Test=0123456789'
 CODED = base64.b64encode(f"user:{SECRET}".encode()).decode()

@@ -22,14 +22,17 @@ from history_holder import held
 from support.trading_floor import TradingFloor
 
 from trading_assets.definitions import defs
-from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
-from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
-from trading_assets.defs.sensors_alerts import (
+from trading_assets.defs.alerts.sensors import (
     alert_delivery,
     alert_on_cancellation,
     alert_on_failure,
     alert_on_success,
 )
+from trading_assets.defs.day.schedules import after_the_close, before_the_open
+from trading_assets.defs.desk.schedules import trading_hours
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.defs.protection.sensors import protection
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.store.history import History, HistoryLocked

@@ -10,7 +10,7 @@ import pytest
 
 from trading_assets import config
 from trading_assets.definitions import build_definitions
-from trading_assets.defs.imported_bars import bars_imported
+from trading_assets.defs.imported_bars.sensors import bars_imported
 from trading_assets.engine.market_data.bars import import_files
 from trading_assets.engine.market_data.imported_bars import FilesInOrder
 from trading_assets.market.bar_files.reading import read_bars

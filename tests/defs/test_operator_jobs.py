@@ -21,11 +21,9 @@ from trading_assets import config
 from trading_assets.broker.port import NewOrder
 from trading_assets.core.words import HaltState, Side
 from trading_assets.definitions import build_definitions, defs
-from trading_assets.defs import assets_desk, jobs_day
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import PARTITION_TAG
+from trading_assets.defs.day import jobs as jobs_day
+from trading_assets.defs.desk import assets as assets_desk
+from trading_assets.defs.operator.jobs import adopt, flatten, kill, rearm
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import in_force
 from trading_assets.engine.book.place import journal_file, known_book
@@ -34,6 +32,8 @@ from trading_assets.engine.operation.operator import person
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS
+from trading_assets.runs.lanes import PARTITION_TAG, tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 
@@ -94,7 +94,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return event.step_failure_data.error_display_string
 
 
-@pytest.mark.parametrize("job", OPERATOR_JOBS, ids=lambda job: job.name)
+@pytest.mark.parametrize("job", [kill, flatten, rearm, adopt], ids=lambda job: job.name)
 def test_loosening_needs_a_reason_and_tightening_none(job: dg.JobDefinition) -> None:
     empty = {"ops": {f"{job.name}_book": {"config": {}}}}
     if job.name in ("rearm", "adopt"):

@@ -22,7 +22,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.test_utils import create_run_for_test
 from support.trading_floor import TradingFloor
 
-from trading_assets.defs.sensors import virtual_clock
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
 from trading_assets.engine.operation.ended_sessions import mark_archived
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.market.sessions import MINUTE_NS, Sessions

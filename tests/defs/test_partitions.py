@@ -11,11 +11,11 @@ import pytest
 from dagster import PartitionsDefinition
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.defs.partitions import FIRST_SESSION, LIVE_SESSIONS, SESSIONS, come_to, session_partitions
-from trading_assets.defs.resources import current_session
+from trading_assets.defs.desk.assets import CHAIN
 from trading_assets.engine.ticks.steps import LIVE_ASSETS
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.partitions import FIRST_SESSION, LIVE_SESSIONS, SESSIONS, come_to, session_partitions
+from trading_assets.runs.resources import current_session
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -7,7 +7,7 @@ from support.config_fields import asking, leaves
 
 from trading_assets import keyring
 from trading_assets.definitions import defs
-from trading_assets.defs.plain_config import PlainConfig
+from trading_assets.runs.plain_config import PlainConfig
 
 JOBS = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
 PLANTED = "planted-in-a-test-0123456789"

@@ -20,9 +20,9 @@ from support.trading_floor import TOKEN, TradingFloor
 
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import defs
-from trading_assets.defs import owed, schedules
-from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
-from trading_assets.defs.sensors import virtual_clock
+from trading_assets.defs.day.schedules import after_the_close, before_the_open
+from trading_assets.defs.desk.schedules import trading_hours
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
 from trading_assets.engine.book.arming import ARMED_MARK, DISARMED
 from trading_assets.engine.operation.ended_sessions import mark_archived
 from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at, due_now, next_due
@@ -30,6 +30,7 @@ from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs import due_runs, owed
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import HaltRecord, OpeningPositionRecord
 from trading_assets.up import LEAD_NS, let_time_run
@@ -77,7 +78,7 @@ def evaluate(desk_home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.
     def run(
         at: str, *, late: int = 1, schedule: dg.ScheduleDefinition = trading_hours
     ) -> dg.RunRequest | dg.SkipReason:
-        monkeypatch.setattr(schedules, "system_now_ns", lambda: ns(at) + late * SECOND_NS)
+        monkeypatch.setattr(due_runs, "system_now_ns", lambda: ns(at) + late * SECOND_NS)
         with dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=datetime.fromisoformat(at).replace(tzinfo=NEW_YORK),
@@ -373,7 +374,10 @@ def test_cron_asks_at_every_minute_that_a_tick_can_have() -> None:
 
 
 def test_only_trading_starts_stopped() -> None:
-    default = {schedule.name: schedule.default_status.value for schedule in schedules.SCHEDULES}
+    default = {
+        schedule.name: schedule.default_status.value
+        for schedule in (trading_hours, before_the_open, after_the_close)
+    }
     assert default == {
         "trading_hours": "STOPPED",
         "before_the_open": "RUNNING",

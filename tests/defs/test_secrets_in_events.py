@@ -10,8 +10,8 @@ import pytest
 
 from trading_assets import redaction
 from trading_assets.dagster_instance.event_log import PooledSqliteEventLogStorage
-from trading_assets.defs.evaluations import EvaluationFailed, told_of_failure
 from trading_assets.redaction import REDACTED
+from trading_assets.runs.evaluations import EvaluationFailed, told_of_failure
 
 SECRET = 'pL4nted/"in\\a+Test=0123456789'
 
@@ -66,7 +66,7 @@ def test_a_failed_step_is_stored_without_them_and_with_all_else(tmp_path: Path) 
 def test_an_evaluation_that_fails_with_one_fails_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     alerts: list[str] = []
     monkeypatch.setattr(
-        "trading_assets.defs.evaluations.tell_failure", lambda _name, why: alerts.append(str(why))
+        "trading_assets.runs.evaluations.tell_failure", lambda _name, why: alerts.append(str(why))
     )
 
     @told_of_failure

@@ -13,20 +13,19 @@ import yaml
 from dagster._core.test_utils import create_run_for_test
 from support.receiver import Receiver, listening
 
-from trading_assets.defs import sensors_alerts
-from trading_assets.defs.courier import outbox
-from trading_assets.defs.sensors import protection
-from trading_assets.defs.sensors_alerts import (
-    ALERT_SENSORS,
+from trading_assets.defs.alerts import sensors as sensors_alerts
+from trading_assets.defs.alerts.sensors import (
     alert_delivery,
     alert_on_cancellation,
     alert_on_failure,
     alert_on_success,
 )
+from trading_assets.defs.protection.sensors import protection
 from trading_assets.engine.book import alerts
 from trading_assets.engine.operation.alert_delivery import Courier
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.courier import outbox
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
 
@@ -272,4 +271,7 @@ def test_a_delivery_that_fails_is_a_failed_evaluation_and_is_told(
 
 
 def test_alerts_run_from_the_start() -> None:
-    assert {sensor.default_status.value for sensor in ALERT_SENSORS} == {"RUNNING"}
+    assert {
+        sensor.default_status.value
+        for sensor in (alert_on_success, alert_on_failure, alert_on_cancellation, alert_delivery)
+    } == {"RUNNING"}

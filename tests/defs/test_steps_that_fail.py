@@ -21,10 +21,8 @@ from support.trading_floor import TradingFloor
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
-from trading_assets.defs import assets_desk
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.partitions import come_to
-from trading_assets.defs.sensors_alerts import alert_on_failure
+from trading_assets.defs.alerts.sensors import alert_on_failure
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.table import BLOCKING, missing_or_failed
 from trading_assets.engine.market_data import bars
@@ -32,6 +30,8 @@ from trading_assets.engine.protection.protect import new_execution_id
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.engine.ticks.whole_tick import run_tick
+from trading_assets.runs.lanes import tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.history import History
 
 SESSION = date(2012, 7, 3)

@@ -41,7 +41,7 @@ from trading_assets.core.words import (
     Session,
     Signal,
 )
-from trading_assets.defs import assets_desk
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.book.place import known_book
 from trading_assets.engine.decision.decide import as_compiled, decide
 from trading_assets.engine.decision.inputs import DecisionInput

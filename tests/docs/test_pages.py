@@ -16,7 +16,7 @@ import yaml
 from trading_assets import config
 from trading_assets.cli.application import app
 from trading_assets.definitions import defs
-from trading_assets.defs.assets_replay import ReplayConfig
+from trading_assets.defs.replay.assets import ReplayConfig
 from trading_assets.engine.book.halts import Cause
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal

@@ -319,22 +319,22 @@ CURSORS = """query($repository: RepositorySelector!) { sensorsOrError(repository
 
 
 def test_no_request_leaves_what_fails_the_pages_of_all_sensors(web: Interface) -> None:
-    asked = {
+    request = {
         "query": SET_CURSOR,
         "variables": {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": HALF},
     }
     look = {"query": CURSORS, "variables": {"repository": SELECTOR}}
     sent = {"Content-Type": "application/json", "Authorization": f"Bearer {web.token}"}
     ours, stock = web.client(web.ours), web.client(web.stock)
-    refused = ours.post("/graphql", content=json.dumps(asked), headers=sent)
+    refused = ours.post("/graphql", content=json.dumps(request), headers=sent)
     assert refused.status_code == 400
     assert "sensorsOrError" in ours.post("/graphql", json=look, headers=sent).json()["data"]
-    taken = stock.post("/graphql", content=json.dumps(asked), headers=sent)
+    taken = stock.post("/graphql", content=json.dumps(request), headers=sent)
     assert taken.json()["data"]["setSensorCursor"]["__typename"] == "Sensor"
     try:
         with pytest.raises(UnicodeEncodeError):
             stock.post("/graphql", json=look)
     finally:
-        asked["variables"] = {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": None}
-        stock.post("/graphql", json=asked)
+        request["variables"] = {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": None}
+        stock.post("/graphql", json=request)
     assert "sensorsOrError" in stock.post("/graphql", json=look).json()["data"]

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from trading_assets.definitions import defs
-from trading_assets.defs.acts import LAUNCHED_TAG, author, launched_tags
 from trading_assets.engine.operation.operator import person
 from trading_assets.market.clock import system_now_ns
+from trading_assets.runs.acts import LAUNCHED_TAG, author, launched_tags
 from trading_assets.web.guard import WebGuard
 from trading_assets.web.link import KEEP_SECONDS, link_file, link_of, made_link, page_of, token_of
 

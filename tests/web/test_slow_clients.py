@@ -185,7 +185,7 @@ UPGRADE = (
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         UPGRADE,
         "\r\n",
@@ -194,13 +194,13 @@ UPGRADE = (
     ids=["sockets", "requests", "no requests"],
 )
 def test_a_crowd_without_the_link_has_no_place_and_fills_no_log(
-    served: Served, caplog: pytest.LogCaptureFixture, said: str
+    served: Served, caplog: pytest.LogCaptureFixture, sent: str
 ) -> None:
     of_uvicorn = logging.getLogger("uvicorn")  # which keeps its records to itself
     with ExitStack() as held, served.answers_while():
         of_uvicorn.addHandler(caplog.handler)
         held.callback(of_uvicorn.removeHandler, caplog.handler)
-        crowd = [held.enter_context(served.connect(served.head(more=said))) for _ in range(MOST_CONNECTIONS)]
+        crowd = [held.enter_context(served.connect(served.head(more=sent))) for _ in range(MOST_CONNECTIONS)]
         with served.answers_while():
             pass
         for one in crowd:

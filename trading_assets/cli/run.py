@@ -18,6 +18,7 @@ from trading_assets.config import LastGood, home_of, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import ENVIRON
+from trading_assets.source_watch import SourceWatch, load_definitions
 
 if TYPE_CHECKING:
     from trading_assets.engine.replay.report import ReplayReport
@@ -356,13 +357,14 @@ def listen(
     log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())
-        ask = None
+        ask = ask_sources = None
         if dagster_url is not None:
             ask = held.enter_context(closing(DagsterHealth(dagster_url, home_of(os.environ)))).troubles
+            ask_sources = SourceWatch(load_definitions).troubles
         source = entry_of(configured.settings).open_updates(configured.settings, ENVIRON)
         stream = held.enter_context(source)
         say("listening to trade updates, and watching over the book; Ctrl-C ends it")
-        serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)
+        serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask, ask_sources=ask_sources)
 
 
 def _port(origin: str) -> int:

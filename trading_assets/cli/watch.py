@@ -31,8 +31,8 @@ def status(config: Config = None, as_json: Json = False) -> None:
     """Show the state of the book: venue, halts and locks, equity and losses, orders, what waits.
 
     Also says which process runs the desk, or what a killed `up` has left. Exit status 0: the broker answers,
-    the book is reconciled and ACTIVE, and there is no break or lock.
-    1: one of these does not hold; the output says which.
+    the book is reconciled and ACTIVE, and there is no break or lock. 1: one of these does not hold, the
+    watchdog is dead, or Dagster's definitions do not load; the output says which.
     """
     settings = settings_of(config)
     present = presence(Path(settings.data_dir))
@@ -185,6 +185,8 @@ def _status_lines(book: BookStatus, present: Presence) -> Iterator[tuple[str, An
         yield "running", book.lease
     if book.watchdog.life is not Life.NONE:
         yield "watchdog", _WATCHDOG[book.watchdog.life]
+    if book.watchdog.not_loaded:
+        yield "dagster", f"NO RUN BEGINS: {book.watchdog.not_loaded}; `dg check defs` says why"
 
 
 _WATCHDOG = {

@@ -36,10 +36,10 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 
 from trading_assets import keyring
 from trading_assets.dagster_instance.fallback import tell_fallback
-from trading_assets.defs.lanes import MAX_RUNTIME_TAG
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.lanes import MAX_RUNTIME_TAG
 from trading_assets.store.leases import process_start
 
 log = get_logger(__name__)

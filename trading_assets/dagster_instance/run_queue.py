@@ -1,5 +1,5 @@
 """Dagster's run queue, looked at twice as often as its configuration can say, and the tags that a run gets in
-it: by which door it was launched (`defs.acts`), and what a run of live assets that names no job lacks.
+it: by which door it was launched (`runs.acts`), and what a run of live assets that names no job lacks.
 
 A run from an asset's page has none of a job's tags: it gets a tick's maximum time.
 """
@@ -11,9 +11,9 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from trading_assets.dagster_instance.fallback import tell_fallback
-from trading_assets.defs.acts import launched_tags
-from trading_assets.defs.lanes import MAX_RUNTIME_TAG, TICK_SECONDS
 from trading_assets.engine.ticks.steps import LIVE_ASSETS
+from trading_assets.runs.acts import launched_tags
+from trading_assets.runs.lanes import MAX_RUNTIME_TAG, TICK_SECONDS
 
 LOOK_SECONDS = 0.5  # the daemon's own grain: less would not be noticed
 

@@ -19,12 +19,12 @@ import yaml
 from trading_assets import config
 from trading_assets.config import Settings
 from trading_assets.definitions import defs
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.partitions import come_to
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.lanes import tick_tags
+from trading_assets.runs.partitions import come_to
 
 CASH = Decimal(100_000)
 MARKER = "made-by-the-demo"

@@ -27,9 +27,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trading_assets.defs.acts import SESSION
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.acts import SESSION
 
 log = get_logger(__name__)
 
@@ -265,9 +265,9 @@ def _refusal_of_content(headers: Headers) -> WebRefusal | None:
 def _refusal_of_query(body: bytes, *, read_only: bool) -> WebRefusal | None:
     """Mutations that nobody may send; for a read-only interface every one, and what cannot be read."""
     try:
-        asked = json.loads(body)
-        json.dumps(asked, ensure_ascii=False).encode()  # half a character: no page could show it again
-        query = asked["query"]
+        request = json.loads(body)
+        json.dumps(request, ensure_ascii=False).encode()  # half a character: no page could show it again
+        query = request["query"]
         if not UNTAKEN_MUTATIONS.isdisjoint(_NAME.findall(query)):
             return _UNTAKEN
         document = parse(query) if read_only else None

@@ -27,15 +27,16 @@ from evaluated import SESSION, Desk, Watch, now_ns, request, skipped
 from support.trading_floor import TradingFloor
 
 from trading_assets.core.words import HaltState
-from trading_assets.defs import sensors
-from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.readiness import run_under_way
-from trading_assets.defs.sensors import live_session, signal_inbox, virtual_clock
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
 from trading_assets.engine.book.arming import ARMED_MARK, arm, disarm
 from trading_assets.engine.book.halts import Cause, latch
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs import signal_ticks
+from trading_assets.runs.lanes import RANGE_TAGS
+from trading_assets.runs.readiness import run_under_way
 from trading_assets.store.journal import Journal
 
 pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION)]  # an exchange for each
@@ -286,7 +287,7 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
         inbox = Path(desk.settings.data_dir) / "inbox"
     floor.config_path.write_text("venue: alpaca\n")
     now = SESSIONS.open_ns(date(2026, 11, 24)) + 12 * MINUTE_NS + 3
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: now)
+    monkeypatch.setattr(signal_ticks, "system_now_ns", lambda: now)
     watch = Watch(signal_inbox, instance)
     assert skipped(watch()) == "no signal waits"
     (inbox / "a.csv").write_text("symbol,value\nAAPL,0.5\n")
@@ -300,7 +301,7 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
     assert "their tick was requested" in skipped(watch())
     (inbox / "b.csv").write_text("symbol,value\nIBM,0.5\n")
     assert request(watch()).run_key != result.run_key
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: SESSIONS.close_ns(date(2026, 11, 24)))
+    monkeypatch.setattr(signal_ticks, "system_now_ns", lambda: SESSIONS.close_ns(date(2026, 11, 24)))
     (inbox / "c.csv").write_text("symbol,value\nMSFT,0.5\n")
     assert "the market is closed" in skipped(watch())
 
@@ -336,12 +337,14 @@ def test_an_evaluation_imports_no_client_no_history_and_no_model(
     code = """
 import sys, dagster as dg
 from trading_assets.definitions import defs
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import alert_delivery
-from trading_assets.defs.schedules import trading_hours
+from trading_assets.defs.alerts.sensors import alert_delivery
+from trading_assets.defs.desk.schedules import trading_hours
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.defs.protection.sensors import protection
 from datetime import datetime, UTC
 with dg.instance_for_test() as instance:
-    for sensor in (*SENSORS, alert_delivery):
+    for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery):
         with dg.build_sensor_context(instance=instance) as context:
             sensor(context)
     trading_hours(dg.build_schedule_context(instance, datetime(2026, 11, 24, 15, tzinfo=UTC)))

@@ -2,7 +2,7 @@
 
 Both begin with protection, on journal and broker alone; what needs the history or the model comes after it
 and cannot keep it from happening. Which sessions are owed their end is `engine.operation.ended_sessions`'s,
-what Dagster shows of it is `defs.jobs_day`'s.
+what Dagster shows of it is `defs.day`'s.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 
 from trading_assets.broker.port import BrokerError, Connected, OrderChanged, OrderState, Rejected, Update
@@ -24,7 +24,8 @@ from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.decision.preload import preload
 from trading_assets.engine.evidence.catch_up import SENT_BEFORE_NS, orders_from, take_activities
 from trading_assets.engine.evidence.order_states import apply_order_state
-from trading_assets.engine.operation.watchdog import Trouble, Watchdog
+from trading_assets.engine.operation.asking import Ask
+from trading_assets.engine.operation.watchdog import Watchdog
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -49,14 +50,15 @@ def serve(
     updates: Queue[Update],
     stop: threading.Event,
     *,
-    ask_dagster: Callable[[], Sequence[Trouble]] | None = None,
+    ask_dagster: Ask | None = None,
+    ask_sources: Ask | None = None,
 ) -> None:
     """Listen and watch until `stop` is set, both by the last good configuration.
 
-    ask_dagster: as in `Watchdog`
+    ask_dagster, ask_sources: as in `Watchdog`
     """
     preload()
-    watchdog = Watchdog(configured, open_desk, ask_dagster=ask_dagster)
+    watchdog = Watchdog(configured, open_desk, ask_dagster=ask_dagster, ask_sources=ask_sources)
     watching = threading.Thread(target=watchdog.watch, args=(stop,), name="watchdog", daemon=True)
     watching.start()
     while not stop.is_set():

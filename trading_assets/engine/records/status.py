@@ -68,7 +68,8 @@ class BookStatus:
 
     @property
     def well(self) -> bool:
-        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead."""
+        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead, and
+        Dagster's definitions load."""
         return (
             not self.unreachable
             and self.opened
@@ -78,6 +79,7 @@ class BookStatus:
             and not self.breaks
             and not self.locks
             and self.watchdog.life not in (Life.SILENT, Life.DIED)
+            and not self.watchdog.not_loaded
         )
 
 
