@@ -15,6 +15,8 @@ from trading_assets import keyring
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 for _name in (
+    "ALPACA_API_KEY",
+    "ALPACA_SECRET_KEY",
     "APCA_API_KEY_ID",
     "APCA_API_SECRET_KEY",
     "DAGSTER_HOME",

@@ -15,6 +15,7 @@ from trading_assets.config import Settings, keys
 from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment_of, refuse_secrets_in_a_file
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import control_token
+from trading_assets.redaction import clean
 
 PLANTED = "planted-in-a-test-0123456789"
 EVERYTHING = {name: f"{PLANTED}-{name}" for name in keyring.SECRETS}
@@ -137,6 +138,24 @@ def test_each_part_of_the_desk_is_given_what_it_needs(monkeypatch: pytest.Monkey
     }
     assert environment_of(DAEMON, environ) == environ
     assert environment_of(LISTENER, environ).keys() == environ.keys() - {keyring.CONTROL_TOKEN}
+
+
+def test_every_name_of_a_brokers_key_is_a_secret() -> None:
+    names = {"APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "ALPACA_API_KEY", "ALPACA_SECRET_KEY"}
+    assert names == set(keyring.BROKER_KEYS) <= set(keyring.SECRETS)
+
+
+@pytest.mark.parametrize("name", keyring.BROKER_KEYS)
+def test_none_of_them_is_left_in_a_file_that_the_webserver_reads(name: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"{name}=x\n")
+    with pytest.raises(InvalidInput, match=f"sets {name},"):
+        refuse_secrets_in_a_file(tmp_path)
+
+
+@pytest.mark.parametrize("name", keyring.BROKER_KEYS)
+def test_nor_does_any_of_their_values_stay_in_a_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, PLANTED)
+    assert PLANTED not in clean(f"the broker refused {PLANTED}")
 
 
 def test_make_up_refuses_a_file_that_would_hand_a_key_to_the_webserver(tmp_path: Path) -> None:

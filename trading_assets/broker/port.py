@@ -47,12 +47,12 @@ class Rejected(BrokerError):
 class Unauthorized(Rejected):
     """HTTP 401: the key pair is wrong or missing."""
 
-    def __init__(self, status: int, code: int | None, message: str, *, variables: Sequence[str] = ()) -> None:
-        self.variables = tuple(variables)  # of the environment: they hold the pair
+    def __init__(self, status: int, code: int | None, message: str, *, variables: str = "") -> None:
+        self.variables = variables  # of the environment, as a message names them: they hold the pair
         super().__init__(status, code, message)
 
     def __str__(self) -> str:
-        remedy = f"check {' and '.join(self.variables)}" if self.variables else "check it"
+        remedy = f"check {self.variables or 'it'}"
         return f"{super().__str__()}. The key pair is wrong, or of another mode: {remedy}"
 
 
