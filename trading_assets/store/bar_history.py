@@ -157,7 +157,9 @@ FROM incoming ANTI JOIN corporate_actions USING (symbol, ex_date, split_ratio, c
 
 
 _FORGET = "DELETE FROM corporate_actions WHERE source = ? AND symbol = ? AND ex_date = ?"
-_DROP_FAULTS = "DELETE FROM bars_quarantine WHERE file = ? AND list_contains(?, symbol)"
+_DROP_FAULTS = """
+DELETE FROM bars_quarantine WHERE file = ? AND list_contains(?, symbol) AND session BETWEEN ? AND ?
+"""
 _SOURCES = """
 SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, min(session) AS "first",
        max(session) AS "last"
@@ -187,6 +189,7 @@ class StoredBar:
     source: str
     derived: bool
     version: int = 1
+    feed: str = ""  # of whose trades it is made, `market.feeds`; empty: the whole market's
 
     def row(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -227,6 +230,7 @@ class FileRows(NamedTuple):
     actions: Sequence[CorporateAction]
     told: tuple[date, date] | None  # the days of which it says every split and dividend; None: it does not
     faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
+    of_days: tuple[date, date] = (date.min, date.max)  # the faults: those of other days stay
 
 
 class Appended(NamedTuple):
@@ -243,33 +247,41 @@ def append_files(history: History, files: Sequence[FileRows], *, received_ns: in
 
     received_ns: of the actions; None: the morning of their ex-dates, and what is withdrawn was never there
     """
-    bars = pa.concat_tables([file.bars for file in files])
     with history.writing() as connection:
-        appended = withdrawn = 0
-        for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
-            connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
-            appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
-            connection.unregister("incoming")
-        rows = [_action_row(file.source, action, received_ns) for file in files for action in file.actions]
-        for file in files:
-            gone = _withdrawn(connection, file)
-            withdrawn += len(gone)
-            if received_ns is None:
-                for symbol, ex_date in gone:
-                    connection.execute(_FORGET, [file.source, symbol, ex_date])
-            else:
-                nothing = (CorporateAction(symbol, ex_date, 1.0, 0.0) for symbol, ex_date in gone)
-                rows += [_action_row(file.source, action, received_ns) for action in nothing]
-        connection.register("incoming", pa.Table.from_pylist(rows, schema=_ACTION_COLUMNS))
-        connection.execute(_DROP_ACTIONS)
-        connection.execute(_APPEND_ACTIONS)
+        return append_in(connection, files, received_ns=received_ns)
+
+
+def append_in(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[FileRows], *, received_ns: int | None
+) -> Appended:
+    """The same in the transaction of its caller."""
+    with_bars = [file.bars for file in files if file.bars.num_rows]
+    bars = pa.concat_tables(with_bars) if with_bars else pa.table({})
+    appended = withdrawn = 0
+    for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
+        connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
+        appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
         connection.unregister("incoming")
-        for file in files:
-            connection.execute(_DROP_FAULTS, [file.source, list(file.symbols)])
-        faults = [row for file in files for row in file.faults]
-        connection.register("incoming", pa.Table.from_pylist(faults, schema=_FAULT_COLUMNS))
-        connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
-        connection.unregister("incoming")
+    rows = [_action_row(file.source, action, received_ns) for file in files for action in file.actions]
+    for file in files:
+        gone = _withdrawn(connection, file)
+        withdrawn += len(gone)
+        if received_ns is None:
+            for symbol, ex_date in gone:
+                connection.execute(_FORGET, [file.source, symbol, ex_date])
+        else:
+            nothing = (CorporateAction(symbol, ex_date, 1.0, 0.0) for symbol, ex_date in gone)
+            rows += [_action_row(file.source, action, received_ns) for action in nothing]
+    connection.register("incoming", pa.Table.from_pylist(rows, schema=_ACTION_COLUMNS))
+    connection.execute(_DROP_ACTIONS)
+    connection.execute(_APPEND_ACTIONS)
+    connection.unregister("incoming")
+    for file in files:
+        connection.execute(_DROP_FAULTS, [file.source, list(file.symbols), *file.of_days])
+    faults = [row for file in files for row in file.faults]
+    connection.register("incoming", pa.Table.from_pylist(faults, schema=_FAULT_COLUMNS))
+    connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
     return Appended(appended, withdrawn)
 
 

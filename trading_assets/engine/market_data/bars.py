@@ -164,10 +164,10 @@ def import_files(
         FileRows(
             source,
             file.symbols,
-            _rows_of(file, source, received_ns),
+            rows_of(file, source, received_ns),
             [action for of_symbol in file.actions.values() for action in of_symbol],
             file.days if file.tells_actions else None,
-            [_fault_row(fault, file, source, received_ns) for fault in file.faults],
+            [fault_row(fault, file, source, received_ns) for fault in file.faults],
         )
         for source, file in files
     ]
@@ -184,7 +184,7 @@ def import_files(
     return appended
 
 
-def _fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None) -> dict[str, Any]:
+def fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None) -> dict[str, Any]:
     return {
         "symbol": fault.symbol,
         "session": fault.session,
@@ -198,7 +198,10 @@ def _fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None
     }
 
 
-def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:
+def rows_of(
+    file: BarFile, source: str, received_ns: int | None, *, feed: str = "", derived: bool = False
+) -> pa.Table:
+    """The file's bars with every column of the table but version."""
     rows, count = file.rows, file.count
 
     def constant(value: str) -> pa.Array:
@@ -215,7 +218,8 @@ def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:
             "received_at_ns": rows.end_ns if received_ns is None else np.full(count, received_ns),
             **{name: getattr(rows, name) for name in VALUES},
             "source": constant(source),
-            "derived": np.zeros(count, np.bool_),
+            "derived": np.full(count, derived),
+            "feed": constant(feed),
         }
     )
 

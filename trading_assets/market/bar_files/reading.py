@@ -116,7 +116,35 @@ def read_bars(
 
     Raises InvalidInput that names file and row for whatever refuses it: nothing of it is taken then.
     """
-    table, others = _with_tickers(read_table(path))
+    return checked_bars(
+        read_table(path),
+        interval,
+        stamps=stamps,
+        adjusted=adjusted,
+        symbol=symbol,
+        named_after=named_after,
+        zone=zone,
+        on_defect=on_defect,
+        first=first,
+        last=last,
+    )
+
+
+def checked_bars(
+    table: BarTable,
+    interval: Interval,
+    *,
+    stamps: Stamps | None = None,
+    adjusted: Adjusted = Adjusted.NO,
+    symbol: str | None = None,
+    named_after: str | None = None,
+    zone: str | None = None,
+    on_defect: OnDefect = OnDefect.REFUSE,
+    first: date | None = None,
+    last: date | None = None,
+) -> BarFile:
+    """The same of a table, wherever it comes from."""
+    table, others = _with_tickers(table)
     if adjusted is not Adjusted.NO and interval is not Interval.DAY:
         raise table.refused(
             "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
