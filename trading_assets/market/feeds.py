@@ -20,6 +20,11 @@ Feed = Literal["iex", "sip"]
 SIP: Feed = "sip"
 IEX: Feed = "iex"
 WHOLE_MARKET = "the whole market"
+REMEDY = (
+    "Store the whole market's bars of these days: `trading-assets download --feed sip --from … --interval 1d "
+    "--again`. Or train a model on the bars that there are."
+)
+"""Where bars, or a model and bars, are of different markets."""
 DELAY_NS = 15 * MINUTE_NS  # until the consolidated tape is open to every account
 
 
@@ -72,3 +77,10 @@ def market_of(feeds: Iterable[str | None]) -> str:
     the bundled bars and of bars that say nothing it is the whole market's."""
     markets = {IEX if feed == IEX else WHOLE_MARKET for feed in feeds}
     return " and ".join(sorted(markets)) or WHOLE_MARKET
+
+
+def market_of_sources(sources: Iterable[str]) -> str:
+    """The same by the names of sources, `alpaca:iex`: of what was written before bars said their feed. The
+    embedded exchange has one tape, whatever it was asked for."""
+    named = (part for source in sources for part in source.split(", "))
+    return market_of(part.rpartition(":")[2] for part in named if not part.startswith("embedded:"))

@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.feeds import IEX, SIP, WHOLE_MARKET, market_of
 from trading_assets.market.minute_order import NumberedBars, ascend
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.duckdb_files import one_thread
@@ -84,13 +85,25 @@ WHERE list_contains(?, symbol) AND "interval" = '1d' AND NOT derived AND session
 QUALIFY row_number() OVER (PARTITION BY symbol, session ORDER BY version DESC, received_at_ns DESC) = 1
 ORDER BY symbol, session
 """
+_HAS_ONE_EXCHANGE = """
+SELECT count(*) > 0 AS found FROM bars
+WHERE "interval" = '1d' AND start_ns >= ? AND start_ns < ? AND received_at_ns <= ? AND feed = 'iex'
+"""
+_FEEDS = """
+SELECT symbol, list(DISTINCT coalesce(feed, '')) AS feeds FROM (
+    SELECT symbol, feed FROM bars
+    WHERE list_contains(?, symbol) AND "interval" = '1d' AND start_ns >= ? AND start_ns < ?
+      AND received_at_ns <= ?
+    QUALIFY row_number() OVER (PARTITION BY symbol, start_ns ORDER BY version DESC, received_at_ns DESC) = 1
+) GROUP BY symbol
+"""
 _RECORDED_SYMBOLS = """
 SELECT DISTINCT symbol FROM bars
 WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY symbol
 """
 _STORED = """
 SELECT symbol, "interval", start_ns, max(version) AS version,
-       arg_max([open, high, low, close, volume], version) AS stored
+       arg_max([open, high, low, close, volume], version) AS stored, arg_max(feed, version) AS feed
 FROM bars WHERE list_contains(?, symbol) AND start_ns >= ? GROUP BY symbol, "interval", start_ns
 """
 _LAST_START = """
@@ -197,6 +210,7 @@ class StoredBar:
 
 def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[StoredBar], int]:
     """Append bars that are new, and those that differ from the newest stored version as its next version.
+    One exchange's bar never takes the place of the whole market's.
 
     Returns what was appended and how much of it was a revision. Doing it again appends nothing.
     """
@@ -212,6 +226,8 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
         row = bar.row()
         if line is not None:
             if line["stored"] == [row[name] for name in VALUES]:
+                continue
+            if bar.feed == IEX and line["feed"] == SIP:
                 continue
             row["version"] = line["version"] + 1
             revised += 1
@@ -422,6 +438,19 @@ def recorded_daily(
         symbol: (_bars(rows), ", ".join(sorted(set(rows["source"].to_pylist()))))
         for symbol, rows in _by_symbol(table, symbols)
     }
+
+
+def markets_of(
+    history: History, symbols: Sequence[str], first_ns: int, end_ns: int, *, as_of_ns: int
+) -> dict[str, str]:
+    """Whose trades each symbol's daily bars of first ≤ start < end are (`market.feeds`), as last received by
+    `as_of_ns`. Where no bar is one exchange's, which is the rule, the symbols are not looked at."""
+    span = [first_ns, end_ns, as_of_ns]
+    if not history.query(_HAS_ONE_EXCHANGE, span)["found"][0].as_py():
+        return dict.fromkeys(symbols, WHOLE_MARKET)
+    lines = history.query(_FEEDS, [list(symbols), *span]).to_pylist()
+    found = {line["symbol"]: market_of(line["feeds"]) for line in lines}
+    return {symbol: found.get(symbol, WHOLE_MARKET) for symbol in symbols}
 
 
 def recorded_symbols(history: History, first: date, last: date) -> list[str]:

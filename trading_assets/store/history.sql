@@ -30,7 +30,7 @@ CREATE TABLE feature_sets (feature_set TEXT, names TEXT[]);
 
 CREATE TABLE features (
     book TEXT, session DATE, tick_ns BIGINT, symbol TEXT, feature_set TEXT, "values" DOUBLE[],
-    computed_at_ns BIGINT
+    computed_at_ns BIGINT, market TEXT
 );
 
 CREATE TABLE signals (

@@ -46,6 +46,7 @@ _TO_3 = SQL[SQL.index("CREATE TABLE bars_quarantine") : SQL.index("CREATE TABLE 
 # A row's feed stood in its source's name only. Of a file it is not known: NULL.
 _TO_FEEDS = f"""
 ALTER TABLE bars ADD COLUMN feed TEXT;
+ALTER TABLE features ADD COLUMN market TEXT;
 UPDATE bars SET feed = split_part(source, ':', 2) WHERE source IN ('alpaca:iex', 'alpaca:sip');
 {SQL[SQL.index("CREATE TABLE downloads") : SQL.index("CREATE TABLE corporate_actions")]}
 """

@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from trading_assets.broker.port import BarState
+from trading_assets.broker.port import BarState, FeedRefused
 from trading_assets.engine.book.desk import Desk
 from trading_assets.log import get_logger
 from trading_assets.market.bar_files.reading import BarFile
 from trading_assets.market.bar_files.row_faults import Fault
 from trading_assets.market.bars import CorporateAction, Interval, Tape
+from trading_assets.market.feeds import Feed, to_ask
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
     VALUES,
@@ -57,6 +58,7 @@ class BarsReport:
     not_closed: int  # came from the broker before their end and were left out
     minutes_held: dict[str, int]
     last_close: dict[str, float]
+    feed_refused: str = ""  # why the broker did not give the whole market's bars; the configured feed's came
 
 
 def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
@@ -69,15 +71,14 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     with history.held():
         minutes, days = _missing_minutes(desk, open_ns), _missing_days(desk, session)
     received = desk.now_ns()
+    asking = _Asking(desk, received)
     fetched = [
-        _stored(desk, bar, Interval.MINUTE, received)
-        for first_ns, some in minutes
-        for bar in desk.broker.bars(some, Interval.MINUTE, first_ns, tick_ns)
+        bar for first_ns, some in minutes for bar in asking.bars(some, Interval.MINUTE, first_ns, tick_ns)
     ]
     fetched += [
-        _stored(desk, bar, Interval.DAY, received)
+        bar
         for first, some in days
-        for bar in desk.broker.bars(some, Interval.DAY, new_york_midnight_ns(first), open_ns)
+        for bar in asking.bars(some, Interval.DAY, new_york_midnight_ns(first), new_york_midnight_ns(session))
     ]
     actions = [
         action for first, some in days for action in desk.broker.corporate_actions(some, first, session)
@@ -105,6 +106,7 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
         not_closed=len(fetched) - len(closed),
         minutes_held={symbol: held[symbol][0] if symbol in held else 0 for symbol in symbols},
         last_close={symbol: close for symbol, (_, close) in held.items()},
+        feed_refused=asking.refused,
     )
     log.info("bars stored", session=report.session, minutes=report.new_minutes, days=report.new_days)
     return report
@@ -224,7 +226,33 @@ def rows_of(
     )
 
 
-def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> StoredBar:
+class _Asking:
+    """Asks for bars of the whole market where they are old enough for it, else of the configured feed
+    (`market.feeds`), and keeps which it was."""
+
+    def __init__(self, desk: Desk, received_ns: int) -> None:
+        self._desk = desk
+        self._received_ns = received_ns
+        self.refused = ""
+
+    def bars(self, symbols: Sequence[str], interval: Interval, start_ns: int, end_ns: int) -> list[StoredBar]:
+        desk, configured = self._desk, self._desk.settings.feed
+        found: list[StoredBar] = []
+        for part in to_ask(configured, desk.sessions, interval, start_ns, end_ns, self._received_ns):
+            feed = configured if self.refused else part.feed
+            try:
+                bars = desk.broker.bars(symbols, interval, part.start_ns, part.end_ns, feed=feed)
+            except FeedRefused as error:
+                if feed == configured:
+                    raise
+                log.warning("feed refused", refused=feed, instead=configured, why=error.message)
+                self.refused, feed = error.message, configured
+                bars = desk.broker.bars(symbols, interval, part.start_ns, part.end_ns, feed=feed)
+            found += [_stored(desk, bar, interval, self._received_ns, feed) for bar in bars]
+        return found
+
+
+def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int, feed: Feed) -> StoredBar:
     """A broker stamps a daily bar at New York midnight; ours starts and ends with the session."""
     day = desk.sessions.new_york_date(bar.start_ns)
     daily = interval is Interval.DAY
@@ -240,7 +268,8 @@ def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> 
         low=bar.low,
         close=bar.close,
         volume=bar.volume,
-        source=f"{desk.settings.venue}:{desk.settings.feed}",
+        source=f"{desk.settings.venue}:{feed}",
+        feed=feed,
         derived=desk.settings.venue == "embedded" and not daily,
     )
 
