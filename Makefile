@@ -3,6 +3,8 @@
 # make test   every test, from nothing
 # make check  what must be clean before a commit    make lint   formatting, style, types, layers
 # make conformance  the exchange against Alpaca's own documents and its client for Node
+# make coverage  the fast tests, and which lines and branches they run: var/coverage/html
+# make other  a small set of the tests on the newest Python that the project claims; OTHER_PYTHON names another
 # make crash  all 2000 cases of a tick killed at every step under every fault, and a day of faults
 # make soak   crashes and faults at random, as long as SECONDS says (600); SEED begins elsewhere
 # make newest  the tests of what is made of Dagster's insides, on its newest patch: before a new upper bound
@@ -21,6 +23,11 @@ INSTALLED := $(VENV)/.requirements-installed
 EDITABLE := $(VENV)/.project-installed
 NEWEST := var/newest-dagster
 AUDIT := var/audit
+OTHER := var/other-python
+# A shim of pyenv is found for every version and runs only the chosen one: the one that answers.
+OTHER_PYTHON ?= $(shell for one in python3.13 $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13; do \
+  "$$one" --version >/dev/null 2>&1 && { echo "$$one"; break; }; done)
+FAST := not slow and not exchange and not browser
 DOCS := var/docs
 
 export DAGSTER_HOME := $(CURDIR)/dagster_home
@@ -28,7 +35,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 unexport PYTHONDONTWRITEBYTECODE  # without bytecode every process that starts compiles what it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down demo bench test conformance crash soak newest audit docs check lint clean
+.PHONY: help setup up down demo bench test coverage other other-python conformance crash soak newest audit docs check lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -65,7 +72,25 @@ bench: setup
 	$(BIN)/python benchmarks/replay_whole --rounds 2
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 30 $(TESTS)
+
+coverage: setup
+	@mkdir -p var/coverage
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(FAST)" --cov --cov-report html --cov-report term
+
+other-python:
+	@echo $(OTHER_PYTHON)
+
+# What depends on the Python itself: the definitions load; decisions, data, stores, models, their compiled parts.
+other:
+	@test -n "$(OTHER_PYTHON)" || { echo "NOT RUN: there is no Python 3.13 here; OTHER_PYTHON=/its/path names one"; exit 2; }
+	@rm -rf $(OTHER) && $(OTHER_PYTHON) -m venv $(OTHER)
+	@$(OTHER)/bin/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes -r requirements.txt
+	@$(OTHER)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(OTHER)/bin/python --version
+	$(OTHER)/bin/dagster definitions validate -w workspace.yaml
+	$(OTHER)/bin/python -m pytest -n 2 --dist loadfile -m "$(FAST)" \
+	  tests/core tests/market tests/features tests/model tests/store tests/engine/decision
 
 conformance: setup
 	$(BIN)/python tests/conformance/conformance.py
@@ -116,7 +141,7 @@ docs: $(DOCS)/.requirements-installed
 	@echo "$(DOCS)/site/index.html; with search: $(PYTHON) -m http.server --bind 127.0.0.1 --directory $(DOCS)/site"
 
 check: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not exchange and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "$(FAST)"
 
 lint: setup
 	$(BIN)/ruff check .
@@ -128,7 +153,7 @@ lint: setup
 # Journals, histories and Dagster's record of the runs are nobody's to clean: only what can be made again goes.
 clean:
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-	  var/demo $(NEWEST) $(AUDIT) $(DOCS)
+	  var/demo var/coverage $(NEWEST) $(OTHER) $(AUDIT) $(DOCS)
 	@find trading_assets tests -name __pycache__ -prune -exec rm -rf {} +
 	@rmdir var 2>/dev/null; for place in var dagster_home; do \
 	  left=$$(find -H $$place -mindepth 1 -maxdepth 1 ! -name dagster.yaml 2>/dev/null | sort | tr '\n' ' '); \

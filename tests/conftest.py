@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from trading_assets import keyring
+
+if TYPE_CHECKING:  # a test without an exchange does not wait for what an exchange imports
+    from support.trading_floor import TradingFloor
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 for _name in (
@@ -34,7 +40,7 @@ if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # fixtures that start an exchange process; a test that starts one without them is marked where it stands
-EXCHANGE_FIXTURES = {"floor", "start_floor", "ground", "start_ground", "live", "shared", "traded", "victim"}
+EXCHANGE_FIXTURES = {"floor", "start_floor", "shared_floor", "live", "shared", "traded", "victim"}
 
 
 SLOW_SECONDS = 10.0  # a slow test that does not say how long it takes
@@ -45,6 +51,57 @@ def _no_secret_stays() -> Iterator[None]:
     """What a test set in the environment, and a process of ours would keep, is not the next test's."""
     yield
     keyring.forget()
+
+
+def _marked(request: pytest.FixtureRequest) -> tuple[tuple[Any, ...], dict[str, Any], bool]:
+    """What the closest mark `floor` says: arguments and options of `trading_floor`; whether it is shared."""
+    mark = request.node.get_closest_marker("floor")
+    options = dict(mark.kwargs) if mark else {}
+    return (mark.args if mark else ()), options, options.pop("shared", False)
+
+
+@pytest.fixture
+def start_floor(tmp_path: Path) -> Iterator[Callable[..., TradingFloor]]:
+    """Starts exchanges of the test's own: `start_floor(session, …)`, with what `trading_floor` takes."""
+    from support.trading_floor import trading_floor
+
+    with ExitStack() as started:
+        numbers = itertools.count()
+
+        def start(*given: Any, **options: Any) -> TradingFloor:
+            return started.enter_context(
+                trading_floor(tmp_path / f"floor-{next(numbers)}", *given, **options)
+            )
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_floor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TradingFloor]:
+    """The exchange that the tests of a module share: its mark is `floor(session, shared=True, …)`."""
+    from support.trading_floor import trading_floor
+
+    given, options, shared = _marked(request)
+    assert shared, f"{request.node.name} has no pytestmark `floor` with shared=True"
+    with trading_floor(tmp_path_factory.mktemp("floor"), *given, **options) as floor:
+        yield floor
+
+
+@pytest.fixture
+def floor(request: pytest.FixtureRequest) -> TradingFloor:
+    """An exchange and a desk's configuration on it, new for each test or shared by those of a module.
+
+    `pytest.mark.floor(session, shared=…, …)` of the test or its module says which, with what `trading_floor`
+    takes; without it there is a new one with the defaults.
+    """
+    given, options, shared = _marked(request)
+    if shared:
+        of_module: TradingFloor = request.getfixturevalue("shared_floor")
+        return of_module
+    start: Callable[..., TradingFloor] = request.getfixturevalue("start_floor")
+    return start(*given, **options)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

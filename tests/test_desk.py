@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 
 from trading_assets import desk
 from trading_assets.core.gate import reason
@@ -19,14 +18,7 @@ from trading_assets.errors import InvalidInput
 from trading_assets.store.journal import LeaseHeld
 from trading_assets.store.records import VerdictRecord
 
-SESSION = date(2012, 9, 11)
 SIGNALS = {"AAPL": 0.5, "IBM": 0.05, "GOOG": 0.7}
-
-
-@pytest.fixture
-def floor(tmp_path: Path) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path, SESSION) as started:
-        yield started
 
 
 def words(verdict: VerdictRecord) -> tuple[object, ...]:
@@ -42,7 +34,7 @@ def words(verdict: VerdictRecord) -> tuple[object, ...]:
 
 
 def prices_seen(floor: TradingFloor) -> dict[str, float]:
-    with floor.open_desk() as opened:
+    with floor.desk() as opened:
         quotes = opened.broker.quotes(sorted(SIGNALS))
     mids = {symbol: float((quote.bid or 0) + (quote.ask or 0)) / 2 for symbol, quote in quotes.items()}
     return mids | {"GOOG": mids["GOOG"] * 1.01}  # further off than the gate allows
@@ -50,9 +42,9 @@ def prices_seen(floor: TradingFloor) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_signals_get_the_verdicts_and_orders_that_a_tick_gives(
-    floor: TradingFloor, tmp_path_factory: pytest.TempPathFactory
+    floor: TradingFloor, start_floor: Callable[..., TradingFloor]
 ) -> None:
-    now = floor.tick(SESSION, 0)
+    now = floor.go_to_tick(0)
     prices = prices_seen(floor)
     done = desk.execute_trading_signals(SIGNALS, prices, config_path=floor.config_path, environ={})
     assert {verdict.symbol: reason(verdict.failed) for verdict in done.verdicts} == {
@@ -62,20 +54,19 @@ def test_signals_get_the_verdicts_and_orders_that_a_tick_gives(
     assert done.outcomes == {"AAPL": "ORDERED", "GOOG": "REFUSED", "IBM": "BELOW_THRESHOLD"}
     assert [(order.intent.symbol, order.state) for order in done.orders] == [("AAPL", "FILLED")]
     assert done.vetoed == done.problems == ()
-    with floor.open_desk() as opened:
+    with floor.desk() as opened:
         stored = opened.journal.verdicts(opened.book)
         assert [words(verdict) for verdict in stored] == [words(verdict) for verdict in done.verdicts]
         (given, _) = opened.journal.tick_inputs(opened.book)
         assert len(DecisionInput.from_json(given.payload).signals) == 3
-        assert verify(opened.journal, opened.history, opened.book, SESSION).identical
+        assert verify(opened.journal, opened.history, opened.book, floor.session).identical
 
-    with trading_floor(tmp_path_factory.mktemp("by_hand"), SESSION) as other:
-        other.tick(SESSION, 0)
-        with other.open_desk() as opened:
-            for symbol, value in SIGNALS.items():
-                price = desk._price(symbol, prices[symbol])
-                tick_signals.receive(opened, symbol, value, reference_price=price, source=desk.SOURCE)
-            by_hand = run_tick(opened, SESSION, now, "by-hand").execution
+    other = start_floor(tick=0)
+    with other.desk() as opened:
+        for symbol, value in SIGNALS.items():
+            price = desk._price(symbol, prices[symbol])
+            tick_signals.receive(opened, symbol, value, reference_price=price, source=desk.SOURCE)
+        by_hand = run_tick(opened, other.session, now, "by-hand").execution
     assert [words(verdict) for verdict in by_hand.verdicts] == [words(verdict) for verdict in done.verdicts]
 
 
@@ -86,7 +77,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_received(floor: TradingFl
 
     with pytest.raises(MarketClosed, match="XNYS is closed"):
         execute({"AAPL": 0.5}, {})
-    floor.tick(SESSION, 0)
+    floor.go_to_tick(0)
     with pytest.raises(InvalidInput, match="IBM without a signal"):
         execute({"AAPL": 0.5}, {"IBM": 200.0})
     with pytest.raises(InvalidInput, match=r"outside \[-1, 1\]"):
@@ -95,7 +86,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_received(floor: TradingFl
         execute({"AAPL": 0.5}, {"AAPL": -1.0})
     with pytest.raises(InvalidInput, match="has no time zone"):
         execute({"AAPL": 0.5}, {}, as_of=datetime(2012, 9, 11, 10))  # noqa: DTZ001
-    with floor.open_desk() as opened:
+    with floor.desk() as opened:
         assert opened.journal.pending_signals(opened.book) == []
         with opened.journal.lease(opened.book, "another tick"), pytest.raises(LeaseHeld):
             execute({"AAPL": 0.5}, {})
@@ -111,7 +102,7 @@ def test_a_desk_that_trades_its_model_takes_no_signals(floor: TradingFloor) -> N
 
 
 def test_a_signal_as_old_as_its_producer_says_is_stale(floor: TradingFloor) -> None:
-    now = floor.tick(SESSION, 0)
+    now = floor.go_to_tick(0)
     as_of = datetime.fromtimestamp(now // 10**9, UTC) - timedelta(seconds=121)
     done = desk.execute_trading_signals(
         {"AAPL": 0.5}, {}, as_of=as_of, config_path=floor.config_path, environ={}

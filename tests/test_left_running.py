@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running_desk import RunningDesk, free_ports, start
+from support.running_desk import RunningDesk, free_ports, start
 
 from trading_assets import roster
 from trading_assets.config import Settings

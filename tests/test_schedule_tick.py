@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
+from support.running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.engine.book.desk import Desk

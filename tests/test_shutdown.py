@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 pytestmark = pytest.mark.exchange
 SESSION = date(2012, 9, 11)
@@ -37,7 +37,7 @@ print([thread.name for thread in threading.enumerate()])
 
 def test_a_process_that_ran_a_tick_ends_with_the_main_thread_only(tmp_path: Path) -> None:
     with trading_floor(tmp_path, SESSION) as floor:
-        tick_ns = floor.tick(SESSION, 0)
+        tick_ns = floor.go_to_session(SESSION, 0)
         lines = tmp_path / "log.jsonl"
         done = subprocess.run(
             [sys.executable, "-c", TICK, str(floor.config_path), str(tick_ns), str(lines)],

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pseudo_terminal import PseudoTerminal, wait_for
-from stand_in_desk import runs
+from support.pseudo_terminal import PseudoTerminal, wait_for
+from support.stand_in_desk import runs
 
 # What `up` does with its terminal and its signals, without the desk.
 SPEAKER = """

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from running_desk import BOOK, REPOSITORY, ROOT, TOKEN, RunningDesk, free_ports, start
+from support.running_desk import BOOK, REPOSITORY, ROOT, TOKEN, RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.broker.port import RateLimited

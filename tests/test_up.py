@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from receiver import Receiver, listening
-from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
+from support.receiver import Receiver, listening
+from support.running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.engine.book.halts import in_force

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from pseudo_terminal import PseudoTerminal, wait_for
-from running_desk import ROOT, free_ports
-from stand_in_desk import runs
+from support.pseudo_terminal import PseudoTerminal, wait_for
+from support.running_desk import ROOT, free_ports
+from support.stand_in_desk import runs
 
 from trading_assets import roster
 from trading_assets.environment import DAEMON, LISTENER, WEBSERVER

@@ -14,8 +14,8 @@ from threading import Thread
 import psutil
 import pytest
 import yaml
-from receiver import Receiver, listening
-from running_desk import BOOK, RunningDesk, free_ports, start
+from support.receiver import Receiver, listening
+from support.running_desk import BOOK, RunningDesk, free_ports, start
 
 from trading_assets import config
 from trading_assets.core.orders import Kind

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 from chromium import Page, browsing
-from running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
+from support.running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions

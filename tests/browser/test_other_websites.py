@@ -24,7 +24,7 @@ import psutil
 import pytest
 import requests
 from chromium import Page, browsing
-from running_desk import REPOSITORY, ROOT, free_ports
+from support.running_desk import REPOSITORY, ROOT, free_ports
 
 from trading_assets.web.link import link_of, token_of
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from forked import forkserver
+from support.forked import forkserver
 
 COMMAND = (sys.executable, "-m", "trading_assets.cli")
 

@@ -17,8 +17,8 @@ import duckdb
 import pytest
 import requests
 from command import COMMAND, Done, command
-from receiver import listening
-from trading_floor import trading_floor
+from support.receiver import listening
+from support.trading_floor import trading_floor
 
 from trading_assets.config import key_pair
 from trading_assets.market.sessions import Sessions

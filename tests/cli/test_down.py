@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from command import Done, command
-from stand_in_desk import SLEEPS, StandInDesk, runs, stand_in
+from support.stand_in_desk import SLEEPS, StandInDesk, runs, stand_in
 
 from trading_assets import down, roster
 from trading_assets.errors import InvalidInput

@@ -10,7 +10,7 @@ from datetime import date
 import duckdb
 import pytest
 from command import COMMAND, command
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 SESSION = date(2012, 9, 11)
 
@@ -19,7 +19,7 @@ SESSION = date(2012, 9, 11)
 def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> None:
     config = floor.config_path
     assert command("config", "check", config=config).status == 0
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
 
     received = command("signal", "AAPL=0.15", "IBM=0.05", "--json", config=config)
     assert received.status == 0
@@ -98,10 +98,10 @@ def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> 
 
 
 def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: TradingFloor) -> None:
-    from planted import buy_behind_our_back
+    from support.planted import buy_behind_our_back
 
-    floor.tick(SESSION, 0)
-    with floor.open_desk() as desk:
+    floor.go_to_session(SESSION, 0)
+    with floor.desk() as desk:
         buy_behind_our_back(desk, "MSFT", 3, "by-hand")
     standing = command("status", "--json", config=floor.config_path)
     assert standing.status == 1
@@ -117,11 +117,11 @@ def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: Trad
 
 
 def test_a_person_closes_an_order_that_the_broker_has_lost(floor: TradingFloor) -> None:
-    from planted import plant_order
+    from support.planted import plant_order
 
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     command("tick", config=floor.config_path)
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         desk.begin()
         client_id = plant_order(desk, 1).intent.client_order_id
     line = ("close-order", client_id, "--reason", "the broker has lost it")
@@ -142,11 +142,11 @@ def test_a_person_closes_an_order_that_the_broker_has_lost(floor: TradingFloor) 
 
 
 def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor) -> None:
-    from planted import buy_behind_our_back
+    from support.planted import buy_behind_our_back
 
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     command("tick", config=floor.config_path)
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         buy_behind_our_back(desk, "MSFT", 3, "by-hand")
     held = command("positions", config=floor.config_path)
     assert held.status == 1
@@ -154,8 +154,8 @@ def test_a_position_that_differs_from_the_broker_s_is_found(floor: TradingFloor)
 
 
 def test_a_command_waits_for_whoever_holds_the_book(floor: TradingFloor) -> None:
-    floor.tick(SESSION, 0)
-    with floor.open_desk() as desk:
+    floor.go_to_session(SESSION, 0)
+    with floor.desk() as desk:
         held = desk.journal.acquire_lease(desk.book, "a protection")
         environ = os.environ | {"TRADING_ASSETS_CONFIG": str(floor.config_path)}
         waiting = subprocess.Popen([*COMMAND, "flatten", "--reason", "x"], env=environ)
@@ -166,7 +166,7 @@ def test_a_command_waits_for_whoever_holds_the_book(floor: TradingFloor) -> None
 
 
 def test_a_correction_ends_a_difference_that_the_broker_does_not_explain(floor: TradingFloor) -> None:
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     config = floor.config_path
     command("signal", "AAPL=0.9", config=config)
     assert command("tick", config=config).status == 0
@@ -189,7 +189,7 @@ def test_a_correction_ends_a_difference_that_the_broker_does_not_explain(floor: 
 
 
 def test_a_history_that_was_lost_is_made_again_from_the_journal(floor: TradingFloor) -> None:
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     config = floor.config_path
     command("signal", "AAPL=0.9", config=config)
     assert command("tick", config=config).status == 0

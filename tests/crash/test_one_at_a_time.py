@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from scenario import Told, give
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 
 from trading_assets import config
 from trading_assets.config import Settings
@@ -25,22 +25,16 @@ from trading_assets.engine.replay import ExternalSignals, ReplaySpec, run
 from trading_assets.engine.ticks.tick import execute
 from trading_assets.store.journal import LeaseHeld
 
-pytestmark = pytest.mark.slow
 SESSION = date(2012, 9, 11)
+pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION, shared=True)]
 PAUSED_DESK = Path(__file__).with_name("paused_desk.py")
 FIRST_POST, ITS_INTENT = "request:POST/v2/orders#1", "after:record_intents#1"
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("one"), SESSION) as floor:
-        yield floor
 
 
 @pytest.fixture
 def settings(floor: TradingFloor, tmp_path: Path) -> Settings:
     """A new account, and a desk that has signals for the tick that is due."""
-    floor.tick(SESSION, 1)
+    floor.go_to_session(SESSION, 1)
     floor.control("/account/reset", cash="100000")
     settings = config.load(floor.config_path).model_copy(update={"data_dir": tmp_path})
     with Desk.open(settings, environ={}) as desk:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -21,7 +19,7 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from history_holder import held
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 
 from trading_assets.definitions import defs
 from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
@@ -36,16 +34,8 @@ from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.store.history import History, HistoryLocked
 
-pytestmark = pytest.mark.slow
 SESSION = date(2012, 7, 3)
-
-
-@pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path, SESSION) as floor:
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
-        yield floor
+pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION)]
 
 
 @dg.asset
@@ -56,8 +46,8 @@ def broken() -> None:
 def test_every_schedule_and_sensor_answers_while_the_history_is_held(
     floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tick_ns = floor.tick(SESSION, 0)
-    with floor.open_desk() as desk:
+    tick_ns = floor.go_to_session(SESSION, 0)
+    with floor.desk() as desk:
         reconcile(desk)
         receive(desk, "AAPL", 0.5)
         history = History(desk.history.path, retry_seconds=0.0)

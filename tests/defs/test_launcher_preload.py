@@ -23,7 +23,7 @@ from trading_assets.dagster_instance.launcher_preload import warm
 warm()
 threads = len(os.listdir("/proc/self/task"))
 import numba
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets.engine.ticks.whole_tick import run_tick
 from trading_assets.engine.signals.tick_signals import receive
@@ -36,8 +36,8 @@ with tempfile.TemporaryDirectory() as root, trading_floor(
     ready = {f: len(f.signatures) for f in compiled}
     modules = set(sys.modules)
     for number in range(3):
-        tick = floor.tick(session, number)
-        with floor.open_desk() as desk:
+        tick = floor.go_to_session(session, number)
+        with floor.desk() as desk:
             receive(desk, "AAPL", -1.0 if number % 2 else 1.0)
             orders += len(run_tick(desk, session, tick, f"execution-{number}").execution.orders)
     changed = [f.py_func.__qualname__ for f, count in ready.items() if len(f.signatures) != count]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State
@@ -83,7 +83,7 @@ def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
 
 
 def journal_size(live: Live) -> tuple[int, int]:
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         verdicts = desk.journal.verdicts(desk.book)
         return len(verdicts), len(desk.broker.orders_since(0))
 
@@ -95,8 +95,8 @@ def test_before_the_first_tick_nothing_is_due(live: Live) -> None:
 
 
 def test_a_tick_materializes_the_chain_and_every_check_passes(live: Live) -> None:
-    tick_ns = live.floor.tick(SESSION, 0)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 0)
+    with live.floor.desk() as desk:
         reconcile(desk)
         receive(desk, "AAPL", 0.15)
     result = live.run(tags=tick_tags(tick_ns))
@@ -112,7 +112,7 @@ def test_a_tick_materializes_the_chain_and_every_check_passes(live: Live) -> Non
     evaluations = result.get_asset_check_evaluations()
     assert len(evaluations) == len(CHECKS)
     assert [found.check_name for found in evaluations if not found.passed] == []
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         (order,) = desk.journal.orders(desk.book, session=KEY)
         assert order.intent.symbol == "AAPL"
         assert order.state == State.FILLED
@@ -191,8 +191,8 @@ def test_a_tag_that_is_no_time_is_refused(live: Live) -> None:
 
 def test_a_partial_launch_sends_no_entry_whoever_reports_the_ticks_checks_as_passed(live: Live) -> None:
     """The veto reads what this desk's own steps have stored for the tick, and no event of Dagster's."""
-    tick_ns = live.floor.tick(SESSION, 1)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 1)
+    with live.floor.desk() as desk:
         receive(desk, "MSFT", 0.5)
     _, orders = journal_size(live)
     assert live.run(tags=tick_tags(tick_ns), assets=["signals"]).success
@@ -203,7 +203,7 @@ def test_a_partial_launch_sends_no_entry_whoever_reports_the_ticks_checks_as_pas
         live.instance.report_runless_asset_event(claimed)
     result = live.run(tags=tick_tags(tick_ns), assets=["gated_orders"])
     assert "gated_orders" in materialized(result)
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         (verdict,) = desk.journal.verdicts(desk.book, session=KEY, tick_ns=tick_ns)
         assert verdict.symbol == "MSFT"
         assert verdict.failed
@@ -212,7 +212,7 @@ def test_a_partial_launch_sends_no_entry_whoever_reports_the_ticks_checks_as_pas
 
 
 def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_protect(live: Live) -> None:
-    tick_ns = live.floor.tick(SESSION, 2)
+    tick_ns = live.floor.go_to_session(SESSION, 2)
     start_ns = live.floor.sessions.open_ns(SESSION) + 5 * MINUTE_NS  # older than what is asked for again
     wrong = StoredBar(
         symbol="IBM",
@@ -230,7 +230,7 @@ def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_prot
         derived=True,
         version=9,
     )
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         desk.history.append("bars", [wrong.row()])
         receive(desk, "AAPL", 0.9)
     result = live.run(tags=tick_tags(tick_ns))
@@ -238,7 +238,7 @@ def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_prot
     assert materialized(result) == CHAIN
     failed = [found for found in result.get_asset_check_evaluations() if not found.passed]
     assert "sane" in {found.check_name for found in failed}
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         verdicts = desk.journal.verdicts(desk.book, tick_ns=tick_ns)
         assert [reason(verdict.failed, verdict.cause) for verdict in verdicts] == [
             "REDUCE_ONLY cause=CHECKS_FAILED"
@@ -255,7 +255,7 @@ def test_a_mistyped_configuration_ends_ticks_and_not_protection(live: Live) -> N
     path = live.floor.config_path
     good = path.read_text()
     assert live.run(None, job="reconcile").success
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         book, before = desk.book, desk.journal.mark(desk.book, "protected_ns")
         journal_path = Path(desk.settings.data_dir) / "journal.sqlite"
     path.write_text(good + "mod: live\n")
@@ -273,12 +273,12 @@ def test_a_mistyped_configuration_ends_ticks_and_not_protection(live: Live) -> N
 
 def test_a_missed_tick_is_refused(live: Live) -> None:
     missed = live.floor.sessions.ticks(SESSION, 30)[2]
-    live.floor.tick(SESSION, 4)
+    live.floor.go_to_session(SESSION, 4)
     result = live.run(tags=tick_tags(missed), assets=["gated_orders"])
     assert "late" in failure_of(result, "gated_orders")
 
 
 def test_on_a_holiday_nothing_runs(live: Live) -> None:
-    live.floor.move_clock(live.floor.sessions.close_ns(SESSION) + 22 * 3_600 * 10**9)
+    live.floor.keeper.move_to(live.floor.sessions.close_ns(SESSION) + 22 * 3_600 * 10**9)
     result = live.run("2012-07-05", assets=["gated_orders"])
     assert "2012-07-04 is not an XNYS session" in failure_of(result, "gated_orders")

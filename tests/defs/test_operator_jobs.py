@@ -15,7 +15,7 @@ import pytest
 import yaml
 from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import create_run_for_test
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets import config
 from trading_assets.broker.port import NewOrder
@@ -122,7 +122,7 @@ def test_premarket_looks_at_the_session_and_fetches_its_daily_bars(live: Live) -
     assert result.success, failure_of(result)
     assert metadata(result)["session"] == KEY
     assert metadata(result)["new_daily_bars"] > 100
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert [record.symbol for record in desk.journal.opening(desk.book)] == [""]
         assert desk.broker.orders_since(0) == []
 
@@ -146,8 +146,8 @@ def test_premarket_says_everything_that_is_not_right(live: Live) -> None:
 
 @pytest.mark.slow
 def test_a_kill_cancels_what_works_and_keeps_its_author(live: Live) -> None:
-    tick_ns = live.floor.tick(SESSION, 0)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 0)
+    with live.floor.desk() as desk:
         reconcile(desk)
         bid = desk.broker.quotes(["MSFT"])["MSFT"].bid
         assert bid is not None
@@ -157,7 +157,7 @@ def test_a_kill_cancels_what_works_and_keeps_its_author(live: Live) -> None:
     result = live.run("kill", config={"reason": "looks wrong"})
     assert result.success
     assert metadata(result)["halt_state"] == "HALTED"
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         states = {order.intent.symbol: order.state for order in desk.journal.orders(desk.book)}
         assert states == {"AAPL": "FILLED", "MSFT": "CANCELED"}
         (act,) = desk.journal.halts(desk.book)
@@ -166,7 +166,7 @@ def test_a_kill_cancels_what_works_and_keeps_its_author(live: Live) -> None:
 
 @pytest.mark.slow
 def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> None:
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         (position,) = desk.broker.positions()
         limit = (position.avg_entry_price * 2).quantize(Decimal("0.01"))
         desk.broker.submit(NewOrder("take-profit", "AAPL", Side.SELL, position.qty, limit))
@@ -177,7 +177,7 @@ def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> No
     said = failure_of(result)
     assert f"AAPL, {position.qty:f} shares: reserved by a person's order take-profit" in said
     assert "a person's order (take-profit) is new at the broker" in said
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.journal.flatten_in_force(desk.book) is not None
 
 
@@ -186,7 +186,7 @@ def test_flatten_sells_everything_under_the_kill(live: Live) -> None:
     result = live.run("flatten")
     assert result.success
     assert metadata(result)["orders"] == "AAPL FILLED"
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.broker.positions() == []
         assert desk.halts().state is HaltState.HALTED
 
@@ -194,11 +194,11 @@ def test_flatten_sells_everything_under_the_kill(live: Live) -> None:
 @pytest.mark.slow
 def test_a_rearm_with_a_reason_ends_the_halt_and_a_blank_one_does_not(live: Live) -> None:
     assert not live.run("rearm", config={"reason": "   "}).success
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.halts().state is HaltState.HALTED
     result = live.run("rearm", config={"reason": "it was a drill"})
     assert metadata(result)["cleared"] == "KILL"
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.halts().state is HaltState.ACTIVE
 
 
@@ -230,7 +230,7 @@ def test_a_kill_is_kept_and_fails_visibly_where_no_desk_can_be_opened(
     if venue == "of another account":
         assert not result.success
         assert "But no order was cancelled" in failure_of(result)
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.journal.latched(desk.book)[0].reason == venue
     assert live.run("rearm", config={"reason": "it was a drill"}).success
 
@@ -258,7 +258,7 @@ def test_the_end_of_the_day_is_refused_before_the_close(live: Live) -> None:
 def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live.floor.move_clock(live.floor.sessions.close_ns(SESSION) + 10 * MINUTE_NS)
+    live.floor.keeper.move_to(live.floor.sessions.close_ns(SESSION) + 10 * MINUTE_NS)
     result = live.run("end_of_day")
     assert result.success, failure_of(result)
     assert metadata(result)["runs_deleted"] == 0
@@ -276,7 +276,7 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     assert orders.asset_materialization is not None
     # two entries and one of the flatten: while a person's order held the shares there was none to propose
     assert orders.asset_materialization.metadata["verdicts"].value == 3.0
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert is_put_away(desk.journal, desk.book, KEY)
         assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None
         copy = History(Path(desk.settings.data_dir) / "history-snapshot.duckdb")
@@ -336,6 +336,6 @@ def test_failed_and_cancelled_runs_are_deleted_too_after_longer_and_no_session_k
 
 @pytest.mark.slow
 def test_on_a_holiday_neither_end_of_a_day_does_anything(live: Live) -> None:
-    live.floor.move_clock(live.floor.sessions.close_ns(SESSION) + 20 * 3_600 * 10**9)
+    live.floor.keeper.move_to(live.floor.sessions.close_ns(SESSION) + 20 * 3_600 * 10**9)
     for job in ("premarket", "end_of_day"):
         assert "2012-07-04 is not an XNYS session" in failure_of(live.run(job))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -21,15 +20,15 @@ from dagster._core.scheduler.instigation import (
     ScheduleInstigatorData,
 )
 from dagster._core.test_utils import create_run_for_test
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 
 from trading_assets.defs.sensors import virtual_clock
 from trading_assets.engine.operation.ended_sessions import put_away
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 
-pytestmark = pytest.mark.slow
 SESSION, NEXT = date(2012, 7, 5), date(2012, 7, 6)
+pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION, tick=1)]
 SESSIONS = Sessions()
 
 
@@ -40,16 +39,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
+def floor(floor: TradingFloor) -> TradingFloor:
     """A book that was opened in the session's first ticks; then the desk was down until the next morning."""
-    with trading_floor(tmp_path, SESSION) as floor:
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
-        floor.tick(SESSION, 1)
-        with floor.open_desk() as desk:
-            protect_alone(desk, new_execution_id())
-        floor.move_clock(SESSIONS.open_ns(NEXT) - 45 * MINUTE_NS)
-        yield floor
+    with floor.desk() as desk:
+        protect_alone(desk, new_execution_id())
+    floor.keeper.move_to(SESSIONS.open_ns(NEXT) - 45 * MINUTE_NS)
+    return floor
 
 
 def turn_on(instance: dg.DagsterInstance) -> None:
@@ -73,7 +68,7 @@ def asked(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list
 
 
 def now_ns(floor: TradingFloor) -> int:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         desk.clock.sync()
         return desk.now_ns()
 
@@ -96,7 +91,7 @@ def test_where_time_stands_unarmed_the_missed_end_is_made_up_for_and_time_stays(
 ) -> None:
     before = now_ns(floor)
     assert asked(instance) == (["end_of_day"], None)
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
     assert asked(instance) == ([], None)
     assert now_ns(floor) == before
@@ -107,6 +102,6 @@ def test_where_time_runs_it_is_asked_for_at_once(floor: TradingFloor, instance: 
     settings["embedded"]["time"] = "runs"
     floor.config_path.write_text(yaml.safe_dump(settings))
     assert asked(instance)[0] == ["end_of_day"]
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
     assert asked(instance)[0] == []

@@ -2,8 +2,8 @@
 
 import dagster as dg
 import pytest
-from config_fields import asking, leaves
 from pydantic import Field, ValidationError
+from support.config_fields import asking, leaves
 
 from trading_assets import keyring
 from trading_assets.definitions import defs

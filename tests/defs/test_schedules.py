@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 from dagster._utils.schedules import schedule_execution_time_iterator
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TOKEN, TradingFloor
 
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import defs
@@ -195,15 +195,13 @@ def test_on_the_embedded_exchange_no_cron_asks_for_a_tick(evaluate: Evaluate, de
 
 
 @pytest.fixture
-def floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingFloor]:
+def floor(start_floor: Callable[..., TradingFloor]) -> TradingFloor:
     """An exchange an hour before the open whose time may run, and a tick at every minute."""
-    with trading_floor(tmp_path, SESSION, tick_minutes=1) as floor:
-        let_run(floor)
-        with floor.open_desk():
-            pass  # the book is known from now on
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv(CONTROL_TOKEN_VARIABLE, TOKEN)
-        yield floor
+    floor = start_floor(SESSION, tick_minutes=1)
+    let_run(floor)
+    with floor.desk():
+        pass  # the book is known from now on
+    return floor
 
 
 def ask(instance: dg.DagsterInstance, minutes_ago: int = 0) -> dg.RunRequest | dg.SkipReason:

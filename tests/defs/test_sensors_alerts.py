@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
-from receiver import Receiver, listening
+from support.receiver import Receiver, listening
 
 from trading_assets.defs import sensors_alerts
 from trading_assets.defs.courier import outbox

@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 import yaml
 from history_holder import held
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State
@@ -34,8 +34,8 @@ from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.engine.ticks.whole_tick import run_tick
 from trading_assets.store.history import History
 
-pytestmark = pytest.mark.slow(seconds=120)
 SESSION = date(2012, 7, 3)
+pytestmark = [pytest.mark.slow(seconds=120), pytest.mark.floor(SESSION)]
 KEY = SESSION.isoformat()
 CHAIN = [asset.key.to_user_string() for asset in assets_desk.CHAIN]
 CHECKS_BEFORE = ["check_bars", "check_features", "check_signals"]
@@ -50,7 +50,7 @@ class Live:
 
     @property
     def history(self) -> Path:
-        with self.floor.open_desk() as desk:
+        with self.floor.desk() as desk:
             return desk.history.path
 
     def run(self, tick_ns: int, assets: list[str] | None = None) -> dg.ExecuteInProcessResult:
@@ -74,19 +74,17 @@ class Live:
                 dagster_event=result.get_run_failure_event(),
             ) as context:
                 alert_on_failure(context)
-        with self.floor.open_desk() as desk:
+        with self.floor.desk() as desk:
             waiting = desk.journal.pending_alerts()
         assert len({alert.title for alert in waiting}) == len(waiting)
         return {alert.title: alert.body for alert in waiting}
 
 
 @pytest.fixture
-def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+def live(floor: TradingFloor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     # who waits for the file in these tests waits for nothing
     monkeypatch.setitem(History.__init__.__kwdefaults__, "retry_seconds", 0.1)
-    with trading_floor(tmp_path, SESSION) as floor, dg.instance_for_test() as instance:
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
+    with dg.instance_for_test() as instance:
         definitions = build_definitions()
         come_to(instance, KEY)
         yield Live(floor, definitions, instance)
@@ -100,8 +98,8 @@ def bid(desk: Desk, symbol: str) -> Decimal:
 
 def buy_dear(live: Live) -> None:
     """A position in AAPL at 6.5 % above the market: its stop is due at the next tick."""
-    tick_ns = live.floor.tick(SESSION, 0)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 0)
+    with live.floor.desk() as desk:
         reconcile(desk)
         price = (bid(desk, "AAPL") * Decimal("1.065")).quantize(Decimal("0.01"))
         live.floor.control("/quote", symbol="AAPL", bid=str(price), ask=str(price + Decimal("0.01")))
@@ -174,18 +172,18 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_stop_sells_no_entry_is_sent_and_the_failure_is_shown(live: Live, fault: Fault, way: str) -> None:
     buy_dear(live)
-    tick_ns = live.floor.tick(SESSION, 1)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 1)
+    with live.floor.desk() as desk:
         receive(desk, "IBM", 0.5, reference_price=bid(desk, "IBM"))
     with fault.afflict(live):
         if way == "trading_tick":
             shown_in_dagster(live, live.run(tick_ns), fault)
         else:
-            with live.floor.open_desk() as desk:
+            with live.floor.desk() as desk:
                 report = run_tick(desk, SESSION, tick_ns, new_execution_id())
             assert [problem.split(":")[0] for problem in report.problems] == list(fault.steps)
             assert all(fault.said in problem for problem in report.problems)
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         sent = [order for order in desk.journal.orders(desk.book) if order.intent.tick_ns == tick_ns]
         assert [(order.intent.symbol, order.intent.kind, order.state) for order in sent] == [
             ("AAPL", "stop", "FILLED")
@@ -229,12 +227,12 @@ def shown_in_dagster(live: Live, result: dg.ExecuteInProcessResult, fault: Fault
 
 
 def test_a_kill_cancels_while_the_history_is_held(live: Live) -> None:
-    tick_ns = live.floor.tick(SESSION, 0)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 0)
+    with live.floor.desk() as desk:
         reconcile(desk)
         receive(desk, "MSFT", 1.0, limit_price=bid(desk, "MSFT") * Decimal("0.996"))
     assert live.run(tick_ns).success
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         (resting,) = desk.broker.open_orders()
         desk.kill_file.touch()
         receive(desk, "IBM", 0.5, reference_price=bid(desk, "IBM"))
@@ -242,7 +240,7 @@ def test_a_kill_cancels_while_the_history_is_held(live: Live) -> None:
         result = live.run(tick_ns)
     assert "gated_orders" in [event.step_key for event in result.get_asset_materialization_events()]
     assert not result.success
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.halts().causes == ("KILL",)
         assert desk.broker.open_orders() == []
         (order,) = desk.journal.orders(desk.book)
@@ -250,8 +248,8 @@ def test_a_kill_cancels_while_the_history_is_held(live: Live) -> None:
 
 
 def test_a_tick_done_again_vetoes_while_its_bars_fail_and_takes_that_back(live: Live) -> None:
-    tick_ns = live.floor.tick(SESSION, 0)
-    with live.floor.open_desk() as desk:
+    tick_ns = live.floor.go_to_session(SESSION, 0)
+    with live.floor.desk() as desk:
         reconcile(desk)
         assert live.run(tick_ns).success
         with bars_refused(live):
@@ -265,7 +263,7 @@ def test_a_tick_done_again_vetoes_while_its_bars_fail_and_takes_that_back(live: 
 
 
 def test_a_step_fails_by_itself_where_the_run_has_nothing_to_protect(live: Live) -> None:
-    tick_ns = live.floor.tick(SESSION, 0)
+    tick_ns = live.floor.go_to_session(SESSION, 0)
     with bars_refused(live):
         result = live.run(tick_ns, assets=["bars", "features"])
     assert [event.step_key for event in result.get_step_failure_events()] == ["bars"]
@@ -276,14 +274,14 @@ def test_a_fault_of_the_program_ends_the_run(live: Live, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError("not of this world")
 
-    tick_ns = live.floor.tick(SESSION, 0)
+    tick_ns = live.floor.go_to_session(SESSION, 0)
     monkeypatch.setattr(bars, "store_bars", broken)
     result = live.run(tick_ns)
     (failure,) = result.get_step_failure_events()
     assert failure.step_key == "bars"
     assert "not of this world" in failure.step_failure_data.error_display_string
     assert result.get_asset_materialization_events() == []
-    with live.floor.open_desk() as desk:
+    with live.floor.desk() as desk:
         assert desk.journal.gate_checks(desk.book, tick_ns) == []
         with pytest.raises(ZeroDivisionError):
             run_tick(desk, SESSION, tick_ns, new_execution_id())

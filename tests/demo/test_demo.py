@@ -25,7 +25,7 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from running_desk import free_ports
+from support.running_desk import free_ports
 
 from trading_assets import config
 from trading_assets.core.codes import CODE_COUNT, Code

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 import yaml
 from rich.console import Console
-from trading_floor import TOKEN, trading_floor
+from support.trading_floor import TOKEN, trading_floor
 
 from trading_assets import config
 from trading_assets.broker.port import PositionState
@@ -106,8 +106,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A tick that filled an order from outside, and the exchange it was sent to."""
     root = tmp_path_factory.mktemp("summary")
     with trading_floor(root, SESSION) as floor, dg.DagsterInstance.ephemeral() as instance:
-        tick_ns = floor.tick(SESSION, 0)
-        with floor.open_desk() as desk:
+        tick_ns = floor.go_to_session(SESSION, 0)
+        with floor.desk() as desk:
             receive(desk, "AAPL", 0.15)
             report = run_tick(desk, SESSION, tick_ns, new_execution_id())
             assert [order.state for order in report.execution.orders] == ["FILLED"]

@@ -19,7 +19,7 @@ import pytest
 import requests
 from project_copy import environment, project_copy
 from runbook_page import INTERRUPT, Step, lacking, steps
-from running_desk import BOOK, ROOT, RunningDesk, free_ports
+from support.running_desk import BOOK, ROOT, RunningDesk, free_ports
 from terminal import Terminal
 
 from trading_assets.config import key_pair

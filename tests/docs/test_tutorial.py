@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from project_copy import environment, project_copy
 from runbook_page import lacking, steps
-from running_desk import ROOT, free_ports
+from support.running_desk import ROOT, free_ports
 from terminal import Terminal
 
 from trading_assets.store.journal import Journal

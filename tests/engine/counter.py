@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from broker_words import activity, restated, stated
+from support.broker_words import activity, restated, stated
 
 from trading_assets.broker.port import (
     AccountActivity,

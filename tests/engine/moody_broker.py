@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import count
 from typing import TypeVar
 
-from broker_words import activity, restated, stated
+from support.broker_words import activity, restated, stated
 
 from trading_assets.broker.port import (
     AccountActivity,

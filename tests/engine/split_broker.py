@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ground import Ground
-from planted import Altered
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (
@@ -139,6 +139,6 @@ class SplitBroker:
         return Rows.of([split] if "AAPL" in symbols and first <= self.ex_date <= last else [])
 
 
-def look(ground: Ground, desk: Desk) -> ProtectReport:
-    ground.keeper.move_to(desk.broker.clock().now_ns + MINUTE_NS)
+def look(floor: TradingFloor, desk: Desk) -> ProtectReport:
+    floor.keeper.move_to(desk.broker.clock().now_ns + MINUTE_NS)
     return protect_alone(desk, new_execution_id())

@@ -7,7 +7,7 @@ from decimal import Decimal
 from math import nan
 from pathlib import Path
 
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets import config
 from trading_assets.broker.port import BrokerError, NewOrder, OrderState

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets.engine.protection.protect import new_execution_id
 from trading_assets.engine.reconciliation.reconcile import reconcile
@@ -26,8 +26,8 @@ def test_every_session_of_a_month_is_verified(tmp_path: Path) -> None:
     random = np.random.default_rng(8)
     with trading_floor(tmp_path, DAYS[0], data_dir=str(tmp_path / "desk")) as floor:
         for number, day in enumerate(DAYS):
-            tick_ns = floor.tick(day, 1)
-            with floor.open_desk() as desk:
+            tick_ns = floor.go_to_session(day, 1)
+            with floor.desk() as desk:
                 reconcile(desk)
                 for symbol, value in zip(SYMBOLS, random.uniform(-0.6, 1.0, len(SYMBOLS)), strict=True):
                     receive(desk, symbol, float(value))
@@ -37,6 +37,6 @@ def test_every_session_of_a_month_is_verified(tmp_path: Path) -> None:
             assert found.identical, (day, found.differences)
             assert not found.not_read
             assert found.signals == len(SYMBOLS), number
-        with floor.open_desk() as desk:
+        with floor.desk() as desk:
             assert {fill.side for fill in desk.journal.fills(desk.book)} == {-1, 1}
             assert len(desk.journal.orders(desk.book)) > len(DAYS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from trading_floor import trading_floor
+from support.trading_floor import trading_floor
 
 from trading_assets import config
 from trading_assets.definitions import build_definitions
@@ -75,8 +75,8 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
         with dg.DagsterInstance.get() as instance:
             come_to(instance, SESSION.isoformat())
             for number, values in enumerate(SIGNALS):
-                tick_ns = floor.tick(SESSION, number)
-                with floor.open_desk() as desk:
+                tick_ns = floor.go_to_session(SESSION, number)
+                with floor.desk() as desk:
                     if number == 0:
                         reconcile(desk)
                     for place, (symbol, value) in enumerate(values):
@@ -86,7 +86,7 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
                     instance=instance, partition_key=SESSION.isoformat(), tags=tick_tags(tick_ns)
                 )
                 assert traded.success
-        with floor.open_desk() as desk:
+        with floor.desk() as desk:
             verified = verify(desk.journal, desk.history, desk.book, SESSION)
     assert verified.identical, verified.differences
     spec = ReplaySpec(

@@ -17,9 +17,9 @@ import pytest
 import requests
 import websockets.sync.client
 from exchange_ground import KEYS, OPEN_NS, TOKEN, victim_at
-from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fuzzing import fuzzed
 from tapes import venue
 from websockets.exceptions import ConnectionClosed
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from exchange_ground import KEYS, TOKEN, victim_at
-from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_requests import (
+from support.fuzzing import fuzzed
+from support.raw_requests import (
     BODIES,
     CLOSED,
     METHODS,

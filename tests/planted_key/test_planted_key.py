@@ -17,9 +17,9 @@ import psutil
 import pytest
 import yaml
 from another_user import as_in_a_home_of_its_own, asks, connects, lists, read, signals, tried, write
-from config_fields import asking, leaves
-from receiver import Receiver, listening
-from running_desk import REPOSITORY, TOKEN, RunningDesk, free_ports, start
+from support.config_fields import asking, leaves
+from support.receiver import Receiver, listening
+from support.running_desk import REPOSITORY, TOKEN, RunningDesk, free_ports, start
 
 from trading_assets import keyring
 from trading_assets.definitions import defs

@@ -15,10 +15,12 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_requests import (
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+from support.fuzzing import fuzzed
+from support.raw_requests import (
     BODIES,
     CLOSED,
     METHODS,
@@ -32,8 +34,6 @@ from raw_requests import (
     targets,
     upgrades,
 )
-from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
 
 from trading_assets import patience
 from trading_assets.web import guard

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -18,6 +18,9 @@ from trading_assets.config import LastGood, home_of, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import ENVIRON
+
+if TYPE_CHECKING:
+    from trading_assets.engine.replay.report import ReplayReport
 
 
 def demo(
@@ -82,6 +85,9 @@ def replay(
     ] = "ideal",
     usd_per_share: Annotated[float, typer.Option(help="Cost of each fill, USD a share.")] = 0.0,
     cost_bps: Annotated[float, typer.Option(help="Cost of each fill, basis points of its notional.")] = 0.0,
+    sale_fees: Annotated[
+        bool, typer.Option(help="Sales pay what the SEC and FINRA charge, at the rates of their day.")
+    ] = True,
     rearm_daily: Annotated[
         bool, typer.Option("--rearm-daily", help="Assume that a person rearms before each session.")
     ] = False,
@@ -139,6 +145,7 @@ def replay(
         fill_mode=fill_mode,
         usd_per_share=usd_per_share,
         cost_bps=cost_bps,
+        sale_fees=sale_fees,
         rearm_daily=rearm_daily,
         settlement=settlement,
         continues=continues,
@@ -172,6 +179,9 @@ def replay(
                 "in_sample_sessions": report.in_sample,
                 "derived": report.derived,
                 "missing_bars": report.missing_bars,
+                "costs_usd": sum(result.costs_usd for result in report.sessions),
+                "fees_usd": sum(result.fees_usd for result in report.sessions),
+                "dividends_usd": sum(result.dividends_usd for result in report.sessions),
                 "seconds": report.seconds,
             }
         )
@@ -181,6 +191,7 @@ def replay(
                 ("replayed", f"{len(report.sessions)} sessions in {report.seconds:.1f} s"),
                 ("equity", f"{spec.cash_usd:,.2f} to {report.closing_equity:,.2f} USD"),
                 *((f"  {figure}", value) for figure, value in figures.items()),
+                ("costs", _costs(report)),
                 ("verdicts", ", ".join(f"{code} {count}" for code, count in report.verdict_codes.items())),
                 *((f"  {group} failed", f"{len(days)} sessions") for group, days in failing.items() if days),
                 ("page", report.page_path),
@@ -193,6 +204,17 @@ def replay(
             say(f"the model was trained on {report.in_sample} of these sessions: no evidence in them")
     if any(days for group, days in failing.items() if group not in WARNINGS):
         raise typer.Exit(1)
+
+
+def _costs(report: ReplayReport) -> str:
+    """What fills cost beside their prices, and what the positions were paid."""
+    costs = sum(result.costs_usd for result in report.sessions)
+    fees = sum(result.fees_usd for result in report.sessions)
+    dividends = sum(result.dividends_usd for result in report.sessions)
+    return (
+        f"{costs - fees:,.2f} USD of commissions, {fees:,.2f} USD of SEC and FINRA fees on sales; "
+        f"{dividends:,.2f} USD of dividends received"
+    )
 
 
 def _limit(text: str) -> tuple[str, float]:

@@ -4,7 +4,7 @@ It needs the configuration and no desk: no broker is in reach of it. What a repl
 `trading_assets.engine.replay`'s; its checks are `defs.checks_replay`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class ReplayConfig(PlainConfig):
     limits:         in place of the configuration's, by name
     lifted_limits:  names of limits that do not hold in this replay
     usd_per_share:  costs of fills, with cost_bps
+    sale_fees:      sales pay the fees of the SEC and FINRA
     continues:      take up the book of this name where its replay of the sessions before ended
     """
 
@@ -69,6 +70,7 @@ class ReplayConfig(PlainConfig):
     fill_mode: str = "ideal"
     usd_per_share: float = 0.0
     cost_bps: float = 0.0
+    sale_fees: bool = True
     rearm_daily: bool = False
     settlement: bool = False
     continues: bool = False
@@ -92,6 +94,7 @@ class ReplayConfig(PlainConfig):
                 "fill_mode",
                 "usd_per_share",
                 "cost_bps",
+                "sale_fees",
                 "rearm_daily",
                 "settlement",
                 "continues",
@@ -218,9 +221,20 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
                 for h in report.halts
             ]
         ),
-        "delisted": ", ".join(f"{s} {day}" for s, day in sorted(report.delisted.items())) or "none",
+        "delisted": _first_ten(f"{s} {day}" for s, day in sorted(report.delisted.items())),
         "costs_usd": sum(result.costs_usd for result in report.sessions),
-        "without_bars": ", ".join(f"{s} {n}" for s, n in sorted(report.missing_bars.items())) or "none",
+        "fees_usd": sum(result.fees_usd for result in report.sessions),
+        "dividends_usd": sum(result.dividends_usd for result in report.sessions),
+        "without_bars": _first_ten(
+            f"{s} {n}" for s, n in sorted(report.missing_bars.items(), key=lambda row: (-row[1], row[0]))
+        ),
         "equity": line_plot(f"Equity in USD{mark}", closes, equity),
         "drawdown": line_plot(f"Drawdown, fraction of the peak{mark}", closes, drawdown),
     }
+
+
+def _first_ten(symbols: Iterable[str]) -> str:
+    """Ten of them, and how many more there are."""
+    found = list(symbols)
+    more = f" and {len(found) - 10:,} more" if len(found) > 10 else ""
+    return ", ".join(found[:10]) + more if found else "none"

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from command import command
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions
 
@@ -19,14 +19,14 @@ def data_dir(floor: TradingFloor) -> Path:
 
 def bought(floor: TradingFloor) -> None:
     """Six shares of AAPL, bought at the first tick; then it is the second."""
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     assert command("signal", "AAPL=0.9", config=floor.config_path).status == 0
     assert command("tick", config=floor.config_path).status == 0
-    floor.tick(SESSION, 1)
+    floor.go_to_session(SESSION, 1)
 
 
 def orders_at_broker(floor: TradingFloor) -> list[tuple[str, int]]:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         return [(order.symbol, order.side) for order in desk.broker.orders_since(0)]
 
 

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from command import Done, command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions
 from trading_assets.model import registry
@@ -64,7 +64,7 @@ def test_a_malformed_signal_is_a_wrong_command_line(argument: str, tmp_path: Pat
 
 @pytest.mark.slow
 def test_signals_are_all_taken_or_none(floor: TradingFloor) -> None:
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     config = floor.config_path
     for wrong, said in (
         ("IBM=1.5", "outside [-1, 1]"),
@@ -158,7 +158,7 @@ def _model_of_other_features(models: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_missing_model_and_one_of_other_features_veto_entries_and_say_why(floor: TradingFloor) -> None:
-    floor.tick(SESSION, 0)
+    floor.go_to_session(SESSION, 0)
     missing = {"model_path": "models/x/model.ubj", "features_path": "models/x/features.json"}
     other = _model_of_other_features(floor.config_path.parent / "models")
     cases = {
@@ -218,7 +218,7 @@ def test_missing_keys_are_named_and_no_request_is_made(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_flatten_ends_with_1_and_says_what_is_held_until_everything_is_sold(floor: TradingFloor) -> None:
     bought(floor)
-    floor.move_clock(Sessions().close_ns(SESSION) + 10**9)
+    floor.keeper.move_to(Sessions().close_ns(SESSION) + 10**9)
     for _ in range(2):
         held = command("flatten", "--reason", "over night", "--json", config=floor.config_path)
         assert held.status == 1
@@ -229,7 +229,7 @@ def test_a_flatten_ends_with_1_and_says_what_is_held_until_everything_is_sold(fl
     said = command("flatten", "--reason", "over night", config=floor.config_path)
     assert (said.status, "still held: AAPL" in said.out) == (1, True)
     assert command("status", config=floor.config_path).status == 1
-    floor.tick(Sessions().next(SESSION), 0)
+    floor.go_to_session(Sessions().next(SESSION), 0)
     sold = command("flatten", "--reason", "over night", "--json", config=floor.config_path)
     assert (sold.status, sold.json["flat"], sold.json["held"]) == (0, True, [])
     assert command("status", config=floor.config_path).status == 0
@@ -263,10 +263,10 @@ def test_a_closed_market_is_said_with_the_next_open(floor: TradingFloor) -> None
     message = command("tick", config=floor.config_path).failed_with_one_message()
     assert "XNYS is closed: it is 2012-09-11 08:30:00 EDT at the venue" in message
     assert "opens 2012-09-11 09:30:00 EDT" in message
-    floor.move_clock(floor.sessions.open_ns(SESSION) + 60 * 10**9)
+    floor.keeper.move_to(floor.sessions.open_ns(SESSION) + 60 * 10**9)
     message = command("tick", config=floor.config_path).failed_with_one_message()
     assert "no tick of 2012-09-11 is due before 2012-09-11 10:00:00 EDT" in message
-    floor.move_clock(floor.sessions.close_ns(SESSION) + 10**9)
+    floor.keeper.move_to(floor.sessions.close_ns(SESSION) + 10**9)
     message = command("tick", config=floor.config_path).failed_with_one_message()
     assert "opens 2012-09-12 09:30:00 EDT" in message
 
@@ -364,12 +364,12 @@ def test_a_kill_needs_no_keys_once_the_book_is_known(floor: TradingFloor) -> Non
     assert re.search(r"the kill file \S+KILL stops every process", message)
     assert (data_dir(floor) / "KILL").exists()
     (data_dir(floor) / "KILL").unlink()
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         desk.journal.set_mark("alpaca:paper", "book", "alpaca:PA7:paper", 0)
     message = command("kill", "--reason", "known book", config=config).failed_with_one_message()
     assert "killed: the journal " in message
     assert not (data_dir(floor) / "KILL").exists()
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         assert [halt.reason for halt in desk.journal.latched("alpaca:PA7:paper")] == ["known book"]
 
 

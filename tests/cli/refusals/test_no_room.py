@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from command import command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 pytestmark = pytest.mark.slow
 
@@ -73,9 +73,9 @@ def test_a_journal_on_a_full_disk_sends_nothing_and_a_kill_is_set_by_file(floor:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(floor: TradingFloor) -> Iterator[Path]:
     """A file system of its own, 16 MB, where the desk's data directory goes."""
-    place = tmp_path / "var"
+    place = floor.settings.data_dir
     place.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(place)],

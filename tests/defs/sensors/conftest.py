@@ -1,15 +1,13 @@
-"""An instance and a floor for the sensors' tests."""
+"""An instance and a desk for the sensors' tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from evaluated import BOOK, SESSION, Desk
-from trading_floor import TOKEN, TradingFloor, trading_floor
+from evaluated import BOOK, Desk
 
 from trading_assets.defs import sensors
 from trading_assets.market.clock import system_now_ns
@@ -19,29 +17,6 @@ from trading_assets.market.clock import system_now_ns
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.instance_for_test() as instance:
         yield instance
-
-
-@pytest.fixture
-def start_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TradingFloor]]:
-    """Starts an exchange with its configuration in the environment, as the code server has it."""
-    open_floors = []
-
-    def start(session: date = SESSION, **settings: object) -> TradingFloor:
-        context = trading_floor(tmp_path, session, **settings)
-        floor = context.__enter__()
-        open_floors.append(context)
-        monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(floor.config_path))
-        monkeypatch.setenv("TRADING_ASSETS_EXCHANGE_TOKEN", TOKEN)
-        return floor
-
-    yield start
-    for context in open_floors:
-        context.__exit__(None, None, None)
-
-
-@pytest.fixture
-def floor(start_floor: Callable[..., TradingFloor]) -> TradingFloor:
-    return start_floor()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
-from trading_floor import TOKEN, TradingFloor
+from support.trading_floor import TOKEN, TradingFloor
 
 from trading_assets.engine.protection.protected import note_protected
 from trading_assets.exchange.control_client import ControlClient

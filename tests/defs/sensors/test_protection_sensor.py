@@ -13,7 +13,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.test_utils import create_run_for_test
 from evaluated import NS, Desk, Watch, request, skipped
-from receiver import listening
+from support.receiver import listening
 
 from trading_assets.config import LastGood, keep, load
 from trading_assets.dagster_health import Health, Instigator, troubles

@@ -24,7 +24,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.test_utils import create_run_for_test
 from evaluated import SESSION, Desk, Watch, now_ns, request, skipped
-from trading_floor import TradingFloor
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.words import HaltState
 from trading_assets.defs import sensors
@@ -38,7 +38,7 @@ from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.store.journal import Journal
 
-pytestmark = pytest.mark.slow  # an exchange for each
+pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION)]  # an exchange for each
 
 
 LAST = date(2013, 2, 28)  # the last session of the bundled tape but one
@@ -103,10 +103,10 @@ def test_the_latest_partition_is_the_venues_session_whatever_the_machines_day(
     watch = Watch(live_session, instance)
     assert skipped(watch()) == "the session is 2012-07-03"
     assert latest(instance) == "2012-07-03"
-    floor.move_clock(SESSIONS.close_ns(SESSION) + 22 * 3_600 * 10**9)
+    floor.keeper.move_to(SESSIONS.close_ns(SESSION) + 22 * 3_600 * 10**9)
     assert skipped(watch()) == "2012-07-04 is not an XNYS session"
     assert latest(instance) == "2012-07-03"
-    floor.move_clock(SESSIONS.open_ns(date(2012, 7, 5)))
+    floor.keeper.move_to(SESSIONS.open_ns(date(2012, 7, 5)))
     watch()
     assert latest(instance) == "2012-07-05"
 
@@ -180,7 +180,7 @@ def test_time_stands_while_the_book_is_halted(floor: TradingFloor, instance: dg.
     turn_on(instance)
     watch = Watch(virtual_clock, instance)
     request(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         latch(desk.journal, desk.book, Cause.KILL, at_ns=1, session="2012-07-03", reason="test")
         assert desk.halts().state is HaltState.HALTED
     before = now_ns(floor)
@@ -193,7 +193,7 @@ def test_at_the_end_of_the_tape_time_stands(
 ) -> None:
     floor = start_floor(LAST)
     turn_on(instance)
-    floor.move_clock(SESSIONS.close_ns(date(2013, 3, 1)) + 10 * MINUTE_NS)
+    floor.keeper.move_to(SESSIONS.close_ns(date(2013, 3, 1)) + 10 * MINUTE_NS)
     watch = Watch(virtual_clock, instance)
     assert request(watch()).job_name == "end_of_day"
     assert "tape ends before 2013-03-04" in skipped(watch())
@@ -205,12 +205,12 @@ def test_time_stands_while_a_person_has_disarmed_the_book(
     turn_on(instance)
     watch = Watch(virtual_clock, instance)
     request(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         disarm(desk, author="a person")
     before = now_ns(floor)
     assert "time stands; trading is not armed: trading is disarmed" in skipped(watch())
     assert now_ns(floor) == before
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         arm(desk, reason="on again", author="a person")
     request(watch())
 
@@ -232,7 +232,7 @@ def test_a_signal_gets_a_tick_at_once_and_only_one_before_time_moves(
     watch = Watch(virtual_clock, instance)
     request(watch())
     due = tick_ns(request(watch()))
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         receive(desk, "AAPL", 0.5)
     found = request(watch())
     assert found.job_name == "trading_tick"
@@ -250,7 +250,7 @@ def test_a_signal_gets_its_tick_under_a_halt_so_that_its_refusal_is_on_record(
     watch = Watch(virtual_clock, instance)
     request(watch())
     request(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         latch(desk.journal, desk.book, Cause.KILL, at_ns=1, session="2012-07-03", reason="test")
         receive(desk, "AAPL", 0.5)
     assert str(request(watch()).run_key).startswith("signals:")
@@ -262,13 +262,13 @@ def test_the_inbox_takes_a_file_and_leaves_its_tick_to_the_clock(
 ) -> None:
     watch = Watch(signal_inbox, instance)
     assert "the book is not open yet" in skipped(watch())
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
         data_dir = Path(desk.settings.data_dir)
     assert skipped(watch()) == "no signal waits"
     (data_dir / "inbox" / "a.json").write_text(json.dumps({"AAPL": 0.5, "IBM": 0.2}))
     assert skipped(watch()) == "2 signals wait; the sensor virtual_clock requests their tick"
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         pending = desk.journal.pending_signals(desk.book)
         assert [(signal.symbol, signal.as_of_ns) for signal in pending] == [
             ("AAPL", now_ns(floor)),
@@ -279,7 +279,7 @@ def test_the_inbox_takes_a_file_and_leaves_its_tick_to_the_clock(
 def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
     floor: TradingFloor, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         book = "alpaca:PA1:paper"
         desk.journal.set_mark("alpaca:paper", "book", book, 0)
         inbox = Path(desk.settings.data_dir) / "inbox"
@@ -305,11 +305,11 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
 
 
 def test_with_a_model_signals_from_outside_are_left_where_they_are(
-    start_floor: Callable[..., TradingFloor], instance: dg.DagsterInstance, tmp_path: Path
+    start_floor: Callable[..., TradingFloor], instance: dg.DagsterInstance
 ) -> None:
-    start_floor(model={"enabled": True}, model_path="m.ubj", features_path="f.json")
+    floor = start_floor(SESSION, model={"enabled": True}, model_path="m.ubj", features_path="f.json")
     assert "the model trades" in skipped(Watch(signal_inbox, instance)())
-    assert not (tmp_path / "var" / "inbox").exists()
+    assert not (floor.settings.data_dir / "inbox").exists()
 
 
 def test_a_backfills_run_holds_up_neither_time_nor_ticks(instance: dg.DagsterInstance) -> None:
@@ -354,5 +354,5 @@ print(*sorted({"alpaca", "xgboost", "sklearn", "matplotlib", "numba"} & set(sys.
         timeout=120,
     )
     assert shown.stdout.split() == []
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         assert not (Path(desk.settings.data_dir) / "history.duckdb").exists()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ground import Ground
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import CorporateActionState, NewOrder, Rejected
 from trading_assets.core.words import Side
@@ -31,32 +31,32 @@ NEXT_OPEN_NS = Sessions().open_ns(EX_DATE)
     ("seed", "session", "kind"), [(1, date(2005, 2, 24), "SPLIT"), (2, date(2004, 11, 11), "DIVIDEND")]
 )
 def test_the_ledger_is_the_brokers_after_any_sequence_of_events(
-    start_ground: Callable[..., Ground], seed: int, session: date, kind: str
+    start_floor: Callable[..., TradingFloor], seed: int, session: date, kind: str
 ) -> None:
     """Across AAPL's split of 2005-02-28 and MSFT's dividend of 2004-11-15."""
-    ground = start_ground(session=session, symbols=("AAPL", "IBM", "MSFT"))
-    ground.go_to_tick(0)
+    floor = start_floor(session=session, symbols=("AAPL", "IBM", "MSFT"))
+    floor.go_to_tick(0)
     chance, number, compared = random.Random(seed), 0, 0
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
-        for symbol in ground.settings.symbols:
+        for symbol in floor.settings.symbols:
             limit = Decimal("1.01") * (desk.broker.quotes([symbol])[symbol].ask or 0)
             desk.broker.submit(
                 NewOrder(f"first-{symbol}", symbol, Side.BUY, Decimal(9), limit.quantize(Decimal("0.01")))
             )
         for step in range(80):
             act = chance.choice(("buy", "buy", "sell", "transfer", "tick", "tick"))
-            symbol = chance.choice(ground.settings.symbols)
+            symbol = chance.choice(floor.settings.symbols)
             held = {position.symbol: position for position in desk.broker.positions()}
             if act == "transfer":
-                ground.keeper.transfer(Decimal(chance.randint(-2000, 2000)) + Decimal("0.25"))
+                floor.keeper.transfer(Decimal(chance.randint(-2000, 2000)) + Decimal("0.25"))
             elif act == "tick":
                 number += chance.randint(1, 4)
-                if number < len(ground.ticks()):
-                    ground.go_to_tick(number)
+                if number < len(floor.ticks()):
+                    floor.go_to_tick(number)
                 else:
                     number = 0
-                    ground.go_to_session(ground.sessions.next(ground.session))
+                    floor.go_to_session(floor.sessions.next(floor.session))
             elif act == "buy" or symbol in held:
                 quote = desk.broker.quotes([symbol])[symbol]
                 assert quote.bid is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from receiver import Receiver, listening
+from support.receiver import Receiver, listening
 
 from trading_assets.engine.book import alerts
 from trading_assets.engine.book.alerts import AlertNotDelivered, channels, deliver, tell

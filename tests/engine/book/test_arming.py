@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import Ground, buy, execute, prepare
+from engine_ticks import buy, execute, prepare
+from support.trading_floor import TradingFloor
 
 from trading_assets.engine.book.arming import (
     ACT_MARK,
@@ -51,22 +52,22 @@ def record(desk: Desk) -> dict[str, Any]:
     return found
 
 
-def test_an_order_of_a_live_book_that_is_not_armed_is_dropped_before_the_wire(ground: Ground) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_an_order_of_a_live_book_that_is_not_armed_is_dropped_before_the_wire(floor: TradingFloor) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
         as_live(desk)
         tick_signals.receive(desk, "AAPL", 0.15)
-        prepare(desk, ground.session, now)
-        assert not [order for order in execute(desk, ground.session, now).orders if order.state != "DROPPED"]
+        prepare(desk, floor.session, now)
+        assert not [order for order in execute(desk, floor.session, now).orders if order.state != "DROPPED"]
         assert not desk.broker.orders_since(0)
         assert "no person has armed trading" in why_not_armed(desk)
         assert "trading-assets arm" in why_not_armed(desk)
 
 
 def test_arming_is_bound_to_host_account_data_directory_and_key_and_says_which_differs(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         as_live(desk)
         desk.settings = desk.settings.model_copy(update={"venue": "alpaca"})
         desk.environ = KEYS
@@ -97,8 +98,8 @@ def test_arming_is_bound_to_host_account_data_directory_and_key_and_says_which_d
         assert "trading is disarmed" in why_not_armed(desk)
 
 
-def test_two_armings_with_one_key_have_two_fingerprints(ground: Ground) -> None:
-    with ground.desk() as desk:
+def test_two_armings_with_one_key_have_two_fingerprints(floor: TradingFloor) -> None:
+    with floor.desk() as desk:
         as_alpaca_paper(desk)
         fingerprints = set()
         for _ in range(2):
@@ -107,8 +108,8 @@ def test_two_armings_with_one_key_have_two_fingerprints(ground: Ground) -> None:
         assert len(fingerprints) == 2
 
 
-def test_each_act_stays_in_the_journal_with_its_author_and_reason(ground: Ground) -> None:
-    with ground.desk() as desk:
+def test_each_act_stays_in_the_journal_with_its_author_and_reason(floor: TradingFloor) -> None:
+    with floor.desk() as desk:
         as_alpaca_paper(desk)
         arm(desk, reason="a first reason", author="one")
         disarm(desk, author="another")
@@ -128,8 +129,8 @@ def test_each_act_stays_in_the_journal_with_its_author_and_reason(ground: Ground
         assert [act["reason"] for act in found] == ["a first reason", "", "a second reason"]
 
 
-def test_an_arming_ends_after_its_days_and_a_longer_setting_does_not_prolong_it(ground: Ground) -> None:
-    with ground.desk() as desk:
+def test_an_arming_ends_after_its_days_and_a_longer_setting_does_not_prolong_it(floor: TradingFloor) -> None:
+    with floor.desk() as desk:
         as_alpaca_paper(desk)
         until_ns = arm(desk, reason="for a month", author="a person")
         assert until_ns == desk.now_ns() + 30 * DAY_NS
@@ -143,8 +144,10 @@ def test_an_arming_ends_after_its_days_and_a_longer_setting_does_not_prolong_it(
 
 
 @pytest.mark.parametrize(("days", "warned"), [(WARNED_DAYS + 0.01, False), (WARNED_DAYS, True), (0.5, True)])
-def test_an_alert_warns_days_before_the_end_once_a_day(ground: Ground, days: float, warned: bool) -> None:
-    with ground.desk() as desk:
+def test_an_alert_warns_days_before_the_end_once_a_day(
+    floor: TradingFloor, days: float, warned: bool
+) -> None:
+    with floor.desk() as desk:
         as_alpaca_paper(desk)
         desk.settings = desk.settings.model_copy(update={"arming_days": days})
         arm(desk, reason="for some days", author="a person")
@@ -155,45 +158,45 @@ def test_an_alert_warns_days_before_the_end_once_a_day(ground: Ground, days: flo
         assert all("trading-assets arm" in alert.body for alert in alerts)
 
 
-def test_an_expired_arming_of_a_paper_book_holds_entries_and_no_exit(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_an_expired_arming_of_a_paper_book_holds_entries_and_no_exit(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         as_alpaca_paper(desk)
         arm(desk, reason="for a tick", author="a person")
-        buy(ground, desk, "AAPL")
-        now = ground.go_to_tick(1)
+        buy(floor, desk, "AAPL")
+        now = floor.go_to_tick(1)
         desk.begin()
         desk.settings = desk.settings.model_copy(update={"arming_days": 1e-6})
         assert switched_off(desk.settings, desk.journal, desk.book) == ""  # its ticks go on
         tick_signals.receive(desk, "AAPL", -1.0)
         tick_signals.receive(desk, "IBM", 1.0)
-        prepare(desk, ground.session, now)
-        report = execute(desk, ground.session, now)
+        prepare(desk, floor.session, now)
+        report = execute(desk, floor.session, now)
         assert [(order.intent.symbol, order.state) for order in report.orders] == [("AAPL", "FILLED")]
         (refused,) = [verdict for verdict in report.verdicts if verdict.symbol == "IBM"]
         assert refused.cause == Cause.NOT_ARMED
 
 
 def test_an_entry_of_a_paper_book_that_is_disarmed_after_the_gate_is_dropped_before_the_wire(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
         tick_signals.receive(desk, "AAPL", 0.15)
-        prepare(desk, ground.session, now)
+        prepare(desk, floor.session, now)
 
         def disarming(desk: Desk, when: str = "") -> None:
             disarm(desk, author="a person")
 
         monkeypatch.setattr(submit, "see_kill_switch", disarming)
-        (order,) = execute(desk, ground.session, now).orders
+        (order,) = execute(desk, floor.session, now).orders
         assert (order.state, "trading is disarmed" in order.detail) == ("DROPPED", True)
         assert not desk.broker.orders_since(0)
 
 
-def test_the_embedded_exchanges_paper_book_is_armed_until_a_person_disarms_it(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_the_embedded_exchanges_paper_book_is_armed_until_a_person_disarms_it(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         assert why_not_armed(desk) == ""
         disarm(desk, author="a person")
         assert "trading is disarmed" in switched_off(desk.settings, desk.journal, desk.book)
@@ -203,8 +206,8 @@ def test_the_embedded_exchanges_paper_book_is_armed_until_a_person_disarms_it(gr
         assert why_not_armed(desk) == ""
 
 
-def test_a_record_of_an_earlier_version_arms_nothing(ground: Ground) -> None:
-    with ground.desk() as desk:
+def test_a_record_of_an_earlier_version_arms_nothing(floor: TradingFloor) -> None:
+    with floor.desk() as desk:
         as_live(desk)
         earlier = json.dumps({"author": "a person", "reason": "x", "account": "PA0001"})
         desk.journal.set_mark(desk.book, ARMED_MARK, earlier, desk.now_ns())

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ground import Ground, buy, execute, prepare
+from engine_ticks import buy, execute, prepare
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import BrokerError, MoreOrders, Unreachable
 from trading_assets.core.words import HaltState
@@ -18,33 +19,33 @@ from trading_assets.engine.reconciliation.reconcile import adopt, reconcile
 from trading_assets.engine.signals import tick_signals
 
 
-def traded(ground: Ground) -> None:
+def traded(floor: TradingFloor) -> None:
     """A desk has traded in this account, and holds nothing any more."""
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         desk.begin()
         reconcile(desk)
         assert desk.halts().state is HaltState.ACTIVE  # a first start meets nothing
-        buy(ground, desk)
+        buy(floor, desk)
         operator.flatten(desk, reason="done", author="a person")
-    ground.go_to_tick(3)
+    floor.go_to_tick(3)
 
 
-def elsewhere(ground: Ground) -> Desk:
-    desk = ground.desk(data_dir=ground.home / "another")
+def elsewhere(floor: TradingFloor) -> Desk:
+    desk = floor.desk(data_dir=floor.settings.data_dir.with_name("another"))
     desk.begin()
     return desk
 
 
 @pytest.mark.parametrize("way", ["an edited data_dir", "a lost file"])
-def test_neither_an_edited_data_dir_nor_a_lost_file_loosens_anything(ground: Ground, way: str) -> None:
-    traded(ground)
+def test_neither_an_edited_data_dir_nor_a_lost_file_loosens_anything(floor: TradingFloor, way: str) -> None:
+    traded(floor)
     if way == "a lost file":
-        shutil.rmtree(ground.settings.data_dir)
-        desk = ground.desk()
+        shutil.rmtree(floor.settings.data_dir)
+        desk = floor.desk()
         desk.begin()
     else:
-        desk = elsewhere(ground)
+        desk = elsewhere(floor)
     with desk:
         reconcile(desk)
         assert desk.halts().causes == (Cause.NEW_JOURNAL,)
@@ -55,8 +56,8 @@ def test_neither_an_edited_data_dir_nor_a_lost_file_loosens_anything(ground: Gro
 
         now = desk.now_ns()
         tick_signals.receive(desk, "IBM", 1.0)
-        prepare(desk, ground.session, now)
-        report = execute(desk, ground.session, now)
+        prepare(desk, floor.session, now)
+        report = execute(desk, floor.session, now)
         (refused,) = report.verdicts
         assert (refused.symbol, refused.cause) == ("IBM", Cause.NEW_JOURNAL)
         assert not report.orders
@@ -67,34 +68,34 @@ def test_neither_an_edited_data_dir_nor_a_lost_file_loosens_anything(ground: Gro
         assert desk.halts().state is HaltState.ACTIVE
 
 
-def test_an_account_that_is_adopted_begins_in_the_same_way(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-    ground.go_to_tick(3)
-    with elsewhere(ground) as desk:
+def test_an_account_that_is_adopted_begins_in_the_same_way(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+    floor.go_to_tick(3)
+    with elsewhere(floor) as desk:
         adopt(desk, author="a person", reason="the other journal is gone")
         assert desk.halts().causes == (Cause.NEW_JOURNAL,)
 
 
-def test_a_restored_backup_of_the_same_journal_does_not_meet_it(ground: Ground, tmp_path: Path) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_a_restored_backup_of_the_same_journal_does_not_meet_it(floor: TradingFloor, tmp_path: Path) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         backup = tmp_path / "backup"
-    shutil.copytree(ground.settings.data_dir, backup)
-    ground.go_to_tick(3)
-    with ground.desk(data_dir=backup) as desk:
+    shutil.copytree(floor.settings.data_dir, backup)
+    floor.go_to_tick(3)
+    with floor.desk(data_dir=backup) as desk:
         desk.begin()
         assert reconcile(desk).clean
         assert desk.halts().state is HaltState.ACTIVE
 
 
 def test_while_the_orders_cannot_be_read_the_book_does_not_open(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traded(ground)
-    with elsewhere(ground) as desk:
+    traded(floor)
+    with elsewhere(floor) as desk:
 
         def unreadable(since_ns: int) -> None:
             raise Unreachable("no orders today")
@@ -109,16 +110,16 @@ def test_while_the_orders_cannot_be_read_the_book_does_not_open(
 
 
 def test_more_orders_than_can_be_read_are_held_to_be_of_another_journal(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ground.go_to_tick(0)
+    floor.go_to_tick(0)
     looks = []
 
     def endless(since_ns: int) -> None:
         looks.append(since_ns)
         raise MoreOrders([], since_ns + 1)
 
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         desk.begin()
         monkeypatch.setattr(desk.broker, "orders_since", endless)
         earlier_trading.see_earlier_trading(desk)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 from wire import look, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder, Unreachable
@@ -33,6 +33,7 @@ from trading_assets.engine.reconciliation.reconcile import BREAK_LOCK, reconcile
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 9, 11)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 SECOND_NS = 10**9
 STATE_IN_A_NEW_PROCESS = """
 import sys
@@ -42,13 +43,6 @@ with Journal.open(sys.argv[1]) as journal:
     found = in_force(journal, sys.argv[2])
     print(found.state.name, *found.causes)
 """
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("halts"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from ground import Ground, execute, prepare
+from engine_ticks import execute, prepare
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.alpaca.adapter import AlpacaBroker
 from trading_assets.broker.alpaca.transport import BoundedAdapter
@@ -56,33 +57,33 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-def go_to_tick(ground: Ground, desk: Desk, number: int) -> int:
-    now = ground.go_to_tick(number)
+def go_to_tick(floor: TradingFloor, desk: Desk, number: int) -> int:
+    now = floor.go_to_tick(number)
     desk.clock.sync()
     return now
 
 
 def test_the_assets_are_asked_for_once_a_session_whatever_trades_and_in_whichever_process(
-    ground: Ground, asked: Counter[str]
+    floor: TradingFloor, asked: Counter[str]
 ) -> None:
     for number, signals in enumerate([{"AAPL": 0.15}, {"AAPL": -1.0, "IBM": 0.15}]):
-        with ground.desk() as desk:  # as another process would open it
-            now = go_to_tick(ground, desk, number)
+        with floor.desk() as desk:  # as another process would open it
+            now = go_to_tick(floor, desk, number)
             for symbol, value in signals.items():
                 tick_signals.receive(desk, symbol, value)
-            prepare(desk, ground.session, now)
+            prepare(desk, floor.session, now)
             if number:
                 del asked["actions of AAPL"]
-            report = execute(desk, ground.session, now)
+            report = execute(desk, floor.session, now)
     assert [order.state for order in report.orders] == ["FILLED", "FILLED"]
     # protect, for its stop, looks at all actions since the book began of what is held: of more days than this
     assert asked == {"list": 1, "actions of AAPL": 1, "actions of IBM": 1}
 
 
-def test_the_next_session_asks_for_its_own_assets(ground: Ground, asked: Counter[str]) -> None:
-    with ground.desk() as desk:
-        for session in (ground.session, ground.sessions.next(ground.session)):
-            now = ground.go_to_session(session)
+def test_the_next_session_asks_for_its_own_assets(floor: TradingFloor, asked: Counter[str]) -> None:
+    with floor.desk() as desk:
+        for session in (floor.session, floor.sessions.next(floor.session)):
+            now = floor.go_to_session(session)
             desk.begin()
             tick_signals.receive(desk, "AAPL", 0.15)
             prepare(desk, session, now)
@@ -91,41 +92,41 @@ def test_the_next_session_asks_for_its_own_assets(ground: Ground, asked: Counter
 
 
 def test_who_is_halted_after_the_list_was_read_is_refused_by_its_stale_quote(
-    ground: Ground, asked: Counter[str]
+    floor: TradingFloor, asked: Counter[str]
 ) -> None:
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         for number in (0, 1):
-            now = go_to_tick(ground, desk, number)
+            now = go_to_tick(floor, desk, number)
             tick_signals.receive(desk, "AAPL", 0.15 * (number + 1))
-            prepare(desk, ground.session, now)
-            report = execute(desk, ground.session, now)
-            ground.keeper.halt("AAPL")
+            prepare(desk, floor.session, now)
+            report = execute(desk, floor.session, now)
+            floor.keeper.halt("AAPL")
     assert [reason(verdict.failed) for verdict in report.verdicts] == ["STALE_QUOTE"]
     assert asked["AAPL"] == 0
 
 
 def test_a_no_of_the_list_is_asked_again_so_that_it_holds_no_exit_after_its_end(
-    ground: Ground, asked: Counter[str]
+    floor: TradingFloor, asked: Counter[str]
 ) -> None:
-    with ground.desk() as desk:
-        now = go_to_tick(ground, desk, 0)
+    with floor.desk() as desk:
+        now = go_to_tick(floor, desk, 0)
         tick_signals.receive(desk, "AAPL", 0.15)
-        prepare(desk, ground.session, now)
-        execute(desk, ground.session, now)
+        prepare(desk, floor.session, now)
+        execute(desk, floor.session, now)
         listed = Path(desk.settings.data_dir) / "assets-embedded-paper.json"
         kept = json.loads(listed.read_text())
         kept["assets"]["AAPL"] = "H"  # it was halted when the session's list was read
         listed.write_text(json.dumps(kept))
-        now = go_to_tick(ground, desk, 1)
+        now = go_to_tick(floor, desk, 1)
         tick_signals.receive(desk, "AAPL", -1.0)
-        prepare(desk, ground.session, now)
-        report = execute(desk, ground.session, now)
+        prepare(desk, floor.session, now)
+        report = execute(desk, floor.session, now)
     assert [order.state for order in report.orders] == ["FILLED"]
     assert asked["AAPL"] == 1
 
 
 def test_a_symbol_that_cannot_be_traded_since_the_morning_is_refused_once_the_broker_has_rejected_an_order(
-    ground: Ground, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker is asked for its asset once, by whoever wants to buy of it next, in whichever process."""
     asset, is_tradable = AlpacaBroker.asset, False
@@ -140,13 +141,13 @@ def test_a_symbol_that_cannot_be_traded_since_the_morning_is_refused_once_the_br
     found = []
     for number in range(5):
         is_tradable = number >= 3
-        with monkeypatch.context() as patch, ground.desk() as desk:
+        with monkeypatch.context() as patch, floor.desk() as desk:
             if number == 0:
                 patch.setattr(AlpacaBroker, "submit", submit)
-            now = go_to_tick(ground, desk, number)
+            now = go_to_tick(floor, desk, number)
             tick_signals.receive(desk, "AAPL", 0.15 * (1 + number))
-            prepare(desk, ground.session, now)
-            report = execute(desk, ground.session, now)
+            prepare(desk, floor.session, now)
+            report = execute(desk, floor.session, now)
             found.append([reason(one.failed) for one in report.verdicts] + [o.state for o in report.orders])
     assert found == [
         ["PASS", "REJECTED"],
@@ -281,10 +282,10 @@ def test_a_place_that_cannot_be_written_costs_a_request_and_nothing_else(tmp_pat
 
 
 def test_a_desk_that_opens_and_protects_reads_the_clock_twice_and_the_account_twice(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ground.desk() as desk:
-        ground.go_to_tick(0)
+    with floor.desk() as desk:
+        floor.go_to_tick(0)
         protect_alone(desk, new_execution_id())  # the book begins
     asked: Counter[str] = Counter()
     send = BoundedAdapter.send
@@ -296,7 +297,7 @@ def test_a_desk_that_opens_and_protects_reads_the_clock_twice_and_the_account_tw
         return send(adapter, request, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(BoundedAdapter, "send", counting)
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
     assert asked == {  # whose account it is, the time; then the reconciliation's time, account and lists
         "clock": 2,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from planted import Altered, buy_behind_our_back, with_account
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, buy_behind_our_back, with_account
+from support.trading_floor import TradingFloor
 from wire import decided, failing, look, new_account, send, signal
 
 from trading_assets.broker.port import AccountActivity, NewOrder, Unreachable
@@ -22,13 +22,7 @@ from trading_assets.engine.orders.follow import follow
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
 SESSION = date(2012, 7, 5)  # a Thursday: what is sold settles on Tuesday, T+3
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("settled"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 @pytest.fixture

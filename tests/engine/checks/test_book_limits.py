@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import CorporateActionState, NewOrder
 from trading_assets.core.words import Side
@@ -23,13 +23,7 @@ from trading_assets.engine.reconciliation.equity import observe
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
 SESSION = date(2012, 7, 5)
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("limits"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 @pytest.fixture
@@ -37,7 +31,7 @@ def desk(floor: TradingFloor) -> Iterator[Desk]:
     """A fresh account with 8 shares of AAPL, 4.9 % of its equity, reconciled and observed."""
     floor.control("/account/reset", cash="100000")
     floor.control("/quote", symbol="AAPL")
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
         buy_behind_our_back(desk, "AAPL", 8, f"person-{desk.book}")
         reconcile(desk)

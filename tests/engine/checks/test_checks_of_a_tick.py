@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from ground import Ground, buy, buy_dear, run_tick
-from planted import buy_behind_our_back, red
+from engine_ticks import buy, buy_dear, run_tick
+from support.planted import buy_behind_our_back, red
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.orders import Kind, client_order_id, decision_id
 from trading_assets.core.words import Side
@@ -19,8 +20,8 @@ from trading_assets.engine.checks.table import CHECKS, PROBLEMS_SHOWN, CheckOutc
 from trading_assets.engine.signals import tick_signals
 
 
-def all_checks(ground: Ground, desk: Desk, tick_ns: int) -> list[CheckOutcome]:
-    session = ground.session
+def all_checks(floor: TradingFloor, desk: Desk, tick_ns: int) -> list[CheckOutcome]:
+    session = floor.session
     return [
         *data_checks(desk, session, tick_ns),
         *order_checks(desk, session),
@@ -30,57 +31,57 @@ def all_checks(ground: Ground, desk: Desk, tick_ns: int) -> list[CheckOutcome]:
 
 
 def test_every_check_is_green_after_ticks_with_entries_exits_refusals_and_resting_orders(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk, "AAPL")
-        buy(ground, desk, "IBM")
-    now = ground.go_to_tick(1)
-    with ground.desk() as desk:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk, "AAPL")
+        buy(floor, desk, "IBM")
+    now = floor.go_to_tick(1)
+    with floor.desk() as desk:
         bid = desk.broker.quotes(["MSFT"])["MSFT"].bid
         assert bid is not None
         tick_signals.receive(desk, "AAPL", -1.0)
         tick_signals.receive(desk, "IBM", 0.4)
         tick_signals.receive(desk, "MSFT", 1.0, limit_price=bid * Decimal("0.996"))
         tick_signals.receive(desk, "GOOG", 1.0, reference_price=bid)  # far from its price: refused
-        report, _ = run_tick(desk, ground.session, now)
+        report, _ = run_tick(desk, floor.session, now)
         assert sorted(report.outcomes.values()) == ["ORDERED", "ORDERED", "ORDERED", "REFUSED"]
-        outcomes = all_checks(ground, desk, now)
+        outcomes = all_checks(floor, desk, now)
         assert [outcome.check for outcome in outcomes] == list(CHECKS)
         assert red(outcomes) == set()
 
 
-def test_what_a_person_trades_past_the_gate_is_red(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk, "AAPL")
-    now = ground.go_to_tick(1)
-    with ground.desk() as desk:
+def test_what_a_person_trades_past_the_gate_is_red(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk, "AAPL")
+    now = floor.go_to_tick(1)
+    with floor.desk() as desk:
         buy_behind_our_back(desk, "IBM", 30, "person-1")  # 6 % of equity
-        run_tick(desk, ground.session, now)
-        assert red(all_checks(ground, desk, now)) == {"each_belongs_to_an_order", "position_limit"}
+        run_tick(desk, floor.session, now)
+        assert red(all_checks(floor, desk, now)) == {"each_belongs_to_an_order", "position_limit"}
         foreign = client_order_id(decision_id(desk.book, Kind.EXTERNAL, "IBM", "nobody"), Side.BUY, 0, 1)
         buy_behind_our_back(desk, "MSFT", 1, foreign)
-        found = red(all_checks(ground, desk, now))
+        found = red(all_checks(floor, desk, now))
         assert {"no_foreign_order", "all_received", "ledger_equals_broker", "cash_agrees"} <= found
 
 
 @pytest.mark.parametrize(("halted", "expected"), [(False, set()), (True, {"stop_loss"})])
 def test_a_stop_that_a_halt_holds_back_is_red_and_one_that_was_sold_is_not(
-    ground: Ground, halted: bool, expected: set[str]
+    floor: TradingFloor, halted: bool, expected: set[str]
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy_dear(ground, desk)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy_dear(floor, desk)
         if halted:
             now = desk.now_ns()
             latch(desk.journal, desk.book, Cause.KILL, at_ns=now, session=desk.session_text(), reason="x")
         assert "stop_loss" not in red(limit_checks(desk))  # protection has not looked since
-    now = ground.go_to_tick(1)
-    with ground.desk() as desk:
-        run_tick(desk, ground.session, now)
-        assert red(all_checks(ground, desk, now)) & {"stop_loss"} == expected
+    now = floor.go_to_tick(1)
+    with floor.desk() as desk:
+        run_tick(desk, floor.session, now)
+        assert red(all_checks(floor, desk, now)) & {"stop_loss"} == expected
 
 
 def test_a_detail_names_the_first_problems_and_counts_the_others() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
-from planted import outcome_of, red
-from trading_floor import TradingFloor, trading_floor
+from support.planted import outcome_of, red
+from support.trading_floor import TradingFloor
 
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.data import bar_checks, data_checks, feature_checks, signal_checks
@@ -24,24 +24,19 @@ from trading_assets.engine.signals.tick_signals import receive, store_signals
 from trading_assets.features.daily import DAILY
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True)
 MINUTE_NS = 60 * 10**9
 
 
 @pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("data"), SESSION) as floor:
-        yield floor
-
-
-@pytest.fixture(scope="module")
-def tick_ns(floor: TradingFloor) -> int:
-    return floor.tick(SESSION, 1)
+def tick_ns(shared_floor: TradingFloor) -> int:
+    return shared_floor.go_to_session(SESSION, 1)
 
 
 @pytest.fixture
 def desk(floor: TradingFloor, tick_ns: int) -> Iterator[Desk]:
     """A history of its own, with the tick's bars, features and signals in it."""
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         desk.history.path.unlink(missing_ok=True)
         store_bars(desk, SESSION, tick_ns)
         store_features(desk, SESSION, tick_ns)

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from planted import Altered, buy_behind_our_back, plant_order, red
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, buy_behind_our_back, plant_order, red
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import (
     AccountActivity,
@@ -28,19 +28,13 @@ from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.store.records import FillRecord, OrderRecord
 
 SESSION = date(2012, 7, 5)
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("orders"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 @pytest.fixture
 def desk(floor: TradingFloor) -> Iterator[Desk]:
     floor.control("/account/reset", cash="100000")
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
         yield desk
 

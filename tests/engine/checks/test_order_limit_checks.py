@@ -7,8 +7,8 @@ from datetime import date
 from math import nan
 
 import pytest
-from planted import Altered, outcome_of, plant_order, red, with_limits
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, outcome_of, plant_order, red, with_limits
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.orders import Kind, State
 from trading_assets.engine.book.desk import Desk
@@ -17,6 +17,7 @@ from trading_assets.engine.checks.orders import order_checks
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 HALF_DAY = date(2012, 7, 3)
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -27,17 +28,10 @@ COUNTED_BEFORE = {
 }
 
 
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("orders"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
 @pytest.fixture
 def desk(floor: TradingFloor) -> Iterator[Desk]:
     floor.control("/account/reset", cash="100000")
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         reconcile(desk)
         yield desk
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
-from wire import decided, failing, locked, look, new_account, send, signal
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor
+from wire import decided, failing, locked, look, send, signal
 
 from trading_assets.broker.port import OrderChanged, OrderState, Unreachable
 from trading_assets.core.orders import State
@@ -23,24 +21,12 @@ from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 WORKING = {
     State.ACCEPTED: (State.SUBMITTING, State.ACCEPTED),
     State.PARTIALLY_FILLED: (State.SUBMITTING, State.PARTIALLY_FILLED),
     State.PENDING_CANCEL: (State.SUBMITTING, State.ACCEPTED, State.PENDING_CANCEL),
 }
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("absence"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 def later(floor: TradingFloor, desk: Desk, ns: int = ABSENCES_APART_NS) -> None:

@@ -9,9 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from broker_words import restated
-from planted import Altered, buy_behind_our_back, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.broker_words import restated
+from support.planted import Altered, buy_behind_our_back, plant_order
+from support.trading_floor import TradingFloor
 from wire import at_broker, decided, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder
@@ -34,16 +34,9 @@ from trading_assets.engine.reconciliation.reconcile import (
 from trading_assets.store.records import OrderRecord
 
 BEFORE_THE_SPLIT = date(2005, 2, 25)
+pytestmark = pytest.mark.floor(BEFORE_THE_SPLIT, shared=True, symbols=["AAPL", "IBM", "MSFT"], tick=1)
 SPLIT = date(2005, 2, 28)  # AAPL 2:1
 SECOND_NS = 10**9
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    root = tmp_path_factory.mktemp("breaks")
-    with trading_floor(root, BEFORE_THE_SPLIT, symbols=["AAPL", "IBM", "MSFT"]) as floor:
-        floor.tick(BEFORE_THE_SPLIT, 1)
-        yield floor
 
 
 @pytest.fixture

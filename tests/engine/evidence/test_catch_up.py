@@ -8,9 +8,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from broker_words import activity, stated
-from ground import Ground, buy, buy_dear
-from planted import Altered
+from engine_ticks import buy, buy_dear
+from support.broker_words import activity, stated
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import AccountActivity, MoreActivities, MoreOrders, OrderState
 from trading_assets.core.orders import State
@@ -65,23 +66,23 @@ def fees(count: int, first_ns: int, last_ns: int) -> list[AccountActivity]:
     ]
 
 
-def begun(ground: Ground, number: int = 1) -> Callable[[], Desk]:
+def begun(floor: TradingFloor, number: int = 1) -> Callable[[], Desk]:
     """A desk whose book is open, as processes would open it again."""
-    ground.go_to_tick(number)
-    with ground.desk() as desk:
+    floor.go_to_tick(number)
+    with floor.desk() as desk:
         desk.begin()
         assert reconcile(desk).clean
-    return ground.desk
+    return floor.desk
 
 
-def test_activities_are_read_from_the_watermark_and_never_from_the_beginning(ground: Ground) -> None:
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
+def test_activities_are_read_from_the_watermark_and_never_from_the_beginning(floor: TradingFloor) -> None:
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
         desk.begin()
         began = desk.now_ns()
         history = History(desk, fees(50_000, began - 300 * DAY_NS, began - DAY_NS))
         assert reconcile(desk).clean  # the opening, and the first comparison
-        ground.go_to_tick(2)
+        floor.go_to_tick(2)
         desk.begin()
         assert reconcile(desk).clean
         day_began = new_york_midnight_ns(desk.today())  # whose lines the opening names
@@ -89,9 +90,11 @@ def test_activities_are_read_from_the_watermark_and_never_from_the_beginning(gro
         assert history.read == []
 
 
-def test_an_account_of_50000_activities_is_adopted_and_protected_with_one_look_each(ground: Ground) -> None:
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
+def test_an_account_of_50000_activities_is_adopted_and_protected_with_one_look_each(
+    floor: TradingFloor,
+) -> None:
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
         desk.begin()
         began = desk.now_ns()
         history = History(desk, fees(50_000, began - 300 * DAY_NS, began - SECOND_NS))
@@ -105,14 +108,14 @@ def test_an_account_of_50000_activities_is_adopted_and_protected_with_one_look_e
 
 @pytest.mark.slow(seconds=20)
 def test_after_a_long_absence_a_history_is_read_on_from_look_to_look_while_stops_fire(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
     """The desk was off, and somebody's program used the account meanwhile."""
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy_dear(ground, desk)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy_dear(floor, desk)
         watermark = int(desk.journal.mark(desk.book, WATERMARK) or 0)
-        now = ground.go_to_tick(2)
+        now = floor.go_to_tick(2)
         desk.begin()
         rows = fees(10_000, watermark + SECOND_NS, now - SECOND_NS)
         history = History(desk, rows, a_look=2_000)
@@ -125,7 +128,7 @@ def test_after_a_long_absence_a_history_is_read_on_from_look_to_look_while_stops
         assert first.transient == (Cause.CATCHING_UP,)  # entries wait
         looks = 1
         while True:  # one a minute, at the exchange's real limit of requests
-            ground.keeper.move_to(now + looks * MINUTE_NS)
+            floor.keeper.move_to(now + looks * MINUTE_NS)
             desk.begin()
             if not reconcile(desk).catching_up:
                 break
@@ -134,7 +137,7 @@ def test_after_a_long_absence_a_history_is_read_on_from_look_to_look_while_stops
             assert int(desk.journal.mark(desk.book, WATERMARK) or 0) == watermark
         assert looks == len(rows) // 2_000
         assert history.read == [one.id for one in rows]  # each once
-        ground.keeper.move_to(now + (looks + 1) * MINUTE_NS)
+        floor.keeper.move_to(now + (looks + 1) * MINUTE_NS)
         assert protect_alone(desk, new_execution_id()).transient == ()
         assert len(desk.journal.adjustments(desk.book)) == len(rows)
         report = reconcile(desk)
@@ -144,9 +147,11 @@ def test_after_a_long_absence_a_history_is_read_on_from_look_to_look_while_stops
         assert len(told) == 1
 
 
-def test_a_reading_goes_on_in_the_next_process_and_who_only_looks_on_leaves_it_alone(ground: Ground) -> None:
-    opened = begun(ground)
-    now = ground.go_to_tick(3)
+def test_a_reading_goes_on_in_the_next_process_and_who_only_looks_on_leaves_it_alone(
+    floor: TradingFloor,
+) -> None:
+    opened = begun(floor)
+    now = floor.go_to_tick(3)
     rows = fees(2_500, now - 1_000 * SECOND_NS, now - SECOND_NS)
     read: list[str] = []
     for last in (False, False, True):
@@ -163,10 +168,10 @@ def test_a_reading_goes_on_in_the_next_process_and_who_only_looks_on_leaves_it_a
 
 
 def test_an_opening_that_shares_its_moment_with_more_than_a_look_goes_on_at_the_next_adoption(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
         desk.begin()
         now = desk.now_ns()
         History(desk, fees(2_500, now, now + 1))
@@ -183,11 +188,11 @@ def test_an_opening_that_shares_its_moment_with_more_than_a_look_goes_on_at_the_
 
 
 def test_what_is_booked_late_is_looked_for_at_once_then_every_ten_minutes_and_never_without_bound(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         desk.begin()
         now = desk.now_ns()
         history = History(desk, fees(2_500, now - 5 * DAY_NS, now - 4 * DAY_NS))
@@ -197,21 +202,21 @@ def test_what_is_booked_late_is_looked_for_at_once_then_every_ten_minutes_and_ne
 
         def late() -> int:
             """How many looks this reconciliation took for what was booked late."""
-            ground.keeper.move_to(desk.now_ns() + SECOND_NS)
+            floor.keeper.move_to(desk.now_ns() + SECOND_NS)
             desk.begin()
             history.looks.clear()
             assert not reconcile(desk).clean
             return len(history.looks) - 1
 
         assert [late() for _ in range(4)] == [1, 1, 0, 0]  # two sightings make a break
-        ground.keeper.move_to(desk.now_ns() + LATE_AGAIN_NS)
+        floor.keeper.move_to(desk.now_ns() + LATE_AGAIN_NS)
         desk.begin()
         assert [late() for _ in range(2)] == [1, 0]
 
 
-def test_a_list_of_orders_longer_than_a_look_is_read_on_by_time(ground: Ground) -> None:
-    opened = begun(ground)
-    now = ground.go_to_tick(3)
+def test_a_list_of_orders_longer_than_a_look_is_read_on_by_time(floor: TradingFloor) -> None:
+    opened = begun(floor)
+    now = floor.go_to_tick(3)
     with opened() as desk:
         desk.begin()
         real = desk.broker
@@ -240,19 +245,19 @@ def test_a_list_of_orders_longer_than_a_look_is_read_on_by_time(ground: Ground) 
         assert asked[1:] == [rows[599].submitted_ns, rows[1_198].submitted_ns]
 
 
-def test_what_became_of_many_old_orders_is_one_list_and_no_request_for_each(ground: Ground) -> None:
+def test_what_became_of_many_old_orders_is_one_list_and_no_request_for_each(floor: TradingFloor) -> None:
     """Ended while nobody looked, and sent before the watermark."""
     from wire import decided, send, signal
 
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
         desk.begin()
         reconcile(desk)
         names = ("AAPL", "IBM", "GOOG", "MSFT")
         orders = send(desk, decided(desk, *(signal(desk, name, resting=True) for name in names)))
         for order in orders:
             desk.broker.cancel(str(order.broker_order_id))
-        ground.go_to_tick(2)
+        floor.go_to_tick(2)
         desk.begin()
         desk.journal.set_mark(desk.book, WATERMARK, str(desk.now_ns()), desk.now_ns())
         real, asked = desk.broker, []

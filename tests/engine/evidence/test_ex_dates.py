@@ -14,10 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ground import Ground, buy
+from engine_ticks import buy
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from planted import Altered
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import (
     BarState,
@@ -339,13 +340,15 @@ def test_the_brokers_quantity_shows_a_split_that_the_price_does_not(
     assert is_true(prices, 10.0, shown_qty=shown, with_it=with_it, without=without) is true
 
 
-def test_a_split_that_is_only_announced_sells_nothing_and_moves_no_previous_close(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-    ground.go_to_session(ground.sessions.next(ground.session))
-    with ground.desk() as desk:
-        real, today = desk.broker, ground.session
+def test_a_split_that_is_only_announced_sells_nothing_and_moves_no_previous_close(
+    floor: TradingFloor,
+) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+    floor.go_to_session(floor.sessions.next(floor.session))
+    with floor.desk() as desk:
+        real, today = desk.broker, floor.session
         actions = [CorporateActionState(symbol, today, 0.001, 0.0) for symbol in ("AAPL", "IBM")]
         desk.broker = Altered(
             real,

@@ -8,8 +8,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from broker_words import activity
 from counter import Counter, desk_at
+from support.broker_words import activity
 
 from trading_assets.broker.alpaca.activity_types import ACTIVITY_TYPES, TRADE
 from trading_assets.broker.port import AccountActivity

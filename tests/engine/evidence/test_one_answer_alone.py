@@ -6,8 +6,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from ground import Ground, buy, buy_dear, run_tick
-from planted import Altered
+from engine_ticks import buy, buy_dear, run_tick
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.alpaca.fields import Malformed
@@ -33,33 +34,33 @@ def titles(desk: Desk) -> list[str]:
     return [alert.title for alert in desk.journal.pending_alerts()]
 
 
-def test_an_empty_list_of_positions_ends_no_flatten(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-        ground.go_to_tick(1)
+def test_an_empty_list_of_positions_ends_no_flatten(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+        floor.go_to_tick(1)
         real = desk.broker
         desk.broker = Altered(real, positions=list)
         report = operator.flatten_now(desk, reason="storm", author="ada")
         assert not report.flat
         assert [line.symbol for line in still_held(desk)] == ["AAPL"]
         desk.broker = real
-        ground.go_to_tick(2)
+        floor.go_to_tick(2)
         protect_alone(desk, new_execution_id())
         assert held(desk) == set()
         assert desk.journal.flatten_in_force(desk.book) is None
 
 
 def test_a_flatten_ends_where_the_broker_shows_nothing_for_longer_and_the_difference_is_told(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-        ground.go_to_tick(1)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+        floor.go_to_tick(1)
         desk.broker = Altered(desk.broker, positions=list)
         operator.flatten_now(desk, reason="storm", author="ada")
-        ground.go_to_tick(2)
+        floor.go_to_tick(2)
         protect_alone(desk, new_execution_id())
         assert desk.journal.flatten_in_force(desk.book) is None
         (done,) = [one for one in desk.journal.pending_alerts() if "Flatten done" in one.title]
@@ -67,54 +68,54 @@ def test_a_flatten_ends_where_the_broker_shows_nothing_for_longer_and_the_differ
         assert done.severity == "ERROR"
 
 
-def test_an_empty_list_of_positions_lets_nobody_buy_on_top_of_what_is_held(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk, value=1.0)
+def test_an_empty_list_of_positions_lets_nobody_buy_on_top_of_what_is_held(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk, value=1.0)
         shares = {position.symbol: position.qty for position in desk.broker.positions()}
-        now = ground.go_to_tick(1)
+        now = floor.go_to_tick(1)
         desk.begin()
         real = desk.broker
         desk.broker = Altered(real, positions=list)
         tick_signals.receive(desk, "AAPL", 1.0)
-        report, _ = run_tick(desk, ground.session, now)
+        report, _ = run_tick(desk, floor.session, now)
         assert [reason(verdict.failed, verdict.cause) for verdict in report.verdicts] == [
             "RECONCILIATION_LOCK"
         ]
         assert {position.symbol: position.qty for position in real.positions()} == shares
 
 
-def test_an_empty_list_of_positions_releases_no_stop_of_an_earlier_session(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy_dear(ground, desk)
+def test_an_empty_list_of_positions_releases_no_stop_of_an_earlier_session(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy_dear(floor, desk)
         real = desk.broker
         desk.broker = Altered(real, submit=_refused)
         protect_alone(desk, new_execution_id())
         assert [lock.cause for lock in desk.journal.locks(desk.book)] == [STOP_LOCK]
-        ground.go_to_session(ground.sessions.next(ground.session))
+        floor.go_to_session(floor.sessions.next(floor.session))
         desk.broker = Altered(real, positions=list)
         protect_alone(desk, new_execution_id())
         assert STOP_LOCK in [lock.cause for lock in desk.journal.locks(desk.book)]
 
 
-def test_a_bid_through_a_stop_that_nothing_confirms_is_told_once_a_session(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-        ground.move_quote(desk, "AAPL", "0.90")  # no trade says so
+def test_a_bid_through_a_stop_that_nothing_confirms_is_told_once_a_session(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+        floor.move_quote(desk, "AAPL", "0.90")  # no trade says so
         for _ in range(2):
             assert protect_alone(desk, new_execution_id()).stopped == ()
         assert titles(desk).count("AAPL: the bid is through its stop, and nothing confirms it") == 1
 
 
-def test_a_last_trade_through_a_stop_without_a_bid_is_told_once_a_session(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        ground.move_quote(desk, "AAPL", "1.065")
-        buy(ground, desk)
+def test_a_last_trade_through_a_stop_without_a_bid_is_told_once_a_session(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        floor.move_quote(desk, "AAPL", "1.065")
+        buy(floor, desk)
         ask = desk.broker.quotes(["AAPL"])["AAPL"].ask
-        ground.keeper.quote("AAPL", 0, float(ask or 0))  # the last trade is what it was all the time
+        floor.keeper.quote("AAPL", 0, float(ask or 0))  # the last trade is what it was all the time
         for _ in range(2):
             assert protect_alone(desk, new_execution_id()).stopped == ()
         assert titles(desk).count("AAPL: the last trade is through its stop, and there is no bid") == 1
@@ -125,10 +126,10 @@ def test_a_last_trade_through_a_stop_without_a_bid_is_told_once_a_session(ground
     [("aapl", "1", "0"), ("AAPLE", "1", "0"), ("AAPL", "1e30", "0"), ("", "0", "1e400"), ("", "0", "NaN")],
 )
 def test_an_adjustment_that_no_account_can_have_is_refused_and_the_books_stay(
-    ground: Ground, symbol: str, shares: str, usd: str
+    floor: TradingFloor, symbol: str, shares: str, usd: str
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         before = ledger_of(desk.journal, desk.book)
         with pytest.raises(InvalidInput):

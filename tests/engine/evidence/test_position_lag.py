@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
-from wire import at_broker, decided, failing, locked, look, new_account, recovered, send, signal
+from support.planted import Altered
+from support.trading_floor import TradingFloor
+from wire import at_broker, decided, failing, locked, look, recovered, send, signal
 
 from trading_assets.broker.port import OutcomeUnknown
 from trading_assets.core.orders import Kind
@@ -25,19 +23,7 @@ from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("lag"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 def filled(desk: Desk, value: float, key: str) -> OrderRecord:
@@ -133,7 +119,7 @@ def test_shares_that_an_older_sale_left_over_are_sold_though_the_books_differ(
     reconcile(desk)
     (view,) = look(desk, signal(desk, value=-1.0, key="at once"), phase=Phase.EXITS).symbols
     assert view.reserved_qty == float(position.qty)
-    floor.tick(SESSION, 2)
+    floor.go_to_session(SESSION, 2)
     desk.begin()
     given = look(desk, signal(desk, value=-1.0, key="later"), phase=Phase.EXITS)
     (view,) = given.symbols

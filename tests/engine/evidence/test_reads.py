@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from broker_words import stated
 from counter import NS, SESSION, TICK_NS, Counter, desk_at
-from planted import Altered, plant_order
+from support.broker_words import stated
+from support.planted import Altered, plant_order
 
 from trading_assets.broker.port import (
     BrokerError,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from broker_words import restated, stated
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
-from wire import decided, failing, locked, look, new_account, send, signal
+from support.broker_words import restated, stated
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor
+from wire import decided, failing, locked, look, send, signal
 
 from trading_assets.broker.port import NotFound, OrderChanged, OrderState, Unreachable
 from trading_assets.core.orders import State
@@ -31,20 +29,8 @@ from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 NS = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("replacements"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 def resting(desk: Desk) -> OrderRecord:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker_words import restated
 from counter import Counter, desk_at
-from planted import Altered, plant_order
+from support.broker_words import restated
+from support.planted import Altered, plant_order
 
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
 from trading_assets.core.orders import State

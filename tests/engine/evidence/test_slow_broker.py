@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from counter import Counter, desk_at
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.engine.book import desk as desk_module
 from trading_assets.engine.operation import operator

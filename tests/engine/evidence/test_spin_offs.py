@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ground import Ground, buy
-from planted import Altered
+from engine_ticks import buy
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import CorporateActionState, QuoteState, Rows, SpinOffState, Unreachable
 from trading_assets.engine.book.desk import Desk
@@ -31,9 +32,9 @@ def today_price(desk: Desk) -> float:
     return float(quote.bid + quote.ask) / 2
 
 
-def announced(ground: Ground, desk: Desk, worth: float | None) -> None:
+def announced(floor: TradingFloor, desk: Desk, worth: float | None) -> None:
     """AAPL is ex today: half a share of SPUN for each, at `worth` USD; None: nobody quotes it."""
-    real, today, now = desk.broker, ground.session, desk.now_ns()
+    real, today, now = desk.broker, floor.session, desk.now_ns()
     action = CorporateActionState("AAPL", today, 1.0, 0.0, (SpinOffState("SPUN", 0.5),))
     close = (Decimal(repr(today_price(desk))) * BEFORE).quantize(Decimal("0.01"))
 
@@ -59,27 +60,27 @@ def announced(ground: Ground, desk: Desk, worth: float | None) -> None:
 
 @pytest.mark.parametrize("priced", [True, False])
 def test_a_parent_that_fell_by_what_it_gave_away_is_not_stopped_and_has_not_moved(
-    ground: Ground, priced: bool
+    floor: TradingFloor, priced: bool
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-        ground.keeper.move_to(desk.now_ns() + 10**9)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+        floor.keeper.move_to(desk.now_ns() + 10**9)
         desk.clock.sync()
         price = Decimal(repr(today_price(desk)))
         operator.adjust(desk, symbol="AAPL", cost=price * BEFORE, reason="planted", author="tester")
         cost = float(price * BEFORE)
-    ground.go_to_session(ground.sessions.next(ground.session))
-    with ground.desk() as desk:
+    floor.go_to_session(floor.sessions.next(floor.session))
+    with floor.desk() as desk:
         real = desk.broker
         worth = today_price(desk) * (float(BEFORE) - 1) / 0.5
-        announced(ground, desk, worth if priced else None)
+        announced(floor, desk, worth if priced else None)
         assert protect_alone(desk, new_execution_id()).stopped == ()
         titles = [alert.title for alert in desk.journal.pending_alerts()]
         assert ("AAPL: the value of the spin-off SPUN is not known" in titles) == (not priced)
         # the first look decides: what the new shares do later is their own
         desk.broker = real
-        announced(ground, desk, worth * 5)
+        announced(floor, desk, worth * 5)
         positions = {position.symbol: position for position in desk.broker.positions()}
         quotes = desk.broker.quotes(["AAPL"])
         owned = owned_by_ex_dates(desk, ["AAPL"], positions=positions, quotes=quotes)

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from between import Answer, Asked, Between, Change
-from ground import SESSION
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import SESSION, TradingFloor
 from wire import decided, look, send, signal
 
 from trading_assets import config
@@ -28,7 +27,7 @@ from trading_assets.engine.orders.follow import follow
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
-pytestmark = pytest.mark.exchange
+pytestmark = [pytest.mark.exchange, pytest.mark.floor(shared=True, tick=1, requests_per_minute=100_000)]
 
 LEGS = {
     "id": "7a1f5c1e-0c5f-4d0e-9a55-0d6f3c1b2a90",
@@ -124,15 +123,8 @@ CHANGES: dict[str, tuple[Change, str]] = {  # and what a person is told
 
 
 @pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("strangers"), SESSION, requests_per_minute=100_000) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture(scope="module")
-def between(floor: TradingFloor) -> Iterator[Between]:
-    with Between(floor.exchange.url).serving() as between:
+def between(shared_floor: TradingFloor) -> Iterator[Between]:
+    with Between(shared_floor.exchange.url).serving() as between:
         yield between
 
 

@@ -7,7 +7,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from ground import Ground
+from support.trading_floor import TradingFloor
 
 from trading_assets.engine.market_data.bars import import_tape, store_bars
 from trading_assets.engine.market_data.feature_rows import feature_rows, store_features
@@ -20,9 +20,9 @@ YEAR = 2012
 
 
 @pytest.mark.slow
-def test_rows_at_the_closes_of_a_year_equal_the_rows_of_all_bars_at_once(ground: Ground) -> None:
+def test_rows_at_the_closes_of_a_year_equal_the_rows_of_all_bars_at_once(floor: TradingFloor) -> None:
     tape = BundledTape()
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         bars = import_tape(
             desk.history, tape, SYMBOLS, until=date(YEAR + 1, 1, 1), received_ns=1, source="bundled"
         )
@@ -48,15 +48,15 @@ def test_rows_at_the_closes_of_a_year_equal_the_rows_of_all_bars_at_once(ground:
         assert compared > 4 * 250
 
 
-def test_a_row_within_the_session_is_that_of_the_bar_so_far(ground: Ground) -> None:
+def test_a_row_within_the_session_is_that_of_the_bar_so_far(floor: TradingFloor) -> None:
     """Across live ingestion: minutes from the exchange, the look-back from its daily bars."""
-    now = ground.go_to_tick(3)
-    with ground.desk() as desk:
-        store_bars(desk, ground.session, now)
-        live = feature_rows(desk, ground.session, now)
+    now = floor.go_to_tick(3)
+    with floor.desk() as desk:
+        store_bars(desk, floor.session, now)
+        live = feature_rows(desk, floor.session, now)
         tape = BundledTape()
         for symbol in SYMBOLS:
-            daily, minutes = tape.daily(symbol).until(now), tape.minutes(symbol, ground.session).until(now)
+            daily, minutes = tape.daily(symbol).until(now), tape.minutes(symbol, floor.session).until(now)
             so_far = (
                 minutes.start_ns[:1],
                 minutes.end_ns[-1:],
@@ -70,23 +70,23 @@ def test_a_row_within_the_session_is_that_of_the_bar_so_far(ground: Ground) -> N
             actions = aligned_actions(tape.actions(symbol), with_today.start_ns)
             expected = DAILY.compute_bulk(with_today, *actions)[-1]
             assert live[symbol][0].tobytes() == expected.tobytes()
-        report = store_features(desk, ground.session, now)
+        report = store_features(desk, floor.session, now)
         assert report.incomplete == ()
 
 
-def test_an_earlier_tick_sees_the_actions_that_it_saw_then(start_ground: Callable[..., Ground]) -> None:
-    ground = start_ground(session=date(2012, 8, 9))  # AAPL's first dividend in years
+def test_an_earlier_tick_sees_the_actions_that_it_saw_then(start_floor: Callable[..., TradingFloor]) -> None:
+    floor = start_floor(session=date(2012, 8, 9))  # AAPL's first dividend in years
     rows = {}
     for number in (0, 1, 2):
-        now = ground.go_to_tick(number)
-        with ground.desk() as desk:
-            store_bars(desk, ground.session, now)
-            rows[number] = feature_rows(desk, ground.session, now)["AAPL"][0]
+        now = floor.go_to_tick(number)
+        with floor.desk() as desk:
+            store_bars(desk, floor.session, now)
+            rows[number] = feature_rows(desk, floor.session, now)["AAPL"][0]
             stored = desk.history.query(
                 "SELECT received_at_ns FROM corporate_actions WHERE symbol = 'AAPL' AND ex_date = ?",
-                [ground.session],
+                [floor.session],
             )
-            assert stored["received_at_ns"].to_pylist() == [ground.ticks()[0]]
-            again = feature_rows(desk, ground.session, ground.ticks()[0])["AAPL"][0]
+            assert stored["received_at_ns"].to_pylist() == [floor.ticks()[0]]
+            again = feature_rows(desk, floor.session, floor.ticks()[0])["AAPL"][0]
             assert again.tobytes() == rows[0].tobytes()
     assert np.isfinite(rows[0]).all()

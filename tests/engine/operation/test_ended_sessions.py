@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
-from ground import Ground, buy, run_tick
+from engine_ticks import buy, run_tick
 from hypothesis import given
 from hypothesis import strategies as st
+from support.trading_floor import TradingFloor
 
 from trading_assets.core.orders import State
 from trading_assets.engine.operation.day import end_of_day, sessions_to_end
@@ -50,18 +51,18 @@ def test_no_session_is_owed_that_has_not_ended_and_no_more_than_a_month_of_them(
     assert due == ended[-ENDS_KEPT:]
 
 
-def opened_on(ground: Ground, session: date, number: int = 0) -> None:
-    ground.go_to_session(session, number)
-    with ground.desk() as desk:
+def opened_on(floor: TradingFloor, session: date, number: int = 0) -> None:
+    floor.go_to_session(session, number)
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
 
 
 def test_what_is_put_away_is_no_longer_owed_and_another_books_is_none_of_ours(
-    start_ground: Callable[..., Ground],
+    start_floor: Callable[..., TradingFloor],
 ) -> None:
-    ground = start_ground(session=FRIDAY)
-    opened_on(ground, FRIDAY)
-    with ground.desk() as desk:
+    floor = start_floor(session=FRIDAY)
+    opened_on(floor, FRIDAY)
+    with floor.desk() as desk:
         journal, book = desk.journal, desk.book
         assert owed(journal, book, SESSIONS, end_ns(FRIDAY) - 1) == ()
         assert owed(journal, book, SESSIONS, end_ns(MONDAY)) == (FRIDAY, MONDAY)
@@ -72,21 +73,21 @@ def test_what_is_put_away_is_no_longer_owed_and_another_books_is_none_of_ours(
 
 
 def test_the_end_of_a_day_that_the_next_has_overtaken_is_projected_as_the_session_left_it(
-    start_ground: Callable[..., Ground],
+    start_floor: Callable[..., TradingFloor],
 ) -> None:
     """Bought on Friday, the desk is down at the close; bought more on Monday, before Friday is put away."""
-    ground = start_ground(session=FRIDAY)
-    opened_on(ground, FRIDAY)
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
-        bought = buy(ground, desk, "AAPL", 0.5)
+    floor = start_floor(session=FRIDAY)
+    opened_on(floor, FRIDAY)
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
+        bought = buy(floor, desk, "AAPL", 0.5)
         left = desk.journal.latest_equity(desk.book)
     assert left is not None
-    tick_ns = ground.go_to_session(MONDAY, 1)
-    with ground.desk() as desk:
+    tick_ns = floor.go_to_session(MONDAY, 1)
+    with floor.desk() as desk:
         assert sessions_to_end(desk) == (FRIDAY,)
         protect_alone(desk, new_execution_id())
-        more = buy(ground, desk, "IBM", 0.5)
+        more = buy(floor, desk, "IBM", 0.5)
         (report,) = end_of_day(desk)
         assert (report.session, report.agree, report.still_working) == (FRIDAY.isoformat(), True, ())
         assert report.figures["fills"]["fills"] == 1
@@ -104,19 +105,19 @@ def test_the_end_of_a_day_that_the_next_has_overtaken_is_projected_as_the_sessio
 
 
 def test_days_are_ended_in_order_and_one_in_which_the_desk_was_not_up_has_nothing_to_report(
-    start_ground: Callable[..., Ground],
+    start_floor: Callable[..., TradingFloor],
 ) -> None:
     first, second, third = date(2012, 9, 11), date(2012, 9, 12), date(2012, 9, 13)
-    ground = start_ground(session=first)
-    opened_on(ground, first)
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
-        buy(ground, desk, "AAPL", 0.5)
-    ground.go_to_session(third, 0)
-    with ground.desk() as desk:
+    floor = start_floor(session=first)
+    opened_on(floor, first)
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
+        buy(floor, desk, "AAPL", 0.5)
+    floor.go_to_session(third, 0)
+    with floor.desk() as desk:
         run_tick(desk, third, desk.now_ns())
-    ground.keeper.move_to(end_ns(third))
-    with ground.desk() as desk:
+    floor.keeper.move_to(end_ns(third))
+    with floor.desk() as desk:
         reports = end_of_day(desk)
         assert [report.session for report in reports] == [day.isoformat() for day in (first, second, third)]
         assert [bool(report.figures) for report in reports] == [True, False, True]
@@ -124,16 +125,18 @@ def test_days_are_ended_in_order_and_one_in_which_the_desk_was_not_up_has_nothin
         assert [report.figures for report in again] == [report.figures for report in reports]
 
 
-def test_a_day_that_is_owed_for_long_is_known_by_the_venues_time(start_ground: Callable[..., Ground]) -> None:
-    ground = start_ground(session=FRIDAY)
-    opened_on(ground, FRIDAY)
+def test_a_day_that_is_owed_for_long_is_known_by_the_venues_time(
+    start_floor: Callable[..., TradingFloor],
+) -> None:
+    floor = start_floor(session=FRIDAY)
+    opened_on(floor, FRIDAY)
     for at_ns, expected in (
         (end_ns(FRIDAY), ()),
         (end_ns(FRIDAY) + 6 * 60 * MINUTE_NS - MINUTE_NS, ()),
         (end_ns(FRIDAY) + 6 * 60 * MINUTE_NS, (FRIDAY,)),
         (SESSIONS.open_ns(MONDAY), (FRIDAY,)),
     ):
-        ground.keeper.move_to(at_ns)
-        with ground.desk() as desk:
+        floor.keeper.move_to(at_ns)
+        with floor.desk() as desk:
             protect_alone(desk, new_execution_id())
             assert owed_long(desk.journal, desk.book, SESSIONS) == expected

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import CASH, Ground, run_tick
-from planted import Altered
+from engine_ticks import run_tick
+from support.planted import Altered
+from support.trading_floor import CASH, TradingFloor
 
 from trading_assets.broker.connection import connect
 from trading_assets.broker.port import Broker, Unauthorized
@@ -68,9 +69,9 @@ class Slow:
         return Altered(real, **{name: late(getattr(real, name)) for name in ASKED})  # type: ignore[return-value]
 
 
-def seconds_until_latched(ground: Ground, book: str, act: Callable[[], object], slow: Slow) -> float:
+def seconds_until_latched(floor: TradingFloor, book: str, act: Callable[[], object], slow: Slow) -> float:
     """From the start of `act` in a thread to the kill in the journal, as another process reads it."""
-    with Journal.open(journal_file(ground.settings)) as journal:
+    with Journal.open(journal_file(floor.settings)) as journal:
         began = monotonic_ns()
         thread = threading.Thread(target=act)
         thread.start()
@@ -84,36 +85,36 @@ def seconds_until_latched(ground: Ground, book: str, act: Callable[[], object], 
     return elapsed
 
 
-def command(ground: Ground, slow: Slow) -> Callable[[], object]:
+def command(floor: TradingFloor, slow: Slow) -> Callable[[], object]:
     """What the command and the UI's job do."""
-    return lambda: operator.kill_now(
-        ground.settings, {}, reason="stop", author="tester", connect=slow.connect
-    )
+    return lambda: operator.kill_now(floor.settings, {}, reason="stop", author="tester", connect=slow.connect)
 
 
-def at_opening(environ: dict[str, str]) -> Callable[[Ground, Slow], Callable[[], object]]:
+def at_opening(environ: dict[str, str]) -> Callable[[TradingFloor, Slow], Callable[[], object]]:
     """Any process of ours that opens a desk while the kill is set."""
 
-    def way(ground: Ground, slow: Slow) -> Callable[[], object]:
+    def way(floor: TradingFloor, slow: Slow) -> Callable[[], object]:
         if not environ:
-            (ground.settings.data_dir / "KILL").touch()
-        return lambda: Desk.open(ground.settings, environ, connect=slow.connect).close()
+            (floor.settings.data_dir / "KILL").touch()
+        return lambda: Desk.open(floor.settings, environ, connect=slow.connect).close()
 
     return way
 
 
-def in_an_open_desk(look: Callable[[Ground, Desk], object]) -> Callable[[Ground, Slow], Callable[[], object]]:
+def in_an_open_desk(
+    look: Callable[[TradingFloor, Desk], object],
+) -> Callable[[TradingFloor, Slow], Callable[[], object]]:
     """A process that has its desk open already, and looks."""
 
-    def way(ground: Ground, slow: Slow) -> Callable[[], object]:
+    def way(floor: TradingFloor, slow: Slow) -> Callable[[], object]:
         slow.let_go.set()
-        desk = Desk.open(ground.settings, {}, connect=slow.connect)
+        desk = Desk.open(floor.settings, {}, connect=slow.connect)
         slow.let_go.clear()
         desk.environ = {"KILL_SWITCH": "1"}
 
         def act() -> None:
             with desk:
-                look(ground, desk)
+                look(floor, desk)
 
         return act
 
@@ -126,7 +127,7 @@ WAYS = {
     "file": at_opening({}),
     "protection": in_an_open_desk(lambda _, desk: protect_alone(desk, new_execution_id())),
     "tick": in_an_open_desk(
-        lambda ground, desk: tick.execute(desk, ground.session, ground.ticks()[0], new_execution_id())
+        lambda floor, desk: tick.execute(desk, floor.session, floor.ticks()[0], new_execution_id())
     ),
     "before an order": in_an_open_desk(lambda _, desk: see_kill_switch(desk)),
 }
@@ -134,14 +135,14 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_kill_is_latched_before_a_slow_broker_has_answered(
-    ground: Ground, way: str, capsys: pytest.CaptureFixture[str]
+    floor: TradingFloor, way: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         book = desk.book
     slow = Slow()
-    elapsed = seconds_until_latched(ground, book, WAYS[way](ground, slow), slow)
+    elapsed = seconds_until_latched(floor, book, WAYS[way](floor, slow), slow)
     with capsys.disabled():
         print(f" latched by {way} after {elapsed:.3f} s", end="")
     assert elapsed < LATCHED_WITHIN_SECONDS
@@ -165,10 +166,10 @@ def locked_by_another_process(file: Path) -> Iterator[None]:
             process.communicate("")
 
 
-def rest(ground: Ground, desk: Desk) -> OrderRecord:
+def rest(floor: TradingFloor, desk: Desk) -> OrderRecord:
     """An order of ours that works at the broker."""
     tick_signals.receive(desk, "AAPL", 1.0, limit_price=desk.broker.quotes(["AAPL"])["AAPL"].bid)
-    report, _ = run_tick(desk, ground.session, desk.now_ns())
+    report, _ = run_tick(desk, floor.session, desk.now_ns())
     (order,) = report.orders
     assert order.state == "ACCEPTED"
     return order
@@ -177,30 +178,30 @@ def rest(ground: Ground, desk: Desk) -> OrderRecord:
 @pytest.mark.slow(seconds=30)
 @pytest.mark.parametrize("way", ["command and job", "file", "variable"])
 def test_a_kill_while_another_process_holds_the_journal_latches_by_file_and_cancels(
-    ground: Ground, way: str
+    floor: TradingFloor, way: str
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        rest(ground, desk)
-    file, environ = journal_file(ground.settings), dict[str, str]()
-    with ground.desk() as desk, locked_by_another_process(file):
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        rest(floor, desk)
+    file, environ = journal_file(floor.settings), dict[str, str]()
+    with floor.desk() as desk, locked_by_another_process(file):
         if way == "command and job":
-            killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
+            killed = operator.kill_now(floor.settings, {}, reason="stop", author="tester")
             assert (killed.failure, killed.asked, killed.answered) == ("", 1, True)
-            assert f"the kill file {ground.settings.data_dir / 'KILL'}" in killed.kept
+            assert f"the kill file {floor.settings.data_dir / 'KILL'}" in killed.kept
             assert "not in the journal" in killed.kept
             assert "stayed locked by another process" in killed.past_journal
         else:
             if way == "file":
-                (ground.settings.data_dir / "KILL").touch()
+                (floor.settings.data_dir / "KILL").touch()
             else:
                 desk.environ = environ = {"KILL_SWITCH": "1"}
             with pytest.raises(JournalBusy):
                 protect_alone(desk, new_execution_id())
         assert desk.broker.open_orders() == []
         assert desk.halts().causes == (Cause.KILL,)
-        assert (ground.settings.data_dir / "KILL").exists()
-    with ground.desk(environ) as desk:
+        assert (floor.settings.data_dir / "KILL").exists()
+    with floor.desk(environ) as desk:
         protect_alone(desk, new_execution_id())
         assert desk.journal.open_orders(desk.book) == []
         (act,) = desk.journal.latched(desk.book)
@@ -209,30 +210,30 @@ def test_a_kill_while_another_process_holds_the_journal_latches_by_file_and_canc
             operator.rearm(desk, reason="test", author="tester")
 
 
-def test_a_kill_that_the_journal_has_leaves_no_file_behind_and_a_rearm_ends_it(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_a_kill_that_the_journal_has_leaves_no_file_behind_and_a_rearm_ends_it(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
-        killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
-        assert killed.kept == f"the journal {journal_file(ground.settings)}"
-        assert not (ground.settings.data_dir / "KILL").exists()
+        killed = operator.kill_now(floor.settings, {}, reason="stop", author="tester")
+        assert killed.kept == f"the journal {journal_file(floor.settings)}"
+        assert not (floor.settings.data_dir / "KILL").exists()
         assert operator.rearm(desk, reason="test", author="tester") == (Cause.KILL,)
         assert desk.halts().causes == ()
 
 
 def test_a_kill_without_a_place_for_its_file_is_in_the_journal_and_says_so(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
 
         def no_room(*_: object) -> bool:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(kill_latch, "set_kill_file", no_room)
-        killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
-        assert killed.kept.startswith(f"the journal {journal_file(ground.settings)} (the kill file")
+        killed = operator.kill_now(floor.settings, {}, reason="stop", author="tester")
+        assert killed.kept.startswith(f"the journal {journal_file(floor.settings)} (the kill file")
         assert "No space left on device" in killed.kept
         assert desk.halts().causes == (Cause.KILL,)
 
@@ -259,36 +260,36 @@ def no_keys(settings: Settings, environ: Mapping[str, str]) -> Broker:
 @pytest.mark.parametrize("broker", [wrong_keys, another_account, no_keys])
 @pytest.mark.parametrize("known", [True, False], ids=["a known book", "no book yet"])
 def test_a_kill_holds_whatever_keeps_the_desk_from_opening(
-    ground: Ground, broker: Callable[..., Broker], known: bool
+    floor: TradingFloor, broker: Callable[..., Broker], known: bool
 ) -> None:
-    ground.go_to_tick(0)
+    floor.go_to_tick(0)
     if known:
-        with ground.desk() as desk:
+        with floor.desk() as desk:
             protect_alone(desk, new_execution_id())
-    killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester", connect=broker)
+    killed = operator.kill_now(floor.settings, {}, reason="stop", author="tester", connect=broker)
     assert bool(killed.failure) is not (
         known and broker is wrong_keys
     )  # a known book opens without its account
     assert killed.state == "HALTED"
     if killed.failure:
         assert killed.kept in killed.nothing_cancelled
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         see_kill_switch(desk)
         assert desk.halts().causes == (Cause.KILL,)
         assert [act.author for act in desk.journal.latched(desk.book)] == ["tester" if known else "system"]
 
 
 def test_a_kill_of_the_command_holds_for_the_book_that_was_and_for_the_one_that_the_keys_open(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         before = desk.book
-    ground.keeper.reset(CASH)
-    killed = operator.kill_now(ground.settings, {}, reason="stop", author="tester")
+    floor.keeper.reset(CASH)
+    killed = operator.kill_now(floor.settings, {}, reason="stop", author="tester")
     assert killed.book != before
-    with Journal.open(journal_file(ground.settings)) as journal:
+    with Journal.open(journal_file(floor.settings)) as journal:
         assert in_force(journal, before).causes == in_force(journal, killed.book).causes == (Cause.KILL,)
 
 
@@ -307,10 +308,10 @@ def test_a_kill_without_a_journal_is_kept_by_the_kill_file(tmp_path: Path) -> No
 
 
 def test_a_kill_whose_file_another_kill_takes_away_holds_where_the_journal_cannot_be_had(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one has latched, and a person rearms it, before this one's last try."""
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         file = kill_latch.kill_file(desk.settings)
         kill_latch.set_kill_file(file, "the other", "tester")

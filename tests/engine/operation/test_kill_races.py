@@ -16,8 +16,8 @@ from threading import Event
 
 import pytest
 import yaml
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 from wire import at_broker, decided, new_account, send, signal
 
 from trading_assets.core.words import HaltState
@@ -29,14 +29,8 @@ from trading_assets.store.journal import LeaseHeld
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 9, 11)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 PATIENCE_SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("kills"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ground import Ground, buy, run_tick
-from planted import Altered, red
+from engine_ticks import buy, run_tick
+from support.planted import Altered, red
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, PositionState, Rejected
 from trading_assets.core.orders import Kind
@@ -35,11 +36,13 @@ def rest(desk: Desk, *symbols: str) -> None:
 
 
 @pytest.mark.parametrize("in_one_call", [True, False], ids=["in one call", "one by one"])
-def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(ground: Ground, in_one_call: bool) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(
+    floor: TradingFloor, in_one_call: bool
+) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
         rest(desk, "AAPL", "IBM", "MSFT")
-        run_tick(desk, ground.session, now)
+        run_tick(desk, floor.session, now)
         first, *others = desk.broker.open_orders()
         real = desk.broker
 
@@ -66,11 +69,13 @@ def test_a_kill_that_meets_one_refused_cancel_cancels_the_others(ground: Ground,
         assert real.open_orders() == []
 
 
-def test_flatten_sells_every_position_by_the_brokers_quantities_also_under_a_kill(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk, "AAPL")
-        buy(ground, desk, "IBM")
+def test_flatten_sells_every_position_by_the_brokers_quantities_also_under_a_kill(
+    floor: TradingFloor,
+) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk, "AAPL")
+        buy(floor, desk, "IBM")
         operator.kill(desk, reason="test", author="tester")
         verdicts, orders = operator.flatten(desk, reason="all out", author="tester")
         assert [verdict.failed for verdict in verdicts] == [0, 0]
@@ -83,11 +88,11 @@ def test_flatten_sells_every_position_by_the_brokers_quantities_also_under_a_kil
         assert operator.flatten(desk, reason="again", author="tester") == ((), ())
 
 
-def test_flatten_cuts_a_large_position_into_slices(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk(max_position_pct=0.25, max_order_notional=30_000.0) as desk:
-        bought = buy(ground, desk)
-    with ground.desk(max_position_pct=0.25, max_order_notional=10_000.0) as desk:
+def test_flatten_cuts_a_large_position_into_slices(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk(max_position_pct=0.25, max_order_notional=30_000.0) as desk:
+        bought = buy(floor, desk)
+    with floor.desk(max_position_pct=0.25, max_order_notional=10_000.0) as desk:
         _, orders = operator.flatten(desk, reason="all out", author="tester")
         assert len(orders) == 3
         assert all(order.intent.qty * order.intent.limit_price <= 10_000 for order in orders)
@@ -95,60 +100,60 @@ def test_flatten_cuts_a_large_position_into_slices(ground: Ground) -> None:
         assert desk.broker.positions() == []
 
 
-def test_what_a_flatten_could_not_sell_protect_sells_under_the_kill(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_what_a_flatten_could_not_sell_protect_sells_under_the_kill(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         operator.kill(desk, reason="test", author="tester")
         real = desk.broker
 
         def submit(order: NewOrder) -> OrderState:
-            ground.move_quote(desk, "AAPL", "0.99")
+            floor.move_quote(desk, "AAPL", "0.99")
             return real.submit(order)
 
         desk.broker = Altered(real, submit=submit)
         _, (order,) = operator.flatten(desk, reason="all out", author="tester")
         assert order.state == "ACCEPTED"
-    ground.go_to_tick(1)
-    with ground.desk() as desk:
+    floor.go_to_tick(1)
+    with floor.desk() as desk:
         (again,) = protect_alone(desk, new_execution_id()).orders
         assert (again.intent.decision_id, again.intent.attempt) == (order.intent.decision_id, 2)
         assert desk.broker.positions() == []
 
 
-def test_flatten_waits_for_whoever_holds_the_book(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk, desk.journal.lease(desk.book, "a tick at work"), pytest.raises(LeaseHeld):
+def test_flatten_waits_for_whoever_holds_the_book(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk, desk.journal.lease(desk.book, "a tick at work"), pytest.raises(LeaseHeld):
         operator.flatten(desk, reason="now", author="tester")
 
 
 @pytest.mark.parametrize("act", ["rearm", "flatten", "adjust"])
-def test_an_act_without_a_reason_is_refused(ground: Ground, act: str) -> None:
-    with ground.desk() as desk:
+def test_an_act_without_a_reason_is_refused(floor: TradingFloor, act: str) -> None:
+    with floor.desk() as desk:
         with pytest.raises(InvalidInput, match="needs a reason"):
             getattr(operator, act)(desk, reason=" \n", author="tester")
         assert desk.journal.halts(desk.book) == []
 
 
-def test_an_adjustment_ends_a_break_that_the_broker_has_no_activity_for(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_an_adjustment_ends_a_break_that_the_broker_has_no_activity_for(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         reconcile(desk)
         real = desk.broker
         desk.broker = Altered(
             real, activities=lambda since: [one for one in real.activities(since) if one.type.name != "CSW"]
         )
-        ground.keeper.transfer(Decimal(-250))
+        floor.keeper.transfer(Decimal(-250))
         for _ in range(2):
             reconcile(desk)
-            ground.keeper.move_to(desk.now_ns() + 10**9)
+            floor.keeper.move_to(desk.now_ns() + 10**9)
         assert desk.halts().causes == (Cause.BREAK,)
         operator.rearm(desk, reason="too early", author="tester")
         reconcile(desk)
         assert desk.halts().causes == (Cause.BREAK,)  # it is still there
         operator.adjust(desk, cash_delta=Decimal(-250), reason="a fee by letter", author="tester")
         operator.rearm(desk, reason="explained", author="tester")
-        ground.keeper.move_to(desk.now_ns() + 10**9)
+        floor.keeper.move_to(desk.now_ns() + 10**9)
         assert reconcile(desk).clean
         assert desk.halts().causes == ()
         (entry,) = desk.journal.adjustments(desk.book)
@@ -156,11 +161,11 @@ def test_an_adjustment_ends_a_break_that_the_broker_has_no_activity_for(ground: 
 
 
 def test_shares_of_an_adjustment_have_the_cost_that_is_said_or_the_brokers_and_leave_with_their_part(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         (position,) = desk.broker.positions()
         qty, paid = position.qty, float(position.avg_entry_price)
         real, added = desk.broker, [Decimal(0)]
@@ -172,7 +177,7 @@ def test_shares_of_an_adjustment_have_the_cost_that_is_said_or_the_brokers_and_l
 
         def adjusted(qty_delta: Decimal, cost: Decimal | None = None) -> tuple[float, float]:
             added.append(qty_delta)
-            ground.keeper.move_to(desk.now_ns() + 10**9)
+            floor.keeper.move_to(desk.now_ns() + 10**9)
             desk.clock.sync()
             operator.adjust(
                 desk, symbol="AAPL", qty_delta=qty_delta, cost=cost, reason="test", author="tester"
@@ -191,9 +196,9 @@ def test_shares_of_an_adjustment_have_the_cost_that_is_said_or_the_brokers_and_l
         assert adjusted(Decimal(0), Decimal("321.5")) == (2 * qty, pytest.approx(321.5))
 
 
-def test_a_position_at_cost_0_is_red_and_told_until_a_person_says_what_it_cost(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_a_position_at_cost_0_is_red_and_told_until_a_person_says_what_it_cost(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         reconcile(desk)
         real = desk.broker
         unpriced = PositionState("AAPL", Decimal(5), Decimal(0), Decimal(5))
@@ -204,7 +209,7 @@ def test_a_position_at_cost_0_is_red_and_told_until_a_person_says_what_it_cost(g
         assert "cost_known" in red(limit_checks(desk))
         titles = [alert.title for alert in desk.journal.pending_alerts()]
         assert titles.count("AAPL is held at cost 0: its stop cannot fire") == 1
-        ground.keeper.move_to(desk.now_ns() + 10**9)
+        floor.keeper.move_to(desk.now_ns() + 10**9)
         desk.clock.sync()
         operator.adjust(desk, symbol="AAPL", cost=Decimal(600), reason="its price then", author="tester")
         assert "cost_known" not in red(limit_checks(desk))
@@ -222,14 +227,14 @@ def test_a_position_at_cost_0_is_red_and_told_until_a_person_says_what_it_cost(g
         {"symbol": "AAPL", "qty_delta": Decimal(-1), "cost": Decimal(5)},
     ],
 )
-def test_an_adjustment_that_says_nothing_is_refused(ground: Ground, entry: dict[str, Any]) -> None:
-    with ground.desk() as desk, pytest.raises(InvalidInput, match="adjust"):
+def test_an_adjustment_that_says_nothing_is_refused(floor: TradingFloor, entry: dict[str, Any]) -> None:
+    with floor.desk() as desk, pytest.raises(InvalidInput, match="adjust"):
         operator.adjust(desk, **entry, reason="test", author="tester")
 
 
-def test_rearm_releases_break_locks_and_leaves_a_stop_in_force(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_rearm_releases_break_locks_and_leaves_a_stop_in_force(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         for cause in (BREAK_LOCK, "ORDER_STATE", STOP_LOCK, "UNRESOLVED_ORDER"):
             lock(desk, "IBM", cause, "planted")
         operator.rearm(desk, reason="seen", author="tester")

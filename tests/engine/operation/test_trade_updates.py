@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from queue import Queue
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
-from wire import decided, new_account, send, signal
+from support.planted import Altered
+from support.trading_floor import TradingFloor
+from wire import decided, send, signal
 
 from trading_assets.broker.alpaca.update_stream import UpdateStream
 from trading_assets.broker.port import Connected, NewOrder, OrderChanged, Unreachable, Update
@@ -29,21 +28,9 @@ from trading_assets.engine.orders.follow import follow
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 PROMISED_SECONDS = 1.0
 PATIENCE_SECONDS = 20.0
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("listen"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 @contextmanager

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
-from wire import decided, failing, locked, look, new_account, send, signal
+from support.planted import Altered, plant_order
+from wire import decided, failing, locked, look, send, signal
 
 from trading_assets.broker.port import Unreachable
 from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State
@@ -24,6 +21,7 @@ from trading_assets.store.journal import LeaseHeld
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 S = State
 PATHS = {
     S.INTENT: (),
@@ -39,19 +37,6 @@ PATHS = {
     S.DROPPED: (S.DROPPED,),
     S.ABANDONED: (S.SUBMITTING, S.UNKNOWN, S.ABANDONED),
 }
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("close_order"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 def close(desk: Desk, identity: str | None) -> ClosedOrder:

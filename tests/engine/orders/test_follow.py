@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from broker_words import restated
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.broker_words import restated
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 from wire import at_broker, decided, failing, new_account, send, signal, states
 
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
@@ -24,21 +23,9 @@ from trading_assets.store.journal import Journal
 from trading_assets.store.records import OrderRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 NEXT_SESSION = date(2012, 7, 6)
 SECOND_NS = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("follow"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 def resting(desk: Desk, symbol: str = "AAPL") -> OrderRecord:
@@ -189,11 +176,11 @@ def test_a_look_that_fails_changes_nothing(desk: Desk) -> None:
 
 
 def test_an_order_that_rests_at_the_close_expires(floor: TradingFloor, tmp_path: Path) -> None:
-    floor.tick(NEXT_SESSION, 0)
+    floor.go_to_session(NEXT_SESSION, 0)
     with new_account(floor, tmp_path) as desk:
         quote = desk.broker.quotes(["AAPL"])["AAPL"]
         floor.control("/quote", symbol="AAPL", bid=str(quote.bid), ask=str(quote.ask))  # it stays there
         (order,) = follow(desk, [resting(desk)])
-        floor.move_clock(floor.sessions.close_ns(NEXT_SESSION) + SECOND_NS)
+        floor.keeper.move_to(floor.sessions.close_ns(NEXT_SESSION) + SECOND_NS)
         protect_alone(desk, "protect")
         assert desk.journal.order(order.intent.client_order_id).state == "EXPIRED"

@@ -3,15 +3,15 @@ gate and wire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 from wire import (
     Posts,
     at_broker,
@@ -51,22 +51,10 @@ from trading_assets.store.journal import Journal, LeaseLost
 from trading_assets.store.records import IntentRecord, VerdictRecord
 
 SESSION = date(2012, 7, 5)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 SECOND_NS = 1_000_000_000
 LOST = OutcomeUnknown("scripted: no answer")
 OUT_OF_REACH = Unreachable("scripted: no answer")
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("submit"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
-@pytest.fixture
-def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
-    with new_account(floor, tmp_path) as desk:
-        yield desk
 
 
 def scripted(desk: Desk, *steps: tuple[bool, BrokerError], **answers: object) -> Posts:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from planted import Altered
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 from wire import decided, new_account, send, signal
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected
@@ -24,6 +24,7 @@ from trading_assets.engine.protection.protect import new_execution_id, protect_a
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 
 FIRST = date(2012, 5, 1)
+pytestmark = pytest.mark.floor(FIRST, shared=True)
 MINUTE_NS = 60 * 10**9
 Away = Callable[[], None]
 """Takes the obstacle away."""
@@ -47,7 +48,7 @@ class Trial:
     def at_the_next_open(self) -> None:
         self.floor.control("/quote", symbol="AAPL")
         self.session = self.floor.sessions.next(self.session)
-        self.floor.move_clock(self.floor.sessions.open_ns(self.session) + 2 * MINUTE_NS)
+        self.floor.keeper.move_to(self.floor.sessions.open_ns(self.session) + 2 * MINUTE_NS)
         self.desk.begin()
 
     def move_market(self, factor: str) -> None:
@@ -200,12 +201,6 @@ OBSTACLES = (
 )
 
 
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("exits"), FIRST) as floor:
-        yield floor
-
-
 @pytest.fixture(params=[10.0])
 def trial(request: pytest.FixtureRequest, floor: TradingFloor, tmp_path: Path) -> Iterator[Trial]:
     """In a session of its own, from so many minutes after its open on, or before its close (< 0)."""
@@ -215,7 +210,7 @@ def trial(request: pytest.FixtureRequest, floor: TradingFloor, tmp_path: Path) -
     now = floor.control("/clock", step_ns=0)["now_ns"]
     session = floor.sessions.next(floor.sessions.new_york_date(now))
     near_ns = floor.sessions.open_ns(session) if request.param > 0 else floor.sessions.close_ns(session)
-    floor.move_clock(near_ns + int(request.param * MINUTE_NS))
+    floor.keeper.move_to(near_ns + int(request.param * MINUTE_NS))
     with new_account(floor, tmp_path) as desk:
         yield Trial(floor, session, desk)
 

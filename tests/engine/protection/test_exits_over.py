@@ -10,10 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from broker_words import activity, restated, stated
 from counter import NS, SESSION, Counter, desk_at
-from ground import execute
-from planted import Altered, plant_order
+from engine_ticks import execute
+from support.broker_words import activity, restated, stated
+from support.planted import Altered, plant_order
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected
 from trading_assets.core.orders import State

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from ground import Ground, buy, buy_dear, run_tick
-from planted import Altered, with_limits
+from engine_ticks import buy, buy_dear, run_tick
+from support.planted import Altered, with_limits
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import NewOrder, OrderState, OutcomeUnknown, Rejected, Unreachable
 from trading_assets.core.gate import reason
@@ -54,11 +55,11 @@ class Refusing:
         return self._real(order)
 
 
-def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
-        ground.keeper.move_to(ground.sessions.close_ns(ground.session) + 10**9)
+def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
+        floor.keeper.move_to(floor.sessions.close_ns(floor.session) + 10**9)
         report = flatten(desk)
         assert not report.flat
         assert (report.verdicts, report.orders, report.failure) == ((), (), "")
@@ -69,8 +70,8 @@ def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(gro
         assert (shown.well, shown.held) == (False, report.held)
         assert shown.flatten is not None
         assert (shown.flatten.author, shown.flatten.reason) == ("tester", "all out")
-    ground.go_to_session(ground.sessions.next(ground.session))
-    with ground.desk() as desk:  # another process, another day
+    floor.go_to_session(floor.sessions.next(floor.session))
+    with floor.desk() as desk:  # another process, another day
         (order,) = protect(desk).orders
         assert (order.intent.kind, order.state) == ("flatten", "FILLED")
         assert held(desk) == {}
@@ -80,32 +81,32 @@ def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(gro
         assert standing(desk).flatten is None
 
 
-def test_no_entry_passes_while_it_is_in_force_and_a_rearm_ends_it(ground: Ground) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_no_entry_passes_while_it_is_in_force_and_a_rearm_ends_it(floor: TradingFloor) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         Refusing(desk, "AAPL")
         assert [line.symbol for line in flatten(desk).held] == ["AAPL"]
         tick_signals.receive(desk, "IBM", 1.0)
-        report, _ = run_tick(desk, ground.session, now)
+        report, _ = run_tick(desk, floor.session, now)
         entry = next(verdict for verdict in report.verdicts if verdict.symbol == "IBM")
         assert reason(entry.failed, entry.cause) == "REDUCE_ONLY cause=FLATTEN"
         assert operator.rearm(desk, reason="I keep it", author="ada") == (Cause.FLATTEN,)
         assert desk.halts().causes == ()
         assert still_held(desk) == ()
-        ground.go_to_tick(1)
+        floor.go_to_tick(1)
         assert protect(desk).orders == ()  # nor is the decision's rest sold
         assert len(held(desk)) == 1
 
 
-def test_a_rearm_cancels_what_a_flatten_has_at_work_as_part_of_the_act(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_a_rearm_cancels_what_a_flatten_has_at_work_as_part_of_the_act(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         real = desk.broker
 
         def submit(order: NewOrder) -> OrderState:
-            ground.move_quote(desk, order.symbol, "0.99")  # the market leaves the sale behind
+            floor.move_quote(desk, order.symbol, "0.99")  # the market leaves the sale behind
             return real.submit(order)
 
         desk.broker = Altered(real, submit=submit)
@@ -114,19 +115,19 @@ def test_a_rearm_cancels_what_a_flatten_has_at_work_as_part_of_the_act(ground: G
         operator.rearm(desk, reason="I keep it", author="ada")
         assert real.open_orders() == []
         assert desk.journal.order(order.intent.client_order_id).state == "CANCELED"
-        ground.go_to_tick(1)
+        floor.go_to_tick(1)
         assert protect(desk).orders == ()
         assert len(held(desk)) == 1
 
 
-def test_where_a_rearm_cannot_cancel_it_the_next_protection_does(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_where_a_rearm_cannot_cancel_it_the_next_protection_does(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         real = desk.broker
 
         def submit(order: NewOrder) -> OrderState:
-            ground.move_quote(desk, order.symbol, "0.99")
+            floor.move_quote(desk, order.symbol, "0.99")
             return real.submit(order)
 
         def unreachable(_: str) -> None:
@@ -142,11 +143,11 @@ def test_where_a_rearm_cannot_cancel_it_the_next_protection_does(ground: Ground)
         assert len(held(desk)) == 1
 
 
-def test_a_rearm_beside_a_flatten_that_is_sending_keeps_in_what_has_not_left(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk, ground.desk() as beside:
+def test_a_rearm_beside_a_flatten_that_is_sending_keeps_in_what_has_not_left(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk, floor.desk() as beside:
         for symbol in ("AAPL", "IBM"):
-            buy(ground, desk, symbol)
+            buy(floor, desk, symbol)
         real = desk.broker
 
         def submit(order: NewOrder) -> OrderState:
@@ -165,10 +166,10 @@ def test_a_rearm_beside_a_flatten_that_is_sending_keeps_in_what_has_not_left(gro
         assert held(desk).keys() == {"IBM"}
 
 
-def test_a_second_one_goes_on_with_the_first_and_tries_at_once(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_a_second_one_goes_on_with_the_first_and_tries_at_once(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         broker = Refusing(desk, "AAPL")
         flatten(desk)
         first = desk.journal.flatten_in_force(desk.book)
@@ -186,10 +187,10 @@ def test_a_second_one_goes_on_with_the_first_and_tries_at_once(ground: Ground) -
         assert held(desk) == {}
 
 
-def test_it_is_durable_before_a_lease_or_a_broker_is_needed(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_it_is_durable_before_a_lease_or_a_broker_is_needed(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         with desk.journal.lease(desk.book, "a tick at work"):
             with pytest.raises(LeaseHeld):
                 operator.flatten(desk, reason="all out", author="tester")
@@ -208,10 +209,10 @@ def test_it_is_durable_before_a_lease_or_a_broker_is_needed(ground: Ground) -> N
         assert held(desk) == {}
 
 
-def test_it_does_not_end_while_the_broker_shows_no_position_for_what_was_filled(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk)
+def test_it_does_not_end_while_the_broker_shows_no_position_for_what_was_filled(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk)
         real = desk.broker
         desk.broker = Altered(real, positions=list)  # they lag behind the fill
         report = flatten(desk)
@@ -225,18 +226,18 @@ def test_it_does_not_end_while_the_broker_shows_no_position_for_what_was_filled(
         assert desk.journal.flatten_in_force(desk.book) is None
 
 
-def test_a_kill_that_flattens_latches_the_same_intent(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk(flatten_on_kill=True) as desk:
-        buy(ground, desk)
+def test_a_kill_that_flattens_latches_the_same_intent(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk(flatten_on_kill=True) as desk:
+        buy(floor, desk)
         broker = Refusing(desk, "AAPL")
         operator.kill(desk, reason="stop it", author="ada")
         flattening = desk.journal.flatten_in_force(desk.book)
         assert flattening is not None
         assert (flattening.author, flattening.reason) == ("ada", "flatten_on_kill: stop it")
         broker.symbol = None
-    ground.go_to_session(ground.sessions.next(ground.session))
-    with ground.desk(flatten_on_kill=True) as desk:
+    floor.go_to_session(floor.sessions.next(floor.session))
+    with floor.desk(flatten_on_kill=True) as desk:
         protect(desk)
         assert held(desk) == {}
         assert desk.halts().causes == (Cause.KILL,)
@@ -244,25 +245,27 @@ def test_a_kill_that_flattens_latches_the_same_intent(ground: Ground) -> None:
         assert desk.journal.flatten_in_force(desk.book) is None  # nothing is held: no other begins
 
 
-def test_one_symbol_that_burns_rejections_stops_no_other_symbols_stop_and_no_flatten(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        ground.move_quote(desk, "IBM", "1.065")
-        buy(ground, desk, "IBM")  # its stop is hit as soon as the market comes back
-        buy_dear(ground, desk)
+def test_one_symbol_that_burns_rejections_stops_no_other_symbols_stop_and_no_flatten(
+    floor: TradingFloor,
+) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        floor.move_quote(desk, "IBM", "1.065")
+        buy(floor, desk, "IBM")  # its stop is hit as soon as the market comes back
+        buy_dear(floor, desk)
         broker = Refusing(desk, "AAPL")
         with_limits(desk, max_exit_orders_per_day=20.0)
         refusals = set()
         for minute in range(12):
-            ground.keeper.move_to(ground.ticks()[0] + minute * 60 * 10**9)
+            floor.keeper.move_to(floor.ticks()[0] + minute * 60 * 10**9)
             refusals |= {reason(v.failed, v.cause) for v in protect(desk).verdicts}
         assert broker.refused == 2  # its share
         assert refusals == {"PASS", "DAILY_ORDER_COUNT"}
         assert titles(desk).count("AAPL: the broker refused an exit") == 1
         assert titles(desk).count("AAPL: exit refused: DAILY_ORDER_COUNT") == 1
         assert held(desk).keys() == {"AAPL", "IBM"}
-        ground.keeper.tape_quote("IBM")
-        ground.go_to_tick(1)
+        floor.keeper.tape_quote("IBM")
+        floor.go_to_tick(1)
         sold = [order for order in protect(desk).orders if order.intent.symbol == "IBM"]
         assert [(order.intent.kind, order.state) for order in sold] == [("stop", "FILLED")]
         assert held(desk).keys() == {"AAPL"}
@@ -276,22 +279,22 @@ def test_one_symbol_that_burns_rejections_stops_no_other_symbols_stop_and_no_fla
 
 @pytest.mark.parametrize("way", ["stop", "signal"])
 def test_a_persons_order_that_holds_an_exits_shares_is_cancelled_at_once_and_a_person_told(
-    ground: Ground, way: str
+    floor: TradingFloor, way: str
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy(ground, desk, "IBM")
-        (buy if way == "signal" else buy_dear)(ground, desk)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy(floor, desk, "IBM")
+        (buy if way == "signal" else buy_dear)(floor, desk)
         for symbol, qty in held(desk).items():
             bid = desk.broker.quotes([symbol])[symbol].bid
             assert bid is not None
             limit = (bid * Decimal("1.3")).quantize(Decimal("0.01"))
             desk.broker.submit(NewOrder(f"take-profit-{symbol}", symbol, Side.SELL, qty, limit))
         if way == "signal":
-            ground.go_to_tick(1)
+            floor.go_to_tick(1)
             desk.clock.sync()
             tick_signals.receive(desk, "AAPL", -1.0)
-            report, _ = run_tick(desk, ground.session, desk.now_ns())
+            report, _ = run_tick(desk, floor.session, desk.now_ns())
             orders = report.orders
         else:
             orders = protect(desk).orders
@@ -301,10 +304,12 @@ def test_a_persons_order_that_holds_an_exits_shares_is_cancelled_at_once_and_a_p
         assert "IBM: a person's order is cancelled" not in titles(desk)
 
 
-def test_a_persons_order_that_does_not_go_is_told_of_in_stages_and_not_at_each_look(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        buy_dear(ground, desk)
+def test_a_persons_order_that_does_not_go_is_told_of_in_stages_and_not_at_each_look(
+    floor: TradingFloor,
+) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        buy_dear(floor, desk)
         bid = desk.broker.quotes(["AAPL"])["AAPL"].bid
         assert bid is not None
         limit = (bid * Decimal("1.3")).quantize(Decimal("0.01"))
@@ -312,16 +317,16 @@ def test_a_persons_order_that_does_not_go_is_told_of_in_stages_and_not_at_each_l
         desk.broker = Altered(desk.broker, cancel=lambda _: None)
         told = []
         for minute in range(8):
-            ground.keeper.move_to(ground.ticks()[0] + minute * 60 * 10**9)
+            floor.keeper.move_to(floor.ticks()[0] + minute * 60 * 10**9)
             assert protect(desk).orders == ()
             told.append(titles(desk).count("AAPL: cancel not confirmed"))
         assert told == [1, 2, 2, 2, 2, 3, 3, 3]
 
 
-def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(ground: Ground) -> None:
-    ground.go_to_tick(0)
+def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
     for answers in (True, False):
-        with ground.desk() as desk:
+        with floor.desk() as desk:
             protect(desk)
             for symbol in ("AAPL", "IBM", "MSFT"):
                 desk.broker.submit(NewOrder(f"{symbol}-{answers}", symbol, Side.BUY, Decimal(1), Decimal(10)))
@@ -343,11 +348,11 @@ def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(
             operator.rearm(desk, reason="again", author="tester")
 
 
-def test_what_a_flatten_sends_is_in_no_count_of_the_exit_cap(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_what_a_flatten_sends_is_in_no_count_of_the_exit_cap(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         for symbol in ("AAPL", "IBM"):
-            buy(ground, desk, symbol)
+            buy(floor, desk, symbol)
         with_limits(desk, max_exit_orders_per_day=1.0)
         assert flatten(desk).flat
         assert not [

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from counter import NS, Counter, desk_at
-from planted import Altered, plant_order
+from support.planted import Altered, plant_order
 
 from trading_assets.broker.port import NewOrder, OutcomeUnknown
 from trading_assets.core.orders import Kind, State

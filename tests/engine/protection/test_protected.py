@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ground import Ground, prepare, run_tick
-from planted import Altered
+from engine_ticks import prepare, run_tick
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import Unreachable
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
@@ -39,8 +40,8 @@ def test_a_mark_ages_by_the_machines_clock_and_tells_nothing_where_that_was_set_
 
 
 @pytest.mark.slow
-def test_a_tick_and_a_protection_leave_the_mark_and_one_that_broke_off_does_not(ground: Ground) -> None:
-    with ground.desk() as desk:
+def test_a_tick_and_a_protection_leave_the_mark_and_one_that_broke_off_does_not(floor: TradingFloor) -> None:
+    with floor.desk() as desk:
         began = system_now_ns()
         real = desk.broker
 
@@ -56,10 +57,10 @@ def test_a_tick_and_a_protection_leave_the_mark_and_one_that_broke_off_does_not(
         ago = protected_ago_ns(desk.journal, desk.book, now_ns=system_now_ns())
         assert ago is not None
         assert 0 <= ago <= system_now_ns() - began
-        tick_ns = ground.go_to_tick(0)
+        tick_ns = floor.go_to_tick(0)
         began = system_now_ns()
-        prepare(desk, ground.session, tick_ns)
-        run_tick(desk, ground.session, tick_ns)
+        prepare(desk, floor.session, tick_ns)
+        run_tick(desk, floor.session, tick_ns)
         ago = protected_ago_ns(desk.journal, desk.book, now_ns=system_now_ns())
         assert ago is not None
         assert ago <= system_now_ns() - began

@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor
 from wire import Posts, at_broker, decided, failing, new_account, send, signal, states
 
 from trading_assets.broker.port import NewOrder, OutcomeUnknown, PositionState, Unreachable
@@ -26,15 +26,9 @@ from trading_assets.engine.ticks.whole_tick import run_tick
 from trading_assets.store.records import AdjustmentRecord, OrderRecord
 
 SESSION = date(2012, 9, 11)
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 SECOND_NS = 10**9
 LOST, OUT_OF_REACH = OutcomeUnknown("scripted: no answer"), Unreachable("scripted: no answer")
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("exits"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
 
 
 @pytest.fixture
@@ -185,7 +179,7 @@ def test_a_position_that_the_ledger_does_not_hold_has_a_stop_at_the_brokers_aver
 def test_only_clean_sweeps_in_a_row_abandon_an_order(floor: TradingFloor, desk: Desk) -> None:
     # the last of this file: the session is over
     client_id = plant_order(desk, 1, states=(State.SUBMITTING, State.UNKNOWN)).intent.client_order_id
-    floor.move_clock(desk.sessions.close_ns(SESSION) + SECOND_NS)
+    floor.keeper.move_to(desk.sessions.close_ns(SESSION) + SECOND_NS)
     real = desk.broker
     unreadable = Altered(real, order_by_client_id=failing(OUT_OF_REACH))
     seen = []

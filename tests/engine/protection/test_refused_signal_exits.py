@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from broker_words import activity, restated
 from counter import NS, SESSION, TICK_NS, Counter, desk_at
-from ground import execute
-from planted import Altered
+from engine_ticks import execute
+from support.broker_words import activity, restated
+from support.planted import Altered
 
 from trading_assets.broker.port import AssetState, NewOrder, OrderState, Rejected
 from trading_assets.core.words import Side

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from planted import Altered, plant_order
-from trading_floor import TradingFloor, trading_floor
+from support.planted import Altered, plant_order
+from support.trading_floor import TradingFloor
 from wire import decided, look, new_account, send, signal
 
 from trading_assets.core.codes import Code, failed_codes
@@ -24,8 +24,8 @@ from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.records import VerdictRecord
 
-pytestmark = pytest.mark.exchange
 SESSION = date(2012, 7, 5)
+pytestmark = [pytest.mark.exchange, pytest.mark.floor(SESSION, shared=True, tick=1)]
 HALF_DAY = date(2012, 7, 3)  # it closes at 13:00
 SPECIAL_DIVIDEND = date(2004, 11, 15)  # of MSFT, $3.08
 SPLIT = date(2005, 2, 28)  # of AAPL, two for one
@@ -49,14 +49,6 @@ HOURS = {  # on the half day, New York time: what fails in regular hours, and wi
 }
 
 
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    """In the middle of a session."""
-    with trading_floor(tmp_path_factory.mktemp("snapshot"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
-
-
 @pytest.fixture
 def desk(floor: TradingFloor, tmp_path: Path) -> Iterator[Desk]:
     with new_account(floor, tmp_path) as desk:
@@ -75,7 +67,7 @@ def later(floor: TradingFloor, desk: Desk, seconds: float) -> None:
 def move_to(floor: TradingFloor, desk: Desk, day: date, wall_clock: str) -> None:
     """To a time of a New York day."""
     hours, minutes, seconds = map(int, wall_clock.split(":"))
-    floor.move_clock(new_york_midnight_ns(day) + ((hours * 60 + minutes) * 60 + seconds) * SECOND_NS)
+    floor.keeper.move_to(new_york_midnight_ns(day) + ((hours * 60 + minutes) * 60 + seconds) * SECOND_NS)
     desk.begin()
 
 
@@ -133,10 +125,10 @@ def previous_close(desk: Desk, symbol: str) -> Decimal:
 
 
 def test_a_half_day_is_open_for_entries_in_its_own_hours_and_only_where_calendar_and_broker_agree(
-    tmp_path: Path,
+    start_floor: Callable[..., TradingFloor], tmp_path: Path
 ) -> None:
-    found = {}
-    with trading_floor(tmp_path, HALF_DAY) as floor, new_account(floor, tmp_path / "desk") as desk:
+    floor, found = start_floor(HALF_DAY), {}
+    with new_account(floor, tmp_path) as desk:
         for wall_clock in HOURS:
             move_to(floor, desk, HALF_DAY, wall_clock)
             found[wall_clock] = {
@@ -254,21 +246,22 @@ def test_a_symbol_that_moved_more_than_the_limit_since_its_previous_close_is_ref
     assert found == {"0.899": {"SYMBOL_MOVE"}, "0.901": PASS, "1.099": PASS, "1.101": {"SYMBOL_MOVE"}}
 
 
-def test_the_previous_close_is_adjusted_for_a_dividend_and_a_split_of_today(tmp_path: Path) -> None:
-    with trading_floor(tmp_path, SPECIAL_DIVIDEND) as floor:
-        floor.tick(SPECIAL_DIVIDEND, 1)
-        with new_account(floor, tmp_path / "dividend") as desk:
-            expected = previous_close(desk, "MSFT") - Decimal("3.08")
-            wish = signal(desk, "MSFT")
-            found = verdict(desk, wish)
-            assert found.measured[Code.SYMBOL_MOVE] == pytest.approx(
-                abs(wish.reference_price / float(expected) - 1)
-            )
-        floor.tick(SPLIT, 1)
-        with new_account(floor, tmp_path / "split") as desk:
-            expected = previous_close(desk, "AAPL") / 2
-            assert codes(desk) == PASS
-            quote_by_hand(floor, "AAPL", expected * Decimal("1.099"))
-            assert codes(desk) == PASS
-            quote_by_hand(floor, "AAPL", expected * Decimal("1.101"))
-            assert codes(desk) == {"SYMBOL_MOVE"}
+def test_the_previous_close_is_adjusted_for_a_dividend_and_a_split_of_today(
+    start_floor: Callable[..., TradingFloor], tmp_path: Path
+) -> None:
+    floor = start_floor(SPECIAL_DIVIDEND, tick=1)
+    with new_account(floor, tmp_path / "dividend") as desk:
+        expected = previous_close(desk, "MSFT") - Decimal("3.08")
+        wish = signal(desk, "MSFT")
+        found = verdict(desk, wish)
+        assert found.measured[Code.SYMBOL_MOVE] == pytest.approx(
+            abs(wish.reference_price / float(expected) - 1)
+        )
+    floor.go_to_session(SPLIT, 1)
+    with new_account(floor, tmp_path / "split") as desk:
+        expected = previous_close(desk, "AAPL") / 2
+        assert codes(desk) == PASS
+        quote_by_hand(floor, "AAPL", expected * Decimal("1.099"))
+        assert codes(desk) == PASS
+        quote_by_hand(floor, "AAPL", expected * Decimal("1.101"))
+        assert codes(desk) == {"SYMBOL_MOVE"}

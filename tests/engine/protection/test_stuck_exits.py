@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from broker_words import restated
-from ground import Ground, buy_dear
-from planted import Altered
+from engine_ticks import buy_dear
+from support.broker_words import restated
+from support.planted import Altered
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import NewOrder, OrderState, Rejected
 from trading_assets.engine.book.desk import Desk
@@ -44,13 +45,13 @@ class Contrary:
             raise Rejected(422, 42210000, f'order is already in "{self.status}" state')
 
 
-def outrun_stop(ground: Ground, desk: Desk) -> OrderRecord:
+def outrun_stop(floor: TradingFloor, desk: Desk) -> OrderRecord:
     """The exit of a stop that the market runs away from: it rests."""
-    buy_dear(ground, desk)
+    buy_dear(floor, desk)
     real = desk.broker
 
     def submit(order: NewOrder) -> OrderState:
-        ground.move_quote(desk, order.symbol, "0.99")
+        floor.move_quote(desk, order.symbol, "0.99")
         return real.submit(order)
 
     desk.broker = Altered(real, submit=submit)
@@ -63,18 +64,18 @@ def outrun_stop(ground: Ground, desk: Desk) -> OrderRecord:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("flattened", [False, True])
 def test_a_cancel_that_ends_in_any_way_frees_the_shares_for_the_next_attempt(
-    ground: Ground, end: str, flattened: bool
+    floor: TradingFloor, end: str, flattened: bool
 ) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
-        order = outrun_stop(ground, desk)
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
+        order = outrun_stop(floor, desk)
         broker = Contrary(desk, order.broker_order_id)
-        ground.go_to_tick(1)
+        floor.go_to_tick(1)
         protect_alone(desk, new_execution_id())  # asks for the cancel
         assert desk.journal.order(order.intent.client_order_id).state == "PENDING_CANCEL"
         broker.real.cancel(order.broker_order_id)
         broker.status = end
-        ground.go_to_tick(2)
+        floor.go_to_tick(2)
         if flattened:
             operator.kill(desk, reason="test", author="tester")
             operator.flatten(desk, reason="test", author="tester")

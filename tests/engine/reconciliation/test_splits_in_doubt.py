@@ -8,9 +8,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from ground import Ground
-from planted import Altered, with_less, with_limits
 from split_broker import MINUTE_NS, SplitBroker, look
+from support.planted import Altered, with_less, with_limits
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import (
     CorporateActionState,
@@ -28,10 +28,10 @@ pytestmark = pytest.mark.parametrize("held", ["runs"], indirect=True)
 DRAWDOWNS = {Cause.SESSION_DRAWDOWN}
 
 
-def looks(ground: Ground, desk: Desk, count: int = 3) -> set[Cause]:
+def looks(floor: TradingFloor, desk: Desk, count: int = 3) -> set[Cause]:
     """What forbids entries after so many looks."""
     for _ in range(count):
-        report = look(ground, desk)
+        report = look(floor, desk)
     return set(report.transient)
 
 
@@ -41,22 +41,22 @@ def latched(desk: Desk) -> set[Cause]:
 
 @pytest.mark.parametrize("ratio", [Decimal(2), Decimal("0.25")])
 def test_a_rise_and_a_fall_while_a_split_is_not_booked_are_a_drawdown(
-    ground: Ground, held: Desk, ratio: Decimal
+    floor: TradingFloor, held: Desk, ratio: Decimal
 ) -> None:
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
-    broker = SplitBroker(held, ground.session, ratio)
-    looks(ground, held)
+    broker = SplitBroker(held, floor.session, ratio)
+    looks(floor, held)
     broker.factor = Decimal("1.3")
-    looks(ground, held)
+    looks(floor, held)
     assert not latched(held)
     risen = held.journal.latest_equity(held.book)
     assert risen is not None
     broker.factor = Decimal("1.02")
-    assert Cause.EQUITY_UNCONFIRMED in looks(ground, held)
+    assert Cause.EQUITY_UNCONFIRMED in looks(floor, held)
     assert latched(held) == DRAWDOWNS
     broker.book()
-    assert looks(ground, held) == set()
+    assert looks(floor, held) == set()
     assert latched(held) == DRAWDOWNS
     after = held.journal.latest_equity(held.book)
     assert after is not None
@@ -64,27 +64,27 @@ def test_a_rise_and_a_fall_while_a_split_is_not_booked_are_a_drawdown(
 
 
 def test_a_fall_that_is_only_seen_once_the_split_is_booked_is_measured_from_the_peak_before(
-    ground: Ground, held: Desk
+    floor: TradingFloor, held: Desk
 ) -> None:
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
-    broker = SplitBroker(held, ground.session, Decimal(4))
-    looks(ground, held)
+    broker = SplitBroker(held, floor.session, Decimal(4))
+    looks(floor, held)
     broker.factor = Decimal("1.3")
-    looks(ground, held)
+    looks(floor, held)
     broker.factor = Decimal("1.02")
     broker.book()
-    looks(ground, held)
+    looks(floor, held)
     assert latched(held) == DRAWDOWNS
 
 
-def absent_over_the_close(ground: Ground, desk: Desk, broker: SplitBroker, *, booked: bool) -> None:
+def absent_over_the_close(floor: TradingFloor, desk: Desk, broker: SplitBroker, *, booked: bool) -> None:
     """Nobody looks until ten minutes into the next session, whose E0 the broker struck in the shares that it
     showed at the close."""
-    close_ns = ground.sessions.close_ns(ground.session)
-    ground.keeper.move_to(close_ns)
+    close_ns = floor.sessions.close_ns(floor.session)
+    floor.keeper.move_to(close_ns)
     closed = desk.broker.account().equity
-    ground.go_to_session(ground.sessions.next(ground.session))
+    floor.go_to_session(floor.sessions.next(floor.session))
     account = desk.broker.account
     quotes = desk.broker.quotes
 
@@ -111,39 +111,39 @@ def absent_over_the_close(ground: Ground, desk: Desk, broker: SplitBroker, *, bo
     ],
 )
 def test_a_close_that_a_split_misstates_is_put_right_though_nobody_looked(
-    ground: Ground, held: Desk, ratio: Decimal, seen_before: bool, booked: bool
+    floor: TradingFloor, held: Desk, ratio: Decimal, seen_before: bool, booked: bool
 ) -> None:
     protect_alone(held, new_execution_id())
     before = held.journal.latest_equity(held.book)
     assert before is not None
-    broker = SplitBroker(held, ground.session, ratio)
+    broker = SplitBroker(held, floor.session, ratio)
     if seen_before:
-        looks(ground, held)
-    absent_over_the_close(ground, held, broker, booked=booked)
-    waiting = looks(ground, held)
+        looks(floor, held)
+    absent_over_the_close(floor, held, broker, booked=booked)
+    waiting = looks(floor, held)
     assert waiting == (set() if booked else {Cause.EQUITY_UNCONFIRMED})
     assert not latched(held)
     after = held.journal.latest_equity(held.book)
     assert after is not None
-    assert after.session == ground.session.isoformat()
+    assert after.session == floor.session.isoformat()
     assert float(after.e0) == pytest.approx(float(before.equity), rel=0.002)
 
 
 def test_a_close_that_nothing_explains_holds_entries_and_latches_no_loss_until_a_person_takes_it(
-    ground: Ground, held: Desk
+    floor: TradingFloor, held: Desk
 ) -> None:
     protect_alone(held, new_execution_id())
-    broker = SplitBroker(held, ground.session, Decimal("0.25"))
-    looks(ground, held)
-    absent_over_the_close(ground, held, broker, booked=True)
+    broker = SplitBroker(held, floor.session, Decimal("0.25"))
+    looks(floor, held)
+    absent_over_the_close(floor, held, broker, booked=True)
     account = held.broker.account
     held.broker = Altered(
         held.broker, account=lambda: replace(account(), last_equity=account().last_equity - 1000)
     )
-    assert looks(ground, held) == {Cause.EQUITY_UNCONFIRMED}
+    assert looks(floor, held) == {Cause.EQUITY_UNCONFIRMED}
     assert not latched(held)
     operator.rearm(held, reason="the close is as stated", author="tester")
-    looks(ground, held)
+    looks(floor, held)
     assert Cause.DAILY_LOSS in latched(held)
 
 
@@ -152,22 +152,22 @@ def test_a_close_that_nothing_explains_holds_entries_and_latches_no_loss_until_a
 )
 @pytest.mark.parametrize("new_first", [False, True])
 def test_a_split_whose_two_lines_are_looks_apart_latches_no_loss_and_lifts_no_peak(
-    ground: Ground, held: Desk, kind: str, new_first: bool, ratio: Decimal
+    floor: TradingFloor, held: Desk, kind: str, new_first: bool, ratio: Decimal
 ) -> None:
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
     before = held.journal.latest_equity(held.book)
     assert before is not None
-    broker = SplitBroker(held, ground.session, ratio)
-    looks(ground, held)
+    broker = SplitBroker(held, floor.session, ratio)
+    looks(floor, held)
     old, new = broker.held, broker.held * ratio
     steps = [(ratio + 1, new), (ratio, -old)] if new_first else [(Decimal(0), -old), (ratio, new)]
     for shares, came in steps:
-        assert Cause.EQUITY_UNCONFIRMED in looks(ground, held, 1)
+        assert Cause.EQUITY_UNCONFIRMED in looks(floor, held, 1)
         broker.shares = shares
-        assert Cause.EQUITY_UNCONFIRMED in looks(ground, held) or shares == ratio
+        assert Cause.EQUITY_UNCONFIRMED in looks(floor, held) or shares == ratio
         broker.list_line(came, kind)
-        waiting = looks(ground, held)
+        waiting = looks(floor, held)
         assert not latched(held)
     assert waiting == set()
     after = held.journal.latest_equity(held.book)
@@ -177,20 +177,20 @@ def test_a_split_whose_two_lines_are_looks_apart_latches_no_loss_and_lifts_no_pe
 
 @pytest.mark.parametrize(("announced", "true"), [(2, 4), (4, 2), (Decimal("0.5"), Decimal("0.1"))])
 def test_a_split_that_was_announced_in_another_ratio_latches_nothing_until_it_is_booked(
-    ground: Ground, held: Desk, announced: Decimal, true: Decimal
+    floor: TradingFloor, held: Desk, announced: Decimal, true: Decimal
 ) -> None:
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
     before = held.journal.latest_equity(held.book)
     assert before is not None
-    broker = SplitBroker(held, ground.session, Decimal(true), announced=Decimal(announced))
+    broker = SplitBroker(held, floor.session, Decimal(true), announced=Decimal(announced))
     for _ in range(13):
-        assert Cause.EQUITY_UNCONFIRMED in look(ground, held).transient
+        assert Cause.EQUITY_UNCONFIRMED in look(floor, held).transient
     broker.in_position = True  # the position shows it before the line is listed
-    assert Cause.EQUITY_UNCONFIRMED in looks(ground, held)
+    assert Cause.EQUITY_UNCONFIRMED in looks(floor, held)
     assert not latched(held)
     broker.book()
-    assert looks(ground, held) == set()
+    assert looks(floor, held) == set()
     assert not latched(held)
     after = held.journal.latest_equity(held.book)
     assert after is not None
@@ -198,73 +198,73 @@ def test_a_split_that_was_announced_in_another_ratio_latches_nothing_until_it_is
 
 
 def test_a_true_fall_by_half_on_the_ex_date_latches_once_the_split_is_booked(
-    ground: Ground, held: Desk
+    floor: TradingFloor, held: Desk
 ) -> None:
     """Until then it looks like a split of 4 to 1."""
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
-    broker = SplitBroker(held, ground.session, Decimal(2), factor=Decimal("0.5"))
-    assert Cause.EQUITY_UNCONFIRMED in looks(ground, held)
+    broker = SplitBroker(held, floor.session, Decimal(2), factor=Decimal("0.5"))
+    assert Cause.EQUITY_UNCONFIRMED in looks(floor, held)
     assert not latched(held)
     broker.book()
-    looks(ground, held)
+    looks(floor, held)
     assert {Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN} <= latched(held)
 
 
-def test_a_fall_by_half_after_the_ratio_was_seen_latches_at_once(ground: Ground, held: Desk) -> None:
+def test_a_fall_by_half_after_the_ratio_was_seen_latches_at_once(floor: TradingFloor, held: Desk) -> None:
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
-    broker = SplitBroker(held, ground.session, Decimal(2))
-    looks(ground, held, 1)
+    broker = SplitBroker(held, floor.session, Decimal(2))
+    looks(floor, held, 1)
     broker.factor = Decimal("0.5")
-    looks(ground, held)
+    looks(floor, held)
     assert {Cause.DAILY_LOSS, Cause.SESSION_DRAWDOWN} <= latched(held)
 
 
-def test_a_loss_elsewhere_latches_while_a_ratio_is_in_doubt(ground: Ground, held: Desk) -> None:
+def test_a_loss_elsewhere_latches_while_a_ratio_is_in_doubt(floor: TradingFloor, held: Desk) -> None:
     """More than the position can hide."""
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
-    SplitBroker(held, ground.session, Decimal(4), announced=Decimal(2))
-    looks(ground, held)
+    SplitBroker(held, floor.session, Decimal(4), announced=Decimal(2))
+    looks(floor, held)
     with_less(held, 15_000)
-    looks(ground, held, 13)
+    looks(floor, held, 13)
     assert {Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN} <= latched(held)
 
 
 def test_a_loss_elsewhere_latches_while_the_position_of_a_split_cannot_be_read(
-    ground: Ground, held: Desk
+    floor: TradingFloor, held: Desk
 ) -> None:
     protect_alone(held, new_execution_id())
-    SplitBroker(held, ground.session, Decimal(2))
-    looks(ground, held)
+    SplitBroker(held, floor.session, Decimal(2))
+    looks(floor, held)
     others = [one for one in held.broker.positions() if one.symbol != "AAPL"]
     with_less(held, 15_000, positions=lambda: Rows.of(others, [Unreadable("AAPL", "planted")]))
-    looks(ground, held)
+    looks(floor, held)
     assert {Cause.DAILY_LOSS, Cause.MAX_DRAWDOWN} <= latched(held)
 
 
 @pytest.mark.parametrize("ratio", [Decimal(2), Decimal("0.25")])
 def test_announcements_that_no_look_of_an_ex_date_could_read_latch_nothing(
-    ground: Ground, held: Desk, ratio: Decimal
+    floor: TradingFloor, held: Desk, ratio: Decimal
 ) -> None:
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
     before = held.journal.latest_equity(held.book)
     assert before is not None
-    broker = SplitBroker(held, ground.session, ratio)
+    broker = SplitBroker(held, floor.session, ratio)
     whole = held.broker
 
     def unreachable(*_: object) -> Rows[CorporateActionState]:
         raise Unreachable("no answer")
 
     held.broker = Altered(whole, corporate_actions=unreachable)
-    assert Cause.EQUITY_UNCONFIRMED in looks(ground, held)
+    assert Cause.EQUITY_UNCONFIRMED in looks(floor, held)
     assert not latched(held)
     held.broker = whole
-    assert Cause.EQUITY_UNCONFIRMED in looks(ground, held)
+    assert Cause.EQUITY_UNCONFIRMED in looks(floor, held)
     broker.book()
-    assert looks(ground, held) == set()
+    assert looks(floor, held) == set()
     assert not latched(held)
     after = held.journal.latest_equity(held.book)
     assert after is not None
@@ -273,24 +273,26 @@ def test_announcements_that_no_look_of_an_ex_date_could_read_latch_nothing(
 
 @pytest.mark.parametrize("first", [Decimal(1), Decimal("0.52")])
 def test_what_a_trade_of_an_ex_date_has_told_a_later_move_does_not_change(
-    ground: Ground, held: Desk, first: Decimal
+    floor: TradingFloor, held: Desk, first: Decimal
 ) -> None:
     """A 2 for 1 that is true, or is only announced; then the price goes to where the other one would be."""
     with_limits(held, stop_loss=0.99)
     protect_alone(held, new_execution_id())
     true = first != 1
-    broker = SplitBroker(held, ground.session, Decimal(2), in_price=true, in_position=False)
-    looks(ground, held)
+    broker = SplitBroker(held, floor.session, Decimal(2), in_price=true, in_position=False)
+    looks(floor, held)
     assert not latched(held)
     broker.factor = Decimal("1.9") if true else Decimal("0.5")
-    waiting = looks(ground, held)
+    waiting = looks(floor, held)
     assert (Cause.EQUITY_UNCONFIRMED in waiting) is true
     assert (Cause.DAILY_LOSS in latched(held)) is not true
 
 
-def test_a_split_of_the_day_that_a_desk_was_away_is_seen_in_the_evening(ground: Ground, held: Desk) -> None:
+def test_a_split_of_the_day_that_a_desk_was_away_is_seen_in_the_evening(
+    floor: TradingFloor, held: Desk
+) -> None:
     protect_alone(held, new_execution_id())
-    SplitBroker(held, ground.session, Decimal(4))
-    ground.keeper.move_to(ground.sessions.close_ns(ground.session) + MINUTE_NS)
-    assert Cause.EQUITY_UNCONFIRMED in looks(ground, held)
+    SplitBroker(held, floor.session, Decimal(4))
+    floor.keeper.move_to(floor.sessions.close_ns(floor.session) + MINUTE_NS)
+    assert Cause.EQUITY_UNCONFIRMED in looks(floor, held)
     assert not latched(held)

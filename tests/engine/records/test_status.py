@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from ground import Ground, run_tick
+from engine_ticks import run_tick
+from support.trading_floor import TradingFloor
 
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.records.status import standing
 
 
-def test_a_book_is_well_once_it_is_opened_and_its_equity_is_known(ground: Ground) -> None:
-    ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_a_book_is_well_once_it_is_opened_and_its_equity_is_known(floor: TradingFloor) -> None:
+    floor.go_to_tick(0)
+    with floor.desk() as desk:
         before = standing(desk)
         assert not before.opened
         assert not before.well
@@ -20,16 +21,14 @@ def test_a_book_is_well_once_it_is_opened_and_its_equity_is_known(ground: Ground
         assert after.well
 
 
-def test_a_tick_that_had_nothing_to_decide_is_the_last_tick_too(ground: Ground) -> None:
-    with ground.desk() as desk:
+def test_a_tick_that_had_nothing_to_decide_is_the_last_tick_too(floor: TradingFloor) -> None:
+    with floor.desk() as desk:
         assert standing(desk).last_tick_ns is None
         for number in range(2):
-            tick_ns = ground.go_to_tick(number)
+            tick_ns = floor.go_to_tick(number)
             desk.clock.sync()
-            run_tick(desk, ground.session, tick_ns)
-            assert not desk.journal.tick_inputs(
-                desk.book, session=ground.session.isoformat(), tick_ns=tick_ns
-            )
+            run_tick(desk, floor.session, tick_ns)
+            assert not desk.journal.tick_inputs(desk.book, session=floor.session.isoformat(), tick_ns=tick_ns)
             found = standing(desk)
             assert found.last_tick_ns == tick_ns
             assert found.vetoed == ()

@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from ground import Ground, prepare, run_tick
-from trading_floor import trading_floor
+from engine_ticks import prepare, run_tick
+from support.trading_floor import TradingFloor, trading_floor
 
 from trading_assets.core.codes import Code
 from trading_assets.engine.decision.inputs import LIMITS_OF_VERSION_1
@@ -40,8 +40,8 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("traded")
     with trading_floor(root, SESSION) as floor:
         for number, signals in enumerate(TICKS):
-            now = floor.tick(SESSION, number)
-            with floor.open_desk() as desk:
+            now = floor.go_to_session(SESSION, number)
+            with floor.desk() as desk:
                 for symbol, value in signals.items():
                     stale = 200 * 10**9 if symbol == "GOOG" else 0
                     tick_signals.receive(desk, symbol, value, as_of_ns=now - stale)
@@ -83,20 +83,20 @@ def test_a_traded_session_is_derived_again_identically(stores: Path) -> None:
     assert report.not_read == ""
 
 
-def test_a_session_with_a_stop_a_flatten_and_a_repeated_tick_is_identical(ground: Ground) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_a_session_with_a_stop_a_flatten_and_a_repeated_tick_is_identical(floor: TradingFloor) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
         tick_signals.receive(desk, "AAPL", 0.9)
         tick_signals.receive(desk, "IBM", 0.9)
-        run_tick(desk, ground.session, now)
-        run_tick(desk, ground.session, now)
+        run_tick(desk, floor.session, now)
+        run_tick(desk, floor.session, now)
         bid = float(desk.broker.quotes(["AAPL"])["AAPL"].bid or 0)
-    ground.keeper.quote("AAPL", bid * 0.9, bid * 0.901)
-    now = ground.go_to_tick(1)
-    with ground.desk() as desk:
-        run_tick(desk, ground.session, now)
+    floor.keeper.quote("AAPL", bid * 0.9, bid * 0.901)
+    now = floor.go_to_tick(1)
+    with floor.desk() as desk:
+        run_tick(desk, floor.session, now)
         operator.flatten(desk, reason="test", author="test")
-        report = verify(desk.journal, desk.history, desk.book, ground.session)
+        report = verify(desk.journal, desk.history, desk.book, floor.session)
     assert report.differences == ()
     assert report.verdicts >= 3
 
@@ -226,9 +226,9 @@ def test_bars_received_later_do_not_change_what_is_derived(stores: Path) -> None
     assert check(stores).differences == ()
 
 
-def test_a_session_without_decisions_is_refused(ground: Ground) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
-        prepare(desk, ground.session, now)
+def test_a_session_without_decisions_is_refused(floor: TradingFloor) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
+        prepare(desk, floor.session, now)
         with pytest.raises(InvalidInput, match="decided nothing"):
-            verify(desk.journal, desk.history, desk.book, ground.session)
+            verify(desk.journal, desk.history, desk.book, floor.session)

@@ -15,7 +15,7 @@ from decimal import Decimal
 import psutil
 import pytest
 from day_faults import FAULTS
-from ground import Ground
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import BrokerError
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
@@ -34,9 +34,9 @@ GROWTH_MIB = 40.0
 
 
 def test_a_day_of_faults_ends_without_a_break_and_leaves_nothing_open(
-    start_ground: Callable[..., Ground], capsys: pytest.CaptureFixture[str]
+    start_floor: Callable[..., TradingFloor], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ground = start_ground(
+    floor = start_floor(
         cash=Decimal(1_000_000),  # what is sold settles after the day, in an account without margin
         tick_minutes=1,
         max_orders_per_symbol_per_day=200,
@@ -48,26 +48,26 @@ def test_a_day_of_faults_ends_without_a_break_and_leaves_nothing_open(
     ended: Counter[str] = Counter()
     scripted: Counter[str] = Counter()
     settled = (0.0, 0, 0)
-    ticks = ground.ticks()[:TICKS]
+    ticks = floor.ticks()[:TICKS]
     for number, tick_ns in enumerate(ticks):
-        ground.go_to_tick(number)
+        floor.go_to_tick(number)
         fault = chance.choice(FAULTS) if chance.random() < FAULTED else None
         if fault is not None:
             scripted[str(fault["kind"])] += 1
-        ground.keeper.script([] if fault is None else [fault | {"nth": chance.randint(1, 12)}])
-        ended[_tick(ground, tick_ns, chance)] += 1
+        floor.keeper.script([] if fault is None else [fault | {"nth": chance.randint(1, 12)}])
+        ended[_tick(floor, tick_ns, chance)] += 1
         if number == SETTLED_TICKS:
             settled = _held(process)
     at_end = _held(process)
 
-    ground.keeper.script([])
+    floor.keeper.script([])
     for _ in range(3):
-        ground.keeper.move_to(ground.keeper.now_ns() + 10 * 10**9)
-        with ground.desk() as desk:
+        floor.keeper.move_to(floor.keeper.now_ns() + 10 * 10**9)
+        with floor.desk() as desk:
             last = protect_alone(desk, new_execution_id())
-    with ground.desk() as desk:
+    with floor.desk() as desk:
         fills = len(desk.journal.fills(desk.book))
-        counts = desk.journal.sent_counts(desk.book, ground.session.isoformat())
+        counts = desk.journal.sent_counts(desk.book, floor.session.isoformat())
     with capsys.disabled():
         print(
             f"\nseed {SEED}: {dict(ended)}, {fills} fills, {sum(scripted.values())} faults of "
@@ -85,18 +85,18 @@ def test_a_day_of_faults_ends_without_a_break_and_leaves_nothing_open(
     assert at_end[0] - settled[0] < GROWTH_MIB
 
 
-def _tick(ground: Ground, tick_ns: int, chance: random.Random) -> str:
+def _tick(floor: TradingFloor, tick_ns: int, chance: random.Random) -> str:
     """A tick as a process of its own would run it; how it ended. What is no error of the broker's is a
     defect and raises."""
     try:
-        with ground.desk() as desk:
+        with floor.desk() as desk:
             # without the broker's clock a signal would bear the time of the tick before
             for symbol in chance.sample(SYMBOLS, 2) if desk.clock.sync() else ():
                 quote = desk.broker.quotes([symbol])[symbol]
                 if quote.bid is not None and quote.ask is not None:
                     value = chance.choice([1.0, 0.6, -1.0])
                     receive(desk, symbol, value, reference_price=(quote.bid + quote.ask) / Decimal(2))
-            report = run_tick(desk, ground.session, tick_ns, new_execution_id())
+            report = run_tick(desk, floor.session, tick_ns, new_execution_id())
     except BrokerError as error:
         return type(error).__name__
     except ClockUnread:

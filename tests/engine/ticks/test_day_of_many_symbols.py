@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from day_faults import FAULTS
-from many_symbols import SESSION, Asked, many_symbols
+from support.many_symbols import SESSION, Asked, many_symbols
 
 from trading_assets.broker.port import BrokerError
 from trading_assets.config import Settings

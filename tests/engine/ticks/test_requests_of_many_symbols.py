@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from ground import execute
-from many_symbols import SESSION, Asked, many_symbols
+from engine_ticks import execute
+from support.many_symbols import SESSION, Asked, many_symbols
 
 from trading_assets.broker.port import NewOrder
 from trading_assets.broker.purpose import Purpose

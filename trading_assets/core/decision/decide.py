@@ -88,7 +88,7 @@ def _begin(symbols: Rows, running: Running) -> None:
         symbol = symbols[i]
         exposure = symbol["open_entry_usd"]
         if symbol["qty"] != 0.0:
-            exposure = abs(symbol["qty"]) * _mark(symbol) + exposure
+            exposure = abs(symbol["qty"]) * mark_of(symbol) + exposure
         if exposure != 0.0:
             gross += exposure
         if symbol["qty"] != 0.0 and symbol["exits_today"] == 0:
@@ -136,7 +136,7 @@ def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[i
     if not exits and weight == 0.0 and symbol["qty"] >= 0.0:  # the exits' pass had it
         outcomes[row] = Outcome.HELD
         return 0, nan, NO_SLICE
-    held, reserved, value = symbol["qty"], symbol["reserved_qty"], _mark(symbol)
+    held, reserved, value = symbol["qty"], symbol["reserved_qty"], mark_of(symbol)
     side = order_side(weight, held, reserved, exposure, value, standing.equity_usd)
     covering = side == Side.BUY and held < 0.0  # there should be no short: it is bought back
     exiting = side == Side.SELL or covering
@@ -187,7 +187,7 @@ def _forced_exit(row: int, asked: Asked) -> tuple[int, float, Slices]:
         0.0,
         0.0,
         price,
-        _mark(symbol),
+        mark_of(symbol),
         asked.standing.equity_usd,
         0.0,
         limits,
@@ -220,5 +220,5 @@ def wish_limit_price(symbol: Row, side: int, exiting: bool, own_limit: float, li
 
 
 @inlined
-def _mark(symbol: Row) -> float:
+def mark_of(symbol: Row) -> float:
     return mark(symbol["bid"], symbol["ask"], symbol["last_trade"], symbol["previous_close"])

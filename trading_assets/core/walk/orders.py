@@ -15,6 +15,7 @@ from trading_assets.core.walk.columns import (
     CASH,
     EXITS,
     FACT_COSTS_USD,
+    FACT_FEES_USD,
     FILLS,
     ORDERS,
     SOLD,
@@ -69,8 +70,6 @@ def accept(
 def trade_or_rest(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """A new order takes the far side of a quote that is fresh, or works."""
     if not terms.next_open and _takes_quote(row, now_ns, terms, book, sheet, desk):
-        if not sheet.proposals.rows[row]["reducing"]:
-            desk.symbols[sheet.orders[row]["symbol"]]["bought"] = True
         return
     desk.working[sheet.counts[WORKING]] = row
     sheet.counts[WORKING] += 1
@@ -137,6 +136,12 @@ def _fill(
     held["qty"], held["avg_cost"], held["stop_cost"] = after, avg_cost, stop_cost
     held["realized_usd"] += realized
     paid = qty * terms.usd_per_share + qty * price * terms.usd_per_usd
+    if side < 0:
+        by_share = qty * terms.sale_usd_per_share
+        by_share = by_share if by_share < terms.sale_most_usd else terms.sale_most_usd
+        fees = whole_micros(qty * price * terms.sale_usd_per_usd + by_share)
+        sheet.facts[FACT_FEES_USD] += fees
+        paid += fees
     book.figures[CASH] = whole_micros(book.figures[CASH] + cash - paid)
     if side < 0:
         book.figures[SOLD] += qty * price

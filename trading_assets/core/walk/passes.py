@@ -20,7 +20,7 @@ from trading_assets.core.walk.columns import (
     Terms,
     WalkedOrder,
 )
-from trading_assets.core.walk.figures import equity_of
+from trading_assets.core.walk.figures import equity_of, see_entries
 from trading_assets.core.walk.orders import accept, trade_or_rest, whole_micros
 from trading_assets.core.walk.scratch import WalkedDesk, show_orders
 
@@ -46,9 +46,10 @@ def execute(
     """
     show_orders(book, sheet, desk)
     first = sheet.counts[VERDICTS]
+    standing = _standing(now_ns, sent_before, vetoed, terms, book, sheet, desk)
     used = decide_pass(
         a_pass,
-        _standing(now_ns, sent_before, vetoed, terms, book, sheet, desk),
+        standing,
         desk.shown,
         _with_sent(wishes, a_pass, book, sheet, desk),
         limits,
@@ -63,6 +64,7 @@ def execute(
     sheet.counts[VERDICTS] += used
     for row in range(first, first + used):
         accept(row, now_ns, a_pass, wishes, book, sheet, desk)
+    see_entries(first, used, standing, limits, book, sheet, desk)
     for row in range(first, first + used):
         if sheet.orders[row]["state"] == WalkedOrder.ACCEPTED:
             trade_or_rest(row, now_ns, terms, book, sheet, desk)

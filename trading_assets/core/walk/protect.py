@@ -16,7 +16,7 @@ from trading_assets.core.limits import Limits
 from trading_assets.core.walk.columns import WORKING, Book, Ended, Sheet, Terms, WalkedOrder
 from trading_assets.core.walk.figures import look
 from trading_assets.core.walk.orders import end
-from trading_assets.core.walk.scratch import WalkedDesk, forget_purchases
+from trading_assets.core.walk.scratch import WalkedDesk
 
 _DAILY_LOSS = 1  # in `losses.Losses`
 
@@ -27,7 +27,6 @@ def due_exits(
 ) -> Wishes:
     """Latch breakers, cancel what a breaker, a timeout or a stop ends, look at stops. Returns the exits then
     due."""
-    forget_purchases(desk)
     look(now_ns, limits, book, sheet, desk)
     kept = 0
     for place in range(sheet.counts[WORKING]):

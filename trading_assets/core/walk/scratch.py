@@ -35,7 +35,6 @@ _AT_HAND = np.dtype(
         # one that does not sell all, what its tick was to sell
         ("exposure", np.float64),
         ("traded", np.bool_),
-        ("bought", np.bool_),  # an entry traded at once at this look
     ],
     align=True,
 )
@@ -75,13 +74,6 @@ def open_desk(day: Day, signals: int, room: int) -> WalkedDesk:
         np.zeros((0, 0), np.bool_),
         Running.of(count),
     )
-
-
-@inlined
-def forget_purchases(desk: WalkedDesk) -> None:
-    """No entry has traded at this look yet."""
-    for i in range(desk.symbols.size):
-        desk.symbols[i]["bought"] = False
 
 
 @allocation_free

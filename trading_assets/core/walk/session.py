@@ -32,7 +32,7 @@ from trading_assets.core.walk.figures import look, write_state
 from trading_assets.core.walk.orders import end, match_resting
 from trading_assets.core.walk.passes import execute
 from trading_assets.core.walk.protect import due_exits, is_in_turn
-from trading_assets.core.walk.scratch import WalkedDesk, forget_purchases, open_desk, price_symbols
+from trading_assets.core.walk.scratch import WalkedDesk, open_desk, price_symbols
 
 
 def walk_session(
@@ -80,7 +80,6 @@ def walk_compiled(
     for place in range(sheet.counts[WORKING]):
         end(desk.working[place], WalkedOrder.EXPIRED, Ended.CLOSE, terms.close_ns, sheet)
     sheet.counts[WORKING] = 0
-    forget_purchases(desk)
     look(terms.close_ns, limits, book, sheet, desk)
     write_state(terms.close_ns, book, sheet, desk)
     return True
@@ -115,7 +114,6 @@ def _act(
     wishes = due_exits(now_ns, terms, limits, book, sheet, desk)
     for a_pass in range(passes):
         if a_pass == Pass.EXITS:
-            forget_purchases(desk)
             vetoed = schedule.vetoed[tick]
             if schedule.incomplete.size > 0:
                 _show_gaps(tick, schedule, desk)

@@ -120,6 +120,7 @@ def fingerprint(
             "fill_mode",
             "usd_per_share",
             "cost_bps",
+            "sale_fees",
             "rearm_daily",
             "settlement",
         )

@@ -36,7 +36,9 @@ class SessionResult:
     fills: int
     refused: int
     traded_usd: float
-    costs_usd: float
+    costs_usd: float  # of fills, the fees of sales among them
+    fees_usd: float  # SEC and FINRA, on sales
+    dividends_usd: float
     halt_causes: tuple[str, ...]
     limits: tuple[LimitResult, ...]
 

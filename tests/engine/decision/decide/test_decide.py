@@ -4,7 +4,6 @@ the next."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from math import isnan, nan
@@ -14,7 +13,7 @@ import pytest
 from decisions import LIMITS, NOW_NS, SESSION, SYMBOLS, fields_of, inputs, notional, view, wish
 from hypothesis import given
 from hypothesis import strategies as st
-from trading_floor import TradingFloor, trading_floor
+from support.trading_floor import TradingFloor
 from wire import look, new_account, send, signal
 
 from trading_assets.core.codes import Code, failed_codes
@@ -25,6 +24,8 @@ from trading_assets.engine.decision.decide import Decision, decide
 from trading_assets.engine.decision.inputs import RULES, DecisionInput, ForcedExit, Phase
 from trading_assets.engine.orders.follow import follow
 from trading_assets.engine.orders.send import store_input
+
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 def reasons(decision: Decision) -> list[str]:
@@ -281,13 +282,6 @@ def test_a_flatten_takes_none_of_the_exits_that_are_kept() -> None:
     ).verdicts
     kept = [one.gate_input["activity"]["exits_kept_for_others"] for one in (flattened, stopped)]
     assert kept == [0, 2]
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("decide"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
 
 
 def test_the_stored_input_derives_the_stored_verdicts_again(floor: TradingFloor, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from planted import Altered
+from support.planted import Altered
 
 from trading_assets.broker.alpaca import parsing
 from trading_assets.broker.port import (

@@ -6,18 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from activity_lines import SESSION, Books, bought
-from trading_floor import TradingFloor, trading_floor
+from activity_lines import Books, bought
+from support.trading_floor import TradingFloor
 from wire import new_account
 
 from trading_assets.engine.book.desk import Desk
-
-
-@pytest.fixture(scope="module")
-def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingFloor]:
-    with trading_floor(tmp_path_factory.mktemp("activities"), SESSION) as floor:
-        floor.tick(SESSION, 1)
-        yield floor
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from activity_lines import COST, SHARES, TRANSFERS, Books, line
+from activity_lines import COST, SESSION, SHARES, TRANSFERS, Books, line
 from alpaca.trading.enums import ActivityType as ClientsActivityType
-from broker_words import reworded
-from trading_floor import TradingFloor
+from support.broker_words import reworded
+from support.trading_floor import TradingFloor
 
 from trading_assets import config
 from trading_assets.broker.alpaca import parsing
@@ -24,6 +24,8 @@ from trading_assets.engine.book.accounting import transfers_since
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.reads import Read
 from trading_assets.engine.reconciliation.reconcile import look, reconcile
+
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 # Alpaca's own words: `ActivityType` of trading-api.json in alpaca-mcp-server 2.4.0.
 OF_THE_DOCUMENT = (

@@ -13,6 +13,8 @@ from trading_assets.broker.port import (
 )
 from trading_assets.engine.reconciliation.reconcile import reconcile
 
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
+
 
 def test_shares_that_come_without_a_cost_take_the_brokers_average_entry_price_and_those_that_go_take_theirs(
     books: Books,

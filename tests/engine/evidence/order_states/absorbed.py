@@ -6,8 +6,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from broker_words import restated, stated
-from planted import plant_order
+from support.broker_words import restated, stated
+from support.planted import plant_order
 
 from trading_assets.broker.port import OrderState
 from trading_assets.core.orders import State

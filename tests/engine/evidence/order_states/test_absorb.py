@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from absorbed import ACCEPTED, alerts, lines, planted, told
-from broker_words import restated
-from planted import Altered, plant_order
+from absorbed import ACCEPTED, SESSION, alerts, lines, planted, told
+from support.broker_words import restated
+from support.planted import Altered, plant_order
 from wire import failing, locked, look, signal
 
 from trading_assets.broker.alpaca.order_words import state_of_status
@@ -21,6 +21,8 @@ from trading_assets.engine.evidence.order_states import absorb_order, foreign_or
 from trading_assets.engine.orders.follow import cancel
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.store.records import OrderRecord
+
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 SUBMITTING, UNKNOWN = (State.SUBMITTING,), (State.SUBMITTING, State.UNKNOWN)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-import broker_words
 import pytest
-from absorbed import alerts, planted, told
+from absorbed import SESSION, alerts, planted, told
+from support import broker_words
 
 from trading_assets.broker.port import AccountActivity
 from trading_assets.core.ledger import Holding
@@ -18,6 +18,8 @@ from trading_assets.engine.book.accounting import ledger_of, whole_ledger_of
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.activities import absorb_activities
 from trading_assets.engine.evidence.order_states import absorb_order
+
+pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
 def activity(desk: Desk, name: str, type_: str = "FILL", **changes: object) -> AccountActivity:

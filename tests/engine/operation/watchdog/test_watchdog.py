@@ -15,9 +15,9 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from receiver import Receiver
-from trading_floor import TradingFloor
-from watched import alerted, ended, held, through_its_stop, unprotected, until, watchdog
+from support.receiver import Receiver
+from support.trading_floor import TradingFloor
+from watched import MANY_ACCOUNTS, alerted, ended, held, through_its_stop, unprotected, until, watchdog
 
 from trading_assets.config import LastGood
 from trading_assets.engine.book.alerts import URLS_VARIABLE
@@ -28,6 +28,8 @@ from trading_assets.engine.operation.watchdog import DELIVERY_SECONDS, Trouble, 
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.protection.protected import PROTECTED_MARK
 from trading_assets.engine.protection.sign_of_life import Life, seen, sign_file
+
+pytestmark = pytest.mark.floor(shared=True, tick=1, requests_per_minute=MANY_ACCOUNTS)
 
 
 @contextmanager
@@ -66,11 +68,11 @@ def test_a_stop_that_another_process_is_about_to_fire_is_left_to_it(floor: Tradi
     through_its_stop(floor)
     dog = watchdog(floor)
     unprotected(dog)
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         fired = desk.journal.orders(desk.book)
     dog.look()
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         assert desk.journal.orders(desk.book) == fired
 
 
@@ -81,7 +83,7 @@ def test_a_book_that_is_held_is_waited_for_people_are_told_and_then_its_stop_fir
     through_its_stop(floor)
     dog = watchdog(floor)
     unprotected(dog)
-    with floor.open_desk() as desk, desk.journal.lease(desk.book, "a tick that hangs"):
+    with floor.desk() as desk, desk.journal.lease(desk.book, "a tick that hangs"):
         dog.look()
         assert held(floor) == ["AAPL"]
         assert "The watchdog waits for the book" in alerted(floor)
@@ -102,7 +104,7 @@ with Journal.open(sys.argv[1]) as journal:
 
 def test_a_stopped_process_holds_the_book_no_longer_than_its_lease(floor: TradingFloor) -> None:
     through_its_stop(floor)
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         arguments = [sys.executable, "-c", STOPPED, str(journal_file(desk.settings)), desk.book]
     with ended(subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)) as holder:
         assert holder.stdout is not None
@@ -172,7 +174,7 @@ def test_a_fault_of_the_program_is_told_and_the_next_look_protects(
 
 
 def test_where_time_stands_and_nothing_is_held_nothing_is_due_and_nobody_is_told(floor: TradingFloor) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         before = desk.journal.mark(desk.book, PROTECTED_MARK)
     dog = watchdog(floor)
@@ -180,7 +182,7 @@ def test_where_time_stands_and_nothing_is_held_nothing_is_due_and_nobody_is_told
     for _ in range(3):
         dog.look()
         time.sleep(0.2)
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         assert desk.journal.mark(desk.book, PROTECTED_MARK) == before
     assert alerted(floor) == []
 
@@ -188,7 +190,7 @@ def test_where_time_stands_and_nothing_is_held_nothing_is_due_and_nobody_is_told
 def test_a_book_that_was_never_opened_is_not_the_watchdogs_to_open(floor: TradingFloor) -> None:
     dog = watchdog(floor)
     dog.look()
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         unprotected(dog)
         dog.look()
         assert desk.journal.opening(desk.book) == []
@@ -230,7 +232,7 @@ def test_a_mail_server_that_hangs_delays_no_stop(floor: TradingFloor) -> None:
 
 
 def test_what_dagster_says_twice_is_told_and_what_it_says_once_is_not(floor: TradingFloor) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
     passing = Trouble("a", "Passing", "")
     lasting = Trouble("b", "Lasting", "")
@@ -248,7 +250,7 @@ def test_what_dagster_says_twice_is_told_and_what_it_says_once_is_not(floor: Tra
 
 
 def test_after_its_start_and_after_a_sleep_dagster_is_given_time(floor: TradingFloor) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
     dog = watchdog(floor, ask_dagster=lambda: (Trouble("a", "Silent", ""),), ask_seconds=0.02)
     with watching(dog):

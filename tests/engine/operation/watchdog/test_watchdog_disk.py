@@ -16,15 +16,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from receiver import Receiver
-from trading_floor import TradingFloor
-from watched import alerted, ended, held, through_its_stop, unprotected, until, watchdog
+from support.receiver import Receiver
+from support.trading_floor import TradingFloor
+from watched import MANY_ACCOUNTS, alerted, ended, held, through_its_stop, unprotected, until, watchdog
 
 from trading_assets.config import LastGood
 from trading_assets.engine.book.alerts import URLS_VARIABLE
 from trading_assets.engine.decision.preload import preload
 from trading_assets.engine.operation.disk_reserve import Reserve
 from trading_assets.store.journal import Journal
+
+pytestmark = pytest.mark.floor(shared=True, tick=1, requests_per_minute=MANY_ACCOUNTS)
 
 LISTEN = [sys.executable, "-m", "trading_assets.cli", "listen"]
 
@@ -82,7 +84,7 @@ def test_where_the_journal_cannot_be_written_nothing_is_sent_and_the_alert_goes_
     floor: TradingFloor, receiver: Receiver
 ) -> None:
     through_its_stop(floor)
-    with floor.open_desk() as desk:  # as a daemon would have it open
+    with floor.desk() as desk:  # as a daemon would have it open
         sent = desk.journal.orders(desk.book)
         with listener(floor, receiver, file_bytes=1):
             until(lambda: "The watchdog could not protect" in receiver.titles(), 120)

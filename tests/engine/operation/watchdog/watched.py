@@ -6,12 +6,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ground import run_tick
-from trading_floor import TradingFloor
+from engine_ticks import run_tick
+from support.trading_floor import TradingFloor
 
 from trading_assets.config import LastGood
 from trading_assets.engine.book.desk import Desk
@@ -24,7 +23,7 @@ from trading_assets.engine.protection.protected import note_protected
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.store.journal import Journal
 
-SESSION = date(2012, 9, 11)
+MANY_ACCOUNTS = 100_000  # requests a minute: accounts, one after the other, in the same few minutes
 
 
 def watchdog(floor: TradingFloor, environ: dict[str, str] | None = None, **options: Any) -> Watchdog:
@@ -39,26 +38,26 @@ def watchdog(floor: TradingFloor, environ: dict[str, str] | None = None, **optio
 
 def through_its_stop(floor: TradingFloor) -> None:
     """Buy AAPL at 6.5 % above the market and let the market come back, protected until now."""
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
         quote = desk.broker.quotes(["AAPL"])["AAPL"]
         assert quote.bid is not None
         dear = (quote.bid * Decimal("1.065")).quantize(Decimal("0.01"))
         floor.control("/quote", symbol="AAPL", bid=str(dear), ask=str(dear + Decimal("0.01")))
         receive(desk, "AAPL", 0.5, reference_price=dear)
-        run_tick(desk, SESSION, desk.now_ns())
+        run_tick(desk, floor.session, desk.now_ns())
     assert held(floor) == ["AAPL"]
     floor.control("/quote", symbol="AAPL")
     protected_now(floor)
 
 
 def protected_now(floor: TradingFloor) -> None:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         note_protected(desk.journal, desk.book, now_ns=time.time_ns())
 
 
 def held(floor: TradingFloor) -> list[str]:
-    with floor.open_desk() as desk:
+    with floor.desk() as desk:
         return [position.symbol for position in desk.broker.positions()]
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from forked import Forked, forkserver
-
+from support.forked import Forked, forkserver
 from trading_assets.exchange import process
 
 

@@ -22,7 +22,7 @@ import yaml
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.web.link import link_of, token_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-test"
 BOOK = "embedded:PA0001:paper"
 REPOSITORY = {"repositoryLocationName": "trading_assets", "repositoryName": "__repository__"}
