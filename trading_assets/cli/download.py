@@ -12,6 +12,7 @@ from trading_assets.cli.options import Config, Json, day, settings_of
 from trading_assets.cli.output import note, progress_bar, say, show_json
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import ENVIRON
+from trading_assets.market.bar_files.shapes import with_point
 from trading_assets.store.history import History
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ def _symbols(given: str | None, file: Path | None, configured: tuple[str, ...]) 
         names = [line.partition("#")[0].strip() for line in lines]
     else:
         names = list(configured) if given is None else [name.strip() for name in given.split(",")]
-    found = tuple(dict.fromkeys(name for name in names if name))
+    found = tuple(dict.fromkeys(with_point(name) for name in names if name))
+    for name in sorted({name for name in names if with_point(name) != name}):
+        note(f"{name} is asked for as {with_point(name)}: a share class is written with a point")
     if not found:
         raise InvalidInput(
             "no symbol is given", where=str(file or "--symbols"), remedy="Name at least one, such as AAPL."

@@ -156,17 +156,22 @@ def import_tape(
 
 
 def import_files(
-    history: History, files: Sequence[tuple[str, BarFile]], *, received_ns: int | None
+    history: History,
+    files: Sequence[tuple[str, BarFile]],
+    *,
+    received_ns: int | None,
+    feed: str = "",
 ) -> Appended:
     """Store the bars and corporate actions of (source, file), all or nothing.
 
     received_ns: when the desk has them; None: as each became available, for a venue whose time is virtual
+    feed: of whose trades the bars are; empty: the whole market's
     """
     rows = [
         FileRows(
             source,
             file.symbols,
-            rows_of(file, source, received_ns),
+            rows_of(file, source, received_ns, feed=feed),
             [action for of_symbol in file.actions.values() for action in of_symbol],
             file.days if file.tells_actions else None,
             [fault_row(fault, file, source, received_ns) for fault in file.faults],
