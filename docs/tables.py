@@ -140,7 +140,7 @@ def activity_types() -> str:
             "yes" if one.moves_shares else "",
             "yes" if one.moves_cash else "",
             one.cost,
-            "yes" if one.told else "",
+            "yes" if one.alerts else "",
         )
         for one in ACTIVITY_TYPES.values()
     ]

@@ -56,8 +56,8 @@ def sources(*folders: str) -> Iterator[tuple[str, str]]:
 
 
 def test_no_word_of_a_broker_is_known_above_its_adapter() -> None:
-    found = {name: WORDS.intersection(constants(text)) for name, text in sources(*ABOVE)}
-    assert {name: words for name, words in found.items() if words} == OURS
+    result = {name: WORDS.intersection(constants(text)) for name, text in sources(*ABOVE)}
+    assert {name: words for name, words in result.items() if words} == OURS
 
 
 @pytest.mark.parametrize(

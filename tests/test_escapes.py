@@ -142,13 +142,13 @@ def test_a_desks_own_words_stay_as_they_are_in_markdown(word: str) -> None:
 @pytest.mark.parametrize("hostile", [*MARKDOWN, *TERMINAL, "\"'><script>alert(1)</script>"])
 def test_html_shows_hostile_text_as_text(hostile: str) -> None:
     class Tags(HTMLParser):
-        found: list[str]
+        tags: list[str]
 
         def handle_starttag(self, tag: str, attrs: object) -> None:
-            self.found.append(tag)
+            self.tags.append(tag)
 
     parser = Tags()
-    parser.found = []
+    parser.tags = []
     parser.feed(f'<td title="{for_html(hostile)}">{for_html(hostile)}</td>')
-    assert parser.found == ["td"]
+    assert parser.tags == ["td"]
     assert not _obeyed(for_html(hostile))

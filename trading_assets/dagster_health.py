@@ -181,13 +181,13 @@ def _health(data: Mapping[str, Any]) -> Health:
         },
         error=workspace.get("message", ""),
         locations=tuple(
-            Location(entry["name"], found.get("message", ""), "repositories" in found)
-            for entry, found in zip(entries, loaded, strict=True)
+            Location(entry["name"], location.get("message", ""), "repositories" in location)
+            for entry, location in zip(entries, loaded, strict=True)
         ),
         instigators=tuple(
             _instigator(one, state)
-            for found in loaded
-            for repository in found.get("repositories", [])
+            for location in loaded
+            for repository in location.get("repositories", [])
             for kind, state in (("sensors", "sensorState"), ("schedules", "scheduleState"))
             for one in repository[kind]
         ),

@@ -56,8 +56,8 @@ class _Environ(Mapping[str, str]):
     """The environment with what was taken out of it; what is set there now comes first."""
 
     def __getitem__(self, name: str) -> str:
-        found = os.environ.get(name)
-        return _held[name] if found is None else found
+        value = os.environ.get(name)
+        return _held[name] if value is None else value
 
     def __iter__(self) -> Iterator[str]:
         yield from os.environ

@@ -47,16 +47,16 @@ class Enrolled(_Kept):
     def process(self) -> psutil.Process | None:
         """It, where it still runs."""
         try:
-            found = psutil.Process(self.pid)
-            same = start_of(found) == self.start and found.uids().real == os.getuid()
-            return found if same and tuple(found.cmdline()[1:]) == self.command[1:] else None
+            process = psutil.Process(self.pid)
+            same = start_of(process) == self.start and process.uids().real == os.getuid()
+            return process if same and tuple(process.cmdline()[1:]) == self.command[1:] else None
         except psutil.Error:
             return None
 
     def beneath(self) -> list[psutil.Process]:
         """What else runs in the session of its own that it was started in: its code server, runs."""
         leader = self.process()
-        found = []
+        processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, ProcessLookupError, PermissionError):
                 if process.pid == self.pid or os.getsid(process.pid) != self.pid:
@@ -64,8 +64,8 @@ class Enrolled(_Kept):
                 after = float(start_of(process) or 0) >= float(self.start)
                 known = leader is not None or _is_python_of_ours(process.cmdline())
                 if after and known and process.uids().real == os.getuid():
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
 
 class Roster(_Kept):
@@ -85,8 +85,8 @@ class Roster(_Kept):
         """Its processes that still run, by name."""
         if self.boot != _boot():
             return {}
-        found = {name: part.process() for name, part in self.parts.items()}
-        return {name: process for name, process in found.items() if process is not None}
+        processes = {name: part.process() for name, part in self.parts.items()}
+        return {name: process for name, process in processes.items() if process is not None}
 
     def beneath(self, name: str) -> list[psutil.Process]:
         """What runs in the session of a part besides it. `make up` has its person's session."""
@@ -100,7 +100,7 @@ class Roster(_Kept):
         named = "" if here else f" --config {quote(str(self.config))}"
         return f"`trading-assets {words}{named}`"
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Its process, since when, and where."""
         addresses = "".join(f", {name} {url}" for name, url in self.addresses.items())
         return f"process {self.parts[ITSELF].pid}, since {new_york_time(self.since_ns)}{addresses}"
@@ -180,7 +180,7 @@ def refuse_left(directory: Path) -> None:
         return
     if ITSELF in running:
         raise InvalidInput(
-            f"a desk runs here already: {roster.told()}",
+            f"a desk runs here already: {roster.summary()}",
             where=str(directory),
             remedy=f"Look at it with {roster.command('status')}, end it with {roster.command('down')}",
         )

@@ -97,8 +97,8 @@ def _run(
     environ = environment(project, config_path, settings)
     home, url = Path(environ["DAGSTER_HOME"]), f"http://{HOST}:{port}"
     with ExitStack() as parts:
-        for told in close_places(settings, home):
-            say(told)
+        for change in close_places(settings, home):
+            say(change)
         embedded = settings.venue == "embedded"
         holder = parts.enter_context(
             roster.held(

@@ -76,9 +76,9 @@ def test_it_asks_for_raw_prices_of_the_whole_market_and_follows_every_page(
     first, second = {"AAA": [*map(bar_of, DAYS[:20])]}, {"AAA": [*map(bar_of, DAYS[20:])]}
     server.on("GET", BARS, page(first, "next"), page(second))
     assert run(broker, history, "AAA").bars == len(DAYS)
-    asked = [request.query for request in server.sent("GET", BARS)]
-    assert [query.get("page_token") for query in asked] == [None, "next"]
-    for query in asked:
+    queries = [request.query for request in server.sent("GET", BARS)]
+    assert [query.get("page_token") for query in queries] == [None, "next"]
+    for query in queries:
         assert (query["feed"], query["adjustment"], query["limit"]) == ("sip", "raw", "10000")
     assert held(history) == {"AAA": len(DAYS)}
 
@@ -96,8 +96,8 @@ def test_a_symbol_that_the_broker_does_not_know_costs_itself_and_is_asked_for_ag
     server: ScriptedServer, broker: AlpacaBroker, history: History
 ) -> None:
     def unless_bad(request: Request, answer: Reply) -> Reply:
-        asked = request.query["symbols"].split(",")
-        return Reply(400, {"message": "invalid symbol: B@D"}) if "B@D" in asked else answer
+        query_symbols = request.query["symbols"].split(",")
+        return Reply(400, {"message": "invalid symbol: B@D"}) if "B@D" in query_symbols else answer
 
     server.on("GET", BARS, lambda request: unless_bad(request, whole(request)))
     server.on("GET", ACTIONS, lambda request: unless_bad(request, NO_ACTIONS))
@@ -218,4 +218,4 @@ def test_three_thousand_symbols_fit_into_urls_and_few_requests(
     done = run(broker, history, *many)
     assert held(history) == dict.fromkeys(many, 1)
     assert max(len(request.query["symbols"].replace(",", "%2C")) for request in server.requests) < 8_000
-    assert done.asked == len(server.requests) < 20
+    assert done.answers == len(server.requests) < 20

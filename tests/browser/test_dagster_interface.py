@@ -1,6 +1,6 @@
 """Dagster's interface on the running desk: what its pages send by GraphQL, and what a browser shows of it.
 
-One `up` for all. Time stands, since trading is not armed; the tests move it. With TRADING_ASSETS_SCREENSHOTS
+One `up` for all. Time stands, since the schedule is off; the tests move it. With TRADING_ASSETS_SCREENSHOTS
 set to a directory the pictures of the documentation are taken into it.
 """
 
@@ -64,7 +64,7 @@ def desk() -> Iterator[RunningDesk]:
     with tempfile.TemporaryDirectory(prefix="desk-") as home:  # pictures show its path: a short one
         desk = start(Path(home), ports=free_ports(3))
         try:
-            while not desk.said().startswith("Ready."):
+            while not desk.next_line().startswith("Ready."):
                 assert desk.process.poll() is None, desk.logs()
             with desk.keeper() as keeper:
                 keeper.move_to(TICKS[0])
@@ -138,11 +138,11 @@ def ended_backfill(desk: RunningDesk, identity: str) -> dict[str, Any]:
 
 
 def ended_run(desk: RunningDesk, identity: str) -> Run:
-    def found() -> dict[str, Any]:
+    def has_ended() -> dict[str, Any]:
         return dict(desk.graphql(_RUN, id=identity)["runOrError"])
 
-    desk.wait(f"the end of run {identity}", lambda: found()["status"] in ("SUCCESS", "FAILURE"))
-    run = found()
+    desk.wait(f"the end of run {identity}", lambda: has_ended()["status"] in ("SUCCESS", "FAILURE"))
+    run = has_ended()
     events = run["eventConnection"]["events"]
     return Run(
         run["status"],
@@ -218,7 +218,7 @@ def test_a_sensor_evaluated_from_its_page_says_why_it_requests_nothing(desk: Run
     sensor = {**REPOSITORY, "sensorName": "virtual_clock"}
     (tick,) = desk.graphql(_DRY_RUN, sensor=sensor).values()
     assert tick["__typename"] == "DryRunInstigationTick", tick
-    assert "trading is not armed" in tick["evaluationResult"]["skipReason"]
+    assert "the schedule trading_hours is off" in tick["evaluationResult"]["skipReason"]
 
 
 def test_a_range_and_any_other_partition_of_the_live_assets_are_refused(desk: RunningDesk) -> None:

@@ -59,9 +59,9 @@ def command(
             status = started.wait(120)
         finally:
             started.kill()
-        return Done(status, *(_said(file) for file in (out, err)))
+        return Done(status, *(_printed(file) for file in (out, err)))
 
 
-def _said(file: IO[bytes]) -> str:
+def _printed(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode()

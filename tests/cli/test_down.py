@@ -132,13 +132,13 @@ def test_parts_that_outlived_their_up_are_ended_with_what_they_started(start: St
     try:
         done = type_down(tmp_path, "--json")
         assert done.status == 0, done.err
-        told = done.json
-        assert {part["name"]: part["by_force"] for part in told["ended"]} == {
+        document = done.json
+        assert {part["name"]: part["by_force"] for part in document["ended"]} == {
             "exchange": False,
             DAEMON: False,
             LISTENER: False,
         }
-        assert told["down"] is True
+        assert document["down"] is True
         assert not runs(server)
         assert runs(other)  # nothing tells that it is the desk's
     finally:
@@ -285,9 +285,9 @@ def test_what_stays_in_spite_of_all_is_named(
     desk.kill()
     monkeypatch.setattr(down, "PART_SECONDS", 0.2)
     monkeypatch.setattr(psutil.Process, "kill", lambda process: None)
-    found = down.desk_on(desk.data_dir, desk.home, desk.config, home_is_named=False)
-    assert found is not None
-    ending = down.end(found, with_watchdog=False, patience_seconds=0.1, say=lambda line: None)
+    result = down.desk_on(desk.data_dir, desk.home, desk.config, home_is_named=False)
+    assert result is not None
+    ending = down.end(result, with_watchdog=False, patience_seconds=0.1, say=lambda line: None)
     assert ending.left == ((DAEMON, desk.parts[DAEMON].pid),)
     assert not ending.is_down
     monkeypatch.undo()

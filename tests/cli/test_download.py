@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from command import command
-from trading_floor import TOKEN, TradingFloor
+from support.trading_floor import TOKEN, TradingFloor
 
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.bundle import BundledTape
@@ -49,7 +49,7 @@ def stored(history: History) -> list[dict[str, Any]]:
 
 def expected(*symbols: str) -> list[dict[str, Any]]:
     """What the exchange's tape has, raw, as rows of the history."""
-    found = []
+    rows = []
     for symbol in symbols:
         bars = BundledTape().daily(symbol)
         days = [Sessions().new_york_date(int(at)) for at in bars.start_ns]
@@ -57,8 +57,8 @@ def expected(*symbols: str) -> list[dict[str, Any]]:
             if FIRST <= day <= LAST:
                 values = {name: float(getattr(bars, name)[place]) for name in bars._fields[2:]}
                 same = {"source": "embedded:sip", "feed": "sip", "derived": False, "version": 1}
-                found.append({"symbol": symbol, "interval": "1d", "session": day, **values, **same})
-    return found
+                rows.append({"symbol": symbol, "interval": "1d", "session": day, **values, **same})
+    return rows
 
 
 @pytest.mark.slow(seconds=15)
@@ -107,9 +107,9 @@ def test_a_download_that_is_killed_goes_on_where_it_was_and_nothing_is_there_twi
 
     killed = start()
     assert killed.stderr is not None
-    told = (line for line in killed.stderr if line.startswith("download: "))
+    lines = (line for line in killed.stderr if line.startswith("download: "))
     for _ in range(4):  # of ten tenths
-        next(told)
+        next(lines)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL

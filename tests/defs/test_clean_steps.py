@@ -134,7 +134,7 @@ def test_what_stands_in_for_our_event_log_stores_none_either(
         fallback.OURS, fallback.EVENT_LOG, ("trading_assets.dagster_instance.event_log", "Gone")
     )
     monkeypatch.setattr(fallback, "_tried", {fallback.EVENT_LOG})
-    monkeypatch.setattr(fallback, "_told", {fallback.EVENT_LOG})  # of the alert other tests tell
+    monkeypatch.setattr(fallback, "_reported", {fallback.EVENT_LOG})  # of the alert other tests tell
     home = tmp_path / "home"
     with dg.instance_for_test(
         overrides={

@@ -75,21 +75,32 @@ def test_checks_veto_entries_before_the_orders_and_never_after() -> None:
     assert {key.partition(".")[0] for key in BLOCKING} == {"bars", "features", "signals"}
 
 
-def test_a_tick_runs_the_chain_in_one_process_in_the_live_lane() -> None:
+def pools_of(job: str) -> set[str]:
+    return {pool for node in defs.resolve_job_def(job).nodes for pool in node.definition.pools}
+
+
+def test_a_tick_runs_the_chain_in_one_process_in_the_books_pool() -> None:
     job = defs.resolve_job_def("trading_tick")
     assert job.asset_layer.executable_asset_keys == set(LIVE)
     assert job.executor_def.name == "in_process"
-    assert job.tags["trading_assets/lane"] == "live"
+    assert pools_of("trading_tick") == {"book"}
 
 
 def test_whatever_protects_is_behind_no_tick_and_first_off_the_queue() -> None:
     jobs = {name: defs.resolve_job_def(name) for name in ("reconcile", "flatten", "kill", "trading_tick")}
-    lanes = {name: job.tags["trading_assets/lane"] for name, job in jobs.items()}
-    assert len(set(lanes.values())) == len(lanes)
     priority = {name: int(job.tags["dagster/priority"]) for name, job in jobs.items()}
     assert priority["kill"] > priority["flatten"] > priority["reconcile"] > priority["trading_tick"] > 0
-    pools = {name: set().union(*(node.definition.pools for node in job.nodes)) for name, job in jobs.items()}
-    assert {name for name, found in pools.items() if found} == {"trading_tick"}
+    pools = [pools_of(name) for name in jobs]
+    assert all(len(pool) == 1 for pool in pools)
+    assert len(set().union(*pools)) == len(jobs)
+
+
+def test_whatever_acts_on_the_book_takes_its_turn_in_one_pool_however_it_is_launched() -> None:
+    """Of an asset's page too: an asset or op names its pool, where a job's tags could be left out."""
+    for name in ("trading_tick", "premarket", "end_of_day", "rearm", "adopt"):
+        assert pools_of(name) == {"book"}, name
+    for asset in LIVE:
+        assert defs.resolve_assets_def(asset).op.pool == "book"
 
 
 @pytest.mark.parametrize("job", [*JOBS, *DAY_JOBS, *OPERATOR_JOBS], ids=lambda job: job.name)
@@ -110,19 +121,14 @@ def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("tags", "selected", "given"),
     [
-        ({}, ["bars"], {"trading_assets/lane": "live", "dagster/max_runtime": "120"}),
-        (
-            {"dagster/max_runtime": "9"},
-            ["fills"],
-            {"trading_assets/lane": "live", "dagster/max_runtime": "9"},
-        ),
+        ({}, ["bars"], {"dagster/max_runtime": "120"}),
+        ({"dagster/max_runtime": "9"}, ["fills"], {}),
         ({"dagster/backfill": "abc"}, ["bars", "fills"], {"dagster/max_runtime": "120"}),
-        ({"trading_assets/lane": "live"}, ["bars"], {}),
         ({}, ["model"], {}),
         ({}, [], {}),
     ],
 )
-def test_a_run_of_live_assets_without_a_job_gets_a_ticks_lane_and_time_and_a_backfills_no_lane(
+def test_a_run_of_live_assets_without_a_job_gets_a_ticks_maximum_time(
     tags: dict[str, str], selected: list[str], given: dict[str, str]
 ) -> None:
     run = DagsterRun(
@@ -213,10 +219,10 @@ print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )
-    file, found = json.loads(shown.stdout)
+    file, names = json.loads(shown.stdout)
     assert Path(file).is_relative_to(tmp_path)
     assets = {"at_the_top", "in_a_folder", "in_a_folder_without_init"}
-    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(found)
+    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(names)
 
 
 @pytest.mark.parametrize(
@@ -240,12 +246,12 @@ def test_a_file_that_does_not_load_is_named(
 
 
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
-    found = defs.get_repository_def()
+    result = defs.get_repository_def()
     assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)} == {
-        name for name in found.job_names if not name.startswith("__")
+        name for name in result.job_names if not name.startswith("__")
     }
-    assert {one.name for one in found.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
-    assert {one.name for one in found.schedule_defs} == {one.name for one in SCHEDULES}
+    assert {one.name for one in result.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
+    assert {one.name for one in result.schedule_defs} == {one.name for one in SCHEDULES}
     code = (
         "import sys, trading_assets.definitions;"
         "print(*(name for name in sys.modules if name.startswith('trading_assets.dagster_instance')))"

@@ -111,7 +111,7 @@ def test_a_tick_materializes_the_chain_and_every_check_passes(live: Live) -> Non
     ]
     evaluations = result.get_asset_check_evaluations()
     assert len(evaluations) == len(CHECKS)
-    assert [found.check_name for found in evaluations if not found.passed] == []
+    assert [outcome.check_name for outcome in evaluations if not outcome.passed] == []
     with live.floor.desk() as desk:
         (order,) = desk.journal.orders(desk.book, session=KEY)
         assert order.intent.symbol == "AAPL"
@@ -236,8 +236,8 @@ def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_prot
     result = live.run(tags=tick_tags(tick_ns))
     assert result.success
     assert materialized(result) == CHAIN
-    failed = [found for found in result.get_asset_check_evaluations() if not found.passed]
-    assert "sane" in {found.check_name for found in failed}
+    failed = [outcome for outcome in result.get_asset_check_evaluations() if not outcome.passed]
+    assert "sane" in {outcome.check_name for outcome in failed}
     with live.floor.desk() as desk:
         verdicts = desk.journal.verdicts(desk.book, tick_ns=tick_ns)
         assert [reason(verdict.failed, verdict.cause) for verdict in verdicts] == [
@@ -267,8 +267,8 @@ def test_a_mistyped_configuration_ends_ticks_and_not_protection(live: Live) -> N
         path.write_text(good)
     with Journal.open(journal_path) as journal:
         assert int(journal.mark(book, "protected_ns") or 0) > int(before or 0)
-        (told,) = [alert for alert in journal.pending_alerts() if "configuration" in alert.title]
-        assert "unknown key `mod`" in told.body
+        (alerts,) = [alert for alert in journal.pending_alerts() if "configuration" in alert.title]
+        assert "unknown key `mod`" in alerts.body
 
 
 def test_a_missed_tick_is_refused(live: Live) -> None:

@@ -120,9 +120,9 @@ def test_what_was_materialized_before_there_were_live_partitions_keeps_its_statu
         dg.materialize([now], instance=instance, partition_key="2012-07-06")
         come_to(instance, "2012-07-03")
         assert live_keys(instance)[-1] == "2012-07-03"
-        found = instance.get_status_by_partition(dg.AssetKey("bars"), live_keys(instance), LIVE_SESSIONS)
-        assert {str(status) for status in (found or {}).values()} == {"AssetPartitionStatus.MATERIALIZED"}
-        assert len(found or {}) == 4
+        result = instance.get_status_by_partition(dg.AssetKey("bars"), live_keys(instance), LIVE_SESSIONS)
+        assert {str(status) for status in (result or {}).values()} == {"AssetPartitionStatus.MATERIALIZED"}
+        assert len(result or {}) == 4
 
 
 def test_the_live_assets_have_the_live_partitions_and_take_a_range_as_one_run() -> None:

@@ -104,8 +104,8 @@ def test_lists_of_a_page_are_lists_on_the_site_too(page: Path) -> None:
 
 def test_every_table_of_both_stores_is_explained() -> None:
     text = (ROOT / "docs" / "stores.md").read_text()
-    said, _, _ = text.partition("<!-- table: journal-tables -->")
-    assert [name for name in METADATA.tables if f"`{name}`" not in said] == []
+    explained, _, _ = text.partition("<!-- table: journal-tables -->")
+    assert [name for name in METADATA.tables if f"`{name}`" not in explained] == []
 
 
 def test_every_cause_of_a_halt_is_explained() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from handmade_bars import HandmadeBars
-from small_model import saved_below as small_model_below
+from support.small_model import saved_below as small_model_below
 
 from trading_assets.engine.replay import ModelSignals
 from trading_assets.model import registry

@@ -95,6 +95,7 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
         ExternalSignals(tuple(sent)),
         name="as-live",
         settlement=True,  # the embedded exchange's account has multiplier 1
+        sale_fees=False,  # and charges none
         interval=settings.tick_minutes,
         limits={"stale_quote_seconds": config.limits(settings).stale_quote_seconds},
     )

@@ -78,16 +78,16 @@ def place(tmp_path: Path, small_model: ModelSignals, monkeypatch: pytest.MonkeyP
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {found.check_name: found for found in result.get_asset_check_evaluations()}
+    return {outcome.check_name: outcome for outcome in result.get_asset_check_evaluations()}
 
 
-def test_the_asset_takes_a_range_in_one_run_in_the_replays_lane() -> None:
+def test_the_asset_takes_a_range_in_one_run_in_the_replays_pool() -> None:
     spec = replay.specs_by_key[replay.key]
     assert replay.key == dg.AssetKey(["replay", "replay"])
     assert spec.group_name == "replay"
     assert replay.backfill_policy == dg.BackfillPolicy.single_run()
     job = build_definitions().resolve_job_def("replay")
-    assert job.tags["trading_assets/lane"] == "replay"
+    assert {pool for node in job.nodes for pool in node.definition.pools} == {"replay"}
     assert not {"desk"} & replay.required_resource_keys
 
 
@@ -119,18 +119,20 @@ def test_a_range_is_one_run_with_a_figure_for_each_session(place: Place) -> None
     for plot in ("equity", "drawdown"):
         assert "data:image/png;base64," in whole[plot]
         assert plot not in place.metadata(days[0])
-    found = evaluations(result)
-    assert found.keys() == {str(group) for group in DESCRIPTION}
-    assert found["limits"].passed
-    assert found["limits"].metadata["sessions"].value == len(days)
+    outcome = evaluations(result)
+    assert outcome.keys() == {str(group) for group in DESCRIPTION}
+    assert outcome["limits"].passed
+    assert outcome["limits"].metadata["sessions"].value == len(days)
 
 
 @pytest.mark.slow(seconds=3)
 def test_the_runs_log_says_how_far_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets_replay, "PROGRESS_EVERY", 4)
     result = place.run("2012-07-02", "2012-07-13", name="july")
-    said = [entry.user_message for entry in place.instance.all_logs(result.run_id)]
-    paces = [re.fullmatch(r"(\d) of 9 sessions replayed, [\d,]+ rows/s, \d+ s left", line) for line in said]
+    messages = [entry.user_message for entry in place.instance.all_logs(result.run_id)]
+    paces = [
+        re.fullmatch(r"(\d) of 9 sessions replayed, [\d,]+ rows/s, \d+ s left", line) for line in messages
+    ]
     assert [pace[1] for pace in paces if pace] == ["4", "8", "9"]
 
 

@@ -200,11 +200,11 @@ def test_the_files_are_private(bars: HandmadeBars) -> None:
 
 def test_progress_is_told_after_each_session(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [(100.0, 100.0)] * 3)
-    told: list[ReplayPace] = []
-    run(bars.settings, bars.spec(3), progress=told.append)
-    assert [(pace.done, pace.sessions) for pace in told] == [(1, 3), (2, 3), (3, 3)]
-    assert all(pace.rows_per_second > 0 for pace in told)
-    assert told[0].seconds_left > told[-1].seconds_left == 0
+    paces: list[ReplayPace] = []
+    run(bars.settings, bars.spec(3), progress=paces.append)
+    assert [(pace.done, pace.sessions) for pace in paces] == [(1, 3), (2, 3), (3, 3)]
+    assert all(pace.rows_per_second > 0 for pace in paces)
+    assert paces[0].seconds_left > paces[-1].seconds_left == 0
 
 
 def test_a_range_without_a_session_is_refused(bars: HandmadeBars) -> None:

@@ -128,8 +128,8 @@ def test_a_stored_result_for_each_limit_of_each_session(tmp_path: Path) -> None:
     failed = {row["check"].partition(".")[2] for row in stored.to_pylist() if not row["passed"]}
     assert failed <= breakers | {"position_drift", "exposure_drift"}
     expected = [result.session for result in report.sessions if result.failed()]
-    found = {row["session"] for row in stored.to_pylist() if not row["passed"]}
-    assert sorted(found) == expected
+    outcome = {row["session"] for row in stored.to_pylist() if not row["passed"]}
+    assert sorted(outcome) == expected
 
 
 @pytest.mark.slow

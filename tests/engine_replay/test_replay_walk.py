@@ -27,11 +27,11 @@ def rows(report: ReplayReport, table: str, order: str = "tick_ns, symbol") -> li
 
 def refusals(report: ReplayReport) -> dict[str, set[str]]:
     """Symbol and session → the codes by which it was refused."""
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for row in rows(report, "verdicts"):
         if row["failed"]:
-            found.setdefault(f"{row['symbol']} {row['session']}", set()).add(row["code"])
-    return found
+            result.setdefault(f"{row['symbol']} {row['session']}", set()).add(row["code"])
+    return result
 
 
 def test_a_daily_tick_trades_at_the_open_just_after_the_first_seconds(bars: HandmadeBars) -> None:

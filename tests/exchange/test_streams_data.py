@@ -133,8 +133,10 @@ def test_a_longer_move_tells_every_minute_in_order_and_nothing_beyond_now(served
     assert ends[-1] <= now_ns
     rest = served.get("/v2/stocks/bars", symbols="IBM,AAPL", timeframe="1Min")["bars"]
     for symbol in ("IBM", "AAPL"):
-        told = [{k: v for k, v in bar.items() if k not in ("T", "S")} for bar in bars if bar["S"] == symbol]
-        assert told == rest[symbol][-7:]
+        minutes = [
+            {k: v for k, v in bar.items() if k not in ("T", "S")} for bar in bars if bar["S"] == symbol
+        ]
+        assert minutes == rest[symbol][-7:]
     daily = [m for m in messages if m["T"] == "d"]
     assert len(daily) == 7
     assert daily[-1]["c"] == served.get("/v2/stocks/IBM/snapshot")["dailyBar"]["c"]

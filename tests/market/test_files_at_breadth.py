@@ -70,8 +70,8 @@ def test_comments_before_the_header_are_left_out_and_rows_are_counted_with_them(
 
 
 def test_dates_with_points_are_read_where_the_column_tells_the_day(tmp_path: Path) -> None:
-    told = written(tmp_path / "b.csv", "03.07.2024", "08.07.2024", "15.07.2024")
-    assert days_of(read(told)) == [date(2024, 7, 3), date(2024, 7, 8), date(2024, 7, 15)]
+    told_day = written(tmp_path / "b.csv", "03.07.2024", "08.07.2024", "15.07.2024")
+    assert days_of(read(told_day)) == [date(2024, 7, 3), date(2024, 7, 8), date(2024, 7, 15)]
     month_first = written(tmp_path / "c.csv", "07.03.2024", "07.15.2024")
     assert days_of(read(month_first)) == [date(2024, 7, 3), date(2024, 7, 15)]
 

@@ -103,7 +103,7 @@ def many_symbols(
             keeper.close()
 
 
-class Asked:
+class Requests:
     """Counts the requests of this process by API, and how many of them were refused."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:

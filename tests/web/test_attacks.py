@@ -84,24 +84,24 @@ def test_even_our_own_page_sends_nothing_but_json(web: Interface, kind: str) -> 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_picture_on_another_website_launches_nothing(web: Interface, method: str) -> None:
     """`<img src="http://127.0.0.1:3000/graphql?query=mutation…">`: a mutation by GET."""
-    asked = f"/graphql?{as_query(launch('rearm', REARM))}"
+    path = f"/graphql?{as_query(launch('rearm', REARM))}"
     stock, ours = attack_pair(web)
     if method == "GET":
-        assert stock.get(asked, headers={"Accept": "image/*"}).status_code == 200
+        assert stock.get(path, headers={"Accept": "image/*"}).status_code == 200
         assert web.launched() == ["rearm"]
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}, {}, {"Origin": PAGE}):
-        refused = ours.request(method, asked, headers={"Accept": "image/*", **headers})
+        refused = ours.request(method, path, headers={"Accept": "image/*", **headers})
         assert refused.status_code == (403 if headers.get("Sec-Fetch-Site") == "cross-site" else 405)
 
 
 @pytest.mark.parametrize("path", ["/graphql%0A", "/%67raphql"])
 def test_another_spelling_of_the_path_is_no_way_round(web: Interface, path: str) -> None:
     """The app's routes take a line break at the end of a path for no character at all."""
-    asked = f"{path}?{as_query(launch('kill'))}"
+    path_asked = f"{path}?{as_query(launch('kill'))}"
     stock, ours = attack_pair(web)
-    assert stock.get(asked).status_code == 200
+    assert stock.get(path_asked).status_code == 200
     assert web.launched() == ["kill"]
-    assert ours.get(asked).status_code in (404, 405)
+    assert ours.get(path_asked).status_code in (404, 405)
     for other in (
         "/graphql/",
         "//graphql",
@@ -115,8 +115,8 @@ def test_another_spelling_of_the_path_is_no_way_round(web: Interface, path: str)
 
 
 def test_the_page_of_graphiql_executes_nothing_of_its_address(web: Interface) -> None:
-    asked = f"/graphql?{as_query(launch('kill'))}"
-    shown = web.client(web.ours, logged_in=True).get(asked, headers={"Accept": "text/html"})
+    requests = f"/graphql?{as_query(launch('kill'))}"
+    shown = web.client(web.ours, logged_in=True).get(requests, headers={"Accept": "text/html"})
     assert shown.status_code == 200
     assert "<html" in shown.text
 

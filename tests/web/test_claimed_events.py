@@ -74,19 +74,21 @@ def test_so_is_one_by_graphql_in_whatever_words(web: Interface, query: str, para
         "query Seen { version } " + query.replace("mutation", "mutation Do", 1),
     ]
     for one in spelled:
-        asked = {
+        payload = {
             "query": one,
             "variables": {"params": params},
             "operationName": "Do" if "Do" in one else None,
         }
         before = stored(web)
-        taken = web.client(web.stock).post("/graphql", json=asked)
+        taken = web.client(web.stock).post("/graphql", json=payload)
         assert "errors" not in taken.json(), one
         assert stored(web) == before + 1
-        refused = web.client(web.ours, logged_in=True).post("/graphql", json=asked, headers={"Origin": PAGE})
+        refused = web.client(web.ours, logged_in=True).post(
+            "/graphql", json=payload, headers={"Origin": PAGE}
+        )
         assert refused.status_code == 403
         assert REFUSED in refused.json()["errors"][0]["message"]
-        escaped = json.dumps(asked).replace(name, "".join(f"\\u{ord(letter):04x}" for letter in name))
+        escaped = json.dumps(payload).replace(name, "".join(f"\\u{ord(letter):04x}" for letter in name))
         sent = {"Origin": PAGE, "Content-Type": "application/json"}
         refused = web.client(web.ours, logged_in=True).post("/graphql", content=escaped, headers=sent)
         assert refused.status_code == 403

@@ -36,9 +36,9 @@ class Served:
     def __init__(self, port: int, token: str) -> None:
         self.port, self.token = port, token
 
-    def connect(self, said: str = "", timeout: float = 10) -> socket.socket:
+    def connect(self, text: str = "", timeout: float = 10) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
-        connection.sendall(said.encode())
+        connection.sendall(text.encode())
         return connection
 
     def head(self, method: str = "GET", *, login: bool = False, more: str = "") -> str:

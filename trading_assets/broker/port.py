@@ -30,8 +30,8 @@ class BrokerError(TradingAssetsError):
     """Root of what a broker call raises. Its words may repeat what the broker was sent, or name a proxy with
     its password: no secret stays in them, as they go into the journal, alerts and pages."""
 
-    def __init__(self, *told: object) -> None:
-        super().__init__(*(clean(part) if isinstance(part, str) else part for part in told))
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(clean(part) if isinstance(part, str) else part for part in parts))
 
 
 class Rejected(BrokerError):
@@ -137,9 +137,9 @@ class Rows(list[Row]):
 
     @classmethod
     def of(cls, rows: Iterable[Row], unreadable: Iterable[Unreadable] = ()) -> Self:
-        found = cls(rows)
-        found.unreadable = tuple(unreadable)
-        return found
+        read = cls(rows)
+        read.unreadable = tuple(unreadable)
+        return read
 
 
 class Quotes(dict[str, "QuoteState"]):

@@ -32,8 +32,8 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
 data_app = typer.Typer(no_args_is_help=True, help="The bars in the history.")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         Console().print(f"trading-assets {version('trading_assets')}", highlight=False)
         raise typer.Exit
 

@@ -90,7 +90,7 @@ def download(
                 wanted,
                 venue=settings.venue,
                 configured_feed=settings.feed,
-                told=shown,
+                progress=shown,
             )
     except BrokerError as error:
         raise InvalidInput(
@@ -122,14 +122,14 @@ def _symbols(given: str | None, file: Path | None, configured: tuple[str, ...]) 
         names = [line.partition("#")[0].strip() for line in lines]
     else:
         names = list(configured) if given is None else [name.strip() for name in given.split(",")]
-    found = tuple(dict.fromkeys(with_point(name) for name in names if name))
+    distinct = tuple(dict.fromkeys(with_point(name) for name in names if name))
     for name in sorted({name for name in names if with_point(name) != name}):
         note(f"{name} is asked for as {with_point(name)}: a share class is written with a point")
-    if not found:
+    if not distinct:
         raise InvalidInput(
             "no symbol is given", where=str(file or "--symbols"), remedy="Name at least one, such as AAPL."
         )
-    return found
+    return distinct
 
 
 def _figures(done: Download) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _figures(done: Download) -> dict[str, Any]:
         "empty_symbols": next((names for one, names in done.classes.items() if one == "empty"), []),
         "refused_symbols": dict(done.why_refused),
         "parts": done.parts,
-        "requests": done.asked,
+        "requests": done.answers,
         "bars": done.bars,
         "stored": done.stored,
         "corporate_actions": done.actions,
@@ -164,7 +164,7 @@ def _show(done: Download) -> None:
         say(f"the account does not have sip for these days ({done.feed_refused}): bars are of {done.feed}")
     say(
         f"{done.bars} bars of {wanted.interval} of {done.feed}, {done.stored} of them new or changed, "
-        f"in {done.asked} requests"
+        f"in {done.answers} requests"
     )
     say(f"{done.actions} splits and dividends")
     if done.withdrawn:

@@ -108,9 +108,9 @@ def import_bars(
     refused: list[str] = []
     repeated: list[str] = []
     if len(paths) == 1:  # refused as any command is
-        found = [(paths[0], read(paths[0]))]
-        stored = [] if plan else [_store(settings.data_dir, settings.venue, found, feed)]
-        figures = [_figures(path, file) for path, file in found]
+        contents = [(paths[0], read(paths[0]))]
+        stored = [] if plan else [_store(settings.data_dir, settings.venue, contents, feed)]
+        figures = [_figures(path, file) for path, file in contents]
     else:
         figures, stored = [], []
         with progress_bar("import", "files") as shown:
@@ -263,8 +263,8 @@ def _span(one: dict[str, Any]) -> str:
 def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) -> None:
     total = _total(figures, stored, False)
     where = figures[0]["file"] if len(figures) == 1 else f"{len(figures)} files"
-    told = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
-    say(f"{told}, {total['stored']} of them new or changed")
+    summary = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
+    say(f"{summary}, {total['stored']} of them new or changed")
     say(f"{total['corporate_actions']} splits and dividends")
     if total["withdrawn"]:
         say(f"{total['withdrawn']} splits and dividends taken back: the file no longer says them")

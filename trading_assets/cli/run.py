@@ -27,9 +27,9 @@ def demo(
     home: Annotated[Path, typer.Option(help="Directory for everything that it makes.")] = Path("var/demo"),
 ) -> None:
     """Train a model, show the gate at work, trade two sessions on the embedded exchange, replay two years."""
-    from trading_assets.demo.play import play
+    from trading_assets.demo.show import show
 
-    if not play(Path.cwd(), home.resolve()):
+    if not show(Path.cwd(), home.resolve()):
         raise typer.Exit(1)
 
 
@@ -340,8 +340,8 @@ def listen(
 
     configured = LastGood(path_in_use(config, os.environ), os.environ)
     if dagster_url is None:  # `make up` has looked; a listener that it starts again holds up no protection
-        for told in close_places(configured.settings):
-            note(told)
+        for change in close_places(configured.settings):
+            note(change)
     log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())

@@ -30,7 +30,7 @@ def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
         return read_key_pair(embedded_keys_file(settings)) or PUBLIC_KEYS
     variables = KEY_VARIABLES[settings.venue]
     set_as = {name: _set_as(name, environ) for name in variables}
-    missing = [name for name, found in set_as.items() if found is None]
+    missing = [name for name, spelling in set_as.items() if spelling is None]
     if missing:
         raise InvalidInput(
             f"{' and '.join(missing)} not set",
@@ -38,7 +38,7 @@ def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
             remedy=f"Export {named(settings.venue)} with the key pair of the {settings.mode} account, "
             "or set `venue: embedded`.",
         )
-    key_id, secret = (environ[found] for found in set_as.values() if found is not None)
+    key_id, secret = (environ[spelling] for spelling in set_as.values() if spelling is not None)
     return key_id, secret
 
 
@@ -46,16 +46,16 @@ def _set_as(name: str, environ: Mapping[str, str]) -> str | None:
     """Which spelling of the variable holds its value; None: neither does. Raises InvalidInput where both are
     set and differ: which account would be traded is not guessed."""
     spelled = [name, OTHER_NAMES[name]] if name in OTHER_NAMES else [name]
-    found = [one for one in spelled if environ.get(one, "").strip()]
-    for one in found:
+    held = [one for one in spelled if environ.get(one, "").strip()]
+    for one in held:
         refuse_blanks(one, environ[one])
-    if len({environ[one] for one in found}) > 1:
+    if len({environ[one] for one in held}) > 1:
         raise InvalidInput(
-            f"{' and '.join(found)} are both set, to different values",
+            f"{' and '.join(held)} are both set, to different values",
             where="environment",
-            remedy=f"They are two names of one key. Unset one: `unset {found[1]}`, or `unset {found[0]}`.",
+            remedy=f"They are two names of one key. Unset one: `unset {held[1]}`, or `unset {held[0]}`.",
         )
-    return found[0] if found else None
+    return held[0] if held else None
 
 
 def refuse_blanks(variable: str, value: str) -> None:

@@ -19,7 +19,7 @@ from trading_assets.core.orders import State
 from trading_assets.core.words import Side
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import BOOK_POOL, LIVE
+from trading_assets.defs.lanes import BOOK_POOL
 from trading_assets.defs.partitions import LIVE_SESSIONS
 from trading_assets.defs.presentation import table, tick_metadata
 from trading_assets.defs.resources import DeskAt, DeskResource
@@ -49,7 +49,6 @@ def _live_asset(*code: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition]
         backfill_policy=ONE_RUN,
         kinds=kinds,
         owners=OWNERS,
-        tags=LIVE,
         pool=BOOK_POOL,
         code_version=code_version(*code),
     )
@@ -177,12 +176,12 @@ def gated_orders(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Ma
 @_live_asset("core", "store", "engine", deps=[gated_orders], kinds={"alpaca", "duckdb"})
 def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The venue's activities of the session in the journal, and orders, verdicts and fills in history."""
-    from trading_assets.engine.ticks.books import settle_fills
+    from trading_assets.engine.ticks.books import book_fills
 
     at = desk.at(context)
 
     def work() -> Mapping[str, Any]:
-        report = settle_fills(at.desk, at.session, at.tick_ns)
+        report = book_fills(at.desk, at.session, at.tick_ns)
         return {
             "fills_of_the_session": len(report.fills),
             "orders_of_the_session": report.orders,
@@ -203,18 +202,18 @@ def fills(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materiali
 )
 def reconciled_positions(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.MaterializeResult[None]:
     """The ledger folded and compared with the broker: positions, breaks, locks, equity and risk figures."""
-    from trading_assets.engine.ticks.books import settle_positions
+    from trading_assets.engine.ticks.books import reconcile_positions
 
     at = desk.at(context)
 
     def work() -> Mapping[str, Any]:
-        report = settle_positions(at.desk, at.session, at.tick_ns)
+        report = reconcile_positions(at.desk, at.session, at.tick_ns)
         positions = at.desk.history.query(_POSITIONS, (at.desk.book, at.session, at.tick_ns))
         return {
             "equity_usd": float(report.account.equity),
             "cash_usd": float(report.account.cash),
             "agree": report.clean,
-            "breaks": table([_break_row(found) for found in report.breaks]),
+            "breaks": table([_break_row(one) for one in report.breaks]),
             "positions": table(positions.to_pylist()),
         }
 
@@ -289,11 +288,11 @@ def _fill_row(fill: FillRecord) -> dict[str, Any]:
     }
 
 
-def _break_row(found: BreakRecord) -> dict[str, Any]:
+def _break_row(record: BreakRecord) -> dict[str, Any]:
     return {
-        "kind": found.kind,
-        "subject": found.subject,
-        "ours": found.ours,
-        "theirs": found.theirs,
-        "sightings": found.sightings,
+        "kind": record.kind,
+        "subject": record.subject,
+        "ours": record.ours,
+        "theirs": record.theirs,
+        "sightings": record.sightings,
     }

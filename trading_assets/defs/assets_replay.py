@@ -13,7 +13,7 @@ import dagster as dg
 from trading_assets.config import Settings
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import LANE_TAG
+from trading_assets.defs.lanes import REPLAY_POOL
 from trading_assets.defs.partitions import SESSIONS
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import line_plot, table
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 GROUP = "replay"
 OWNERS = ["team:research"]
-REPLAY = {LANE_TAG: "replay"}
-POOL = "replay"  # one at a time, however it was launched
 HISTORY, BOOK = "history", "book"  # metadata of every materialization, by which the checks find the replay
 PROGRESS_EVERY = 50  # sessions
 
@@ -136,8 +134,7 @@ class ReplayConfig(PlainConfig):
     backfill_policy=dg.BackfillPolicy.single_run(),
     kinds={"numba", "xgboost", "duckdb"},
     owners=OWNERS,
-    tags=REPLAY,
-    pool=POOL,
+    pool=REPLAY_POOL,
     code_version=code_version(
         "core",
         "features",
@@ -235,6 +232,6 @@ def _whole(report: "ReplayReport") -> Mapping[str, Any]:
 
 def _first_ten(symbols: Iterable[str]) -> str:
     """Ten of them, and how many more there are."""
-    found = list(symbols)
-    more = f" and {len(found) - 10:,} more" if len(found) > 10 else ""
-    return ", ".join(found[:10]) + more if found else "none"
+    named = list(symbols)
+    more = f" and {len(named) - 10:,} more" if len(named) > 10 else ""
+    return ", ".join(named[:10]) + more if named else "none"

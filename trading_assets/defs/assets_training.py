@@ -11,7 +11,7 @@ import dagster as dg
 
 from trading_assets.defs.clean_steps import shows_no_secret
 from trading_assets.defs.code_version import code_version
-from trading_assets.defs.lanes import LANE_TAG
+from trading_assets.defs.lanes import TRAIN_POOL
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.presentation import table
 from trading_assets.defs.resources import ConfigurationResource
@@ -20,7 +20,6 @@ from trading_assets.market.sessions import Sessions
 
 GROUP = "training"
 OWNERS = ["team:research"]
-TRAIN = {LANE_TAG: "train"}
 SOURCE = "bundled"
 
 
@@ -45,7 +44,7 @@ class ModelConfig(PlainConfig):
     group_name=GROUP,
     kinds={"duckdb"},
     owners=OWNERS,
-    tags=TRAIN,
+    pool=TRAIN_POOL,
     code_version=code_version("market", "engine/market_data/bars.py"),
 )
 @shows_no_secret
@@ -75,7 +74,7 @@ def training_bars(config: TrainingRange, configuration: ConfigurationResource) -
     deps=[training_bars],
     kinds={"numba", "duckdb"},
     owners=OWNERS,
-    tags=TRAIN,
+    pool=TRAIN_POOL,
     code_version=code_version("features", "model/training_set.py"),
 )
 @shows_no_secret
@@ -118,7 +117,7 @@ def training_features(
     deps=[training_features],
     kinds={"xgboost"},
     owners=OWNERS,
-    tags=TRAIN,
+    pool=TRAIN_POOL,
     code_version=code_version("model", "features"),
 )
 @shows_no_secret

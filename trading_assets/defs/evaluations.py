@@ -36,7 +36,7 @@ def told_of_failure(evaluate: Evaluate) -> Evaluate:
     """The evaluation as it is; what it raises is told before it goes on to Dagster."""
 
     @functools.wraps(evaluate)
-    def told(*arguments: Any, **named: Any) -> Any:
+    def alerting(*arguments: Any, **named: Any) -> Any:
         try:
             return evaluate(*arguments, **named)
         except Exception as error:
@@ -46,7 +46,7 @@ def told_of_failure(evaluate: Evaluate) -> Evaluate:
                 raise
             raise EvaluationFailed(clean(trace)) from None
 
-    return told  # type: ignore[return-value]
+    return alerting  # type: ignore[return-value]
 
 
 def tell_failure(name: str, error: Exception) -> None:

@@ -1,10 +1,10 @@
-"""The jobs: what is run together, in which lane, in one process. When is a schedule's or a sensor's."""
+"""The jobs: what is run together, in which pool, in one process. When is a schedule's or a sensor's."""
 
 import dagster as dg
 
 from trading_assets.defs import assets_desk, assets_replay, assets_training
 from trading_assets.defs.clean_steps import shows_no_secret
-from trading_assets.defs.lanes import PROTECT, REPLAY, TICK, TRAIN
+from trading_assets.defs.lanes import PROTECT, PROTECT_POOL, REPLAY, TICK, TRAIN
 from trading_assets.defs.resources import TICK_TAG, DeskResource
 from trading_assets.market.clock import system_now_ns
 
@@ -33,7 +33,7 @@ replay = dg.define_asset_job(
 )
 
 
-@dg.op
+@dg.op(pool=PROTECT_POOL)
 @shows_no_secret
 def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Recovery, reconciliation, breakers, timeouts and stops, under the book's lease. What a tick or a person
@@ -54,9 +54,9 @@ def protect_book(context: dg.OpExecutionContext, desk: DeskResource) -> None:
             raise
         context.log.info(f"left to the next request: {held}")
         return
-    found = report.reconciliation
+    reconciled = report.reconciliation
     context.log.info(
-        f"ledger and broker agree: {found.clean}; {len(found.breaks)} breaks, "
+        f"ledger and broker agree: {reconciled.clean}; {len(reconciled.breaks)} breaks, "
         f"{len(report.recovered)} orders recovered, {len(report.cancelled)} cancelled, "
         f"stops in force: {', '.join(report.stopped) or 'none'}"
     )

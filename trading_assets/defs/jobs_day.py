@@ -58,18 +58,18 @@ def prepare_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
 
 @dg.op(pool=BOOK_POOL)
 @shows_no_secret
-def put_session_away(context: dg.OpExecutionContext, desk: DeskResource) -> None:
+def archive_session(context: dg.OpExecutionContext, desk: DeskResource) -> None:
     """Reconcile; project, report and put away each session that is owed it; prune, whatever came of that.
     Fails where ledger and broker do not agree."""
     from trading_assets.engine.operation import day
-    from trading_assets.engine.operation.ended_sessions import put_away
+    from trading_assets.engine.operation.ended_sessions import mark_archived
 
     opened = desk.open(context)
     try:
         reports = when_free(lambda: day.end_of_day(opened))
         for report in reports:
             _report(context.instance, report.session, report.figures)
-            put_away(opened.journal, opened.book, report.session, at_ns=opened.now_ns())
+            mark_archived(opened.journal, opened.book, report.session, at_ns=opened.now_ns())
     finally:
         pruned = _prune(context.instance, partial(_report_unreported, context.instance, opened))
         context.log.info(f"{pruned} runs past their time deleted")
@@ -109,9 +109,9 @@ def _report_unreported(instance: dg.DagsterInstance, desk: Desk, session: str) -
     Whatever book traded it, its partition stays; where nothing can be read of it now, without figures.
     """
     from trading_assets.engine.operation.day import figures_of
-    from trading_assets.engine.operation.ended_sessions import is_put_away
+    from trading_assets.engine.operation.ended_sessions import is_archived
 
-    if is_put_away(desk.journal, desk.book, session):
+    if is_archived(desk.journal, desk.book, session):
         return
     try:
         figures = figures_of(desk, date.fromisoformat(session))
@@ -132,7 +132,7 @@ def _prune(instance: dg.DagsterInstance, before_deleting: Callable[[str], None])
     """Delete runs past their time, and what they printed. `before_deleting` is told once of each session that
     a run was of."""
     now = datetime.fromtimestamp(system_now_ns() // 10**9, UTC)
-    told: set[str] = set()
+    reported: set[str] = set()
     deleted = 0
     for job, keep in KEEP.items():
         for statuses, kept in (
@@ -142,8 +142,8 @@ def _prune(instance: dg.DagsterInstance, before_deleting: Callable[[str], None])
             old = dg.RunsFilter(job_name=job, statuses=statuses, created_before=now - kept)
             for run in instance.get_runs(old):
                 session = run.tags.get(PARTITION_TAG)
-                if session is not None and session not in told:
-                    told.add(session)
+                if session is not None and session not in reported:
+                    reported.add(session)
                     before_deleting(session)
                 instance.delete_run(run.run_id)
                 instance.compute_log_manager.delete_logs(prefix=[run.run_id])
@@ -167,7 +167,7 @@ def premarket() -> None:
     "runs deleted.",
 )
 def end_of_day() -> None:
-    put_session_away()
+    archive_session()
 
 
 DAY_JOBS = (premarket, end_of_day)

@@ -1,7 +1,7 @@
 """A person's acts as jobs: kill, flatten, rearm, adopt. Each takes its reason as run config; whose act it is,
 `defs.acts` says.
 
-Kill and flatten have lanes of their own and no pool: they leave the queue beside any tick. The others take
+Kill and flatten have pools of their own: they leave the queue beside any tick. The others take
 their turn with the ticks. What an act does is `engine.operation.operator`'s.
 """
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from trading_assets.config import path_in_use
 from trading_assets.defs.acts import author as author_of
 from trading_assets.defs.clean_steps import cleaned_metadata, shows_no_secret
-from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, KILL, PERSON
+from trading_assets.defs.lanes import BOOK_POOL, FLATTEN, FLATTEN_POOL, KILL, KILL_POOL, PERSON
 from trading_assets.defs.plain_config import PlainConfig
 from trading_assets.defs.resources import DeskResource, read_settings
 from trading_assets.errors import InvalidInput
@@ -34,7 +34,7 @@ class Loosening(PlainConfig):
     reason: str = Field(min_length=1, description="Why it is safe; kept in the journal.")
 
 
-@dg.op
+@dg.op(pool=KILL_POOL)
 @shows_no_secret
 def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """HALTED first, durable, before anything is opened or asked; then every working order is cancelled."""
@@ -68,7 +68,7 @@ def kill_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResou
         raise dg.Failure(description=killed.nothing_cancelled, allow_retries=False)
 
 
-@dg.op
+@dg.op(pool=FLATTEN_POOL)
 @shows_no_secret
 def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskResource) -> None:
     """Every position is sold, by the broker's quantities. The run fails while anything is held."""
@@ -88,15 +88,15 @@ def flatten_book(context: dg.OpExecutionContext, config: Emergency, desk: DeskRe
                 "book": opened.book,
                 "refused": sum(bool(verdict.failed) for verdict in report.verdicts),
                 "orders": orders or "none",
-                "still_held": "; ".join(held.told for held in report.held) or "nothing",
+                "still_held": "; ".join(held.summary for held in report.held) or "nothing",
             }
         )
     )
     if not report.flat:
-        told = [held.told for held in report.held] + [report.failure] * bool(report.failure)
+        remaining = [held.summary for held in report.held] + [report.failure] * bool(report.failure)
         raise dg.Failure(
-            description=f"Not flat yet. {'; '.join(told)}. The flatten stays in force: each protection tries "
-            "again until every position is zero, and no entry passes. Launch it again to try at once; "
+            description=f"Not flat yet. {'; '.join(remaining)}. The flatten stays in force: each protection "
+            "tries again until every position is zero, and no entry passes. Launch it again to try at once; "
             "`rearm` ends it.",
             allow_retries=False,
         )

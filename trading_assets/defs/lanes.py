@@ -1,15 +1,17 @@
-"""Which runs wait for one another, which goes first, and how long each may last: the tags that say so.
+"""Which runs wait for one another, which goes first, and how long each may last.
 
-Dagster keeps runs of one lane apart (`concurrency` in dagster.yaml), takes the highest priority off the queue
-first, and ends a run that is over its time (`run_monitoring`, `dagster_instance.launcher`). Who may act on
-the book is never decided here: the book's lease in the journal is.
+A lane is a pool of Dagster's with room for one run (`concurrency` in dagster.yaml). An op or an asset names
+its pool, so a run is in it however it was launched. Dagster takes the highest priority off the queue first,
+and ends a run that is over its time (`run_monitoring`, `dagster_instance.launcher`). Who may act on the book
+is never decided here: the book's lease in the journal decides it.
 """
 
 from __future__ import annotations
 
-LANE_TAG = "trading_assets/lane"
-LIVE = {LANE_TAG: "live"}
 BOOK_POOL = "book"  # one tick, premarket work, end of a day or person's act at a time
+# behind no tick, least of all one that hangs; one at a time, so that repeated launches leave room for others
+PROTECT_POOL, FLATTEN_POOL, KILL_POOL = "protect", "flatten", "kill"
+REPLAY_POOL, TRAIN_POOL = "replay", "train"
 
 # every tag by which Dagster marks a run that a backfill, or a range of partitions, launched
 RANGE_TAGS = (
@@ -25,19 +27,17 @@ MAX_RUNTIME_TAG = "dagster/max_runtime"
 TICK_SECONDS = 120
 
 
-def run_tags(lane: str, *, priority: int = 0, max_seconds: int) -> dict[str, str]:
+def run_tags(*, priority: int = 0, max_seconds: int) -> dict[str, str]:
     """The tags of a job's runs."""
-    return {LANE_TAG: lane, PRIORITY_TAG: str(priority), MAX_RUNTIME_TAG: str(max_seconds)}
+    return {PRIORITY_TAG: str(priority), MAX_RUNTIME_TAG: str(max_seconds)}
 
 
 # A backfill's runs and those launched from an asset's page have priority 0: whatever protects goes first.
-TICK = run_tags("live", priority=10, max_seconds=TICK_SECONDS)
-SESSION_END = run_tags("live", priority=10, max_seconds=900)
-PERSON = run_tags("live", priority=10, max_seconds=600)
-FLATTEN = run_tags("flatten", priority=60, max_seconds=600)
-PROTECT = run_tags(
-    "protect", priority=50, max_seconds=TICK_SECONDS
-)  # behind no tick, least of all one that hangs
-KILL = run_tags("kill", priority=100, max_seconds=TICK_SECONDS)
-REPLAY = run_tags("replay", max_seconds=24 * 3600)
-TRAIN = run_tags("train", max_seconds=6 * 3600)
+TICK = run_tags(priority=10, max_seconds=TICK_SECONDS)
+SESSION_END = run_tags(priority=10, max_seconds=900)
+PERSON = run_tags(priority=10, max_seconds=600)
+FLATTEN = run_tags(priority=60, max_seconds=600)
+PROTECT = run_tags(priority=50, max_seconds=TICK_SECONDS)
+KILL = run_tags(priority=100, max_seconds=TICK_SECONDS)
+REPLAY = run_tags(max_seconds=24 * 3600)
+TRAIN = run_tags(max_seconds=6 * 3600)

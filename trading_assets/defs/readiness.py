@@ -18,7 +18,7 @@ from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
 from trading_assets.config import Settings, home_of, kept, path_in_use
 from trading_assets.core.words import HaltState
 from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.defs.lanes import LANE_TAG, RANGE_TAGS
+from trading_assets.defs.lanes import RANGE_TAGS
 from trading_assets.defs.resources import read_settings
 from trading_assets.engine.book.arming import switched_off
 from trading_assets.engine.book.halts import Cause, in_force
@@ -30,7 +30,8 @@ from trading_assets.keyring import ENVIRON
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
 
-TRADING_SCHEDULE = "trading_hours"  # what a person turns on to arm trading, on every venue
+TRADING_SCHEDULE = "trading_hours"  # what a person turns on to have ticks requested, on every venue
+SCHEDULE_OFF = f"the schedule {TRADING_SCHEDULE} is off: turn it on"
 JOURNAL_NAME = "journal.sqlite"
 NO_TOKEN = f"{CONTROL_TOKEN_VARIABLE} is not set: the exchange's time is somebody else's to move"
 UNDER_WAY = [
@@ -40,7 +41,7 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-_OTHER_LANES = ("replay", "train")
+_OTHER_JOBS = ("replay", "train")
 _last_good: dict[Path, Settings] = {}  # by file
 
 
@@ -102,17 +103,25 @@ def run_under_way(instance: dg.DagsterInstance, job: str | None = None) -> dg.Da
 
 
 def _may_act_on_the_book(run: dg.DagsterRun) -> bool:
-    """A run launched from an asset's page has no job's lane but names its assets. A backfill's of live assets
-    is refused before it opens anything, so nobody waits for it."""
+    """A run launched from an asset's page is of no job of ours but names its assets. A backfill's of live
+    assets is refused before it opens anything, so nobody waits for it."""
     if any(tag in run.tags for tag in RANGE_TAGS):
         return False
     if run.asset_selection:
         return any(asset.key in run.asset_selection for asset in CHAIN)
-    return run.tags.get(LANE_TAG) not in _OTHER_LANES
+    return run.job_name not in _OTHER_JOBS
 
 
-def trading_armed(instance: dg.DagsterInstance) -> bool:
-    """Whether a person has turned the trading schedule on."""
+def why_no_ticks(instance: dg.DagsterInstance, desk: Readiness) -> str | None:
+    """Why no tick is requested: the schedule's switch is off, or the book is not armed. Or None.
+
+    The switch is Dagster's: it asks for ticks or does not. The record in the journal says whether orders may
+    be sent, whoever asks.
+    """
+    return desk.switched_off() if _is_turned_on(instance) else SCHEDULE_OFF
+
+
+def _is_turned_on(instance: dg.DagsterInstance) -> bool:
     schedules = instance.all_instigator_state(
         instigator_type=InstigatorType.SCHEDULE, instigator_statuses={InstigatorStatus.RUNNING}
     )

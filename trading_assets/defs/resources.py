@@ -137,11 +137,11 @@ def read_settings() -> Settings:
 
 def refuse_range(tags: Mapping[str, str]) -> None:
     """Raises dagster.Failure when a backfill or a range of partitions launched the run."""
-    found = [tag for tag in RANGE_TAGS if tag in tags]
-    if found:
+    range_tags = [tag for tag in RANGE_TAGS if tag in tags]
+    if range_tags:
         raise dg.Failure(
             description="This is a live asset: a backfill or a range of partitions cannot reach a broker "
-            f"({', '.join(found)}). Replay a past range with the assets of the replay.",
+            f"({', '.join(range_tags)}). Replay a past range with the assets of the replay.",
             allow_retries=False,
         )
 

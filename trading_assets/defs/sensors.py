@@ -25,19 +25,17 @@ from trading_assets.defs.readiness import (
     exchange_keeper,
     readiness,
     run_under_way,
-    trading_armed,
+    why_no_ticks,
 )
 from trading_assets.defs.resources import read_settings
 from trading_assets.defs.schedules import run_request
-from trading_assets.engine.operation.timetable import Due, Work, next_due, overdue_end, standing_at
+from trading_assets.engine.operation.timetable import Due, Work, due_now, next_due, overdue_end
 from trading_assets.engine.protection.protected import is_due, protected_ago_ns
 from trading_assets.engine.signals.inbox import take_files
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.records import SignalRecord
-
-NOT_ARMED = "trading is not armed: turn on the schedule trading_hours"
 
 Evaluation = dg.SensorResult | dg.SkipReason
 
@@ -114,13 +112,11 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
             context.log.info(f"{file.name}: {len(file.received)} signals, {len(file.refused)} refused")
             for reason in file.refused:
                 context.log.warning(f"{file.name}: {reason}")
-        waiting, off = desk.waiting(), desk.switched_off()
+        waiting, off = desk.waiting(), why_no_ticks(context.instance, desk)
     if not waiting:
         return dg.SkipReason("no signal waits")
     if desk.settings.virtual_time == "stands":
         return dg.SkipReason(f"{len(waiting)} signals wait; the sensor virtual_clock requests their tick")
-    if not trading_armed(context.instance):
-        return dg.SkipReason(f"{len(waiting)} signals wait; {NOT_ARMED}")
     if off is not None:
         return dg.SkipReason(f"{len(waiting)} signals wait; {off}")
     if context.cursor == _identity(waiting):
@@ -136,15 +132,15 @@ def signal_inbox(context: dg.SensorEvaluationContext) -> Evaluation:
     minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Moves the embedded exchange's time to what is due next and requests its run; time stands "
-    "while a run is on, while trading is not armed and while the book is halted. Where its time runs, only "
-    "the two ends of a session are requested here.",
+    "while a run is on, while the schedule trading_hours is off or the book is not armed, and while it is "
+    "halted. Where its time runs, only the two ends of a session are requested here.",
 )
 @told_of_failure
 def virtual_clock(context: dg.SensorEvaluationContext) -> Evaluation:
     with readiness() as desk:
         if desk.settings.virtual_time is None:
             return dg.SkipReason("this venue's time is the world's")
-        off = desk.switched_off() if trading_armed(context.instance) else NOT_ARMED
+        off = why_no_ticks(context.instance, desk)
         keeper = exchange_keeper(desk.settings)
         if isinstance(keeper, str):  # so in the webserver, where a person may evaluate this sensor
             return dg.SkipReason(keeper if off is None else f"{off}; {keeper}")
@@ -182,7 +178,7 @@ def _end_of_a_session(
 def _stand(
     instance: dg.DagsterInstance, desk: Readiness, keeper: ControlClient, cursor: str | None, why: str
 ) -> Evaluation:
-    """While trading is not armed: only the end of a day that is owed; it moves no time and sends no entry."""
+    """While no tick is requested: only the end of a day that is owed; it moves no time and sends no entry."""
     made_up = owed_end(instance, desk, keeper.now_ns())
     if isinstance(made_up, str):
         return dg.SkipReason(f"time stands; {why}; {made_up}")
@@ -200,7 +196,7 @@ def _move(
     sessions, minutes = Sessions(), desk.settings.tick_minutes
     now = keeper.now_ns()
     waiting = [] if desk.settings.model.enabled else desk.waiting()
-    due = standing_at(sessions, now, minutes)
+    due = due_now(sessions, now, minutes)
     if due is not None and due.at_ns == done.get("at_ns"):
         due = None
     if due is None and waiting and _identity(waiting) != done.get("signals"):

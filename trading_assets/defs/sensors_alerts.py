@@ -29,12 +29,12 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
     Where the journal cannot be had (a broken configuration, a file that stays locked), it is sent past
     the outbox: a run-status sensor sees a run once.
     """
-    found = list(_found(context))
+    messages = list(_messages(context))
     now = system_now_ns()
     try:
         with readiness(last_good=True) as desk:
             book = desk.book or alerts.NO_BOOK
-            for subject, severity, title, body in found:
+            for subject, severity, title, body in messages:
                 run_id = context.dagster_run.run_id
                 alerts.tell(
                     desk.journal,
@@ -47,11 +47,11 @@ def _tell(context: dg.RunStatusSensorContext) -> None:
                     occurrence=run_id,
                 )
     except TradingAssetsError as error:
-        for _, severity, title, body in found:
+        for _, severity, title, body in messages:
             alerts.send_at_once(alerts.channels(ENVIRON), title, f"{body}\n{error}", severity)
 
 
-def _found(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, str]]:
+def _messages(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, str]]:
     """Subject, severity, title and body of each alert of the run."""
     run = context.dagster_run
     tick = run.tags.get(TICK_TAG, "")
@@ -69,22 +69,22 @@ def _found(context: dg.RunStatusSensorContext) -> Iterator[tuple[str, str, str, 
             "\n".join([where, *(reasons or [context.dagster_event.message or ""])]),
         )
     for entry in context.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        found = entry.get_dagster_event().asset_check_evaluation_data
-        if not found.passed:
-            check = f"{found.asset_key.to_user_string()}.{found.check_name}"
+        evaluation = entry.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed:
+            check = f"{evaluation.asset_key.to_user_string()}.{evaluation.check_name}"
             yield (
                 f"check:{check}",
-                found.severity.value,
+                evaluation.severity.value,
                 f"Check failed: {check}",
-                f"{where}\n{found.description or ''}".strip(),
+                f"{where}\n{evaluation.description or ''}".strip(),
             )
 
 
 def _why(failure: StepFailureData) -> str:
     """A step's own words where it failed on purpose, else the error with its trace."""
-    said = failure.user_failure_data
-    if said is not None and said.description:
-        return said.description
+    data = failure.user_failure_data
+    if data is not None and data.description:
+        return data.description
     return failure.error_display_string.strip()
 
 

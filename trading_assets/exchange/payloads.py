@@ -298,18 +298,18 @@ def corporate_action_json(action: CorporateAction) -> list[tuple[str, Json]]:
     """(kind, payload) of its split and its dividend. CUSIPs are not known; all dates are the ex-date."""
     day = action.ex_date.isoformat()
     dates = {"process_date": day, "ex_date": day, "record_date": day, "payable_date": day}
-    found: list[tuple[str, Json]] = []
+    payloads: list[tuple[str, Json]] = []
     if action.split_ratio != 1.0:
         ratio = Fraction(action.split_ratio).limit_denominator(1000)
         kind = "forward_splits" if ratio > 1 else "reverse_splits"
         cusips = {"cusip": ""} if ratio > 1 else {"old_cusip": "", "new_cusip": ""}
         rates = {"new_rate": ratio.numerator, "old_rate": ratio.denominator}
-        found.append((kind, _action_head(action, kind) | cusips | rates | dates))
+        payloads.append((kind, _action_head(action, kind) | cusips | rates | dates))
     if action.cash_usd:
         kind = "cash_dividends"
         terms = {"cusip": "", "rate": action.cash_usd, "special": False, "foreign": False}
-        found.append((kind, _action_head(action, kind) | terms | dates))
-    return found
+        payloads.append((kind, _action_head(action, kind) | terms | dates))
+    return payloads
 
 
 def _action_head(action: CorporateAction, kind: str) -> Json:

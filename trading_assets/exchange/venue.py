@@ -209,7 +209,7 @@ class Venue:
         if to_ns == self.now_ns:
             return
         with self._recorder.transaction():
-            self._player.play(self.now_ns, to_ns)
+            self._player.advance(self.now_ns, to_ns)
             self._recorder.record(ev.ClockMoved(to_ns))
 
     def open_account(self, cash: Decimal) -> None:

@@ -28,7 +28,7 @@ REMEDY = (
 DELAY_NS = 15 * MINUTE_NS  # until the consolidated tape is open to every account
 
 
-class Asked(NamedTuple):
+class FeedQuestion(NamedTuple):
     """Bars with start_ns ≤ start < end_ns, of this feed."""
 
     feed: Feed
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 
 def to_ask(
     configured: Feed, sessions: Sessions, interval: Interval, start_ns: int, end_ns: int, now_ns: int
-) -> list[Asked]:
+) -> list[FeedQuestion]:
     """Which feed each part of a question for bars goes to: `sip` for bars that ended 15 minutes ago or
     earlier, the configured feed for the others. Daily bars are stamped at New York's midnight, and end with
     their session.
@@ -46,7 +46,7 @@ def to_ask(
     No question to `sip` reaches into the last 15 minutes: for one that does the whole of it is refused.
     """
     if configured == SIP or start_ns >= end_ns:
-        return [Asked(configured, start_ns, end_ns)] if start_ns < end_ns else []
+        return [FeedQuestion(configured, start_ns, end_ns)] if start_ns < end_ns else []
     old_ns = now_ns - DELAY_NS
     if interval is Interval.MINUTE:
         cut_ns = old_ns - MINUTE_NS + 1
@@ -55,8 +55,8 @@ def to_ask(
         over = not sessions.is_session(day) or sessions.close_ns(day) <= old_ns
         cut_ns = new_york_midnight_ns(day + timedelta(days=1) if over else day)
     cut_ns = min(max(cut_ns, start_ns), end_ns)
-    old = Asked(SIP, start_ns, min(cut_ns, old_ns))
-    young = Asked(configured, cut_ns, end_ns)
+    old = FeedQuestion(SIP, start_ns, min(cut_ns, old_ns))
+    young = FeedQuestion(configured, cut_ns, end_ns)
     return [
         part
         for part in (old, young)
@@ -64,7 +64,7 @@ def to_ask(
     ]
 
 
-def _may_hold_a_bar(part: Asked, interval: Interval, sessions: Sessions) -> bool:
+def _may_hold_a_bar(part: FeedQuestion, interval: Interval, sessions: Sessions) -> bool:
     """Whether a bar of this length can begin in it: a day begins at midnight."""
     if interval is Interval.MINUTE:
         return True

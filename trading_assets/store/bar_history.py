@@ -128,7 +128,7 @@ QUALIFY source = first_value(source) OVER (
 )
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
 """
-_STANDING = """
+_STORED_ACTIONS = """
 SELECT DISTINCT symbol, ex_date FROM (
     SELECT * FROM corporate_actions
     WHERE source = ? AND list_contains(?, symbol) AND ex_date BETWEEN ? AND ?
@@ -244,7 +244,9 @@ class FileRows(NamedTuple):
     symbols: Sequence[str]
     bars: pa.Table  # every column of the table but version
     actions: Sequence[CorporateAction]
-    told: tuple[date, date] | None  # the days of which it says every split and dividend; None: it does not
+    described: (
+        tuple[date, date] | None
+    )  # the days of which it says every split and dividend; None: it does not
     faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
     of_days: tuple[date, date] = (date.min, date.max)  # the faults: those of other days stay
 
@@ -303,11 +305,13 @@ def append_in(
 
 def _withdrawn(connection: duckdb.DuckDBPyConnection, file: FileRows) -> list[tuple[str, date]]:
     """(symbol, ex-date) of what stands by this source in the days that the file tells, and is not in it."""
-    if file.told is None:
+    if file.described is None:
         return []
-    said = {(action.symbol, action.ex_date) for action in file.actions}
-    standing = connection.execute(_STANDING, [file.source, list(file.symbols), *file.told]).fetchall()
-    return sorted((symbol, ex_date) for symbol, ex_date in standing if (symbol, ex_date) not in said)
+    stated = {(action.symbol, action.ex_date) for action in file.actions}
+    stored = connection.execute(
+        _STORED_ACTIONS, [file.source, list(file.symbols), *file.described]
+    ).fetchall()
+    return sorted((symbol, ex_date) for symbol, ex_date in stored if (symbol, ex_date) not in stated)
 
 
 def _action_row(source: str, action: CorporateAction, received_ns: int | None) -> dict[str, Any]:
@@ -449,8 +453,8 @@ def markets_of(
     if not history.query(_HAS_ONE_EXCHANGE, span)["found"][0].as_py():
         return dict.fromkeys(symbols, WHOLE_MARKET)
     lines = history.query(_FEEDS, [list(symbols), *span]).to_pylist()
-    found = {line["symbol"]: market_of(line["feeds"]) for line in lines}
-    return {symbol: found.get(symbol, WHOLE_MARKET) for symbol in symbols}
+    markets = {line["symbol"]: market_of(line["feeds"]) for line in lines}
+    return {symbol: markets.get(symbol, WHOLE_MARKET) for symbol in symbols}
 
 
 def recorded_symbols(history: History, first: date, last: date) -> list[str]:

@@ -48,7 +48,7 @@ WHERE downloads.symbol = incoming.symbol AND downloads.what = incoming.what
 """
 
 
-class Outcome(StrEnum):
+class DownloadOutcome(StrEnum):
     """What came of asking for a symbol's days."""
 
     COMPLETE = "complete"
@@ -62,7 +62,7 @@ class Covered(NamedTuple):
     symbol: str
     first: date
     last: date
-    outcome: Outcome
+    outcome: DownloadOutcome
     bars: int
     detail: str = ""
 
@@ -72,7 +72,7 @@ def covered(
 ) -> list[Covered]:
     """What was asked for before that touches these days, ascending by symbol and first day."""
     lines = history.query(_COVERED, [what, list(feeds), list(symbols), last, first]).to_pylist()
-    return [Covered(**line | {"outcome": Outcome(line["outcome"])}) for line in lines]
+    return [Covered(**line | {"outcome": DownloadOutcome(line["outcome"])}) for line in lines]
 
 
 def store_unit(
@@ -80,7 +80,7 @@ def store_unit(
     what: str,
     feed: str,
     rows: Sequence[FileRows],
-    told: Sequence[Covered],
+    outcomes: Sequence[Covered],
     *,
     received_ns: int | None,
     at_ns: int,
@@ -88,7 +88,7 @@ def store_unit(
     """Store bars or actions and what they cover, all or nothing. received_ns: as for `append_files`"""
     lines: list[Mapping[str, object]] = [
         {**one._asdict(), "outcome": str(one.outcome), "what": what, "feed": feed, "received_at_ns": at_ns}
-        for one in told
+        for one in outcomes
     ]
     with history.writing() as connection:
         appended = append_in(connection, rows, received_ns=received_ns)

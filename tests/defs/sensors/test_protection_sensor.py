@@ -165,7 +165,7 @@ def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
         lambda _: pytest.fail("nothing is opened"),
         ask_dagster=lambda: [trouble],
         environ={},
-        settling_seconds=0,
+        waking_seconds=0,
     )
     dog._memory = remembered(None, WatchdogLook(desk.now_ns, monotonic_ns(), None))
     dog._occurred.append(trouble)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ground import Ground
-from small_model import saved_below
+from support.small_model import saved_below
+from support.trading_floor import TradingFloor
 
 from trading_assets.broker.port import BarState, FeedRefused
 from trading_assets.config.settings import ModelSettings
@@ -27,7 +27,7 @@ class Feeds:
 
     def __init__(self, real: Any, refuses: str = "") -> None:
         self._real, self._refuses = real, refuses
-        self.asked: list[tuple[str, str | None]] = []
+        self.questions: list[tuple[str, str | None]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -35,29 +35,31 @@ class Feeds:
     def bars(
         self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, *, feed: str | None = None
     ) -> Sequence[BarState]:
-        self.asked.append((str(interval), feed))
+        self.questions.append((str(interval), feed))
         if feed == self._refuses:
             raise FeedRefused(403, None, "subscription does not permit querying recent SIP data")
-        found: Sequence[BarState] = self._real.bars(symbols, interval, start_ns, end_ns, feed=feed)
-        return found
+        result: Sequence[BarState] = self._real.bars(symbols, interval, start_ns, end_ns, feed=feed)
+        return result
 
 
 def feeds_held(history: History) -> dict[str, set[str]]:
     lines = history.query('SELECT DISTINCT "interval", feed FROM bars').to_pylist()
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for line in lines:
-        found.setdefault(line["interval"], set()).add(line["feed"])
-    return found
+        result.setdefault(line["interval"], set()).add(line["feed"])
+    return result
 
 
-def test_closed_days_are_the_whole_markets_and_the_last_minutes_the_configured_feeds(ground: Ground) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
+def test_closed_days_are_the_whole_markets_and_the_last_minutes_the_configured_feeds(
+    floor: TradingFloor,
+) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
         broker = desk.broker = Feeds(desk.broker)
-        report = store_bars(desk, ground.session, now)
+        report = store_bars(desk, floor.session, now)
         assert report.feed_refused == ""
-        assert ("1d", "sip") in broker.asked
-        assert ("1d", "iex") not in broker.asked
+        assert ("1d", "sip") in broker.questions
+        assert ("1d", "iex") not in broker.questions
         held = feeds_held(desk.history)
         assert held["1d"] == {"sip"}
         ages = desk.history.query(
@@ -68,32 +70,32 @@ def test_closed_days_are_the_whole_markets_and_the_last_minutes_the_configured_f
         delay_ns = 15 * 60 * 10**9
         for line in ages:
             assert line["youngest"] >= delay_ns if line["feed"] == "sip" else line["oldest"] < delay_ns
-        broker.asked.clear()
-        assert store_bars(desk, ground.session, now).new_minutes == 0  # nor does a second look change any
+        broker.questions.clear()
+        assert store_bars(desk, floor.session, now).new_minutes == 0  # nor does a second look change any
 
 
 def test_an_account_without_the_whole_market_has_the_configured_feed_and_its_rows_say_so(
-    ground: Ground,
+    floor: TradingFloor,
 ) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk() as desk:
+    now = floor.go_to_tick(0)
+    with floor.desk() as desk:
         desk.broker = Feeds(desk.broker, refuses="sip")
-        report = store_bars(desk, ground.session, now)
+        report = store_bars(desk, floor.session, now)
         assert report.feed_refused == "subscription does not permit querying recent SIP data"
         assert report.new_days > 0
         assert feeds_held(desk.history) == {"1d": {"iex"}, "1m": {"iex"}}
         desk.broker = Feeds(desk.broker, refuses="iex")
         with pytest.raises(FeedRefused):
-            store_bars(desk, ground.session, now)
+            store_bars(desk, floor.session, now)
 
 
-def test_a_feed_that_has_the_whole_market_is_asked_once(ground: Ground) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk(feed="sip") as desk:
+def test_a_feed_that_has_the_whole_market_is_asked_once(floor: TradingFloor) -> None:
+    now = floor.go_to_tick(0)
+    with floor.desk(feed="sip") as desk:
         broker = desk.broker = Feeds(desk.broker)
-        store_bars(desk, ground.session, now)
-        assert {feed for _, feed in broker.asked} == {"sip"}
-        assert len(broker.asked) == len({interval for interval, _ in broker.asked}) == len(Interval)
+        store_bars(desk, floor.session, now)
+        assert {feed for _, feed in broker.questions} == {"sip"}
+        assert len(broker.questions) == len({interval for interval, _ in broker.questions}) == len(Interval)
 
 
 @pytest.fixture
@@ -104,22 +106,22 @@ def model_paths(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_a_model_gives_no_signal_on_bars_of_another_market(
-    ground: Ground, model_paths: dict[str, Any]
+    floor: TradingFloor, model_paths: dict[str, Any]
 ) -> None:
-    now = ground.go_to_tick(0)
-    with ground.desk(**model_paths) as desk:
-        store_bars(desk, ground.session, now)
-        store_features(desk, ground.session, now)
-        assert len(tick_signals.store_signals(desk, ground.session, now).signals) >= 3
+    now = floor.go_to_tick(0)
+    with floor.desk(**model_paths) as desk:
+        store_bars(desk, floor.session, now)
+        store_features(desk, floor.session, now)
+        assert len(tick_signals.store_signals(desk, floor.session, now).signals) >= 3
         with desk.history.writing() as connection:
             connection.execute("UPDATE bars SET feed = 'iex' WHERE symbol = 'IBM'")
-        store_features(desk, ground.session, now)
-        report = tick_signals.store_signals(desk, ground.session, now)
+        store_features(desk, floor.session, now)
+        report = tick_signals.store_signals(desk, floor.session, now)
         assert report.other_market == ("IBM",)
         assert "IBM" not in {signal.symbol for signal in report.signals}
         assert len(report.signals) >= 2
         with desk.history.writing() as connection:
             connection.execute("UPDATE bars SET feed = 'iex'")
-        store_features(desk, ground.session, now)
+        store_features(desk, floor.session, now)
         with pytest.raises(InvalidInput, match="learned from bars of the whole market, and these are of iex"):
-            tick_signals.store_signals(desk, ground.session, now)
+            tick_signals.store_signals(desk, floor.session, now)

@@ -201,13 +201,13 @@ def positions(answer: Any) -> Rows[PositionState]:
     again = {
         key: [one for one in read if (one.asset_class, one.symbol) == key] for key in named if named[key] > 1
     }
-    told = [
+    unreadable = [
         Unreadable(symbol, f"{len(rows)} rows of {symbol}: {_quantities(rows)} shares", holds_entries=True)
         for (_, symbol), rows in again.items()
         if len(rows) > 1
     ]
     good = [one for one in read if (one.asset_class, one.symbol) not in again]
-    return Rows.of(good, (*read.unreadable, *told))
+    return Rows.of(good, (*read.unreadable, *unreadable))
 
 
 def _quantities(held: Iterable[PositionState]) -> str:

@@ -141,7 +141,7 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
-def asked(what: str, call: Callable[[], T], *, write: bool = False) -> T:
+def answered(what: str, call: Callable[[], T], *, write: bool = False) -> T:
     """The result of one request, parsing included; `what` names it in errors.
 
     Raises Rejected and its kinds, RateLimited, and for everything else that is no usable answer

@@ -10,7 +10,7 @@ from math import inf, nan
 
 from trading_assets.core.breakers import is_tripped
 from trading_assets.core.compiled import inlined
-from trading_assets.core.decision.columns import BookStanding
+from trading_assets.core.decision.columns import BookState
 from trading_assets.core.decision.decide import mark_of
 from trading_assets.core.limits import Limits
 from trading_assets.core.losses import LossFigures, losses_of, observe
@@ -90,7 +90,7 @@ def _see_exposure(equity: float, book: Book, sheet: Sheet, desk: WalkedDesk) -> 
 
 @inlined
 def see_entries(
-    first: int, used: int, standing: BookStanding, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
+    first: int, used: int, state: BookState, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
 ) -> None:
     """The shares of equity that the entries of a pass, verdicts `first` … `first + used` − 1, take, and the
     funds that they leave: each counted as the gate does when the order is made, at its limit price beside
@@ -100,8 +100,8 @@ def see_entries(
         entries += _is_entry(row, sheet)
     if entries == 0:
         return
-    gross, facts, equity = 0.0, sheet.facts, standing.equity_usd
-    funds = available_funds(standing.buying_power_usd, standing.settled_cash_usd, limits)
+    gross, facts, equity = 0.0, sheet.facts, state.equity_usd
+    funds = available_funds(state.buying_power_usd, state.settled_cash_usd, limits)
     for i in range(book.holdings.size):
         qty, near = book.holdings[i]["qty"], desk.symbols[i]
         near["exposure"] = abs(qty) * mark_of(desk.shown[i]) if qty != 0.0 else 0.0

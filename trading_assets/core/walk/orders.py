@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import floor
 
 from trading_assets.core.compiled import allocation_free, inlined
-from trading_assets.core.decision.columns import Wishes
+from trading_assets.core.decision.columns import Candidates
 from trading_assets.core.ledger import apply_fill
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar
 from trading_assets.core.walk.columns import (
@@ -41,18 +41,18 @@ def whole_micros(usd: float) -> float:
 
 @inlined
 def accept(
-    row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet: Sheet, desk: WalkedDesk
+    row: int, now_ns: int, a_pass: int, candidates: Candidates, book: Book, sheet: Sheet, desk: WalkedDesk
 ) -> None:
     """Complete a verdict's row, and make an order of it where it passed."""
     proposal, order = sheet.proposals.rows[row], sheet.orders[row]
-    wish = wishes.rows[proposal["wish"]]
-    i = wish["symbol"]
+    candidate = candidates.rows[proposal["candidate"]]
+    i = candidate["symbol"]
     near, shown = desk.symbols[i], desk.shown[i]
-    order["symbol"], order["decision"], order["attempt"] = i, wish["decision"], wish["attempt"]
+    order["symbol"], order["decision"], order["attempt"] = i, candidate["decision"], candidate["attempt"]
     order["at_ns"], order["updated_ns"], order["decided_pass"] = now_ns, now_ns, a_pass
     order["bid"], order["ask"] = shown["bid"], shown["ask"]
     order["last_trade"], order["quote_ns"] = shown["last_trade"], shown["quote_ns"]
-    order["signal_ns"], order["reference_price"] = wish["as_of_ns"], wish["reference_price"]
+    order["signal_ns"], order["reference_price"] = candidate["as_of_ns"], candidate["reference_price"]
     if proposal["failed"] != 0:
         return
     order["state"], order["previous"] = WalkedOrder.ACCEPTED, near["last_order"]
@@ -62,8 +62,8 @@ def accept(
     if proposal["reducing"]:
         sheet.counts[EXITS] += 1
         near["exits"] += 1
-    if wish["decision"] < 0:
-        book.holdings[i]["stop_attempt"] = wish["attempt"]
+    if candidate["decision"] < 0:
+        book.holdings[i]["stop_attempt"] = candidate["attempt"]
 
 
 @inlined

@@ -22,7 +22,7 @@ from trading_assets.config import Settings
 from trading_assets.core.limits import Limits, looser_limits, tightened
 from trading_assets.engine.book.alerts import tell_once
 from trading_assets.engine.book.asset_list import AssetList
-from trading_assets.engine.book.halts import Cause, HaltView, in_force, kill_switch_seen
+from trading_assets.engine.book.halts import Cause, HaltView, in_force, kill_switch_seen, latch
 from trading_assets.engine.book.kill_latch import latch_kill
 from trading_assets.engine.book.place import journal_file, kill_file, known_book, last_known_ns, place_of
 from trading_assets.engine.book.session_cache import DayFacts
@@ -177,6 +177,11 @@ class Desk:
         """Put an alert into the outbox, once for each key, and log it."""
         if tell_once(self.journal, self.book, key, title, body, at_ns=self.now_ns(), severity=severity):
             log.warning("alert", title=title, body=body, severity=severity)
+
+    def latch(self, cause: Cause, reason: str) -> None:
+        """Latch a halt of the book, now."""
+        session = self.session_text()
+        latch(self.journal, self.book, cause, at_ns=self.now_ns(), session=session, reason=reason)
 
     def kill_switch(self) -> str | None:
         """Where a kill is set (environment or file), or None."""

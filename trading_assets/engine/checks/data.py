@@ -257,8 +257,8 @@ def _insane(of_symbol: Mapping[str, Bars]) -> Iterable[tuple[str, str]]:
 
 def _bars_at(desk: Desk, interval: Interval, since_ns: int, tick_ns: int, as_of_ns: int) -> dict[str, Bars]:
     """Each symbol's bars since then: received by `as_of_ns` and available at the tick."""
-    found = newest_bars(desk.history, desk.settings.symbols, interval, since_ns=since_ns, as_of_ns=as_of_ns)
-    return {symbol: bars.until(tick_ns) for symbol, bars in found.items()}
+    newest = newest_bars(desk.history, desk.settings.symbols, interval, since_ns=since_ns, as_of_ns=as_of_ns)
+    return {symbol: bars.until(tick_ns) for symbol, bars in newest.items()}
 
 
 def _windows_at(desk: Desk, session: date, tick_ns: int, as_of_ns: int) -> dict[str, Window]:

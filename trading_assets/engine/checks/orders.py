@@ -19,6 +19,7 @@ from trading_assets.core.words import Side
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.order_limits import order_limit_checks
 from trading_assets.engine.checks.table import CheckOutcome, outcome
+from trading_assets.engine.evidence.order_states import same_terms
 from trading_assets.store.records import FillRecord, OrderRecord, VerdictRecord
 
 MOST_LOOKS = 10  # at each list: ten thousand activities of one session
@@ -58,20 +59,20 @@ def session_orders(desk: Desk, session: date) -> SessionOrders:
 
 
 def _all_orders(desk: Desk, since_ns: int) -> tuple[OrderState, ...]:
-    found: dict[str, OrderState] = {}
+    orders: dict[str, OrderState] = {}
     for _ in range(MOST_LOOKS):
         try:
-            found |= {order.id: order for order in desk.broker.orders_since(since_ns)}
+            orders |= {order.id: order for order in desk.broker.orders_since(since_ns)}
         except MoreOrders as more:
-            found |= {order.id: order for order in more.read}
+            orders |= {order.id: order for order in more.read}
             since_ns = more.through_ns
         else:
-            return tuple(found.values())
-    raise Unreachable(f"more orders than {MOST_LOOKS} looks read: {len(found)} were read")
+            return tuple(orders.values())
+    raise Unreachable(f"more orders than {MOST_LOOKS} looks read: {len(orders)} were read")
 
 
 def _all_activities(desk: Desk, since_ns: int) -> tuple[AccountActivity, ...]:
-    found: dict[str, AccountActivity] = {}
+    activities: dict[str, AccountActivity] = {}
     after: str | None = None
     for _ in range(MOST_LOOKS):
         try:
@@ -81,12 +82,12 @@ def _all_activities(desk: Desk, since_ns: int) -> tuple[AccountActivity, ...]:
                 else desk.broker.activities(since_ns, after_id=after)
             )
         except MoreActivities as more:
-            found |= {one.id: one for one in more.read}
+            activities |= {one.id: one for one in more.read}
             after = more.after_id
         else:
-            found |= {one.id: one for one in read}
-            return tuple(found.values())
-    raise Unreachable(f"more activities than {MOST_LOOKS} looks read: {len(found)} were read")
+            activities |= {one.id: one for one in read}
+            return tuple(activities.values())
+    raise Unreachable(f"more activities than {MOST_LOOKS} looks read: {len(activities)} were read")
 
 
 def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:
@@ -165,12 +166,7 @@ def _without_verdict(orders: Iterable[OrderRecord], verdicts: Iterable[VerdictRe
             yield f"{intent.client_order_id} has none"
         elif verdict.failed:
             yield f"{intent.client_order_id} was refused"
-        elif (verdict.symbol, verdict.side, verdict.qty, verdict.limit_price) != (
-            intent.symbol,
-            intent.side,
-            intent.qty,
-            intent.limit_price,
-        ):
+        elif not same_terms(verdict, intent):
             yield f"{intent.client_order_id} differs from what was judged"
         elif not FIRST_CODE_COUNT <= len(verdict.measured) == len(verdict.limits):
             yield f"{intent.client_order_id} was not measured in full"
@@ -184,12 +180,7 @@ def _foreign(desk: Desk, seen: SessionOrders) -> Iterable[str]:
         intent = known.get(order.client_order_id)
         if intent is None:
             yield f"{order.client_order_id} has no intent of this session"
-        elif (order.symbol, order.side, order.qty, order.limit_price) != (
-            intent.symbol,
-            intent.side,
-            intent.qty,
-            intent.limit_price,
-        ):
+        elif not same_terms(order, intent):
             yield f"{order.client_order_id} differs from its intent"
         elif order.filled_qty > intent.qty:
             yield f"{order.client_order_id} filled {order.filled_qty} of {intent.qty}"

@@ -212,24 +212,24 @@ def outcome(
 
     detail: what to say when it passes, and in front of the problems
     """
-    found = list(problems or ())
+    lines = list(problems or ())
     if passed is None:
-        passed = not found
-    if len(found) > PROBLEMS_SHOWN:
-        found[PROBLEMS_SHOWN:] = [f"and {len(found) - PROBLEMS_SHOWN} more"]
+        passed = not lines
+    if len(lines) > PROBLEMS_SHOWN:
+        lines[PROBLEMS_SHOWN:] = [f"and {len(lines) - PROBLEMS_SHOWN} more"]
     return CheckOutcome(
         _BY_KEY[key],
         passed,
         measured,
         limit,
-        "; ".join([*([detail] if detail else []), *found]),
+        "; ".join([*([detail] if detail else []), *lines]),
         tuple(symbols),
     )
 
 
 def in_order(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:
     """As the table has their checks."""
-    return sorted(outcomes, key=lambda found: CHECKS.index(found.check))
+    return sorted(outcomes, key=lambda outcome: CHECKS.index(outcome.check))
 
 
 @holding_history
@@ -242,30 +242,30 @@ def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutc
     now = desk.now_ns()
     desk.journal.record_gate_checks(
         [
-            GateCheckRecord(desk.book, tick_ns, found.check.key, found.passed, now, found.detail)
-            for found in outcomes
-            if found.check.blocking
+            GateCheckRecord(desk.book, tick_ns, outcome.check.key, outcome.passed, now, outcome.detail)
+            for outcome in outcomes
+            if outcome.check.blocking
         ]
         + [
-            GateCheckRecord(desk.book, tick_ns, INCOMPLETE, found.passed, now, " ".join(found.symbols))
-            for found in outcomes
-            if found.check.key == INCOMPLETE
+            GateCheckRecord(desk.book, tick_ns, INCOMPLETE, outcome.passed, now, " ".join(outcome.symbols))
+            for outcome in outcomes
+            if outcome.check.key == INCOMPLETE
         ]
     )
-    for asset in dict.fromkeys(found.check.asset for found in outcomes):
-        rows = [_row(desk, session, tick_ns, found) for found in outcomes if found.check.asset == asset]
+    for asset in dict.fromkeys(outcome.check.asset for outcome in outcomes):
+        rows = [_row(desk, session, tick_ns, outcome) for outcome in outcomes if outcome.check.asset == asset]
         desk.history.replace(
             "checks", {"book": desk.book, "session": session, "tick_ns": tick_ns, "asset": asset}, rows
         )
-    for found in outcomes:
-        if not found.passed:
+    for outcome in outcomes:
+        if not outcome.passed:
             log.warning(
                 "check failed",
-                check=found.check.key,
-                severity=str(found.check.severity),
-                measured=found.measured,
-                limit=found.limit,
-                detail=found.detail,
+                check=outcome.check.key,
+                severity=str(outcome.check.severity),
+                measured=outcome.measured,
+                limit=outcome.limit,
+                detail=outcome.detail,
             )
 
 
@@ -277,20 +277,20 @@ def missing_or_failed(desk: Desk, tick_ns: int) -> tuple[str, ...]:
 
 def incomplete_symbols(desk: Desk, tick_ns: int) -> frozenset[str]:
     """The symbols whose bars the tick's check found incomplete: they are not entered on."""
-    stored = {found.check: found.detail for found in desk.journal.gate_checks(desk.book, tick_ns)}
+    stored = {record.check: record.detail for record in desk.journal.gate_checks(desk.book, tick_ns)}
     return frozenset(stored.get(INCOMPLETE, "").split())
 
 
-def _row(desk: Desk, session: date, tick_ns: int, found: CheckOutcome) -> dict[str, object]:
-    measured = "" if found.measured is None else f"measured {found.measured:g}, limit {found.limit:g}. "
+def _row(desk: Desk, session: date, tick_ns: int, outcome: CheckOutcome) -> dict[str, object]:
+    measured = "" if outcome.measured is None else f"measured {outcome.measured:g}, limit {outcome.limit:g}. "
     return {
         "book": desk.book,
         "session": session,
         "tick_ns": tick_ns,
-        "asset": found.check.asset,
-        "check": found.check.name,
-        "severity": str(found.check.severity),
-        "blocking": found.check.blocking,
-        "passed": found.passed,
-        "detail": measured + found.detail,
+        "asset": outcome.check.asset,
+        "check": outcome.check.name,
+        "severity": str(outcome.check.severity),
+        "blocking": outcome.check.blocking,
+        "passed": outcome.passed,
+        "detail": measured + outcome.detail,
     }

@@ -242,7 +242,7 @@ class _Asking:
 
     def bars(self, symbols: Sequence[str], interval: Interval, start_ns: int, end_ns: int) -> list[StoredBar]:
         desk, configured = self._desk, self._desk.settings.feed
-        found: list[StoredBar] = []
+        stored_bars: list[StoredBar] = []
         for part in to_ask(configured, desk.sessions, interval, start_ns, end_ns, self._received_ns):
             feed = configured if self.refused else part.feed
             try:
@@ -253,8 +253,8 @@ class _Asking:
                 log.warning("feed refused", refused=feed, instead=configured, why=error.message)
                 self.refused, feed = error.message, configured
                 bars = desk.broker.bars(symbols, interval, part.start_ns, part.end_ns, feed=feed)
-            found += [_stored(desk, bar, interval, self._received_ns, feed) for bar in bars]
-        return found
+            stored_bars += [_stored(desk, bar, interval, self._received_ns, feed) for bar in bars]
+        return stored_bars
 
 
 def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int, feed: Feed) -> StoredBar:

@@ -30,7 +30,7 @@ from trading_assets.broker.port import (
 )
 from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.engine.market_data.bars import fault_row, rows_of
-from trading_assets.engine.market_data.download_plan import Part, by_class, parts_to_ask
+from trading_assets.engine.market_data.download_plan import DownloadPart, by_class, parts_to_ask
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.market.bar_files.reading import BarFile, checked_bars
@@ -42,7 +42,7 @@ from trading_assets.market.clock import monotonic_ns, system_now_ns
 from trading_assets.market.feeds import DELAY_NS, SIP, Feed
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import FileRows
-from trading_assets.store.downloads import ACTIONS, Covered, Outcome, covered, store_unit
+from trading_assets.store.downloads import ACTIONS, Covered, DownloadOutcome, covered, store_unit
 from trading_assets.store.history import History
 
 log = get_logger(__name__)
@@ -77,7 +77,7 @@ class Download:
     feed: Feed = SIP
     feed_refused: str = ""  # why `sip` was not given
     parts: int = 0
-    asked: int = 0  # questions that were answered
+    answers: int = 0  # questions that were answered
     bars: int = 0
     stored: int = 0  # of them new, or different from what was stored
     actions: int = 0
@@ -85,11 +85,11 @@ class Download:
     quarantined: int = 0
     outside_hours: int = 0
     unreadable_actions: list[Unreadable] = field(default_factory=list)
-    classes: Mapping[Outcome, list[str]] = field(default_factory=dict)
+    classes: Mapping[DownloadOutcome, list[str]] = field(default_factory=dict)
     why_refused: Mapping[str, str] = field(default_factory=dict)
 
 
-Told = Callable[[int, int, str], None]  # parts done, of how many, and what is going on
+Progress = Callable[[int, int, str], None]  # parts done, of how many, and what is going on
 
 
 def last_to_download(sessions: Sessions, now_ns: int) -> date:
@@ -107,14 +107,14 @@ def download(
     *,
     venue: str,
     configured_feed: Feed,
-    told: Told = lambda done, total, beside: None,
+    progress: Progress = lambda done, total, beside: None,
 ) -> Download:
     """Ask for what is not there yet, and store it. Done again, it asks for nothing but what was refused.
 
     Raises BrokerError where the broker gives no usable answer for long; everything stored until then stays.
     Raises InvalidInput for a feed that was asked for by name and that the account does not have.
     """
-    return _Downloading(archive, history, wanted, venue, configured_feed, told).whole()
+    return _Downloading(archive, history, wanted, venue, configured_feed, progress).whole()
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class _Downloading:
     wanted: Wanted
     venue: str
     configured_feed: Feed
-    told: Told
+    progress: Progress
     report: Download = field(init=False)
     done: int = 0
 
@@ -141,7 +141,9 @@ class _Downloading:
             self._say(part)
         there = self._there(str(self.wanted.interval))
         self.report.classes = by_class(self.wanted.symbols, there)
-        self.report.why_refused = {one.symbol: one.detail for one in there if one.outcome is Outcome.REFUSED}
+        self.report.why_refused = {
+            one.symbol: one.detail for one in there if one.outcome is DownloadOutcome.REFUSED
+        }
         log.info(
             "downloaded",
             symbols=len(self.wanted.symbols),
@@ -152,7 +154,7 @@ class _Downloading:
         )
         return self.report
 
-    def _to_ask(self, what: str) -> list[Part]:
+    def _to_ask(self, what: str) -> list[DownloadPart]:
         wanted = self.wanted
         there = [] if wanted.again else self._there(what)
         return parts_to_ask(what, wanted.symbols, wanted.first, wanted.last, there, self.archive.parts_of)
@@ -165,11 +167,11 @@ class _Downloading:
             feeds = [""]
         return covered(self.history, what, feeds, self.wanted.symbols, self.wanted.first, self.wanted.last)
 
-    def _say(self, part: Part) -> None:
+    def _say(self, part: DownloadPart) -> None:
         self.done += 1
         named = part.symbols[0] if len(part.symbols) == 1 else f"{part.symbols[0]} … {part.symbols[-1]}"
         what = "splits and dividends" if part.what == ACTIONS else f"{self.report.bars} bars"
-        self.told(self.done, self.report.parts, f"{what}, {named}")
+        self.progress(self.done, self.report.parts, f"{what}, {named}")
 
     def _moments(self) -> tuple[int | None, int]:
         """When what comes now was received, and when that is noted. Virtual time has no moment at which it
@@ -179,7 +181,7 @@ class _Downloading:
 
     # Bars
 
-    def _bars(self, part: Part) -> None:
+    def _bars(self, part: DownloadPart) -> None:
         try:
             pages, refused = self._pages(part)
         except FeedRefused as error:
@@ -222,7 +224,11 @@ class _Downloading:
                 symbol,
                 part.first,
                 part.last,
-                Outcome.REFUSED if symbol in refused else Outcome.COMPLETE if held[symbol] else Outcome.EMPTY,
+                DownloadOutcome.REFUSED
+                if symbol in refused
+                else DownloadOutcome.COMPLETE
+                if held[symbol]
+                else DownloadOutcome.EMPTY,
                 held[symbol],
                 refused.get(symbol, ""),
             )
@@ -232,7 +238,7 @@ class _Downloading:
             self.history, part.what, feed, rows, outcomes, received_ns=received_ns, at_ns=at_ns
         ).bars
 
-    def _pages(self, part: Part) -> tuple[list[BarPage], dict[str, str]]:
+    def _pages(self, part: DownloadPart) -> tuple[list[BarPage], dict[str, str]]:
         """Every page of the part's bars, and the symbols that the broker refused, with why."""
         interval = self.wanted.interval
         start_ns = new_york_midnight_ns(part.first)
@@ -243,20 +249,20 @@ class _Downloading:
             sessions = Sessions().between(part.first, part.last)
             end_ns = Sessions().close_ns(sessions[-1])
         refused: dict[str, str] = {}
-        found: list[BarPage] = []
+        pages: list[BarPage] = []
         lists = deque([part.symbols])
         while lists:
             symbols = lists.popleft()
             try:
-                found += self._pages_of(symbols, start_ns, end_ns)
+                pages += self._pages_of(symbols, start_ns, end_ns)
             except SymbolsRefused as error:
                 if not error.parts:
                     refused[symbols[0]] = error.message
                 lists += [one for one in error.parts if one]
-        return found, refused
+        return pages, refused
 
     def _pages_of(self, symbols: tuple[str, ...], start_ns: int, end_ns: int) -> list[BarPage]:
-        found: list[BarPage] = []
+        pages: list[BarPage] = []
         token = ""
         while True:
             page = self._patiently(
@@ -264,14 +270,14 @@ class _Downloading:
                     symbols, self.wanted.interval, start_ns, end_ns, feed=self.report.feed, token=token
                 )
             )
-            found.append(page)
+            pages.append(page)
             token = page.following
             if not token:
-                return found
-            if len(found) == MOST_PAGES:
+                return pages
+            if len(pages) == MOST_PAGES:
                 raise Unreachable(f"bars of {symbols[0]} …: no end after {MOST_PAGES} pages")
 
-    def _checked(self, table: BarTable | None, part: Part, refused: dict[str, str]) -> list[BarFile]:
+    def _checked(self, table: BarTable | None, part: DownloadPart, refused: dict[str, str]) -> list[BarFile]:
         """The bars as a file's are checked: all symbols together, and where that is refused each by itself,
         so that a symbol costs no other one."""
         if table is None:
@@ -288,19 +294,19 @@ class _Downloading:
         except InvalidInput as error:
             log.warning("bars refused together", where=error.where, why=error.what)
         names = np.array(table.columns["symbol"].to_pylist(), np.str_)
-        found = []
+        files = []
         for symbol in sorted(set(names.tolist())):
             try:
-                found.append(check(table.only(names == symbol)))
+                files.append(check(table.only(names == symbol)))
             except InvalidInput as error:
                 refused[symbol] = f"{error.what} ({error.where})"
-        return found
+        return files
 
     # Corporate actions
 
-    def _actions(self, part: Part) -> None:
+    def _actions(self, part: DownloadPart) -> None:
         refused: dict[str, str] = {}
-        found: list[CorporateActionState] = []
+        announced: list[CorporateActionState] = []
         unreadable: list[Unreadable] = []
         lists = deque([part.symbols])
         while lists:
@@ -316,17 +322,17 @@ class _Downloading:
                     refused[symbols[0]] = error.message
                 lists += [one for one in error.parts if one]
                 continue
-            found += rows
+            announced += rows
             unreadable += rows.unreadable
         actions = [
             CorporateAction(one.symbol, one.ex_date, one.split_ratio, one.cash_usd)
-            for one in found
+            for one in announced
             if one.split_ratio != 1.0 or one.cash_usd  # a spin-off alone changes no stored price
         ]
         self.report.actions += len(actions)
         self.report.unreadable_actions += unreadable
         # What cannot be read may be an action that is stored: then nothing is taken back.
-        told = None if unreadable else (part.first, part.last)
+        days_told = None if unreadable else (part.first, part.last)
         asked_for = tuple(symbol for symbol in part.symbols if symbol not in refused)
         count = dict.fromkeys(part.symbols, 0)
         for action in actions:
@@ -337,14 +343,18 @@ class _Downloading:
                 symbol,
                 part.first,
                 part.last,
-                Outcome.REFUSED if symbol in refused else Outcome.COMPLETE if held else Outcome.EMPTY,
+                DownloadOutcome.REFUSED
+                if symbol in refused
+                else DownloadOutcome.COMPLETE
+                if held
+                else DownloadOutcome.EMPTY,
                 held,
                 refused.get(symbol, ""),
             )
             for symbol, held in count.items()
         ]
         rows_to_store = FileRows(
-            self.venue, asked_for, pa.table({}), actions, told, (), (part.first, part.last)
+            self.venue, asked_for, pa.table({}), actions, days_told, (), (part.first, part.last)
         )
         self.report.withdrawn += store_unit(
             self.history, ACTIONS, "", [rows_to_store], outcomes, received_ns=received_ns, at_ns=at_ns
@@ -369,11 +379,11 @@ class _Downloading:
                 log.warning("asked again", why=str(error))
                 self._pause(failures, "asks again: no usable answer")
             else:
-                self.report.asked += 1
+                self.report.answers += 1
                 return answer
 
     def _pause(self, times: int, why: str) -> None:
-        self.told(self.done, self.report.parts, why)
+        self.progress(self.done, self.report.parts, why)
         time.sleep(PAUSES_S[min(times, len(PAUSES_S)) - 1])
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trading_assets.market.bars import Interval
 from trading_assets.market.sessions import Sessions
-from trading_assets.store.downloads import ACTIONS, Covered, Outcome
+from trading_assets.store.downloads import ACTIONS, Covered, DownloadOutcome
 
 ROWS_OF_A_PART = 100_000
 SYMBOLS_OF_MINUTES = 50  # in one part: more would make it shorter than the sessions of a week
@@ -22,7 +22,7 @@ ROWS_OF_ACTIONS = 5_000  # in one part; one question reads all of its pages
 Span = tuple[date, date]  # both ends included
 
 
-class Part(NamedTuple):
+class DownloadPart(NamedTuple):
     """One thing to ask and to store: bars of an interval, or corporate actions."""
 
     what: str
@@ -38,14 +38,14 @@ def parts_to_ask(
     last: date,
     there: Iterable[Covered],
     in_urls: Callable[[Sequence[str]], Iterable[tuple[str, ...]]],
-) -> list[Part]:
+) -> list[DownloadPart]:
     """The parts of what is missing, by symbol and then by day.
 
     there: what was asked for before; the days of what was refused are asked for again
     """
     covered: dict[str, list[Span]] = {}
     for one in there:
-        if one.outcome is not Outcome.REFUSED:
+        if one.outcome is not DownloadOutcome.REFUSED:
             covered.setdefault(one.symbol, []).append((one.first, one.last))
     alike: dict[tuple[Span, ...], list[str]] = {}
     for symbol in symbols:
@@ -72,7 +72,7 @@ def _parts(
     symbols: Sequence[str],
     span: Span,
     in_urls: Callable[[Sequence[str]], Iterable[tuple[str, ...]]],
-) -> Iterator[Part]:
+) -> Iterator[DownloadPart]:
     sessions = Sessions().between(*span)
     if what == ACTIONS:
         most_symbols = len(symbols)
@@ -91,21 +91,21 @@ def _parts(
                 # the parts cover every day of the span, its days without a session too
                 first = span[0] if at == 0 else sessions[at]
                 last = span[1] if ends else sessions[at + most_sessions] - timedelta(days=1)
-                yield Part(what, some, first, last)
+                yield DownloadPart(what, some, first, last)
 
 
-def by_class(symbols: Iterable[str], there: Iterable[Covered]) -> Mapping[Outcome, list[str]]:
+def by_class(symbols: Iterable[str], there: Iterable[Covered]) -> Mapping[DownloadOutcome, list[str]]:
     """Each symbol once: refused where any of its days was, empty where none of them has a bar."""
     bars: dict[str, int] = {}
     refused: set[str] = set()
     for one in there:
         bars[one.symbol] = bars.get(one.symbol, 0) + one.bars
-        if one.outcome is Outcome.REFUSED:
+        if one.outcome is DownloadOutcome.REFUSED:
             refused.add(one.symbol)
-    found: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
+    classes: dict[DownloadOutcome, list[str]] = {outcome: [] for outcome in DownloadOutcome}
     for symbol in symbols:
         if symbol in refused:
-            found[Outcome.REFUSED].append(symbol)
+            classes[DownloadOutcome.REFUSED].append(symbol)
         elif symbol in bars:
-            found[Outcome.COMPLETE if bars[symbol] else Outcome.EMPTY].append(symbol)
-    return found
+            classes[DownloadOutcome.COMPLETE if bars[symbol] else DownloadOutcome.EMPTY].append(symbol)
+    return classes

@@ -23,7 +23,7 @@ from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.decision.preload import preload
 from trading_assets.engine.evidence.catch_up import SENT_BEFORE_NS, orders_from, take_activities
-from trading_assets.engine.evidence.order_states import absorb_order
+from trading_assets.engine.evidence.order_states import apply_order_state
 from trading_assets.engine.operation.watchdog import Trouble, Watchdog
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.errors import TradingAssetsError
@@ -125,7 +125,7 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
         except Rejected as error:  # of this order alone; what became of it the reconciliation finds out
             log.warning("order of an update not readable", order_id=update.order_id, why=str(error))
             continue
-        absorb_order(desk, record, state)
+        apply_order_state(desk, record, state)
     take_activities(desk)
     return left
 
@@ -168,14 +168,14 @@ class LookPace:
 def _batch(updates: Queue[Update], seconds: float) -> list[Update]:
     """What has come, waited for at most so long."""
     try:
-        found = [updates.get(timeout=seconds)]
+        batch = [updates.get(timeout=seconds)]
     except Empty:
         return []
-    return found + _at_hand(updates)
+    return batch + _at_hand(updates)
 
 
 def _at_hand(updates: Queue[Update]) -> list[Update]:
-    found = []
+    batch = []
     while not updates.empty():
-        found.append(updates.get_nowait())
-    return found
+        batch.append(updates.get_nowait())
+    return batch

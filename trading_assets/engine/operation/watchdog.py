@@ -44,7 +44,7 @@ NS = 10**9
 LOOK_SECONDS = 5.0
 LEASE_PATIENCE_SECONDS = 20.0  # then it looks again: whoever holds the book may be protecting it
 ASK_SECONDS = 20.0  # between two questions to Dagster
-SETTLING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
+WAKING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
 DELIVERY_SECONDS = 30.0  # that an alert may wait in the outbox before the watchdog delivers it, at most
 OWED_SECONDS = 600.0  # between two looks at the days that are owed their end
 SLEPT_NS = 30 * NS  # that the machine's time runs ahead of the process's: it slept, or its clock was set
@@ -152,7 +152,7 @@ class Watchdog:
         ask_dagster: Callable[[], Sequence[Trouble]] | None = None,
         environ: Mapping[str, str] | None = None,
         look_seconds: float = LOOK_SECONDS,
-        settling_seconds: float = SETTLING_SECONDS,
+        waking_seconds: float = WAKING_SECONDS,
         delivery_seconds: float = DELIVERY_SECONDS,
         ask_seconds: float = ASK_SECONDS,
     ) -> None:
@@ -161,7 +161,7 @@ class Watchdog:
         self._ask_dagster = ask_dagster
         self._environ = ENVIRON if environ is None else environ
         self._look_seconds = look_seconds
-        self._settling_ns = int(settling_seconds * NS)
+        self._waking_ns = int(waking_seconds * NS)
         self._delivery_ns = int(delivery_seconds * NS)
         self._ask_seconds = ask_seconds
         self._stop = threading.Event()
@@ -169,7 +169,7 @@ class Watchdog:
         self._tried_ns: int | None = None  # monotonic: when protecting last failed
         self._waiting: tuple[str, int] | None = None  # the oldest alert in the outbox, and since when
         self._owed_looked_ns: int | None = None
-        self._told: dict[str, int] = {}  # subject → monotonic, of what could not go into the outbox
+        self._alerted_ns: dict[str, int] = {}  # subject → monotonic, of what could not go into the outbox
         self._lasting: tuple[Trouble, ...] = ()  # by the thread that asks Dagster, as is
         self._occurred: deque[Trouble] = deque(maxlen=200)
         self._held: Journal | None = None
@@ -303,7 +303,7 @@ class Watchdog:
         if self._asking is None or not self._asking.is_alive():
             self._asking = threading.Thread(target=self._ask, name="watchdog asks Dagster", daemon=True)
             self._asking.start()
-        if self._memory is not None and monotonic_ns() - self._memory.awake_ns < self._settling_ns:
+        if self._memory is not None and monotonic_ns() - self._memory.awake_ns < self._waking_ns:
             return
         for trouble in self._lasting:
             self._tell(trouble.subject, "ERROR", trouble.title, trouble.body)
@@ -319,10 +319,10 @@ class Watchdog:
         before: set[str] = set()
         known: deque[str] = deque(maxlen=200)
         while not self._stop.is_set():
-            found = self._ask_dagster()
-            self._lasting = tuple(one for one in found if not one.occurrence and one.subject in before)
-            before = {one.subject for one in found}
-            for one in found:
+            troubles = self._ask_dagster()
+            self._lasting = tuple(one for one in troubles if not one.occurrence and one.subject in before)
+            before = {one.subject for one in troubles}
+            for one in troubles:
                 if one.occurrence and one.occurrence not in known:
                     known.append(one.occurrence)
                     self._occurred.append(one)
@@ -403,9 +403,9 @@ class Watchdog:
                 journal, book, subject, title, body, now_ns=now, severity=severity, occurrence=occurrence
             )
         except Exception as error:  # noqa: BLE001 - whatever the journal's fault is, people are told
-            told, own = self._told.get(subject), monotonic_ns()
-            if told is None or own - told >= alerts.COOL_DOWN_NS:
-                self._told[subject] = own
+            last_ns, own = self._alerted_ns.get(subject), monotonic_ns()
+            if last_ns is None or own - last_ns >= alerts.COOL_DOWN_NS:
+                self._alerted_ns[subject] = own
                 self._courier.send(title, f"{body}\n{error}", severity)
 
 

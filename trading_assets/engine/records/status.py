@@ -35,7 +35,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BookStatus:
     book: str
     venue: str
     mode: str
@@ -110,7 +110,7 @@ class Positions:
 
 
 @for_purpose(Purpose.LOOK)
-def standing(desk: Desk) -> Standing:
+def book_status(desk: Desk) -> BookStatus:
     """Look at journal and broker once."""
     desk.clock.sync()
     unreachable = "" if desk.clock.synced else str(desk.clock.failure)
@@ -128,7 +128,7 @@ def standing(desk: Desk) -> Standing:
             held = still_held(desk)
         except BrokerError as error:
             unreachable = str(error)
-    return Standing(
+    return BookStatus(
         book=book,
         venue=desk.settings.venue,
         mode=desk.settings.mode,

@@ -94,8 +94,8 @@ def page(report: ReplayReport, limits: Limits) -> str:
 
 def _warnings(report: ReplayReport) -> list[str]:
     """What a reader must know before a figure."""
-    found = [f"Derived. {_DERIVED}"] if report.derived else []
-    return [*found, f"In sample. {_IN_SAMPLE.format(report.in_sample)}"] if report.in_sample else found
+    warnings = [f"Derived. {_DERIVED}"] if report.derived else []
+    return [*warnings, f"In sample. {_IN_SAMPLE.format(report.in_sample)}"] if report.in_sample else warnings
 
 
 def _about(report: ReplayReport) -> str:

@@ -115,9 +115,9 @@ class _Sent:
         """One for each limit that is measured of single orders: the worst of its measures."""
         for name, row in LIMIT_ROWS.items():
             limit = getattr(limits, name)
-            found = [self.orders.measured(row, check, limit) for check in row.checks if check.measure]
-            if found:
-                yield self._result(name, found, limit)
+            measured = [self.orders.measured(row, check, limit) for check in row.checks if check.measure]
+            if measured:
+                yield self._result(name, measured, limit)
 
     def fill_price(self, unlimited: float) -> LimitResult:
         """USD a share by which a fill is worse than its order's limit price."""
@@ -125,9 +125,9 @@ class _Sent:
         filled = np.flatnonzero(~np.isnan(self._fill_price))
         return self._result("fill_price", [self.orders.at_most(filled, beyond, unlimited)], unlimited)
 
-    def _result(self, name: str, found: list[Measured], limit: float) -> LimitResult:
+    def _result(self, name: str, measured: list[Measured], limit: float) -> LimitResult:
         worst, within = None, True
-        for one in found:
+        for one in measured:
             if one.worst is not None:
                 within = within and bool(one.within[one.worst])
                 if worst is None or one.excess(one.worst) > worst.excess(worst.worst or 0):

@@ -99,10 +99,10 @@ class HistoryTape:
 
     def minutes(self, symbol: str, session: date) -> Bars:
         """Those of regular hours."""
-        found, row = self.session_minutes(session), self._symbols.index(symbol)
-        of_symbol = slice(found.first[row], found.first[row + 1])
-        bars = found.bars[of_symbol]
-        return Bars._make([*(bars[name] for name in MINUTE_BAR.names or ()), found.volume[of_symbol]])
+        minutes, row = self.session_minutes(session), self._symbols.index(symbol)
+        of_symbol = slice(minutes.first[row], minutes.first[row + 1])
+        bars = minutes.bars[of_symbol]
+        return Bars._make([*(bars[name] for name in MINUTE_BAR.names or ()), minutes.volume[of_symbol]])
 
     def session_minutes(self, session: date) -> SessionMinutes:
         """Those of regular hours, symbols in the tape's order. Raises KeyError for a session not wanted."""
@@ -220,11 +220,11 @@ class RangeOfDays:
     def incomplete(self, session: date, day: Day, tick_ns: Sequence[int]) -> tuple[Flags, int]:
         """Which symbols' bars are incomplete at each tick, (ticks, n), and how many symbols there are."""
         daily, counts = self._gaps.at(session)
-        found = np.repeat(daily[None, :], len(tick_ns), axis=0)
+        gaps = np.repeat(daily[None, :], len(tick_ns), axis=0)
         if self._intraday:
             ticks = np.array(tick_ns, dtype=np.int64)
-            found |= minute_gaps(day, self._sessions.open_ns(session), ticks) & counts
-        return found, int(counts.sum())
+            gaps |= minute_gaps(day, self._sessions.open_ns(session), ticks) & counts
+        return gaps, int(counts.sum())
 
     def day(self, session: date) -> Day:
         """The session's prices."""
@@ -253,11 +253,11 @@ class RangeOfDays:
 
 def _by_ex_date(actions: Sequence[CorporateAction]) -> dict[date, CorporateAction]:
     """One action a day: cash for each old share, then the split."""
-    found: dict[date, CorporateAction] = {}
+    by_date: dict[date, CorporateAction] = {}
     for action in sorted(actions, key=lambda action: (action.ex_date, action.split_ratio != 1.0)):
-        before = found.get(action.ex_date)
+        before = by_date.get(action.ex_date)
         if before is not None:
             cash = before.cash_usd + action.cash_usd * before.split_ratio
             action = action._replace(split_ratio=before.split_ratio * action.split_ratio, cash_usd=cash)
-        found[action.ex_date] = action
-    return found
+        by_date[action.ex_date] = action
+    return by_date

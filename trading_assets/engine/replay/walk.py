@@ -96,12 +96,12 @@ class Walk:
 
         ticks: (number in the range, time in ns), consecutive
         """
-        book, days, found = self.book, self._days, self.progress
+        book, days, progress = self.book, self._days, self.progress
         open_ns = self._sessions.open_ns(session)
         dividends_usd = take_actions(book, self._rows, days.actions(session))
         gone = tuple(close_delisted(book, self._rows, days.last_prices_of_gone(session)))
-        found.delisted.update((closed.symbol, session) for closed in gone)
-        found.halts += begin_session(book, session, open_ns, rearm=self._spec.rearm_daily)
+        progress.delisted.update((closed.symbol, session) for closed in gone)
+        progress.halts += begin_session(book, session, open_ns, rearm=self._spec.rearm_daily)
         first = ticks[0][0] if ticks else 0
         signals, superseded = self._signals.between(first, first + len(ticks))
         sheet = SessionSheet(
@@ -190,17 +190,17 @@ class Walk:
 
     def _conclude(self, sheet: SessionSheet, dividends_usd: float) -> None:
         """What the session was, to the record and to the progress."""
-        found, book, day = self.progress, self.book, sheet.session
+        progress, book, day = self.progress, self.book, sheet.session
         without = np.flatnonzero(sheet.day.symbols["close_ns"] == 0)
-        found.missing.update(sheet.symbols[row] for row in without)
-        found.halts += tripped(sheet.sheet, book, day, self._limits)
-        count_codes(found.codes, sheet.proposals["failed"])
+        progress.missing.update(sheet.symbols[row] for row in without)
+        progress.halts += tripped(sheet.sheet, book, day, self._limits)
+        count_codes(progress.codes, sheet.proposals["failed"])
         limits = session_results(sheet, self._limits, next_open=self._spec.fill_mode == "next_open")
         self.recording.session(sheet, limits, self._source, self._signals.model_version)
         fills, last = sheet.fills, sheet.states[-1]
         traded = float((sheet.proposals["qty"][fills["order"]] * fills["price"]).sum())
         equity = float(book.figures[EQUITY])
-        found.results.append(
+        progress.results.append(
             SessionResult(
                 session=day,
                 close_ns=sheet.close_ns,

@@ -194,19 +194,21 @@ def execute(
 def _passed_over(signals: Sequence[SignalInput], outcomes: Mapping[str, str]) -> tuple[PassedOver, ...]:
     """What no order came of though a signal asked for one, by symbol."""
     newest, older = newest_signals(signals)
-    found = [_passed(signal, SUPERSEDED, newest[signal.symbol]) for signal in older]
-    found += [
+    passed_over = [_passed(signal, SUPERSEDED, newest[signal.symbol]) for signal in older]
+    passed_over += [
         _passed(signal, Outcome.INCOMPLETE_BARS.name)
         for signal in newest.values()
         if outcomes.get(signal.decision_id) == Outcome.INCOMPLETE_BARS.name
     ]
-    return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+    return tuple(sorted(passed_over, key=lambda one: (one.symbol, one.as_of_ns)))
 
 
 def _came_late(desk: Desk, late: Sequence[SignalInput]) -> tuple[PassedOver, ...]:
     kept = last_signals(desk)
-    found = [replace(_passed(one, SUPERSEDED), newer_as_of_ns=kept[one.symbol].as_of_ns) for one in late]
-    return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+    passed_over = [
+        replace(_passed(one, SUPERSEDED), newer_as_of_ns=kept[one.symbol].as_of_ns) for one in late
+    ]
+    return tuple(sorted(passed_over, key=lambda one: (one.symbol, one.as_of_ns)))
 
 
 def _came_early(ahead: Sequence[SignalInput], in_time: Sequence[SignalInput]) -> tuple[PassedOver, ...]:

@@ -51,7 +51,7 @@ async def _fail(request: Request, error: Exception) -> Response:
 ERRORS = {ApiRefusal: _refuse, InvalidInput: _refuse_input, HTTPException: _refuse_route, Exception: _fail}
 
 
-class AlpacaFace:
+class AlpacaApi:
     """Both public APIs as one ASGI application.
 
     failings: puts a layer of faults around the application that answers authorised requests; default: none

@@ -105,8 +105,8 @@ class DataStream:
         self._disconnect = disconnect
         self._feeds = {feed: Stream(f"/v2/{feed}", script) for feed in FEEDS}
         self._subscribed: dict[Connection, _Subscriptions] = {}
-        self._played_ns = venue.now_ns
-        venue.subscribe(self._play)
+        self._streamed_ns = venue.now_ns
+        venue.subscribe(self._stream)
 
     def routes(self) -> list[WebSocketRoute]:
         return [WebSocketRoute("/v2/{feed}", self.connect)]
@@ -174,17 +174,17 @@ class DataStream:
 
     # What the tape says
 
-    def _play(self, stored: Sequence[Recorded]) -> None:
-        from_ns, self._played_ns = self._played_ns, self._venue.now_ns
+    def _stream(self, stored: Sequence[Recorded]) -> None:
+        from_ns, self._streamed_ns = self._streamed_ns, self._venue.now_ns
         if not self._subscribed:
             return
         frame: list[Json] = []
-        for message in self._passed(from_ns, self._played_ns):
+        for message in self._passed(from_ns, self._streamed_ns):
             frame.append(message)
             if len(frame) == MESSAGES_A_FRAME:
                 self._send(frame)
                 frame = []
-        frame += self._told(stored)
+        frame += self._by_hand(stored)
         if frame:
             self._send(frame)
 
@@ -235,7 +235,7 @@ class DataStream:
             if (so_far := self._venue.view.daily_bar(symbol, session, at_ns)) is not None:
                 yield _message("dailyBars", symbol, payloads.bar_json(so_far))
 
-    def _told(self, stored: Iterable[Recorded]) -> Iterator[Json]:
+    def _by_hand(self, stored: Iterable[Recorded]) -> Iterator[Json]:
         """What the control plane did: halts, resumptions and quotes by hand."""
         for recorded in stored:
             match recorded.event:

@@ -172,10 +172,10 @@ def checked_bars(
     else:
         open_ns, close_ns = times.start_ns[order], times.start_ns[order] + MINUTE_NS
     days = times.day[order]
-    said = _said(table, symbols, row_number, times) if interval is Interval.DAY else {}
+    stated = _stated(table, symbols, row_number, times) if interval is Interval.DAY else {}
     given = Bars._make((open_ns, close_ns, *(prices[name][rows] for name in PRICES), volume[rows]))
     traded = (
-        given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, days, rows, said, given)
+        given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, days, rows, stated, given)
     )
     return BarFile(
         interval=interval,
@@ -183,7 +183,7 @@ def checked_bars(
         number=number,
         day=days,
         rows=traded,
-        actions=_actions(table, symbols, number, days, rows, given, said, adjusted, interval),
+        actions=_actions(table, symbols, number, days, rows, given, stated, adjusted, interval),
         tells_actions=interval is Interval.DAY and _tells_actions(table, adjusted),
         faults=faults,
         outside_hours=int((~times.inside).sum()),
@@ -281,8 +281,8 @@ def _sound(
     ascending by symbol and start, and their symbols' numbers. Raises InvalidInput for a refused file."""
     day = np.zeros(table.rows, np.int64)
     day[times.rows], day[times.closed] = times.day, times.closed_day
-    asked = np.zeros(table.rows, np.bool_)
-    asked[times.rows] = asked[times.closed] = True
+    requested = np.zeros(table.rows, np.bool_)
+    requested[times.rows] = requested[times.closed] = True
     nothing = np.broadcast_to(np.nan, table.rows)
     closed = np.zeros(table.rows, np.bool_)
     closed[times.closed] = True
@@ -297,7 +297,7 @@ def _sound(
     second[times.rows[order[again]]] = True
     broken.append(Broken(RowRule.SECOND_BAR, second, nothing, nothing))
     first = first_of_each(broken, table.rows)
-    rows = np.flatnonzero((first >= 0) & asked)
+    rows = np.flatnonzero((first >= 0) & requested)
     faults = tuple(
         Fault(
             symbols[number[row]],
@@ -309,8 +309,10 @@ def _sound(
         )
         for row in rows.tolist()
     )
-    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(faults), int(asked.sum()))):
-        others = f" ({len(faults)} of its {int(asked.sum())} rows cannot be right)" if len(faults) > 1 else ""
+    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(faults), int(requested.sum()))):
+        others = (
+            f" ({len(faults)} of its {int(requested.sum())} rows cannot be right)" if len(faults) > 1 else ""
+        )
         one = faults[0]
         raise table.refused(
             f"{one.symbol} {one.session} ({one.session:%A}): {one.rule}{others}",
@@ -347,7 +349,7 @@ def _as_traded(
     number: NDArray[np.int32],
     day: Ints,
     rows: Ints,
-    said: Mapping[int, Sequence[_Said]],
+    stated: Mapping[int, Sequence[_Stated]],
     given: Bars,
 ) -> Bars:
     """Adjusted prices taken back to what traded: by raw over adjusted close, else by the splits."""
@@ -361,7 +363,7 @@ def _as_traded(
     elif adjusted is Adjusted.SPLIT and "split_ratio" in table.columns:
         factor = np.ones(len(rows))
         for a, b in _spans(number):
-            factor[a:b] = _later(said.get(int(number[a]), ()), day[a:b])
+            factor[a:b] = _later(stated.get(int(number[a]), ()), day[a:b])
         volume = volume / factor
     else:
         raise table.refused(
@@ -378,18 +380,18 @@ def _spans(number: NDArray[np.int32]) -> list[tuple[int, int]]:
     return list(zip(begins, [*begins[1:], len(number)], strict=True))
 
 
-class _Said(NamedTuple):
+class _Stated(NamedTuple):
     """What the columns say of one day: in any of its rows, asked for or not, right or not."""
 
     day: int
-    asked: bool
+    requested: bool
     split_ratio: float  # 1: none
     cash_usd: float  # 0: none
 
 
-def _later(said: Sequence[_Said], day: Ints) -> Floats:
+def _later(stated: Sequence[_Stated], day: Ints) -> Floats:
     """The product of the splits after each of these days."""
-    splits = [one for one in said if one.split_ratio != 1.0]
+    splits = [one for one in stated if one.split_ratio != 1.0]
     return later_splits(
         day,
         np.array([one.day for one in splits], np.int64),
@@ -404,39 +406,39 @@ def _actions(
     day: Ints,
     rows: Ints,
     given: Bars,
-    said: Mapping[int, Sequence[_Said]],
+    stated: Mapping[int, Sequence[_Stated]],
     adjusted: Adjusted,
     interval: Interval,
 ) -> dict[str, tuple[CorporateAction, ...]]:
     """Splits and dividends by symbol: as the columns say, else as adjusted prices imply."""
-    found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    actions: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
     if interval is not Interval.DAY:
         return dict.fromkeys(symbols, ())
     if table.columns.keys() & {"split_ratio", "cash_usd"}:
         of_today = adjusted is Adjusted.SPLIT and "raw_close" not in table.columns
-        for of_symbol, days_said in said.items():
+        for of_symbol, days_said in stated.items():
             symbol = symbols[of_symbol]
             later = _later(days_said, np.array([one.day for one in days_said], np.int64)).tolist()
             for one, factor in zip(days_said, later, strict=True):
-                if one.asked:  # of a vendor that adjusts for splits the dividends are today's shares' too
+                if one.requested:  # of a vendor that adjusts for splits the dividends are today's shares' too
                     cash = one.cash_usd * (one.split_ratio * factor if of_today else 1.0)
                     ex_date = date.fromordinal(one.day)
-                    found[symbol].append(CorporateAction(symbol, ex_date, one.split_ratio, cash))
+                    actions[symbol].append(CorporateAction(symbol, ex_date, one.split_ratio, cash))
     elif adjusted is not Adjusted.NO:
         raw_close = table.numbers("raw_close")[rows]
         for a, b in _spans(number):
             symbol = symbols[number[a]]
             days = [date.fromordinal(int(one)) for one in day[a:b]]
             try:
-                found[symbol] += actions_of(symbol, days, raw_close[a:b], given.close[a:b], adjusted)
+                actions[symbol] += actions_of(symbol, days, raw_close[a:b], given.close[a:b], adjusted)
             except InvalidInput as error:
                 raise table.refused(f"{error.where}: {error.what}", error.remedy) from error
-    return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
+    return {symbol: tuple(of_symbol) for symbol, of_symbol in actions.items()}
 
 
-def _said(
+def _stated(
     table: BarTable, symbols: Sequence[str], number: NDArray[np.int32], times: BarTimes
-) -> dict[int, list[_Said]]:
+) -> dict[int, list[_Stated]]:
     """The splits and dividends of the columns by symbol's number, ascending by day; those of several
     rows of one day count once. A vendor's empty value is none; so is the split of 0 that some write. Raises
     InvalidInput."""
@@ -457,11 +459,11 @@ def _said(
             int(wrong.argmax()),
         )
     rows = np.flatnonzero((ratios != 1.0) | (cash != 0.0))
-    found: dict[int, dict[int, _Said]] = {}
+    stated: dict[int, dict[int, _Stated]] = {}
     for row in rows[np.lexsort((times.row_day[rows], number[rows]))].tolist():
         day, split, paid = int(times.row_day[row]), float(ratios[row]), float(cash[row])
-        of_symbol = found.setdefault(int(number[row]), {})
-        held = of_symbol.get(day, _Said(day, bool(times.asked[row]), 1.0, 0.0))
+        of_symbol = stated.setdefault(int(number[row]), {})
+        held = of_symbol.get(day, _Stated(day, bool(times.requested[row]), 1.0, 0.0))
         if (split != 1.0 != held.split_ratio != split) or (paid and held.cash_usd and paid != held.cash_usd):
             raise table.refused(
                 f"{symbols[number[row]]} {date.fromordinal(day)}: its split or dividend is another than in "
@@ -469,7 +471,7 @@ def _said(
                 "Keep one row for each symbol and day.",
                 row,
             )
-        of_symbol[day] = _Said(
-            day, held.asked, held.split_ratio if split == 1.0 else split, paid or held.cash_usd
+        of_symbol[day] = _Stated(
+            day, held.requested, held.split_ratio if split == 1.0 else split, paid or held.cash_usd
         )
-    return {symbol: list(of_symbol.values()) for symbol, of_symbol in found.items()}
+    return {symbol: list(of_symbol.values()) for symbol, of_symbol in stated.items()}

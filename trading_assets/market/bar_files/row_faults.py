@@ -89,7 +89,7 @@ def are_too_many(faulty: int, rows: int) -> bool:
 
 def first_of_each(broken: Sequence[Broken], rows: int) -> NDArray[np.int8]:
     """The place in `broken` of each row's first fault, -1: it has none. Of shape (rows,)."""
-    found = np.full(rows, -1, np.int8)
+    faults = np.full(rows, -1, np.int8)
     for place in reversed(range(len(broken))):
-        found[broken[place].wrong] = place
-    return found
+        faults[broken[place].wrong] = place
+    return faults

@@ -109,11 +109,11 @@ class BarTable:
 
     def is_empty(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether a row has no value in one of these columns, of shape (rows,)."""
-        found = np.zeros(self.rows, np.bool_)
+        empty = np.zeros(self.rows, np.bool_)
         for name in names:
             if self.columns[name].null_count:
-                found |= self.columns[name].is_null().to_numpy()
-        return found
+                empty |= self.columns[name].is_null().to_numpy()
+        return empty
 
     def values(self, name: str) -> Floats:
         """As `numbers`, an empty value as NaN."""
@@ -151,19 +151,19 @@ def read_table(path: Path) -> BarTable:
         else:
             table, shape, header_lines, places = _read_csv(path)
     columns, unread = _named(path, table, shape)
-    found = BarTable(path, shape, columns, unread, header_lines, table.num_rows, places)
-    if not found.rows:
-        raise found.refused("it holds no bars", "Give a file with a header and at least one row.")
-    return found
+    bars = BarTable(path, shape, columns, unread, header_lines, table.num_rows, places)
+    if not bars.rows:
+        raise bars.refused("it holds no bars", "Give a file with a header and at least one row.")
+    return bars
 
 
 def files_of(places: Sequence[Path]) -> list[Path]:
     """The files that these name: files as they are, of a directory every file with one of ENDINGS, at any
     depth. Raises InvalidInput for a place where there is none."""
-    found: list[Path] = []
+    files: list[Path] = []
     for place in places:
         if not place.is_dir():
-            found.append(place)
+            files.append(place)
             continue
         inside = sorted(path for path in place.rglob("*") if _ending(path) in ENDINGS and path.is_file())
         if not inside:
@@ -172,8 +172,8 @@ def files_of(places: Sequence[Path]) -> list[Path]:
                 where=str(place),
                 remedy="Name a directory with files of bars.",
             )
-        found += inside
-    return list(dict.fromkeys(found))
+        files += inside
+    return list(dict.fromkeys(files))
 
 
 def _ending(path: Path) -> str:
@@ -246,8 +246,8 @@ def _first_lines(path: Path) -> tuple[int, list[str]]:
         comments, line = 0, lines.readline()
         while line.startswith("#") or (comments and line and not line.strip()):
             comments, line = comments + 1, lines.readline()
-        found = [line, *(lines.readline() for _ in range(HEADER_LINES - 1))]
-    return comments, [one.rstrip("\r\n") for one in found]
+        head = [line, *(lines.readline() for _ in range(HEADER_LINES - 1))]
+    return comments, [one.rstrip("\r\n") for one in head]
 
 
 def _columns_of(

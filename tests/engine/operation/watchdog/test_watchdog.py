@@ -238,14 +238,14 @@ def test_what_dagster_says_twice_is_told_and_what_it_says_once_is_not(floor: Tra
     lasting = Trouble("b", "Lasting", "")
     failed = Trouble("c", "An evaluation failed", "why", occurrence="tick 7")
     answers = iter([(passing, lasting), (lasting,), (lasting, failed)])
-    asked = []
+    requests = []
 
     def ask() -> tuple[Trouble, ...]:
-        asked.append(1)
+        requests.append(1)
         return next(answers, (lasting,))
 
-    with watching(watchdog(floor, ask_dagster=ask, settling_seconds=0.0, ask_seconds=0.05)):
-        until(lambda: {"Lasting", "An evaluation failed"} <= set(alerted(floor)) and len(asked) > 10)
+    with watching(watchdog(floor, ask_dagster=ask, waking_seconds=0.0, ask_seconds=0.05)):
+        until(lambda: {"Lasting", "An evaluation failed"} <= set(alerted(floor)) and len(requests) > 10)
     assert sorted(alerted(floor)) == ["An evaluation failed", "Lasting"]
 
 

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from trading_assets import log
 from trading_assets.demo import story, summary
-from trading_assets.demo.stage import staged
+from trading_assets.demo.demo_desk import demo_desk
 from trading_assets.errors import InvalidInput
 
 
-def play(project: Path, home: Path) -> bool:
+def show(project: Path, home: Path) -> bool:
     """Play it below `home`; True when everything that must hold held. Raises TradingAssetsError."""
     if not (project / "workspace.yaml").exists():
         raise InvalidInput(
@@ -25,28 +25,28 @@ def play(project: Path, home: Path) -> bool:
         )
     console = Console(soft_wrap=True)
     began = time.monotonic()
-    with staged(project, home, story.CONTROLS_SESSION) as stage:
+    with demo_desk(project, home, story.CONTROLS_SESSION) as demo:
         log.configure(json_path=home / "log.jsonl", level="INFO", terminal_level="ERROR")
         try:
             console.rule("1  Train on daily bars of 2000–2010")
-            story.train(stage, console)
-            summary.model_figures(stage, console)
+            story.train(demo, console)
+            summary.model_figures(demo, console)
             console.rule("2  The exchange")
             console.print(
-                f"  process {stage.exchange.pid} (this one is {os.getpid()}) serves Alpaca's API on "
-                f"{stage.exchange.url}; the client is alpaca-py {version('alpaca-py')}, unmodified, over HTTP"
+                f"  process {demo.exchange.pid} (this one is {os.getpid()}) serves Alpaca's API on "
+                f"{demo.exchange.url}; the client is alpaca-py {version('alpaca-py')}, unmodified, over HTTP"
             )
             console.rule(f"3  The gate at work, {story.CONTROLS_SESSION}")
-            story.controls(stage, console)
+            story.controls(demo, console)
             for session in story.MODEL_SESSIONS:
                 console.rule(f"4  The model trades {session}, a Dagster run every 30 minutes")
-                story.trade(stage, console, session)
+                story.trade(demo, console, session)
             console.rule("5  Replay 2011 and 2012 through the same decisions")
             began_replay = time.monotonic()
-            story.replay(stage, console)
+            story.replay(demo, console)
             console.print(f"  took {time.monotonic() - began_replay:.0f} s")
             console.rule("6  Summary")
-            good = summary.summarise(stage, console)
+            good = summary.summarise(demo, console)
         finally:
             log.shutdown()
     console.print(

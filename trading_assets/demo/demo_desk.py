@@ -33,7 +33,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoDesk:
     """A running demonstration. Relative paths are the project's."""
 
     home: Path
@@ -82,8 +82,8 @@ class Stage:
 
 
 @contextmanager
-def staged(project: Path, home: Path, first: date) -> Iterator[Stage]:
-    """Set the stage at an empty `home`, with the exchange's clock at the open of `first`.
+def demo_desk(project: Path, home: Path, first: date) -> Iterator[DemoDesk]:
+    """A desk at an empty `home`, with the exchange's clock at the open of `first`.
 
     A home that an earlier demonstration left is removed; raises InvalidInput for any other directory
     that is not empty.
@@ -115,7 +115,7 @@ def staged(project: Path, home: Path, first: date) -> Iterator[Stage]:
         base["model"] = {"enabled": False}
         outside_config = _write(home / "config" / "outside.yaml", base)
         try:
-            yield Stage(home, model_config, outside_config, instance, exchange, keeper, sessions)
+            yield DemoDesk(home, model_config, outside_config, instance, exchange, keeper, sessions)
         finally:
             keeper.close()
 
