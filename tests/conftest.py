@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # a test without an exchange does not wait for what an exchan
 
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
 for _name in (
+    "ALPACA_API_KEY",
+    "ALPACA_SECRET_KEY",
     "APCA_API_KEY_ID",
     "APCA_API_SECRET_KEY",
     "DAGSTER_HOME",

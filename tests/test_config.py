@@ -245,6 +245,46 @@ def test_missing_keys_are_named_by_their_variables(environ: dict[str, str], miss
         keys(Settings(venue="alpaca"), environ)
 
 
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"ALPACA_API_KEY": "PK1", "ALPACA_SECRET_KEY": "s3cret"},
+        {"APCA_API_KEY_ID": "PK1", "ALPACA_SECRET_KEY": "s3cret"},
+        {"APCA_API_KEY_ID": " ", "ALPACA_API_KEY": "PK1", "APCA_API_SECRET_KEY": "s3cret"},
+        {
+            "ALPACA_API_KEY": "PK1",
+            "ALPACA_SECRET_KEY": "s3cret",
+            "APCA_API_KEY_ID": "PK1",
+            "APCA_API_SECRET_KEY": "s3cret",
+        },
+    ],
+)
+def test_both_names_of_a_key_are_understood(environ: dict[str, str]) -> None:
+    assert keys(Settings(venue="alpaca"), environ) == ("PK1", "s3cret")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("APCA_API_KEY_ID", "ALPACA_API_KEY"), ("APCA_API_SECRET_KEY", "ALPACA_SECRET_KEY")],
+)
+def test_two_names_of_one_key_with_different_values_are_refused_and_no_value_is_shown(
+    name: str, other: str
+) -> None:
+    whole = {"APCA_API_KEY_ID": "first-value", "APCA_API_SECRET_KEY": "second-value"}
+    with pytest.raises(InvalidInput) as refused:
+        keys(Settings(venue="alpaca"), whole | {other: "third-value"})
+    assert str(refused.value) == (
+        f"environment: {name} and {other} are both set, to different values. "
+        f"They are two names of one key. Unset one: `unset {other}`, or `unset {name}`."
+    )
+    assert keys(Settings(), whole | {other: "third-value"}) == PUBLIC_KEYS  # which needs none of them
+
+
+def test_the_other_name_of_a_key_is_held_to_the_same_rules() -> None:
+    with pytest.raises(InvalidInput, match="ALPACA_SECRET_KEY holds a blank"):
+        keys(Settings(venue="alpaca"), {"ALPACA_API_KEY": "PK1", "ALPACA_SECRET_KEY": "two words"})
+
+
 BASE = limits(Settings())._replace(volatility_target=0.2, use_margin=False, fractional=False)
 LOWER_IS_LOOSER = {
     "no_entry_seconds_after_open",

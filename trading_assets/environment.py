@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trading_assets import keyring
-from trading_assets.broker.registry import entry_of
 from trading_assets.config import Settings
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE, control_token
-from trading_assets.venues import BROKER_KEYS
+from trading_assets.venues import BROKER_KEYS, spellings
 
 DAEMON, WEBSERVER, LISTENER = "dagster-daemon", "dagster-webserver", "trading-assets"
 # The secrets that a part is given, with the whole of our environment; one that is not here is given what
@@ -50,7 +49,7 @@ def environment(project: Path, config_path: Path, settings: Settings) -> dict[st
     """What the parts are given from: our environment and the secrets, the instance, configuration, log, a
     token of this start. Nothing that the venue does not need: the exchange on this machine takes no keys."""
     on_this_machine = settings.venue == "embedded"
-    given = keyring.given(keyring.ALERT_URLS, *entry_of(settings).key_variables)
+    given = keyring.given(keyring.ALERT_URLS, *spellings(settings.venue))
     return {
         **os.environ,
         **given,

@@ -19,9 +19,9 @@ from trading_assets.config import Settings
 from trading_assets.core.activities import ActivityKind
 from trading_assets.environment import environment
 from trading_assets.errors import InvalidInput
-from trading_assets.venues import BROKER_KEYS
+from trading_assets.venues import BROKER_KEYS, KEY_VARIABLES, spellings
 
-KEYS = dict.fromkeys(BROKER_KEYS, "a-key")
+KEYS = dict.fromkeys(KEY_VARIABLES["alpaca"], "a-key")
 
 
 class Other:
@@ -99,7 +99,7 @@ def test_a_venue_that_needs_keys_names_them_and_one_that_needs_none_gives_none_t
         monkeypatch.setenv(variable, "a-key")
     keyring.take()
     given = environment(tmp_path, tmp_path / "execution.yaml", settings)
-    assert given.keys() & set(BROKER_KEYS) == set(entry.key_variables)
+    assert given.keys() & set(BROKER_KEYS) == set(spellings(settings.venue))
 
 
 @pytest.mark.parametrize("name", registry.ENTRIES)

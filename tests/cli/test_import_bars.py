@@ -106,3 +106,30 @@ def test_a_row_that_is_wrong_is_told_stored_apart_and_reported(config: Path, tmp
         "import-bars", file, *DAILY, "--symbol", "AAPL", "--on-defect", "refuse", config=config
     ).failed_with_one_message()
     assert "row 4: AAPL 2024-06-05 (Wednesday)" in refused
+
+
+def test_a_symbol_in_two_files_with_other_values_has_the_first_ones_at_every_import(
+    config: Path, tmp_path: Path
+) -> None:
+    vendor_file(tmp_path / "vendor" / "AAPL.csv", 10.0)
+    vendor_file(tmp_path / "vendor" / "old" / "AAPL.csv", 20.0)
+    given = ("import-bars", tmp_path / "vendor", *DAILY)
+    once = command(*given, config=config)
+    assert once.status == 0, once.err
+    assert f"AAPL: {len(DAYS)} bars of {tmp_path}/vendor/old/AAPL.csv are not taken: " in once.out
+    assert f"{tmp_path}/vendor/AAPL.csv, which comes first, has them" in once.out
+    for _ in range(2):
+        assert command(*given, "--json", config=config).json["stored"] == 0
+    rows = stored(config, "SELECT DISTINCT open, version, feed FROM bars")
+    assert rows == [(10.0, 1, "sip")]
+
+
+def test_yahoos_share_class_and_iexs_trades_are_said(config: Path, tmp_path: Path) -> None:
+    for name in ("BRK-B", "AAPL"):
+        vendor_file(tmp_path / "vendor" / f"{name}.csv")
+    ended = command("import-bars", tmp_path / "vendor", *DAILY, "--feed", "iex", config=config)
+    assert "a share class is written with a point here: BRK-B as BRK.B" in ended.out
+    assert stored(config, "SELECT DISTINCT symbol, feed FROM bars ORDER BY symbol") == [
+        ("AAPL", "iex"),
+        ("BRK.B", "iex"),
+    ]

@@ -71,7 +71,9 @@ class Played:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     home = tmp_path_factory.mktemp("demo") / "home"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("APCA_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("APCA_", "ALPACA_"))
+    }
     with (home.parent / "said.txt").open("w+") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "trading_assets.cli", "demo", "--home", str(home)],

@@ -160,7 +160,9 @@ class Counter:
     def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
         return Rows(line for line in self.lines if line.at_ns >= since_ns)
 
-    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
+    def bars(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, *, feed: str | None = None
+    ) -> Sequence[BarState]:
         return []
 
     def corporate_actions(

@@ -282,7 +282,9 @@ class MoodyBroker:
         names = [line.id for line in result]
         return result[names.index(after_id) + 1 :] if after_id in names else result
 
-    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
+    def bars(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, *, feed: str | None = None
+    ) -> Sequence[BarState]:
         return []
 
     def corporate_actions(

@@ -116,11 +116,11 @@ class SplitBroker:
             )
         return result
 
-    def _bars(self, symbols: Sequence[str], *where: Any) -> Sequence[BarState]:
+    def _bars(self, symbols: Sequence[str], *where: Any, feed: str | None = None) -> Sequence[BarState]:
         ex_ns = new_york_midnight_ns(self.ex_date)
         return [
             self._split_bar(bar) if bar.symbol == "AAPL" and bar.start_ns >= ex_ns else bar
-            for bar in self._real.bars(symbols, *where)
+            for bar in self._real.bars(symbols, *where, feed=feed)
         ]
 
     def _split_bar(self, bar: BarState) -> BarState:

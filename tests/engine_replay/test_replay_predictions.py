@@ -7,9 +7,11 @@ from datetime import date
 
 import numpy as np
 import pytest
+from handmade_bars import HandmadeBars
 
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ModelSignals
 from trading_assets.engine.replay.predictions import Tick, feature_rows, predictions
+from trading_assets.engine.replay.tape import HistoryTape
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import window_from_bars
@@ -186,3 +188,17 @@ def test_a_signal_that_cannot_be_used_is_named(signal: ExternalSignal, why: str)
         predictions(
             ExternalSignals((signal,)), "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=False
         )
+
+
+def test_a_model_is_not_replayed_on_bars_of_another_market(
+    small_model: ModelSignals, bars: HandmadeBars
+) -> None:
+    for symbol in ("AAPL", "IBM"):
+        bars.plant_daily(symbol, [(50.0, 51.0)] * 20)
+    with bars.history.writing() as connection:
+        connection.execute("UPDATE bars SET feed = 'iex' WHERE symbol = 'IBM'")
+    tape = HistoryTape(bars.history, ("AAPL", "IBM"), bars.days[:5], intraday=False)
+    assert tape.markets == {"AAPL": "the whole market", "IBM": "iex"}
+    ticks = daily_ticks(bars.days[:5])
+    with pytest.raises(InvalidInput, match=r"daily bars of IBM: the model .* learned from bars of the whole"):
+        predictions(small_model, "replay:x", tape, ("AAPL", "IBM"), ticks, SESSIONS, intraday=False)

@@ -233,7 +233,7 @@ def test_what_a_file_declares_must_fit_it(tmp_path: Path) -> None:
 def test_a_file_that_is_no_bars_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         daily(tmp_path / "none.csv")
-    with pytest.raises(InvalidInput, match=r"Give a \.csv or \.parquet file"):
+    with pytest.raises(InvalidInput, match=r"Give a \.csv, \.csv\.gz or \.parquet file"):
         daily(tmp_path / "bars.xlsx")
     (tmp_path / "bars.parquet").write_text("no parquet")
     with pytest.raises(InvalidInput, match="cannot be read"):

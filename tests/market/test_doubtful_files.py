@@ -153,17 +153,6 @@ def test_a_parquet_column_of_a_strange_type_is_refused(
     assert message in str(refused.value)
 
 
-def test_a_header_of_two_levels_is_told_as_one(tmp_path: Path) -> None:
-    path = tmp_path / "bars.csv"
-    path.write_text(
-        "Price,Close,High,Low,Open,Volume\nTicker,AAPL,AAPL,AAPL,AAPL,AAPL\nDate,,,,,\n"
-        "2024-06-03,10,11,9,10,100\n"
-    )
-    with pytest.raises(InvalidInput, match="two levels, as yfinance writes it") as refused:
-        read_bars(path, Interval.DAY, symbol="AAPL")
-    assert "multi_level_index=False" in refused.value.remedy
-
-
 def test_days_at_midnight_of_utc_stay_days_beside_a_bar_of_today_so_far(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     stamps = [*(f"2024-06-0{day} 00:00:00+00:00" for day in (4, 5, 6)), "2024-06-07 15:12:00+00:00"]

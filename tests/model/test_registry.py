@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from trading_assets.errors import InvalidInput
+from trading_assets.market.feeds import IEX, WHOLE_MARKET
 from trading_assets.model.registry import LoadedModel, champion, load, promote, read_manifest, save
 from trading_assets.model.training import TrainedModel
 
@@ -244,3 +245,37 @@ def test_the_model_layer_does_not_import_xgboost_or_scikit_learn_until_it_is_use
         "sys.exit(', '.join({'xgboost', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stderr.strip() == ""
+
+
+def test_a_model_keeps_whose_trades_it_learned_from_and_refuses_others(
+    synthetic_model: TrainedModel, tmp_path: Path
+) -> None:
+    data = replace(synthetic_model.training_data, market=IEX)
+    directory = save(replace(synthetic_model, training_data=data), tmp_path / "models", created_at_ns=AT)
+    model = loaded(directory)
+    assert model.market == IEX
+    assert json.loads((directory / "features.json").read_text())["market"] == IEX
+    model.refuse_other_market(IEX, "here")
+    with pytest.raises(InvalidInput) as refused:
+        model.refuse_other_market(WHOLE_MARKET, "daily bars of AAPL")
+    assert str(refused.value).startswith(
+        f"daily bars of AAPL: the model {model.version} learned from bars of iex, and these are of the whole "
+    )
+    assert "trading-assets download --feed sip" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("sources", "market"),
+    [
+        (["bundled", "alpaca:sip", "bundled, embedded:iex"], WHOLE_MARKET),
+        (["alpaca:iex"], IEX),
+        (["bundled, alpaca:iex"], "iex and the whole market"),
+    ],
+)
+def test_of_an_earlier_releases_model_the_sources_tell_it(
+    directory: Path, sources: list[str], market: str
+) -> None:
+    manifest = json.loads((directory / "manifest.json").read_text())
+    del manifest["training_data"]["market"]
+    manifest["training_data"]["sources"] = sources
+    assert replace(loaded(directory), manifest=manifest).market == market

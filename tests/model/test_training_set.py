@@ -10,6 +10,7 @@ from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bars import Bars, CorporateAction
 from trading_assets.market.bundle import BundledTape
+from trading_assets.market.feeds import IEX, WHOLE_MARKET
 from trading_assets.market.sessions import Sessions
 from trading_assets.model.training_set import (
     SymbolHistory,
@@ -184,3 +185,13 @@ def test_the_total_return_index_compounds_splits_and_cash() -> None:
         np.array([100.0, 51.0, 50.0]), np.array([4.0, 2.0, 1.0]), np.array([9.0, 0.0, 2.0])
     )
     assert index == pytest.approx([1.0, 1.02, 1.04])
+
+
+def test_bars_of_one_exchange_and_of_the_whole_market_are_not_learned_from_together() -> None:
+    one = SymbolHistory(bars([50.0] * len(DAYS)), (), "alpaca:iex", IEX)
+    assert built(A=one, B=one).market == IEX
+    assert built(A=flat(), B=flat()).market == WHOLE_MARKET
+    mixed = SymbolHistory(one.daily, (), "alpaca:iex, alpaca:sip", "iex and the whole market")
+    for histories in ({"A": flat(), "B": one}, {"A": mixed, "B": mixed}):
+        with pytest.raises(InvalidInput, match="trading-assets download --feed sip"):
+            built(**histories)

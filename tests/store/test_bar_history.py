@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.feeds import WHOLE_MARKET
 from trading_assets.store import bar_history
 from trading_assets.store.bar_history import (
     StoredBar,
     actions_until,
     append_actions,
     append_versions,
+    markets_of,
     newest_bars,
     newest_bars_between,
     recorded_daily,
@@ -136,3 +138,23 @@ def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
         for column, of_symbol in zip(result, single[symbol], strict=True):
             assert column[number == row].tolist() == of_symbol[expected].tolist()
     assert sorted(number.tolist()) == [0] * (last - 5) + [2] * (last - 5)
+
+
+def test_the_bar_of_one_exchange_never_takes_the_place_of_the_whole_markets(history: History) -> None:
+    append_versions(history, [bar("AAPL", 10, feed="sip", volume=3000.0)])
+    assert append_versions(history, [bar("AAPL", 10, feed="iex", volume=100.0)]) == ([], 0)
+    append_versions(history, [bar("IBM", 10, feed="iex", volume=100.0)])
+    fresh, revised = append_versions(history, [bar("IBM", 10, feed="sip", volume=3000.0)])
+    assert (fresh[0].volume, fresh[0].feed, revised) == (3000.0, "sip", 1)
+
+
+def test_whose_trades_a_symbols_bars_are_is_told_of_their_newest_versions(history: History) -> None:
+    append_versions(history, [bar("AAPL", 10, feed="sip"), bar("IBM", 10, feed=""), bar("GOOG", 10)])
+    whole = dict.fromkeys(("AAPL", "IBM", "GOOG", "NONE"), WHOLE_MARKET)
+    assert markets_of(history, tuple(whole), 0, 99, as_of_ns=99) == whole
+    append_versions(history, [bar("IBM", 20, feed="iex"), bar("MSFT", 10, feed="iex")])
+    append_versions(history, [bar("MSFT", 10, feed="sip", volume=7.0, received_at_ns=50)])
+    both, mixed = ("IBM", "MSFT"), "iex and the whole market"
+    assert markets_of(history, both, 0, 99, as_of_ns=40) == {"IBM": mixed, "MSFT": "iex"}
+    assert markets_of(history, both, 0, 99, as_of_ns=50) == {"IBM": mixed, "MSFT": WHOLE_MARKET}
+    assert markets_of(history, ("IBM",), 20, 99, as_of_ns=99) == {"IBM": "iex"}

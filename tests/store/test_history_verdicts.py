@@ -72,8 +72,10 @@ def a_file_of_version_1(path: Path) -> None:
     lines = [*code_by_code(), *reversed(code_by_code(client_order_id="ta-2"))]
     with duckdb.connect(path) as connection:
         connection.execute("DROP VIEW verdicts")
-        for later in ("gate_verdicts", "codes", "bars_quarantine"):
+        for later in ("gate_verdicts", "codes", "bars_quarantine", "downloads"):
             connection.execute(f"DROP TABLE {later}")
+        connection.execute("ALTER TABLE bars DROP COLUMN feed")
+        connection.execute("ALTER TABLE features DROP COLUMN market")
         connection.execute(f"CREATE TABLE verdicts ({COLUMNS_OF_VERSION_1})")
         marks = ", ".join("?" * len(lines[0]))
         connection.executemany(f"INSERT INTO verdicts VALUES ({marks})", [[*line.values()] for line in lines])

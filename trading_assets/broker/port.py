@@ -47,13 +47,28 @@ class Rejected(BrokerError):
 class Unauthorized(Rejected):
     """HTTP 401: the key pair is wrong or missing."""
 
-    def __init__(self, status: int, code: int | None, message: str, *, variables: Sequence[str] = ()) -> None:
-        self.variables = tuple(variables)  # of the environment: they hold the pair
+    def __init__(self, status: int, code: int | None, message: str, *, variables: str = "") -> None:
+        self.variables = variables  # of the environment, as a message names them: they hold the pair
         super().__init__(status, code, message)
 
     def __str__(self) -> str:
-        remedy = f"check {' and '.join(self.variables)}" if self.variables else "check it"
+        remedy = f"check {self.variables or 'it'}"
         return f"{super().__str__()}. The key pair is wrong, or of another mode: {remedy}"
+
+
+class FeedRefused(Rejected):
+    """HTTP 403 to a question for bars: the account's subscription does not have this feed for these times."""
+
+
+class SymbolsRefused(Rejected):
+    """A symbol made the broker refuse a list. parts: of the list, to be asked apart; none: it had one
+    symbol."""
+
+    def __init__(
+        self, status: int, code: int | None, message: str, *, parts: Sequence[tuple[str, ...]] = ()
+    ) -> None:
+        self.parts = tuple(parts)
+        super().__init__(status, code, message)
 
 
 class NotFound(Rejected):
@@ -274,6 +289,20 @@ class BarState:
     derived: bool = False
 
 
+class BarPage(NamedTuple):
+    """A page of raw bars as columns of one length, in the broker's order. What is no number is NaN."""
+
+    symbol: Sequence[str]
+    start_ns: Sequence[int]
+    open: Sequence[float]
+    high: Sequence[float]
+    low: Sequence[float]
+    close: Sequence[float]
+    volume: Sequence[float]
+    unreadable: Mapping[str, str]  # symbol → why: its bars on this page are not in the columns
+    following: str  # token of the next page; empty: it is the last
+
+
 @dataclass(frozen=True, slots=True)
 class SpinOffState:
     """Shares of another company, or rights, for each old share."""
@@ -350,8 +379,13 @@ class Broker(Protocol):
         that list. Raises MoreActivities where they are more than one look reads."""
         ...
 
-    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
-        """Raw bars with start_ns ≤ start < end_ns, all pages, ascending by symbol and start."""
+    def bars(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, *, feed: str | None = None
+    ) -> Sequence[BarState]:
+        """Raw bars with start_ns ≤ start < end_ns, all pages, ascending by symbol and start.
+
+        feed: of whose trades (`market.feeds`); None: as configured. Raises FeedRefused.
+        """
         ...
 
     def corporate_actions(
@@ -372,6 +406,37 @@ class PinnedBroker(Broker, Protocol):
     somebody who knows that the keys open it has said so."""
 
     def confirm(self) -> None: ...
+
+
+class BarArchive(Protocol):
+    """What a broker has of the past, for thousands of symbols: page by page, so that a question that fails
+    costs one page. Reads raise Unreachable, RateLimited or Rejected; for a list with a symbol that the broker
+    does not know, SymbolsRefused."""
+
+    def clock(self) -> ClockState: ...
+
+    def bar_page(
+        self,
+        symbols: Sequence[str],
+        interval: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        feed: str,
+        token: str = "",
+    ) -> BarPage:
+        """Raw bars with start_ns ≤ start < end_ns. Raises FeedRefused."""
+        ...
+
+    def parts_of(self, symbols: Sequence[str]) -> Iterable[tuple[str, ...]]:
+        """The symbols in as few parts as one question each takes."""
+        ...
+
+    def corporate_actions(
+        self, symbols: Sequence[str], first: date, last: date
+    ) -> Rows[CorporateActionState]: ...
+
+    def close(self) -> None: ...
 
 
 class Connected(NamedTuple):

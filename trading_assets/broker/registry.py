@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trading_assets.broker.alpaca.activity_types import type_named
-from trading_assets.broker.port import PinnedBroker, UpdateSource
+from trading_assets.broker.port import BarArchive, PinnedBroker, UpdateSource
 from trading_assets.config import Settings
 from trading_assets.core.activities import ActivityType
 from trading_assets.venues import KEY_VARIABLES, VenueName
@@ -25,6 +25,7 @@ class BrokerEntry:
     key_variables: tuple[str, ...]  # of the environment; none: it needs none
     client: str  # the module to import ahead of time, so that nothing is imported when it is opened
     open_broker: Callable[[Settings, Mapping[str, str], bool], PinnedBroker]  # the bool: refuse every write
+    open_archive: Callable[[Settings, Mapping[str, str]], BarArchive]  # of bars and corporate actions past
     open_updates: Callable[[Settings, Mapping[str, str]], UpdateSource]
     activity_type: Callable[[str], ActivityType]  # of the word that a line has, or had when it was journaled
 
@@ -33,6 +34,12 @@ def _open_alpaca(settings: Settings, environ: Mapping[str, str], read_only: bool
     from trading_assets.broker.alpaca.opening import open_broker
 
     return open_broker(settings, environ, read_only)
+
+
+def _open_alpaca_archive(settings: Settings, environ: Mapping[str, str]) -> BarArchive:
+    from trading_assets.broker.alpaca.opening import open_broker
+
+    return open_broker(settings, environ, read_only=True)
 
 
 def _open_alpaca_updates(settings: Settings, environ: Mapping[str, str]) -> UpdateSource:
@@ -47,6 +54,7 @@ def _of_alpacas_api(name: VenueName, title: str) -> BrokerEntry:
         key_variables=KEY_VARIABLES[name],
         client="trading_assets.broker.alpaca.opening",
         open_broker=_open_alpaca,
+        open_archive=_open_alpaca_archive,
         open_updates=_open_alpaca_updates,
         activity_type=type_named,
     )

@@ -15,7 +15,18 @@ import typer
 from rich.console import Console
 
 from trading_assets import log, process_setup
-from trading_assets.cli import books, data_report, down, import_bars, new_desk, operate, run, trade, watch
+from trading_assets.cli import (
+    books,
+    data_report,
+    down,
+    download,
+    import_bars,
+    new_desk,
+    operate,
+    run,
+    trade,
+    watch,
+)
 from trading_assets.errors import TradingAssetsError, of_the_system
 from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
@@ -68,7 +79,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         operate.disarm,
         operate.alert_test,
     ),
-    "Data and records": (import_bars.import_bars, books.rebuild, books.verify),
+    "Data and records": (download.download, import_bars.import_bars, books.rebuild, books.verify),
 }
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:

@@ -28,7 +28,8 @@ def import_bars(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE…", help="Files ending in .csv, .txt or .parquet, or directories of them."
+            metavar="FILE…",
+            help="Files ending in .csv, .txt (packed as .gz too) or .parquet, or directories.",
         ),
     ],
     interval: Annotated[Literal["1d", "1m"], typer.Option(help="Daily bars, or one-minute bars.")],
@@ -65,6 +66,10 @@ def import_bars(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show how each file would be read; store nothing.")
     ] = False,
+    feed: Annotated[
+        Literal["sip", "iex"],
+        typer.Option(help="Of whose trades the bars are: the whole market's (sip), or IEX's alone."),
+    ] = "sip",
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +78,8 @@ def import_bars(
     Recognises the columns of Yahoo, yfinance, Stooq, Kibot, FirstRate, Polygon, Databento, Tiingo, zipline
     and Alpaca. Otherwise name them timestamp (or date), open, high, low, close, volume, symbol, and for daily
     bars split_ratio, cash_usd and raw_close. Several files without a symbol column are named after their
-    symbols. A bar that equals a stored one is not stored again; one that differs becomes its next version.
+    symbols. Where two files have a bar of a symbol the first one's counts. A bar that equals a stored one is
+    not stored again; one that differs becomes its next version.
     Bars outside regular hours are left out and counted. Exit status 1: a file was refused; the others are
     stored.
     """
@@ -106,23 +112,30 @@ def import_bars(
         )
 
     refused: list[str] = []
+    repeated: list[str] = []
     if len(paths) == 1:  # refused as any command is
         contents = [(paths[0], in_order.judged(read(paths[0])))]
-        stored = [] if plan else [_store(settings.data_dir, settings.venue, contents)]
+        stored = [] if plan else [_store(settings.data_dir, settings.venue, contents, feed)]
         figures = [_figures(path, file) for path, file in contents]
     else:
         figures, stored = [], []
         with progress_bar("import", "files") as shown:
-            for batch in _batches(paths, read, in_order, refused, shown):
+            for batch in _batches(paths, read, in_order, refused, repeated, shown):
                 figures += [_figures(path, file) for path, file in batch]
                 if not plan:
-                    stored.append(_store(settings.data_dir, settings.venue, batch))
+                    stored.append(_store(settings.data_dir, settings.venue, batch, feed))
     if as_json:
-        show_json({**_total(figures, stored, plan), "files": figures, "refused": refused})
+        show_json(
+            {**_total(figures, stored, plan), "files": figures, "refused": refused, "repeated": repeated}
+        )
     elif plan:
         _show_plan(figures)
     else:
         _show_stored(figures, stored)
+    for sentence in repeated[:NAMES_SHOWN] if not as_json else ():
+        say(sentence)
+    if len(repeated) > NAMES_SHOWN and not as_json:
+        say(f"and {len(repeated) - NAMES_SHOWN} more that an earlier file has: --json names all")
     for sentence in refused if not as_json else ():
         say(f"REFUSED: {sentence}")
     if refused:
@@ -134,10 +147,15 @@ def _batches(
     read: Callable[[Path], BarFile],
     in_order: FilesInOrder,
     refused: list[str],
+    repeated: list[str],
     shown: Callable[[int, int, str], None],
 ) -> Iterator[list[tuple[Path, BarFile]]]:
     """The files that can be taken, some at a time and no symbol twice in them, so that each is judged behind
-    what is stored; what is wrong with the others goes to `refused`."""
+    what is stored; what is wrong with the others goes to `refused`, and what an earlier file has to
+    `repeated`."""
+    from trading_assets.market.bar_files.overlap import FirstFiles
+
+    first_files = FirstFiles()
     batch: list[tuple[Path, BarFile]] = []
     symbols: set[str] = set()
     for number, path in enumerate(paths, start=1):
@@ -147,6 +165,11 @@ def _batches(
         except InvalidInput as error:
             refused.append(str(error))
             continue
+        file, again = first_files.without_repeats(file, str(path))
+        repeated += [
+            f"{symbol}: {count} bars of {path} are not taken: {earlier}, which comes first, has them"
+            for (symbol, earlier), count in again.items()
+        ]
         if not symbols.isdisjoint(file.symbols):
             yield batch
             batch, symbols = [], set()
@@ -164,7 +187,7 @@ def _batches(
         yield batch
 
 
-def _store(data_dir: Path, venue: str, batch: Sequence[tuple[Path, BarFile]]) -> Appended:
+def _store(data_dir: Path, venue: str, batch: Sequence[tuple[Path, BarFile]], feed: str) -> Appended:
     from trading_assets.engine.market_data.bars import import_files
     from trading_assets.market.clock import system_now_ns
 
@@ -173,6 +196,7 @@ def _store(data_dir: Path, venue: str, batch: Sequence[tuple[Path, BarFile]]) ->
         [(f"file:{path.name}", file) for path, file in batch],
         # Virtual time has no moment at which a file came: its bars were there as they became available.
         received_ns=None if venue == "embedded" else system_now_ns(),
+        feed=feed,
     )
 
 
@@ -187,6 +211,7 @@ def _figures(path: Path, file: BarFile) -> dict[str, Any]:
         "interval": str(file.interval),
         "symbols": list(file.symbols),
         "ticker_affix": file.ticker_affix,
+        "with_point": list(file.with_point),
         "other_tickers": list(file.other_tickers),
         "bars": file.count,
         "first": None if first is None else first.isoformat(),
@@ -256,7 +281,16 @@ def _show_plan(figures: Sequence[dict[str, Any]]) -> None:
                 ("missing", f"{sum(missing.values())} sessions, of {len(missing)} symbols"),
             ]
         )
+    _say_points(figures)
     say("Nothing is stored. The same command without --plan stores it.")
+
+
+def _say_points(figures: Sequence[dict[str, Any]]) -> None:
+    """Tickers that Yahoo writes with a hyphen, as they are stored."""
+    written = sorted({name for one in figures for name in one["with_point"]})
+    if written:
+        read = [f"{name} as {name.replace('-', '.')}" for name in written]
+        say(f"a share class is written with a point here: {_few(read)}")
 
 
 def _span(one: dict[str, Any]) -> str:
@@ -275,6 +309,7 @@ def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) 
         say(f"left out as no tickers: {_few(others)}")
     for affix in sorted({one["ticker_affix"] for one in figures} - {""}):
         say(f"tickers are read without {affix!r}")
+    _say_points(figures)
     if unread := sorted({name for one in figures for name in one["unread"]}):
         say(f"columns that are not read: {', '.join(unread)}")
     wrong = [sentence for one in figures for sentence in one["quarantined"]]

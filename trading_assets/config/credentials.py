@@ -12,7 +12,7 @@ from pathlib import Path
 from trading_assets.config.embedded_keys import KEYS_NAME, PUBLIC_KEYS, read_key_pair
 from trading_assets.config.settings import Settings
 from trading_assets.errors import InvalidInput
-from trading_assets.venues import KEY_VARIABLES
+from trading_assets.venues import KEY_VARIABLES, OTHER_NAMES, named
 
 
 def embedded_keys_file(settings: Settings) -> Path:
@@ -29,18 +29,33 @@ def keys(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
     if settings.venue == "embedded":
         return read_key_pair(embedded_keys_file(settings)) or PUBLIC_KEYS
     variables = KEY_VARIABLES[settings.venue]
-    key_id, secret = (environ.get(name, "") for name in variables)
-    missing = [name for name in variables if not environ.get(name, "").strip()]
+    set_as = {name: _set_as(name, environ) for name in variables}
+    missing = [name for name, spelling in set_as.items() if spelling is None]
     if missing:
         raise InvalidInput(
             f"{' and '.join(missing)} not set",
             where="environment",
-            remedy=f"Export {' and '.join(variables)} with the key pair of the {settings.mode} account, "
+            remedy=f"Export {named(settings.venue)} with the key pair of the {settings.mode} account, "
             "or set `venue: embedded`.",
         )
-    for name in variables:
-        refuse_blanks(name, environ[name])
+    key_id, secret = (environ[spelling] for spelling in set_as.values() if spelling is not None)
     return key_id, secret
+
+
+def _set_as(name: str, environ: Mapping[str, str]) -> str | None:
+    """Which spelling of the variable holds its value; None: neither does. Raises InvalidInput where both are
+    set and differ: which account would be traded is not guessed."""
+    spelled = [name, OTHER_NAMES[name]] if name in OTHER_NAMES else [name]
+    held = [one for one in spelled if environ.get(one, "").strip()]
+    for one in held:
+        refuse_blanks(one, environ[one])
+    if len({environ[one] for one in held}) > 1:
+        raise InvalidInput(
+            f"{' and '.join(held)} are both set, to different values",
+            where="environment",
+            remedy=f"They are two names of one key. Unset one: `unset {held[1]}`, or `unset {held[0]}`.",
+        )
+    return held[0] if held else None
 
 
 def refuse_blanks(variable: str, value: str) -> None:

@@ -103,7 +103,10 @@ class _DeskSettings(_Section):
         default=None,
         description="The only account that orders may go to, as the broker states it; required for live.",
     )
-    feed: Literal["iex", "sip"] = Field(default="iex", description="Market data feed: `iex` or `sip`.")
+    feed: Literal["iex", "sip"] = Field(
+        default="iex",
+        description="Feed of quotes and the last 15 minutes' bars, `iex` or `sip`; older bars are `sip`'s.",
+    )
     symbols: tuple[Ticker, ...] = Field(
         default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), description="Tickers that are traded."
     )

@@ -8,10 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.features.daily_kernel import LOOKBACK
 from trading_assets.market.actions import aligned_actions
 from trading_assets.market.aggregate import aggregate
 from trading_assets.market.bars import Bars, CorporateAction
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
+
+CALENDAR_DAYS_PER_SESSION = 1.6  # 365 ÷ 252, and room for holidays
+DAY_NS = 86_400_000_000_000
 
 
 class Window(NamedTuple):
@@ -50,3 +54,8 @@ def window_from_bars(
             bars = Bars._make(np.concatenate(pair) for pair in zip(bars, today, strict=True))
     bars = Bars._make(column[-lookback:] for column in bars)
     return Window(bars, *aligned_actions(actions, bars.start_ns))
+
+
+def earliest_daily_ns(open_ns: int) -> int:
+    """Where the daily bars of a row begin at the earliest, for a session that opens at `open_ns`."""
+    return open_ns - int(LOOKBACK * CALENDAR_DAYS_PER_SESSION + 10) * DAY_NS

@@ -7,12 +7,13 @@ actions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY, FeatureSet
+from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.model.training_set import HORIZON, SymbolHistory, TrainingSet, build_training_set
-from trading_assets.store.bar_history import actions_until, recorded_daily
+from trading_assets.store.bar_history import actions_until, markets_of, recorded_daily
 from trading_assets.store.history import History
 
 
@@ -42,8 +43,10 @@ def training_set_from_history(
                 where="history, table bars",
                 remedy="Load the symbol's bars, or leave it out of the training symbols.",
             )
+    span = (new_york_midnight_ns(first), new_york_midnight_ns(last + timedelta(days=1)))
+    markets = markets_of(history, symbols, *span, as_of_ns=as_of_ns)
     histories = {
-        symbol: SymbolHistory(daily=bars, actions=actions[symbol], source=sources)
+        symbol: SymbolHistory(daily=bars, actions=actions[symbol], source=sources, market=markets[symbol])
         for symbol, (bars, sources) in recorded.items()
     }
     return build_training_set(histories, features=features, horizon=horizon)

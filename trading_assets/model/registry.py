@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY, FeatureSet
+from trading_assets.market.feeds import REMEDY, market_of_sources
 from trading_assets.model import scoring_library, vetting
 from trading_assets.model.signal import signals
 from trading_assets.model.training import TrainedModel
@@ -53,6 +54,21 @@ class LoadedModel:
     quantiles: NDArray[np.float64]  # of the out-of-fold scores, ascending
     manifest: Mapping[str, Any]
     booster: xgboost.Booster
+
+    @property
+    def market(self) -> str:
+        """Whose trades the bars are that it learned from (`market.feeds`)."""
+        data = self.manifest["training_data"]
+        return str(data.get("market") or market_of_sources(data["sources"]))
+
+    def refuse_other_market(self, market: str, where: str) -> None:
+        """Raises InvalidInput where features are of another market's bars than the model learned from."""
+        if market != self.market:
+            raise InvalidInput(
+                f"the model {self.version} learned from bars of {self.market}, and these are of {market}",
+                where=where,
+                remedy=REMEDY,
+            )
 
     def score(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-odds that a row's label is positive, float64[n] for float64[n, k] in `feature_names`' order.
@@ -79,7 +95,15 @@ def save(model: TrainedModel, models_dir: Path, *, created_at_ns: int) -> Path:
     All or nothing: it writes and flushes the files beside their place, then renames them into it. The
     version is a hash of the content, so a model that is there already stays as it is.
     """
-    features = _json({"format": FORMAT, "names": model.feature_names, "identity": model.feature_identity})
+    market = model.training_data.market
+    features = _json(
+        {
+            "format": FORMAT,
+            "names": model.feature_names,
+            "identity": model.feature_identity,
+            "market": market,
+        }
+    )
     content: dict[str, Any] = {
         "format": FORMAT,
         "files": {MODEL: _sha256(model.ubj), FEATURES: _sha256(features)},

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.market.feeds import WHOLE_MARKET
 from trading_assets.model.evaluation import ScoreFigures, evaluate
 from trading_assets.model.signal import quantile_table
 from trading_assets.model.splits import purged_walk_forward
@@ -55,6 +56,7 @@ class TrainingData:
     horizon: int  # sessions
     dropped: Dropped
     sha256: str  # of features, labels, sessions and symbols
+    market: str = WHOLE_MARKET  # whose trades the bars are, `market.feeds`
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +163,5 @@ def _describe(training_set: TrainingSet) -> TrainingData:
         horizon=training_set.horizon,
         dropped=training_set.dropped,
         sha256=digest.hexdigest(),
+        market=training_set.market,
     )

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trading_assets.errors import InvalidInput
+from trading_assets.market.feeds import market_of_sources
 from trading_assets.market.sessions import Sessions
 from trading_assets.model.training_set import Dropped, TrainingSet, frozen
 
@@ -37,6 +38,7 @@ def write_training_set(training_set: TrainingSet, path: Path) -> None:
         "last": training_set.sessions[-1].isoformat(),
         "symbols": training_set.symbols,
         "sources": training_set.sources,
+        "market": training_set.market,
         "feature_identity": training_set.feature_identity,
         "horizon": training_set.horizon,
         "dropped": asdict(training_set.dropped),
@@ -76,4 +78,5 @@ def read_training_set(path: Path) -> TrainingSet:
         feature_identity=about["feature_identity"],
         horizon=about["horizon"],
         dropped=Dropped(**about["dropped"]),
+        market=about.get("market") or market_of_sources(about["sources"]),
     )

@@ -30,6 +30,7 @@ from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY, FeatureSet
 from trading_assets.market.actions import aligned_actions
 from trading_assets.market.bars import Bars, CorporateAction
+from trading_assets.market.feeds import IEX, REMEDY, WHOLE_MARKET
 from trading_assets.market.sessions import Sessions
 
 HORIZON = 5
@@ -43,6 +44,7 @@ class SymbolHistory:
     daily: Bars  # raw daily bars
     actions: tuple[CorporateAction, ...]
     source: str  # where the bars come from, for the model's manifest
+    market: str = WHOLE_MARKET  # whose trades they are, `market.feeds`
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class TrainingSet:
     feature_identity: str
     horizon: int  # sessions
     dropped: Dropped
+    market: str = WHOLE_MARKET  # whose trades the bars are: one for all of them
 
     def __len__(self) -> int:
         return len(self.y)
@@ -93,6 +96,7 @@ def build_training_set(
             remedy="Give at least two symbols (labels are relative to the session's mean) and one session.",
         )
     symbols = tuple(sorted(histories))
+    market = _one_market(histories)
     sessions = _sessions([histories[symbol].daily for symbol in symbols])
     axis = np.array(sessions, dtype="datetime64[D]")
     shape = (len(sessions), len(symbols))
@@ -139,6 +143,25 @@ def build_training_set(
             label=int((featured & ~labelled).sum()),
             alone=int((labelled & ~kept).sum()),
         ),
+        market=market,
+    )
+
+
+def _one_market(histories: Mapping[str, SymbolHistory]) -> str:
+    """Whose trades all of the bars are. Raises InvalidInput where they are not all the same's: the volume of
+    one exchange is a thirtieth of the market's."""
+    markets = {symbol: one.market for symbol, one in sorted(histories.items())}
+    whole = [symbol for symbol, market in markets.items() if market == WHOLE_MARKET]
+    others = [symbol for symbol, market in markets.items() if market != WHOLE_MARKET]
+    if not others:
+        return WHOLE_MARKET
+    if not whole and set(markets.values()) == {IEX}:
+        return IEX
+    raise InvalidInput(
+        f"daily bars of the whole market and of {IEX} alone together: {IEX} in {others[0]}"
+        + (f" and {len(others) - 1} more" if len(others) > 1 else ""),
+        where="training set",
+        remedy=REMEDY,
     )
 
 

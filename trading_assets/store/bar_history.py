@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.feeds import WHOLE_MARKET, market_of
 from trading_assets.market.minute_order import NumberedBars, ascend
 from trading_assets.market.sessions import new_york_midnight_ns
 from trading_assets.store.duckdb_files import one_thread
@@ -44,6 +45,7 @@ _BAR_COLUMNS = pa.schema(
         ("source", pa.string()),
         ("derived", pa.bool_()),
         ("version", pa.int32()),
+        ("feed", pa.string()),
     ]
 )
 _FAULT_COLUMNS = pa.schema(
@@ -96,6 +98,18 @@ WHERE list_contains(?, symbol) AND "interval" = '1d' AND NOT derived AND session
 QUALIFY row_number() OVER (PARTITION BY symbol, session ORDER BY version DESC, received_at_ns DESC) = 1
 ORDER BY symbol, session
 """
+_HAS_ONE_EXCHANGE = """
+SELECT count(*) > 0 AS found FROM bars
+WHERE "interval" = '1d' AND start_ns >= ? AND start_ns < ? AND received_at_ns <= ? AND feed = 'iex'
+"""
+_FEEDS = """
+SELECT symbol, list(DISTINCT coalesce(feed, '')) AS feeds FROM (
+    SELECT symbol, feed FROM bars
+    WHERE list_contains(?, symbol) AND "interval" = '1d' AND start_ns >= ? AND start_ns < ?
+      AND received_at_ns <= ?
+    QUALIFY row_number() OVER (PARTITION BY symbol, start_ns ORDER BY version DESC, received_at_ns DESC) = 1
+) GROUP BY symbol
+"""
 _RECORDED_SYMBOLS = """
 SELECT DISTINCT symbol FROM bars
 WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY symbol
@@ -104,12 +118,14 @@ _FRESH = """
 SELECT incoming.place, coalesce(stored.version, 0) + 1 AS version, stored.held IS NOT NULL AS is_revised
 FROM incoming LEFT JOIN (
     SELECT symbol, "interval", start_ns, max(version) AS version,
-           arg_max([open, high, low, close, volume], version) FILTER (WHERE received_at_ns <= ?) AS held
+           arg_max([open, high, low, close, volume], version) FILTER (WHERE received_at_ns <= ?) AS held,
+           arg_max(feed, version) FILTER (WHERE received_at_ns <= ?) AS held_feed
     FROM bars WHERE symbol IN (SELECT symbol FROM incoming) AND start_ns BETWEEN ? AND ?
     GROUP BY symbol, "interval", start_ns
 ) AS stored USING (symbol, "interval", start_ns)
 WHERE stored.held IS DISTINCT FROM
       [incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume]
+  AND coalesce(NOT (incoming.feed = 'iex' AND stored.held_feed = 'sip'), true)
 ORDER BY place
 """
 _LAST_START = """
@@ -178,7 +194,9 @@ FROM incoming ANTI JOIN corporate_actions USING (symbol, ex_date, split_ratio, c
 
 
 _FORGET = "DELETE FROM corporate_actions WHERE source = ? AND symbol = ? AND ex_date = ?"
-_DROP_FAULTS = "DELETE FROM bars_quarantine WHERE file = ? AND list_contains(?, symbol)"
+_DROP_FAULTS = """
+DELETE FROM bars_quarantine WHERE file = ? AND list_contains(?, symbol) AND session BETWEEN ? AND ?
+"""
 _SOURCES = """
 SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, min(session) AS "first",
        max(session) AS "last"
@@ -203,12 +221,14 @@ class StoredBar(NamedTuple):
     source: str
     derived: bool
     version: int = 1
+    feed: str = ""  # of whose trades it is made, `market.feeds`; empty: the whole market's
 
 
 def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[StoredBar], int]:
     """Append bars that are new, and those that differ from the newest version that had been stored when they
     were received, as the next version. What was stored with a later receipt does not count: a venue whose
     time is virtual may bring what a person imported in the world's time.
+    One exchange's bar never takes the place of the whole market's.
 
     Returns what was appended and how much of it was a revision. Doing it again appends nothing.
     """
@@ -220,7 +240,9 @@ def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[S
     span = pc.min_max(starts).as_py()
     with history.writing() as connection:
         connection.register("incoming", incoming.append_column("place", pa.array(range(len(bars)))))
-        changed = connection.execute(_FRESH, [received_ns, span["min"], span["max"]]).to_arrow_table()
+        changed = connection.execute(
+            _FRESH, [received_ns, received_ns, span["min"], span["max"]]
+        ).to_arrow_table()
         connection.unregister("incoming")
         if changed.num_rows:
             fresh = incoming.take(changed["place"]).drop_columns("version")
@@ -249,6 +271,7 @@ class FileRows(NamedTuple):
         tuple[date, date] | None
     )  # the days of which it says every split and dividend; None: it does not
     faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
+    of_days: tuple[date, date] = (date.min, date.max)  # the faults: those of other days stay
 
 
 class Appended(NamedTuple):
@@ -265,33 +288,41 @@ def append_files(history: History, files: Sequence[FileRows], *, received_ns: in
 
     received_ns: of the actions; None: the morning of their ex-dates, and what is withdrawn was never there
     """
-    bars = pa.concat_tables([file.bars for file in files])
     with history.writing() as connection:
-        appended = withdrawn = 0
-        for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
-            connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
-            appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
-            connection.unregister("incoming")
-        rows = [_action_row(file.source, action, received_ns) for file in files for action in file.actions]
-        for file in files:
-            gone = _withdrawn(connection, file)
-            withdrawn += len(gone)
-            if received_ns is None:
-                for symbol, ex_date in gone:
-                    connection.execute(_FORGET, [file.source, symbol, ex_date])
-            else:
-                nothing = (CorporateAction(symbol, ex_date, 1.0, 0.0) for symbol, ex_date in gone)
-                rows += [_action_row(file.source, action, received_ns) for action in nothing]
-        connection.register("incoming", pa.Table.from_pylist(rows, schema=_ACTION_COLUMNS))
-        connection.execute(_DROP_ACTIONS)
-        connection.execute(_APPEND_ACTIONS)
+        return append_in(connection, files, received_ns=received_ns)
+
+
+def append_in(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[FileRows], *, received_ns: int | None
+) -> Appended:
+    """The same in the transaction of its caller."""
+    with_bars = [file.bars for file in files if file.bars.num_rows]
+    bars = pa.concat_tables(with_bars) if with_bars else pa.table({})
+    appended = withdrawn = 0
+    for begin in range(0, bars.num_rows, ROWS_OF_A_PART):  # less memory than all at once
+        connection.register("incoming", bars.slice(begin, ROWS_OF_A_PART))
+        appended += int(connection.execute(_APPEND_BARS).fetchall()[0][0])
         connection.unregister("incoming")
-        for file in files:
-            connection.execute(_DROP_FAULTS, [file.source, list(file.symbols)])
-        faults = [row for file in files for row in file.faults]
-        connection.register("incoming", pa.Table.from_pylist(faults, schema=_FAULT_COLUMNS))
-        connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
-        connection.unregister("incoming")
+    rows = [_action_row(file.source, action, received_ns) for file in files for action in file.actions]
+    for file in files:
+        gone = _withdrawn(connection, file)
+        withdrawn += len(gone)
+        if received_ns is None:
+            for symbol, ex_date in gone:
+                connection.execute(_FORGET, [file.source, symbol, ex_date])
+        else:
+            nothing = (CorporateAction(symbol, ex_date, 1.0, 0.0) for symbol, ex_date in gone)
+            rows += [_action_row(file.source, action, received_ns) for action in nothing]
+    connection.register("incoming", pa.Table.from_pylist(rows, schema=_ACTION_COLUMNS))
+    connection.execute(_DROP_ACTIONS)
+    connection.execute(_APPEND_ACTIONS)
+    connection.unregister("incoming")
+    for file in files:
+        connection.execute(_DROP_FAULTS, [file.source, list(file.symbols), *file.of_days])
+    faults = [row for file in files for row in file.faults]
+    connection.register("incoming", pa.Table.from_pylist(faults, schema=_FAULT_COLUMNS))
+    connection.execute("INSERT INTO bars_quarantine BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
     return Appended(appended, withdrawn)
 
 
@@ -437,6 +468,19 @@ def recorded_daily(
         symbol: (bars.rows(some), ", ".join(sorted(set(sources[some]))))
         for symbol, some in _by_symbol(table, symbols)
     }
+
+
+def markets_of(
+    history: History, symbols: Sequence[str], first_ns: int, end_ns: int, *, as_of_ns: int
+) -> dict[str, str]:
+    """Whose trades each symbol's daily bars of first ≤ start < end are (`market.feeds`), as last received by
+    `as_of_ns`. Where no bar is one exchange's, which is the rule, the symbols are not looked at."""
+    span = [first_ns, end_ns, as_of_ns]
+    if not history.query(_HAS_ONE_EXCHANGE, span)["found"][0].as_py():
+        return dict.fromkeys(symbols, WHOLE_MARKET)
+    lines = history.query(_FEEDS, [list(symbols), *span]).to_pylist()
+    markets = {line["symbol"]: market_of(line["feeds"]) for line in lines}
+    return {symbol: markets.get(symbol, WHOLE_MARKET) for symbol in symbols}
 
 
 def recorded_symbols(history: History, first: date, last: date) -> list[str]:

@@ -1,11 +1,19 @@
--- The history's tables (DuckDB), schema version 3. No indexes: zone maps find a tick's rows, a unique
+-- The history's tables (DuckDB), schema version 4. No indexes: zone maps find a tick's rows, a unique
 -- index would make the file several times as large. Rows are keyed by delete-and-insert.
 -- Times are UTC nanoseconds, prices and amounts USD, quantities shares, sides +1 buy and -1 sell.
 
 CREATE TABLE bars (
     symbol TEXT, "interval" TEXT, session DATE, start_ns BIGINT, available_at_ns BIGINT,
     received_at_ns BIGINT, version INTEGER, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE,
-    volume DOUBLE, source TEXT, derived BOOLEAN
+    volume DOUBLE, source TEXT, derived BOOLEAN, feed TEXT
+);
+
+-- Which days of a symbol were downloaded: bars of an interval by a feed, or corporate actions (what =
+-- 'actions'). outcome: complete, empty (the broker has none) or refused; the days of a refused one are asked
+-- for again. A row is committed with the bars that it tells of.
+CREATE TABLE downloads (
+    symbol TEXT, what TEXT, feed TEXT, "first" DATE, "last" DATE, outcome TEXT, bars BIGINT, detail TEXT,
+    received_at_ns BIGINT
 );
 
 CREATE TABLE corporate_actions (
@@ -22,7 +30,7 @@ CREATE TABLE feature_sets (feature_set TEXT, names TEXT[]);
 
 CREATE TABLE features (
     book TEXT, session DATE, tick_ns BIGINT, symbol TEXT, feature_set TEXT, "values" DOUBLE[],
-    computed_at_ns BIGINT
+    computed_at_ns BIGINT, market TEXT
 );
 
 CREATE TABLE signals (

@@ -10,7 +10,7 @@ import duckdb
 
 from trading_assets.core.codes import Code
 
-VERSION = 3
+VERSION = 4
 """The schema that history.sql makes."""
 
 SQL = Path(__file__).with_name("history.sql").read_text(encoding="utf-8")
@@ -43,7 +43,15 @@ DROP TABLE verdict_lines;
 
 _TO_3 = SQL[SQL.index("CREATE TABLE bars_quarantine") : SQL.index("CREATE TABLE feature_sets")]
 
-MIGRATIONS: Mapping[int, str] = {1: _TO_2, 2: _TO_3}
+# A row's feed stood in its source's name only. Of a file it is not known: NULL.
+_TO_FEEDS = f"""
+ALTER TABLE bars ADD COLUMN feed TEXT;
+ALTER TABLE features ADD COLUMN market TEXT;
+UPDATE bars SET feed = split_part(source, ':', 2) WHERE source IN ('alpaca:iex', 'alpaca:sip');
+{SQL[SQL.index("CREATE TABLE downloads") : SQL.index("CREATE TABLE corporate_actions")]}
+"""
+
+MIGRATIONS: Mapping[int, str] = {1: _TO_2, 2: _TO_3, 3: _TO_FEEDS}
 """SQL from version n to n + 1."""
 
 

@@ -11,10 +11,15 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from trading_assets.market.feeds import WHOLE_MARKET
 from trading_assets.store.history import History
 
 _FEATURES = """
 SELECT symbol, "values" FROM features
+WHERE book = ? AND session = ? AND tick_ns = ? AND feature_set = ? ORDER BY symbol
+"""
+_MARKETS = """
+SELECT symbol, coalesce(market, ?) AS market FROM features
 WHERE book = ? AND session = ? AND tick_ns = ? AND feature_set = ? ORDER BY symbol
 """
 _SIGNALS = """
@@ -79,6 +84,12 @@ def features_at(
     """(symbol, row) of the tick, in the order of the symbols."""
     lines = history.query(_FEATURES, [book, session, tick_ns, feature_set]).to_pylist()
     return [(line["symbol"], line["values"]) for line in lines]
+
+
+def markets_at(history: History, book: str, session: date, tick_ns: int, feature_set: str) -> dict[str, str]:
+    """Whose trades the bars are (`market.feeds`) that each symbol's row of the tick was made of."""
+    lines = history.query(_MARKETS, [WHOLE_MARKET, book, session, tick_ns, feature_set]).to_pylist()
+    return {line["symbol"]: line["market"] for line in lines}
 
 
 def signals_at(history: History, book: str, session: date, tick_ns: int) -> list[dict[str, Any]]:

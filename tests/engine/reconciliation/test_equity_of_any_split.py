@@ -223,7 +223,9 @@ class World:
         split = CorporateActionState("AAPL", EX_DATE, self.ratio, 0.0)
         return Rows([split] if "AAPL" in symbols and first <= EX_DATE <= last else [])
 
-    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
+    def bars(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, *, feed: str | None = None
+    ) -> list[BarState]:
         result = []
         for day in DAYS:
             at, open_ns = new_york_midnight_ns(day), SESSIONS.open_ns(day)

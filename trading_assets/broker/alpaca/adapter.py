@@ -8,10 +8,10 @@ they do not know and lose the whole list. Parsing is in `broker.alpaca.parsing`,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote as url_quote
 
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
@@ -34,9 +34,11 @@ from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
     AssetState,
+    BarPage,
     BarState,
     ClockState,
     CorporateActionState,
+    FeedRefused,
     MoreActivities,
     MoreOrders,
     NewOrder,
@@ -47,6 +49,7 @@ from trading_assets.broker.port import (
     QuoteState,
     Rejected,
     Rows,
+    SymbolsRefused,
     Unreachable,
     Unreadable,
     WriteRefused,
@@ -56,6 +59,8 @@ from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 ORDERS_PAGE = 500
 ACTIVITIES_PAGE = 100
@@ -70,6 +75,7 @@ CORPORATE_ACTION_TYPES = (
 PROCESSED_BEFORE_EX = timedelta(days=14)
 PROCESSED_AFTER_EX = timedelta(days=120)
 ORDER_NOT_FOUND = 40410000
+FEED_REFUSED = 403
 REFUSED_SYMBOL = (400, 422)  # the answers to a list with one symbol that the feed does not have
 MAX_QUOTE_REQUESTS = 32  # for one list; one unnamed stranger among a thousand symbols takes 21
 
@@ -288,36 +294,66 @@ class AlpacaBroker:
             raise MoreActivities(in_time, str(query["page_token"]))
         return in_time
 
-    def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
+    def bars(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, *, feed: str | None = None
+    ) -> Sequence[BarState]:
         """As the port says; interval is a value of market.bars.Interval. Daily bars carry Alpaca's own
         start, midnight in New York."""
         if not symbols or start_ns >= end_ns:
             return []
-        bars = [bar for some in in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
+
+        def read(some: Sequence[str]) -> list[BarState]:
+            query = self._bars_query(some, interval, start_ns, end_ns, feed)
+            return [
+                bar
+                for page in data_pages(lambda token: self._data.get("/stocks/bars", {**query, **token}))
+                for symbol, listed in as_object(page.get("bars") or {}).items()
+                for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
+                if start_ns <= bar.start_ns < end_ns
+            ]
+
+        bars = [bar for some in in_urls(symbols) for bar in _of_feed(partial(read, some))]
         return sorted(bars, key=lambda bar: (bar.symbol, bar.start_ns))
 
-    def _bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
-        query = {
+    def bar_page(
+        self,
+        symbols: Sequence[str],
+        interval: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        feed: str,
+        token: str = "",
+    ) -> BarPage:
+        """As the port says: one request. A row that cannot be used costs its value, or its symbol."""
+        query = self._bars_query(symbols, interval, start_ns, end_ns, feed)
+        if token:
+            query["page_token"] = token
+
+        def read() -> BarPage:
+            page = parsing.bar_page(as_object(self._data.get("/stocks/bars", query)), start_ns, end_ns)
+            if page.following and page.following == token:
+                raise Malformed(f"next_page_token {token} came twice")
+            return page
+
+        return _of_symbols(symbols, lambda: _of_feed(read))
+
+    def parts_of(self, symbols: Sequence[str]) -> Iterable[tuple[str, ...]]:
+        return in_urls(symbols)
+
+    def _bars_query(
+        self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int, feed: str | None
+    ) -> dict[str, Any]:
+        return {
             "symbols": ",".join(symbols),
             "timeframe": TIMEFRAMES[interval],
             "start": parsing.stamp(start_ns),
             "end": parsing.stamp(end_ns - 1),  # Alpaca's end is inclusive
             "adjustment": "raw",
-            "feed": self._feed,
+            "feed": feed or self._feed,
             "sort": "asc",
             "limit": BARS_PAGE,
         }
-
-        def read() -> list[BarState]:
-            bars = [
-                bar
-                for page in data_pages(lambda token: self._data.get("/stocks/bars", {**query, **token}))
-                for symbol, listed in as_object(page.get("bars") or {}).items()
-                for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
-            ]
-            return [bar for bar in bars if start_ns <= bar.start_ns < end_ns]
-
-        return answered("bars", read)
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
@@ -361,7 +397,7 @@ class AlpacaBroker:
                 ),
             )
 
-        return answered("corporate actions", read)
+        return _of_symbols(symbols, lambda: answered("corporate actions", read))
 
     def close(self) -> None:
         for client in (self._trading, self._data, self._actions):
@@ -408,3 +444,26 @@ class AlpacaBroker:
         if not complete:
             raise MoreOrders(in_time, in_time[-1].submitted_ns)
         return in_time
+
+
+def _of_feed(read: Callable[[], T]) -> T:
+    """Bars, where a 403 is about the feed: the account may read its own account with the same keys."""
+    try:
+        return answered("bars", read)
+    except Rejected as error:
+        if error.status == FEED_REFUSED:
+            raise FeedRefused(error.status, error.code, error.message) from error
+        raise
+
+
+def _of_symbols(symbols: Sequence[str], read: Callable[[], T]) -> T:
+    """What is asked of a list, where a refusal may be one symbol's."""
+    try:
+        return read()
+    except Rejected as error:
+        if error.status not in REFUSED_SYMBOL:
+            raise
+        parts = parts_of_refused(symbols, error.message) if len(symbols) > 1 else ()
+        raise SymbolsRefused(
+            error.status, error.code, error.message, parts=[tuple(part) for part in parts]
+        ) from error

@@ -8,6 +8,7 @@ silently lost a row would say that an order or a position does not exist.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date, time, timedelta
@@ -41,6 +42,7 @@ from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
     AssetState,
+    BarPage,
     BarState,
     ClockState,
     OrderState,
@@ -315,6 +317,47 @@ def activity(row: Row) -> AccountActivity:
 def bar(symbol: str, row: Row) -> BarState:
     o, h, low, c, v = (plain_number(row, name) for name in "ohlcv")
     return BarState(symbol, ns_of_field(row, "t"), o, h, low, c, v, derived=row.get("derived") is True)
+
+
+def bar_page(page: Row, start_ns: int, end_ns: int) -> BarPage:
+    """A page of bars by symbol as columns, of those with start_ns ≤ start < end_ns. A value that is no number
+    is NaN; the symbol of a list or a time that cannot be read is named. Raises Malformed."""
+    columns: tuple[list[Any], ...] = tuple([] for _ in range(7))
+    unreadable: dict[str, str] = {}
+    starts: dict[Any, int] = {}  # a day's stamp is every symbol's
+    for symbol, listed in mapping(page.get("bars") or {}).items():
+        try:
+            rows_of = [mapping(row) for row in _listed(listed)]
+            for row in rows_of:
+                if row.get("t") not in starts:
+                    starts[row.get("t")] = ns_of_field(row, "t")
+        except (Malformed, TypeError) as error:  # a stamp that is a list, as a key
+            unreadable[symbol] = str(error)
+            continue
+        for row in rows_of:
+            if start_ns <= (start := starts[row["t"]]) < end_ns:
+                for column, value in zip(columns, (symbol, start, *map(row.get, "ohlcv")), strict=True):
+                    column.append(value)
+    symbols, begun, *values = columns
+    o, h, low, c, v = ([_number(value) for value in column] for column in values)
+    return BarPage(symbols, begun, o, h, low, c, v, unreadable, str(page.get("next_page_token") or ""))
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Malformed(f"expected a list of bars, got {shown(value)}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def stamp(ns: int) -> str:

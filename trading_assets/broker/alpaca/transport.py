@@ -38,7 +38,7 @@ from trading_assets.broker.purpose import purpose_of
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config.settings import LOOPBACK_HOSTS
 from trading_assets.no_answer import plain_words
-from trading_assets.venues import KEY_VARIABLES
+from trading_assets.venues import named
 
 T = TypeVar("T")
 
@@ -172,7 +172,7 @@ def _of_status(what: str, error: APIError, *, write: bool) -> BrokerError:
     if status == 422 and "client_order_id must be unique" in message:
         return DuplicateClientOrderId(status, code, message)
     if status == 401:
-        return Unauthorized(status, code, message, variables=KEY_VARIABLES["alpaca"])
+        return Unauthorized(status, code, message, variables=named("alpaca"))
     return (NotFound if status == 404 else Rejected)(status, code, message)
 
 

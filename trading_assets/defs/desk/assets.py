@@ -70,6 +70,7 @@ def bars(context: dg.AssetExecutionContext, desk: DeskResource) -> dg.Materializ
             "new_daily_bars": report.new_days,
             "revised": report.revised,
             "not_closed_yet": report.not_closed,
+            **({"sip_refused": report.feed_refused} if report.feed_refused else {}),
             "held": table(held),
         }
 

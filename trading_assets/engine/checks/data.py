@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from trading_assets.engine.book.desk import Desk, holding_history
 from trading_assets.engine.checks.table import PROBLEMS_SHOWN, CheckOutcome, outcome
-from trading_assets.engine.market_data.feature_rows import earliest_daily_ns
 from trading_assets.engine.market_data.incomplete_bars import MAX_GAP_MINUTES, vetoes_all
 from trading_assets.features.daily import DAILY
-from trading_assets.features.window import Window, window_from_bars
+from trading_assets.features.window import Window, earliest_daily_ns, window_from_bars
 from trading_assets.market.bars import Bars, Interval
 from trading_assets.market.sessions import MINUTE_NS, new_york_time
 from trading_assets.store.bar_history import actions_until, newest_bars

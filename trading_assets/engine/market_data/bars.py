@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from trading_assets.broker.port import BarState
+from trading_assets.broker.port import BarState, FeedRefused
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.market_data.daily_reading import DailyReading
 from trading_assets.engine.market_data.import_mark import mark_import
 from trading_assets.log import get_logger
 from trading_assets.market.bar_files.reading import BarFile
 from trading_assets.market.bars import CorporateAction, Interval, Tape
+from trading_assets.market.feeds import Feed, to_ask
 from trading_assets.market.quarantine.rules import Fault
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
@@ -59,6 +60,7 @@ class BarsReport:
     not_closed: int  # came from the broker before their end and were left out
     minutes_held: dict[str, int]
     last_close: dict[str, float]
+    feed_refused: str = ""  # why the broker did not give the whole market's bars; the configured feed's came
 
 
 def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
@@ -73,16 +75,14 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     with history.held():
         minutes = _missing_minutes(desk, open_ns, received)
         days = _missing_days(desk, session, received, behind_only=is_read)
-    stored = _Storing(desk, received)
+    asking = _Asking(desk, received)
     fetched = [
-        stored.bar(bar, Interval.MINUTE)
-        for first_ns, some in minutes
-        for bar in desk.broker.bars(some, Interval.MINUTE, first_ns, tick_ns)
+        bar for first_ns, some in minutes for bar in asking.bars(some, Interval.MINUTE, first_ns, tick_ns)
     ]
     fetched += [
-        stored.bar(bar, Interval.DAY)
+        bar
         for first, some in days
-        for bar in desk.broker.bars(some, Interval.DAY, new_york_midnight_ns(first), open_ns)
+        for bar in asking.bars(some, Interval.DAY, new_york_midnight_ns(first), new_york_midnight_ns(session))
     ]
     actions = [
         action for first, some in days for action in desk.broker.corporate_actions(some, first, session)
@@ -112,6 +112,7 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
         not_closed=len(fetched) - len(closed),
         minutes_held={symbol: held[symbol][0] if symbol in held else 0 for symbol in symbols},
         last_close={symbol: close for symbol, (_, close) in held.items()},
+        feed_refused=asking.refused,
     )
     log.info("bars stored", session=report.session, minutes=report.new_minutes, days=report.new_days)
     return report
@@ -161,20 +162,25 @@ def import_tape(
 
 
 def import_files(
-    history: History, files: Sequence[tuple[str, BarFile]], *, received_ns: int | None
+    history: History,
+    files: Sequence[tuple[str, BarFile]],
+    *,
+    received_ns: int | None,
+    feed: str = "",
 ) -> Appended:
     """Store the bars and corporate actions of (source, file), all or nothing.
 
     received_ns: when the desk has them; None: as each became available, for a venue whose time is virtual
+    feed: of whose trades the bars are; empty: the whole market's
     """
     rows = [
         FileRows(
             source,
             file.symbols,
-            _rows_of(file, source, received_ns),
+            rows_of(file, source, received_ns, feed=feed),
             [action for of_symbol in file.actions.values() for action in of_symbol],
             file.days if file.tells_actions else None,
-            [_fault_row(fault, file, source, received_ns) for fault in file.faults],
+            [fault_row(fault, file, source, received_ns) for fault in file.faults],
         )
         for source, file in files
     ]
@@ -192,7 +198,7 @@ def import_files(
     return appended
 
 
-def _fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None) -> dict[str, Any]:
+def fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None) -> dict[str, Any]:
     return {
         "symbol": fault.symbol,
         "session": fault.session,
@@ -206,7 +212,10 @@ def _fault_row(fault: Fault, file: BarFile, source: str, received_ns: int | None
     }
 
 
-def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:
+def rows_of(
+    file: BarFile, source: str, received_ns: int | None, *, feed: str = "", derived: bool = False
+) -> pa.Table:
+    """The file's bars with every column of the table but version."""
     rows, count = file.rows, file.count
 
     def constant(value: str) -> pa.Array:
@@ -223,7 +232,8 @@ def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:
             "received_at_ns": rows.end_ns if received_ns is None else np.full(count, received_ns),
             **{name: getattr(rows, name) for name in VALUES},
             "source": constant(source),
-            "derived": np.zeros(count, np.bool_),
+            "derived": np.full(count, derived),
+            "feed": constant(feed),
         }
     )
 
@@ -235,10 +245,10 @@ class _Storing:
     def __init__(self, desk: Desk, received_ns: int) -> None:
         self._sessions = desk.sessions
         self._received_ns = received_ns
-        self._source = f"{desk.settings.venue}:{desk.settings.feed}"
+        self._venue = desk.settings.venue
         self._times: dict[tuple[int, Interval], tuple[date, int, int]] = {}  # most symbols share theirs
 
-    def bar(self, bar: BarState, interval: Interval) -> StoredBar:
+    def bar(self, bar: BarState, interval: Interval, feed: Feed) -> StoredBar:
         times = self._times.get((bar.start_ns, interval))
         if times is None:
             times = self._times[bar.start_ns, interval] = self._times_of(bar.start_ns, interval)
@@ -252,8 +262,9 @@ class _Storing:
             bar.low,
             bar.close,
             bar.volume,
-            self._source,
+            f"{self._venue}:{feed}",
             bar.derived,
+            feed=feed,
         )
 
     def _times_of(self, start_ns: int, interval: Interval) -> tuple[date, int, int]:
@@ -262,6 +273,33 @@ class _Storing:
         if interval is Interval.DAY:
             return day, self._sessions.open_ns(day), self._sessions.close_ns(day)
         return day, start_ns, start_ns + MINUTE_NS
+
+
+class _Asking:
+    """Asks for bars of the whole market where they are old enough for it, else of the configured feed
+    (`market.feeds`), and keeps which it was."""
+
+    def __init__(self, desk: Desk, received_ns: int) -> None:
+        self._desk = desk
+        self._received_ns = received_ns
+        self._storing = _Storing(desk, received_ns)
+        self.refused = ""
+
+    def bars(self, symbols: Sequence[str], interval: Interval, start_ns: int, end_ns: int) -> list[StoredBar]:
+        desk, configured = self._desk, self._desk.settings.feed
+        stored_bars: list[StoredBar] = []
+        for part in to_ask(configured, desk.sessions, interval, start_ns, end_ns, self._received_ns):
+            feed = configured if self.refused else part.feed
+            try:
+                bars = desk.broker.bars(symbols, interval, part.start_ns, part.end_ns, feed=feed)
+            except FeedRefused as error:
+                if feed == configured:
+                    raise
+                log.warning("feed refused", refused=feed, instead=configured, why=error.message)
+                self.refused, feed = error.message, configured
+                bars = desk.broker.bars(symbols, interval, part.start_ns, part.end_ns, feed=feed)
+            stored_bars += [self._storing.bar(bar, interval, feed) for bar in bars]
+        return stored_bars
 
 
 def _missing_minutes(desk: Desk, open_ns: int, now_ns: int) -> list[tuple[int, tuple[str, ...]]]:

@@ -14,17 +14,14 @@ from numpy.typing import NDArray
 
 from trading_assets.engine.book.desk import Desk, holding_history
 from trading_assets.features.daily import DAILY
-from trading_assets.features.window import Window, window_from_bars
+from trading_assets.features.window import Window, earliest_daily_ns, window_from_bars
 from trading_assets.log import get_logger
 from trading_assets.market.bars import Interval
 from trading_assets.market.sessions import Sessions
-from trading_assets.store.bar_history import actions_until, newest_bars
+from trading_assets.store.bar_history import actions_until, markets_of, newest_bars
 from trading_assets.store.history import History
 
 log = get_logger(__name__)
-
-CALENDAR_DAYS_PER_SESSION = 1.6  # 365 ÷ 252, and room for holidays
-DAY_NS = 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +53,6 @@ def windows_at(
     }
 
 
-def earliest_daily_ns(open_ns: int) -> int:
-    """Where the daily bars of a row begin at the earliest, for a session that opens at `open_ns`."""
-    return open_ns - int(DAILY.lookback * CALENDAR_DAYS_PER_SESSION + 10) * DAY_NS
-
-
 def feature_rows(desk: Desk, session: date, tick_ns: int) -> dict[str, tuple[NDArray[np.float64], int]]:
     """Each symbol's feature row at the tick, shape (k,), and when its newest bar became available."""
     as_of_ns = max(tick_ns, desk.now_ns())
@@ -78,6 +70,14 @@ def feature_rows(desk: Desk, session: date, tick_ns: int) -> dict[str, tuple[NDA
 def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
     """Compute and store the rows of all symbols at the tick; doing it again changes nothing."""
     computed_rows = feature_rows(desk, session, tick_ns)
+    open_ns = Sessions().open_ns(session)
+    markets = markets_of(
+        desk.history,
+        desk.settings.symbols,
+        earliest_daily_ns(open_ns),
+        open_ns,
+        as_of_ns=max(tick_ns, desk.now_ns()),
+    )
     rows = {symbol: tuple(row.tolist()) for symbol, (row, _) in computed_rows.items()}
     computed = desk.now_ns()
     desk.history.replace_many(
@@ -99,6 +99,7 @@ def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
                         "feature_set": DAILY.identity,
                         "values": list(row),
                         "computed_at_ns": computed,
+                        "market": markets[symbol],
                     }
                     for symbol, row in rows.items()
                 ],

@@ -8,7 +8,7 @@ in one call.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from math import isnan, nan, sqrt
@@ -22,7 +22,7 @@ from trading_assets.core.walk.columns import SIGNAL
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.decision_ids import DecisionIds
 from trading_assets.engine.replay.spec import ExternalSignal, ExternalSignals, ModelSignals
-from trading_assets.engine.replay.tape import session_minutes
+from trading_assets.engine.replay.tape import HistoryTape, session_minutes
 from trading_assets.engine.signals.rows import refuse_unusable, said_time
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
@@ -169,6 +169,11 @@ class ModelPredictions:
         self.ids = DecisionIds(book, Kind.MODEL, symbols)
         self._rows = rows
 
+    def refuse_other_markets(self, markets: Mapping[str, str]) -> None:
+        """Raises InvalidInput for a symbol whose bars are of another market than the model learned from."""
+        for symbol, market in sorted(markets.items()):
+            self._model.refuse_other_market(market, f"history, daily bars of {symbol}")
+
     def between(self, first: int, end: int) -> tuple[Signals, Signals]:
         rows = self._rows.between(first, end)
         scores = self._model.score(rows.reshape(-1, rows.shape[2]))
@@ -290,6 +295,9 @@ def predictions(
     """
     rows = FeatureRows(tape, symbols, ticks, sessions, intraday=intraday)
     if isinstance(source, ModelSignals):
-        return ModelPredictions(source, book, symbols, rows)
+        model = ModelPredictions(source, book, symbols, rows)
+        if isinstance(tape, HistoryTape):
+            model.refuse_other_markets(tape.markets)
+        return model
     since = new_york_midnight_ns(ticks[0].session) if since_ns is None else since_ns
     return ExternalPredictions(source, book, symbols, ticks, rows, since)

@@ -6,7 +6,7 @@ around it are `core.walk.orders`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from math import nan
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from trading_assets.core.walk.columns import MINUTE_BAR, SYMBOL_DAY, Day
 from trading_assets.engine.replay.daily_stack import DailyStack
 from trading_assets.engine.replay.gaps import DailyGaps, minute_gaps
 from trading_assets.errors import InvalidInput
+from trading_assets.features.window import earliest_daily_ns
 from trading_assets.market.actions import ex_price
 from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
 from trading_assets.market.bundle import BundledTape
@@ -27,6 +28,7 @@ from trading_assets.market.sessions import Sessions
 from trading_assets.store.bar_history import (
     actions_until,
     last_receipt,
+    markets_of,
     minutes_digest,
     newest_bars,
     newest_bars_between,
@@ -72,6 +74,10 @@ class HistoryTape:
                 for symbol, all_days in breaks(history, Interval.DAY, BREAK_NAMES).items()
                 if (known := [day for day in all_days if days[0].toordinal() < day <= days[-1].toordinal()])
             }
+            opens, closes = Sessions().hours([days[0], days[-1]])
+            self._markets = markets_of(
+                history, symbols, earliest_daily_ns(int(opens[0])), int(closes[-1]), as_of_ns=EVER_NS
+            )
             self._as_of_ns = last_receipt(history)  # what comes while it is read is not of it
             self._derived = intraday and bool(
                 history.query(_DERIVED, [days[0], days[-1]])["derived"][0].as_py()
@@ -86,6 +92,11 @@ class HistoryTape:
     @property
     def derived(self) -> bool:
         return self._derived
+
+    @property
+    def markets(self) -> Mapping[str, str]:
+        """Whose trades each symbol's daily bars are, of the range and its look-back."""
+        return self._markets
 
     def is_derived(self, symbol: str, session: date) -> bool:
         """As of the whole range: it is what is shown of a replay."""

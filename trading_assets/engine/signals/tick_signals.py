@@ -28,7 +28,7 @@ from trading_assets.store.bar_history import minutes_held
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import SignalRecord
-from trading_assets.store.tick_history import features_at, signals_at
+from trading_assets.store.tick_history import features_at, markets_at, signals_at
 
 if TYPE_CHECKING:
     from trading_assets.model.registry import LoadedModel
@@ -48,6 +48,7 @@ class SignalsReport:
     signals: tuple[SignalInput, ...]
     scores: dict[str, float]
     passed_over: tuple[SignalInput, ...] = ()  # another signal of the symbol supersedes it
+    other_market: tuple[str, ...] = ()  # symbols whose bars are of another market than the model learned from
 
 
 def external_signal(
@@ -189,9 +190,19 @@ def champion(settings: Settings) -> LoadedModel:
 def _from_model(desk: Desk, session: date, tick_ns: int, closes: dict[str, float]) -> SignalsReport:
     model = champion(desk.settings)
     stored = features_at(desk.history, desk.book, session, tick_ns, DAILY.identity)
-    rows = [(symbol, values) for symbol, values in stored if all(map(isfinite, values))]
+    markets = markets_at(desk.history, desk.book, session, tick_ns, DAILY.identity)
+    others = tuple(symbol for symbol, market in markets.items() if market != model.market)
+    if others:
+        if len(others) == len(markets):
+            model.refuse_other_market(markets[others[0]], f"daily bars of {others[0]}")
+        log.warning("bars of another market", symbols=list(others), model=model.market)
+    rows = [
+        (symbol, values) for symbol, values in stored if symbol not in others and all(map(isfinite, values))
+    ]
     if not rows:
-        return SignalsReport(session.isoformat(), tick_ns, "model", model.version, (), {})
+        return SignalsReport(
+            session.isoformat(), tick_ns, "model", model.version, (), {}, other_market=others
+        )
     scores = model.score(np.array([values for _, values in rows], dtype=np.float64))
     values = model.signal(scores)
     signals = tuple(
@@ -208,7 +219,9 @@ def _from_model(desk: Desk, session: date, tick_ns: int, closes: dict[str, float
         for index, (symbol, _) in enumerate(rows)
     )
     named = {symbol: float(scores[index]) for index, (symbol, _) in enumerate(rows)}
-    return SignalsReport(session.isoformat(), tick_ns, "model", model.version, signals, named)
+    return SignalsReport(
+        session.isoformat(), tick_ns, "model", model.version, signals, named, other_market=others
+    )
 
 
 def _from_inbox(desk: Desk, session: date, tick_ns: int, closes: dict[str, float]) -> SignalsReport:

@@ -24,7 +24,13 @@ from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits
 from trading_assets.market.bar_files.doubts import refuse_doubtful, shifted_minutes
 from trading_assets.market.bar_files.row_faults import Broken, first_of_each, price_faults
-from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
+from trading_assets.market.bar_files.shapes import (
+    TICKER_PREFIXES,
+    TICKER_SUFFIXES,
+    Shape,
+    Stamps,
+    with_point,
+)
 from trading_assets.market.bar_files.table import BarTable, read_table
 from trading_assets.market.bar_files.times import BarTimes, read_times
 from trading_assets.market.bars import Bars, CorporateAction, Interval
@@ -63,6 +69,7 @@ class BarFile:
     zone: str  # where the times of day come from, for a person
     stamps: Stamps
     ticker_affix: str  # what was left out of every ticker: a vendor's prefix or suffix
+    with_point: tuple[str, ...]  # tickers as the file writes them, BRK-B, that are read with a point
     other_tickers: tuple[str, ...]  # a vendor's names of warrants and the like, whose rows are left out
     unread: tuple[str, ...]  # columns, as the file names them
 
@@ -114,13 +121,41 @@ def read_bars(
 
     Raises InvalidInput that names file and row for whatever refuses it: nothing of it is taken then.
     """
-    table, others = _with_tickers(read_table(path))
+    return checked_bars(
+        read_table(path),
+        interval,
+        stamps=stamps,
+        adjusted=adjusted,
+        symbol=symbol,
+        named_after=named_after,
+        zone=zone,
+        on_defect=on_defect,
+        first=first,
+        last=last,
+    )
+
+
+def checked_bars(
+    table: BarTable,
+    interval: Interval,
+    *,
+    stamps: Stamps | None = None,
+    adjusted: Adjusted = Adjusted.NO,
+    symbol: str | None = None,
+    named_after: str | None = None,
+    zone: str | None = None,
+    on_defect: OnDefect = OnDefect.REFUSE,
+    first: date | None = None,
+    last: date | None = None,
+) -> BarFile:
+    """The same of a table, wherever it comes from."""
+    table, others = _with_tickers(table)
     if adjusted is not Adjusted.NO and interval is not Interval.DAY:
         raise table.refused(
             "adjusted minute bars cannot be taken back to what traded", "Give raw prices: --adjusted no."
         )
     marked = _stamps(table, interval, stamps)
-    symbols, row_number, affix = _symbols(table, symbol, named_after)
+    symbols, row_number, affix, hyphenated = _symbols(table, symbol, named_after)
     times = read_times(table, interval, marked, zone, first, last)
     volume = table.values("volume")
     prices = {name: table.prices(name) for name in PRICES}
@@ -143,7 +178,7 @@ def read_bars(
     return BarFile(
         interval=interval,
         symbols=symbols,
-        path=path,
+        path=table.path,
         number=number,
         line=table.lines(rows),
         day=days,
@@ -160,6 +195,7 @@ def read_bars(
         zone=times.zone,
         stamps=marked,
         ticker_affix=affix,
+        with_point=hyphenated,
         other_tickers=others,
         unread=table.unread,
     )
@@ -199,8 +235,9 @@ def _with_tickers(table: BarTable) -> tuple[BarTable, tuple[str, ...]]:
 
 def _symbols(
     table: BarTable, given: str | None, named_after: str | None
-) -> tuple[tuple[str, ...], NDArray[np.int32], str]:
-    """The tickers, ascending, the number of each row's, and what was left out of all of them."""
+) -> tuple[tuple[str, ...], NDArray[np.int32], str, tuple[str, ...]]:
+    """The tickers, ascending, the number of each row's, what was left out of all of them, and those that are
+    read with a point."""
     if given is not None and "symbol" in table.columns:
         raise table.refused("it has a symbol column, and --symbol is given", "Leave out --symbol.")
     if given is None and "symbol" not in table.columns:
@@ -212,13 +249,15 @@ def _symbols(
         names = [name.strip() for name in encoded.dictionary.to_pylist()]
         of_row = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     names, affix = _bare(names)
+    hyphenated = tuple(sorted(name for name in set(names) if with_point(name) != name))
+    names = [with_point(name) for name in names]
     for number, name in enumerate(names):
         if not _SYMBOL.fullmatch(name):
             row = int(np.flatnonzero(of_row == number)[0])
             raise table.refused(f"{name!r} is no ticker in capitals", "Write such as AAPL or BRK.B.", row)
     symbols = tuple(sorted(set(names)))
     place = {name: np.int32(number) for number, name in enumerate(symbols)}
-    return symbols, np.array([place[name] for name in names], np.int32)[of_row], affix
+    return symbols, np.array([place[name] for name in names], np.int32)[of_row], affix, hyphenated
 
 
 def _bare(names: Sequence[str]) -> tuple[list[str], str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 NEW_YORK = "America/New_York"
+_HYPHENATED = re.compile(r"[A-Z]{1,5}-[A-Z]")
 
 
 class Stamps(StrEnum):
@@ -174,3 +175,9 @@ def shape_of(columns: Iterable[str]) -> Shape:
     known = frozenset(map(folded, columns))
     fitting = [shape for shape in SHAPES if shape.told_by <= known]
     return max(fitting, key=lambda shape: len(shape.told_by), default=OWN)
+
+
+def with_point(ticker: str) -> str:
+    """Yahoo writes a share class with a hyphen, BRK-B, and Alpaca with a point, BRK.B. Of other names the
+    same."""
+    return ticker.replace("-", ".") if _HYPHENATED.fullmatch(ticker) else ticker

@@ -5,7 +5,9 @@ Nothing is decided of a bar here. A column that no name of ours fits is not read
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +31,7 @@ from trading_assets.market.bar_files.shapes import (
     folded,
     shape_of,
 )
+from trading_assets.market.bar_files.two_levels import HEADER_LINES, has_two_levels, one_row_a_ticker
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +39,8 @@ NUMBERS = ("open", "high", "low", "close", "volume", "split_ratio", "cash_usd", 
 NO_VALUE = ("", "null", "NULL", "N/A")  # of a CSV
 ENDINGS = (".csv", ".txt", ".parquet")
 NEEDED = "timestamp, open, high, low, close, volume, and symbol or --symbol"
+PACKED = ".gz"  # behind the ending of a CSV
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:[,' \u00a0]\d{3})+(?:\.\d*)?")
 _DATE = re.compile(r"\s*\d{1,4}[-/.]?\d{1,2}[-/.]?\d{1,4}")
 _CLOCK = re.compile(r"\s*\d{1,2}:?\d{2}(:?\d{2})?\s*$")
 
@@ -97,6 +102,12 @@ class BarTable:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             if text:
                 for row, value in enumerate(column.to_pylist()):
+                    if not _is_number(value) and _GROUPED.fullmatch(value):
+                        raise self.refused(
+                            f"{name} {value!r} has separators of thousands: they may be decimal signs",
+                            "Write numbers without them, with a point before decimals.",
+                            row,
+                        ) from None
                     if not _is_number(value):
                         raise self.refused(f"{name} {value!r} is no number", "Correct it.", row) from None
             raise self.refused(f"{name} cannot be read as numbers: {error}", "Correct the column.") from error
@@ -130,21 +141,22 @@ class BarTable:
 
 def read_table(path: Path) -> BarTable:
     """Raises InvalidInput for what is no table, has a column twice, or holds no row."""
-    ending = path.suffix.lower()
+    ending = _ending(path)
     if ending not in ENDINGS:
         raise InvalidInput(
             f"its name ends in {path.suffix or 'nothing'!r}",
             where=str(path),
-            remedy="Give a .csv or .parquet file, or a directory of them.",
+            remedy="Give a .csv, .csv.gz or .parquet file, or a directory of them.",
         )
+    places = None
     with _readable(path):
         if ending == ".parquet":
             table, header_lines = pyarrow.parquet.read_table(path), 0
             shape = shape_of(table.column_names)
         else:
-            table, shape, header_lines = _read_csv(path)
+            table, shape, header_lines, places = _read_csv(path)
     columns, unread = _named(path, table, shape)
-    bars = BarTable(path, shape, columns, unread, header_lines, table.num_rows)
+    bars = BarTable(path, shape, columns, unread, header_lines, table.num_rows, places)
     if not bars.rows:
         raise bars.refused("it holds no bars", "Give a file with a header and at least one row.")
     return bars
@@ -158,9 +170,7 @@ def files_of(places: Sequence[Path]) -> list[Path]:
         if not place.is_dir():
             files.append(place)
             continue
-        inside = sorted(
-            path for path in place.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()
-        )
+        inside = sorted(path for path in place.rglob("*") if _ending(path) in ENDINGS and path.is_file())
         if not inside:
             raise InvalidInput(
                 f"no file in it ends in {', '.join(ENDINGS)}",
@@ -171,10 +181,19 @@ def files_of(places: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def _ending(path: Path) -> str:
+    """Of the name, of a packed CSV the ending before: .parquet is not packed again."""
+    ending = path.suffix.lower()
+    if ending != PACKED:
+        return ending
+    inner = Path(path.stem).suffix.lower()
+    return inner if inner in (".csv", ".txt") else ending
+
+
 def symbol_of_name(path: Path) -> str:
     """What a file of one symbol is named after: AAPL.csv, brk.b.txt, AAPL_1min.csv, aapl.us.txt."""
     name = path.name
-    while name.lower().endswith(ENDINGS):
+    while name.lower().endswith((*ENDINGS, PACKED)):
         name = name.rsplit(".", 1)[0]
     return re.split(r"[_ ]", name.upper())[0]
 
@@ -183,23 +202,25 @@ def symbol_of_name(path: Path) -> str:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, pa.ArrowException) as error:
         raise InvalidInput(
             f"cannot be read: {error}", where=str(path), remedy="Give a CSV file with a header, or Parquet."
         ) from error
 
 
-def _read_csv(path: Path) -> tuple[pa.Table, Shape, int]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        first, second = (lines.readline().rstrip("\r\n") for _ in range(2))
+def _read_csv(path: Path) -> tuple[pa.Table, Shape, int, NDArray[np.int64] | None]:
+    """The columns, their shape, the lines before the first row, and the rows' places if they are others."""
+    comments, lines = _first_lines(path)
+    first = lines[0]
     delimiter = max(",;\t|", key=first.count)
-    cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
-    if cells[0] == "Price" and second.startswith(f"Ticker{delimiter}"):
-        raise InvalidInput(
-            "its header has two levels, as yfinance writes it",
-            where=str(path),
-            remedy="Download one symbol a file with multi_level_index=False, and save that.",
+    header = [[cell.strip().strip('"') for cell in line.split(delimiter)] for line in lines]
+    if has_two_levels(header):
+        skipped = comments + HEADER_LINES
+        table, places = one_row_a_ticker(
+            header, lambda names: _columns_of(path, names, skipped, delimiter, {})
         )
+        return table, shape_of(table.column_names), skipped, places
+    cells = header[0]
     shape = _without_header(cells)
     names = list(HEADERS[shape.name]) if shape is not None else cells
     if len(set(names)) < len(names):
@@ -208,7 +229,7 @@ def _read_csv(path: Path) -> tuple[pa.Table, Shape, int]:
     if not first:
         raise pa.ArrowInvalid("Empty CSV file")
     known = shape or shape_of(names)
-    skipped = 0 if shape is not None else 1
+    skipped = comments + (0 if shape is not None else 1)
     numbers = (
         {name for name in names if NAMES.get(folded(name)) in NUMBERS} if known.fixed_point == 1.0 else ()
     )
@@ -220,7 +241,18 @@ def _read_csv(path: Path) -> tuple[pa.Table, Shape, int]:
     if any(value.strip() != value for name in texts for value in _first_values(table[name])):
         bare = {name: _trimmed(table[name]) if name in texts else table[name] for name in names}
         table = pa.table(bare)
-    return table, known, skipped
+    return table, known, skipped, None
+
+
+def _first_lines(path: Path) -> tuple[int, list[str]]:
+    """How many lines of comment a file begins with (#, and empty ones between), and the three after them."""
+    unpacked = gzip.open if path.suffix.lower() == PACKED else open
+    with unpacked(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        comments, line = 0, lines.readline()
+        while line.startswith("#") or (comments and line and not line.strip()):
+            comments, line = comments + 1, lines.readline()
+        head = [line, *(lines.readline() for _ in range(HEADER_LINES - 1))]
+    return comments, [one.rstrip("\r\n") for one in head]
 
 
 def _columns_of(
@@ -228,8 +260,9 @@ def _columns_of(
 ) -> pa.Table:
     """Every column as text but for those that are given a type."""
     texts = dict.fromkeys(names, pa.string())
+    packed = path.suffix.lower() == PACKED
     return pyarrow.csv.read_csv(
-        path,
+        pa.input_stream(path, compression="gzip") if packed else path,
         read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=skipped),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
         convert_options=pyarrow.csv.ConvertOptions(

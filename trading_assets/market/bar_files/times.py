@@ -29,6 +29,7 @@ Flags = NDArray[np.bool_]
 DAY_NS = 24 * 60 * MINUTE_NS
 _EPOCH_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}  # of a count since 1970 in our years: ns of one
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(.*)", re.DOTALL)
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)", re.DOTALL)
 _BARE_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})(?:\D(.*))?", re.DOTALL)
 _BARE_CLOCK = re.compile(r"(\d{1,2}):?(\d{2})(?::?(\d{2}))?")
 _ISO = "Write ISO 8601: 2012-09-11 or 2012-09-11T13:30:00Z."
@@ -238,6 +239,8 @@ def _reader(table: BarTable, values: Sequence[Any]) -> Callable[[Any], _Moment]:
     day_first = any(int(one[1]) > 12 for one in slashed)
     if day_first and any(int(one[2]) > 12 for one in slashed):
         raise table.refused("day and month change places between its dates", _ISO)
+    dotted = [match for value in values if isinstance(value, str) and (match := _DOTTED.match(value.strip()))]
+    dotted_day, dotted_month = _dotted_order(table, dotted) if dotted else (1, 2)
 
     def read(value: Any) -> _Moment:
         if isinstance(value, date):  # a datetime is one too
@@ -252,6 +255,8 @@ def _reader(table: BarTable, values: Sequence[Any]) -> Callable[[Any], _Moment]:
         if slash := _SLASHED.match(text):
             month, day = (2, 1) if day_first else (1, 2)
             return _with_clock(date(int(slash[3]), int(slash[month]), int(slash[day])), slash[4])
+        if dots := _DOTTED.match(text):
+            return _with_clock(date(int(dots[3]), int(dots[dotted_month]), int(dots[dotted_day])), dots[4])
         if bare := _BARE_DATE.fullmatch(text):
             return _with_clock(date(int(bare[1]), int(bare[2]), int(bare[3])), bare[4] or "")
         if len(text) <= 10:
@@ -262,6 +267,21 @@ def _reader(table: BarTable, values: Sequence[Any]) -> Callable[[Any], _Moment]:
         return datetime.fromisoformat(text)
 
     return read
+
+
+def _dotted_order(table: BarTable, dotted: Sequence[re.Match[str]]) -> tuple[int, int]:
+    """In which place the day and the month of dates with points stand, 1 or 2: the column tells where one of
+    its days is above 12. Raises InvalidInput."""
+    above = [any(int(one[place]) > 12 for one in dotted) for place in (1, 2)]
+    if all(above):
+        raise table.refused("day and month change places between its dates", _ISO)
+    if not any(above):
+        raise table.refused(
+            f"its dates, such as {dotted[0][0].strip()}, do not tell the day from the month: neither is ever "
+            "above 12",
+            _ISO,
+        )
+    return (1, 2) if above[0] else (2, 1)
 
 
 def _since_1970(digits: str) -> datetime:

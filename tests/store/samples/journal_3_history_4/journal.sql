@@ -1,0 +1,1 @@
+../journal_3_history_2/journal.sql
