@@ -41,6 +41,7 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
+from trading_assets.defs.imported_bars import IMPORTED_JOBS, IMPORTED_SENSORS
 from trading_assets.defs.jobs import JOBS
 from trading_assets.defs.jobs_day import DAY_JOBS
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
@@ -53,6 +54,7 @@ from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bar_files.shapes import FIRST_RATE, KIBOT, SHAPES
 from trading_assets.market.bundle import BundledTape
+from trading_assets.market.quarantine.rules import RULES
 from trading_assets.market.sessions import Sessions
 from trading_assets.store import history_schema, schema
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
@@ -172,7 +174,7 @@ def commands() -> str:
 
 
 def jobs() -> str:
-    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)]
+    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS, *IMPORTED_JOBS)]
     return _table(("Job", "What a run does"), rows)
 
 
@@ -185,7 +187,10 @@ def automation() -> str:
             "on" if found.default_status.value == "RUNNING" else "off",
             found.description,
         )
-        for kind, group in (("schedule", SCHEDULES), ("sensor", (*SENSORS, *ALERT_SENSORS)))
+        for kind, group in (
+            ("schedule", SCHEDULES),
+            ("sensor", (*SENSORS, *ALERT_SENSORS, *IMPORTED_SENSORS)),
+        )
         for found in group
     ]
     return _table(("Name", "", "Starts", "What it does"), rows)
@@ -345,6 +350,14 @@ def bar_shapes() -> str:
     return _table(("File", "Options", "Zone of times without one", "To know"), rows)
 
 
+def bar_rules() -> str:
+    rows = [
+        (f"`{rule.name}`", f"{rule[0].upper()}{rule[1:]}", terms.threshold, terms.effect, terms.remedy)
+        for rule, terms in RULES.items()
+    ]
+    return _table(("Rule", "What is wrong", "Threshold", "What becomes of it", "What to do"), rows)
+
+
 def tape() -> str:
     sessions, bundled = Sessions(), BundledTape()
     rows = []
@@ -387,6 +400,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "request-purposes": request_purposes,
     "features": features,
     "bar-shapes": bar_shapes,
+    "bar-rules": bar_rules,
     "tape": tape,
 }
 

@@ -78,7 +78,7 @@ def test_no_name_is_one_of_the_words_that_say_nothing(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["found", "_told", "settle_fills", "absorb_order", "wishes", "SETTLE_NS", "AlpacaFace", "is_put_away"],
+    ["found", "_told", "book_fills", "apply_order_state", "wishes", "ACTIVE_NS", "AlpacaApi", "is_archived"],
 )
 def test_each_of_those_words_is_seen(name: str) -> None:
     assert is_empty(name)

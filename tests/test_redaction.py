@@ -134,6 +134,9 @@ def test_a_text_without_it_is_left_as_it_is_and_a_clean_one_stays_clean(text: st
         ),
         ("https://:pa55@host/x", f"https://{REDACTED}@host/x"),
         ("token=abc&x=1", f"token={REDACTED}&x=1"),
+        ("http://127.0.0.1:3000/?token=abc", f"http://127.0.0.1:3000/?token={REDACTED}"),
+        (f"token={REDACTED}-and-more of it", f"token={REDACTED} of it"),
+        ('{"token": "Bearer abcdefgh"}', f'{{"token": "{REDACTED}"}}'),
         ("{'APCA-API-SECRET-KEY': 'abc'}", f"{{'APCA-API-SECRET-KEY': '{REDACTED}'}}"),
         ("see http://127.0.0.1:8765/v2/orders?limit=5", "see http://127.0.0.1:8765/v2/orders?limit=5"),
         ("the tick of 10:00 @ 5.5, AAPL: 3", "the tick of 10:00 @ 5.5, AAPL: 3"),
@@ -142,6 +145,8 @@ def test_a_text_without_it_is_left_as_it_is_and_a_clean_one_stays_clean(text: st
 def test_what_stands_where_a_secret_stands_is_taken_out(text: str, shown: str) -> None:
     assert clean(text) == shown
     assert is_clean(text) == (text == shown)
+    assert clean(shown) == shown  # again, as a log does with a line that was cleaned before
+    assert is_clean(shown)
 
 
 @pytest.mark.parametrize(

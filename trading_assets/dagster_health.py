@@ -18,6 +18,7 @@ from trading_assets.engine.operation.watchdog import Trouble
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
+from trading_assets.no_answer import plain_words
 from trading_assets.web.link import link_of, token_of
 from trading_assets.web.listener import listening_users
 
@@ -107,7 +108,9 @@ class DagsterHealth:
             )
             return _health(answer.json()["data"])
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            raise NoAnswer(f"Dagster's webserver at {self._url} does not answer: {error!r}") from error
+            raise NoAnswer(
+                f"Dagster's webserver at {self._url} does not answer: {plain_words(error)}"
+            ) from error
 
     def _authorization(self) -> dict[str, str]:
         """Read again at each question: a webserver that was started anew may have a new token."""

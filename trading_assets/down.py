@@ -59,16 +59,18 @@ def desk_on(data_dir: Path, dagster_home: Path, config_path: Path, *, home_is_na
     InvalidInput with what to type for it, unless a person has named the home. Raises InvalidInput, too, where
     a desk runs and it is not kept which process it is.
     """
+    unnamed: list[Path] = []  # held by a process that it does not name; the other directory may name it
     for directory in (data_dir, dagster_home):
         listed = roster.read(directory)
         running = {} if listed is None else listed.running()
         if listed is None or not (running or any(map(listed.beneath, listed.parts))):
-            if roster.is_held(directory):
-                raise roster.unnamed(directory)
+            unnamed += [directory] if roster.is_held(directory) else []
             continue
         own = data_dir.resolve() == listed.data_dir or config_path.resolve() == listed.config
         if directory == data_dir or own or home_is_named:
             return listed
+        if unnamed:
+            break
         raise InvalidInput(
             f"it belongs to the desk on {listed.data_dir}"
             + (f", {listed.summary()}" if ITSELF in running else "")
@@ -76,6 +78,8 @@ def desk_on(data_dir: Path, dagster_home: Path, config_path: Path, *, home_is_na
             where=str(dagster_home),
             remedy=f"End that one with {listed.command('down')}",
         )
+    if unnamed:
+        raise roster.unnamed(unnamed[0])
     return None
 
 

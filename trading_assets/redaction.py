@@ -34,8 +34,11 @@ _SECRET_WORDS = (  # the same, in lower case
     *("apikey", "api-key", "api_key", "keyid", "key-id", "key_id"),
 )
 _SECRET_NAME = re.compile(rf"{_SECRET_WORD}|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
+_VALUE = r"""[^\s'",;&)}\]]"""  # a character of it
 _AFTER_A_NAME = re.compile(
-    rf"""((?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)(?:(?:Bearer|Basic)\s+)?[^\s'",;&)}}\]]+""",
+    rf"""((?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)"""
+    rf"(?!(?:(?:Bearer|Basic)\s+)?\[redacted\](?!{_VALUE}))"  # it is taken out already
+    rf"(?:(?:Bearer|Basic)\s+)?(?:\[redacted\]|{_VALUE})+",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer\s+|basic\s+(?=[\w+/]*\d))[\w.~+/=-]{8,}", re.IGNORECASE)

@@ -19,6 +19,7 @@ from dagster._core.storage.dagster_run import DagsterRun
 from trading_assets.dagster_instance.run_queue import tags_of
 from trading_assets.definitions import defs, modules_of
 from trading_assets.defs import assets_desk
+from trading_assets.defs.imported_bars import IMPORTED_JOBS, IMPORTED_SENSORS
 from trading_assets.defs.jobs import JOBS
 from trading_assets.defs.jobs_day import DAY_JOBS
 from trading_assets.defs.jobs_operator import OPERATOR_JOBS
@@ -48,7 +49,7 @@ def test_an_asset_says_what_and_whose_it_is(key: dg.AssetKey) -> None:
     assert spec.owners
     assert spec.kinds
     assert spec.code_version
-    assert spec.group_name in {"desk", "training", "replay"}
+    assert spec.group_name in {"bars", "desk", "training", "replay"}
 
 
 @pytest.mark.parametrize("key", LIVE, ids=lambda key: key.to_user_string())
@@ -103,7 +104,7 @@ def test_whatever_acts_on_the_book_takes_its_turn_in_one_pool_however_it_is_laun
         assert defs.resolve_assets_def(asset).op.pool == "book"
 
 
-@pytest.mark.parametrize("job", [*JOBS, *DAY_JOBS, *OPERATOR_JOBS], ids=lambda job: job.name)
+@pytest.mark.parametrize("job", [*JOBS, *DAY_JOBS, *OPERATOR_JOBS, *IMPORTED_JOBS], ids=lambda job: job.name)
 def test_every_run_has_a_maximum_time(job: dg.JobDefinition) -> None:
     tags = defs.resolve_job_def(job.name).tags
     assert 0 < int(tags["dagster/max_runtime"]) <= 24 * 3600
@@ -113,7 +114,10 @@ def test_every_run_has_a_maximum_time(job: dg.JobDefinition) -> None:
 
 def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
     settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
-    for kind, count in (("sensors", len([*SENSORS, *ALERT_SENSORS])), ("schedules", len(SCHEDULES))):
+    for kind, count in (
+        ("sensors", len([*SENSORS, *ALERT_SENSORS, *IMPORTED_SENSORS])),
+        ("schedules", len(SCHEDULES)),
+    ):
         assert settings[kind]["use_threads"] is True
         assert settings[kind]["num_workers"] >= count
 
@@ -247,10 +251,12 @@ def test_a_file_that_does_not_load_is_named(
 
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
     result = defs.get_repository_def()
-    assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)} == {
+    assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS, *IMPORTED_JOBS)} == {
         name for name in result.job_names if not name.startswith("__")
     }
-    assert {one.name for one in result.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
+    assert {one.name for one in result.sensor_defs} == {
+        one.name for one in (*SENSORS, *ALERT_SENSORS, *IMPORTED_SENSORS)
+    }
     assert {one.name for one in result.schedule_defs} == {one.name for one in SCHEDULES}
     code = (
         "import sys, trading_assets.definitions;"

@@ -152,7 +152,10 @@ def test_every_command_exists_and_has_the_options_shown(page: str, line: str) ->
     commands = vars(typer.main.get_command(app))["commands"]
     name, *words = line.split()
     assert name in commands, page
-    known = {option for parameter in commands[name].params for option in parameter.opts}
+    command = commands[name]
+    if words and words[0] in vars(command).get("commands", {}):  # a group's, such as `data report`
+        command = vars(command)["commands"][words[0]]
+    known = {option for parameter in command.params for option in parameter.opts}
     assert [word for word in words if word.startswith("--") and word not in known | {"--help"}] == []
 
 

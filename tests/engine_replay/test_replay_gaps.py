@@ -142,6 +142,24 @@ def test_a_symbol_without_a_day_waits_and_is_sold_and_the_other_trades(bars: Han
     assert outcomes(bars, "none", *signals, share=0.0) == outcomes_then | {"AAPL 1.0": "REFUSED"}
 
 
+def test_nothing_is_entered_on_before_a_day_whose_price_is_another_shares(bars: HandmadeBars) -> None:
+    """IBM halves on the fifth day and nobody told a split: that row was left out of its file."""
+    bars.plant_daily("AAPL", [(100.0, 100.0)] * 10)
+    bars.plant_daily("IBM", [(100.0, 100.0)] * 4 + [(50.0, 50.0)] * 6)
+    signals = (ExternalSignal("IBM", 1.0, bars.days[2]), ExternalSignal("AAPL", 1.0, bars.days[2]))
+    assert outcomes(bars, "unknown", *signals) == {"IBM 1.0": "ORDERED", "AAPL 1.0": "ORDERED"}
+    with bars.history.writing() as connection:
+        connection.execute("DELETE FROM bars WHERE symbol = 'IBM' AND session = ?", [bars.days[4]])
+        connection.execute(
+            "INSERT INTO bars_quarantine VALUES "
+            "('IBM', ?, '1d', 'UNEXPLAINED_SPLIT', 0.5, 0.5, 'file:a.csv', 6, 1)",
+            [bars.days[4]],
+        )
+    left_out = {"IBM 1.0": "INCOMPLETE_BARS", "AAPL 1.0": "ORDERED"}
+    assert outcomes(bars, "known", *signals) == left_out
+    assert outcomes(bars, "no-share", *signals, share=0.0) == left_out  # it doubts no other symbol
+
+
 def test_the_strongest_signals_have_what_the_cap_leaves(bars: HandmadeBars) -> None:
     for symbol in ("AAPL", "IBM"):
         bars.plant_daily(symbol, [(100.0, 100.0)] * 10)

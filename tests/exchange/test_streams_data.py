@@ -299,13 +299,18 @@ class Client:
         self.closed = code
 
 
-def test_a_client_that_leaves_too_much_unread_is_told_so_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_UNREAD", 100)
+@pytest.mark.parametrize("authorized", [True, False], ids=["a client", "a stranger"])
+def test_a_client_that_leaves_too_much_unread_is_told_so_and_closed(
+    monkeypatch: pytest.MonkeyPatch, authorized: bool
+) -> None:
+    assert connections.MOST_UNREAD_OF_A_STRANGER < connections.MOST_UNREAD / 100
+    monkeypatch.setattr(connections, "MOST_UNREAD" if authorized else "MOST_UNREAD_OF_A_STRANGER", 100)
 
     async def talk(unread: int) -> Client:
         client = Client()
         client.reads.clear()
         connection = Connection(client, lambda scope, reset: None, binary=False, dismissal="slow")  # type: ignore[arg-type]
+        connection.is_authorized = authorized
         talking = asyncio.create_task(connection.converse(lambda members: None))
         for _ in range(unread):
             connection.post("8 bytes")  # with its quotes 9
@@ -337,6 +342,7 @@ def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
             client.gone.set()
 
         connection = Connection(client, cut, binary=False, dismissal="slow")  # type: ignore[arg-type]
+        connection.is_authorized = True
         talking = asyncio.create_task(connection.converse(lambda members: None))
         connection.post("x" * connections.MOST_UNREAD)
         connection.post("never")

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits, split_ratio
 from trading_assets.market.bar_files.reading import read_bars
-from trading_assets.market.bar_files.row_faults import OnDefect
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.quarantine.rules import OnDefect
 from trading_assets.market.sessions import Sessions
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from interface import LAUNCH, PAGE, PORT, Interface, launch
+from interface import LAUNCH, PAGE, PORT, SELECTOR, Interface, launch
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from trading_assets.web.guard import WebGuard
@@ -309,3 +309,32 @@ def test_a_launch_cannot_hide_every_run_behind_one_that_nobody_can_read(web: Int
 
 
 RUNS = "{ runsOrError { __typename ... on Runs { results { runId } } } }"
+
+
+HALF = "\udcff"  # half of a character: JSON can hold it, and UTF-8, which every answer is in, cannot
+SET_CURSOR = """mutation($sensor: SensorSelector!, $cursor: String) {
+  setSensorCursor(sensorSelector: $sensor, cursor: $cursor) { __typename } }"""
+CURSORS = """query($repository: RepositorySelector!) { sensorsOrError(repositorySelector: $repository) {
+  ... on Sensors { results { sensorState { typeSpecificData { ... on SensorData { lastCursor } } } } } } }"""
+
+
+def test_no_request_leaves_what_fails_the_pages_of_all_sensors(web: Interface) -> None:
+    asked = {
+        "query": SET_CURSOR,
+        "variables": {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": HALF},
+    }
+    look = {"query": CURSORS, "variables": {"repository": SELECTOR}}
+    sent = {"Content-Type": "application/json", "Authorization": f"Bearer {web.token}"}
+    ours, stock = web.client(web.ours), web.client(web.stock)
+    refused = ours.post("/graphql", content=json.dumps(asked), headers=sent)
+    assert refused.status_code == 400
+    assert "sensorsOrError" in ours.post("/graphql", json=look, headers=sent).json()["data"]
+    taken = stock.post("/graphql", content=json.dumps(asked), headers=sent)
+    assert taken.json()["data"]["setSensorCursor"]["__typename"] == "Sensor"
+    try:
+        with pytest.raises(UnicodeEncodeError):
+            stock.post("/graphql", json=look)
+    finally:
+        asked["variables"] = {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": None}
+        stock.post("/graphql", json=asked)
+    assert "sensorsOrError" in stock.post("/graphql", json=look).json()["data"]

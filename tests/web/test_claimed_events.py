@@ -149,6 +149,33 @@ def test_with_dagsters_own_storage_it_hides_them_all() -> None:
             instance.fetch_materializations(dg.AssetKey("fills"), limit=5)
 
 
+HALF = "\udcff"  # half of a character: JSON can hold it, and UTF-8, which every answer is in, cannot
+SHOWN_WITH_METADATA = SHOWN.replace(
+    "description }", "description metadataEntries { label ... on TextMetadataEntry { text } } }"
+)
+
+
+def test_an_event_that_no_answer_can_show_is_stored_as_one_that_each_can(alone: Interface) -> None:
+    stock, path = alone.client(alone.stock), "/report_asset_materialization/fills"
+    sent = json.dumps({"description": HALF, "metadata": {HALF: HALF, "rare": "\U0001f600"}})
+    assert stock.post(path, content=sent, headers={"Content-Type": "application/json"}).status_code == 200
+    shown = stock.post("/graphql", json={"query": SHOWN_WITH_METADATA}).json()
+    (event,) = shown["data"]["assetOrError"]["assetMaterializations"]
+    assert event == {
+        "description": "\\udcff",
+        "metadataEntries": [{"label": "\\udcff", "text": "\\udcff"}, {"label": "rare", "text": "\U0001f600"}],
+    }
+
+
+def test_with_dagsters_own_storage_it_fails_every_page_that_it_is_on() -> None:
+    with dg.instance_for_test() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("fills", description=HALF))
+        (event,) = instance.fetch_materializations(dg.AssetKey("fills"), limit=5).records
+        assert event.asset_materialization is not None
+        with pytest.raises(UnicodeEncodeError):
+            (event.asset_materialization.description or "").encode()
+
+
 def _mutations() -> set[str]:
     mutation = create_schema().graphql_schema.mutation_type
     assert mutation is not None

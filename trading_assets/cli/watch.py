@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isnan
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from trading_assets.cli.options import Config, Json, Session, opened
+from trading_assets.cli.options import Config, Json, Session, opened, settings_of
 from trading_assets.cli.output import plain, say, show_json, show_lines, show_table
+from trading_assets.engine.book.desk import BookUnknown, Desk
+from trading_assets.engine.book.halts import kill_switch_seen
+from trading_assets.engine.book.place import kill_file
 from trading_assets.engine.protection.sign_of_life import Life
 from trading_assets.engine.records.explain import Explained, explained
 from trading_assets.engine.records.status import BookStatus, book_status
 from trading_assets.engine.records.status import positions as held_positions
+from trading_assets.keyring import ENVIRON
 from trading_assets.market.sessions import new_york_time
+from trading_assets.roster import Presence, presence
 
 Why = Annotated[
     bool, typer.Option("--why", help="Also show refusals and signals without an order, each with its reason.")
@@ -24,15 +30,28 @@ Why = Annotated[
 def status(config: Config = None, as_json: Json = False) -> None:
     """Show the state of the book: venue, halts and locks, equity and losses, orders, what waits.
 
-    Exit status 0: the broker answers, the book is reconciled and ACTIVE, and there is no break or lock.
+    Also says which process runs the desk, or what a killed `up` has left. Exit status 0: the broker answers,
+    the book is reconciled and ACTIVE, and there is no break or lock.
     1: one of these does not hold; the output says which.
     """
-    with opened(config) as desk:
-        book = book_status(desk)
+    settings = settings_of(config)
+    present = presence(Path(settings.data_dir))
+    try:
+        with Desk.open(settings) as desk:
+            book = book_status(desk)
+    except BookUnknown:
+        if not as_json:
+            killed = kill_switch_seen(ENVIRON, kill_file(settings))
+            show_lines([("desk", present.summary), *([("kill", f"set in {killed}")] if killed else [])])
+        raise
     if as_json:
-        show_json({**plain(book), "well": book.well})
+        runs = {
+            "process": present.process,
+            "left": [{"name": name, "pid": pid} for name, pid in present.left],
+        }
+        show_json({**plain(book), "well": book.well, "desk": runs})
     else:
-        show_lines(_status_lines(book))
+        show_lines(_status_lines(book, present))
     if not book.well:
         raise typer.Exit(1)
 
@@ -119,8 +138,9 @@ def _average_costs(ours: float, theirs: float | None) -> str:
     return " ".join(shown if theirs is None else [*shown, f"(broker {theirs:,.4f})"])
 
 
-def _status_lines(book: BookStatus) -> Iterator[tuple[str, Any]]:
+def _status_lines(book: BookStatus, present: Presence) -> Iterator[tuple[str, Any]]:
     yield "book", f"{book.book} ({book.mode} on {book.venue})"
+    yield "desk", present.summary
     yield "venue", f"DOES NOT ANSWER: {book.unreachable}" if book.unreachable else "answers"
     market = "open" if book.market_open else "closed"
     time = f"{new_york_time(book.now_ns)}{f' {book.time_source}' if book.time_source else ''}"

@@ -184,10 +184,6 @@ SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, 
        max(session) AS "last"
 FROM bars WHERE NOT derived GROUP BY source, "interval" ORDER BY source, "interval"
 """
-_FAULTS = """
-SELECT rule, symbol, session, measured, "limit", file, "row" FROM bars_quarantine
-ORDER BY rule, symbol, session, file, "row"
-"""
 
 
 class StoredBar(NamedTuple):
@@ -495,11 +491,6 @@ def _first_of_each(table: pa.Table) -> pa.Table:
 def stored_sources(history: History) -> list[dict[str, Any]]:
     """Where bars that are no derived ones come from: source, interval, symbols, bars, first, last."""
     return list(history.query(_SOURCES).to_pylist())
-
-
-def quarantined(history: History) -> list[dict[str, Any]]:
-    """Every row that was left out as wrong: rule, symbol, session, measured, limit, file, row."""
-    return list(history.query(_FAULTS).to_pylist())
 
 
 def newest_starts(history: History, interval: Interval, since_ns: int, *, as_of_ns: int) -> dict[str, int]:

@@ -265,7 +265,9 @@ def _refusal_of_content(headers: Headers) -> WebRefusal | None:
 def _refusal_of_query(body: bytes, *, read_only: bool) -> WebRefusal | None:
     """Mutations that nobody may send; for a read-only interface every one, and what cannot be read."""
     try:
-        query = json.loads(body)["query"]
+        asked = json.loads(body)
+        json.dumps(asked, ensure_ascii=False).encode()  # half a character: no page could show it again
+        query = asked["query"]
         if not UNTAKEN_MUTATIONS.isdisjoint(_NAME.findall(query)):
             return _UNTAKEN
         document = parse(query) if read_only else None
@@ -278,10 +280,11 @@ def _refusal_of_query(body: bytes, *, read_only: bool) -> WebRefusal | None:
 
 
 def _answer(refusal: WebRefusal, path: str) -> Response:
+    ends = {"Connection": "close"}  # what a stranger has sent behind it is not even looked at
     if path == GRAPHQL:  # where Dagster's pages show what an error says
         errors: dict[str, Any] = {"data": None, "errors": [{"message": refusal.why}]}
-        return JSONResponse(errors, refusal.status)
-    return PlainTextResponse(refusal.why + "\n", refusal.status)
+        return JSONResponse(errors, refusal.status, ends)
+    return PlainTextResponse(refusal.why + "\n", refusal.status, ends)
 
 
 async def _body(receive: Receive) -> bytes | WebRefusal:

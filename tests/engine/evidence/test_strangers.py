@@ -63,49 +63,44 @@ RIGHT = {**COIN, "symbol": "77CVR099", "asset_class": "us_equity", "market_value
 
 
 def with_row(path: str, row: dict[str, Any]) -> Change:
-    return lambda seen_requests, answer: (
-        Answer(200, [*answer.body, row]) if seen_requests.path == path else answer
-    )
+    return lambda request, answer: Answer(200, [*answer.body, row]) if request.path == path else answer
 
 
 def refused(path: str, status: int, message: str) -> Change:
-    return lambda seen_requests, answer: (
-        Answer(status, {"message": message}) if seen_requests.path.startswith(path) else answer
+    return lambda request, answer: (
+        Answer(status, {"message": message}) if request.path.startswith(path) else answer
     )
 
 
 def without_field(path: str, name: str) -> Change:
-    def change(seen_requests: BrokerRequest, answer: Answer) -> Answer:
-        if seen_requests.path != path:
+    def change(request: BrokerRequest, answer: Answer) -> Answer:
+        if request.path != path:
             return answer
         return Answer(200, {key: value for key, value in answer.body.items() if key != name})
 
     return change
 
 
-def a_right_without_quotes(seen_requests: BrokerRequest, answer: Answer) -> Answer:
+def a_right_without_quotes(request: BrokerRequest, answer: Answer) -> Answer:
     """A contingent value right: no quote, no asset, and the whole list of quotes is refused for it."""
     symbol = RIGHT["symbol"]
-    if seen_requests.path == "/v2/positions":
+    if request.path == "/v2/positions":
         return Answer(200, [*answer.body, RIGHT])
-    if (
-        symbol in seen_requests.query.get("symbols", "").split(",")
-        and seen_requests.path == "/v2/stocks/snapshots"
-    ):
+    if symbol in request.query.get("symbols", "").split(",") and request.path == "/v2/stocks/snapshots":
         return Answer(400, {"message": f"invalid symbol: {symbol}"})
     return answer
 
 
-def a_foreign_dividend(seen_requests: BrokerRequest, answer: Answer) -> Answer:
-    if seen_requests.path != "/v1/corporate-actions":
+def a_foreign_dividend(request: BrokerRequest, answer: Answer) -> Answer:
+    if request.path != "/v1/corporate-actions":
         return answer
     row = {"symbol": "IBM", "ex_date": str(SESSION), "rate": 0.85, "currency": "CAD", "foreign": True}
     return Answer(200, {"corporate_actions": {"cash_dividends": [row]}, "next_page_token": None})
 
 
-def an_unknown_line(seen_requests: BrokerRequest, answer: Answer) -> Answer:
+def an_unknown_line(request: BrokerRequest, answer: Answer) -> Answer:
     row = {"activity_type": "FILL", "id": "20120911000000000::x", "symbol": "GE", "qty": "several"}
-    return Answer(200, [*answer.body, row]) if seen_requests.path == "/v2/account/activities" else answer
+    return Answer(200, [*answer.body, row]) if request.path == "/v2/account/activities" else answer
 
 
 CHANGES: dict[str, tuple[Change, str]] = {  # and what a person is told
@@ -224,8 +219,8 @@ def test_a_blocked_account_refuses_entries_while_it_lasts_tells_once_and_tries_e
     floor: TradingFloor, between: Between, desk: Desk, name: str, value: object
 ) -> None:
     hold(floor, desk)
-    between.change = lambda seen_requests, answer: (
-        Answer(200, {**answer.body, name: value}) if seen_requests.path == "/v2/account" else answer
+    between.change = lambda request, answer: (
+        Answer(200, {**answer.body, name: value}) if request.path == "/v2/account" else answer
     )
     for _ in range(2):
         report = protect_alone(desk, new_execution_id())
@@ -244,8 +239,8 @@ def test_a_position_that_cannot_be_read_is_not_flat(
 ) -> None:
     hold(floor, desk)
 
-    def without_a_side(seen_requests: BrokerRequest, answer: Answer) -> Answer:
-        if seen_requests.path != "/v2/positions":
+    def without_a_side(request: BrokerRequest, answer: Answer) -> Answer:
+        if request.path != "/v2/positions":
             return answer
         return Answer(200, [{**row, "side": None} if row["symbol"] == "IBM" else row for row in answer.body])
 

@@ -10,11 +10,11 @@ import pytest
 
 from trading_assets.engine.market_data.bars import import_files
 from trading_assets.market.bar_files.reading import BarFile, read_bars
-from trading_assets.market.bar_files.row_faults import OnDefect
 from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.quarantine.rules import OnDefect
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
-from trading_assets.store import bar_history
+from trading_assets.store import bar_history, bar_quarantine
 from trading_assets.store.bar_history import actions_until, newest_bars
 from trading_assets.store.history import History
 
@@ -116,12 +116,12 @@ def test_the_rows_that_are_wrong_are_stored_once_and_gone_when_the_file_is_mende
 
     for _ in range(2):
         imported("99")
-        (fault,) = bar_history.quarantined(history)
+        (fault,) = bar_quarantine.quarantined(history)
         assert (fault["symbol"], fault["session"], fault["rule"]) == ("IBM", date(2012, 9, 11), "ABOVE_HIGH")
         assert (fault["measured"], fault["limit"], fault["file"], fault["row"]) == (99.0, 13.0, "file:a", 3)
     assert closes(history, NOW_NS) == [12.0, 12.0]
     imported("12.5")
-    assert bar_history.quarantined(history) == []
+    assert bar_quarantine.quarantined(history) == []
     assert closes(history, NOW_NS) == [12.0, 12.5, 12.0]
     (source,) = bar_history.stored_sources(history)
     assert (source["source"], source["bars"], source["first"]) == ("file:a", 3, date(2012, 9, 10))
@@ -179,4 +179,4 @@ def test_files_of_one_name_keep_their_own_rows_in_quarantine(history: History, t
         )
         file = read_bars(path, Interval.DAY, on_defect=OnDefect.QUARANTINE)
         import_files(history, [("file:bars.csv", file)], received_ns=NOW_NS)
-    assert [fault["symbol"] for fault in bar_history.quarantined(history)] == ["AAPL", "MSFT"]
+    assert [fault["symbol"] for fault in bar_quarantine.quarantined(history)] == ["AAPL", "MSFT"]

@@ -145,7 +145,7 @@ class Candidates(NamedTuple):
     """What a pass is to decide on: signals, at most one a symbol, or forced exits. The pass evaluates them in
     their order, entries by strength (`core.decision.entry_order`).
 
-    rows: WISH, shape (m,)
+    rows: CANDIDATE, shape (m,)
     sent: shape (m, slices): this decision's slice, on the side that the pass trades, was sent before in this
           attempt; slices past the last column were not
     """

@@ -46,8 +46,8 @@ class WalkedDesk(NamedTuple):
     symbols: Rows  # (n,)
     shown: Rows  # SYMBOL (n,): as a pass sees them; the quote's stamp is that of the last price, 0: none yet
     working: Ints  # (room,): rows of open orders, as they were accepted
-    candidates: Rows  # WISH: room for the signals of a tick
-    exits: Rows  # WISH (2n,): room for forced exits
+    candidates: Rows  # CANDIDATE: room for the signals of a tick
+    exits: Rows  # CANDIDATE (2n,): room for forced exits
     outcomes: Bytes  # room for those of a pass
     sent: Flags  # room for the slices of a pass's candidates that were sent before
     unsent: Flags  # (0, 0): none was

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 from trading_assets import config
-from trading_assets.broker.port import Broker, BrokerError
+from trading_assets.broker.port import Broker, BrokerError, Rejected
+from trading_assets.broker.registry import entry_of
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits, looser_limits, tightened
 from trading_assets.engine.book.alerts import tell_once
@@ -246,16 +247,25 @@ def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
     except BrokerError as error:
         known = known_book(settings, journal)
         if known is None:
-            raise BookUnknown(
-                f"{settings.venue} does not give its account, and this journal has never seen it: {error}. "
-                "Start the exchange, or check the network and the keys, then try again."
-            ) from error
+            raise BookUnknown(_unknown(settings, error)) from error
         log.warning("broker unreachable, book taken from the journal", book=known, error=str(error))
         return known
     book = book_of(settings, number)
     if known_book(settings, journal) != book:
         journal.set_mark(place_of(settings), "book", book, 0)
     return book
+
+
+def _unknown(settings: Settings, error: BrokerError) -> str:
+    if settings.venue == "embedded" and not isinstance(error, Rejected):
+        return (
+            f"the embedded exchange does not answer, and this desk has seen no account yet: {error}. Start "
+            "the desk with `trading-assets up`, or the exchange alone with `trading-assets exchange`"
+        )
+    return (
+        f"{entry_of(settings).title} does not give the account, and this desk has not seen it yet: {error}. "
+        "Check network and keys, then look again with `trading-assets status`"
+    )
 
 
 def _limits_in_force(

@@ -17,10 +17,11 @@ import pyarrow as pa
 from trading_assets.broker.port import BarState
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.market_data.daily_reading import DailyReading
+from trading_assets.engine.market_data.import_mark import mark_import
 from trading_assets.log import get_logger
 from trading_assets.market.bar_files.reading import BarFile
-from trading_assets.market.bar_files.row_faults import Fault
 from trading_assets.market.bars import CorporateAction, Interval, Tape
+from trading_assets.market.quarantine.rules import Fault
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
     VALUES,
@@ -178,6 +179,7 @@ def import_files(
         for source, file in files
     ]
     appended = append_files(history, rows, received_ns=received_ns)
+    mark_import(history.path.parent)
     log.info(
         "bars imported",
         files=len(files),

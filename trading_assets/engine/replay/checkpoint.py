@@ -146,6 +146,8 @@ def fingerprint(
         is_gone = not has_last and known == len(bars.end_ns)  # no bar of the last session, and none after it
         actions = [action for action in tape.actions(symbol) if action.ex_date <= last]
         digest.update(repr((is_gone, actions)).encode())
+        if isinstance(tape, HistoryTape) and tape.last_break(symbol) is not None:
+            digest.update(repr(tape.last_break(symbol)).encode())
     if isinstance(tape, HistoryTape) and not spec.daily:
         digest.update(tape.minutes_digest(first, last).encode())
     digest.update(_code().encode())

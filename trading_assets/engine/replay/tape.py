@@ -22,6 +22,7 @@ from trading_assets.market.actions import ex_price
 from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.minute_order import by_session
+from trading_assets.market.quarantine.rules import BREAK_NAMES
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.bar_history import (
     actions_until,
@@ -30,6 +31,7 @@ from trading_assets.store.bar_history import (
     newest_bars,
     newest_bars_between,
 )
+from trading_assets.store.bar_quarantine import breaks
 from trading_assets.store.history import History
 
 Flags = NDArray[np.bool_]
@@ -65,6 +67,11 @@ class HistoryTape:
         with history.reading():
             self._daily = newest_bars(history, symbols, Interval.DAY, since_ns=0, as_of_ns=EVER_NS)
             self._actions = actions_until(history, symbols, days[-1], as_of_ns=EVER_NS)
+            self._last_break = {
+                symbol: date.fromordinal(known[-1])
+                for symbol, all_days in breaks(history, Interval.DAY, BREAK_NAMES).items()
+                if (known := [day for day in all_days if days[0].toordinal() < day <= days[-1].toordinal()])
+            }
             self._as_of_ns = last_receipt(history)  # what comes while it is read is not of it
             self._derived = intraday and bool(
                 history.query(_DERIVED, [days[0], days[-1]])["derived"][0].as_py()
@@ -89,6 +96,11 @@ class HistoryTape:
 
     def actions(self, symbol: str) -> tuple[CorporateAction, ...]:
         return self._actions[symbol]
+
+    def last_break(self, symbol: str) -> date | None:
+        """The last day after the first wanted one on which the symbol's prices were found to become those of
+        another share, and its row was left out."""
+        return self._last_break.get(symbol)
 
     def minutes(self, symbol: str, session: date) -> Bars:
         """Those of regular hours."""
@@ -195,6 +207,8 @@ class RangeOfDays:
         self._intraday = intraday
         self._daily = DailyStack([tape.daily(symbol) for symbol in self.symbols])
         self._gaps = DailyGaps(self._daily, sessions)
+        last = [tape.last_break(one) if isinstance(tape, HistoryTape) else None for one in self.symbols]
+        self._last_break = np.array([0 if day is None else day.toordinal() for day in last], np.int64)
         self._actions: dict[date, list[CorporateAction]] = {}
         for symbol in self.symbols:
             for ex_date, action in _by_ex_date(tape.actions(symbol)).items():
@@ -218,6 +232,11 @@ class RangeOfDays:
             ticks = np.array(tick_ns, dtype=np.int64)
             gaps |= minute_gaps(day, self._sessions.open_ns(session), ticks) & counts
         return gaps, int(counts.sum())
+
+    def before_break(self, session: date) -> Flags:
+        """Of each symbol, whether its prices become those of another share in a later session of the replay:
+        what is bought before cannot be valued after it."""
+        return self._last_break > session.toordinal()
 
     def day(self, session: date) -> Day:
         """The session's prices."""

@@ -152,6 +152,8 @@ class Walk:
         tick[np.searchsorted(at_ns, ticks)] = np.arange(len(ticks))
         incomplete, symbols = self._days.incomplete(session.session, session.day, session.tick_ns)
         vetoed = [vetoes_all(count, symbols, self._max_share) for count in incomplete.sum(axis=1).tolist()]
+        # a break of one symbol's own says nothing of the feed
+        incomplete = incomplete | self._days.before_break(session.session)
         return Schedule(
             at_ns,
             tick,

@@ -31,7 +31,7 @@ from trading_assets.exchange.http.rate_limit import REQUESTS_PER_MINUTE
 from trading_assets.exchange.streams.data import DataStream
 from trading_assets.exchange.streams.trading import TradingStream
 from trading_assets.exchange.venue import Venue
-from trading_assets.patience import PatientProtocol
+from trading_assets.patience import PatientProtocol, log_no_stranger
 
 HOST = "127.0.0.1"
 
@@ -128,6 +128,7 @@ class ExchangeApis:
 
 def server_of(apis: ExchangeApis) -> uvicorn.Server:
     """The server that takes the connections of both ports."""
+    log_no_stranger()
     return uvicorn.Server(
         uvicorn.Config(
             PortGuard(apis),

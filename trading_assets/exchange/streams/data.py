@@ -25,7 +25,7 @@ from trading_assets.exchange.faults.script import FaultScript
 from trading_assets.exchange.quotes import quote_of
 from trading_assets.exchange.recorder import Recorded
 from trading_assets.exchange.refusals import not_found
-from trading_assets.exchange.streams.connections import Connection, Stream
+from trading_assets.exchange.streams.connections import Connection, Strangers, Stream
 from trading_assets.exchange.tape_view import Bar, Print
 from trading_assets.exchange.times import utc_text
 from trading_assets.exchange.venue import Venue
@@ -105,6 +105,7 @@ class DataStream:
         self._disconnect = disconnect
         self._feeds = {feed: Stream(f"/v2/{feed}", script) for feed in FEEDS}
         self._subscribed: dict[Connection, _Subscriptions] = {}
+        self._strangers = Strangers()
         self._streamed_ns = venue.now_ns
         venue.subscribe(self._stream)
 
@@ -122,11 +123,13 @@ class DataStream:
         headers = websocket.headers
         if "apca-api-key-id" in headers:
             self._authorize(connection, feed, headers["apca-api-key-id"], headers.get("apca-api-secret-key"))
+        self._strangers.come(connection)
         timeout = asyncio.get_running_loop().call_later(AUTH_SECONDS, self._time_out, connection)
         try:
             await connection.converse(lambda members: self._hear(connection, feed, members))
         finally:
             timeout.cancel()
+            self._strangers.go(connection)
             self._subscribed.pop(connection, None)
             if feed in FEEDS:
                 self._feeds[feed].connections.pop(connection, None)

@@ -22,20 +22,14 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits
-from trading_assets.market.bar_files.doubts import refuse_doubtful
-from trading_assets.market.bar_files.row_faults import (
-    Broken,
-    Fault,
-    OnDefect,
-    RowRule,
-    are_too_many,
-    first_of_each,
-    price_faults,
-)
+from trading_assets.market.bar_files.doubts import refuse_doubtful, shifted_minutes
+from trading_assets.market.bar_files.row_faults import Broken, first_of_each, price_faults
 from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
 from trading_assets.market.bar_files.table import BarTable, read_table
 from trading_assets.market.bar_files.times import BarTimes, read_times
 from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.quarantine.rules import BarRule, Fault, OnDefect, are_too_many
+from trading_assets.market.quarantine.series import Findings
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 
 Floats = NDArray[np.float64]
@@ -52,12 +46,16 @@ class BarFile:
 
     interval: Interval
     symbols: tuple[str, ...]  # ascending; also one whose rows all lie outside regular hours
+    path: Path
     number: NDArray[np.int32]  # of each bar's symbol in `symbols`, of shape (n,)
+    line: NDArray[np.int32]  # of each bar: its row in the file, the header counted
     day: Ints  # of each bar: its session's date.toordinal()
     rows: Bars  # all symbols' together
     actions: Mapping[str, tuple[CorporateAction, ...]]
     tells_actions: bool  # it says of each of its days whether there was a split or a dividend
-    faults: tuple[Fault, ...]  # rows that cannot be right, left out
+    faults: tuple[Fault, ...]  # rows that cannot be right, and actions, left out
+    findings: tuple[Findings, ...]  # what is doubtful and kept
+    rows_wanted: int  # of the days that were asked for
     outside_hours: int  # minute bars before the open or after the close, left out
     left_out: int  # rows of days that were not asked for
     missing_sessions: Mapping[str, int]  # sessions between a symbol's first and last without a bar
@@ -129,7 +127,7 @@ def read_bars(
     empty = table.is_empty((*PRICES, "volume"))
     refuse_doubtful(table, interval, zone, row_number, times)
     faults, order, number = _sound(
-        table, symbols, row_number, times, price_faults(prices, volume, empty), on_defect
+        table, symbols, row_number, times, price_faults(prices, volume, empty), interval, on_defect
     )
     rows = times.rows[order]
     if interval is Interval.DAY:
@@ -145,12 +143,16 @@ def read_bars(
     return BarFile(
         interval=interval,
         symbols=symbols,
+        path=path,
         number=number,
+        line=table.lines(rows),
         day=days,
         rows=traded,
         actions=_actions(table, symbols, number, days, rows, given, stated, adjusted, interval),
         tells_actions=interval is Interval.DAY and _tells_actions(table, adjusted),
         faults=faults,
+        findings=(),
+        rows_wanted=len(times.rows) + len(times.closed),
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
         missing_sessions=_missing(symbols, number, days),
@@ -236,6 +238,7 @@ def _sound(
     number: NDArray[np.int32],
     times: BarTimes,
     broken: list[Broken],
+    interval: Interval,
     on_defect: OnDefect,
 ) -> tuple[tuple[Fault, ...], Ints, NDArray[np.int32]]:
     """The rows that cannot be right; of the others in regular hours their places among the times' rows,
@@ -247,7 +250,13 @@ def _sound(
     nothing = np.broadcast_to(np.nan, table.rows)
     closed = np.zeros(table.rows, np.bool_)
     closed[times.closed] = True
-    broken = [*broken, Broken(RowRule.NOT_A_SESSION, closed, nothing, nothing)]
+    broken = [*broken, Broken(BarRule.NOT_A_SESSION, closed, nothing, nothing)]
+    if interval is Interval.MINUTE and len(times.rows):
+        shifted = shifted_minutes(number[times.rows], len(symbols), times)
+        if shifted.any():
+            off = np.zeros(table.rows)
+            off[times.rows] = shifted[number[times.rows]]
+            broken.append(Broken(BarRule.SHIFTED_BARS, off != 0.0, off, np.broadcast_to(0.0, table.rows)))
     wrong = np.logical_or.reduce([one.wrong for one in broken])
     order = np.lexsort((times.start_ns, number[times.rows]))
     order = order[times.inside[order] & ~wrong[times.rows[order]]]
@@ -256,7 +265,7 @@ def _sound(
     again[1:] = (np.diff(of_symbol) == 0) & (np.diff(start) == 0)
     second = np.zeros(table.rows, np.bool_)
     second[times.rows[order[again]]] = True
-    broken.append(Broken(RowRule.SECOND_BAR, second, nothing, nothing))
+    broken.append(Broken(BarRule.SECOND_BAR, second, nothing, nothing))
     first = first_of_each(broken, table.rows)
     rows = np.flatnonzero((first >= 0) & requested)
     faults = tuple(

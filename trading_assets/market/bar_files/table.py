@@ -60,6 +60,11 @@ class BarTable:
         """Where in the file a row is, the header counted."""
         return self.header_lines + 1 + (row if self.places is None else int(self.places[row]))
 
+    def lines(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The same of many."""
+        places = rows if self.places is None else self.places[rows]
+        return (places + (self.header_lines + 1)).astype(np.int32)
+
     def only(self, kept: NDArray[np.bool_]) -> BarTable:
         """These of its rows."""
         places = np.flatnonzero(kept)
