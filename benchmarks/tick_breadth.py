@@ -160,8 +160,8 @@ def main() -> None:
             first, *others = (ticked(path, keeper, next(due), signals, counted) for _ in range(max(ticks, 2)))
             cost = Cost(*(median(column) for column in zip(*others, strict=True)))
             print(
-                f"{symbols:5} symbols, {signals:5} signals: {cost.requests:g} requests, {cost.cpu_s:.2f} s a "
-                f"core, {cost.seconds:.1f} s; the first tick {first.requests}, {first.cpu_s:.2f} s"
+                f"{symbols:5} symbols, {signals:5} signals: {cost.requests:g} requests, {cost.cpu_s:.2f} s "
+                f"of a core, {cost.seconds:.1f} s; the first tick {first.requests}, {first.cpu_s:.2f} s"
             )
             if not signals:
                 most, cpu_s = GOALS[symbols]
