@@ -15,6 +15,7 @@ from trading_assets.config import Settings, keys
 from trading_assets.environment import DAEMON, LISTENER, WEBSERVER, environment_of, refuse_secrets_in_a_file
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import control_token
+from trading_assets.venues import BROKER_KEYS
 
 PLANTED = "planted-in-a-test-0123456789"
 EVERYTHING = {name: f"{PLANTED}-{name}" for name in keyring.SECRETS}
@@ -79,9 +80,7 @@ def test_dagsters_daemon_gives_its_code_server_what_it_was_given() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_GET_DUMPABLE is Linux's")
-@pytest.mark.parametrize(
-    ("variable", "dumpable"), [(keyring.BROKER_KEYS[1], "0"), (keyring.CONTROL_TOKEN, "1")]
-)
+@pytest.mark.parametrize(("variable", "dumpable"), [(BROKER_KEYS[1], "0"), (keyring.CONTROL_TOKEN, "1")])
 def test_with_the_brokers_keys_no_other_process_of_the_user_reads_its_memory(
     variable: str, dumpable: str
 ) -> None:
@@ -100,9 +99,9 @@ def test_what_is_set_later_is_taken_too_and_counts() -> None:
 import os
 from trading_assets import keyring
 keyring.take()
-os.environ["{keyring.BROKER_KEYS[1]}"] = "of a .env file"
+os.environ["{BROKER_KEYS[1]}"] = "of a .env file"
 keyring.take()
-print("{keyring.BROKER_KEYS[1]}" in os.environ, keyring.ENVIRON["{keyring.BROKER_KEYS[1]}"])
+print("{BROKER_KEYS[1]}" in os.environ, keyring.ENVIRON["{BROKER_KEYS[1]}"])
 """
     ended = subprocess.run([sys.executable, "-c", code], env=os.environ | EVERYTHING, capture_output=True)
     assert ended.stdout.decode() == "False of a .env file\n", ended.stderr.decode()
@@ -114,7 +113,7 @@ from trading_assets import keyring, process_setup
 process_setup.begin()
 import threading
 def fail():
-    raise ValueError(keyring.ENVIRON["{keyring.BROKER_KEYS[1]}"])
+    raise ValueError(keyring.ENVIRON["{BROKER_KEYS[1]}"])
 thread = threading.Thread(target=fail); thread.start(); thread.join()
 fail()
 """
@@ -143,7 +142,7 @@ def test_make_up_refuses_a_file_that_would_hand_a_key_to_the_webserver(tmp_path:
     refuse_secrets_in_a_file(tmp_path)
     (tmp_path / ".env").write_text("MINE=1\n# APCA_API_KEY_ID=x\n")
     refuse_secrets_in_a_file(tmp_path)
-    (tmp_path / ".env").write_text(f"MINE=1\n export {keyring.BROKER_KEYS[1]} = '{PLANTED}'\n")
+    (tmp_path / ".env").write_text(f"MINE=1\n export {BROKER_KEYS[1]} = '{PLANTED}'\n")
     with pytest.raises(InvalidInput) as refused:
         refuse_secrets_in_a_file(tmp_path)
     assert str(refused.value) == (
@@ -154,7 +153,7 @@ def test_make_up_refuses_a_file_that_would_hand_a_key_to_the_webserver(tmp_path:
 
 @pytest.mark.parametrize("value", ["a b", "a\nb", "ab\n", "\tab", "a\x00b", "a\u200bb"])
 def test_a_key_with_a_blank_or_a_line_break_is_refused_in_one_sentence_and_not_shown(value: str) -> None:
-    environ = {keyring.BROKER_KEYS[0]: "PK0123456789", keyring.BROKER_KEYS[1]: value}
+    environ = {BROKER_KEYS[0]: "PK0123456789", BROKER_KEYS[1]: value}
     with pytest.raises(InvalidInput) as refused:
         keys(Settings(venue="alpaca"), environ)
     assert str(refused.value) == (
@@ -170,7 +169,7 @@ def test_so_is_the_exchanges_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_environment_as_it_is_read_says_nothing_of_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(keyring.BROKER_KEYS[1], PLANTED)
+    monkeypatch.setenv(BROKER_KEYS[1], PLANTED)
     assert PLANTED not in repr(keyring.ENVIRON)
-    assert keyring.ENVIRON[keyring.BROKER_KEYS[1]] == PLANTED
+    assert keyring.ENVIRON[BROKER_KEYS[1]] == PLANTED
     assert len(keyring.ENVIRON) == len(list(keyring.ENVIRON))
