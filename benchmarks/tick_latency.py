@@ -36,12 +36,12 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 
 from trading_assets import config
 from trading_assets.dagster_instance.event_log import PooledSqliteEventLogStorage
-from trading_assets.defs.resources import TICK_TAG
 from trading_assets.engine.book.desk import Desk as TradingDesk
 from trading_assets.engine.signals.tick_signals import external_signal, receive_all
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs.lanes import TICK_TAG
 from trading_assets.up import FIRST_SESSION
 from trading_assets.web.link import link_of, token_of
 

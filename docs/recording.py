@@ -71,7 +71,7 @@ class Line(NamedTuple):
     typed: bool
 
 
-def play(home: Path) -> list[Line]:
+def recorded(home: Path) -> list[Line]:
     """Type it all at a desk below `home`; the terminal's lines in their order."""
     token = secrets.token_hex(32)
     lines: list[Line] = []
@@ -200,7 +200,7 @@ font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
-        PICTURE.write_text(drawn(play(Path(home))))
+        PICTURE.write_text(drawn(recorded(Path(home))))
 
 
 if __name__ == "__main__":

@@ -41,23 +41,20 @@ from trading_assets.core.words import (
     Side,
     Signal,
 )
-from trading_assets.defs.jobs import JOBS
-from trading_assets.defs.jobs_day import DAY_JOBS
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.schedules import SCHEDULES
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import ALERT_SENSORS
+from trading_assets.definitions import defs
 from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.evidence.reads import NEEDS
 from trading_assets.engine.replay import limit_groups
 from trading_assets.features.daily import DAILY
 from trading_assets.market.bar_files.shapes import FIRST_RATE, KIBOT, SHAPES
 from trading_assets.market.bundle import BundledTape
+from trading_assets.market.quarantine.rules import RULES
 from trading_assets.market.sessions import Sessions
 from trading_assets.store import history_schema, schema
 from trading_assets.store.columns import DecimalText, JsonText, NumbersText
 
 DOCS = Path(__file__).parent
+REPOSITORY = defs.get_repository_def()
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 _HISTORY_COLUMNS = """
@@ -140,7 +137,7 @@ def activity_types() -> str:
             "yes" if one.moves_shares else "",
             "yes" if one.moves_cash else "",
             one.cost,
-            "yes" if one.told else "",
+            "yes" if one.alerts else "",
         )
         for one in ACTIVITY_TYPES.values()
     ]
@@ -172,7 +169,8 @@ def commands() -> str:
 
 
 def jobs() -> str:
-    rows = [(f"`{job.name}`", job.description) for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)]
+    every = (job for job in REPOSITORY.get_all_jobs() if not job.name.startswith("__"))
+    rows = [(f"`{job.name}`", job.description) for job in sorted(every, key=lambda job: job.name)]
     return _table(("Job", "What a run does"), rows)
 
 
@@ -185,8 +183,8 @@ def automation() -> str:
             "on" if found.default_status.value == "RUNNING" else "off",
             found.description,
         )
-        for kind, group in (("schedule", SCHEDULES), ("sensor", (*SENSORS, *ALERT_SENSORS)))
-        for found in group
+        for kind, group in (("schedule", REPOSITORY.schedule_defs), ("sensor", REPOSITORY.sensor_defs))
+        for found in sorted(group, key=lambda one: one.name)
     ]
     return _table(("Name", "", "Starts", "What it does"), rows)
 
@@ -345,6 +343,14 @@ def bar_shapes() -> str:
     return _table(("File", "Options", "Zone of times without one", "To know"), rows)
 
 
+def bar_rules() -> str:
+    rows = [
+        (f"`{rule.name}`", f"{rule[0].upper()}{rule[1:]}", terms.threshold, terms.effect, terms.remedy)
+        for rule, terms in RULES.items()
+    ]
+    return _table(("Rule", "What is wrong", "Threshold", "What becomes of it", "What to do"), rows)
+
+
 def tape() -> str:
     sessions, bundled = Sessions(), BundledTape()
     rows = []
@@ -387,6 +393,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "request-purposes": request_purposes,
     "features": features,
     "bar-shapes": bar_shapes,
+    "bar-rules": bar_rules,
     "tape": tape,
 }
 

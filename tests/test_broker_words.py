@@ -25,7 +25,7 @@ from trading_assets.venues import BROKER_KEYS, KEY_VARIABLES, VenueName
 
 PACKAGE = Path(trading_assets.__file__).parent
 PROJECT = PACKAGE.parent / "pyproject.toml"
-ABOVE = ("engine", "core", "store", "defs", "cli")
+ABOVE = ("engine", "core", "store", "runs", "defs", "cli")
 WORDS = frozenset({*STATE_OF_STATUS, *ACTIVITY_TYPES, *TRADE_TYPES, *STATUSES, *BROKER_KEYS, ACTIVE})
 
 # Where a word is one of our own: file → words, and what they mean there.
@@ -33,7 +33,7 @@ OURS = {
     "core/activities.py": {"FILL", "SPLIT", "FEE"},  # our kinds, as journals have them
     "engine/reconciliation/equity.py": {"SPLIT"},  # why an equity is in doubt: a split may have misstated it
     "engine/signals/inbox.py": {"rejected"},  # the folder of files that were refused
-    "defs/assets_desk.py": {"held", "filled"},  # names of figures that a page shows
+    "defs/desk/assets.py": {"held", "filled"},  # names of figures that a page shows
     "cli/operate.py": {"held"},  # a key of the JSON answer
     "cli/trade.py": {"filled", "new"},  # a column's title, and a key of the JSON answer
     "cli/watch.py": {"filled"},  # a column's title
@@ -56,8 +56,8 @@ def sources(*folders: str) -> Iterator[tuple[str, str]]:
 
 
 def test_no_word_of_a_broker_is_known_above_its_adapter() -> None:
-    found = {name: WORDS.intersection(constants(text)) for name, text in sources(*ABOVE)}
-    assert {name: words for name, words in found.items() if words} == OURS
+    result = {name: WORDS.intersection(constants(text)) for name, text in sources(*ABOVE)}
+    assert {name: words for name, words in result.items() if words} == OURS
 
 
 @pytest.mark.parametrize(

@@ -212,10 +212,10 @@ def test_the_defaults_are_the_definitions() -> None:
         "use_margin": False,
         "fractional": False,
     }
-    found = limits(Settings(feed="sip"))._asdict()
+    result = limits(Settings(feed="sip"))._asdict()
     assert {
         name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in found.items()
+        for name, value in result.items()
     } == defined
     assert limits(Settings(feed="iex"))._asdict() | {"volatility_target": None} == defined | {
         "stale_quote_seconds": 120.0

@@ -65,8 +65,8 @@ def webserver(data: object) -> Iterator[DagsterHealth]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert "daemonHealth" in asked["query"]
+            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            assert "daemonHealth" in document["query"]
             body = json.dumps({"data": data}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -83,7 +83,7 @@ def webserver(data: object) -> Iterator[DagsterHealth]:
         server.shutdown()
 
 
-def told(data: dict[str, Any], *, since: float = 3_600) -> list[str]:
+def trouble_titles(data: dict[str, Any], *, since: float = 3_600) -> list[str]:
     """The titles of the troubles; `since`: how long ago the watchdog began, seconds."""
     with webserver(data) as health:
         return [trouble.title for trouble in troubles(health.ask(), now_s=NOW, since_s=NOW - since)]
@@ -112,12 +112,12 @@ BROKEN = {"message": "SyntaxError: invalid syntax (assets_desk.py, line 12)"}
     ],
 )
 def test_what_is_not_right_is_told_and_nothing_else(data: dict[str, Any], titles: list[str]) -> None:
-    assert told(data) == titles
+    assert trouble_titles(data) == titles
 
 
 def test_who_has_just_begun_gives_the_sensors_time() -> None:
     """Their last evaluation was before the desk was down."""
-    assert told(answer(protection=ticks(last=4_000)), since=100) == []
+    assert trouble_titles(answer(protection=ticks(last=4_000)), since=100) == []
 
 
 def test_a_failed_evaluation_is_one_occurrence_with_its_reason() -> None:

@@ -45,38 +45,38 @@ def look(start: str) -> dict[str, dict[str, str]]:
         check=True,
         umask=0o002,
     )
-    found: dict[str, dict[str, str]] = json.loads(ended.stdout)
-    return found
+    document: dict[str, dict[str, str]] = json.loads(ended.stdout)
+    return document
 
 
 @pytest.mark.parametrize("start", ["begin", "begin_hosted", "begin_code_server"])
 def test_a_process_keeps_them_in_memory_and_the_kernel_shows_none(start: str) -> None:
-    found = look(start)
-    assert found["memory"] == EVERYTHING
-    assert PLANTED not in found["kernel"]
+    result = look(start)
+    assert result["memory"] == EVERYTHING
+    assert PLANTED not in result["kernel"]
     if sys.platform == "linux":
-        assert "AFTER=kept" in found["kernel"]
-    assert found["core"] == 0
-    assert found["umask"] == 0o077
+        assert "AFTER=kept" in result["kernel"]
+    assert result["core"] == 0
+    assert result["umask"] == 0o077
 
 
 def test_a_process_of_ours_hands_none_on() -> None:
-    found = look("begin")
+    result = look("begin")
     for where in ("environ", "child by os.environ", "child by the C library"):
-        assert not found[where].keys() & set(keyring.SECRETS), where
+        assert not result[where].keys() & set(keyring.SECRETS), where
 
 
 def test_a_code_server_reads_none_and_a_run_that_it_starts_itself_has_them() -> None:
-    found = look("begin_code_server")
-    assert not found["environ"].keys() & set(keyring.SECRETS)
-    assert not found["child by os.environ"].keys() & set(keyring.SECRETS)
-    assert EVERYTHING.items() <= found["child by the C library"].items()
+    result = look("begin_code_server")
+    assert not result["environ"].keys() & set(keyring.SECRETS)
+    assert not result["child by os.environ"].keys() & set(keyring.SECRETS)
+    assert EVERYTHING.items() <= result["child by the C library"].items()
 
 
 def test_dagsters_daemon_gives_its_code_server_what_it_was_given() -> None:
-    found = look("begin_hosted")
-    assert EVERYTHING.items() <= found["child by os.environ"].items()
-    assert EVERYTHING.items() <= found["child by the C library"].items()  # as `dagster dev` starts its parts
+    result = look("begin_hosted")
+    assert EVERYTHING.items() <= result["child by os.environ"].items()
+    assert EVERYTHING.items() <= result["child by the C library"].items()  # as `dagster dev` starts its parts
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_GET_DUMPABLE is Linux's")

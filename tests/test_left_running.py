@@ -50,8 +50,8 @@ def left_after_a_kill(begin: str, *, tied: bool) -> bool:
         text=True,
     )
     assert starter.stdout is not None
-    pid, told = starter.stdout.readline().split()
-    assert told == "None"  # what the part starts in its turn is not bound to this process
+    pid, output = starter.stdout.readline().split()
+    assert output == "None"  # what the part starts in its turn is not bound to this process
     starter.kill()
     starter.wait()
     part = psutil.Process(int(pid))
@@ -179,7 +179,7 @@ def runs(process: psutil.Process) -> bool:
 def test_nothing_of_a_desk_outlives_its_kill_and_it_starts_again(tmp_path: Path) -> None:
     ports = free_ports(3)
     desk = start(tmp_path, ports=ports)
-    while not desk.said().startswith("Ready."):
+    while not desk.next_line().startswith("Ready."):
         assert desk.process.poll() is None, desk.logs()
     processes = desk.processes()
     by_itself = [process for process in processes if ends_without_a_heartbeat(process)]
@@ -193,7 +193,7 @@ def test_nothing_of_a_desk_outlives_its_kill_and_it_starts_again(tmp_path: Path)
         time.sleep(0.1)
     assert running(desk) == set()
     again, until = start(tmp_path, ports=ports), time.monotonic() + 120
-    while not (line := again.said()).startswith("Ready."):
+    while not (line := again.next_line()).startswith("Ready."):
         assert again.process.poll() is None, line + again.logs()
         assert time.monotonic() < until
     assert again.process.stdout is not None

@@ -61,7 +61,7 @@ from trading_assets.engine.decision.decide import decide
 from trading_assets.engine.decision.inputs import DecisionInput, limits_not_in
 from trading_assets.errors import InvalidInput
 from trading_assets.store.history import History
-from decide.decisions import inputs, wish
+from decide.decisions import inputs, opinion
 from test_sent_orders import sent
 
 # the configuration has it, with its default and its range
@@ -85,7 +85,7 @@ assert looser_limits(limits, limits._replace(max_order_shares=4.0)) == ("max_ord
 assert tightened(limits, limits._replace(max_order_shares=4.0)) == limits
 
 # the gate refuses by it, and it is shown before the codes of price
-given = inputs(signals=(wish("AAA"),), limits=limits)
+given = inputs(signals=(opinion("AAA"),), limits=limits)
 (refused,) = decide(given).verdicts
 assert Code.SHARES_ABOVE_MAX in failed_codes(refused.failed) and int(Code.SHARES_ABOVE_MAX) == 34
 codes = list(Code)

@@ -124,8 +124,8 @@ def test_the_desks_directories_are_looked_at_as_it_starts(
     assert close_places(settings, home) == []
     monkeypatch.setattr(ownership, "_is_mine_alone", lambda _group: True)
     home.chmod(0o775)
-    told = f"DAGSTER_HOME {home} is closed to other users now; its mode was 775"
-    assert close_places(settings, home) == [told]
+    message = f"DAGSTER_HOME {home} is closed to other users now; its mode was 775"
+    assert close_places(settings, home) == [message]
     assert [mode(path) for path in (tmp_path / "var", tmp_path / "var" / "inbox", home)] == [0o700] * 3
     (tmp_path / "var" / "inbox").chmod(0o722)
     with pytest.raises(InvalidInput, match=r"the inbox .*: anybody may write .*inbox. Type: chmod go-w"):

@@ -48,7 +48,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
         no_entry_seconds_after_open=0.0,
         embedded=embedded,
     )
-    while not desk.said().startswith("Ready."):
+    while not desk.next_line().startswith("Ready."):
         assert desk.process.poll() is None, desk.logs()
     desk.wait("the signals' sensor stopped", lambda: inbox_sensor_stopped(desk))
     yield desk
@@ -69,8 +69,8 @@ def inbox_sensor_stopped(desk: RunningDesk) -> bool:
 
 def ticks(desk: RunningDesk, status: str) -> list[dict[str, Any]]:
     """Evaluations of the trading schedule, the newest first."""
-    found = desk.graphql(_TICKS, selector=_TRADING_HOURS)["scheduleOrError"]["scheduleState"]["ticks"]
-    return [tick for tick in found if tick["status"] == status]
+    result = desk.graphql(_TICKS, selector=_TRADING_HOURS)["scheduleOrError"]["scheduleState"]["ticks"]
+    return [tick for tick in result if tick["status"] == status]
 
 
 def test_the_exchanges_minutes_begin_with_the_machines_shortly_before_the_open(desk: RunningDesk) -> None:
@@ -114,7 +114,7 @@ def test_a_tick_comes_at_the_minute_and_its_first_order_is_accepted_within_secon
     assert (order.intent.symbol, order.state) == ("AAPL", "FILLED")
     with desk.keeper() as keeper:
         events = [line.split("\t", 2) for line in keeper.journal().splitlines()]
-    (accepted_ns,) = [json.loads(told)["at_ns"] for _, kind, told in events if kind == "OrderAccepted"]
+    (accepted_ns,) = [json.loads(event)["at_ns"] for _, kind, event in events if kind == "OrderAccepted"]
     seconds = (accepted_ns - tick_ns) / SECOND_NS
     print(f"first order accepted {seconds:.2f} s after the minute")
     assert 0 < seconds < FIRST_ORDER_SECONDS

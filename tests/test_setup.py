@@ -43,7 +43,7 @@ def test_every_package_that_the_project_names_is_among_them(requirements: list[s
 
 def test_the_set_up_installs_by_hash_and_compiles_what_it_installs_and_the_package() -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    said = subprocess.run(
+    output = subprocess.run(
         ["make", "-n", "--always-make", "setup"],
         cwd=ROOT,
         env=environ,
@@ -51,15 +51,15 @@ def test_the_set_up_installs_by_hash_and_compiles_what_it_installs_and_the_packa
         text=True,
         check=True,
     ).stdout.splitlines()
-    (install,) = [line for line in said if "-r requirements.txt" in line]
+    (install,) = [line for line in output if "-r requirements.txt" in line]
     assert {"--require-hashes", "--no-deps", "--compile"} <= set(install.split())
     assert "--only-binary :all:" in install  # no package's own code runs at its installation
     assert "index" not in install
-    assert said[-1].endswith("-m compileall -q trading_assets")
+    assert output[-1].endswith("-m compileall -q trading_assets")
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "ends"),
+    ("output", "status", "ends"),
     [
         ("No known vulnerabilities found", 0, 0),
         ("Found 2 known vulnerabilities in 1 package", 1, 2),
@@ -69,11 +69,11 @@ def test_the_set_up_installs_by_hash_and_compiles_what_it_installs_and_the_packa
     ],
 )
 def test_an_audit_that_had_no_answer_says_so_and_never_passes(
-    tmp_path: Path, said: str, status: int, ends: int
+    tmp_path: Path, output: str, status: int, ends: int
 ) -> None:
     tool = tmp_path / "bin" / "pip-audit"
     tool.parent.mkdir()
-    tool.write_text(f"#!/bin/sh\necho '{said}'\nexit {status}\n")
+    tool.write_text(f"#!/bin/sh\necho '{output}'\nexit {status}\n")
     tool.chmod(0o700)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     ended = subprocess.run(
@@ -86,7 +86,7 @@ def test_an_audit_that_had_no_answer_says_so_and_never_passes(
     )
     assert ended.returncode == ends
     assert ("NOT AUDITED" in ended.stdout) == (
-        "Found" not in said and said != "No known vulnerabilities found"
+        "Found" not in output and output != "No known vulnerabilities found"
     )
 
 
@@ -102,8 +102,8 @@ REMOVED = (".venv/bin/python", "var/demo/journal.sqlite", "build/x", "trading_as
 def cleaned(checkout: Path) -> list[str]:
     shutil.copy(ROOT / "Makefile", checkout)
     clean = ("make", "--no-print-directory", "clean")
-    told = subprocess.run(clean, cwd=checkout, capture_output=True, text=True, check=True)
-    return told.stdout.splitlines()
+    output = subprocess.run(clean, cwd=checkout, capture_output=True, text=True, check=True)
+    return output.stdout.splitlines()
 
 
 def test_cleaning_leaves_every_book_and_says_what_it_left(tmp_path: Path) -> None:

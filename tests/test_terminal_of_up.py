@@ -58,7 +58,7 @@ def speaker(log: Path) -> list[str]:
     return [sys.executable, "-c", SPEAKER, str(log)]
 
 
-def said(log: Path) -> list[str]:
+def printed(log: Path) -> list[str]:
     return [line.partition("  ")[2] for line in log.read_text(encoding="utf-8").splitlines()]
 
 
@@ -69,7 +69,7 @@ def test_a_terminal_that_closes_ends_it_with_its_usual_words_and_status(
     terminal.read_until("Ready.")
     terminal.close()
     assert terminal.process.wait(15) == 0
-    assert said(log) == ["Ready.", "ending …", "ended"]
+    assert printed(log) == ["Ready.", "ending …", "ended"]
 
 
 def test_under_a_first_program_that_does_not_pass_the_end_on_it_notices_by_itself(
@@ -82,13 +82,13 @@ def test_under_a_first_program_that_does_not_pass_the_end_on_it_notices_by_itsel
     terminal.read_until("Ready.")
     terminal.close()
     assert terminal.process.wait(15) == 0
-    assert said(log) == ["Ready.", "ending …", "ended"]
+    assert printed(log) == ["Ready.", "ending …", "ended"]
     assert status.read_text() == "0"
 
 
 def test_one_that_was_started_with_nohup_stays(terminals: list[PseudoTerminal], log: Path) -> None:
     terminals.append(terminal := PseudoTerminal(["nohup", *speaker(log)], cwd=log.parents[1]))
-    wait_for("its first words", lambda: log.exists() and said(log) == ["Ready."])
+    wait_for("its first words", lambda: log.exists() and printed(log) == ["Ready."])
     terminal.close()
     time.sleep(1.5)
     assert terminal.process.poll() is None
@@ -120,7 +120,7 @@ def test_one_that_was_left_in_the_background_stays_and_its_words_to_nobody_break
         assert runs(left)
         left.send_signal(signal.SIGTERM)
         wait_for("its end", lambda: not runs(left))
-        assert said(log) == ["Ready.", "ending …", "ended"]
+        assert printed(log) == ["Ready.", "ending …", "ended"]
     finally:
         if runs(left):
             left.kill()
@@ -134,7 +134,7 @@ def test_a_reader_that_is_gone_breaks_nothing(log: Path) -> None:
     process.stdout.close()
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
-    assert said(log) == ["Ready.", "ending …", "ended"]
+    assert printed(log) == ["Ready.", "ending …", "ended"]
 
 
 def test_a_log_that_takes_nothing_is_said_and_breaks_nothing(log: Path) -> None:

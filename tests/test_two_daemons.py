@@ -34,7 +34,7 @@ _START = """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelec
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDesk]:
     desk = start(tmp_path_factory.mktemp("up"), ports=free_ports(3))
-    while not desk.said().startswith("Ready."):
+    while not desk.next_line().startswith("Ready."):
         assert desk.process.poll() is None, desk.logs()
     yield desk
     desk.end()

@@ -10,23 +10,23 @@ def test_a_file_with_as_many_errors_as_listed_passes() -> None:
 
 
 def test_one_error_more_than_listed_fails_its_file() -> None:
-    (said,) = complaints({"tests/a.py": 3, "tests/b.py": 1}, {"tests/a.py": 2, "tests/b.py": 1})
-    assert said.startswith("tests/a.py: mypy finds 3 errors")
+    (complaint,) = complaints({"tests/a.py": 3, "tests/b.py": 1}, {"tests/a.py": 2, "tests/b.py": 1})
+    assert complaint.startswith("tests/a.py: mypy finds 3 errors")
 
 
 def test_an_error_in_a_file_that_is_not_listed_fails_it() -> None:
-    (said,) = complaints({"tests/a.py": 1}, {})
-    assert "allows 0" in said
+    (output,) = complaints({"tests/a.py": 1}, {})
+    assert "allows 0" in output
 
 
 def test_one_error_fewer_than_listed_asks_for_the_lower_count() -> None:
-    (said,) = complaints({"tests/a.py": 1}, {"tests/a.py": 2})
-    assert "write 1 there" in said
+    (output,) = complaints({"tests/a.py": 1}, {"tests/a.py": 2})
+    assert "write 1 there" in output
 
 
 def test_a_listed_file_that_is_clean_or_gone_must_leave_the_list() -> None:
-    (said,) = complaints({}, {"tests/a.py": 2})
-    assert "take its line out" in said
+    (output,) = complaints({}, {"tests/a.py": 2})
+    assert "take its line out" in output
 
 
 def test_each_listed_file_exists_and_has_a_count_above_zero() -> None:

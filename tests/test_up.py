@@ -41,9 +41,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
 
 
 def test_it_says_its_addresses_once_everything_is_ready(desk: RunningDesk) -> None:
-    assert f"exchange   http://127.0.0.1:{desk.ports[1]}" in desk.said()
-    assert desk.said() == f"Dagster    {desk.link}\n"
-    assert desk.said().startswith("Ready. Open the link once in your browser")
+    assert f"exchange   http://127.0.0.1:{desk.ports[1]}" in desk.next_line()
+    assert desk.next_line() == f"Dagster    {desk.link}\n"
+    assert desk.next_line().startswith("Ready. Open the link once in your browser")
     assert "instance" in desk.graphql("{ instance { id } }")
 
 
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_everything_within_seconds_and_leaves_the_stores_intact(desk
 
 def test_a_part_that_dies_takes_the_rest_with_it(tmp_path: Path) -> None:
     desk = start(tmp_path, ports=free_ports(3))
-    while not desk.said().startswith("Ready."):
+    while not desk.next_line().startswith("Ready."):
         assert desk.process.poll() is None, desk.logs()
     processes = desk.processes()
     (exchange,) = [process for process in processes if "trading_assets.exchange" in process.cmdline()]

@@ -47,13 +47,13 @@ class Desk:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         return kept | {"TERM": "dumb", "TRADING_ASSETS_CONFIG": str(self.config)}
 
-    def said(self) -> list[str]:
+    def printed(self) -> list[str]:
         file = self.place / "var" / "logs" / "up.log"
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         return [line.partition("  ")[2] for line in lines]
 
     def is_ready(self) -> bool:
-        return any(line.startswith("Ready.") for line in self.said())
+        return any(line.startswith("Ready.") for line in self.printed())
 
     def processes(self) -> dict[str, psutil.Process]:
         """By name, with those that its parts have started."""
@@ -109,31 +109,33 @@ def test_make_up_ends_with_its_terminal_and_meanwhile_refuses_a_second_one(
         terminal.process.wait(10)
     finally:
         terminal.end()
-    assert desk.said()[-2:] == ["ending …", "ended: no process is left, the ports are free"]
+    assert desk.printed()[-2:] == ["ending …", "ended: no process is left, the ports are free"]
     assert roster.read(desk.place / "var") is None
     link = link_of(desk.place / "dagster_home")
     assert link is not None
-    assert str(token_of(link)) not in "".join(desk.said())
+    assert str(token_of(link)) not in "".join(desk.printed())
 
 
 def refuses_a_second_one(desk: Desk, pid: int, tmp_path: Path) -> None:
     """On its data directory, and on its Dagster home with a data directory of one's own."""
     kept = roster.read(desk.place / "var")
     assert kept is not None
-    told = (
-        f"a desk runs here already: {kept.told()}. Look at it with `trading-assets status --config "
+    message = (
+        f"a desk runs here already: {kept.summary()}. Look at it with `trading-assets status --config "
         f"{desk.config}`, end it with `trading-assets down --config {desk.config}`\n"
     )
-    assert f"process {pid}, since " in told
-    assert f", Dagster http://127.0.0.1:{desk.ports[0]}, exchange http://127.0.0.1:{desk.ports[1]}." in told
+    assert f"process {pid}, since " in message
+    assert (
+        f", Dagster http://127.0.0.1:{desk.ports[0]}, exchange http://127.0.0.1:{desk.ports[1]}." in message
+    )
     here = {name: value for name, value in desk.environ().items() if name != "TRADING_ASSETS_CONFIG"}
     other = Desk(tmp_path / "other")
     same_data = typed(other.place, "up", "--config", str(desk.config), environ=here)
-    assert (same_data.returncode, same_data.stderr) == (1, f"trading-assets: {desk.place}/var: {told}")
+    assert (same_data.returncode, same_data.stderr) == (1, f"trading-assets: {desk.place}/var: {message}")
     same_home = typed(other.place, "up", environ=here | {"DAGSTER_HOME": str(desk.place / "dagster_home")})
     assert (same_home.returncode, same_home.stderr) == (
         1,
-        f"trading-assets: {desk.place}/dagster_home: {told}",
+        f"trading-assets: {desk.place}/dagster_home: {message}",
     )
 
 

@@ -69,13 +69,13 @@ def tell_time(monkeypatch: pytest.MonkeyPatch, now_ns: Callable[[], int]) -> Non
 def test_a_part_that_ended_is_started_again_at_once_said_and_alerted(
     parts: Parts, settings: Settings
 ) -> None:
-    said: list[str] = []
+    output: list[str] = []
     before = parts.pid(DAEMON)
     end(parts.all[0])
-    parts.keep(said.append)
+    parts.keep(output.append)
     assert parts.pid(DAEMON) != before
     assert parts.all[0].process.poll() is None
-    (line,) = said
+    (line,) = output
     assert line.startswith("Dagster's daemon ended: exit status -9; started again now.")
     assert "The watchdog goes on protecting" in line
     with Journal.open(journal_file(settings)) as journal:
@@ -84,11 +84,11 @@ def test_a_part_that_ended_is_started_again_at_once_said_and_alerted(
 
 
 def test_where_the_watchdog_ended_nobody_says_that_it_protects(parts: Parts) -> None:
-    said: list[str] = []
+    output: list[str] = []
     end(parts.all[1])
-    parts.keep(said.append)
-    assert said[0].startswith("The listener with the watchdog ended")
-    assert "nothing watches over Dagster" in said[0]
+    parts.keep(output.append)
+    assert output[0].startswith("The listener with the watchdog ended")
+    assert "nothing watches over Dagster" in output[0]
 
 
 def test_a_part_that_ends_again_and_again_is_started_at_a_growing_pace(
@@ -118,20 +118,20 @@ def test_a_journal_that_takes_no_alert_keeps_no_part_from_being_started(
     parts: Parts, settings: Settings
 ) -> None:
     journal_file(settings).write_bytes(b"no database at all" * 100)
-    said: list[str] = []
+    output: list[str] = []
     end(parts.all[0])
-    parts.keep(said.append)
+    parts.keep(output.append)
     assert parts.all[0].process.poll() is None
-    assert "no alert of it is kept" in said[1]
+    assert "no alert of it is kept" in output[1]
 
 
 def test_a_watchdog_that_hangs_is_ended_and_started_again(
     parts: Parts, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
+    output: list[str] = []
     stop = threading.Event()
     stop.set()  # nobody asks a webserver
-    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, output.append)
     hung = parts.pid(LISTENER)
     sign = sign_file(settings)
     sign.write_text(json.dumps({"host": os.uname().nodename, "pid": hung, "start": process_start(hung)}))
@@ -143,21 +143,21 @@ def test_a_watchdog_that_hangs_is_ended_and_started_again(
         guard._answered_ns = guard._beaten_ns = now
         if touched:
             os.utime(sign)
-        assert said == []
+        assert output == []
         guard.look()
-    assert said == [
+    assert output == [
         "The listener with the watchdog hangs: the watchdog has given no sign of life for 180 s; it is ended"
     ]
-    parts.keep(said.append)
+    parts.keep(output.append)
     assert parts.pid(LISTENER) != hung
 
 
 def test_a_machine_that_slept_makes_no_watchdog_hang(parts: Parts, settings: Settings) -> None:
     """Its last sign is hours old by the machine's clock, and seconds by the process's."""
-    said: list[str] = []
+    output: list[str] = []
     stop = threading.Event()
     stop.set()
-    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, output.append)
     pid = parts.pid(LISTENER)
     sign = sign_file(settings)
     sign.write_text(json.dumps({"host": os.uname().nodename, "pid": pid, "start": process_start(pid)}))
@@ -167,25 +167,25 @@ def test_a_machine_that_slept_makes_no_watchdog_hang(parts: Parts, settings: Set
     for _ in range(2):
         guard._looked_ns = 0
         guard.look()
-    assert said == []
+    assert output == []
 
 
 def test_a_daemon_without_a_heartbeat_for_five_minutes_is_ended(
     parts: Parts, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
+    output: list[str] = []
     stop = threading.Event()
     stop.set()
-    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, output.append)
     hung, began = parts.pid(DAEMON), monotonic_ns()
     for seconds in (299.0, 302.0):
         tell_time(monkeypatch, lambda s=seconds: began + int(s * 1e9))
         guard._answered_ns = began + int(seconds * 1e9)  # the webserver answers
         guard.look()
         guard._looked_ns = 0
-        assert (len(said) == 1) == (seconds > 300)
-    assert said == ["Dagster's daemon hangs: no heartbeat for 300 s; it is ended"]
-    parts.keep(said.append)
+        assert (len(output) == 1) == (seconds > 300)
+    assert output == ["Dagster's daemon hangs: no heartbeat for 300 s; it is ended"]
+    parts.keep(output.append)
     assert parts.pid(DAEMON) != hung
 
 
@@ -194,15 +194,15 @@ def test_a_webserver_that_hangs_takes_no_daemon_with_it(
 ) -> None:
     """Heartbeats are seen in its answers alone: without them nothing is known of the daemon."""
     parts.all.append(parts._started(WEBSERVER))
-    said: list[str] = []
+    output: list[str] = []
     stop = threading.Event()
     stop.set()
-    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, said.append)
+    guard = _Guard(parts, settings, DagsterHealth("http://127.0.0.1:9"), stop, output.append)
     daemon, began = parts.pid(DAEMON), monotonic_ns()
     for seconds in (302.0, 308.0, 320.0):
         tell_time(monkeypatch, lambda s=seconds: began + int(s * 1e9))
         guard._signed_ns = began + int(seconds * 1e9)  # the watchdog gives its signs
         guard.look()
-    assert said == ["Dagster's webserver hangs: no answer for 300 s; it is ended"]
-    parts.keep(said.append)
+    assert output == ["Dagster's webserver hangs: no answer for 300 s; it is ended"]
+    parts.keep(output.append)
     assert parts.pid(DAEMON) == daemon

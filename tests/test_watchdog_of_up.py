@@ -70,7 +70,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
         reconciliation_interval_seconds=3,
     )
     try:
-        while not desk.said().startswith("Ready."):
+        while not desk.next_line().startswith("Ready."):
             assert desk.process.poll() is None, desk.logs()
         yield desk
     finally:
@@ -78,7 +78,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def said(desk: RunningDesk) -> Callable[[], list[str]]:
+def next_line(desk: RunningDesk) -> Callable[[], list[str]]:
     """What `up` has said since it was ready."""
     lines: list[str] = []
     assert desk.process.stdout is not None
@@ -89,12 +89,12 @@ def said(desk: RunningDesk) -> Callable[[], list[str]]:
 
 def part(desk: RunningDesk, name: str) -> psutil.Process:
     """A part's own process."""
-    (found,) = [
+    (result,) = [
         child
         for child in psutil.Process(desk.process.pid).children()
         if any(Path(word).name == name for word in child.cmdline()[:3])
     ]
-    return found
+    return result
 
 
 def through_its_stop(desk: RunningDesk, symbol: str) -> None:
@@ -154,19 +154,21 @@ def test_a_daemon_that_hangs_holds_no_stop_back(desk: RunningDesk, receiver: Rec
         desk.wait("the end of what it had launched", lambda: not under_way(desk))
         through_its_stop(desk, "AAPL")
         desk.wait("the stop", lambda: fired(desk, "AAPL"), PATIENCE_SECONDS)
-        desk.wait("its alert", lambda: told(receiver, "Nobody but the watchdog protects"), PATIENCE_SECONDS)
+        desk.wait(
+            "its alert", lambda: has_alert(receiver, "Nobody but the watchdog protects"), PATIENCE_SECONDS
+        )
     finally:
         daemon.resume()
 
 
 def under_way(desk: RunningDesk) -> list[object]:
     """The runs that have a process. What is queued waits for the daemon."""
-    asked = """{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}) {
+    query = """{ runsOrError(filter: {statuses: [STARTING, STARTED, CANCELING]}) {
       ... on Runs { results { jobName } } } }"""
-    return list(desk.graphql(asked)["runsOrError"]["results"])
+    return list(desk.graphql(query)["runsOrError"]["results"])
 
 
-def told(receiver: Receiver, title: str) -> bool:
+def has_alert(receiver: Receiver, title: str) -> bool:
     """Whether an alert has arrived, alone or among others."""
     return any(
         title in message["title"] or title in message["message"] for message in list(receiver.messages)
@@ -193,7 +195,9 @@ def test_a_typo_in_the_configuration_holds_no_stop_back(desk: RunningDesk, recei
     desk.config_path.write_text(good + "\nstop_los: 0.05\n")
     try:
         desk.wait("the stop", lambda: fired(desk, "MSFT"), PATIENCE_SECONDS)
-        desk.wait("its alert", lambda: told(receiver, "The configuration cannot be used"), PATIENCE_SECONDS)
+        desk.wait(
+            "its alert", lambda: has_alert(receiver, "The configuration cannot be used"), PATIENCE_SECONDS
+        )
     finally:
         desk.config_path.write_text(good)
 
@@ -206,13 +210,13 @@ def test_a_typo_in_the_configuration_holds_no_stop_back(desk: RunningDesk, recei
     ],
 )
 def test_a_part_that_is_killed_is_started_again_and_people_are_told(
-    desk: RunningDesk, said: Callable[[], list[str]], receiver: Receiver, name: str, spoken: str
+    desk: RunningDesk, next_line: Callable[[], list[str]], receiver: Receiver, name: str, spoken: str
 ) -> None:
     before = part(desk, name)
     before.kill()
-    desk.wait("a line on the terminal", lambda: any(spoken in line for line in said()), 30)
+    desk.wait("a line on the terminal", lambda: any(spoken in line for line in next_line()), 30)
     desk.wait("another in its place", lambda: _replaced(desk, name, before.pid), PATIENCE_SECONDS)
-    desk.wait("its alert", lambda: told(receiver, spoken), PATIENCE_SECONDS)
+    desk.wait("its alert", lambda: has_alert(receiver, spoken), PATIENCE_SECONDS)
 
 
 def _replaced(desk: RunningDesk, name: str, pid: int) -> bool:

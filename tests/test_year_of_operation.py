@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.exchange]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def year(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("year")
     sizes = ("--sessions", str(SESSIONS), "--ticks", str(TICKS), "--really", "1", "--protections", "3")
     ended = subprocess.run(
@@ -40,18 +40,18 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_session_is_materialized_reported_and_checked_and_deleted_runs_leave_nothing(
-    found: dict[str, Any],
+    year: dict[str, Any],
 ) -> None:
-    assert found["problems"] == []
-    assert found["tick_runs"] == SESSIONS * TICKS
+    assert year["problems"] == []
+    assert year["tick_runs"] == SESSIONS * TICKS
 
 
-def test_the_runs_past_their_time_are_the_ones_deleted(found: dict[str, Any]) -> None:
+def test_the_runs_past_their_time_are_the_ones_deleted(year: dict[str, Any]) -> None:
     # 2012-01-03 to 2012-01-13: at the last end of the day the ticks until the 6th are older than a week, and
     # of the protections those of the first day and of the 12th
-    assert found["runs_deleted"] == 4 * TICKS + 1 + 3
+    assert year["runs_deleted"] == 4 * TICKS + 1 + 3
 
 
-def test_the_web_interface_shows_the_sessions_whose_runs_are_deleted(found: dict[str, Any]) -> None:
-    assert found["wrong"] == []
-    assert set(found["answers"]) >= {"asset graph", "asset partitions", "asset history", "runs", "one run"}
+def test_the_web_interface_shows_the_sessions_whose_runs_are_deleted(year: dict[str, Any]) -> None:
+    assert year["wrong"] == []
+    assert set(year["answers"]) >= {"asset graph", "asset partitions", "asset history", "runs", "one run"}

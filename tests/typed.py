@@ -70,8 +70,8 @@ def errors(files: list[Path], search: list[Path]) -> tuple[list[str], int]:
     )
     lines = []
     for line in ran.stdout.splitlines():
-        shown, colon, said = line.partition(":")
-        lines.append(real.get(shown, shown) + colon + said)
+        shown, colon, message = line.partition(":")
+        lines.append(real.get(shown, shown) + colon + message)
     return lines + ran.stderr.splitlines(), ran.returncode
 
 
@@ -81,18 +81,18 @@ def read_not_yet(text: str) -> dict[str, int]:
     return {path: int(count) for path, count in rows}
 
 
-def complaints(found: Mapping[str, int], allowed: Mapping[str, int]) -> list[str]:
+def complaints(counted: Mapping[str, int], allowed: Mapping[str, int]) -> list[str]:
     """One sentence for each file whose number of errors differs from its count in the list."""
-    said = []
-    for path in sorted(found.keys() | allowed.keys()):
-        now, listed = found.get(path, 0), allowed.get(path, 0)
+    lines = []
+    for path in sorted(counted.keys() | allowed.keys()):
+        now, listed = counted.get(path, 0), allowed.get(path, 0)
         if now > listed:
-            said.append(f"{path}: mypy finds {now} errors, {NOT_YET} allows {listed}: mend the new ones")
+            lines.append(f"{path}: mypy finds {now} errors, {NOT_YET} allows {listed}: mend the new ones")
         elif listed and not now:
-            said.append(f"{path}: clean or gone: take its line out of {NOT_YET}")
+            lines.append(f"{path}: clean or gone: take its line out of {NOT_YET}")
         elif now < listed:
-            said.append(f"{path}: mypy finds {now} errors, {NOT_YET} says {listed}: write {now} there")
-    return said
+            lines.append(f"{path}: mypy finds {now} errors, {NOT_YET} says {listed}: write {now} there")
+    return lines
 
 
 def main() -> int:
@@ -109,18 +109,18 @@ def main() -> int:
         (others, programs),
         (contestants, contests),
     ):
-        told, status = errors(files, search)
+        messages, status = errors(files, search)
         if status not in (0, 1):
-            print(*told, sep="\n")
+            print(*messages, sep="\n")
             return 2
-        lines += told
-    found = Counter(match["path"] for line in lines if (match := ERROR.match(line)))
+        lines += messages
+    result = Counter(match["path"] for line in lines if (match := ERROR.match(line)))
     allowed = read_not_yet((ROOT / NOT_YET).read_text())
-    wrong = complaints(found, allowed)
-    more = {path for path, count in found.items() if count > allowed.get(path, 0)}
+    wrong = complaints(result, allowed)
+    more = {path for path, count in result.items() if count > allowed.get(path, 0)}
     for line in [*(line for line in lines if line.partition(":")[0] in more), *wrong]:
         print(line)
-    print(f"mypy over tests and benchmarks: {found.total()} errors in {len(found)} files not yet clean")
+    print(f"mypy over tests and benchmarks: {result.total()} errors in {len(result)} files not yet clean")
     return 1 if wrong else 0
 
 

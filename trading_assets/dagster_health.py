@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import requests
 
 from trading_assets.engine.book.alerts import of_evaluation
-from trading_assets.engine.operation.watchdog import Trouble
+from trading_assets.engine.operation.asking import Trouble
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import system_now_ns
+from trading_assets.no_answer import plain_words
 from trading_assets.web.link import link_of, token_of
 from trading_assets.web.listener import listening_users
 
@@ -107,7 +108,9 @@ class DagsterHealth:
             )
             return _health(answer.json()["data"])
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            raise NoAnswer(f"Dagster's webserver at {self._url} does not answer: {error!r}") from error
+            raise NoAnswer(
+                f"Dagster's webserver at {self._url} does not answer: {plain_words(error)}"
+            ) from error
 
     def _authorization(self) -> dict[str, str]:
         """Read again at each question: a webserver that was started anew may have a new token."""
@@ -140,9 +143,15 @@ def troubles(health: Health, *, now_s: float, since_s: float) -> Iterator[Troubl
                 f"dagster:location:{location.name}",
                 f"The code location {location.name} does not load",
                 location.error[:BODY_CHARACTERS],
+                not_loaded=True,
             )
     if health.error:
-        yield Trouble("dagster:workspace", "The workspace does not load", health.error[:BODY_CHARACTERS])
+        yield Trouble(
+            "dagster:workspace",
+            "The workspace does not load",
+            health.error[:BODY_CHARACTERS],
+            not_loaded=True,
+        )
     for one in health.instigators:
         if one.failed_s is not None and one.failed_s >= since_s:
             yield Trouble(
@@ -181,13 +190,13 @@ def _health(data: Mapping[str, Any]) -> Health:
         },
         error=workspace.get("message", ""),
         locations=tuple(
-            Location(entry["name"], found.get("message", ""), "repositories" in found)
-            for entry, found in zip(entries, loaded, strict=True)
+            Location(entry["name"], location.get("message", ""), "repositories" in location)
+            for entry, location in zip(entries, loaded, strict=True)
         ),
         instigators=tuple(
             _instigator(one, state)
-            for found in loaded
-            for repository in found.get("repositories", [])
+            for location in loaded
+            for repository in location.get("repositories", [])
             for kind, state in (("sensors", "sensorState"), ("schedules", "scheduleState"))
             for one in repository[kind]
         ),

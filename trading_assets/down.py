@@ -59,23 +59,27 @@ def desk_on(data_dir: Path, dagster_home: Path, config_path: Path, *, home_is_na
     InvalidInput with what to type for it, unless a person has named the home. Raises InvalidInput, too, where
     a desk runs and it is not kept which process it is.
     """
+    unnamed: list[Path] = []  # held by a process that it does not name; the other directory may name it
     for directory in (data_dir, dagster_home):
-        found = roster.read(directory)
-        running = {} if found is None else found.running()
-        if found is None or not (running or any(map(found.beneath, found.parts))):
-            if roster.is_held(directory):
-                raise roster.unnamed(directory)
+        listed = roster.read(directory)
+        running = {} if listed is None else listed.running()
+        if listed is None or not (running or any(map(listed.beneath, listed.parts))):
+            unnamed += [directory] if roster.is_held(directory) else []
             continue
-        own = data_dir.resolve() == found.data_dir or config_path.resolve() == found.config
+        own = data_dir.resolve() == listed.data_dir or config_path.resolve() == listed.config
         if directory == data_dir or own or home_is_named:
-            return found
+            return listed
+        if unnamed:
+            break
         raise InvalidInput(
-            f"it belongs to the desk on {found.data_dir}"
-            + (f", {found.told()}" if ITSELF in running else "")
+            f"it belongs to the desk on {listed.data_dir}"
+            + (f", {listed.summary()}" if ITSELF in running else "")
             + f", and no desk runs on {data_dir}",
             where=str(dagster_home),
-            remedy=f"End that one with {found.command('down')}",
+            remedy=f"End that one with {listed.command('down')}",
         )
+    if unnamed:
+        raise roster.unnamed(unnamed[0])
     return None
 
 
@@ -87,7 +91,7 @@ def end(desk: Roster, *, with_watchdog: bool, patience_seconds: float, say: Say)
     ending = _Ending(desk, with_watchdog)
     itself = desk.running().get(ITSELF)
     if itself is not None:
-        say(f"ending the desk on {desk.data_dir}: {desk.told()}")
+        say(f"ending the desk on {desk.data_dir}: {desk.summary()}")
         if not ending.end([itself], patience_seconds):
             say(f"`make up` has not ended within {patience_seconds:g} s and is killed")
             ending.kill([itself])
@@ -106,7 +110,7 @@ class _Ending:
     def __init__(self, desk: Roster, with_watchdog: bool) -> None:
         self._desk = desk
         self._spared = () if with_watchdog else desk.outlives
-        self._found: dict[psutil.Process, str] = {}
+        self._processes: dict[psutil.Process, str] = {}
         self._killed: set[psutil.Process] = set()
         self.names: list[str] = []
         self.look()
@@ -119,16 +123,16 @@ class _Ending:
                 continue
             self.names += [name for name in desk.parts if name not in self.names]
             for name, process in desk.running().items():
-                self._found.setdefault(process, name)
+                self._processes.setdefault(process, name)
             for name in desk.parts:
                 for process in desk.beneath(name):
-                    self._found.setdefault(process, name)
+                    self._processes.setdefault(process, name)
 
     def of(self, names: Iterable[str]) -> list[psutil.Process]:
         """What runs of these parts, but for what is spared."""
         self.look()
-        asked = set(names) - set(self._spared)
-        return [process for process, name in self._found.items() if name in asked and _runs(process)]
+        signalled = set(names) - set(self._spared)
+        return [process for process, name in self._processes.items() if name in signalled and _runs(process)]
 
     def end(self, processes: list[psutil.Process], seconds: float) -> bool:
         """Ask them to end, and wait; whether they have."""
@@ -146,15 +150,15 @@ class _Ending:
 
     def done(self) -> Ending:
         self.look()
-        running = {process for process in self._found if _runs(process)}
+        running = {process for process in self._processes if _runs(process)}
         ended = tuple(
             EndedPart(name, process.pid, process in self._killed)
-            for process, name in self._found.items()
+            for process, name in self._processes.items()
             if process not in running
         )
         leaders = {part.pid for part in self._desk.parts.values()}
-        spared = [process for process in running if self._found[process] in self._spared]
-        left = tuple((self._found[process], process.pid) for process in running if process not in spared)
+        spared = [process for process in running if self._processes[process] in self._spared]
+        left = tuple((self._processes[process], process.pid) for process in running if process not in spared)
         watchdogs = [process.pid for process in spared if process.pid in leaders]
         if not running:
             for directory in roster.places(self._desk):

@@ -32,10 +32,10 @@ def refuse_secrets_in_a_file(project: Path) -> None:
     if not file.exists():
         return
     named = rf"^\s*(?:export\s+)?({'|'.join(keyring.SECRETS)})\s*="
-    found = re.findall(named, file.read_text(errors="replace"), re.MULTILINE)
-    if found:
+    names = re.findall(named, file.read_text(errors="replace"), re.MULTILINE)
+    if names:
         raise InvalidInput(
-            f"sets {' and '.join(dict.fromkeys(found))}, which Dagster's webserver would read too",
+            f"sets {' and '.join(dict.fromkeys(names))}, which Dagster's webserver would read too",
             where=str(file),
             remedy="Take it out of the file, and export it in the shell that you type `make up` in.",
         )

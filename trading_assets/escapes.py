@@ -1,4 +1,4 @@
-"""Text from outside, made harmless where it is shown: terminal, JSON, spreadsheet, Markdown and HTML.
+"""Text from outside, made harmless where it is shown: terminal, JSON, spreadsheet and HTML.
 
 A symbol's name, a reason, a broker's message, a file's name: whoever wrote it does not decide what a terminal
 does, what a spreadsheet computes or what a page loads. Text is stored as it came and is escaped at the edge
@@ -11,8 +11,6 @@ import re
 from html import escape
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_MARKDOWN = re.compile(r"[\\|<>&\[\]`*~]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_ENTITY = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _NOT_IN_JSON = re.compile(r"[^\x20-\x7e\n]")
 
 
@@ -46,12 +44,6 @@ def for_csv(cell: str) -> str:
     ("'=HYPERLINK(1)", '-0.5')
     """
     return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) and not _is_number(cell) else cell
-
-
-def for_markdown(text: str) -> str:
-    """Plain words in a cell of a Markdown table: no column, markup, link, picture or HTML."""
-    line = for_terminal(" ".join(text.splitlines()))
-    return _MARKDOWN.sub(lambda mark: _ENTITY.get(mark[0], f"\\{mark[0]}"), line)
 
 
 def for_html(text: str) -> str:

@@ -42,6 +42,7 @@ _PUBLIC = frozenset(
         *("COLUMNS", "LINES", "NO_COLOR", "CI", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "JE_ARROW_MALLOC_CONF", "KILL_SWITCH"),
         *("TRADING_ASSETS_CONFIG", "TRADING_ASSETS_LOG", "TRADING_ASSETS_DAGSTER_URL"),
+        "TRADING_ASSETS_SOURCE_URL",
     }
 )
 _PUBLIC_PREFIXES = ("LC_", "PYTHON", "XDG_", "DAGSTER_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_")
@@ -56,8 +57,8 @@ class _Environ(Mapping[str, str]):
     """The environment with what was taken out of it; what is set there now comes first."""
 
     def __getitem__(self, name: str) -> str:
-        found = os.environ.get(name)
-        return _held[name] if found is None else found
+        value = os.environ.get(name)
+        return _held[name] if value is None else value
 
     def __iter__(self) -> Iterator[str]:
         yield from os.environ

@@ -109,7 +109,7 @@ class _JsonLines(logging.Handler):
         super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path.absolute()
-        self._told = False  # that the file cannot be written
+        self._reported = False  # that the file cannot be written
         self._file = self._open()
 
     def _open(self) -> int:
@@ -122,11 +122,11 @@ class _JsonLines(logging.Handler):
                 self._file = self._open()
             self._follow()
             os.write(self._file, f"{self.format(record)}\n".encode())
-            self._told = False
+            self._reported = False
         except OSError as error:
-            if not self._told:
+            if not self._reported:
                 sys.stderr.write(f"no log in {self._path}: {error.strerror or error}\n")
-            self._told = True
+            self._reported = True
 
     def _follow(self) -> None:
         """Put a file that is too large aside; open the new one where that was done, by whichever process."""

@@ -51,16 +51,16 @@ def fault_of(path: Path) -> tuple[str, str] | None:
     A symbolic link is followed: what counts is where it leads, and who may write on the way there.
     """
     for place in _on_the_way(path):
-        found, named = place.stat(), quote(str(place))
-        if found.st_uid not in _trusted():
-            owner = _user(found.st_uid)
+        status, named = place.stat(), quote(str(place))
+        if status.st_uid not in _trusted():
+            owner = _user(status.st_uid)
             return f"{place} belongs to {owner}", f"Use a path of your own, or: chown {os.getuid()} {named}"
-        sticky = place.is_dir() and found.st_mode & stat.S_ISVTX
+        sticky = place.is_dir() and status.st_mode & stat.S_ISVTX
         shared = sticky and place != path.resolve()  # there, only their owners rename what is in it
-        if found.st_mode & stat.S_IWOTH and not shared:
+        if status.st_mode & stat.S_IWOTH and not shared:
             return f"anybody may write {place}", f"Type: chmod go-w {named}"
-        if found.st_mode & stat.S_IWGRP and not shared and not _is_mine_alone(found.st_gid):
-            return f"the group {_group(found.st_gid)} may write {place}", f"Type: chmod go-w {named}"
+        if status.st_mode & stat.S_IWGRP and not shared and not _is_mine_alone(status.st_gid):
+            return f"the group {_group(status.st_gid)} may write {place}", f"Type: chmod go-w {named}"
     return None
 
 
@@ -83,10 +83,10 @@ def _trusted() -> frozenset[int]:
 def _is_mine_alone(group: int) -> bool:
     """Whether nobody else is in the group. One that cannot be looked up has members whom nobody knows."""
     try:
-        me, found = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
+        me, members = pwd.getpwuid(os.getuid()), grp.getgrgid(group)
     except KeyError:
         return False
-    if set(found.gr_mem) - {me.pw_name}:
+    if set(members.gr_mem) - {me.pw_name}:
         return False
     return not any(user.pw_gid == group and user.pw_uid != me.pw_uid for user in pwd.getpwall())
 

@@ -204,11 +204,11 @@ class Parts:
             say(f"no alert of it is kept: {error}")
 
     def _open_instance(self) -> None:
-        """Have the instance's tables made, and what a crash left of runs ended, before its parts start."""
+        """Have the instance's tables made before its parts start."""
         log = self._logs / "dagster-instance.log"
         with log.open("ab") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "trading_assets.defs.opening"],
+                [sys.executable, "-m", "trading_assets.runs.opening"],
                 cwd=self._project,
                 env=keyring.public(self._environ),
                 stdin=subprocess.DEVNULL,

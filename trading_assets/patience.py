@@ -8,6 +8,7 @@ stay. How long and how large a request's body may be, the guard in front of each
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -16,7 +17,26 @@ HEADERS_SECONDS = 10.0  # from the connection, or from a next request's first by
 MOST_HEADER_BYTES = 64 * 1024
 READ_SECONDS = 20.0  # for a client to take the next READ_BYTES of an answer that waits for it
 READ_BYTES = 64 * 1024
-MOST_CONNECTIONS = 256  # then the one that has been idle longest makes room
+MOST_CONNECTIONS = 256  # of HTTP: then the one that has been idle longest makes room
+
+
+class Crowded(Exception):
+    """A connection asks again before it has its answer. The parser is told so, and reads no more of it."""
+
+
+# Of each socket that is refused with a reason, and of each request that is none. Neither says of whom.
+_OF_STRANGERS = frozenset(
+    {"ASGI callable returned without completing handshake.", "Invalid HTTP request received."}
+)
+
+
+def log_no_stranger() -> None:
+    """Whoever reaches a port could fill uvicorn's log, a line for each connection: it has none of these."""
+    logging.getLogger("uvicorn.error").addFilter(_is_of_no_stranger)
+
+
+def _is_of_no_stranger(record: logging.LogRecord) -> bool:
+    return record.msg not in _OF_STRANGERS
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -37,11 +57,11 @@ class PatientProtocol(HttpToolsProtocol):
         return cycle is None or cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
-        others = list(self.connections)
+        others = [one for one in self.connections if isinstance(one, PatientProtocol)]  # and no websocket
         super().connection_made(transport)
         self._await_headers()
         if len(others) >= MOST_CONNECTIONS:
-            idle = [one for one in others if isinstance(one, PatientProtocol) and one.is_idle]
+            idle = [one for one in others if one.is_idle]
             leaving = min(idle, key=lambda one: one.idle_since, default=self)
             leaving.transport.abort()
 
@@ -59,6 +79,14 @@ class PatientProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._late is not None and self._header_bytes > MOST_HEADER_BYTES:
             self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Raises Crowded for a request that comes before the answer to the last: no client of ours sends so,
+        and one packet of a stranger's would hold a thousand to be read."""
+        if not self.is_idle:
+            self.transport.abort()
+            raise Crowded
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._have_headers()

@@ -66,8 +66,8 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
     sys.stderr.write(redaction.clean("".join(traceback.format_exception(kind, error, trace))))
 
 
-def _tell_of_thread(told: threading.ExceptHookArgs) -> None:
-    if told.exc_value is not None and told.exc_type is not SystemExit:
-        name = told.thread.name if told.thread is not None else "a thread"
+def _tell_of_thread(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value is not None and failure.exc_type is not SystemExit:
+        name = failure.thread.name if failure.thread is not None else "a thread"
         sys.stderr.write(f"Exception in thread {name}:\n")
-        _tell(told.exc_type, told.exc_value, told.exc_traceback)
+        _tell(failure.exc_type, failure.exc_value, failure.exc_traceback)

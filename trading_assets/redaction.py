@@ -34,8 +34,11 @@ _SECRET_WORDS = (  # the same, in lower case
     *("apikey", "api-key", "api_key", "keyid", "key-id", "key_id"),
 )
 _SECRET_NAME = re.compile(rf"{_SECRET_WORD}|(?<![a-z])keys?(?![a-z])", re.IGNORECASE)
+_VALUE = r"""[^\s'",;&)}\]]"""  # a character of it
 _AFTER_A_NAME = re.compile(
-    rf"""((?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)(?:(?:Bearer|Basic)\s+)?[^\s'",;&)}}\]]+""",
+    rf"""((?:{_SECRET_WORD})[\w-]*['"]?\s*[:=]\s*['"]?)"""
+    rf"(?!(?:(?:Bearer|Basic)\s+)?\[redacted\](?!{_VALUE}))"  # it is taken out already
+    rf"(?:(?:Bearer|Basic)\s+)?(?:\[redacted\]|{_VALUE})+",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer\s+|basic\s+(?=[\w+/]*\d))[\w.~+/=-]{8,}", re.IGNORECASE)
@@ -72,11 +75,11 @@ def clean(text: str) -> str:
     secrets = _secrets()
     for secret in secrets:
         text = text.replace(secret.value, secret.shown)
-    spans = list(_found(text, secrets)) if _has_spelled(text, secrets) else []
+    spans = list(_spelled(text, secrets)) if _has_spelled(text, secrets) else []
     for start, end, shown in sorted(spans, reverse=True):
         text = text[:start] + shown + text[end:]
-    for pattern, told in _where_secrets_stand(text):
-        text = pattern.sub(told, text)
+    for pattern, place in _where_secrets_stand(text):
+        text = pattern.sub(place, text)
     return text
 
 
@@ -199,16 +202,16 @@ class CleanStream(io.TextIOBase):
 
 def _clean_record(record: logging.LogRecord) -> None:
     try:
-        said = record.getMessage()
+        message = record.getMessage()
     except (
         TypeError,
         ValueError,
         KeyError,
     ):  # arguments that do not fit: the handler would show them as they are
-        said = f"{record.msg} {record.args}"
-        record.msg, record.args = said, None
-    if not is_clean(said):
-        record.msg, record.args = clean(said), None
+        message = f"{record.msg} {record.args}"
+        record.msg, record.args = message, None
+    if not is_clean(message):
+        record.msg, record.args = clean(message), None
     if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
         trace = "".join(traceback.format_exception(*record.exc_info))
         if not is_clean(trace):
@@ -290,15 +293,15 @@ def _readings(text: str) -> Iterator[str]:
     """The text, and with each encoding undone that it may have."""
     yield text
     if "=" in text and _QUOTED_PRINTABLE.search(text):
-        yield _QUOTED_PRINTABLE.sub(_said, text)
+        yield _QUOTED_PRINTABLE.sub(_unescaped, text)
     for _ in range(DECODINGS):
         if not (("%" in text or "\\" in text or "&" in text) and _ESCAPED.search(text)):
             return
-        text = _ESCAPED.sub(_said, text)
+        text = _ESCAPED.sub(_unescaped, text)
         yield text
 
 
-def _found(text: str, secrets: tuple[_Secret, ...]) -> Iterator[tuple[int, int, str]]:
+def _spelled(text: str, secrets: tuple[_Secret, ...]) -> Iterator[tuple[int, int, str]]:
     """Start, end and what is shown instead of every spelled secret; none overlaps another."""
     taken: list[tuple[int, int, str]] = []
     for read in _read_with_places(text):
@@ -358,21 +361,21 @@ def _undone(read: _Read, escaped: re.Pattern[str]) -> _Read:
     starts: list[int] = []
     ends: list[int] = []
     done = 0
-    for found in escaped.finditer(read.text):
-        text += read.text[done : found.start()]
-        starts += read.starts[done : found.start()]
-        ends += read.ends[done : found.start()]
-        said = _said(found)
-        text += said
-        starts += [read.starts[found.start()]] * len(said)
-        ends += [read.ends[found.end() - 1]] * len(said)
-        done = found.end()
+    for match in escaped.finditer(read.text):
+        text += read.text[done : match.start()]
+        starts += read.starts[done : match.start()]
+        ends += read.ends[done : match.start()]
+        plain = _unescaped(match)
+        text += plain
+        starts += [read.starts[match.start()]] * len(plain)
+        ends += [read.ends[match.end() - 1]] * len(plain)
+        done = match.end()
     return _Read("".join([*text, read.text[done:]]), starts + read.starts[done:], ends + read.ends[done:])
 
 
-def _said(found: re.Match[str]) -> str:
+def _unescaped(match: re.Match[str]) -> str:
     """What a run of escapes stands for."""
-    text = found[0]
+    text = match[0]
     if text[0] == "%":
         return unquote_to_bytes(re.sub("%(?:25)+", "%", text)).decode(errors="replace")
     if text[0] == "=":
@@ -408,6 +411,6 @@ def _tokens_of(url: str) -> Iterable[str]:
 
 def _host_and_port(url: str) -> tuple[str, str]:
     _, _, place = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")
-    found = re.fullmatch(r"(.*?)((?::\d+)?)", place)
-    assert found is not None  # anything matches
-    return found[1], found[2]
+    match = re.fullmatch(r"(.*?)((?::\d+)?)", place)
+    assert match is not None  # anything matches
+    return match[1], match[2]

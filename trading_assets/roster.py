@@ -1,9 +1,11 @@
-"""Which processes a running desk is made of, kept in a file of its data directory and of its Dagster home: so
-that a second start can say which process has them, and `trading-assets down` finds what to end.
+"""Which processes a running desk is made of, kept in its data directory and in its Dagster home: so that a
+second start can say which process has them, `trading-assets status` what runs, and `trading-assets down`
+finds what to end.
 
 A process id is used again, so a process is taken for a part only where its start, its user and its command
 line are those that were kept, since the machine was switched on. While `make up` lives it holds a lock in
-both directories, which ends with it, however it ends.
+both directories, which ends with it, however it ends. The locked file has the roster once more: it counts
+where the other is damaged.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -47,16 +51,16 @@ class Enrolled(_Kept):
     def process(self) -> psutil.Process | None:
         """It, where it still runs."""
         try:
-            found = psutil.Process(self.pid)
-            same = start_of(found) == self.start and found.uids().real == os.getuid()
-            return found if same and tuple(found.cmdline()[1:]) == self.command[1:] else None
+            process = psutil.Process(self.pid)
+            same = start_of(process) == self.start and process.uids().real == os.getuid()
+            return process if same and tuple(process.cmdline()[1:]) == self.command[1:] else None
         except psutil.Error:
             return None
 
     def beneath(self) -> list[psutil.Process]:
         """What else runs in the session of its own that it was started in: its code server, runs."""
         leader = self.process()
-        found = []
+        processes = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, ProcessLookupError, PermissionError):
                 if process.pid == self.pid or os.getsid(process.pid) != self.pid:
@@ -64,8 +68,8 @@ class Enrolled(_Kept):
                 after = float(start_of(process) or 0) >= float(self.start)
                 known = leader is not None or _is_python_of_ours(process.cmdline())
                 if after and known and process.uids().real == os.getuid():
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
 
 class Roster(_Kept):
@@ -85,8 +89,8 @@ class Roster(_Kept):
         """Its processes that still run, by name."""
         if self.boot != _boot():
             return {}
-        found = {name: part.process() for name, part in self.parts.items()}
-        return {name: process for name, process in found.items() if process is not None}
+        processes = {name: part.process() for name, part in self.parts.items()}
+        return {name: process for name, process in processes.items() if process is not None}
 
     def beneath(self, name: str) -> list[psutil.Process]:
         """What runs in the session of a part besides it. `make up` has its person's session."""
@@ -100,27 +104,49 @@ class Roster(_Kept):
         named = "" if here else f" --config {quote(str(self.config))}"
         return f"`trading-assets {words}{named}`"
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Its process, since when, and where."""
         addresses = "".join(f", {name} {url}" for name, url in self.addresses.items())
         return f"process {self.parts[ITSELF].pid}, since {new_york_time(self.since_ns)}{addresses}"
 
 
-class Holder:
-    """This process, which has the desk's two directories, and keeps there which processes it started."""
+class Presence(NamedTuple):
+    """What runs of a desk.
 
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
+    process: `make up`, where it runs
+    left:    what else does, with its name, where a killed `make up` has left it
+    summary: for a person, with what to type
+    """
+
+    process: int | None
+    left: tuple[tuple[str, int], ...]
+    summary: str
+
+
+class Holder:
+    """This process, which has the desk's two directories, and keeps there which processes it started.
+
+    locks: the descriptors of the locked files, by directory
+    """
+
+    def __init__(self, roster: Roster, locks: Mapping[Path, int]) -> None:
+        self._roster, self._locks = roster, locks
 
     def keep(self, parts: Mapping[str, int]) -> None:
-        """These process ids, by the names of the parts, and this process's. Raises OSError."""
+        """These process ids, by the names of the parts, and this process's. Raises OSError, after it has kept
+        them wherever they could be kept."""
         running = {ITSELF: os.getpid(), **parts}
         enrolled = {name: enrolment for name, pid in running.items() if (enrolment := _enrolled(pid))}
         self._roster = self._roster.model_copy(update={"parts": enrolled})
-        for directory in places(self._roster):
-            part = directory / f".{ROSTER}.{os.getpid()}"
-            part.write_text(self._roster.model_dump_json())
-            part.replace(directory / ROSTER)
+        text, failures = self._roster.model_dump_json().encode(), list[OSError]()
+        for directory, lock in self._locks.items():
+            for write in (_replace, partial(_overwrite, lock)):
+                try:
+                    write(directory, text)
+                except OSError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
 
 @contextmanager
@@ -145,18 +171,19 @@ def held(
         outlives=tuple(outlives),
         parts={},
     )
-    with ExitStack() as locks:
+    with ExitStack() as stack:
+        locks = dict[Path, int]()
         for directory in places(roster):
-            locks.callback(os.close, _locked(directory))
+            locks[directory] = _locked(directory)
+            stack.callback(os.close, locks[directory])
             refuse_left(directory)
         try:
-            holder = Holder(roster)
+            holder = Holder(roster, locks)
             holder.keep({})
             yield holder
         finally:
-            for directory in places(roster):
-                with suppress(OSError):  # read-only by now: what it names has ended, and is known by more
-                    (directory / ROSTER).unlink(missing_ok=True)
+            for directory, lock in locks.items():
+                _empty(directory, lock)
 
 
 def places(roster: Roster) -> tuple[Path, ...]:
@@ -166,10 +193,29 @@ def places(roster: Roster) -> tuple[Path, ...]:
 
 def read(directory: Path) -> Roster | None:
     """What is kept there. A file that none of us has written keeps nothing."""
-    try:
-        return Roster.model_validate_json((directory / ROSTER).read_bytes())
-    except (OSError, ValidationError):
-        return None
+    for name in (ROSTER, LOCK):
+        with suppress(OSError, ValidationError):
+            return Roster.model_validate_json((directory / name).read_bytes())
+    return None
+
+
+def presence(directory: Path) -> Presence:
+    """What runs of the desk on this data directory. Signals nothing."""
+    roster = read(directory)
+    running = {} if roster is None else roster.running()
+    if roster is not None and ITSELF in running:
+        return Presence(running[ITSELF].pid, (), roster.summary())
+    if is_held(directory):
+        nameless = unnamed(directory)
+        return Presence(_holder_of(directory), (), f"{nameless.what}. {nameless.remedy}")
+    if roster is not None:
+        left = [(name, process.pid) for name, process in running.items()]
+        left += [(name, process.pid) for name in roster.parts for process in roster.beneath(name)]
+        if left:
+            return Presence(
+                None, tuple(left), f"{_what_is_left(roster, left)}. {_how_to_end(roster, running)}"
+            )
+    return Presence(None, (), f"none runs on {directory.resolve()}. Start one with `trading-assets up`")
 
 
 def refuse_left(directory: Path) -> None:
@@ -180,18 +226,27 @@ def refuse_left(directory: Path) -> None:
         return
     if ITSELF in running:
         raise InvalidInput(
-            f"a desk runs here already: {roster.told()}",
+            f"a desk runs here already: {roster.summary()}",
             where=str(directory),
             remedy=f"Look at it with {roster.command('status')}, end it with {roster.command('down')}",
         )
-    names = ", ".join(f"{name} (process {process.pid})" for name, process in running.items())
-    protects = ", which goes on protecting the book" if set(running) <= set(roster.outlives) else ""
-    ending = "down --watchdog" if set(running) & set(roster.outlives) else "down"
     raise InvalidInput(
-        f"an earlier `make up` was killed and has left {names}{protects}",
+        _what_is_left(roster, [(name, process.pid) for name, process in running.items()]),
         where=str(directory),
-        remedy=f"End what is left with {roster.command(ending)}, then start the desk again",
+        remedy=_how_to_end(roster, running),
     )
+
+
+def _what_is_left(roster: Roster, left: Sequence[tuple[str, int]]) -> str:
+    named = ", ".join(f"{name} (process {pid})" for name, pid in left)
+    protects = {name for name, _ in left} <= set(roster.outlives)
+    more = ", which goes on protecting the book" if protects else ""
+    return f"an earlier `make up` was killed and has left {named}{more}"
+
+
+def _how_to_end(roster: Roster, running: Iterable[str]) -> str:
+    ending = "down --watchdog" if set(running) & set(roster.outlives) else "down"
+    return f"End what is left with {roster.command(ending)}, then start the desk again"
 
 
 def is_held(directory: Path) -> bool:
@@ -211,9 +266,16 @@ def is_held(directory: Path) -> bool:
 
 def forget(directory: Path) -> None:
     """All have ended. A start that has taken the directory meanwhile keeps its own file."""
-    with suppress(OSError):  # read-only by now: what it names has ended, and is known by more than its number
-        if not is_held(directory):
-            (directory / ROSTER).unlink(missing_ok=True)
+    with suppress(OSError):
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        else:
+            _empty(directory, lock)
+        finally:
+            os.close(lock)
 
 
 def start_of(process: psutil.Process) -> str | None:
@@ -259,12 +321,52 @@ def _locked(directory: Path) -> int:
 
 
 def unnamed(directory: Path) -> InvalidInput:
-    """A process has the directory, and it is not kept which."""
+    """A process has the directory, and it is not kept what it runs. The kernel knows which process."""
+    pid = _holder_of(directory)
+    if pid is None:
+        return InvalidInput(
+            "a desk runs here already, and does not say which process it is",
+            where=str(directory),
+            remedy=f"Find it with `fuser {quote(str(directory / LOCK))}`, and end it with `kill`",
+        )
     return InvalidInput(
-        "a desk runs here already, and does not say which process it is",
+        f"a desk runs here already: process {pid}, whose list of parts is lost",
         where=str(directory),
-        remedy=f"Find it with `fuser {quote(str(directory / LOCK))}`, and end it with `kill`",
+        remedy=f"Look at it with `ps -p {pid}`, and end it with `kill {pid}`: it ends its parts",
     )
+
+
+def _holder_of(directory: Path) -> int | None:
+    """The process that has the directory's lock, where the system tells (Linux)."""
+    with suppress(OSError):
+        lock = (directory / LOCK).stat()
+        place = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1:2] == ["FLOCK"] and fields[5:6] == [place] and int(fields[4]) > 0:
+                return int(fields[4])
+    return None
+
+
+def _replace(directory: Path, text: bytes) -> None:
+    part = directory / f".{ROSTER}.{os.getpid()}"
+    part.write_bytes(text)
+    part.replace(directory / ROSTER)
+
+
+def _overwrite(lock: int, _directory: Path, text: bytes) -> None:
+    """In place, as another file would not be locked."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, text, 0)
+
+
+def _empty(directory: Path, lock: int) -> None:
+    """Keep nothing any more. On a disk that is read-only by now it stays: what it names has ended, and is
+    known by more than its number."""
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+    with suppress(OSError):
+        (directory / ROSTER).unlink(missing_ok=True)
 
 
 def _boot() -> str:

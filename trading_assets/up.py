@@ -62,11 +62,11 @@ HUNG_SECONDS = 300.0  # without a heartbeat of any daemon, or an answer of the w
 HEALTH_SECONDS = 30.0  # between two questions to the webserver
 
 
-def up(project: Path, config_path: Path, *, port: int, first: date) -> None:
+def up(project: Path, config_path: Path, *, port: int, first: date | None) -> None:
     """Run the desk until SIGINT, SIGTERM or the end of its terminal. Returns when all of it has ended.
 
-    first: the session that a new embedded exchange begins with. Raises InvalidInput (a busy port, a
-    configuration that cannot be used, a directory that is no project or has a desk already),
+    first: the session that a new embedded exchange begins with; None: it has a default. Raises InvalidInput
+    (a busy port, a configuration that cannot be used, a directory that is no project or has a desk already),
     ExchangeDidNotStart, PartFailed. What it says is also in `logs/up.log` of the data directory.
     """
     if not (project / "workspace.yaml").exists():
@@ -89,7 +89,7 @@ def _run(
     config_path: Path,
     settings: Settings,
     port: int,
-    first: date,
+    first: date | None,
     terminal: Terminal,
     stop: threading.Event,
 ) -> None:
@@ -97,8 +97,8 @@ def _run(
     environ = environment(project, config_path, settings)
     home, url = Path(environ["DAGSTER_HOME"]), f"http://{HOST}:{port}"
     with ExitStack() as parts:
-        for told in close_places(settings, home):
-            say(told)
+        for change in close_places(settings, home):
+            say(change)
         embedded = settings.venue == "embedded"
         holder = parts.enter_context(
             roster.held(
@@ -115,6 +115,8 @@ def _run(
         began = system_now_ns() / 1e9
         exchange, beside = None, dict[str, int]()
         if embedded:
+            if settings.embedded.bars == "history":
+                say("exchange   copies the imported bars of the history …")
             exchange = parts.enter_context(_exchange(settings, environ[CONTROL_TOKEN_VARIABLE], first))
             beside[roster.EXCHANGE] = exchange.pid
             say(f"exchange   {exchange.url}  (control plane {exchange.control_url})")
@@ -224,11 +226,15 @@ def stop_signals(*others: signal.Signals) -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _exchange(settings: Settings, token: str, first: date) -> Iterator[ExchangeProcess]:
+def _exchange(settings: Settings, token: str, first: date | None) -> Iterator[ExchangeProcess]:
+    history = played_history(settings)
+    if first is None and history is None:
+        first = FIRST_SESSION
     with start_process(
         state_dir=Path(settings.data_dir) / "exchange",
         token=token,
-        start_ns=Sessions().open_ns(first) - HOUR_NS,
+        start_ns=None if first is None else Sessions().open_ns(first) - HOUR_NS,
+        history=history,
         spread_bps=Decimal(str(settings.quote_spread_bps)),
         port=_port(settings.embedded.url),
         control_port=_port(settings.embedded.control_url),
@@ -238,6 +244,12 @@ def _exchange(settings: Settings, token: str, first: date) -> Iterator[ExchangeP
             with closing(ControlClient(exchange.control_url, token)) as keeper:
                 let_time_run(keeper, Sessions())
         yield exchange
+
+
+def played_history(settings: Settings) -> Path | None:
+    """The file whose imported bars the embedded exchange plays; None: it plays the bundled ones."""
+    is_own = settings.embedded.bars == "history"
+    return Path(settings.data_dir) / "history.duckdb" if is_own else None
 
 
 def let_time_run(keeper: ControlClient, sessions: Sessions) -> None:
@@ -355,8 +367,8 @@ def main() -> None:
     add(
         "--first",
         type=date.fromisoformat,
-        default=FIRST_SESSION,
-        help=f"session that a new embedded exchange begins with ({FIRST_SESSION})",
+        help=f"session that a new embedded exchange begins with ({FIRST_SESSION}; of a history: one with "
+        "130 sessions before it)",
     )
     arguments = parser.parse_args()
     try:

@@ -61,7 +61,9 @@ def columns(work: Work) -> tuple[Day, Schedule, np.ndarray, Terms]:
     signals["value"] = np.where(work.wanted[:, :ticks].T, WEIGHT, -1.0).ravel()
     signals["reference_price"] = signals["limit_price"] = signals["volatility"] = nan
     close_ns = FIRST_NS + MINUTE_NS * bars
-    terms = Terms(1, FIRST_NS, close_ns, 1 << 60, MINUTE_NS, MINUTE_NS, 0.0, True, 0.0, 0.0, 0.0)
+    terms = Terms(
+        1, FIRST_NS, close_ns, 1 << 60, MINUTE_NS, MINUTE_NS, 0.0, True, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    )
     first = np.arange(symbols + 1) * bars
     return (
         Day(day, first, minutes),

@@ -106,7 +106,7 @@ def events(seconds: Seconds, days: list[date]) -> None:
     """An asset that does nothing but materialize the same partitions with as many figures each."""
     import dagster as dg
 
-    from trading_assets.defs.partitions import SESSIONS
+    from trading_assets.runs.partitions import SESSIONS
 
     @dg.asset(partitions_def=SESSIONS, backfill_policy=dg.BackfillPolicy.single_run())
     def nothing(context):  # Dagster would look for the annotations' names in the module

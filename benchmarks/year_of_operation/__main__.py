@@ -27,7 +27,7 @@ from holdings import Sizes, problems, sizes
 from interface import timed, webserver
 from year import PROTECTED_DAYS, Year, days, opened, really_run
 
-from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.desk.assets import CHAIN
 from trading_assets.engine.checks.table import CHECKS
 
 ANSWER_SECONDS = 2.0

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from trading_assets.defs.assets_desk import CHAIN
+from trading_assets.defs.desk.assets import CHAIN
 from trading_assets.engine.checks.table import CHECKS
 
 _NOT_SHARDS = ("index", "")  # the index of all runs, and the events of no run

@@ -27,9 +27,7 @@ from recorded_runs import RecordedRun
 from trading_assets import config, log
 from trading_assets.dagster_instance.fallback import FORKED
 from trading_assets.definitions import build_definitions
-from trading_assets.defs import jobs_day
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.partitions import come_to
+from trading_assets.defs.day import jobs as jobs_day
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.operation.timetable import CLOSE_LAG_NS
 from trading_assets.engine.signals.tick_signals import receive
@@ -37,6 +35,8 @@ from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.process import start_process
 from trading_assets.market.clock import monotonic_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs.lanes import tick_tags
+from trading_assets.runs.partitions import come_to
 
 ROOT = Path(__file__).parents[2]
 FIRST_SESSION = date(2012, 1, 3)

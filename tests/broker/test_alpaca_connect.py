@@ -134,17 +134,17 @@ def test_an_account_that_changes_under_the_connection_stops_its_orders(server: S
 
 
 def test_connecting_live_with_the_keys_of_another_account_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def another(_client: object, path: str, *_: object) -> dict[str, object]:
-        asked.append(path)
+        requests.append(path)
         return ACCOUNT
 
     monkeypatch.setattr("alpaca.common.rest.RESTClient.get", another)
     settings = Settings(mode="live", venue="alpaca", account_number="123456789")
     with pytest.raises(InvalidInput, match="not the pinned 123456789"):
         connect(settings, REAL)
-    assert asked == ["/account"]
+    assert requests == ["/account"]
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_bars_and_corporate_actions_of_3000_symbols_fit_into_urls_and_lose_none(
     server.on("GET", "/v2/stocks/bars", bars)
     server.on("GET", "/v1/corporate-actions", actions)
     assert [one.symbol for one in broker.bars(many, "1m", T0, T0 + SECOND)] == many
-    found = broker.corporate_actions(many[::-1], date(2012, 7, 3), date(2012, 7, 3))
-    assert [one.symbol for one in found] == many
+    result = broker.corporate_actions(many[::-1], date(2012, 7, 3), date(2012, 7, 3))
+    assert [one.symbol for one in result] == many
     assert max(path_of(request) for request in server.requests) < URL_LIMIT
 
 
@@ -96,11 +96,11 @@ def test_all_assets_are_one_request_and_a_row_that_cannot_be_read_costs_no_other
     rows[8] = {"class": "us_equity"}
     rows[9] = asset_row("S009", tradable=False)
     server.on("GET", "/v2/assets", Reply(200, rows))
-    found = {one.symbol: one for one in broker.assets()}
+    result = {one.symbol: one for one in broker.assets()}
     assert server.requests[0].query == {"status": "active", "asset_class": "us_equity"}
     assert len(server.requests) == 1
-    assert found.keys() == {symbol for symbol in SYMBOLS if symbol not in ("S007", "S008")}
-    assert [symbol for symbol, one in found.items() if not one.tradable] == ["S009"]
+    assert result.keys() == {symbol for symbol in SYMBOLS if symbol not in ("S007", "S008")}
+    assert [symbol for symbol, one in result.items() if not one.tradable] == ["S009"]
 
 
 def fills(count: int) -> list[dict[str, Any]]:
@@ -148,28 +148,28 @@ def spent(server: ScriptedServer, tmp_path: Path) -> Iterator[tuple[AlpacaBroker
     """A broker whose minute has exactly what history must leave, one page's worth above it; and the headers
     that say so."""
     left = int(200 * SHARES[Purpose.HISTORY].leaves) + 2
-    told = {
+    headers = {
         "X-RateLimit-Limit": "200",
         "X-RateLimit-Remaining": str(left + pages.PAGES_OF_ITS_CALLER),
         "X-RateLimit-Reset": str(system_now_ns() // SECOND + 50),
     }
     at = Origins(server.url, server.url)
     with_budget = AlpacaBroker(at, "key-id", "secret", budget=RateBudget(tmp_path / "rate_limit"))
-    yield with_budget, told
+    yield with_budget, headers
     with_budget.close()
 
 
 def test_the_further_pages_of_a_history_leave_what_is_for_others(
     server: ScriptedServer, spent: tuple[AlpacaBroker, dict[str, str]]
 ) -> None:
-    broker, told = spent
+    broker, headers = spent
     rows = fills(2_000)
-    server.on("GET", "/v2/account/activities", history(rows, told))
+    server.on("GET", "/v2/account/activities", history(rows, headers))
     with pytest.raises(MoreActivities) as more:
         broker.activities(T0 - 2_100 * SECOND)
-    asked = len(server.requests)
-    assert pages.PAGES_OF_ITS_CALLER < asked < pages.PAGES_A_LOOK
-    assert len(more.value.read) == asked * 100
+    sent_before = len(server.requests)
+    assert pages.PAGES_OF_ITS_CALLER < sent_before < pages.PAGES_A_LOOK
+    assert len(more.value.read) == sent_before * 100
     server.on("GET", "/v2/positions", Reply(200, []))
     broker.positions()  # a tick's read still leaves
 
@@ -177,9 +177,9 @@ def test_the_further_pages_of_a_history_leave_what_is_for_others(
 def test_without_even_its_callers_pages_a_history_is_unread(
     server: ScriptedServer, spent: tuple[AlpacaBroker, dict[str, str]]
 ) -> None:
-    broker, told = spent
+    broker, headers = spent
     rows = fills(2_000)
-    none_left = told | {"X-RateLimit-Remaining": "0"}
+    none_left = headers | {"X-RateLimit-Remaining": "0"}
     server.on("GET", "/v2/account/activities", history(rows, none_left))
     with pytest.raises(RateLimited):
         broker.activities(T0 - 2_100 * SECOND)

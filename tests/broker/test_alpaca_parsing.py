@@ -211,8 +211,8 @@ def test_a_capital_gain_is_cash_and_a_spin_off_and_rights_are_shares_of_another_
 
 
 def test_a_kind_that_ends_or_moves_a_position_is_left_to_the_activities() -> None:
-    told = announcements.corporate_actions({"name_changes": [{"old_symbol": "FB", "new_symbol": "META"}]})
-    assert (list(told), told.unreadable) == ([], ())
+    actions = announcements.corporate_actions({"name_changes": [{"old_symbol": "FB", "new_symbol": "META"}]})
+    assert (list(actions), actions.unreadable) == ([], ())
 
 
 GOOD = {"symbol": "GOOD", "ex_date": "2012-08-09", "rate": 1}
@@ -236,10 +236,10 @@ GOOD = {"symbol": "GOOD", "ex_date": "2012-08-09", "rate": 1}
 def test_an_announcement_that_cannot_be_used_is_named_and_leaves_the_others(
     kind: str, row: Any, symbol: str
 ) -> None:
-    told = announcements.corporate_actions({kind: [row], "stock_dividends": [row, GOOD]})
-    assert CorporateActionState("GOOD", date(2012, 8, 9), 2.0, 0.0) in told
-    assert symbol in [one.symbol for one in told.unreadable]
-    assert kind in told.unreadable[0].why
+    actions = announcements.corporate_actions({kind: [row], "stock_dividends": [row, GOOD]})
+    assert CorporateActionState("GOOD", date(2012, 8, 9), 2.0, 0.0) in actions
+    assert symbol in [one.symbol for one in actions.unreadable]
+    assert kind in actions.unreadable[0].why
 
 
 ORDERS_OF_OTHERS = {
@@ -271,17 +271,17 @@ ORDERS_OF_OTHERS = {
 def test_an_order_that_cannot_be_read_holds_entries_where_it_may_be_ours_or_a_risk_unknown(what: str) -> None:
     changed, expected = ORDERS_OF_OTHERS[what]
     row = {**ORDER, "client_order_id": "web-1", "status": "new", "filled_qty": "0", **changed}
-    found = parsing.readable([row, ORDER], parsing.order, parsing.unread_order)
-    assert [one.client_order_id for one in found] == [ORDER["client_order_id"]]
-    (unread,) = unread_of(found)
+    result = parsing.readable([row, ORDER], parsing.order, parsing.unread_order)
+    assert [one.client_order_id for one in result] == [ORDER["client_order_id"]]
+    (unread,) = unread_of(result)
     assert (unread.holds_entries, unread.exposure_usd) == expected
 
 
 def test_a_position_needs_its_symbol_side_and_quantity_and_nothing_else() -> None:
     needed = {"symbol", "side", "qty"}
     for name in POSITION:
-        found = parsing.readable([without(POSITION, name)], parsing.position, parsing.unread_position)
-        assert (len(found), [row.holds_entries for row in unread_of(found)]) == (
+        result = parsing.readable([without(POSITION, name)], parsing.position, parsing.unread_position)
+        assert (len(result), [row.holds_entries for row in unread_of(result)]) == (
             (0, [True]) if name in needed else (1, [])
         )
     (coin,) = parsing.readable([{**POSITION, "symbol": "BTCUSD", "asset_class": "crypto"}], parsing.position)

@@ -68,11 +68,11 @@ def test_of_two_rows_of_one_symbol_neither_is_its_position_and_the_others_stand(
 ) -> None:
     other = {**POSITION, "symbol": "IBM"}
     server.on("GET", "/v2/positions", Reply(200, [POSITION, other, again]))
-    found = broker.positions()
-    assert [position.symbol for position in found] == ["IBM"]
-    symbols = {(row.symbol, row.holds_entries) for row in unread_of(found)}
+    result = broker.positions()
+    assert [position.symbol for position in result] == ["IBM"]
+    symbols = {(row.symbol, row.holds_entries) for row in unread_of(result)}
     assert symbols == {(POSITION["symbol"], True)}
-    assert any(POSITION["symbol"] in row.why for row in unread_of(found))
+    assert any(POSITION["symbol"] in row.why for row in unread_of(result))
 
 
 def test_the_calendar_gives_opens_and_closes_in_utc_within_the_days_asked(
@@ -199,10 +199,10 @@ def test_activities_of_every_type_are_read_through_all_pages(
         return Reply(200, listed[begin : begin + 2])
 
     server.on("GET", "/v2/account/activities", answer)
-    found = broker.activities(T0)
-    assert [one.id for one in found] == [one["id"] for one in listed]
-    assert [one.type.name for one in found[-2:]] == ["DIV", "NEWKIND"]
-    assert (found[4].net_amount, found[4].side) == (Decimal("13.25"), None)
+    result = broker.activities(T0)
+    assert [one.id for one in result] == [one["id"] for one in listed]
+    assert [one.type.name for one in result[-2:]] == ["DIV", "NEWKIND"]
+    assert (result[4].net_amount, result[4].side) == (Decimal("13.25"), None)
     query = server.requests[0].query
     assert query == {"after": "2012-07-03T13:34:59.999999999Z", "direction": "asc", "page_size": "2"}
     assert "activity_types" not in query
@@ -284,12 +284,12 @@ def test_corporate_actions_are_selected_by_ex_date_although_the_broker_selects_b
         Reply(200, {"corporate_actions": pages[0], "next_page_token": "p2"}),
         Reply(200, {"corporate_actions": pages[1], "next_page_token": None}),
     )
-    found = broker.corporate_actions(["AAPL", "IBM"], date(2012, 8, 1), date(2012, 8, 10))
-    assert tuple(found) == (
+    actions = broker.corporate_actions(["AAPL", "IBM"], date(2012, 8, 1), date(2012, 8, 10))
+    assert tuple(actions) == (
         CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),
         CorporateActionState("IBM", date(2012, 8, 9), 2.0, 0.0),
     )
-    assert found.unreadable == ()
+    assert actions.unreadable == ()
     query = server.requests[0].query
     assert query["start"] < "2012-08-01"
     assert query["end"] > "2012-08-16"
@@ -311,9 +311,9 @@ def test_an_announcement_that_cannot_be_read_costs_itself_and_says_whose_it_is(
     server.on(
         "GET", "/v1/corporate-actions", Reply(200, {"corporate_actions": groups, "next_page_token": None})
     )
-    found = broker.corporate_actions(["AAPL", "IBM", "MSFT"], date(2012, 8, 1), date(2012, 8, 10))
-    assert tuple(found) == (CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),)
-    assert [one.symbol for one in found.unreadable] == ["IBM", "", "MSFT", "AAPL"]  # nobody asked for GE
+    actions = broker.corporate_actions(["AAPL", "IBM", "MSFT"], date(2012, 8, 1), date(2012, 8, 10))
+    assert tuple(actions) == (CorporateActionState("AAPL", date(2012, 8, 9), 1.0, 2.65),)
+    assert [one.symbol for one in actions.unreadable] == ["IBM", "", "MSFT", "AAPL"]  # nobody asked for GE
 
 
 def test_a_spin_off_is_the_parents_although_its_row_is_found_by_the_new_symbol_too(
@@ -328,8 +328,8 @@ def test_a_spin_off_is_the_parents_although_its_row_is_found_by_the_new_symbol_t
     }
     answer = {"corporate_actions": {"spin_offs": [row]}, "next_page_token": None}
     server.on("GET", "/v1/corporate-actions", Reply(200, answer), Reply(200, answer))
-    (found,) = broker.corporate_actions(["AAPL"], date(2012, 8, 1), date(2012, 8, 10))
-    assert found.spin_offs == (SpinOffState("NEW", 0.25),)
+    (action,) = broker.corporate_actions(["AAPL"], date(2012, 8, 1), date(2012, 8, 10))
+    assert action.spin_offs == (SpinOffState("NEW", 0.25),)
     assert broker.corporate_actions(["NEW"], date(2012, 8, 1), date(2012, 8, 10)) == []
 
 
@@ -404,9 +404,9 @@ def test_an_unknown_symbol_is_not_found(server: ScriptedServer, broker: AlpacaBr
 
 def test_one_bad_order_costs_its_row_and_no_other(server: ScriptedServer, broker: AlpacaBroker) -> None:
     server.on("GET", "/v2/orders", Reply(200, [numbered(1), {**numbered(2), "id": None}, numbered(3)]))
-    found = broker.open_orders()
-    assert [one.client_order_id for one in found] == ["c0001", "c0003"]
-    (unread,) = unread_of(found)
+    orders = broker.open_orders()
+    assert [one.client_order_id for one in orders] == ["c0001", "c0003"]
+    (unread,) = unread_of(orders)
     assert unread.subject == "c0002"
     assert "no `id` in" in unread.why
 
@@ -418,9 +418,9 @@ def test_a_page_with_bad_rows_is_a_whole_page(
     orders = [numbered(n, f"2012-07-03T13:35:0{n}.000000000Z") for n in range(8)]
     orders[1] = {**orders[1], "side": ""}
     server.on("GET", "/v2/orders", order_book(orders))
-    found = broker.orders_since(T0)
-    assert [one.client_order_id for one in found] == [f"c{n:04}" for n in (0, 2, 3, 4, 5, 6, 7)]
-    assert [row.subject for row in unread_of(found)] == [orders[1]["id"]]
+    result = broker.orders_since(T0)
+    assert [one.client_order_id for one in result] == [f"c{n:04}" for n in (0, 2, 3, 4, 5, 6, 7)]
+    assert [row.subject for row in unread_of(result)] == [orders[1]["id"]]
 
 
 def test_one_bad_activity_costs_its_row_and_no_other(
@@ -436,9 +436,9 @@ def test_one_bad_activity_costs_its_row_and_no_other(
         return Reply(200, listed[begin : begin + 2])
 
     server.on("GET", "/v2/account/activities", answer)
-    found = broker.activities(T0)
-    assert sorted(one.id for one in found) == ["201207030", "201207032", "201207033"]
-    assert {row.subject for row in unread_of(found)} == {"201207031"}
+    result = broker.activities(T0)
+    assert sorted(one.id for one in result) == ["201207030", "201207032", "201207033"]
+    assert {row.subject for row in unread_of(result)} == {"201207031"}
 
 
 def test_one_bad_corporate_action_costs_its_row_and_tells_only_of_the_days_asked(
@@ -452,9 +452,9 @@ def test_one_bad_corporate_action_costs_its_row_and_tells_only_of_the_days_asked
     ]
     server.on("GET", "/v1/corporate-actions", Reply(200, {"corporate_actions": {"cash_dividends": rows}}))
     day = date(2012, 7, 3)
-    found = broker.corporate_actions(["AAPL", "GE", "IBM", "MSFT"], day, day)
-    assert [one.symbol for one in found] == ["AAPL"]
-    assert {row.symbol for row in unread_of(found)} == {"IBM", "MSFT"}
+    actions = broker.corporate_actions(["AAPL", "GE", "IBM", "MSFT"], day, day)
+    assert [one.symbol for one in actions] == ["AAPL"]
+    assert {row.symbol for row in unread_of(actions)} == {"IBM", "MSFT"}
 
 
 def refusing(bad: set[str], *, status: int = 400, named: bool) -> Callable[[Request], Reply]:
@@ -479,9 +479,9 @@ def test_one_refused_symbol_costs_no_other_its_quote(
 ) -> None:
     symbols = [f"S{n:02}" for n in range(40)]
     server.on("GET", "/v2/stocks/snapshots", refusing(bad, status=status, named=named))
-    found = broker.quotes(symbols)
-    assert list(found) == [symbol for symbol in symbols if symbol not in bad]
-    assert {row.symbol for row in unread_of(found)} == bad
+    result = broker.quotes(symbols)
+    assert list(result) == [symbol for symbol in symbols if symbol not in bad]
+    assert {row.symbol for row in unread_of(result)} == bad
     assert len(server.requests) <= (1 + 2 * len(bad) if named else adapter.MAX_QUOTE_REQUESTS)
 
 
@@ -499,18 +499,18 @@ def test_a_refused_symbol_is_not_asked_for_again(server: ScriptedServer, broker:
     server.on("GET", "/v2/stocks/snapshots", refusing({"CVR"}, named=True))
     for more in (3, 1):
         before = len(server.requests)
-        found = broker.quotes(["AAPL", "CVR", "IBM"])
-        assert list(found) == ["AAPL", "IBM"]
-        assert [row.symbol for row in unread_of(found)] == ["CVR"]
+        result = broker.quotes(["AAPL", "CVR", "IBM"])
+        assert list(result) == ["AAPL", "IBM"]
+        assert [row.symbol for row in unread_of(result)] == ["CVR"]
         assert len(server.requests) - before == more
 
 
 def test_a_quote_that_cannot_be_read_costs_no_other(server: ScriptedServer, broker: AlpacaBroker) -> None:
     bad = {**SNAPSHOT, "latestTrade": {"t": "noon", "p": 1}}
     server.on("GET", "/v2/stocks/snapshots", Reply(200, {"AAPL": bad, "IBM": SNAPSHOT}))
-    found = broker.quotes(["AAPL", "IBM"])
-    assert list(found) == ["IBM"]
-    assert [row.symbol for row in unread_of(found)] == ["AAPL"]
+    result = broker.quotes(["AAPL", "IBM"])
+    assert list(result) == ["IBM"]
+    assert [row.symbol for row in unread_of(result)] == ["AAPL"]
 
 
 def test_a_proxy_of_the_environment_is_not_used_on_loopback(

@@ -49,15 +49,15 @@ class Other:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Other]:
     """What the venue `alpaca` opens: the adapters of another broker."""
-    found: list[Other] = []
+    result: list[Other] = []
 
     def open_broker(settings: Settings, environ: Mapping[str, str], read_only: bool) -> Other:
-        found.append(Other(read_only))
-        return found[-1]
+        result.append(Other(read_only))
+        return result[-1]
 
     entry = replace(registry.ENTRIES["alpaca"], open_broker=open_broker)
     monkeypatch.setattr(registry, "ENTRIES", {**registry.ENTRIES, "alpaca": entry})
-    return found
+    return result
 
 
 def at(tmp_path: Path, account_number: str | None) -> Settings:
@@ -106,7 +106,7 @@ def test_a_venue_that_needs_keys_names_them_and_one_that_needs_none_gives_none_t
 def test_an_entry_says_of_every_word_what_it_means(name: str) -> None:
     """Of an unlisted one too: journals have words that were not listed when they were written."""
     strange = registry.ENTRIES[name].activity_type("A_WORD_OF_NEXT_YEAR")
-    assert (strange.kind, strange.listed, strange.told) == (ActivityKind.OTHER, False, True)
+    assert (strange.kind, strange.listed, strange.alerts) == (ActivityKind.OTHER, False, True)
     assert (strange.moves_shares, strange.moves_cash) == (False, True)
 
 

@@ -207,9 +207,9 @@ def test_a_request_that_the_limit_forbids_never_reaches_the_broker(
     """Learned by one connection from an order's answer, kept by another."""
     path = tmp_path / "rate_limit"
     at = Origins(server.url, server.url)
-    told = headers(0, reset=system_now_ns() // SECOND + 50)
-    del told["Date"]  # the server's own is the world's
-    server.on("POST", "/v2/orders", Reply(200, ORDER, told))
+    answered = headers(0, reset=system_now_ns() // SECOND + 50)
+    del answered["Date"]  # the server's own is the world's
+    server.on("POST", "/v2/orders", Reply(200, ORDER, answered))
     new = NewOrder(ORDER["client_order_id"], ORDER["symbol"], Side.BUY, Decimal(1), Decimal(100))
     first, second = (AlpacaBroker(at, "key-id", "secret", budget=RateBudget(path)) for _ in range(2))
     try:
@@ -228,10 +228,10 @@ def test_a_cancel_is_protections_and_a_read_is_for_whom_its_caller_says(
     server: ScriptedServer, tmp_path: Path
 ) -> None:
     """With as much left as a tick must leave."""
-    told = headers(int(200 * SHARES[Purpose.TICK].leaves), reset=system_now_ns() // SECOND + 50)
-    del told["Date"]
-    server.on("GET", "/v2/positions", Reply(200, [], told))
-    server.on("POST", "/v2/orders", Reply(200, ORDER, told))
+    answered = headers(int(200 * SHARES[Purpose.TICK].leaves), reset=system_now_ns() // SECOND + 50)
+    del answered["Date"]
+    server.on("GET", "/v2/positions", Reply(200, [], answered))
+    server.on("POST", "/v2/orders", Reply(200, ORDER, answered))
     server.on("DELETE", "/v2/orders/one", Reply(204))
     new = NewOrder(ORDER["client_order_id"], ORDER["symbol"], Side.BUY, Decimal(1), Decimal(100))
     broker = AlpacaBroker(

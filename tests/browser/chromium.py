@@ -150,9 +150,9 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(taken[-1]))
 
-    def _wait(self, found: Callable[[], bool], missing: Callable[[], str]) -> None:
+    def _wait(self, condition: Callable[[], bool], missing: Callable[[], str]) -> None:
         until = time.monotonic() + WAIT_SECONDS
-        while not found():
+        while not condition():
             assert time.monotonic() < until, f"{missing()} within {WAIT_SECONDS} s; there is:\n{self.text()}"
             time.sleep(POLL_SECONDS)
 
@@ -160,13 +160,13 @@ class Page:
 def _program() -> str:
     """The browser that is installed here, Debian's first; without one the test is skipped, and in CI it
     fails."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    result = next(filter(None, map(shutil.which, NAMES)), None)
+    if result is None:
         without = "no chromium is installed here"
         if os.environ.get("CI"):
             pytest.fail(without)
         pytest.skip(without)
-    return found
+    return result
 
 
 @contextmanager

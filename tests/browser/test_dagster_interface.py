@@ -1,6 +1,6 @@
 """Dagster's interface on the running desk: what its pages send by GraphQL, and what a browser shows of it.
 
-One `up` for all. Time stands, since trading is not armed; the tests move it. With TRADING_ASSETS_SCREENSHOTS
+One `up` for all. Time stands, since the schedule is off; the tests move it. With TRADING_ASSETS_SCREENSHOTS
 set to a directory the pictures of the documentation are taken into it.
 """
 
@@ -20,6 +20,7 @@ from chromium import Page, browsing
 from support.running_desk import BOOK, REPOSITORY, RunningDesk, free_ports, start
 
 from trading_assets.config import key_pair
+from trading_assets.definitions import defs
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -32,7 +33,10 @@ DAY_BEFORE = "2012-09-10"
 GROUPS = {
     "desk": ["bars", "features", "signals", "gated_orders", "fills", "reconciled_positions"],
     "replay": ["replay"],
-    "training": ["training_bars", "training_features", "model"],
+    "sources": [
+        *("bar_history", "broker_account", "broker_feed", "bundled_bars", "imported_files", "signal_inbox")
+    ],
+    "training": ["training_bars", "training_features", "model", "champion_model"],
 }
 RANGE = [day.isoformat() for day in Sessions().between(date(2012, 1, 3), date(2012, 3, 30))]
 TRADED = [day.isoformat() for day in Sessions().between(date(2012, 7, 16), FIRST_SESSION)]
@@ -64,7 +68,7 @@ def desk() -> Iterator[RunningDesk]:
     with tempfile.TemporaryDirectory(prefix="desk-") as home:  # pictures show its path: a short one
         desk = start(Path(home), ports=free_ports(3))
         try:
-            while not desk.said().startswith("Ready."):
+            while not desk.next_line().startswith("Ready."):
                 assert desk.process.poll() is None, desk.logs()
             with desk.keeper() as keeper:
                 keeper.move_to(TICKS[0])
@@ -138,11 +142,11 @@ def ended_backfill(desk: RunningDesk, identity: str) -> dict[str, Any]:
 
 
 def ended_run(desk: RunningDesk, identity: str) -> Run:
-    def found() -> dict[str, Any]:
+    def has_ended() -> dict[str, Any]:
         return dict(desk.graphql(_RUN, id=identity)["runOrError"])
 
-    desk.wait(f"the end of run {identity}", lambda: found()["status"] in ("SUCCESS", "FAILURE"))
-    run = found()
+    desk.wait(f"the end of run {identity}", lambda: has_ended()["status"] in ("SUCCESS", "FAILURE"))
+    run = has_ended()
     events = run["eventConnection"]["events"]
     return Run(
         run["status"],
@@ -180,7 +184,7 @@ def take(page: Page, path: Path) -> None:
 def test_the_asset_graph_shows_the_groups_with_their_assets(
     desk: RunningDesk, page: Page, pictures: Path
 ) -> None:
-    page.resize(2000, 900, 0.8)  # narrower, the names are shortened
+    page.resize(2600, 1750, 0.55)  # narrower, the names are shortened
     page.open(f"{desk.url}/runs")
     page.click("Lineage")
     page.sees(*(f"{group}\n{len(names)}" for group, names in GROUPS.items()))
@@ -192,10 +196,15 @@ def test_the_asset_graph_shows_the_groups_with_their_assets(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_groups_page_shows_its_assets_and_no_others(desk: RunningDesk, page: Page, group: str) -> None:
+def test_a_groups_page_shows_its_assets_what_adjoins_them_and_no_others(
+    desk: RunningDesk, page: Page, group: str
+) -> None:
     page.open(f"{desk.url}/locations/trading_assets/asset-groups/{group}/lineage")
     page.sees("Asset Group in", *GROUPS[group])
-    others = {name for other, names in GROUPS.items() if other != group for name in names}
+    graph = defs.resolve_asset_graph()
+    nodes = [node for node in graph.asset_nodes if node.group_name == group]
+    adjoining = {key.path[-1] for node in nodes for key in (*node.parent_keys, *node.child_keys)}
+    others = {name for names in GROUPS.values() for name in names} - {*GROUPS[group]} - adjoining
     shown = {line.strip() for line in page.text().splitlines()}
     assert not shown & others
 
@@ -218,7 +227,7 @@ def test_a_sensor_evaluated_from_its_page_says_why_it_requests_nothing(desk: Run
     sensor = {**REPOSITORY, "sensorName": "virtual_clock"}
     (tick,) = desk.graphql(_DRY_RUN, sensor=sensor).values()
     assert tick["__typename"] == "DryRunInstigationTick", tick
-    assert "trading is not armed" in tick["evaluationResult"]["skipReason"]
+    assert "the schedule trading_hours is off" in tick["evaluationResult"]["skipReason"]
 
 
 def test_a_range_and_any_other_partition_of_the_live_assets_are_refused(desk: RunningDesk) -> None:

@@ -54,13 +54,13 @@ class Webservers:
     stock: str
     ours: str
     process: subprocess.Popen[bytes]
-    said: Path
+    log: Path
 
     def launched(self, target: str) -> set[str]:
         """By what the website launched runs there."""
         with dg.DagsterInstance.get() as instance:
-            found = instance.get_runs(dg.RunsFilter(tags={"target": target}))
-            return {run.tags["by"] for run in found}
+            result = instance.get_runs(dg.RunsFilter(tags={"target": target}))
+            return {run.tags["by"] for run in result}
 
 
 @pytest.fixture(scope="module")
@@ -193,8 +193,8 @@ def test_the_token_is_in_no_output_command_line_or_environment(webservers: Webse
     for one in (process, *process.children(recursive=True)):
         assert token not in " ".join(one.cmdline())
         assert token not in str(one.environ())
-    assert token not in webservers.said.read_text()
-    assert f"opened once by the link in {webservers.home / 'web_link'}" in webservers.said.read_text()
+    assert token not in webservers.log.read_text()
+    assert f"opened once by the link in {webservers.home / 'web_link'}" in webservers.log.read_text()
     kept = [
         path for path in webservers.home.rglob("*") if path.is_file() and token.encode() in path.read_bytes()
     ]
@@ -206,4 +206,4 @@ def test_a_request_for_it_with_the_token_leaves_no_trace_of_it(webservers: Webse
     assert requests.get(link, timeout=30, allow_redirects=False).status_code == 303
     wrong = link[:-4] + "xxxx" + quote("&a=b")
     assert requests.get(wrong, timeout=30, allow_redirects=False).status_code == 403
-    assert "token=" not in webservers.said.read_text()
+    assert "token=" not in webservers.log.read_text()

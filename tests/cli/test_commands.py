@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import requests
-from command import COMMAND, Done, command
+from support.command import COMMAND, Done, command
 from support.receiver import listening
 from support.trading_floor import trading_floor
 
@@ -103,11 +103,11 @@ def test_a_replay_of_signals_leaves_its_figures_its_file_and_its_page(tmp_path: 
     span = ("--from", "2012-09-10", "--to", "2012-09-14")
     ended = command("replay", *span, "--signals", signals, "--json", config=config)
     assert ended.status == 0, ended.err
-    found = ended.json
-    assert found["sessions"] == 5
-    assert found["verdict_codes"] == {"PASS": 2}
-    assert found["failing_sessions"] == {"limits": [], "losses": [], "drift": []}
-    assert all(Path(found[kind]).exists() for kind in ("history", "page"))
+    result = ended.json
+    assert result["sessions"] == 5
+    assert result["verdict_codes"] == {"PASS": 2}
+    assert result["failing_sessions"] == {"limits": [], "losses": [], "drift": []}
+    assert all(Path(result[kind]).exists() for kind in ("history", "page"))
     message = command("replay", *span, config=config).failed_with_one_message()
     assert "neither --signals nor a model" in message
     message = command(
@@ -155,9 +155,9 @@ def test_what_takes_long_says_it_in_lines_where_no_terminal_is(tmp_path: Path) -
     )
     assert ended.json["sessions"] == 74
     line = r"^replay 2012-06-01 to 2012-09-14: (\d+) of 74 sessions, .* rows/s, .* s left$"
-    told = re.findall(line, ended.err, re.M)
-    assert 2 <= len(told) <= 10
-    assert told[-1] == "74"
+    matches = re.findall(line, ended.err, re.M)
+    assert 2 <= len(matches) <= 10
+    assert matches[-1] == "74"
 
 
 @pytest.mark.slow
@@ -194,9 +194,9 @@ def test_a_replay_s_fills_costs_and_continuation_are_what_the_command_line_says(
 def _filled(history: Path) -> tuple[float, float]:
     """Shares and USD that traded."""
     with duckdb.connect(str(history), read_only=True) as connection:
-        found = connection.execute("SELECT sum(qty), sum(qty * price) FROM fills").fetchone()
-    assert found is not None
-    return found[0], found[1]
+        fills = connection.execute("SELECT sum(qty), sum(qty * price) FROM fills").fetchone()
+    assert fills is not None
+    return fills[0], fills[1]
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from command import Done, command
+from support.command import Done, command
 from support.stand_in_desk import SLEEPS, StandInDesk, runs, stand_in
 
 from trading_assets import down, roster
@@ -132,13 +131,13 @@ def test_parts_that_outlived_their_up_are_ended_with_what_they_started(start: St
     try:
         done = type_down(tmp_path, "--json")
         assert done.status == 0, done.err
-        told = done.json
-        assert {part["name"]: part["by_force"] for part in told["ended"]} == {
+        document = done.json
+        assert {part["name"]: part["by_force"] for part in document["ended"]} == {
             "exchange": False,
             DAEMON: False,
             LISTENER: False,
         }
-        assert told["down"] is True
+        assert document["down"] is True
         assert not runs(server)
         assert runs(other)  # nothing tells that it is the desk's
     finally:
@@ -264,16 +263,82 @@ def test_a_data_directory_that_was_moved_in_the_file_meanwhile_is_found_by_its_h
     assert not any(map(runs, desk.parts.values()))
 
 
-def test_a_desk_that_does_not_say_which_process_it_is_is_no_success(tmp_path: Path) -> None:
-    (tmp_path / "var").mkdir()
-    with (tmp_path / "var" / roster.LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = type_down(tmp_path)
+DAMAGED = ["", '{"boot": "', "\0" * 4096]
+
+
+def copies(desk: StandInDesk) -> list[Path]:
+    """Where its roster is kept, the locked files last."""
+    return [
+        directory / name for name in (roster.ROSTER, roster.LOCK) for directory in (desk.data_dir, desk.home)
+    ]
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=["empty", "cut off", "zeros"])
+@pytest.mark.parametrize("killed", [False, True], ids=["runs", "was killed"])
+def test_a_damaged_roster_hides_no_part(start: Start, tmp_path: Path, damage: str, killed: bool) -> None:
+    desk = start()
+    for copy in copies(desk)[:2]:
+        copy.write_text(damage)
+    if killed:
+        desk.kill()
+    done = type_down(tmp_path)
+    assert done.status == 0, done.err
+    assert not any(map(runs, desk.parts.values()))
+    for name, part in desk.parts.items():
+        assert f"ended  {name}, process {part.pid}" in done.out
+
+
+@pytest.mark.parametrize("kept", range(4))
+def test_one_copy_of_four_is_enough(start: Start, tmp_path: Path, kept: int) -> None:
+    desk = start()
+    for copy in copies(desk)[:kept] + copies(desk)[kept + 1 :]:
+        copy.write_text("")  # in place: a locked file stays locked
+    done = type_down(tmp_path, environ={"DAGSTER_HOME": str(desk.home)})
+    assert done.status == 0, done.err
+    assert desk.process.wait(5) == 0
+    assert not any(map(runs, desk.parts.values()))
+
+
+@on_linux
+def test_a_desk_that_keeps_nothing_any_more_is_named_by_what_the_kernel_says(
+    start: Start, tmp_path: Path
+) -> None:
+    desk = start()
+    for copy in copies(desk):
+        copy.write_text("")
+    done = type_down(tmp_path)
+    pid = desk.process.pid
     assert done.status == 1
     assert done.err == (
-        f"trading-assets: {tmp_path}/var: a desk runs here already, and does not say which process it is. "
-        f"Find it with `fuser {tmp_path}/var/desk.lock`, and end it with `kill`\n"
+        f"trading-assets: {tmp_path}/var: a desk runs here already: process {pid}, whose list of parts is "
+        f"lost. Look at it with `ps -p {pid}`, and end it with `kill {pid}`: it ends its parts\n"
     )
+    assert runs(psutil.Process(pid))
+
+
+def test_one_that_no_kernel_names_is_no_success_either(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = start()
+    for copy in copies(desk):
+        copy.write_text("")
+    monkeypatch.setattr(roster, "_holder_of", lambda directory: None)
+    with pytest.raises(InvalidInput) as refused:
+        down.desk_on(desk.data_dir, desk.home, desk.config, home_is_named=False)
+    assert str(refused.value) == (
+        f"{desk.data_dir}: a desk runs here already, and does not say which process it is. Find it with "
+        f"`fuser {desk.data_dir}/desk.lock`, and end it with `kill`"
+    )
+
+
+def test_another_desk_s_home_is_not_taken_for_one_that_does_not_say_which_it_is(
+    start: Start, tmp_path: Path
+) -> None:
+    other, here = start(tmp_path / "other"), start(tmp_path / "here")
+    for copy in copies(here):
+        copy.write_text("")
+    done = type_down(tmp_path / "here", environ={"DAGSTER_HOME": str(other.home)})
+    assert done.status == 1
+    assert f"{here.data_dir}: a desk runs here already" in done.err
+    assert all(map(runs, [*other.parts.values(), *here.parts.values()]))
 
 
 def test_what_stays_in_spite_of_all_is_named(
@@ -285,9 +350,9 @@ def test_what_stays_in_spite_of_all_is_named(
     desk.kill()
     monkeypatch.setattr(down, "PART_SECONDS", 0.2)
     monkeypatch.setattr(psutil.Process, "kill", lambda process: None)
-    found = down.desk_on(desk.data_dir, desk.home, desk.config, home_is_named=False)
-    assert found is not None
-    ending = down.end(found, with_watchdog=False, patience_seconds=0.1, say=lambda line: None)
+    result = down.desk_on(desk.data_dir, desk.home, desk.config, home_is_named=False)
+    assert result is not None
+    ending = down.end(result, with_watchdog=False, patience_seconds=0.1, say=lambda line: None)
     assert ending.left == ((DAEMON, desk.parts[DAEMON].pid),)
     assert not ending.is_down
     monkeypatch.undo()
@@ -297,9 +362,15 @@ def test_two_starts_at_once_on_one_directory_are_one_desk_and_one_refusal(
     start: Start, tmp_path: Path
 ) -> None:
     desk = start()
+    lock = desk.data_dir / roster.LOCK
     (desk.data_dir / roster.ROSTER).rename(tmp_path / "kept")  # as before its first line is written
+    written, _ = lock.read_text(), lock.write_text("")
     taken = {"dagster_home": tmp_path / "another", "data_dir": desk.data_dir, "config_path": desk.config}
-    with pytest.raises(InvalidInput, match="does not say which process it is"):
+    with pytest.raises(InvalidInput, match="a desk runs here already"):
+        hold(**taken)
+    assert lock.read_text() == ""  # who is refused writes nothing
+    lock.write_text(written)
+    with pytest.raises(InvalidInput, match=f"a desk runs here already: process {desk.process.pid}, since"):
         hold(**taken)
     (tmp_path / "kept").rename(desk.data_dir / roster.ROSTER)
     with pytest.raises(InvalidInput) as refused:

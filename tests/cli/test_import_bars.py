@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from command import command
+from support.command import command
 
 from trading_assets.market.sessions import Sessions
 
@@ -42,8 +42,8 @@ def test_a_plan_shows_how_a_file_would_be_read_and_stores_nothing(config: Path, 
     file = vendor_file(tmp_path / "aapl.csv")
     ended = command("import-bars", file, *DAILY, "--symbol", "AAPL", "--plan", config=config)
     assert ended.status == 0, ended.err
-    for told in ("Yahoo", "AAPL", "sessions 2024-06-03 to 2024-07-31", "Adj Close", "Nothing is stored"):
-        assert told in ended.out
+    for words in ("Yahoo", "AAPL", "sessions 2024-06-03 to 2024-07-31", "Adj Close", "Nothing is stored"):
+        assert words in ended.out
     assert not (tmp_path / "var" / "history.duckdb").exists()
 
 
@@ -82,8 +82,8 @@ def test_a_file_a_day_with_every_symbol_in_it_is_one_row_of_bars(config: Path, t
 
 def test_days_that_are_asked_for_alone_are_stored(config: Path, tmp_path: Path) -> None:
     file = vendor_file(tmp_path / "aapl.csv")
-    asked = ("--from", "2024-07-01", "--to", "2024-07-03")
-    ended = command("import-bars", file, *DAILY, "--symbol", "AAPL", *asked, config=config)
+    days = ("--from", "2024-07-01", "--to", "2024-07-03")
+    ended = command("import-bars", file, *DAILY, "--symbol", "AAPL", *days, config=config)
     assert ended.status == 0, ended.err
     assert f"{len(DAYS) - 3} bars of days that were not asked for left out" in ended.out
     assert stored(config, "SELECT min(session), max(session) FROM bars") == [

@@ -9,7 +9,7 @@ from datetime import date
 
 import duckdb
 import pytest
-from command import COMMAND, command
+from support.command import COMMAND, command
 from support.trading_floor import TradingFloor
 
 SESSION = date(2012, 9, 11)
@@ -39,12 +39,12 @@ def test_a_session_goes_from_a_signal_to_a_verified_end(floor: TradingFloor) -> 
     assert ticked.json["agree"] is True
     assert command("tick", "--json", config=config).json["orders"] == []
 
-    standing = command("status", "--json", config=config)
-    assert standing.status == 0
-    assert standing.json["well"] is True
-    assert standing.json["halt_state"] == "ACTIVE"
-    assert standing.json["sent_today"] == 1
-    assert {loss["name"] for loss in standing.json["losses"]} == {
+    book_now = command("status", "--json", config=config)
+    assert book_now.status == 0
+    assert book_now.json["well"] is True
+    assert book_now.json["halt_state"] == "ACTIVE"
+    assert book_now.json["sent_today"] == 1
+    assert {loss["name"] for loss in book_now.json["losses"]} == {
         "session_drawdown",
         "daily_loss",
         "max_drawdown",
@@ -103,9 +103,9 @@ def test_an_account_that_is_not_empty_waits_for_a_person_to_adopt_it(floor: Trad
     floor.go_to_session(SESSION, 0)
     with floor.desk() as desk:
         buy_behind_our_back(desk, "MSFT", 3, "by-hand")
-    standing = command("status", "--json", config=floor.config_path)
-    assert standing.status == 1
-    assert standing.json["opened"] is False
+    book_now = command("status", "--json", config=floor.config_path)
+    assert book_now.status == 1
+    assert book_now.json["opened"] is False
     adopted = command("adopt", "--reason", "mine", "--json", config=floor.config_path)
     assert adopted.status == 0
     assert adopted.json["positions"] == 1
@@ -127,8 +127,8 @@ def test_a_person_closes_an_order_that_the_broker_has_lost(floor: TradingFloor) 
     line = ("close-order", client_id, "--reason", "the broker has lost it")
     closed = command(*line, "--json", config=floor.config_path)
     assert closed.status == 0
-    told = {name: closed.json[name] for name in ("was", "state", "at_broker", "by_person", "released")}
-    assert told == {
+    members = {name: closed.json[name] for name in ("was", "state", "at_broker", "by_person", "released")}
+    assert members == {
         "was": "ACCEPTED",
         "state": "ABANDONED",
         "at_broker": "not found",

@@ -21,7 +21,7 @@ URL = os.environ["EXCHANGE_CONTROL_URL"]
 HEADERS = {"Authorization": f"Bearer {os.environ['EXCHANGE_TOKEN']}"}
 EXAMPLES = int(os.environ.get("EXCHANGE_EXAMPLES", "60"))
 DOCUMENT = json.loads((Path(os.environ["EXCHANGE_DOCUMENTS"]) / "control.json").read_text())
-OPERATIONS = [found.ok() for found in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
+OPERATIONS = [operation.ok() for operation in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
 HOSTILE = {"Authorization": ["Bearer wrong", "Basic x", "Bearer ", ""]}
 
 

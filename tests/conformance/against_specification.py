@@ -43,10 +43,10 @@ def _operations(document: str) -> Iterator[tuple[str, Any]]:
     content = json.loads((DOCUMENTS / f"{document}.json").read_text())
     for (of, *path), (written, meant) in CORRECTED.items():
         if of == document:
-            place = reduce(lambda found, name: found[name], path, content)
+            place = reduce(lambda result, name: result[name], path, content)
             place[meant] = place.pop(written)
-    for found in schemathesis.openapi.from_dict(content).get_all_operations():
-        operation = found.ok()
+    for result in schemathesis.openapi.from_dict(content).get_all_operations():
+        operation = result.ok()
         yield operation.definition.raw["operationId"], operation
 
 

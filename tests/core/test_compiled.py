@@ -111,10 +111,10 @@ def test_compiled_functions_keep_their_names_and_plain_form() -> None:
 
 @inlined
 def _largest(values: np.ndarray) -> float:
-    found = values[0]
+    result = values[0]
     for value in values:
-        found = max(found, value)
-    return found
+        result = max(result, value)
+    return result
 
 
 def test_an_inlined_function_is_plain_python_by_itself_and_a_part_of_what_calls_it(

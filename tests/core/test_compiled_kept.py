@@ -16,7 +16,7 @@ print(is_kept(add))
 """
 
 
-def said(place: Path, **environ: str) -> list[str]:
+def printed_lines(place: Path, **environ: str) -> list[str]:
     (place / "adder.py").write_text(
         "from trading_assets.core.compiled import compiled\n\n\n@compiled\ndef add(a, b):\n    return a + b\n"
     )
@@ -31,9 +31,9 @@ def said(place: Path, **environ: str) -> list[str]:
 
 
 def test_a_function_is_kept_from_its_first_call_on_for_every_later_process(tmp_path: Path) -> None:
-    assert said(tmp_path) == ["False", "True"]
-    assert said(tmp_path) == ["True", "True"]
+    assert printed_lines(tmp_path) == ["False", "True"]
+    assert printed_lines(tmp_path) == ["True", "True"]
 
 
 def test_plain_python_waits_for_no_compiler(tmp_path: Path) -> None:
-    assert said(tmp_path, NUMBA_DISABLE_JIT="1") == ["True", "True"]
+    assert printed_lines(tmp_path, NUMBA_DISABLE_JIT="1") == ["True", "True"]

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trading_assets.core.decision.columns import WISH
+from trading_assets.core.decision.columns import CANDIDATE
 from trading_assets.core.decision.entry_order import strongest_first
 
 VALUES = st.lists(
@@ -20,10 +20,10 @@ VALUES = st.lists(
 @example([0.1 * (number % 7) for number in range(33)])
 @example([number / 100 for number in range(64)])
 def test_the_strongest_buys_go_first_and_equal_ones_by_symbol(values: list[float]) -> None:
-    wishes = np.zeros(len(values), WISH)
-    wishes["value"] = values
+    candidates = np.zeros(len(values), CANDIDATE)
+    candidates["value"] = values
     order, room = np.full((2, len(values)), -1)
-    strongest_first(wishes, order, room)
+    strongest_first(candidates, order, room)
     buys = sorted((row for row, value in enumerate(values) if value > 0.0), key=lambda row: -values[row])
     assert order[: len(buys)].tolist() == buys
     assert sorted(order.tolist()) == list(range(len(values)))

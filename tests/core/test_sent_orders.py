@@ -82,9 +82,9 @@ def test_a_measure_is_within_its_limit_where_the_gate_refuses_nothing_by_it() ->
         for name, row in LIMIT_ROWS.items():
             for check in row.checks:
                 if check.name in CODES:
-                    found = orders.measured(row, check, getattr(inputs["limits"], name))
-                    if len(found.rows):
-                        within[check.name] = within.get(check.name, True) and bool(found.within.all())
+                    result = orders.measured(row, check, getattr(inputs["limits"], name))
+                    if len(result.rows):
+                        within[check.name] = within.get(check.name, True) and bool(result.within.all())
         for name, held in within.items():
             assert held == (not failed & set(CODES[name])), (name, inputs)
             tried[name].add(held)
@@ -129,8 +129,8 @@ def test_an_entry_is_counted_with_the_exits_before_it_and_not_with_those_after_i
 def test_exits_are_held_against_what_has_less_left(
     symbols: str, flattens: str, cap: float, value: float, limit: float, within: bool
 ) -> None:
-    found = sent(symbols, exits="x" * len(symbols), flattens=flattens).exits_sent(cap)
-    assert (found.values.tolist(), found.limit, found.within.tolist()) == ([value], limit, [within])
+    result = sent(symbols, exits="x" * len(symbols), flattens=flattens).exits_sent(cap)
+    assert (result.values.tolist(), result.limit, result.within.tolist()) == ([value], limit, [within])
 
 
 def test_where_nothing_is_measured_nothing_is_the_worst() -> None:
@@ -138,13 +138,13 @@ def test_where_nothing_is_measured_nothing_is_the_worst() -> None:
     for name, row in LIMIT_ROWS.items():
         for check in row.checks:
             if check.measure:
-                found = nothing.measured(row, check, 1.0)
-                assert (found.worst, len(found.rows)) == (None, 0), name
+                result = nothing.measured(row, check, 1.0)
+                assert (result.worst, len(result.rows)) == (None, 0), name
 
 
 def test_what_cannot_be_measured_is_the_worst_and_beyond_every_limit() -> None:
     orders = sent("ABC")
-    found = orders.at_most(orders.entries, np.array([1.0, nan, 2.0]), inf)
-    assert (found.worst, found.within.tolist()) == (1, [True, False, True])
-    found = orders.at_least(orders.entries, np.array([1.0, nan, 2.0]), 0.0)
-    assert (found.worst, found.within.tolist()) == (1, [True, False, True])
+    result = orders.at_most(orders.entries, np.array([1.0, nan, 2.0]), inf)
+    assert (result.worst, result.within.tolist()) == (1, [True, False, True])
+    result = orders.at_least(orders.entries, np.array([1.0, nan, 2.0]), 0.0)
+    assert (result.worst, result.within.tolist()) == (1, [True, False, True])

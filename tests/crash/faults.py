@@ -208,7 +208,7 @@ def _say(tell: int) -> None:
 @contextmanager
 def _another_process(act: Callable[[Callable[[], None]], None]) -> Iterator[None]:
     """A fork that does `act`, which says when it is there, until the block ends."""
-    told, tell = os.pipe()
+    ready, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
         begin(None)
@@ -216,11 +216,11 @@ def _another_process(act: Callable[[Callable[[], None]], None]) -> Iterator[None
         os._exit(1)
     os.close(tell)
     try:
-        if select.select([told], [], [], PATIENCE_SECONDS)[0] and not os.read(told, 1):
+        if select.select([ready], [], [], PATIENCE_SECONDS)[0] and not os.read(ready, 1):
             raise RuntimeError("the process beside the desk ended before it was there")
         yield
     finally:
-        os.close(told)
+        os.close(ready)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 

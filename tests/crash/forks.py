@@ -25,9 +25,9 @@ from split_tape import Split, tape_with
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange import bundled, venue
+from trading_assets.exchange import opening, venue
 from trading_assets.exchange.connections import disconnecting
-from trading_assets.exchange.http.app import Faces, Urls, listening, server_of, urls
+from trading_assets.exchange.http.app import ExchangeApis, Urls, listening, server_of, urls
 from trading_assets.exchange.tape_view import TapeView
 from trading_assets.exchange.venue import Venue
 from trading_assets.market.sessions import Sessions
@@ -47,8 +47,8 @@ _EXPECTED = (-signal.SIGKILL, -signal.SIGALRM)
 def share() -> None:
     """Have what is costly to make and does not change made once, before the first fork: the exchange's tape
     and its view of it, and the modules that serve it."""
-    bundled.BundledTape = lambda seed: tape_with(seed, None)
-    bundled.Sessions = cache(Sessions)
+    opening.BundledTape = lambda seed: tape_with(seed, None)
+    opening.Sessions = cache(Sessions)
     venue.TapeView = cache(TapeView)
     duckdb_files.CONFIG["threads"] = 1  # for some hundred rows a second thread costs more than it helps
     server = uvicorn.Config(_no_app, ws="websockets-sansio", lifespan="off")
@@ -95,22 +95,22 @@ class Runs:
     """
 
     def __init__(self, run: Callable[[str], str], log: Path | None = None) -> None:
-        (taken, give), (told, tell) = os.pipe(), os.pipe()
+        (taken, give), (answers, tell) = os.pipe(), os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(give)
-            os.close(told)
+            os.close(answers)
             _serve_runs(run, taken, tell, log)
         os.close(taken)
         os.close(tell)
-        self._give, self._told = os.fdopen(give, "w"), os.fdopen(told, "r")
+        self._give, self._answers = os.fdopen(give, "w"), os.fdopen(answers, "r")
         self.over = False
 
     def run(self, what: str) -> Ended:
         """How the run ended; unless well or refused, so did the process."""
         self._give.write(f"{json.dumps(what)}\n")
         self._give.flush()
-        line = self._told.readline()
+        line = self._answers.readline()
         if line.endswith("\n"):
             return Ended(**json.loads(line))
         code = self._ended()
@@ -129,7 +129,7 @@ class Runs:
     def _ended(self) -> int:
         self.over = True
         self._give.close()
-        self._told.close()
+        self._answers.close()
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
@@ -158,11 +158,11 @@ def _serve_runs(run: Callable[[str], str], taken: int, tell: int, log: Path | No
             for line in lines:
                 signal.alarm(PATIENCE_SECONDS)
                 try:
-                    told = {"answer": run(json.loads(line))}
+                    answer = {"answer": run(json.loads(line))}
                 except TradingAssetsError as error:
-                    told = {"refused": f"{type(error).__name__}: {error}"}
+                    answer = {"refused": f"{type(error).__name__}: {error}"}
                 signal.alarm(0)
-                _write_all(tell, f"{json.dumps(told)}\n".encode())
+                _write_all(tell, f"{json.dumps(answer)}\n".encode())
         code = 0
     except BaseException:  # noqa: BLE001 - the parent reports it as a failure of the case
         _write_all(tell, json.dumps(traceback.format_exc()[-60_000:]).encode())
@@ -202,15 +202,15 @@ class ForkedExchange:
     """An embedded exchange in a fork, of one state directory after the other."""
 
     def __init__(self, log: Path | None = None) -> None:
-        (taken, give), (told, tell) = os.pipe(), os.pipe()
+        (taken, give), (answers, tell) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(give)
-            os.close(told)
+            os.close(answers)
             _serve(taken, tell, log)
         os.close(taken)
         os.close(tell)
-        self._give, self._told = os.fdopen(give, "w"), os.fdopen(told, "r")
+        self._give, self._answers = os.fdopen(give, "w"), os.fdopen(answers, "r")
         self.urls = Urls(*self._answer())
 
     def open(
@@ -222,8 +222,8 @@ class ForkedExchange:
         fill_mode: str = "ideal",
     ) -> None:
         """Serve what is there from now on, on a tape with this split; start_ns, fill_mode: of a new one."""
-        told = {"state_dir": str(state_dir), "start_ns": start_ns, "fill_mode": fill_mode}
-        self._say(told if split is None else told | {"split": split.as_json()})
+        venue = {"state_dir": str(state_dir), "start_ns": start_ns, "fill_mode": fill_mode}
+        self._say(venue if split is None else venue | {"split": split.as_json()})
 
     def close(self) -> None:
         """Let go of the directory: what was answered is stored."""
@@ -242,7 +242,7 @@ class ForkedExchange:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._give.close()
-        self._told.close()
+        self._answers.close()
 
     def _say(self, what: object) -> Any:
         self._give.write(f"{json.dumps(what)}\n")
@@ -250,7 +250,7 @@ class ForkedExchange:
         return self._answer()
 
     def _answer(self) -> Any:
-        line = self._told.readline()
+        line = self._answers.readline()
         if not line:
             raise RuntimeError("the exchange ended")
         return json.loads(line)
@@ -261,26 +261,26 @@ def _serve(taken: int, tell: int, log: Path | None) -> NoReturn:
     try:
         begin(log)
         with listening(0, "the Alpaca API") as public, listening(0, "the control plane") as private:
-            faces = Faces(private)
-            server = server_of(faces)
+            apis = ExchangeApis(private)
+            server = server_of(apis)
             lines = os.fdopen(taken)
 
             def take() -> None:
                 try:
-                    told, answer = json.loads(lines.readline()), 0
-                    if told == "events":
+                    order, answer = json.loads(lines.readline()), 0
+                    if order == "events":
                         answer = venues[0].state.event_count
-                    elif told == "now":
+                    elif order == "now":
                         answer = venues[0].now_ns
                     else:
                         while venues:
                             venues.pop().close()
-                    if isinstance(told, dict):
-                        split = Split.read(told.pop("split", None))
-                        bundled.BundledTape = lambda seed: tape_with(seed, split)
-                        venues.append(bundled.open_venue(Path(told.pop("state_dir")), **told))
+                    if isinstance(order, dict):
+                        split = Split.read(order.pop("split", None))
+                        opening.BundledTape = lambda seed: tape_with(seed, split)
+                        venues.append(opening.open_venue(Path(order.pop("state_dir")), **order))
                         # a case runs one tick up to four times in a minute that stands
-                        faces.show(
+                        apis.show(
                             venues[0],
                             disconnecting(server),
                             TOKEN,

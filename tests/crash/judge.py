@@ -10,9 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from faults import FAULTS
-from scenario import MINUTE_NS, Scenario, Told
+from scenario import MINUTE_NS, Opinion, Scenario
 from trial import Evidence
-from witnesses import Accepted, DeskTables, Exchange, Standing
+from witnesses import Accepted, DeskTables, Exchange, Exposure
 
 from trading_assets.config import Settings
 from trading_assets.core.orders import Kind
@@ -32,13 +32,13 @@ def judge(evidence: Evidence) -> list[str]:
     it = evidence.scenario
     exchange = Exchange(evidence.exchange_journal, it.split, evidence.looked_ns)
     desk = DeskTables(evidence.desk_journal)
-    found = list(evidence.problems)
-    found += exchange.problems
+    wrong = list(evidence.problems)
+    wrong += exchange.problems
     for rule in (_duplicates, _fills, _limits, _ledger, _outcomes):
-        found += rule(exchange, desk, it)
-    for told in (_locks, _halts, _exits, _stops, _rejections):
-        found += told(exchange, desk, evidence)
-    return found
+        wrong += rule(exchange, desk, it)
+    for rule_of_evidence in (_locks, _halts, _exits, _stops, _rejections):
+        wrong += rule_of_evidence(exchange, desk, evidence)
+    return wrong
 
 
 def _ours(exchange: Exchange) -> Iterator[Accepted]:
@@ -133,14 +133,14 @@ def _limits(exchange: Exchange, desk: DeskTables, it: Scenario) -> Iterator[str]
                 yield f"{name}: after {per_execution[execution]} orders of the execution"
             later = one.at_ns > intent["created_ns"]  # sent again: the market may have carried it above
             tolerance = Decimal("1.02") if later else Decimal(1)
-            broken = [list(_above(standing, limits, tolerance)) for standing in one.standings]
+            broken = [list(_above(exposure, limits, tolerance)) for exposure in one.exposures]
             if all(broken):
                 yield from (f"{name}: {words}" for words in broken[0])
         per_symbol[day] += 1
         per_execution[execution] += 1
 
 
-def _above(one: Standing, limits: Mapping[str, float], tolerance: Decimal) -> Iterator[str]:
+def _above(one: Exposure, limits: Mapping[str, float], tolerance: Decimal) -> Iterator[str]:
     for what, value, limit in (
         ("position", one.exposure, limits["max_position_pct"]),
         ("gross", one.gross, limits["max_gross_exposure"]),
@@ -295,7 +295,7 @@ def _exits(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator
     if evidence.killed_from is not None:
         return
     it = evidence.scenario
-    bought_later = {told.symbol for told in it.later if told.value > 0}
+    bought_later = {opinion.symbol for opinion in it.later if opinion.value > 0}
     sold = {intent["symbol"] for intent in desk.intents.values() if intent["side"] == Side.SELL}
     resumed = any(kind in ("again", "next") and ended.well for kind, ended in evidence.ends)
     bought = {  # what the gate refused in the scenario's past was never held
@@ -304,7 +304,7 @@ def _exits(exchange: Exchange, desk: DeskTables, evidence: Evidence) -> Iterator
         if one.at_ns < it.tick_ns and one.order.side is Side.BUY and exchange.filled_qty(one.order.id)
     }
     for symbol in bought.intersection(it.held):
-        signalled = Told(symbol, -1.0) in it.signals and symbol in sold - bought_later and resumed
+        signalled = Opinion(symbol, -1.0) in it.signals and symbol in sold - bought_later and resumed
         left = exchange.state.account.position_qty(symbol)
         if left and (symbol in it.stopped or signalled) and symbol not in _undecided(desk):
             yield f"{symbol} was to be sold and {left} are still held"

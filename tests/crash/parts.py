@@ -18,7 +18,7 @@ def run_part(part: str, record_property: Callable[[str, object], None], temporar
     """
     shared = temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary
     command = [sys.executable, str(SOAK), "--part", part, "--pasts", str(shared / "crash-pasts")]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    for line in told.stdout.splitlines()[-1:]:
+    output = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in output.stdout.splitlines()[-1:]:
         record_property("in the summary", f"part {part} of the crash cases: {line}")
-    assert told.returncode == 0, told.stdout + told.stderr[-20_000:]
+    assert output.returncode == 0, output.stdout + output.stderr[-20_000:]

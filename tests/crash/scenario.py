@@ -34,7 +34,7 @@ from trading_assets.engine.checks.table import BLOCKING
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.signals import tick_signals
 from trading_assets.engine.ticks import tick, whole_tick
-from trading_assets.exchange import bundled
+from trading_assets.exchange import opening
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.http.app import Urls
 from trading_assets.exchange.tape_view import TapeView
@@ -49,7 +49,7 @@ BELOW, ABOVE = Decimal("0.996"), Decimal("1.004")  # a limit that rests, inside 
 DEAR = Decimal("1.065")  # bought at that much above the tape, a position is through its stop on the tape
 
 
-class Told(NamedTuple):
+class Opinion(NamedTuple):
     """One signal as its producer gives it; `resting`: with a limit that the market does not meet."""
 
     symbol: str
@@ -64,10 +64,10 @@ class Scenario:
     tick: int  # its number in the session, of ticks every five minutes
     held: tuple[str, ...]
     stopped: tuple[str, ...]  # held, and through their stop at the tick
-    working: tuple[Told, ...]  # orders that rest when the tick begins
+    working: tuple[Opinion, ...]  # orders that rest when the tick begins
     overdue: bool  # whether they have outlived the execution timeout by then
-    signals: tuple[Told, ...]
-    later: tuple[Told, ...]  # signals of the tick after it
+    signals: tuple[Opinion, ...]
+    later: tuple[Opinion, ...]  # signals of the tick after it
     whole: bool  # the tick with bars, features and projections; else from its stored signals on
     runs: bool  # whether time runs for the desk, as on Alpaca
     fill_mode: str  # of the exchange
@@ -77,7 +77,7 @@ class Scenario:
     @property
     def symbols(self) -> tuple[str, ...]:
         """What it has anything to do with."""
-        return tuple(sorted({*self.held, *(told.symbol for told in (*self.working, *self.signals))}))
+        return tuple(sorted({*self.held, *(opinion.symbol for opinion in (*self.working, *self.signals))}))
 
     @property
     def tick_ns(self) -> int:
@@ -98,9 +98,9 @@ WARMING = Scenario(
     tick=20,
     held=("AAPL", "IBM"),
     stopped=("AAPL",),
-    working=(Told("MSFT", 1.0, resting=True),),
+    working=(Opinion("MSFT", 1.0, resting=True),),
     overdue=True,
-    signals=(Told("IBM", -1.0),),
+    signals=(Opinion("IBM", -1.0),),
     later=(),
     whole=True,
     runs=False,
@@ -144,7 +144,7 @@ def scenario(seed: int) -> Scenario:
     held = tuple(sorted(symbols[: rng.choice((0, 1, 2, 2, 3))]))
     stopped = held[:1] if held and rng.random() < 0.3 else ()
     working = tuple(
-        Told(symbol, -1.0 if symbol in held else 1.0, resting=True)
+        Opinion(symbol, -1.0 if symbol in held else 1.0, resting=True)
         for symbol in symbols[1 : rng.choice((1, 2, 3))]
         if symbol not in stopped
     )
@@ -160,8 +160,8 @@ def scenario(seed: int) -> Scenario:
         stopped=stopped,
         working=working,
         overdue=rng.random() < 0.5,
-        signals=tuple(_told(rng, symbol, symbol in held) for symbol in symbols[: rng.randrange(2, 6)]),
-        later=tuple(_told(rng, symbol, symbol in held) for symbol in symbols[2:4]),
+        signals=tuple(_answers(rng, symbol, symbol in held) for symbol in symbols[: rng.randrange(2, 6)]),
+        later=tuple(_answers(rng, symbol, symbol in held) for symbol in symbols[2:4]),
         whole=seed % 8 == 7,
         runs=rng.random() < 0.3,
         fill_mode=rng.choice(("ideal", "alpaca_paper", "participation")),
@@ -177,11 +177,11 @@ def scenario(seed: int) -> Scenario:
     )
 
 
-def _told(rng: Random, symbol: str, held: bool) -> Told:
+def _answers(rng: Random, symbol: str, held: bool) -> Opinion:
     if held:
-        return rng.choice((Told(symbol, -1.0), Told(symbol, -1.0, resting=True), Told(symbol, 1.0)))
+        return rng.choice((Opinion(symbol, -1.0), Opinion(symbol, -1.0, resting=True), Opinion(symbol, 1.0)))
     return rng.choice(
-        (Told(symbol, 1.0), Told(symbol, 1.0), Told(symbol, 0.5), Told(symbol, 1.0, resting=True))
+        (Opinion(symbol, 1.0), Opinion(symbol, 1.0), Opinion(symbol, 0.5), Opinion(symbol, 1.0, resting=True))
     )
 
 
@@ -207,7 +207,7 @@ def warm(home: Path) -> None:
     share()
     fill_price_at_quote(1, 1.0, 1.0, 1.0)
     fill_price_in_bar(1, 1.0, 1.0, 1.0, 1.0)
-    bundled.open_venue(home / "tape", start_ns=WARMING.tick_ns).close()
+    opening.open_venue(home / "tape", start_ns=WARMING.tick_ns).close()
     exchange = ForkedExchange()
     try:
         with silence():
@@ -244,14 +244,14 @@ def prepare(
     keeper = ControlClient(exchange.urls.control_url, TOKEN)
     # what is held may take more than one order to sell
     settings = it.settings(home / "desk", exchange.urls).model_copy(update={"max_order_notional": 10_000.0})
-    held = [Told(symbol, 1.0) for symbol in it.held]
+    held = [Opinion(symbol, 1.0) for symbol in it.held]
 
-    def at(moment_ns: int, play: Callable[[Desk], object]) -> None:
+    def at(moment_ns: int, act: Callable[[Desk], object]) -> None:
         keeper.move_to(moment_ns)
 
         def run() -> str:
             with open_desk(settings) as desk:
-                play(desk)
+                act(desk)
             return ""
 
         ended = in_process(run)
@@ -292,8 +292,10 @@ def _quote_dear(keeper: ControlClient, it: Scenario, symbol: str) -> None:
     keeper.quote(symbol, float(bid), float(bid + Decimal("0.01")))
 
 
-def _tick(desk: Desk, it: Scenario, at_ns: int, session: date, told: Sequence[Told], *, whole: bool) -> None:
-    give(desk, session, at_ns, told, stored=not whole)
+def _tick(
+    desk: Desk, it: Scenario, at_ns: int, session: date, opinions: Sequence[Opinion], *, whole: bool
+) -> None:
+    give(desk, session, at_ns, opinions, stored=not whole)
     run(desk, session, at_ns, new_execution_id(), whole=whole)
 
 
@@ -305,10 +307,10 @@ def run(desk: Desk, session: date, tick_ns: int, execution_id: str, *, whole: bo
         tick.execute(desk, session, tick_ns, execution_id)
 
 
-def give(desk: Desk, session: date, tick_ns: int, told: Sequence[Told], *, stored: bool) -> None:
+def give(desk: Desk, session: date, tick_ns: int, opinions: Sequence[Opinion], *, stored: bool) -> None:
     """Signals into the inbox; `stored`: and into the history for the tick, with its checks passed."""
-    quotes = desk.broker.quotes([signal.symbol for signal in told])
-    for signal in told:
+    quotes = desk.broker.quotes([signal.symbol for signal in opinions])
+    for signal in opinions:
         bid, ask = quotes[signal.symbol].bid, quotes[signal.symbol].ask
         if not bid or not ask:
             continue  # nothing is said of what has no price

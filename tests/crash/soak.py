@@ -77,15 +77,15 @@ class Soak:
 
     def reached_by(self, seeds: Sequence[int], recovered: Collection[int]) -> dict[int, Reached]:
         """`reached` of each; in this order: parts that begin elsewhere find the rest done."""
-        found = {}
+        reached = {}
         for seed in seeds:
             kept = self._pasts / f"{seed}.json"
             if not kept.exists():
                 made = self._pasts / f"{seed}.{os.getpid()}"
                 made.write_text(self.reached(seed, recovered=seed in recovered).as_json())
                 made.replace(kept)
-            found[seed] = Reached.read(kept.read_text())
-        return {seed: found[seed] for seed in sorted(found)}  # which cases are chosen goes by it
+            reached[seed] = Reached.read(kept.read_text())
+        return {seed: reached[seed] for seed in sorted(reached)}  # which cases are chosen goes by it
 
     def reached(self, seed: int, *, recovered: bool = True) -> Reached:
         """The points of the scenario's tick, and those of recoveries from its death while it sends."""
@@ -102,14 +102,14 @@ class Soak:
         cases = [Case(seed, point, None, plan) for point in deaths for plan in RECOVERIES]
         return Reached(tick, {(case.point, case.plan): points(case) for case in cases})
 
-    def play_all(self, cases: Sequence[Case]) -> None:
+    def run_all(self, cases: Sequence[Case]) -> None:
         """Each of them. Where neighbours have their past in common, its tick is killed once, and each of them
         begins with what that left."""
         for _, alike in groupby(enumerate(cases), lambda numbered: numbered[1].past or numbered[0]):
             together = [case for _, case in alike]
             death = self._death_of(together[0]) if len(together) > 1 else None
             for case in together:
-                self.play(case, death=death)
+                self.run(case, death=death)
 
     def _death_of(self, case: Case) -> Death:
         shutil.rmtree(self._dead, ignore_errors=True)
@@ -122,11 +122,11 @@ class Soak:
         finally:
             trial.close()
 
-    def play(self, case: Case, keep: Path | None = None, death: Death | None = None) -> list[str]:
+    def run(self, case: Case, keep: Path | None = None, death: Death | None = None) -> list[str]:
         """What is wrong after the case; told at once, with the command that repeats it."""
         trial = Trial(case, self.template(case.seed), self._ground, death)
         try:
-            evidence = trial.play()
+            evidence = trial.carry_out()
             wrong = judge(evidence)
             if keep is not None:
                 evidence.keep(keep)
@@ -186,7 +186,7 @@ def main() -> int:
     with _soak(arguments.log, arguments.pasts) as soak:
         if arguments.case:
             seeds = {Case.read(arguments.case).seed}
-            soak.play(Case.read(arguments.case), arguments.keep)
+            soak.run(Case.read(arguments.case), arguments.keep)
         elif arguments.part:
             part, parts = map(int, arguments.part.split("/"))
             seeds = set(SCENARIOS)
@@ -196,7 +196,7 @@ def main() -> int:
             if missing := never_struck(choice):
                 soak.failed += missing
                 print(f"FAILED: no case of the choice has {', '.join(missing)}", flush=True)
-            soak.play_all(part_of(choice, part, parts))
+            soak.run_all(part_of(choice, part, parts))
         else:
             seeds, over = set(), False
             for seed, number in drawn(arguments.seed):
@@ -205,7 +205,7 @@ def main() -> int:
                 seeds.add(seed)
                 left = (arguments.cases or sys.maxsize) - soak.counts["cases"]
                 cases = random_cases(seed, soak.reached(seed), min(number, left), arguments.fault)
-                soak.play_all(sorted(cases, key=lambda case: str(case.past)))
+                soak.run_all(sorted(cases, key=lambda case: str(case.past)))
                 over = time.monotonic() - began > arguments.seconds or soak.counts["cases"] == arguments.cases
                 soak.forget(seed)
                 if over:

@@ -28,8 +28,10 @@ class Split(NamedTuple):
         return [self.symbol, self.ex_date.isoformat(), self.ratio, self.today]
 
     @staticmethod
-    def read(told: list[Any] | None) -> Split | None:
-        return None if told is None else Split(told[0], date.fromisoformat(told[1]), told[2], told[3])
+    def read(stated: list[Any] | None) -> Split | None:
+        return (
+            None if stated is None else Split(stated[0], date.fromisoformat(stated[1]), stated[2], stated[3])
+        )
 
 
 @cache
@@ -62,6 +64,9 @@ class SplitTape:
     def derived(self) -> bool:
         return self._tape.derived
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return self._tape.is_derived(symbol, session)
+
     def daily(self, symbol: str) -> Bars:
         return self._daily if symbol == self._split.symbol else self._tape.daily(symbol)
 
@@ -69,12 +74,12 @@ class SplitTape:
         return self._minutes(session) if symbol == self._split.symbol else self._tape.minutes(symbol, session)
 
     def actions(self, symbol: str) -> tuple[CorporateAction, ...]:
-        found = self._tape.actions(symbol)
+        result = self._tape.actions(symbol)
         if symbol != self._split.symbol:
-            return found
-        cash = sum(action.cash_usd for action in found if action.ex_date == self._split.ex_date)
+            return result
+        cash = sum(action.cash_usd for action in result if action.ex_date == self._split.ex_date)
         more = CorporateAction(symbol, self._split.ex_date, self._split.ratio, cash)
-        rest = (action for action in found if action.ex_date != self._split.ex_date)
+        rest = (action for action in result if action.ex_date != self._split.ex_date)
         return tuple(sorted((*rest, more), key=lambda action: action.ex_date))
 
     def _in_new_shares(self, bars: Bars) -> Bars:

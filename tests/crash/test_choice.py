@@ -50,8 +50,8 @@ def test_parts_have_every_case_once_and_those_of_one_death_together() -> None:
     assert sorted(map(str, [*parts[0], *parts[1]])) == sorted(map(str, cases))
     assert min(map(len, parts)) > 0.45 * len(cases)
     deaths = [[past for past, _ in groupby(case.past for case in part) if past is not None] for part in parts]
-    for found in deaths:
-        assert len(found) == len(set(found))
+    for result in deaths:
+        assert len(result) == len(set(result))
     assert not set(deaths[0]) & set(deaths[1])
 
 

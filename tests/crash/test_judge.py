@@ -34,15 +34,15 @@ def kept_of_a_split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def played(case: str, directory: Path) -> Path:
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, str(SOAK), "--case", case, "--keep", str(directory)],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "1 ticks killed" in told.stdout
+    assert output.returncode == 0, output.stdout + output.stderr
+    assert "1 ticks killed" in output.stdout
     return directory
 
 
@@ -66,7 +66,7 @@ def changed(evidence: Evidence, *statements: str) -> list[str]:
     return judge(evidence)
 
 
-def told(evidence: Evidence, *events: tuple[str, dict[str, object]]) -> list[str]:
+def complaints_after(evidence: Evidence, *events: tuple[str, dict[str, object]]) -> list[str]:
     """What is wrong once more has happened at the exchange."""
     lines = evidence.exchange_journal.splitlines()
     for kind, payload in events:
@@ -81,8 +81,8 @@ def accepted(evidence: Evidence) -> dict[str, object]:
     return dict(json.loads(line.split("\t")[2]))
 
 
-def has(found: list[str], words: str) -> bool:
-    return any(words in sentence for sentence in found)
+def has(complaints: list[str], words: str) -> bool:
+    return any(words in sentence for sentence in complaints)
 
 
 def test_a_case_that_went_well_breaks_nothing(evidence: Evidence) -> None:
@@ -146,12 +146,12 @@ def test_an_order_without_intent_is_found(evidence: Evidence) -> None:
 
 
 def test_a_decision_sent_again_before_its_order_was_known_to_be_over_is_found(evidence: Evidence) -> None:
-    found = changed(
+    result = changed(
         evidence,
         "UPDATE intents SET slice = 0, decision_id = 'one'",
         "UPDATE order_events SET to_state = 'ACCEPTED' WHERE to_state = 'FILLED'",
     )
-    assert has(found, "was sent again before")
+    assert has(result, "was sent again before")
 
 
 def test_two_orders_of_a_decision_at_work_are_found(evidence: Evidence) -> None:
@@ -160,19 +160,19 @@ def test_two_orders_of_a_decision_at_work_are_found(evidence: Evidence) -> None:
     evidence.exchange_journal = "\n".join(
         line for line in lines if "\tOrderFilled\t" not in line or str(one["order_id"]) not in line
     )
-    found = changed(evidence, "UPDATE intents SET slice = 0, decision_id = 'one'")
-    assert has(found, "had two orders at work")
+    result = changed(evidence, "UPDATE intents SET slice = 0, decision_id = 'one'")
+    assert has(result, "had two orders at work")
 
 
 def test_an_id_that_the_exchange_took_twice_is_found(evidence: Evidence) -> None:
     again = {**accepted(evidence), "order_id": "again"}
-    assert has(told(evidence, ("OrderAccepted", again)), "was accepted 2 times")
+    assert has(complaints_after(evidence, ("OrderAccepted", again)), "was accepted 2 times")
 
 
 def test_a_short_position_is_found(evidence: Evidence) -> None:
     sold = {**accepted(evidence), "order_id": "sold", "client_order_id": "person", "side": -1, "qty": "9999"}
     fill = {"at_ns": sold["at_ns"], "order_id": "sold", "qty": "9999", "price": "1", "complete": True}
-    assert has(told(evidence, ("OrderAccepted", sold), ("OrderFilled", fill)), "short -")
+    assert has(complaints_after(evidence, ("OrderAccepted", sold), ("OrderFilled", fill)), "short -")
 
 
 def test_cash_below_zero_is_found(evidence: Evidence) -> None:
@@ -204,9 +204,9 @@ def test_a_stop_that_did_not_sell_is_found(evidence: Evidence) -> None:
 
 def test_an_order_after_the_kill_and_a_kill_that_did_not_halt_are_found(evidence: Evidence) -> None:
     evidence.killed_from = 0
-    found = judge(evidence)
-    assert has(found, "was sent after the kill")
-    assert has(found, "halted by [], expected ['KILL']")
+    result = judge(evidence)
+    assert has(result, "was sent after the kill")
+    assert has(result, "halted by [], expected ['KILL']")
 
 
 def test_what_a_kill_was_to_sell_and_did_not_is_found(evidence: Evidence) -> None:
@@ -225,8 +225,8 @@ def test_a_split_that_went_well_breaks_nothing(of_a_split: Evidence) -> None:
 
 
 def test_a_split_that_the_ledger_has_not_taken_in_is_found(of_a_split: Evidence) -> None:
-    found = changed(of_a_split, "DELETE FROM adjustments WHERE kind = 'SPLIT'")
-    assert has(found, "GOOG: the ledger has")
+    result = changed(of_a_split, "DELETE FROM adjustments WHERE kind = 'SPLIT'")
+    assert has(result, "GOOG: the ledger has")
 
 
 LATCHED = (
@@ -240,8 +240,8 @@ def test_a_loss_that_only_the_shares_make_that_are_not_booked_is_found(
     of_a_split: Evidence, cause: str
 ) -> None:
     of_a_split.scenario = replace(of_a_split.scenario, tick=-1)  # what was traded of it was before
-    found = changed(of_a_split, LATCHED.format(cause=cause))
-    assert has(found, f"halted by ['{cause}'], expected []")
+    result = changed(of_a_split, LATCHED.format(cause=cause))
+    assert has(result, f"halted by ['{cause}'], expected []")
 
 
 @pytest.mark.parametrize(("cause", "is_found"), [("DAILY_LOSS", False), ("MAX_DRAWDOWN", True)])
@@ -255,8 +255,8 @@ def test_of_a_split_that_nobody_announced_only_what_the_equity_passed_may_be_lat
 
 
 def test_a_stop_that_the_market_did_not_reach_in_todays_shares_is_found(of_a_split: Evidence) -> None:
-    found = changed(of_a_split, "UPDATE intents SET kind = 'stop' WHERE symbol = 'AAPL' AND side = -1")
-    assert has(found, "AAPL was sold at its stop")
+    result = changed(of_a_split, "UPDATE intents SET kind = 'stop' WHERE symbol = 'AAPL' AND side = -1")
+    assert has(result, "AAPL was sold at its stop")
 
 
 @pytest.mark.parametrize(
@@ -271,11 +271,11 @@ def test_only_what_lacks_the_shares_that_a_line_took_may_be_rejected(
     of_a_split: Evidence, symbol: str, detail: str, is_found: bool
 ) -> None:
     which = f"SELECT client_order_id FROM intents WHERE symbol = '{symbol}' LIMIT 1"
-    found = changed(
+    complaints = changed(
         of_a_split,
         f"UPDATE orders SET state = 'REJECTED', detail = '{detail}' WHERE client_order_id = ({which})",
     )
-    assert has(found, "was rejected") == is_found
+    assert has(complaints, "was rejected") == is_found
 
 
 def test_a_limit_that_was_passed_before_and_after_the_booking_is_found(of_a_split: Evidence) -> None:

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from scenario import Told, give
+from scenario import Opinion, give
 from support.trading_floor import TradingFloor
 
 from trading_assets import config
@@ -38,7 +38,7 @@ def settings(floor: TradingFloor, tmp_path: Path) -> Settings:
     floor.control("/account/reset", cash="100000")
     settings = config.load(floor.config_path).model_copy(update={"data_dir": tmp_path})
     with Desk.open(settings, environ={}) as desk:
-        give(desk, SESSION, desk.now_ns(), [Told("AAPL", 1.0), Told("IBM", 1.0)], stored=True)
+        give(desk, SESSION, desk.now_ns(), [Opinion("AAPL", 1.0), Opinion("IBM", 1.0)], stored=True)
     return settings
 
 
@@ -75,8 +75,8 @@ def paused(settings: Settings, floor: TradingFloor, point: str) -> Iterator[subp
 def let_go_on(process: subprocess.Popen[str]) -> str:
     """To its end; what it said."""
     process.send_signal(signal.SIGCONT)
-    said, _ = process.communicate(timeout=60)
-    return said
+    output, _ = process.communicate(timeout=60)
+    return output
 
 
 def sent(settings: Settings) -> list[str]:
@@ -100,9 +100,9 @@ def test_a_tick_beside_a_tick_is_told_who_holds_the_book(floor: TradingFloor, se
 
 def test_of_two_runs_at_the_same_moment_one_trades(floor: TradingFloor, settings: Settings) -> None:
     both = [started(settings, floor) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0] for process in both]
+    output = [process.communicate(timeout=60)[0] for process in both]
     assert sorted(sent(settings)) == ["AAPL filled", "IBM filled"]
-    late = [text for text in said if text]
+    late = [text for text in output if text]
     assert all("LeaseHeld" in text and "'tick'" in text for text in late)
     with closing(sqlite3.connect(settings.data_dir / "journal.sqlite")) as journal:
         executions = journal.execute("SELECT COUNT(DISTINCT execution_id) FROM tick_inputs").fetchone()[0]
@@ -133,9 +133,9 @@ def test_a_tick_that_slept_past_its_lease_sends_nothing_again(
         with Desk.open(settings, environ={}) as desk:
             protect_alone(desk, new_execution_id())
         assert sent(settings) == left
-        said = let_go_on(sleeper)
+        output = let_go_on(sleeper)
         assert sleeper.returncode == 3
-        assert "LeaseLost" in said or "IllegalTransition" in said
+        assert "LeaseLost" in output or "IllegalTransition" in output
     assert sent(settings) == left
     with Desk.open(settings, environ={}) as desk:
         assert protect_alone(desk, new_execution_id()).reconciliation.clean

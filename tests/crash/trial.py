@@ -128,28 +128,28 @@ class Evidence:
         with closing(sqlite3.connect(self.desk_journal)) as desk:  # its log is not in the file itself
             desk.execute("VACUUM INTO ?", (str(directory / "journal.sqlite"),))
         (directory / "exchange.txt").write_text(self.exchange_journal)
-        told = {
+        members = {
             "case": str(self.case),
             "ends": [(kind, asdict(ended)) for kind, ended in self.ends],
             "problems": self.problems,
             "killed_from": self.killed_from,
             "looked_ns": self.looked_ns,
         }
-        (directory / "evidence.json").write_text(json.dumps(told))
+        (directory / "evidence.json").write_text(json.dumps(members))
 
     @staticmethod
     def kept(directory: Path) -> Evidence:
-        told = json.loads((directory / "evidence.json").read_text())
-        case = Case.read(told["case"])
+        document = json.loads((directory / "evidence.json").read_text())
+        case = Case.read(document["case"])
         return Evidence(
             case,
             scenario(case.seed),
             directory / "journal.sqlite",
             (directory / "exchange.txt").read_text(),
-            [(kind, Ended(**ended)) for kind, ended in told["ends"]],
-            told["problems"],
-            told["looked_ns"],
-            told["killed_from"],
+            [(kind, Ended(**ended)) for kind, ended in document["ends"]],
+            document["problems"],
+            document["looked_ns"],
+            document["killed_from"],
         )
 
 
@@ -228,7 +228,7 @@ class Trial:
             raise RuntimeError(f"case {self.case} fails by itself: {ended}")
         return [Point.read(line) for line in ended.answer.splitlines()[:-1]]
 
-    def play(self) -> Evidence:
+    def carry_out(self) -> Evidence:
         """Kill the tick, recover, and go on until nothing is under way."""
         if not self._is_dead:
             self._die()
@@ -359,8 +359,8 @@ def _do(task: _Task, track: Track | None) -> str:
         if fault is not None and fault.afflict is not None:
             fault.afflict(desk, Random(f"{task.case} {task.number}"))
         _act(task, it, desk)
-        standing = json.dumps(_under_way(desk))
-    return "\n".join([*map(str, track.reached if track is not None else ()), standing])
+        at_work = json.dumps(_under_way(desk))
+    return "\n".join([*map(str, track.reached if track is not None else ()), at_work])
 
 
 def _act(task: _Task, it: Scenario, desk: Desk) -> None:
@@ -375,8 +375,8 @@ def _act(task: _Task, it: Scenario, desk: Desk) -> None:
 
 def _under_way(desk: Desk) -> dict[str, list[str]]:
     """What keeps the book from being at rest."""
-    found = {
+    members = {
         "orders": [f"{order.intent.symbol} {order.state}" for order in desk.journal.open_orders(desk.book)],
         "breaks": [f"{one.kind} {one.subject}" for one in desk.journal.open_breaks(desk.book)],
     }
-    return {name: listed for name, listed in found.items() if listed}
+    return {name: listed for name, listed in members.items() if listed}

@@ -31,7 +31,7 @@ ACCOUNT_AGE_NS = 60_000_000_000  # as old may the account be that an entry is ju
 Row = Mapping[str, Any]
 
 
-class Standing(NamedTuple):
+class Exposure(NamedTuple):
     """What the account was when it took an order, USD."""
 
     exposure: Decimal  # of the order's symbol, with this order
@@ -47,7 +47,7 @@ class Accepted:
     order: VenueOrder
     number: int  # of its event in the exchange's journal
     at_ns: int
-    standings: Sequence[Standing]  # at that moment, and as it was before lines of a split of the last minute
+    exposures: Sequence[Exposure]  # at that moment, and as it was before lines of a split of the last minute
     cost: Decimal  # of a share of its symbol that is held, in today's shares and after dividends
     lowest_bid: Decimal  # that the session's tape has shown since shares are held
     ended: int | None = None  # the event that ended or filled it
@@ -127,7 +127,7 @@ class Exchange:
         if order.side is Side.SELL:
             cost, lowest = self._cost(order.symbol), self._lowest_bid(order.symbol, at_ns)
         self.accepted[order_id] = Accepted(
-            order, number, at_ns, list(self._standings(order, at_ns)), cost, lowest
+            order, number, at_ns, list(self._exposures(order, at_ns)), cost, lowest
         )
 
     def _hold(self, at_ns: int, symbol: str) -> None:
@@ -161,14 +161,14 @@ class Exchange:
         lowest = min(prints + ([] if last is None else [last.price]))
         return around(lowest, SPREAD_BPS, at_ns).bid
 
-    def _standings(self, order: VenueOrder, at_ns: int) -> Iterator[Standing]:
+    def _exposures(self, order: VenueOrder, at_ns: int) -> Iterator[Exposure]:
         held = {symbol: holding.qty for symbol, holding in self.state.account.holdings.items()}
-        yield self._standing(order, at_ns, held)
+        yield self._exposure(order, at_ns, held)
         for line_ns, qty in self._before_lines:
             if self._split is not None and line_ns >= at_ns - ACCOUNT_AGE_NS:
-                yield self._standing(order, at_ns, held | {self._split.symbol: qty})
+                yield self._exposure(order, at_ns, held | {self._split.symbol: qty})
 
-    def _standing(self, order: VenueOrder, at_ns: int, held: Mapping[str, Decimal]) -> Standing:
+    def _exposure(self, order: VenueOrder, at_ns: int, held: Mapping[str, Decimal]) -> Exposure:
         account = self.state.account
         marks = {symbol: self._mark(symbol, at_ns) for symbol in held}
         exposure: dict[str, Decimal] = defaultdict(Decimal)
@@ -180,7 +180,7 @@ class Exchange:
             if working.side is Side.BUY:
                 exposure[working.symbol] += working.leaves_qty * (working.limit_price or Decimal(0))
         equity = account.cash + sum((held[symbol] * marks[symbol] for symbol in held), Decimal(0))
-        return Standing(exposure[order.symbol], sum(exposure.values(), Decimal(0)), equity, slack)
+        return Exposure(exposure[order.symbol], sum(exposure.values(), Decimal(0)), equity, slack)
 
     def _mark(self, symbol: str, at_ns: int) -> Decimal:
         return mark_of(symbol, self.state, self._view, at_ns)

@@ -15,8 +15,8 @@ from trading_assets import redaction
 from trading_assets.dagster_instance import fallback
 from trading_assets.dagster_instance.clean_events import CleanEventLog
 from trading_assets.definitions import defs
-from trading_assets.defs.clean_steps import cleaned_metadata, is_wrapped, shows_no_secret
 from trading_assets.redaction import REDACTED
+from trading_assets.runs.clean_steps import cleaned_metadata, is_wrapped, shows_no_secret
 
 SECRET = 'pL4nted/"in\\a+Test=0123456789'
 CODED = base64.b64encode(f"user:{SECRET}".encode()).decode()
@@ -134,7 +134,7 @@ def test_what_stands_in_for_our_event_log_stores_none_either(
         fallback.OURS, fallback.EVENT_LOG, ("trading_assets.dagster_instance.event_log", "Gone")
     )
     monkeypatch.setattr(fallback, "_tried", {fallback.EVENT_LOG})
-    monkeypatch.setattr(fallback, "_told", {fallback.EVENT_LOG})  # of the alert other tests tell
+    monkeypatch.setattr(fallback, "_reported", {fallback.EVENT_LOG})  # of the alert other tests tell
     home = tmp_path / "home"
     with dg.instance_for_test(
         overrides={

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -17,28 +13,19 @@ import yaml
 from dagster._core.storage.dagster_run import DagsterRun
 
 from trading_assets.dagster_instance.run_queue import tags_of
-from trading_assets.definitions import defs, modules_of
-from trading_assets.defs import assets_desk
-from trading_assets.defs.jobs import JOBS
-from trading_assets.defs.jobs_day import DAY_JOBS
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.schedules import SCHEDULES
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import ALERT_SENSORS
+from trading_assets.definitions import defs
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.checks.table import BLOCKING, CHECKS
 
 ROOT = Path(__file__).parents[2]
 GRAPH = defs.resolve_asset_graph()
+REPOSITORY = defs.get_repository_def()
+JOBS = sorted(name for name in REPOSITORY.job_names if not name.startswith("__"))
 LIVE = [asset.key for asset in assets_desk.CHAIN]
 
 
 def test_every_definition_can_be_loaded() -> None:
     dg.Definitions.validate_loadable(defs)
-
-
-def test_the_live_chain_depends_in_its_order() -> None:
-    for before, after in pairwise(LIVE):
-        assert GRAPH.get(after).parent_keys == {before}
 
 
 @pytest.mark.parametrize("key", sorted(GRAPH.get_all_asset_keys()), ids=lambda key: key.to_user_string())
@@ -47,8 +34,8 @@ def test_an_asset_says_what_and_whose_it_is(key: dg.AssetKey) -> None:
     assert spec.description
     assert spec.owners
     assert spec.kinds
-    assert spec.code_version
-    assert spec.group_name in {"desk", "training", "replay"}
+    assert spec.code_version or GRAPH.get(key).is_external
+    assert spec.group_name in {"bars", "desk", "training", "replay", "sources"}
 
 
 @pytest.mark.parametrize("key", LIVE, ids=lambda key: key.to_user_string())
@@ -75,34 +62,48 @@ def test_checks_veto_entries_before_the_orders_and_never_after() -> None:
     assert {key.partition(".")[0] for key in BLOCKING} == {"bars", "features", "signals"}
 
 
-def test_a_tick_runs_the_chain_in_one_process_in_the_live_lane() -> None:
+def pools_of(job: str) -> set[str]:
+    return {pool for node in defs.resolve_job_def(job).nodes for pool in node.definition.pools}
+
+
+def test_a_tick_runs_the_chain_in_one_process_in_the_books_pool() -> None:
     job = defs.resolve_job_def("trading_tick")
     assert job.asset_layer.executable_asset_keys == set(LIVE)
     assert job.executor_def.name == "in_process"
-    assert job.tags["trading_assets/lane"] == "live"
+    assert pools_of("trading_tick") == {"book"}
 
 
 def test_whatever_protects_is_behind_no_tick_and_first_off_the_queue() -> None:
     jobs = {name: defs.resolve_job_def(name) for name in ("reconcile", "flatten", "kill", "trading_tick")}
-    lanes = {name: job.tags["trading_assets/lane"] for name, job in jobs.items()}
-    assert len(set(lanes.values())) == len(lanes)
     priority = {name: int(job.tags["dagster/priority"]) for name, job in jobs.items()}
     assert priority["kill"] > priority["flatten"] > priority["reconcile"] > priority["trading_tick"] > 0
-    pools = {name: set().union(*(node.definition.pools for node in job.nodes)) for name, job in jobs.items()}
-    assert {name for name, found in pools.items() if found} == {"trading_tick"}
+    pools = [pools_of(name) for name in jobs]
+    assert all(len(pool) == 1 for pool in pools)
+    assert len(set().union(*pools)) == len(jobs)
 
 
-@pytest.mark.parametrize("job", [*JOBS, *DAY_JOBS, *OPERATOR_JOBS], ids=lambda job: job.name)
-def test_every_run_has_a_maximum_time(job: dg.JobDefinition) -> None:
-    tags = defs.resolve_job_def(job.name).tags
+def test_whatever_acts_on_the_book_takes_its_turn_in_one_pool_however_it_is_launched() -> None:
+    """Of an asset's page too: an asset or op names its pool, where a job's tags could be left out."""
+    for name in ("trading_tick", "premarket", "end_of_day", "rearm", "adopt"):
+        assert pools_of(name) == {"book"}, name
+    for asset in LIVE:
+        assert defs.resolve_assets_def(asset).op.pool == "book"
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_run_has_a_maximum_time(job: str) -> None:
+    tags = defs.resolve_job_def(job).tags
     assert 0 < int(tags["dagster/max_runtime"]) <= 24 * 3600
-    if job.name in ("trading_tick", "reconcile", "kill"):
+    if job in ("trading_tick", "reconcile", "kill"):
         assert tags["dagster/max_runtime"] == "120"
 
 
 def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
     settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
-    for kind, count in (("sensors", len([*SENSORS, *ALERT_SENSORS])), ("schedules", len(SCHEDULES))):
+    for kind, count in (
+        ("sensors", len(REPOSITORY.sensor_defs)),
+        ("schedules", len(REPOSITORY.schedule_defs)),
+    ):
         assert settings[kind]["use_threads"] is True
         assert settings[kind]["num_workers"] >= count
 
@@ -110,19 +111,14 @@ def test_every_sensor_and_schedule_has_a_thread_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("tags", "selected", "given"),
     [
-        ({}, ["bars"], {"trading_assets/lane": "live", "dagster/max_runtime": "120"}),
-        (
-            {"dagster/max_runtime": "9"},
-            ["fills"],
-            {"trading_assets/lane": "live", "dagster/max_runtime": "9"},
-        ),
+        ({}, ["bars"], {"dagster/max_runtime": "120"}),
+        ({"dagster/max_runtime": "9"}, ["fills"], {}),
         ({"dagster/backfill": "abc"}, ["bars", "fills"], {"dagster/max_runtime": "120"}),
-        ({"trading_assets/lane": "live"}, ["bars"], {}),
         ({}, ["model"], {}),
         ({}, [], {}),
     ],
 )
-def test_a_run_of_live_assets_without_a_job_gets_a_ticks_lane_and_time_and_a_backfills_no_lane(
+def test_a_run_of_live_assets_without_a_job_gets_a_ticks_maximum_time(
     tags: dict[str, str], selected: list[str], given: dict[str, str]
 ) -> None:
     run = DagsterRun(
@@ -180,72 +176,19 @@ beta_warning("Parameter `backfill_policy` of function `another`")
     assert "`backfill_policy` of function `another` is currently in beta" in shown.stderr
 
 
-@pytest.mark.slow(seconds=6)
-def test_a_file_dropped_into_the_folder_is_found_without_an_entry_anywhere(tmp_path: Path) -> None:
-    shutil.copytree(
-        ROOT / "trading_assets", tmp_path / "trading_assets", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    place = tmp_path / "trading_assets" / "defs"
-    (place / "scaffolded.py").write_text("import dagster as dg\n\n@dg.asset\ndef at_the_top(): ...\n")
-    (place / "research" / "plain").mkdir(parents=True)
-    (place / "research" / "__init__.py").touch()
-    (place / "research" / "plain" / "scaffolded.py").write_text(
-        "import dagster as dg\n\n@dg.asset\ndef in_a_folder_without_init(): ...\n"
-    )
-    (place / ".ipynb_checkpoints").mkdir()
-    (place / ".ipynb_checkpoints" / "scaffolded.py").write_text("an editor's copy, half written")
-    (place / "research" / "scaffolded.py").write_text(
-        "import dagster as dg\n\n"
-        "@dg.asset\ndef in_a_folder(): ...\n\n"
-        "@dg.op\ndef work(): ...\n\n"
-        "@dg.job\ndef new_job(): work()\n\n"
-        "@dg.schedule(job=new_job, cron_schedule='0 9 * * *')\ndef new_schedule(): ...\n\n"
-        "@dg.sensor(job=new_job)\ndef new_sensor(): ...\n"
-    )
-    code = """
-import json
-from trading_assets.definitions import __file__ as file, defs
-found = defs.get_repository_def()
-assets = [key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()]
-named = [one.name for one in (*found.schedule_defs, *found.sensor_defs)]
-print(json.dumps([file, sorted({*assets, *found.job_names, *named})]))
-"""
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
-    )
-    file, found = json.loads(shown.stdout)
-    assert Path(file).is_relative_to(tmp_path)
-    assets = {"at_the_top", "in_a_folder", "in_a_folder_without_init"}
-    assert {*assets, "new_job", "new_schedule", "new_sensor"} <= set(found)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
-        ("def half(:\n", "SyntaxError: invalid syntax"),
-        ("raise SystemExit(3)\n", "SystemExit: 3"),
-    ],
-)
-def test_a_file_that_does_not_load_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, why: str
-) -> None:
-    (tmp_path / "__init__.py").touch()
-    (tmp_path / "broken.py").write_text(text)
-    monkeypatch.syspath_prepend(tmp_path.parent)
-    with pytest.raises(ImportError) as raised:
-        modules_of(import_module(tmp_path.name))
-    assert str(raised.value).startswith(f"{tmp_path.name}.broken does not load: {why}")
-    assert str(raised.value).endswith("Mend that file, or move it away")
-
-
 def test_each_definition_of_the_desk_is_loaded_and_no_class_of_the_instance_is() -> None:
-    found = defs.get_repository_def()
-    assert {job.name for job in (*JOBS, *DAY_JOBS, *OPERATOR_JOBS)} == {
-        name for name in found.job_names if not name.startswith("__")
+    assert set(JOBS) == {
+        *("trading_tick", "reconcile", "premarket", "end_of_day", "train", "replay"),
+        *("kill", "flatten", "rearm", "adopt", "judge_bars"),
     }
-    assert {one.name for one in found.sensor_defs} == {one.name for one in (*SENSORS, *ALERT_SENSORS)}
-    assert {one.name for one in found.schedule_defs} == {one.name for one in SCHEDULES}
+    assert {one.name for one in REPOSITORY.sensor_defs} == {
+        *("protection", "signal_inbox", "live_session", "virtual_clock"),
+        *("alert_on_success", "alert_on_failure", "alert_on_cancellation", "alert_delivery"),
+        "bars_imported",
+    }
+    assert {one.name for one in REPOSITORY.schedule_defs} == {
+        *("trading_hours", "before_the_open", "after_the_close"),
+    }
     code = (
         "import sys, trading_assets.definitions;"
         "print(*(name for name in sys.modules if name.startswith('trading_assets.dagster_instance')))"

@@ -22,14 +22,17 @@ from history_holder import held
 from support.trading_floor import TradingFloor
 
 from trading_assets.definitions import defs
-from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
-from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
-from trading_assets.defs.sensors_alerts import (
+from trading_assets.defs.alerts.sensors import (
     alert_delivery,
     alert_on_cancellation,
     alert_on_failure,
     alert_on_success,
 )
+from trading_assets.defs.day.schedules import after_the_close, before_the_open
+from trading_assets.defs.desk.schedules import trading_hours
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.defs.protection.sensors import protection
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.store.history import History, HistoryLocked
@@ -56,7 +59,7 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
     def opened(*_: object, **__: object) -> None:
         raise AssertionError("an evaluation opens a DuckDB file")
 
-    asked: dict[str, object] = {}
+    evaluations: dict[str, object] = {}
     with held(history.path), dg.instance_for_test() as instance:
         with pytest.raises(HistoryLocked):
             history.query("SELECT count(*) FROM bars")
@@ -71,14 +74,14 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
         )
         for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery):
             with dg.build_sensor_context(instance=instance) as context:
-                asked[sensor.name] = sensor(context)
+                evaluations[sensor.name] = sensor(context)
         for schedule in (trading_hours, before_the_open, after_the_close):
             with dg.build_schedule_context(
                 instance=instance,
                 scheduled_execution_time=datetime.fromtimestamp(tick_ns / 1e9, UTC),
                 repository_def=defs.get_repository_def(),
             ) as evaluated:
-                asked[schedule.name] = schedule(evaluated)
+                evaluations[schedule.name] = schedule(evaluated)
         result = (
             dg.define_asset_job("fails")
             .resolve(asset_graph=dg.Definitions(assets=[broken]).resolve_asset_graph())
@@ -92,14 +95,14 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
                 dagster_instance=instance,
                 dagster_run=run,
                 dagster_event=result.get_run_failure_event(),
-            ) as told:
-                alerting(told)
+            ) as alerts:
+                alerting(alerts)
     assert {sensor.name for sensor in defs.sensors or ()} | {s.name for s in defs.schedules or ()} == {
-        *asked,
+        *evaluations,
         "alert_on_success",
         "alert_on_failure",
         "alert_on_cancellation",
     }
-    found = asked["virtual_clock"]
-    assert isinstance(found, dg.SensorResult)
-    assert [request.job_name for request in found.run_requests or ()] == ["trading_tick"]
+    outcome = evaluations["virtual_clock"]
+    assert isinstance(outcome, dg.SensorResult)
+    assert [request.job_name for request in outcome.run_requests or ()] == ["trading_tick"]

@@ -149,8 +149,8 @@ def launched(home: Path, broken: Sequence[str]) -> dict[str, object]:
         },
     )
     assert run.returncode == 0, run.stderr[-4000:]
-    (told,) = [line for line in run.stdout.splitlines() if line.startswith("{")]
-    return dict(json.loads(told))
+    (output,) = [line for line in run.stdout.splitlines() if line.startswith("{")]
+    return dict(json.loads(output))
 
 
 def alerts(home: Path) -> list[str]:
@@ -195,10 +195,10 @@ SQL = "dagster._core.storage.event_log.sql_event_log:SqlEventLogStorage"
 def test_an_instance_opens_and_runs_whatever_of_dagsters_insides_is_gone(
     tmp_path: Path, broken: Sequence[str], ours: Sequence[str], stand_in_for: Sequence[str]
 ) -> None:
-    found = launched(tmp_path, broken)
-    assert found["kinds"] == {name: (OURS if name in ours else STOCK)[name] for name in OURS}
-    assert (found["queued"], found["status"]) == ("QUEUED", "SUCCESS")
-    assert found["printed"] == ["printed\n"]
+    result = launched(tmp_path, broken)
+    assert result["kinds"] == {name: (OURS if name in ours else STOCK)[name] for name in OURS}
+    assert (result["queued"], result["status"]) == ("QUEUED", "SUCCESS")
+    assert result["printed"] == ["printed\n"]
     assert set(alerts(tmp_path)) == {f"Dagster's own stands in for {part}" for part in stand_in_for}
 
 
@@ -213,7 +213,7 @@ PARTS = {
 
 @pytest.fixture
 def nothing_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(fallback, "_told", set())
+    monkeypatch.setattr(fallback, "_reported", set())
     monkeypatch.setattr(fallback, "_tried", set())
     monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(tmp_path / "config" / "execution.yaml"))
     (tmp_path / "config").mkdir()

@@ -19,10 +19,11 @@ import psutil
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.workspace.context import IWorkspaceProcessContext
-from dagster._daemon.monitoring import execute_run_monitoring_iteration
+from dagster._daemon.monitoring import execute_run_monitoring_iteration, run_monitoring
 
 from trading_assets.dagster_instance import launcher
 from trading_assets.dagster_instance.launcher import (
@@ -104,9 +105,9 @@ class Ground:
         return ReconstructableRepository(pointer).get_reconstructable_job(name)
 
     def create(self, job: str, **tags: str) -> dg.DagsterRun:
-        found = self.job(job)
+        result = self.job(job)
         return self.instance.create_run_for_job(
-            found.get_definition(), job_code_origin=found.get_python_origin(), tags=tags
+            result.get_definition(), job_code_origin=result.get_python_origin(), tags=tags
         )
 
     def launch(self, job: str, **tags: str) -> str:
@@ -140,9 +141,9 @@ class Ground:
             assert error is None, error
 
 
-def within(seconds: float, found: Callable[[], object], what: str) -> None:
+def within(seconds: float, condition: Callable[[], object], what: str) -> None:
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.02)
 
@@ -282,6 +283,56 @@ def test_a_run_that_no_launcher_launched_is_failed_too_when_it_was_killed(ground
         os.kill(process.pid, signal.SIGKILL)
     ground.monitor()
     assert ground.status(run_id) is dg.DagsterRunStatus.FAILURE
+
+
+def left_by_a_crash(ground: Ground, *events: DagsterEventType, **process: int | str) -> dg.DagsterRun:
+    """A run with these events, whose log names this process; nobody works on it."""
+    run = ground.create("looking")
+    for event in events:
+        ground.instance.report_dagster_event(DagsterEvent(event.value, job_name="looking"), run.run_id)
+    if process:
+        ground.instance.report_engine_event("began", run, EngineEventData(metadata=process))
+    return run
+
+
+def test_what_a_crash_left_is_ended_by_run_monitoring_when_the_desk_is_next_up(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart of the machine as well, when its processes' ids are those of others."""
+    starting, started = DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    others = os.getpid()
+    ended = [
+        left_by_a_crash(ground, starting, started, pid=dead.pid, process_start="1"),
+        left_by_a_crash(ground, starting, started, pid=others, process_start="1"),
+        left_by_a_crash(ground, starting, started, pid=dead.pid),
+    ]
+    works = left_by_a_crash(ground, starting, started, pid=others)
+    begun = left_by_a_crash(ground, starting)
+    cancelled = left_by_a_crash(ground, starting, DagsterEventType.RUN_CANCELING)
+    ground.monitor()
+    assert {ground.status(run.run_id) for run in ended} == {dg.DagsterRunStatus.FAILURE}
+    later = time.time() + 181.0  # the instance's timeouts are the stock ones
+    with monkeypatch.context() as patch:
+        patch.setattr(run_monitoring, "get_current_timestamp", lambda: later)
+        patch.setattr(run_monitoring, "time", SimpleNamespace(time=lambda: later))
+        ground.monitor()
+    assert ground.status(begun.run_id) is dg.DagsterRunStatus.FAILURE
+    assert ground.status(cancelled.run_id) is dg.DagsterRunStatus.CANCELED
+    assert ground.status(works.run_id) is dg.DagsterRunStatus.STARTED
+    ground.instance.delete_run(works.run_id)
+
+
+def test_a_run_of_no_launchers_is_not_taken_for_a_later_process_with_its_id(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = left_by_a_crash(ground, DagsterEventType.RUN_START, pid=os.getpid())
+    began = time.time() + 2 * launcher.CLOCK_SLACK_SECONDS
+    monkeypatch.setattr(psutil, "Process", lambda pid: SimpleNamespace(pid=pid, create_time=lambda: began))
+    assert not ground.launcher.terminate(run.run_id)  # else this very process is interrupted
+    ground.wait(run.run_id, dg.DagsterRunStatus.CANCELING)
+    ground.instance.delete_run(run.run_id)
 
 
 def stopped(ground: Ground, max_seconds: str) -> tuple[str, psutil.Process]:

@@ -58,8 +58,8 @@ def test_a_tick_after_it_compiles_nothing_and_imports_next_to_nothing() -> None:
         env=os.environ | SINGLE_THREADED,
     )
     assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout)
-    assert found["threads"] == 1
-    assert found["orders"] == 3  # bought, sold, bought
-    assert found["compiled"] == []
-    assert len(found["imported"]) < 10, found["imported"]
+    document = json.loads(run.stdout)
+    assert document["threads"] == 1
+    assert document["orders"] == 3  # bought, sold, bought
+    assert document["compiled"] == []
+    assert len(document["imported"]) < 10, document["imported"]

@@ -15,14 +15,13 @@ from support.trading_floor import TradingFloor, trading_floor
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
-from trading_assets.defs import assets_desk
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.partitions import come_to
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.checks.table import CHECKS
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS, new_york_time
+from trading_assets.runs.lanes import RANGE_TAGS, tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.bar_history import StoredBar
 from trading_assets.store.journal import Journal
 
@@ -111,7 +110,7 @@ def test_a_tick_materializes_the_chain_and_every_check_passes(live: Live) -> Non
     ]
     evaluations = result.get_asset_check_evaluations()
     assert len(evaluations) == len(CHECKS)
-    assert [found.check_name for found in evaluations if not found.passed] == []
+    assert [outcome.check_name for outcome in evaluations if not outcome.passed] == []
     with live.floor.desk() as desk:
         (order,) = desk.journal.orders(desk.book, session=KEY)
         assert order.intent.symbol == "AAPL"
@@ -136,9 +135,10 @@ def test_the_metadata_shows_verdicts_an_equity_to_plot_and_a_time_and_no_picture
     positions = live.instance.fetch_materializations(dg.AssetKey("reconciled_positions"), limit=1).records[0]
     assert orders.asset_materialization is not None
     assert positions.asset_materialization is not None
-    verdicts = str(orders.asset_materialization.metadata["verdicts"].value)
-    assert "| AAPL | BUY | 1 |" in verdicts
-    assert "PASS" in verdicts
+    verdicts = orders.asset_materialization.metadata["verdicts"]
+    assert isinstance(verdicts, dg.TableMetadataValue)
+    (row,) = (record.data for record in verdicts.records)
+    assert (row["symbol"], row["side"], row["qty"], row["verdict"]) == ("AAPL", "BUY", 1, "PASS")
     shown = positions.asset_materialization.metadata
     assert isinstance(shown["equity_usd"], dg.FloatMetadataValue)  # Dagster plots a number over the ticks
     at = shown["tick_at"]
@@ -186,7 +186,7 @@ def test_a_tick_still_to_come_is_refused(live: Live) -> None:
 
 def test_a_tag_that_is_no_time_is_refused(live: Live) -> None:
     result = live.run(tags={"trading_assets/tick_ns": "soon"}, assets=["gated_orders"])
-    assert "no time in nanoseconds" in failure_of(result, "gated_orders")
+    assert "which is no time" in failure_of(result, "gated_orders")
 
 
 def test_a_partial_launch_sends_no_entry_whoever_reports_the_ticks_checks_as_passed(live: Live) -> None:
@@ -231,13 +231,13 @@ def test_a_bar_that_cannot_be_right_vetoes_the_entry_and_the_run_goes_on_to_prot
         version=9,
     )
     with live.floor.desk() as desk:
-        desk.history.append("bars", [wrong.row()])
+        desk.history.append("bars", [wrong._asdict()])
         receive(desk, "AAPL", 0.9)
     result = live.run(tags=tick_tags(tick_ns))
     assert result.success
     assert materialized(result) == CHAIN
-    failed = [found for found in result.get_asset_check_evaluations() if not found.passed]
-    assert "sane" in {found.check_name for found in failed}
+    failed = [outcome for outcome in result.get_asset_check_evaluations() if not outcome.passed]
+    assert "sane" in {outcome.check_name for outcome in failed}
     with live.floor.desk() as desk:
         verdicts = desk.journal.verdicts(desk.book, tick_ns=tick_ns)
         assert [reason(verdict.failed, verdict.cause) for verdict in verdicts] == [
@@ -267,8 +267,8 @@ def test_a_mistyped_configuration_ends_ticks_and_not_protection(live: Live) -> N
         path.write_text(good)
     with Journal.open(journal_path) as journal:
         assert int(journal.mark(book, "protected_ns") or 0) > int(before or 0)
-        (told,) = [alert for alert in journal.pending_alerts() if "configuration" in alert.title]
-        assert "unknown key `mod`" in told.body
+        (alerts,) = [alert for alert in journal.pending_alerts() if "configuration" in alert.title]
+        assert "unknown key `mod`" in alerts.body
 
 
 def test_a_missed_tick_is_refused(live: Live) -> None:

@@ -21,19 +21,19 @@ from trading_assets import config
 from trading_assets.broker.port import NewOrder
 from trading_assets.core.words import HaltState, Side
 from trading_assets.definitions import build_definitions, defs
-from trading_assets.defs import assets_desk, jobs_day
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.jobs_operator import OPERATOR_JOBS
-from trading_assets.defs.partitions import come_to
-from trading_assets.defs.resources import PARTITION_TAG
+from trading_assets.defs.day import jobs as jobs_day
+from trading_assets.defs.desk import assets as assets_desk
+from trading_assets.defs.operator.jobs import adopt, flatten, kill, rearm
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import in_force
 from trading_assets.engine.book.place import journal_file, known_book
-from trading_assets.engine.operation.ended_sessions import is_put_away
+from trading_assets.engine.operation.ended_sessions import is_archived
 from trading_assets.engine.operation.operator import person
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS
+from trading_assets.runs.lanes import PARTITION_TAG, tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 
@@ -94,7 +94,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return event.step_failure_data.error_display_string
 
 
-@pytest.mark.parametrize("job", OPERATOR_JOBS, ids=lambda job: job.name)
+@pytest.mark.parametrize("job", [kill, flatten, rearm, adopt], ids=lambda job: job.name)
 def test_loosening_needs_a_reason_and_tightening_none(job: dg.JobDefinition) -> None:
     empty = {"ops": {f"{job.name}_book": {"config": {}}}}
     if job.name in ("rearm", "adopt"):
@@ -104,16 +104,16 @@ def test_loosening_needs_a_reason_and_tightening_none(job: dg.JobDefinition) -> 
         assert dg.validate_run_config(job, empty)
 
 
-def test_a_kill_waits_in_no_lane_and_for_no_pool() -> None:
-    kill = defs.resolve_job_def("kill")
-    assert kill.tags["trading_assets/lane"] not in {
-        defs.resolve_job_def(name).tags["trading_assets/lane"]
-        for name in ("trading_tick", "reconcile", "train", "flatten", "premarket", "end_of_day")
+def test_a_kill_waits_in_no_pool_of_others_and_no_number_of_runs_keeps_it_in_the_queue() -> None:
+    pools = {
+        job.name: {pool for node in job.nodes for pool in node.definition.pools}
+        for job in defs.resolve_all_job_defs()
     }
-    assert all(node.definition.pool is None for node in kill.nodes)
+    assert all(pools.values()), "a job without a pool may be launched until no run can begin"
+    assert not pools.pop("kill") & set().union(*pools.values())
     settings = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
-    lanes = {job.tags.get("trading_assets/lane") for job in defs.resolve_all_job_defs()}
-    assert settings["concurrency"]["runs"]["max_concurrent_runs"] > len(lanes)
+    assert settings["concurrency"]["pools"] == {"default_limit": 1, "granularity": "run"}
+    assert settings["concurrency"]["runs"]["max_concurrent_runs"] > len(set().union(*pools.values())) + 1
 
 
 @pytest.mark.slow
@@ -136,9 +136,9 @@ def test_premarket_says_everything_that_is_not_right(live: Live) -> None:
     path.write_text(yaml.safe_dump(yaml.safe_load(before) | missing))
     result = live.run("premarket")
     assert not result.success
-    said = failure_of(result)
-    assert "IBM is not tradable" in said
-    assert "the model cannot be used" in said
+    problems = failure_of(result)
+    assert "IBM is not tradable" in problems
+    assert "the model cannot be used" in problems
     path.write_text(before)
     live.floor.control("/halt", symbol="IBM", halted=False)
     assert live.run("premarket").success
@@ -174,9 +174,9 @@ def test_a_flatten_fails_while_something_is_held_and_says_what(live: Live) -> No
     result = live.run("flatten")
     live.floor.control("/faults", faults=[])
     assert not result.success
-    said = failure_of(result)
-    assert f"AAPL, {position.qty:f} shares: reserved by a person's order take-profit" in said
-    assert "a person's order (take-profit) is new at the broker" in said
+    failure = failure_of(result)
+    assert f"AAPL, {position.qty:f} shares: reserved by a person's order take-profit" in failure
+    assert "a person's order (take-profit) is new at the broker" in failure
     with live.floor.desk() as desk:
         assert desk.journal.flatten_in_force(desk.book) is not None
 
@@ -266,18 +266,18 @@ def test_the_session_is_reported_once_more_before_its_runs_are_deleted(
     assert len(live.instance.get_runs(tick_runs)) == 1
     chain = [asset.key for asset in assets_desk.CHAIN]
     for key in chain:
-        found = live.instance.fetch_materializations(
+        rows = live.instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=key, asset_partitions=[KEY]), limit=1
         ).records[0]
-        assert found.asset_materialization is not None
-        assert "reported after its close" in str(found.asset_materialization.description)
+        assert rows.asset_materialization is not None
+        assert "reported after its close" in str(rows.asset_materialization.description)
     orders = live.instance.get_latest_materialization_event(assets_desk.gated_orders.key)
     assert orders is not None
     assert orders.asset_materialization is not None
     # two entries and one of the flatten: while a person's order held the shares there was none to propose
     assert orders.asset_materialization.metadata["verdicts"].value == 3.0
     with live.floor.desk() as desk:
-        assert is_put_away(desk.journal, desk.book, KEY)
+        assert is_archived(desk.journal, desk.book, KEY)
         assert desk.journal.mark(desk.book, f"close_equity:{KEY}") is not None
         copy = History(Path(desk.settings.data_dir) / "history-snapshot.duckdb")
         closing = "SELECT count(*) AS n FROM equity WHERE tick_ns = ?"

@@ -22,8 +22,8 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.test_utils import create_run_for_test
 from support.trading_floor import TradingFloor
 
-from trading_assets.defs.sensors import virtual_clock
-from trading_assets.engine.operation.ended_sessions import put_away
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.engine.operation.ended_sessions import mark_archived
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 
@@ -57,14 +57,16 @@ def turn_on(instance: dg.DagsterInstance) -> None:
     )
 
 
-def asked(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[str | None], str | None]:
+def requested_jobs(
+    instance: dg.DagsterInstance, cursor: str | None = None
+) -> tuple[list[str | None], str | None]:
     """The jobs that one evaluation requests, and its cursor."""
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        found = virtual_clock(context)
-    if isinstance(found, dg.SkipReason):
+        result = virtual_clock(context)
+    if isinstance(result, dg.SkipReason):
         return [], cursor
-    assert isinstance(found, dg.SensorResult)
-    return [request.job_name for request in found.run_requests or ()], found.cursor
+    assert isinstance(result, dg.SensorResult)
+    return [request.job_name for request in result.run_requests or ()], result.cursor
 
 
 def now_ns(floor: TradingFloor) -> int:
@@ -78,11 +80,11 @@ def test_where_time_stands_the_missed_end_comes_before_time_moves_on(
 ) -> None:
     turn_on(instance)
     before = now_ns(floor)
-    assert asked(instance) == (["end_of_day"], "{}")
+    assert requested_jobs(instance) == (["end_of_day"], "{}")
     assert now_ns(floor) == before
     # an attempt that fails keeps time from going on for no longer than itself
     create_run_for_test(instance, job_name="end_of_day", status=dg.DagsterRunStatus.FAILURE)
-    assert asked(instance)[0] == ["premarket"]
+    assert requested_jobs(instance)[0] == ["premarket"]
     assert now_ns(floor) == SESSIONS.open_ns(NEXT) - 30 * MINUTE_NS
 
 
@@ -90,10 +92,10 @@ def test_where_time_stands_unarmed_the_missed_end_is_made_up_for_and_time_stays(
     floor: TradingFloor, instance: dg.DagsterInstance
 ) -> None:
     before = now_ns(floor)
-    assert asked(instance) == (["end_of_day"], None)
+    assert requested_jobs(instance) == (["end_of_day"], None)
     with floor.desk() as desk:
-        put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
-    assert asked(instance) == ([], None)
+        mark_archived(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
+    assert requested_jobs(instance) == ([], None)
     assert now_ns(floor) == before
 
 
@@ -101,7 +103,7 @@ def test_where_time_runs_it_is_asked_for_at_once(floor: TradingFloor, instance: 
     settings = yaml.safe_load(floor.config_path.read_text())
     settings["embedded"]["time"] = "runs"
     floor.config_path.write_text(yaml.safe_dump(settings))
-    assert asked(instance)[0] == ["end_of_day"]
+    assert requested_jobs(instance)[0] == ["end_of_day"]
     with floor.desk() as desk:
-        put_away(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
-    assert asked(instance)[0] == []
+        mark_archived(desk.journal, desk.book, SESSION.isoformat(), at_ns=desk.now_ns())
+    assert requested_jobs(instance)[0] == []

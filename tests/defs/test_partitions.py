@@ -11,11 +11,11 @@ import pytest
 from dagster import PartitionsDefinition
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-from trading_assets.defs.assets_desk import CHAIN
-from trading_assets.defs.partitions import FIRST_SESSION, LIVE_SESSIONS, SESSIONS, come_to, session_partitions
-from trading_assets.defs.resources import current_session
+from trading_assets.defs.desk.assets import CHAIN
 from trading_assets.engine.ticks.steps import LIVE_ASSETS
 from trading_assets.market.sessions import Sessions
+from trading_assets.runs.partitions import FIRST_SESSION, LIVE_SESSIONS, SESSIONS, come_to, session_partitions
+from trading_assets.runs.resources import current_session
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -120,9 +120,9 @@ def test_what_was_materialized_before_there_were_live_partitions_keeps_its_statu
         dg.materialize([now], instance=instance, partition_key="2012-07-06")
         come_to(instance, "2012-07-03")
         assert live_keys(instance)[-1] == "2012-07-03"
-        found = instance.get_status_by_partition(dg.AssetKey("bars"), live_keys(instance), LIVE_SESSIONS)
-        assert {str(status) for status in (found or {}).values()} == {"AssetPartitionStatus.MATERIALIZED"}
-        assert len(found or {}) == 4
+        result = instance.get_status_by_partition(dg.AssetKey("bars"), live_keys(instance), LIVE_SESSIONS)
+        assert {str(status) for status in (result or {}).values()} == {"AssetPartitionStatus.MATERIALIZED"}
+        assert len(result or {}) == 4
 
 
 def test_the_live_assets_have_the_live_partitions_and_take_a_range_as_one_run() -> None:

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 from support.config_fields import asking, leaves
 
 from trading_assets.definitions import defs
-from trading_assets.defs.plain_config import PlainConfig
+from trading_assets.runs.plain_config import PlainConfig
 from trading_assets.venues import BROKER_KEYS
 
 JOBS = {job.name: job for job in defs.get_repository_def().get_all_jobs()}

@@ -20,16 +20,17 @@ from support.trading_floor import TOKEN, TradingFloor
 
 from trading_assets.core.words import HaltState
 from trading_assets.definitions import defs
-from trading_assets.defs import owed, schedules
-from trading_assets.defs.schedules import after_the_close, before_the_open, trading_hours
-from trading_assets.defs.sensors import virtual_clock
+from trading_assets.defs.day.schedules import after_the_close, before_the_open
+from trading_assets.defs.desk.schedules import trading_hours
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
 from trading_assets.engine.book.arming import ARMED_MARK, DISARMED
-from trading_assets.engine.operation.ended_sessions import put_away
-from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at, next_due, standing_at
+from trading_assets.engine.operation.ended_sessions import mark_archived
+from trading_assets.engine.operation.timetable import Due, NotDue, Work, due_at, due_now, next_due
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import CONTROL_TOKEN_VARIABLE
 from trading_assets.market.clock import system_now_ns
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs import due_runs, owed
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import HaltRecord, OpeningPositionRecord
 from trading_assets.up import LEAD_NS, let_time_run
@@ -77,22 +78,22 @@ def evaluate(desk_home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.
     def run(
         at: str, *, late: int = 1, schedule: dg.ScheduleDefinition = trading_hours
     ) -> dg.RunRequest | dg.SkipReason:
-        monkeypatch.setattr(schedules, "system_now_ns", lambda: ns(at) + late * SECOND_NS)
+        monkeypatch.setattr(due_runs, "system_now_ns", lambda: ns(at) + late * SECOND_NS)
         with dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=datetime.fromisoformat(at).replace(tzinfo=NEW_YORK),
             repository_def=defs.get_repository_def(),
         ) as context:
-            found = schedule(context)
-        assert isinstance(found, dg.RunRequest | dg.SkipReason)
-        return found
+            result = schedule(context)
+        assert isinstance(result, dg.RunRequest | dg.SkipReason)
+        return result
 
     return run
 
 
-def reason(found: dg.RunRequest | dg.SkipReason) -> str:
-    assert isinstance(found, dg.SkipReason), found
-    return str(found.skip_message)
+def reason(evaluation: dg.RunRequest | dg.SkipReason) -> str:
+    assert isinstance(evaluation, dg.SkipReason), evaluation
+    return str(evaluation.skip_message)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +138,10 @@ def test_without_a_persons_arming_the_schedule_skips_and_names_the_command(
             journal.set_mark("alpaca:paper", "book", "alpaca:PA2:paper", 0)
         else:
             journal.set_mark(BOOK, ARMED_MARK, mark, 0)
-    said = reason(evaluate("2026-11-24T10:00"))
-    assert "trading is not armed" in said
-    assert why in said
-    assert "trading-assets arm --reason" in said
+    reason_given = reason(evaluate("2026-11-24T10:00"))
+    assert "trading is not armed" in reason_given
+    assert why in reason_given
+    assert "trading-assets arm --reason" in reason_given
 
 
 def test_an_arming_that_has_expired_or_differs_leaves_the_ticks_to_their_exits(evaluate: Evaluate) -> None:
@@ -210,9 +211,9 @@ def ask(instance: dg.DagsterInstance, minutes_ago: int = 0) -> dg.RunRequest | d
     with dg.build_schedule_context(
         instance=instance, scheduled_execution_time=datetime.fromtimestamp(minute, NEW_YORK)
     ) as context:
-        found = trading_hours(context)
-    assert isinstance(found, dg.RunRequest | dg.SkipReason)
-    return found
+        result = trading_hours(context)
+    assert isinstance(result, dg.RunRequest | dg.SkipReason)
+    return result
 
 
 def test_where_the_exchanges_time_runs_the_machines_minute_is_asked_for_as_its_own(
@@ -244,15 +245,15 @@ def test_where_the_exchanges_time_runs_its_sensor_asks_once_for_each_end_of_the_
     def look() -> list[str | None]:
         nonlocal cursor
         with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-            found = virtual_clock(context)
-        if isinstance(found, dg.SkipReason):
+            result = virtual_clock(context)
+        if isinstance(result, dg.SkipReason):
             return []
-        assert isinstance(found, dg.SensorResult)
-        cursor = found.cursor
-        return [request.run_key for request in found.run_requests or ()]
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor
+        return [request.run_key for request in result.run_requests or ()]
 
     with closing(ControlClient(floor.exchange.control_url, TOKEN)) as keeper:
-        found = []
+        result = []
         for at_ns in (
             SESSIONS.open_ns(SESSION) - 40 * MINUTE_NS,
             SESSIONS.open_ns(SESSION) - 30 * MINUTE_NS,
@@ -260,8 +261,8 @@ def test_where_the_exchanges_time_runs_its_sensor_asks_once_for_each_end_of_the_
             SESSIONS.close_ns(SESSION) + 10 * MINUTE_NS,
         ):
             go_on(keeper, at_ns)
-            found.append([look(), look()])
-    assert found == [[[], []], [[f"premarket:{SESSION}"], []], [[], []], [[f"end_of_day:{SESSION}"], []]]
+            result.append([look(), look()])
+    assert result == [[[], []], [[f"premarket:{SESSION}"], []], [[], []], [[f"end_of_day:{SESSION}"], []]]
 
 
 def test_up_lets_time_run_on_the_machines_minutes_from_shortly_before_the_next_open(
@@ -297,7 +298,7 @@ def go_on(keeper: ControlClient, from_ns: int, *, off_ns: int = 0) -> None:
 
 
 def test_the_ends_of_a_session_are_asked_for_once_on_half_days_too(evaluate: Evaluate) -> None:
-    found = [
+    result = [
         (at, schedule.name)
         for day in ("2026-11-24", "2026-11-26", "2026-11-27")
         for at, schedule in (
@@ -307,7 +308,7 @@ def test_the_ends_of_a_session_are_asked_for_once_on_half_days_too(evaluate: Eva
         )
         if isinstance(evaluate(at, schedule=schedule), dg.RunRequest)
     ]
-    assert found == [
+    assert result == [
         ("2026-11-24T09:00", "before_the_open"),
         ("2026-11-24T16:10", "after_the_close"),
         ("2026-11-27T09:00", "before_the_open"),
@@ -331,12 +332,12 @@ def test_a_day_that_was_missed_is_asked_for_whenever_the_desk_is_next_up(
     for at in ("2026-11-24T10:00", "2026-11-24T16:00"):
         assert "no session is owed its end" in reason(evaluate(at, schedule=after_the_close))
     for at in ("2026-11-24T16:20", "2026-11-25T03:10", "2026-11-26T12:00", "2026-11-27T08:30"):
-        found = evaluate(at, schedule=after_the_close)
-        assert isinstance(found, dg.RunRequest), at
-        assert found.job_name == "end_of_day"
+        result = evaluate(at, schedule=after_the_close)
+        assert isinstance(result, dg.RunRequest), at
+        assert result.job_name == "end_of_day"
     run = create_run_for_test(instance, job_name="end_of_day", status=dg.DagsterRunStatus.STARTED)
-    said = reason(evaluate("2026-11-27T08:40", schedule=after_the_close))
-    assert f"2026-11-24, 2026-11-25 owed; their end is on: run {run.run_id}" in said
+    reason_given = reason(evaluate("2026-11-27T08:40", schedule=after_the_close))
+    assert f"2026-11-24, 2026-11-25 owed; their end is on: run {run.run_id}" in reason_given
 
 
 def test_a_day_whose_end_failed_is_tried_again_after_an_hour(
@@ -347,14 +348,14 @@ def test_a_day_whose_end_failed_is_tried_again_after_an_hour(
     made_ns = system_now_ns()
     for minutes, again in ((1, False), (59, False), (61, True)):
         monkeypatch.setattr(owed, "system_now_ns", lambda m=minutes: made_ns + m * MINUTE_NS)
-        found = evaluate("2026-11-24T17:30", schedule=after_the_close)
-        assert isinstance(found, dg.RunRequest) is again
+        result = evaluate("2026-11-24T17:30", schedule=after_the_close)
+        assert isinstance(result, dg.RunRequest) is again
 
 
 def test_a_day_that_was_put_away_is_not_asked_for_again(evaluate: Evaluate, desk_home: Path) -> None:
     opened_on(desk_home, "2026-11-24T09:00")
     with Journal.open(desk_home / "var" / "journal.sqlite") as journal:
-        put_away(journal, BOOK, "2026-11-24", at_ns=ns("2026-11-24T16:10"))
+        mark_archived(journal, BOOK, "2026-11-24", at_ns=ns("2026-11-24T16:10"))
     assert "no session is owed its end" in reason(evaluate("2026-11-24T16:20", schedule=after_the_close))
 
 
@@ -368,12 +369,15 @@ def test_cron_asks_at_every_minute_that_a_tick_can_have() -> None:
     times = schedule_execution_time_iterator(
         ns("2026-11-24T00:00") / SECOND_NS, trading_hours.cron_schedule, trading_hours.execution_timezone
     )
-    asked = {int(time.timestamp()) * SECOND_NS for time in islice(times, 4 * 1_440 + 1)}
-    assert ticks <= asked
+    minutes = {int(time.timestamp()) * SECOND_NS for time in islice(times, 4 * 1_440 + 1)}
+    assert ticks <= minutes
 
 
 def test_only_trading_starts_stopped() -> None:
-    default = {schedule.name: schedule.default_status.value for schedule in schedules.SCHEDULES}
+    default = {
+        schedule.name: schedule.default_status.value
+        for schedule in (trading_hours, before_the_open, after_the_close)
+    }
     assert default == {
         "trading_hours": "STOPPED",
         "before_the_open": "RUNNING",
@@ -387,8 +391,8 @@ def test_the_agenda_walks_through_sessions_over_weekends_and_closed_days() -> No
     for _ in range(5):
         due = next_due(SESSIONS, at, 180)
         walked.append((due.session, due.work))
-        assert standing_at(SESSIONS, due.at_ns, 180) == due
-        assert standing_at(SESSIONS, due.at_ns + 1, 180) is None
+        assert due_now(SESSIONS, due.at_ns, 180) == due
+        assert due_now(SESSIONS, due.at_ns + 1, 180) is None
         at = due.at_ns
     assert walked == [
         ("2012-10-26", Work.END_OF_DAY),
@@ -403,8 +407,8 @@ def test_what_the_agenda_names_next_is_due_and_nothing_between_is() -> None:
     day, minutes = date(2012, 7, 3), 30  # a half day
     due = next_due(SESSIONS, SESSIONS.close_ns(date(2012, 7, 2)) + 30 * MINUTE_NS, minutes)
     while due.session == day.isoformat():
-        found = due_at(SESSIONS, due.work, due.at_ns, now_ns=due.at_ns, tick_minutes=minutes)
-        assert found == Due(due.work, day.isoformat(), due.at_ns)
+        result = due_at(SESSIONS, due.work, due.at_ns, now_ns=due.at_ns, tick_minutes=minutes)
+        assert result == Due(due.work, day.isoformat(), due.at_ns)
         after = due_at(SESSIONS, due.work, due.at_ns + MINUTE_NS, now_ns=due.at_ns, tick_minutes=minutes)
         assert isinstance(after, NotDue)
         due = next_due(SESSIONS, due.at_ns, minutes)

@@ -10,8 +10,8 @@ import pytest
 
 from trading_assets import redaction
 from trading_assets.dagster_instance.event_log import PooledSqliteEventLogStorage
-from trading_assets.defs.evaluations import EvaluationFailed, told_of_failure
 from trading_assets.redaction import REDACTED
+from trading_assets.runs.evaluations import EvaluationFailed, told_of_failure
 
 SECRET = 'pL4nted/"in\\a+Test=0123456789'
 
@@ -52,10 +52,10 @@ def test_a_failed_step_is_stored_without_them_and_with_all_else(tmp_path: Path) 
             entry.get_dagster_event().step_failure_data
             for entry in instance.all_logs(ended.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         ]
-        said = failure.error_display_string
-    assert f"no answer to {REDACTED}" in said
-    assert f"through http://{REDACTED}@proxy:3128" in said
-    assert "line" in said
+        trace = failure.error_display_string
+    assert f"no answer to {REDACTED}" in trace
+    assert f"through http://{REDACTED}@proxy:3128" in trace
+    assert "line" in trace
     stored = b"".join(path.read_bytes() for path in (tmp_path / "history").rglob("*") if path.is_file())
     assert b"asks with [redacted]" in stored
     assert b"pL4nted" not in stored
@@ -64,9 +64,9 @@ def test_a_failed_step_is_stored_without_them_and_with_all_else(tmp_path: Path) 
 
 
 def test_an_evaluation_that_fails_with_one_fails_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    alerts: list[str] = []
     monkeypatch.setattr(
-        "trading_assets.defs.evaluations.tell_failure", lambda _name, why: told.append(str(why))
+        "trading_assets.runs.evaluations.tell_failure", lambda _name, why: alerts.append(str(why))
     )
 
     @told_of_failure
@@ -80,4 +80,4 @@ def test_an_evaluation_that_fails_with_one_fails_without_it(monkeypatch: pytest.
     assert failed.value.__suppress_context__
     with pytest.raises(LookupError, match="no word"):
         evaluate(False)
-    assert len(told) == 2
+    assert len(alerts) == 2

@@ -13,20 +13,19 @@ import yaml
 from dagster._core.test_utils import create_run_for_test
 from support.receiver import Receiver, listening
 
-from trading_assets.defs import sensors_alerts
-from trading_assets.defs.courier import outbox
-from trading_assets.defs.sensors import protection
-from trading_assets.defs.sensors_alerts import (
-    ALERT_SENSORS,
+from trading_assets.defs.alerts import sensors as sensors_alerts
+from trading_assets.defs.alerts.sensors import (
     alert_delivery,
     alert_on_cancellation,
     alert_on_failure,
     alert_on_success,
 )
+from trading_assets.defs.protection.sensors import protection
 from trading_assets.engine.book import alerts
 from trading_assets.engine.operation.alert_delivery import Courier
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.courier import outbox
 from trading_assets.store.journal import Journal
 from trading_assets.store.records import OutboxRecord
 
@@ -118,12 +117,12 @@ def test_failed_checks_of_either_severity_wait_in_the_outbox(
     result = run(instance, positions)
     assert result.success
     see_result(alert_on_success, instance, result)
-    found = {alert.title: alert for alert in waiting(home)}
-    assert {title: alert.severity for title, alert in found.items()} == {
+    alerts = {alert.title: alert for alert in waiting(home)}
+    assert {title: alert.severity for title, alert in alerts.items()} == {
         "Check failed: positions.limit": "ERROR",
         "Check failed: positions.drift": "WARN",
     }
-    limit = found["Check failed: positions.limit"]
+    limit = alerts["Check failed: positions.limit"]
     assert limit.book == BOOK
     assert result.run_id in limit.body
     assert "measured 0.06, limit 0.05" in limit.body
@@ -133,10 +132,10 @@ def test_a_failed_run_says_which_step_failed_and_why(home: Path, instance: dg.Da
     result = run(instance, broken, positions)
     assert not result.success
     see_result(alert_on_failure, instance, result)
-    found = {alert.title: alert.body for alert in waiting(home)}
-    assert "broken: " in found["a_job failed"]
-    assert "the venue is on fire" in found["a_job failed"]
-    assert "Check failed: positions.limit" in found
+    alerts = {alert.title: alert.body for alert in waiting(home)}
+    assert "broken: " in alerts["a_job failed"]
+    assert "the venue is on fire" in alerts["a_job failed"]
+    assert "Check failed: positions.limit" in alerts
 
 
 def test_a_cancelled_run_is_told(home: Path, instance: dg.DagsterInstance) -> None:
@@ -198,9 +197,9 @@ def test_the_outbox_is_delivered_by_its_sensor(
 ) -> None:
     def deliver() -> str:
         with dg.build_sensor_context(instance=instance) as context:
-            found = alert_delivery(context)
-        assert isinstance(found, dg.SkipReason)
-        return str(found.skip_message)
+            alerts = alert_delivery(context)
+        assert isinstance(alerts, dg.SkipReason)
+        return str(alerts.skip_message)
 
     see_result(alert_on_success, instance, run(instance, positions))
     receiver.status = 500
@@ -234,9 +233,9 @@ def slow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Even
 
 def delivered(instance: dg.DagsterInstance) -> str:
     with dg.build_sensor_context(instance=instance) as context:
-        found = alert_delivery(context)
-    assert isinstance(found, dg.SkipReason)
-    return str(found.skip_message)
+        alerts = alert_delivery(context)
+    assert isinstance(alerts, dg.SkipReason)
+    return str(alerts.skip_message)
 
 
 def test_an_address_that_takes_a_minute_holds_up_no_evaluation_and_gets_its_alert_once(
@@ -253,9 +252,10 @@ def test_an_address_that_takes_a_minute_holds_up_no_evaluation_and_gets_its_aler
     assert [thread.name for thread in threading.enumerate()].count("courier") == couriers + 1
     slow.set()
     until = monotonic_ns() + 20 * 10**9
-    while (said := delivered(instance)) != "0 alerts delivered, 0 wait" and monotonic_ns() < until:
+    while (delivery := delivered(instance)) != "0 alerts delivered, 0 wait" and monotonic_ns() < until:
         assert (
-            said in ("1 alerts delivered, 0 wait", "0 alerts delivered, 0 wait") or "takes its time" in said
+            delivery in ("1 alerts delivered, 0 wait", "0 alerts delivered, 0 wait")
+            or "takes its time" in delivery
         )
     assert waiting(home) == []
 
@@ -271,4 +271,7 @@ def test_a_delivery_that_fails_is_a_failed_evaluation_and_is_told(
 
 
 def test_alerts_run_from_the_start() -> None:
-    assert {sensor.default_status.value for sensor in ALERT_SENSORS} == {"RUNNING"}
+    assert {
+        sensor.default_status.value
+        for sensor in (alert_on_success, alert_on_failure, alert_on_cancellation, alert_delivery)
+    } == {"RUNNING"}

@@ -21,10 +21,8 @@ from support.trading_floor import TradingFloor
 from trading_assets.core.gate import reason
 from trading_assets.core.orders import State
 from trading_assets.definitions import build_definitions
-from trading_assets.defs import assets_desk
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.partitions import come_to
-from trading_assets.defs.sensors_alerts import alert_on_failure
+from trading_assets.defs.alerts.sensors import alert_on_failure
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.table import BLOCKING, missing_or_failed
 from trading_assets.engine.market_data import bars
@@ -32,6 +30,8 @@ from trading_assets.engine.protection.protect import new_execution_id
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.engine.ticks.whole_tick import run_tick
+from trading_assets.runs.lanes import tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.history import History
 
 SESSION = date(2012, 7, 3)
@@ -91,9 +91,9 @@ def live(floor: TradingFloor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]
 
 
 def bid(desk: Desk, symbol: str) -> Decimal:
-    found = desk.broker.quotes([symbol])[symbol].bid
-    assert found is not None
-    return found
+    result = desk.broker.quotes([symbol])[symbol].bid
+    assert result is not None
+    return result
 
 
 def buy_dear(live: Live) -> None:
@@ -133,7 +133,7 @@ def bars_refused(live: Live) -> Iterator[None]:
 @dataclass(frozen=True)
 class Fault:
     afflict: Callable[[Live], AbstractContextManager[None]]
-    said: str
+    message: str
     steps: tuple[str, ...]  # that fail by themselves, in the tick in one call
     shown: tuple[str, ...]  # assets that show the failure in Dagster
     red: tuple[str, ...]  # steps of the run that fail
@@ -182,7 +182,7 @@ def test_a_stop_sells_no_entry_is_sent_and_the_failure_is_shown(live: Live, faul
             with live.floor.desk() as desk:
                 report = run_tick(desk, SESSION, tick_ns, new_execution_id())
             assert [problem.split(":")[0] for problem in report.problems] == list(fault.steps)
-            assert all(fault.said in problem for problem in report.problems)
+            assert all(fault.message in problem for problem in report.problems)
     with live.floor.desk() as desk:
         sent = [order for order in desk.journal.orders(desk.book) if order.intent.tick_ns == tick_ns]
         assert [(order.intent.symbol, order.intent.kind, order.state) for order in sent] == [
@@ -194,9 +194,9 @@ def test_a_stop_sells_no_entry_is_sent_and_the_failure_is_shown(live: Live, faul
         assert {reason(verdict.failed, verdict.cause) for verdict in refused} <= {
             "REDUCE_ONLY cause=CHECKS_FAILED"
         }
-        noted = {found.check: found for found in desk.journal.gate_checks(desk.book, tick_ns)}
+        noted = {result.check: result for result in desk.journal.gate_checks(desk.book, tick_ns)}
         first = fault.steps[0]
-        assert fault.said in noted[f"step:{first}"].detail
+        assert fault.message in noted[f"step:{first}"].detail
         vetoing = set(missing_or_failed(desk, tick_ns))
         assert {check for check in BLOCKING if check.startswith(f"{first}.")} <= vetoing
 
@@ -209,20 +209,20 @@ def shown_in_dagster(live: Live, result: dg.ExecuteInProcessResult, fault: Fault
     }
     assert list(materialized) == [name for name in CHAIN if name not in fault.red]
     failed = {
-        name: str(found.metadata["failed"].value)
-        for name, found in materialized.items()
-        if "failed" in found.metadata
+        name: str(outcome.metadata["failed"].value)
+        for name, outcome in materialized.items()
+        if "failed" in outcome.metadata
     }
     assert tuple(failed) == fault.shown
-    assert all(fault.said in why for why in failed.values())
+    assert all(fault.message in why for why in failed.values())
     assert not {
-        f"check_{found.asset_key.to_user_string()}" for found in result.get_asset_check_evaluations()
+        f"check_{outcome.asset_key.to_user_string()}" for outcome in result.get_asset_check_evaluations()
     } & set(fault.red)
     alerts = live.alerts(result)
-    told = alerts.pop("trading_tick failed")
-    assert all(f"{step}: {fault.steps[0]}: " in told for step in fault.red if step in CHECKS_BEFORE)
-    assert fault.said in told
-    assert "Stack Trace" not in told
+    messages = alerts.pop("trading_tick failed")
+    assert all(f"{step}: {fault.steps[0]}: " in messages for step in fault.red if step in CHECKS_BEFORE)
+    assert fault.message in messages
+    assert "Stack Trace" not in messages
     assert set(alerts) <= {"AAPL locked: STOP", "History not readable: no entries"}
 
 

@@ -41,7 +41,7 @@ from trading_assets.core.words import (
     Session,
     Signal,
 )
-from trading_assets.defs import assets_desk
+from trading_assets.defs.desk import assets as assets_desk
 from trading_assets.engine.book.place import known_book
 from trading_assets.engine.decision.decide import as_compiled, decide
 from trading_assets.engine.decision.inputs import DecisionInput
@@ -62,7 +62,7 @@ TICKS_AS_SHOWN = """{ runsOrError(filter: {pipelineName: "trading_tick"}) { ... 
 class Played:
     home: Path
     status: int
-    said: str
+    printed: str
     commands: list[list[str]]  # command lines of the processes it started, as seen while it ran
     left: list[int]  # of these, the ones still alive afterwards
     crowding: float  # how often the machine's cores were wanted while it ran, at least once
@@ -72,11 +72,11 @@ class Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     home = tmp_path_factory.mktemp("demo") / "home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("APCA_")}
-    with (home.parent / "said.txt").open("w+") as said:
+    with (home.parent / "said.txt").open("w+") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "trading_assets.cli", "demo", "--home", str(home)],
             cwd=ROOT,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
         )
@@ -91,10 +91,10 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             time.sleep(0.25)
         process.kill()
         process.wait()
-        said.seek(0)
+        output.seek(0)
         left = [pid for pid in children if psutil.pid_exists(pid)]
         crowding = max(1.0, mean(loads) / (os.cpu_count() or 1))
-        yield Played(home, process.returncode, said.read(), list(children.values()), left, crowding)
+        yield Played(home, process.returncode, output.read(), list(children.values()), left, crowding)
 
 
 @pytest.fixture(scope="module")
@@ -103,26 +103,26 @@ def verdicts(played: Played) -> list[VerdictRecord]:
     with Journal.open(played.home / "journal.sqlite") as journal:
         book = known_book(config.load(played.home / "config" / "model.yaml"), journal)
         assert book is not None
-        found = journal.verdicts(book)
-        assert len(found) > len(journal.orders(book)) >= 10
-        return found
+        result = journal.verdicts(book)
+        assert len(result) > len(journal.orders(book)) >= 10
+        return result
 
 
 def test_it_succeeds_and_says_what_was_done(played: Played) -> None:
-    assert played.status == 0, played.said
-    assert "All of it held" in played.said
-    assert "PRETRADE_GATE_REJECT: STALE_SIGNAL" in played.said
-    assert "PRETRADE_GATE_REJECT: KILL_SWITCH_ACTIVE cause=KILL" in played.said
-    assert "signal AAPL=0.15, 130 s old: PRETRADE_GATE_REJECT: STALE_SIGNAL" in played.said
-    assert "the same, fresh: passed, accepted, filled 1 share(s), reconciled" in played.said
-    assert "killed: the resting order is cancelled" in played.said
+    assert played.status == 0, played.printed
+    assert "All of it held" in played.printed
+    assert "PRETRADE_GATE_REJECT: STALE_SIGNAL" in played.printed
+    assert "PRETRADE_GATE_REJECT: KILL_SWITCH_ACTIVE cause=KILL" in played.printed
+    assert "signal AAPL=0.15, 130 s old: PRETRADE_GATE_REJECT: STALE_SIGNAL" in played.printed
+    assert "the same, fresh: passed, accepted, filled 1 share(s), reconciled" in played.printed
+    assert "killed: the resting order is cancelled" in played.printed
 
 
 def test_it_fills_ten_orders_of_the_model_s_and_takes_three_minutes_at_most(played: Played) -> None:
-    filled = re.search(r"^orders of the model filled +(\d+) ", played.said, re.MULTILINE)
+    filled = re.search(r"^orders of the model filled +(\d+) ", played.printed, re.MULTILINE)
     assert filled is not None
     assert int(filled[1]) >= 10
-    took = re.search(r"^All of it held; (\d+) s\.$", played.said, re.MULTILINE)
+    took = re.search(r"^All of it held; (\d+) s\.$", played.printed, re.MULTILINE)
     assert took is not None
     assert int(took[1]) <= MOST_SECONDS * played.crowding
 
@@ -133,7 +133,7 @@ def test_the_exchange_is_a_process_of_its_own_and_ends_with_it(played: Played) -
 
 
 def test_every_request_to_the_exchange_came_from_alpaca_py(played: Played) -> None:
-    (line,) = [line for line in played.said.splitlines() if line.startswith("requests to the exchange")]
+    (line,) = [line for line in played.printed.splitlines() if line.startswith("requests to the exchange")]
     assert re.search(rf"\d+ by APCA-PY/{re.escape(version('alpaca-py'))} ", line)
     assert line.count(" by ") == 1
 
@@ -178,11 +178,11 @@ def test_every_verdict_has_each_code_once_with_what_was_measured_and_its_limit(
         rows = history.execute(
             "SELECT client_order_id || ':' || execution_id, code, measured, \"limit\", failed FROM verdicts"
         ).fetchall()
-    found = {(verdict, code): (measured, limit, failed) for verdict, code, measured, limit, failed in rows}
-    assert len(found) == len(rows) == len(verdicts) * CODE_COUNT
+    result = {(verdict, code): (measured, limit, failed) for verdict, code, measured, limit, failed in rows}
+    assert len(result) == len(rows) == len(verdicts) * CODE_COUNT
     for verdict in verdicts:
         for code in Code:
-            measured, limit, failed = found[verdict.verdict_id, code.name]
+            measured, limit, failed = result[verdict.verdict_id, code.name]
             assert isfinite(measured)
             # only where no opposite order of ours is open is there no limit: NaN, as everywhere
             assert isfinite(limit) or (code is Code.SELF_TRADE and isnan(limit))
@@ -260,15 +260,15 @@ class Interface(NamedTuple):
 def page(played: Played) -> Iterator[Interface]:
     """The address of Dagster's interface on what the demonstration left, started as it says at its end."""
     (port,) = free_ports(1)
-    (line,) = [line for line in played.said.splitlines() if "trading_assets.web" in line]
+    (line,) = [line for line in played.printed.splitlines() if "trading_assets.web" in line]
     setting, program, *arguments = line.split()
     name, _, dagster_home = setting.partition("=")
     assert (name, program) == ("DAGSTER_HOME", ".venv/bin/python")
-    with (played.home.parent / "webserver.txt").open("w") as said:
+    with (played.home.parent / "webserver.txt").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments, "--port", str(port)],
             cwd=ROOT,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {name: dagster_home},
         )
@@ -277,7 +277,7 @@ def page(played: Played) -> Iterator[Interface]:
     process.wait(30)
 
 
-def asked(page: Interface, query: str) -> Any:
+def interface_answer(page: Interface, query: str) -> Any:
     """The interface's answer, as soon as it gives one."""
     until = time.monotonic() + 90
     while (link := link_of(page.home)) is None:  # it takes its port first
@@ -300,7 +300,7 @@ def asked(page: Interface, query: str) -> Any:
 
 
 def test_the_interface_opens_on_it_and_shows_each_tick_with_its_six_assets(page: Interface) -> None:
-    runs = asked(page, TICKS_AS_SHOWN)["runsOrError"]["results"]
+    runs = interface_answer(page, TICKS_AS_SHOWN)["runsOrError"]["results"]
     assert [run["status"] for run in runs] == ["SUCCESS"] * 28
     chain = [list(asset.key.path) for asset in assets_desk.CHAIN]
     for run in runs:

@@ -24,8 +24,8 @@ from trading_assets import config
 from trading_assets.broker.port import PositionState
 from trading_assets.cli import main
 from trading_assets.core.ledger import Holding, Ledger
-from trading_assets.demo import play, story, summary
-from trading_assets.demo.stage import Stage
+from trading_assets.demo import show, story, summary
+from trading_assets.demo.demo_desk import DemoDesk
 from trading_assets.demo.story import DemoFailed
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.operation import operator
@@ -103,7 +103,7 @@ def test_a_check_that_must_pass_fails_it_and_one_that_warns_does_not() -> None:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoDesk]:
     """A tick that filled an order from outside, and the exchange it was sent to."""
     root = tmp_path_factory.mktemp("summary")
     with trading_floor(root, SESSION) as floor, dg.DagsterInstance.ephemeral() as instance:
@@ -113,7 +113,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             report = run_tick(desk, SESSION, tick_ns, new_execution_id())
             assert [order.state for order in report.execution.orders] == ["FILLED"]
         keeper = ControlClient(floor.exchange.control_url, TOKEN)
-        yield Stage(root, floor.config_path, floor.config_path, instance, floor.exchange, keeper, Sessions())
+        paths = (floor.config_path, floor.config_path)
+        yield DemoDesk(root, *paths, instance, floor.exchange, keeper, Sessions())
         keeper.close()
 
 
@@ -131,7 +132,7 @@ def planted_break(desk: Desk) -> None:
 
 @pytest.mark.exchange
 @pytest.mark.parametrize(
-    ("plant", "failed_checks", "minimum", "said"),
+    ("plant", "failed_checks", "minimum", "message"),
     [
         (planted_nothing, 0, 0, "agree"),
         (planted_nothing, 0, 1, "0 (at least 1)"),  # the order from outside is none of the model's
@@ -141,19 +142,19 @@ def planted_break(desk: Desk) -> None:
     ],
 )
 def test_the_summary_judges_what_the_stores_say(
-    stage: Stage,
+    demo: DemoDesk,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     plant: Callable[[Desk], None],
     failed_checks: int,
     minimum: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(summary, "MINIMUM_MODEL_FILLS", minimum)
     data_dir, path = tmp_path / "var", tmp_path / "copy.yaml"
-    shutil.copytree(config.load(stage.model_config).data_dir, data_dir)
+    shutil.copytree(config.load(demo.model_config).data_dir, data_dir)
     path.write_text(
-        yaml.safe_dump(yaml.safe_load(stage.model_config.read_text()) | {"data_dir": str(data_dir)})
+        yaml.safe_dump(yaml.safe_load(demo.model_config.read_text()) | {"data_dir": str(data_dir)})
     )
     with Desk.open(config.load(path)) as desk:
         plant(desk)
@@ -161,15 +162,15 @@ def test_the_summary_judges_what_the_stores_say(
     with dg.DagsterInstance.ephemeral() as instance:
         if failed_checks:
             evaluated(instance, complete=(False, dg.AssetCheckSeverity.ERROR))
-        good = summary.summarise(replace(stage, model_config=path, instance=instance), console)
-    assert good is (said == "agree")
-    assert said in console.export_text()
+        good = summary.summarise(replace(demo, model_config=path, instance=instance), console)
+    assert good is (message == "agree")
+    assert message in console.export_text()
 
 
 @pytest.fixture
-def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int]:
-    """`trading-assets demo` with nothing on the stage; its exit status."""
-    monkeypatch.setattr(play, "staged", lambda *_: nullcontext(MagicMock(home=tmp_path)))
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int]:
+    """`trading-assets demo` with nothing in it; its exit status."""
+    monkeypatch.setattr(show, "demo_desk", lambda *_: nullcontext(MagicMock(home=tmp_path)))
     for name in ("train", "controls", "trade", "replay"):
         monkeypatch.setattr(story, name, lambda *_: None)
     monkeypatch.setattr(summary, "model_figures", lambda *_: None)
@@ -184,27 +185,27 @@ def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize(
-    ("good", "status", "said"), [(True, 0, "All of it held; "), (False, 1, "SOMETHING DID NOT HOLD; ")]
+    ("good", "status", "message"), [(True, 0, "All of it held; "), (False, 1, "SOMETHING DID NOT HOLD; ")]
 )
 def test_the_exit_status_is_the_summary_s(
-    demo: Callable[[], int],
+    command: Callable[[], int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     good: bool,
     status: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(summary, "summarise", lambda *_: good)
-    assert demo() == status
-    assert said in capsys.readouterr().out
+    assert command() == status
+    assert message in capsys.readouterr().out
 
 
 def test_a_story_that_fails_ends_with_status_1_and_says_why(
-    demo: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused(*_: object) -> None:
         raise DemoFailed("AAPL=0.15 was refused: STALE_QUOTE")
 
     monkeypatch.setattr(story, "controls", refused)
-    assert demo() == 1
+    assert command() == 1
     assert "trading-assets: AAPL=0.15 was refused: STALE_QUOTE" in capsys.readouterr().err

@@ -23,13 +23,13 @@ def links(text: str) -> list[str]:
 def anchors(text: str) -> set[str]:
     """GitHub's anchor of each heading: of two with one text the second has `-1`."""
     seen: Counter[str] = Counter()
-    found = set()
+    result = set()
     for heading in _HEADING.findall(_FENCE.sub("", text)):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
         anchor = re.sub(r"[^\w\- ]", "", words.strip().lower()).replace(" ", "-")
-        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        result.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
-    return found
+    return result
 
 
 def broken(page: Path, root: Path) -> Iterator[str]:

@@ -31,24 +31,24 @@ def at_home(home: Path) -> Path:
 
 
 def analyzed(home: Path, *arguments: str) -> str:
-    told = subprocess.run(
+    output = subprocess.run(
         ["systemd-analyze", *arguments, str(at_home(home))], capture_output=True, text=True, check=False
     )
-    return told.stdout + told.stderr
+    return output.stdout + output.stderr
 
 
 @needs_systemd
 def test_systemd_takes_the_unit_without_a_word(tmp_path: Path) -> None:
-    said = analyzed(tmp_path, "verify", "--man=no").splitlines()
-    assert [line for line in said if UNIT.name in line] == []
+    report = analyzed(tmp_path, "verify", "--man=no").splitlines()
+    assert [line for line in report if UNIT.name in line] == []
 
 
 @needs_systemd
 def test_the_service_is_confined(tmp_path: Path) -> None:
-    said = analyzed(tmp_path, "security", "--offline=yes")
-    exposed = re.search(r"Overall exposure level .*?: ([\d.]+)", said)
-    assert exposed is not None, said
-    assert float(exposed[1]) <= MOST_EXPOSED, said
+    output = analyzed(tmp_path, "security", "--offline=yes")
+    exposed = re.search(r"Overall exposure level .*?: ([\d.]+)", output)
+    assert exposed is not None, output
+    assert float(exposed[1]) <= MOST_EXPOSED, output
 
 
 def test_it_starts_what_make_up_starts_with_files_for_its_user_alone() -> None:

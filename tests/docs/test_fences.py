@@ -17,12 +17,12 @@ REPLAY = (ROOT / "docs" / "replay.md").read_text()
 
 
 def fence(text: str, containing: str) -> str:
-    (found,) = (
+    (only,) = (
         dedent(block)
         for block in re.findall(r"^ *```(?:sh|yaml)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
         if containing in block
     )
-    return found
+    return only
 
 
 def run(script: str, home: Path) -> subprocess.CompletedProcess[str]:

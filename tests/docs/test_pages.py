@@ -16,7 +16,7 @@ import yaml
 from trading_assets import config
 from trading_assets.cli.application import app
 from trading_assets.definitions import defs
-from trading_assets.defs.assets_replay import ReplayConfig
+from trading_assets.defs.replay.assets import ReplayConfig
 from trading_assets.engine.book.halts import Cause
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
@@ -104,8 +104,8 @@ def test_lists_of_a_page_are_lists_on_the_site_too(page: Path) -> None:
 
 def test_every_table_of_both_stores_is_explained() -> None:
     text = (ROOT / "docs" / "stores.md").read_text()
-    said, _, _ = text.partition("<!-- table: journal-tables -->")
-    assert [name for name in METADATA.tables if f"`{name}`" not in said] == []
+    explained, _, _ = text.partition("<!-- table: journal-tables -->")
+    assert [name for name in METADATA.tables if f"`{name}`" not in explained] == []
 
 
 def test_every_cause_of_a_halt_is_explained() -> None:
@@ -152,7 +152,10 @@ def test_every_command_exists_and_has_the_options_shown(page: str, line: str) ->
     commands = vars(typer.main.get_command(app))["commands"]
     name, *words = line.split()
     assert name in commands, page
-    known = {option for parameter in commands[name].params for option in parameter.opts}
+    command = commands[name]
+    if words and words[0] in vars(command).get("commands", {}):  # a group's, such as `data report`
+        command = vars(command)["commands"][words[0]]
+    known = {option for parameter in command.params for option in parameter.opts}
     assert [word for word in words if word.startswith("--") and word not in known | {"--help"}] == []
 
 

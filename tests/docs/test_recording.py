@@ -52,13 +52,13 @@ def test_the_picture_shows_a_stale_signal_refused_and_a_fresh_one_filled(recordi
 
 def test_the_picture_loads_nothing(recording: ModuleType) -> None:
     outside = re.findall(r"(?:url\(|href=|src=)[^#)]*", recording.PICTURE.read_text())
-    assert {found.removeprefix("url(").strip("\"'") for found in outside} <= {""}
+    assert {result.removeprefix("url(").strip("\"'") for result in outside} <= {""}
 
 
 @pytest.mark.slow(seconds=30)
 @pytest.mark.exchange
 def test_the_commands_print_today_what_the_picture_shows(recording: ModuleType, tmp_path: Path) -> None:
-    lines = recording.play(tmp_path)
+    lines = recording.recorded(tmp_path)
     assert [line.at for line in lines] == sorted(line.at for line in lines)
     assert 15 < max(line.whole_at for line in lines) + recording.END_SECONDS < 25
     today = masked([line.text for line in lines if line.text])

@@ -46,14 +46,14 @@ class Session:
         self._terminal = Terminal(home, self._environ, patience_seconds=PATIENCE_SECONDS)
         self.desk: RunningDesk | None = None
 
-    def play(self, section: str, most: int = 100) -> None:
+    def type_section(self, section: str, most: int = 100) -> None:
         """Type the next steps, which must be the section's, and hold what comes to what the page shows."""
         assert self.left[0].section == section
         while most and self.left and self.left[0].section == section:
-            self._play(self.left.popleft())
+            self._type_step(self.left.popleft())
             most -= 1
 
-    def _play(self, step: Step) -> None:
+    def _type_step(self, step: Step) -> None:
         if step.typed == "make up":
             status, output = 0, self._start(step)
         elif step.typed == INTERRUPT:
@@ -82,7 +82,7 @@ class Session:
         watchdog.start()
         output = ""
         while lacking(step.shown[-1:], output) is not None:
-            line = self.desk.said()
+            line = self.desk.next_line()
             assert line, f"it ended, or did not say {step.shown[-1:]}:\n{output}\n{self.desk.logs()}"
             output += line
         watchdog.cancel()
@@ -121,8 +121,8 @@ class Session:
         pair = key_pair(self.home / "var" / "exchange")
         keys = {"APCA-API-KEY-ID": pair.key_id, "APCA-API-SECRET-KEY": pair.secret}
         url = f"http://127.0.0.1:{self.ports[1]}/v2/orders?status=all"
-        found: list[dict[str, Any]] = requests.get(url, headers=keys, timeout=10).json()
-        return found
+        document: list[dict[str, Any]] = requests.get(url, headers=keys, timeout=10).json()
+        return document
 
 
 @pytest.fixture(scope="module")
@@ -137,54 +137,54 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 
 def test_the_desk_starts_and_opens_its_book(session: Session) -> None:
-    session.play("Start")
+    session.type_section("Start")
     with Journal.open(session.home / "var" / "journal.sqlite") as journal:
         assert [(entry.author, entry.symbol) for entry in journal.opening(BOOK)] == [("system", CASH)]
 
 
 def test_the_schedule_is_armed_and_a_tick_goes_by(session: Session) -> None:
-    session.play("Arm the schedule")
+    session.type_section("Turn on the schedule")
     session.wait_until_quiet()
     assert session.up().runs("premarket")
     assert session.up().runs("trading_tick")
 
 
 def test_the_first_trade_is_one_order_filled(session: Session) -> None:
-    session.play("The first trade")
+    session.type_section("The first trade")
     (order,) = session.orders_at_the_exchange()
     assert (order["symbol"], order["side"], order["status"]) == ("AAPL", "buy", "filled")
 
 
 def test_a_signal_at_a_price_that_is_gone_is_refused_and_nothing_leaves(session: Session) -> None:
-    session.play("A controlled reject")
+    session.type_section("A controlled reject")
     assert len(session.orders_at_the_exchange()) == 1
 
 
 def test_the_checklist_finds_nothing_wrong(session: Session) -> None:
-    session.play("What to watch")
+    session.type_section("What to watch")
     for job in ("premarket", "trading_tick", "reconcile"):
         assert session.up().runs(job, "FAILURE") == []
 
 
 def test_a_halt_refuses_what_comes_and_says_so(session: Session) -> None:
-    session.play("Halt")
+    session.type_section("Halt")
     assert len(session.orders_at_the_exchange()) == 1
 
 
 def test_a_rearm_ends_the_halt(session: Session) -> None:
-    session.play("Rearm")
+    session.type_section("Rearm")
 
 
 def test_after_a_restart_in_mid_session_the_day_goes_on_and_nothing_is_sent_twice(session: Session) -> None:
-    session.play("Restart in mid-session", most=1)
+    session.type_section("Restart in mid-session", most=1)
     session.wait_for_ticks(2)
     stood_at = session.up().runs("trading_tick")
-    session.play("Restart in mid-session")
+    session.type_section("Restart in mid-session")
     assert len(session.up().runs("trading_tick")) >= len(stood_at)
     session.wait_for_ticks(1)
     assert [order["symbol"] for order in session.orders_at_the_exchange()] == ["AAPL"]
 
 
 def test_the_session_is_verified_and_the_page_has_no_step_that_was_not_taken(session: Session) -> None:
-    session.play("The end of the day")
+    session.type_section("The end of the day")
     assert list(session.left) == []

@@ -24,12 +24,12 @@ class Answer(NamedTuple):
     body: Any
 
 
-class Asked(NamedTuple):
+class BrokerRequest(NamedTuple):
     path: str
     query: dict[str, str]
 
 
-Change = Callable[[Asked, Answer], Answer]
+Change = Callable[[BrokerRequest, Answer], Answer]
 
 
 class Between:
@@ -37,7 +37,7 @@ class Between:
 
     def __init__(self, exchange_url: str) -> None:
         self.change: Change = lambda _, answer: answer
-        self.asked: list[Asked] = []
+        self.seen_requests: list[BrokerRequest] = []
         between = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,9 +56,9 @@ class Between:
                     status, content, headers = error.code, error.read(), error.headers
                 if self.command == "GET":
                     parts = urlsplit(self.path)
-                    asked = Asked(parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()})
-                    between.asked.append(asked)
-                    status, body = between.change(asked, Answer(status, json.loads(content)))
+                    requests = BrokerRequest(parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()})
+                    between.seen_requests.append(requests)
+                    status, body = between.change(requests, Answer(status, json.loads(content)))
                     content = json.dumps(body).encode()
                 self.send_response(status)
                 for name, value in headers.items():

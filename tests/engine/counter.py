@@ -108,8 +108,8 @@ class Counter:
         return self.orders[order_id]
 
     def order_by_client_id(self, client_order_id: str) -> OrderState | None:
-        found = (order for order in self.orders.values() if order.client_order_id == client_order_id)
-        return next(found, None)
+        result = (order for order in self.orders.values() if order.client_order_id == client_order_id)
+        return next(result, None)
 
     def submit(self, order: NewOrder) -> OrderState:
         """Fill it at 100 where its limit allows that, else let it rest."""
@@ -152,10 +152,10 @@ class Counter:
         self.orders[order_id] = restated(self.order(order_id), status="canceled")
 
     def cancel_all(self) -> Mapping[str, int]:
-        asked = {order.id: 200 for order in self.open_orders()}
-        for order_id in asked:
+        statuses = {order.id: 200 for order in self.open_orders()}
+        for order_id in statuses:
             self.cancel(order_id)
-        return asked
+        return statuses
 
     def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
         return Rows(line for line in self.lines if line.at_ns >= since_ns)

@@ -56,5 +56,5 @@ def run_tick(desk: Desk, session: date, tick_ns: int) -> tuple[ExecutionReport, 
     """A whole tick at engine level, as the job `trading_tick` runs it."""
     prepare(desk, session, tick_ns)
     report = execute(desk, session, tick_ns)
-    books.settle_fills(desk, session, tick_ns)
-    return report, books.settle_positions(desk, session, tick_ns)
+    books.book_fills(desk, session, tick_ns)
+    return report, books.reconcile_positions(desk, session, tick_ns)

@@ -213,14 +213,14 @@ class MoodyBroker:
     def _looked_up(self, which: Callable[[OrderState], bool], name: str) -> OrderState:
         if self.moods.lookup == "fails":
             raise Unreachable(f"scripted: {name}")
-        found = next((order for order in self.known() if which(order)), None)
-        if found is None or self.moods.lookup == "denies":
+        result = next((order for order in self.known() if which(order)), None)
+        if result is None or self.moods.lookup == "denies":
             raise NotFound(404, 40410000, f"order {name} not found")
-        return found
+        return result
 
     def orders_since(self, since_ns: int) -> Sequence[OrderState]:
-        found = self._listed(self.known())
-        return [order for order in found if order.submitted_ns >= since_ns]
+        result = self._listed(self.known())
+        return [order for order in result if order.submitted_ns >= since_ns]
 
     def open_orders(self) -> Sequence[OrderState]:
         return [order for order in self._listed(self.known()) if order.status_word in WORKING]
@@ -278,9 +278,9 @@ class MoodyBroker:
         }
 
     def activities(self, since_ns: int, *, after_id: str | None = None) -> Sequence[AccountActivity]:
-        found = [line for line in self.lines if line.at_ns >= since_ns]
-        names = [line.id for line in found]
-        return found[names.index(after_id) + 1 :] if after_id in names else found
+        result = [line for line in self.lines if line.at_ns >= since_ns]
+        names = [line.id for line in result]
+        return result[names.index(after_id) + 1 :] if after_id in names else result
 
     def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> Sequence[BarState]:
         return []

@@ -107,14 +107,14 @@ class SplitBroker:
         return replace(real, equity=real.equity - held.market_value + shown)
 
     def _quotes(self, symbols: Sequence[str]) -> Mapping[str, QuoteState]:
-        found = dict(self._real.quotes(symbols))
-        if "AAPL" in found:
+        result = dict(self._real.quotes(symbols))
+        if "AAPL" in result:
             price = self._price()
             fields = ("bid", "ask", "last_trade")
-            found["AAPL"] = replace(
-                found["AAPL"], **{name: getattr(found["AAPL"], name) * price for name in fields}
+            result["AAPL"] = replace(
+                result["AAPL"], **{name: getattr(result["AAPL"], name) * price for name in fields}
             )
-        return found
+        return result
 
     def _bars(self, symbols: Sequence[str], *where: Any) -> Sequence[BarState]:
         ex_ns = new_york_midnight_ns(self.ex_date)
@@ -129,8 +129,8 @@ class SplitBroker:
         return replace(bar, **prices)
 
     def _activities(self, since_ns: int, *, after_id: str | None = None) -> Rows[AccountActivity]:
-        told = self._real.activities(since_ns, after_id=after_id)
-        return Rows.of([*told, *self.lines], told.unreadable)
+        lines = self._real.activities(since_ns, after_id=after_id)
+        return Rows.of([*lines, *self.lines], lines.unreadable)
 
     def _corporate_actions(
         self, symbols: Sequence[str], first: date, last: date

@@ -92,4 +92,4 @@ def _row(
         volume=1000.0,
         source="planted",
         derived=False,
-    ).row()
+    )._asdict()

@@ -33,10 +33,10 @@ def test_every_session_of_a_month_is_verified(tmp_path: Path) -> None:
                     receive(desk, symbol, float(value))
                 report = run_tick(desk, day, tick_ns, new_execution_id())
                 assert not report.problems
-                found = verify(desk.journal, desk.history, desk.book, day)
-            assert found.identical, (day, found.differences)
-            assert not found.not_read
-            assert found.signals == len(SYMBOLS), number
+                result = verify(desk.journal, desk.history, desk.book, day)
+            assert result.identical, (day, result.differences)
+            assert not result.not_read
+            assert result.signals == len(SYMBOLS), number
         with floor.desk() as desk:
             assert {fill.side for fill in desk.journal.fills(desk.book)} == {-1, 1}
             assert len(desk.journal.orders(desk.book)) > len(DAYS)

@@ -13,12 +13,12 @@ from support.trading_floor import trading_floor
 
 from trading_assets import config
 from trading_assets.definitions import build_definitions
-from trading_assets.defs.jobs import tick_tags
-from trading_assets.defs.partitions import come_to
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.records.verify import verify
 from trading_assets.engine.replay import ExternalSignal, ExternalSignals, ReplaySpec, run
 from trading_assets.engine.signals.tick_signals import receive
+from trading_assets.runs.lanes import tick_tags
+from trading_assets.runs.partitions import come_to
 from trading_assets.store.history import History
 
 pytestmark = [pytest.mark.exchange, pytest.mark.slow]
@@ -95,6 +95,7 @@ def test_a_session_traded_through_dagster_and_replayed_has_the_same_verdicts_ord
         ExternalSignals(tuple(sent)),
         name="as-live",
         settlement=True,  # the embedded exchange's account has multiplier 1
+        sale_fees=False,  # and charges none
         interval=settings.tick_minutes,
         limits={"stale_quote_seconds": config.limits(settings).stale_quote_seconds},
     )

@@ -89,6 +89,22 @@ def test_the_page_stands_alone_and_shows_each_part(replayed: tuple[ReplayReport,
     assert "(derived)" not in page
 
 
+def test_of_thousands_of_symbols_the_page_names_ten_and_folds_the_rest_behind_the_figures(
+    replayed: tuple[ReplayReport, ReplayReport], tmp_path: Path
+) -> None:
+    symbols = tuple(f"S{number:04d}" for number in range(7000))
+    missing = {symbol: number % 40 + 1 for number, symbol in enumerate(symbols)}
+    broad = replace(replayed[0], symbols=symbols, missing_bars=missing)
+    text = write_page(broad, limits_of(Settings(), broad.spec), tmp_path).read_text()
+    before, _, after = text.partition("<h2>Figures")
+    assert "7,000 symbols on" in before
+    assert not re.search(r"\bS\d{4}\b", before)
+    shown, _, folded = after.partition("<details>")
+    assert re.findall(r"\b(S\d{4}) (\d+)", shown) == [(f"S{39 + 40 * n:04d}", "40") for n in range(10)]
+    assert folded.partition("</details>")[0].count("<tr>") == 7001
+    assert "<details>" not in write_page(replayed[0], limits_of(Settings(), broad.spec), tmp_path).read_text()
+
+
 def test_the_page_shows_no_secret_whatever_it_is_made_of(
     replayed: tuple[ReplayReport, ReplayReport], tmp_path: Path
 ) -> None:
@@ -184,11 +200,11 @@ def test_the_files_are_private(bars: HandmadeBars) -> None:
 
 def test_progress_is_told_after_each_session(bars: HandmadeBars) -> None:
     bars.plant_daily("AAPL", [(100.0, 100.0)] * 3)
-    told: list[ReplayPace] = []
-    run(bars.settings, bars.spec(3), progress=told.append)
-    assert [(pace.done, pace.sessions) for pace in told] == [(1, 3), (2, 3), (3, 3)]
-    assert all(pace.rows_per_second > 0 for pace in told)
-    assert told[0].seconds_left > told[-1].seconds_left == 0
+    paces: list[ReplayPace] = []
+    run(bars.settings, bars.spec(3), progress=paces.append)
+    assert [(pace.done, pace.sessions) for pace in paces] == [(1, 3), (2, 3), (3, 3)]
+    assert all(pace.rows_per_second > 0 for pace in paces)
+    assert paces[0].seconds_left > paces[-1].seconds_left == 0
 
 
 def test_a_range_without_a_session_is_refused(bars: HandmadeBars) -> None:

@@ -55,9 +55,9 @@ def test_decisions_at_a_time_have_the_ids_of_the_live_desk(book: str, kind: Kind
 @pytest.mark.parametrize("kind", [Kind.MODEL, Kind.EXTERNAL])
 @pytest.mark.parametrize("book", BOOKS)
 def test_duckdb_makes_the_same_ids_of_signals(book: str, kind: Kind) -> None:
-    found = made_by_duckdb(DecisionIds(book, kind, SYMBOLS), SELECT_SIGNALS, as_of_ns=AT_NS.tolist())
-    assert found.column_names == ["as_of_ns", "decision_id"]
-    assert found["decision_id"].to_pylist() == one_by_one(book, kind)
+    made = made_by_duckdb(DecisionIds(book, kind, SYMBOLS), SELECT_SIGNALS, as_of_ns=AT_NS.tolist())
+    assert made.column_names == ["as_of_ns", "decision_id"]
+    assert made["decision_id"].to_pylist() == one_by_one(book, kind)
 
 
 @pytest.mark.parametrize("kind", [Kind.MODEL, Kind.EXTERNAL])
@@ -68,12 +68,12 @@ def test_duckdb_makes_the_same_ids_of_verdicts(book: str, kind: Kind) -> None:
         "slice": [0, 1, 12, 0, 3, 0, 100],
         "attempt": [1, 2, 1, 11, 1, 1, 3],
     }
-    found = made_by_duckdb(DecisionIds(book, kind, SYMBOLS), SELECT_VERDICTS, **orders)
-    assert found.column_names == ["side", "decision_id", "client_order_id"]
+    made = made_by_duckdb(DecisionIds(book, kind, SYMBOLS), SELECT_VERDICTS, **orders)
+    assert made.column_names == ["side", "decision_id", "client_order_id"]
     decided = one_by_one(book, kind)
-    assert found["decision_id"].to_pylist() == decided
+    assert made["decision_id"].to_pylist() == decided
     wanted = [client_order_id(*order) for order in zip(decided, *orders.values(), strict=True)]
-    assert found["client_order_id"].to_pylist() == wanted
+    assert made["client_order_id"].to_pylist() == wanted
 
 
 def test_orders_have_the_ids_of_the_live_desk() -> None:

@@ -88,6 +88,33 @@ def test_every_limit_holds_in_every_session_of_a_wild_autumn(tmp_path: Path, int
     assert refused  # there was something to hold
 
 
+@pytest.mark.parametrize("interval", [None, 60])
+@pytest.mark.parametrize("spread_bps", [2.0, 300.0])
+@pytest.mark.parametrize("cost_bps", [0.0, 100.0])
+def test_neither_a_wide_spread_nor_costs_break_a_limit_of_a_book_that_is_full(
+    tmp_path: Path, interval: int | None, spread_bps: float, cost_bps: float
+) -> None:
+    """The gate counts at the limit price, before the purchase takes spread and costs from equity."""
+    stamp = DAYS[0] if interval is None else Sessions().ticks(DAYS[0], interval)[0]
+    lifted = dict.fromkeys(
+        ("max_spread_bps", "max_order_notional", "max_symbol_move", "stop_loss", "session_drawdown"), inf
+    ) | dict.fromkeys(("max_daily_loss", "max_drawdown", "max_slip_pct", "exit_collar_pct"), inf)
+    spec = ReplaySpec(
+        DAYS[0],
+        DAYS[3],
+        ExternalSignals(tuple(ExternalSignal(symbol, 1.0, stamp) for symbol in SYMBOLS)),
+        name="full",
+        interval="daily" if interval is None else interval,
+        spread_bps=spread_bps,
+        cost_bps=cost_bps,
+        limits=lifted | {"max_position_pct": 0.25, "max_gross_exposure": 1.0, "limit_offset": 0.0005},
+    )
+    report = run(Settings(data_dir=tmp_path, symbols=SYMBOLS), spec)
+    first = {result.name: result for result in report.sessions[0].limits}
+    assert first["max_gross_exposure"].measured > 0.9
+    assert [r for result in report.sessions for r in result.failed() if r.group == "limits"] == []
+
+
 def test_a_stored_result_for_each_limit_of_each_session(tmp_path: Path) -> None:
     report = replayed(tmp_path, None)
     stored = History(report.history_path).query(
@@ -101,8 +128,8 @@ def test_a_stored_result_for_each_limit_of_each_session(tmp_path: Path) -> None:
     failed = {row["check"].partition(".")[2] for row in stored.to_pylist() if not row["passed"]}
     assert failed <= breakers | {"position_drift", "exposure_drift"}
     expected = [result.session for result in report.sessions if result.failed()]
-    found = {row["session"] for row in stored.to_pylist() if not row["passed"]}
-    assert sorted(found) == expected
+    outcome = {row["session"] for row in stored.to_pylist() if not row["passed"]}
+    assert sorted(outcome) == expected
 
 
 @pytest.mark.slow

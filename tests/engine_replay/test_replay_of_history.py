@@ -36,7 +36,7 @@ def receive(data_dir: Path, after: date, last: date) -> None:
         bars = list(_stored(symbol, Interval.DAY, bundle.daily(symbol)))
         for day in DAYS:
             bars += _stored(symbol, Interval.MINUTE, bundle.minutes(symbol, day))
-        history.append("bars", [bar.row() for bar in bars if after < bar.session <= last])
+        history.append("bars", [bar._asdict() for bar in bars if after < bar.session <= last])
     actions = [action for symbol in SYMBOLS for action in bundle.actions(symbol)]
     append_actions(history, actions, received_ns=1, source="bundled")
 

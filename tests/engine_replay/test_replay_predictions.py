@@ -98,10 +98,10 @@ def test_after_a_gap_there_is_no_row_until_there_is_a_bar_again() -> None:
 def test_a_models_signals_are_its_scores_of_the_rows_one_by_one(small_model: ModelSignals) -> None:
     ticks = daily_ticks(AROUND_A_DIVIDEND)
     tape, model = BundledTape(), load(small_model.model_path, small_model.features_path)
-    found = predictions(small_model, "replay:x", tape, SYMBOLS, ticks, SESSIONS, intraday=False)
-    assert found.model_version == model.version
+    result = predictions(small_model, "replay:x", tape, SYMBOLS, ticks, SESSIONS, intraday=False)
+    assert result.model_version == model.version
     for number, tick in enumerate(ticks):
-        taken, superseded = found.between(number, number + 1)
+        taken, superseded = result.between(number, number + 1)
         assert not len(superseded.rows)
         signals = {SYMBOLS[row["symbol"]]: (row, s) for row, s in zip(taken.rows, taken.scores, strict=True)}
         for symbol in SYMBOLS:
@@ -129,8 +129,8 @@ def test_a_signal_from_outside_is_taken_once_by_the_first_tick_at_or_after_its_s
             ExternalSignal("MSFT", 0.8, SESSIONS.close_ns(date(2012, 8, 6))),  # the day before took it
         )
     )
-    found = predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
-    taken, _ = found.between(0, len(ticks))
+    result = predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
+    taken, _ = result.between(0, len(ticks))
     named = [(SYMBOLS[row["symbol"]], row["value"], row["as_of_ns"]) for row in taken.rows]
     assert named == [("AAPL", 0.5, first), ("MSFT", 0.4, first + 1)]
     assert taken.tick.tolist() == [0, 1]
@@ -144,8 +144,8 @@ def test_the_newest_signal_of_a_symbol_at_a_tick_supersedes_the_older_ones() -> 
         tuple(ExternalSignal("AAPL", value, first + after) for value, after in ((0.2, 2), (0.3, 3), (0.1, 1)))
     )
     ticks = [Tick(day, first), Tick(day, second)]
-    found = predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
-    newest, older = found.between(0, 2)
+    result = predictions(source, "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True)
+    newest, older = result.between(0, 2)
     assert newest.rows["value"].tolist() == [0.3]
     assert older.rows["value"].tolist() == [0.1, 0.2]
     assert newest.tick.tolist() == [1]
@@ -154,16 +154,16 @@ def test_the_newest_signal_of_a_symbol_at_a_tick_supersedes_the_older_ones() -> 
 def test_a_session_as_stamp_is_its_first_tick_and_of_one_stamp_the_later_in_the_file_counts() -> None:
     day = date(2012, 8, 8)
     ticks = [Tick(day, at_ns) for at_ns in SESSIONS.ticks(day, 30)]
-    said = (
+    given = (
         ExternalSignal("AAPL", 0.5, day),
         ExternalSignal("AAPL", -0.9, ticks[0].at_ns),
         ExternalSignal("AAPL", 0.3, day),
     )
-    for source in (said, said[::-1]):
-        found = predictions(
+    for source in (given, given[::-1]):
+        signals = predictions(
             ExternalSignals(source), "replay:x", BundledTape(), SYMBOLS, ticks, SESSIONS, intraday=True
         )
-        newest, older = found.between(0, len(ticks))
+        newest, older = signals.between(0, len(ticks))
         assert newest.rows["value"].tolist() == [source[-1].value]
         assert newest.rows["as_of_ns"].tolist() == [ticks[0].at_ns]
         assert older.rows["value"].tolist() == [signal.value for signal in source[:-1]]

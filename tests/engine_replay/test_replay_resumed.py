@@ -57,9 +57,9 @@ def test_a_killed_replay_goes_on_after_its_last_session_and_ends_as_if_it_had_no
     died = subprocess.run([sys.executable, str(DYING), str(tmp_path)], check=False, timeout=300)
     assert died.returncode == -signal.SIGKILL
     assert not (tmp_path / "replays" / "dying.duckdb").exists()
-    told: list[ReplayPace] = []
-    run(settings(tmp_path), spec(), progress=told.append)
-    walked = told[0].done - 1  # not walked again: all but the one whose commit the kill may have met
+    paces: list[ReplayPace] = []
+    run(settings(tmp_path), spec(), progress=paces.append)
+    walked = paces[0].done - 1  # not walked again: all but the one whose commit the kill may have met
     assert walked in (DIES_AFTER - 1, DIES_AFTER)
     assert contents(tmp_path) == contents(at_once)
     pages = [directory / "replays" / "dying.html" for directory in (tmp_path, at_once)]
@@ -69,9 +69,9 @@ def test_a_killed_replay_goes_on_after_its_last_session_and_ends_as_if_it_had_no
 @pytest.mark.slow
 def test_a_killed_replay_of_another_kind_is_begun_anew(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(DYING), str(tmp_path)], check=False, timeout=300)
-    told: list[ReplayPace] = []
-    run(settings(tmp_path), replace(spec(), cost_bps=2.0), progress=told.append)
-    assert told[0].done == 1
+    paces: list[ReplayPace] = []
+    run(settings(tmp_path), replace(spec(), cost_bps=2.0), progress=paces.append)
+    assert paces[0].done == 1
 
 
 @pytest.mark.slow
@@ -87,12 +87,12 @@ def test_signals_may_come_as_the_replay_goes_on(at_once: Path, tmp_path: Path) -
     whole = spec()
     assert isinstance(whole.source, ExternalSignals)
     for number, day in enumerate(DAYS):
-        told = tuple(signal for signal in whole.source.signals if signal.at <= day)  # type: ignore[operator]
-        part = replace(whole, source=ExternalSignals(told), first=day, last=day, continues=number > 0)
+        so_far = tuple(signal for signal in whole.source.signals if signal.at <= day)  # type: ignore[operator]
+        part = replace(whole, source=ExternalSignals(so_far), first=day, last=day, continues=number > 0)
         run(settings(tmp_path), part)
     assert contents(tmp_path) == contents(at_once)
     late = ExternalSignal(SYMBOLS[0], 0.3, DAYS[1])
-    changed = replace(part, source=ExternalSignals((late, *told)), first=AFTER, last=AFTER)
+    changed = replace(part, source=ExternalSignals((late, *so_far)), first=AFTER, last=AFTER)
     with pytest.raises(InvalidInput, match="not those that it was made with"):
         run(settings(tmp_path), changed)
 

@@ -69,8 +69,8 @@ def test_what_the_inbox_takes_can_be_replayed_and_one_id_says_one_thing(tmp_path
     header = "symbol,value,as_of,id,source\n"
     row = "AAPL,0.5,2012-07-03T10:00:00-04:00,x1,mine\n"
     other = "AAPL,-0.5,2012-07-03T10:00:00-04:00,,mine\n"
-    found = read_signals(written(tmp_path, header + row + other + row))
-    assert [signal.value for signal in found] == [
+    signals = read_signals(written(tmp_path, header + row + other + row))
+    assert [signal.value for signal in signals] == [
         0.5,
         -0.5,
     ]  # the same id and words again are the same signal
@@ -107,9 +107,9 @@ def test_a_file_that_cannot_be_used_is_refused_whole(tmp_path: Path, text: str, 
 
 
 def test_an_object_that_gives_a_symbol_two_values_is_refused_as_the_inbox_does(tmp_path: Path) -> None:
-    said = '[{"symbol": "AAPL", "value": 0.1, "value": -1, "session": "2012-07-03"}]'
+    output = '[{"symbol": "AAPL", "value": 0.1, "value": -1, "session": "2012-07-03"}]'
     path = tmp_path / "signals.json"
-    path.write_text(said)
+    path.write_text(output)
     with pytest.raises(InvalidInput, match=r"AAPL.*value is given twice, as '0\.1' and as '-1'"):
         read_signals(path)
 

@@ -46,7 +46,9 @@ class Looking:
         self._day = days(intraday=intraday).day(session) if day is None else day
         self._desk = open_desk(self._day, 0, 0)
         hours = SESSIONS.open_ns(session), SESSIONS.close_ns(session)
-        self._terms = Terms(0, *hours, 0, MINUTE_NS, MINUTE_NS, 2.0 / 20_000, False, 0.0, 0.0, 0.1)
+        self._terms = Terms(
+            0, *hours, 0, MINUTE_NS, MINUTE_NS, 2.0 / 20_000, False, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1
+        )
 
     def at(self, now_ns: int) -> np.void:
         """last_trade, quote_ns, bid and ask at `now_ns`."""

@@ -11,6 +11,7 @@ from handmade_bars import HandmadeBars
 
 from trading_assets.engine.replay import ExternalSignal
 from trading_assets.engine.replay.report import ReplayReport
+from trading_assets.market.sale_fees import sale_fees
 from trading_assets.market.sessions import MINUTE_NS
 from trading_assets.store.history import History
 
@@ -26,11 +27,11 @@ def rows(report: ReplayReport, table: str, order: str = "tick_ns, symbol") -> li
 
 def refusals(report: ReplayReport) -> dict[str, set[str]]:
     """Symbol and session → the codes by which it was refused."""
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for row in rows(report, "verdicts"):
         if row["failed"]:
-            found.setdefault(f"{row['symbol']} {row['session']}", set()).add(row["code"])
-    return found
+            result.setdefault(f"{row['symbol']} {row['session']}", set()).add(row["code"])
+    return result
 
 
 def test_a_daily_tick_trades_at_the_open_just_after_the_first_seconds(bars: HandmadeBars) -> None:
@@ -269,6 +270,20 @@ def test_costs_are_taken_from_cash_by_share_and_by_notional(bars: HandmadeBars) 
     costs = 49 * 0.01 + 49 * 100.01 * 0.0005
     assert report.sessions[0].costs_usd == pytest.approx(costs)
     assert free.closing_equity - report.closing_equity == pytest.approx(costs, abs=2e-6)
+
+
+def test_a_sale_pays_the_fees_of_its_day_and_a_purchase_none(bars: HandmadeBars) -> None:
+    bars.plant_daily("AAPL", [FLAT, FLAT])
+    signals = [ExternalSignal("AAPL", 1.0, bars.days[0]), ExternalSignal("AAPL", -1.0, bars.days[1])]
+    report = bars.replay(2, *signals)
+    free = bars.replay(2, *signals, name="free", sale_fees=False)
+    rates = sale_fees(bars.days[1])
+    fees = round(49 * 99.99 * rates.usd_per_usd + 49 * rates.usd_per_share, 6)
+    assert fees > 0.05
+    assert [result.fees_usd for result in report.sessions] == [0.0, pytest.approx(fees)]
+    assert [result.costs_usd for result in report.sessions] == [0.0, pytest.approx(fees)]
+    assert free.closing_equity - report.closing_equity == pytest.approx(fees, abs=1e-9)
+    assert sum(result.costs_usd for result in free.sessions) == 0.0
 
 
 def test_in_the_mode_of_other_backtesters_an_order_fills_at_the_next_bars_open(bars: HandmadeBars) -> None:

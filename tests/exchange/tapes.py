@@ -61,6 +61,9 @@ class SmallTape:
     def derived(self) -> bool:
         return True
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return True
+
     def _days(self, symbol: str) -> list[date]:
         first, last = self._first_day.get(symbol, 1), self._last_day.get(symbol, 5)
         return [day for day in DAYS if first <= day.day <= last]

@@ -9,13 +9,13 @@ from tapes import SESSIONS, SmallTape, at, venue
 
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
-from trading_assets.exchange.http.public_apis import AlpacaFace
+from trading_assets.exchange.http.public_apis import AlpacaApi
 from trading_assets.exchange.venue import Venue
 
 
 def answer(exchange: Venue, path: str) -> Any:
     keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
-    transport = httpx.ASGITransport(AlpacaFace(exchange, PUBLIC_KEYS))
+    transport = httpx.ASGITransport(AlpacaApi(exchange, PUBLIC_KEYS))
 
     async def ask() -> Any:
         async with httpx.AsyncClient(transport=transport, base_url="http://exchange", headers=keys) as client:

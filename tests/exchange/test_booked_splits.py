@@ -148,8 +148,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 def listed(served: Served) -> list[str]:
-    found = served.get("/v1/corporate-actions?symbols=AAPL&start=2005-02-01&end=2005-03-15")
-    return [action["ex_date"] for action in found["corporate_actions"].get("forward_splits", [])]
+    result = served.get("/v1/corporate-actions?symbols=AAPL&start=2005-02-01&end=2005-03-15")
+    return [action["ex_date"] for action in result["corporate_actions"].get("forward_splits", [])]
 
 
 def quantities(served: Served) -> list[str]:

@@ -58,8 +58,8 @@ class Ledger(RuleBasedStateMachine):
         opens = {"AAA": {3: 50.0, 4: 60.0, 5: 40.0}, "BBB": {4: 66.0, 5: 70.0}}
         tape = SmallTape(opens, step=step, actions=actions, last_day={"BBB": 4})
         self.exchange = venue(tape, cash=D(cash), fill_mode=fill_mode, participation=PARTICIPATION)
-        self.told: list[Recorded] = []
-        self.exchange.subscribe(self.told.extend)
+        self.reported: list[Recorded] = []
+        self.exchange.subscribe(self.reported.extend)
         self.opened = D(cash)
         self.last_ns = self.exchange.now_ns
 
@@ -245,12 +245,14 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def listeners_are_told_what_is_stored(self) -> None:
         """All of it, and a move of the clock also where the next one takes its place."""
-        told = [recorded.event for recorded in self.told]
+        reported = [recorded.event for recorded in self.reported]
         stored = list(self.exchange._recorder.store.events())[2:]
         replaced = {
-            at for at, pair in enumerate(pairwise(told)) if all(isinstance(one, ClockMoved) for one in pair)
+            at
+            for at, pair in enumerate(pairwise(reported))
+            if all(isinstance(one, ClockMoved) for one in pair)
         }
-        assert [event for at, event in enumerate(told) if at not in replaced] == stored
+        assert [event for at, event in enumerate(reported) if at not in replaced] == stored
 
     @invariant()
     def time_and_stamps_never_run_ahead(self) -> None:

@@ -48,9 +48,9 @@ def status(served: Served, order_id: str) -> str:
 
 
 def orders(served: Served) -> list[dict[str, Any]]:
-    found = served.get("/v2/orders", status="all")
-    assert isinstance(found, list)
-    return found
+    result = served.get("/v2/orders", status="all")
+    assert isinstance(result, list)
+    return result
 
 
 # The script
@@ -422,5 +422,5 @@ def test_a_list_has_a_row_more_that_no_equity_desk_made(
 
 def test_corporate_actions_hold_a_dividend_in_another_currency(served: Served) -> None:
     fails(served, "strange_row")
-    found = served.get("/v1/corporate-actions?symbols=IBM&start=2012-08-01&end=2012-08-02")
-    assert found["corporate_actions"]["cash_dividends"][-1]["currency"] == "CAD"
+    result = served.get("/v1/corporate-actions?symbols=IBM&start=2012-08-01&end=2012-08-02")
+    assert result["corporate_actions"]["cash_dividends"][-1]["currency"] == "CAD"

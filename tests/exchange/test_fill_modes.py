@@ -63,7 +63,7 @@ def test_a_single_share_or_less_trades_whole_on_paper() -> None:
 def test_a_partly_filled_buy_whose_price_runs_away_is_cancelled_and_keeps_what_it_has() -> None:
     seeds = (venue(FLAT, fill_mode="alpaca_paper", cash=D(10_000), seed=seed) for seed in range(200))
     entered = ((exchange, submit(exchange, qty="99")) for exchange in seeds)
-    exchange, order = next(found for found in entered if found[1].status == "partially_filled")
+    exchange, order = next(result for result in entered if result[1].status == "partially_filled")
     exchange.override_quote("AAA", bid=D(149), ask=D(5_000), spread_bps=None)
     ended = exchange.order(order.id)
     assert (ended.status, ended.filled_qty) == ("canceled", order.filled_qty)

@@ -42,13 +42,13 @@ def _endpoints() -> list[tuple[str, str, str]]:
     script = FaultScript()
     control = ControlApi(shown, ClockPace(shown), script, TOKEN, {}).routes()
     ports = {"api": [*TradingApi(shown).routes(), *DataApi(shown).routes()], "control": control}
-    found = [
+    result = [
         (port, method, route.path)
         for port, routes in ports.items()
         for route in routes
         for method in sorted((route.methods or set()) - {"HEAD"})
     ]
-    return sorted(found, key=lambda one: (one[0], one[2], one[1]))
+    return sorted(result, key=lambda one: (one[0], one[2], one[1]))
 
 
 HOSTILE_TEXT = st.one_of(
@@ -135,11 +135,11 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeProcess
     """An exchange of its own, that nothing else is asked of."""
     with victim_at(tmp_path_factory.mktemp("fuzzed")) as exchange:
         yield exchange
-    said = Counter[str]()
+    counts = Counter[str]()
     for (port, status), times in sorted(ANSWERS.items()):
-        said[port] += times
+        counts[port] += times
         print(f"{port} {status}: {times}")
-    print(f"hostile requests: {sum(ANSWERS.values())} ({dict(said)})")
+    print(f"hostile requests: {sum(ANSWERS.values())} ({dict(counts)})")
 
 
 def _ask(
@@ -177,9 +177,9 @@ def test_no_hostile_request_is_a_failure_of_the_servers(
         target, part = path, quote(parts[0].encode(errors="surrogatepass"), safe="") or "x"
         for name in ("symbol", "order_id", "type"):
             target = target.replace(f"{{{name}}}", part)
-        said = urlencode({name: value.encode(errors="surrogatepass") for name, value in query.items()})
-        status = _ask(victim, port, method, f"{target}?{said}", keys, body if method != "GET" else b"")
-        assert status < 500, (status, target, said, body)
+        encoded = urlencode({name: value.encode(errors="surrogatepass") for name, value in query.items()})
+        status = _ask(victim, port, method, f"{target}?{encoded}", keys, body if method != "GET" else b"")
+        assert status < 500, (status, target, encoded, body)
         if keys is not known:
             assert status in (401, 403, 413)
         if path == "/faults":  # a script that was taken makes failures on purpose
@@ -210,10 +210,10 @@ def test_no_hostile_message_on_a_stream_is_a_failure_of_the_servers(
 
     @FUZZED
     @given(st.lists(messages, min_size=1, max_size=5), st.booleans())
-    def speak(said: list[str | bytes], authorized: bool) -> None:
+    def speak(spoken: list[str | bytes], authorized: bool) -> None:
         try:
             with websockets.sync.client.connect(url, proxy=None) as stream:
-                for message in [auth, *said] if authorized else said:
+                for message in [auth, *spoken] if authorized else spoken:
                     stream.send(message)
                     ANSWERS["stream", 0] += 1
                 stream.ping().wait(10)

@@ -103,11 +103,13 @@ def test_alpaca_py_reads_the_portfolio_history(exchange: ExchangeProcess) -> Non
         MarketOrderRequest(symbol="IBM", side=OrderSide.BUY, qty=100, time_in_force=TimeInForce.DAY)
     )
     control(exchange, "/clock", step_ns=20 * MINUTE_NS)
-    found = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1Min"))
-    assert len(found.timestamp) == len(found.equity) == len(found.profit_loss) == len(found.profit_loss_pct)
-    assert len(found.timestamp) >= 20
-    assert found.equity[-1] == pytest.approx(stated(client.get_account().equity), abs=0.01)
-    assert found.profit_loss[-1] == pytest.approx(found.equity[-1] - 100_000, abs=0.02)
-    assert found.timestamp[-1] < client.get_clock().timestamp.timestamp()
-    assert found.base_value == 100_000
+    result = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1Min"))
+    assert (
+        len(result.timestamp) == len(result.equity) == len(result.profit_loss) == len(result.profit_loss_pct)
+    )
+    assert len(result.timestamp) >= 20
+    assert result.equity[-1] == pytest.approx(stated(client.get_account().equity), abs=0.01)
+    assert result.profit_loss[-1] == pytest.approx(result.equity[-1] - 100_000, abs=0.02)
+    assert result.timestamp[-1] < client.get_clock().timestamp.timestamp()
+    assert result.base_value == 100_000
     assert client.get_portfolio_history().timeframe == "1D"

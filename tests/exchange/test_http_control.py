@@ -69,3 +69,17 @@ def test_halts_and_quotes_by_hand_show_in_the_apis(exchange: ExchangeProcess) ->
     control(exchange, "/quote", symbol="IBM")
     quote = get(exchange, "/v2/stocks/quotes/latest", symbols="IBM").json()["quotes"]["IBM"]
     assert quote["ap"] / quote["bp"] == pytest.approx(1.0002, abs=1e-4)
+
+
+def test_requests_are_counted_by_client_and_a_stranger_leaves_no_name(exchange: ExchangeProcess) -> None:
+    url, ours, theirs = (
+        exchange.url + "/v2/clock",
+        {"User-Agent": "one of ours"},
+        {"User-Agent": "y" * 60_000},
+    )
+    for headers in (KEYS | ours, KEYS | ours, theirs, KEYS | theirs | {"APCA-API-SECRET-KEY": "guessed"}):
+        requests.get(url, headers=headers, timeout=10)
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    counted = requests.get(exchange.control_url + "/clients", headers=bearer, timeout=10).json()["clients"]
+    assert counted["one of ours"] == 2
+    assert not [name for name in counted if name.startswith("yy")]

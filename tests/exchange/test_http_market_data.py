@@ -70,9 +70,9 @@ def test_bars_are_the_tapes_raw_ones_paged_and_never_beyond_now(exchange: Exchan
         adjustment=Adjustment.RAW,
         feed=DataFeed.IEX,
     )
-    found = one(data(exchange).get_stock_bars(wanted), BarSet).data
-    assert sorted(found) == SYMBOLS
-    for symbol, bars in found.items():
+    result = one(data(exchange).get_stock_bars(wanted), BarSet).data
+    assert sorted(result) == SYMBOLS
+    for symbol, bars in result.items():
         expected = tape.minutes(symbol, session).until(now_ns)
         assert [bar.close for bar in bars] == expected.close.tolist()
         assert [bar.volume for bar in bars] == expected.volume.tolist()
@@ -87,7 +87,7 @@ def test_bars_are_the_tapes_raw_ones_paged_and_never_beyond_now(exchange: Exchan
         if page["next_page_token"] is None:
             break
         query["page_token"] = page["next_page_token"]
-    count = len(found["IBM"])
+    count = len(result["IBM"])
     assert len(pages) == len(set(pages)) == 2 * count
     assert pages == sorted(pages)
     query = {"timeframe": "1Min", "start": str(session), "sort": "desc", "limit": 2}

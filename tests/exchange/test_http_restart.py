@@ -25,8 +25,8 @@ from exchange_ground import (
 from modelled_client import ModelledClient
 
 from trading_assets.errors import InvalidInput
-from trading_assets.exchange.bundled import open_venue
 from trading_assets.exchange.credentials import control_token
+from trading_assets.exchange.opening import open_venue
 from trading_assets.exchange.process import ExchangeDidNotStart, ExchangeProcess, start_process
 
 pytestmark = pytest.mark.exchange

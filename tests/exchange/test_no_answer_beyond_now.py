@@ -16,7 +16,7 @@ from tapes import SESSIONS, SmallTape, at, body
 from trading_assets.config import PUBLIC_KEYS
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.fill_modes import FillMode
-from trading_assets.exchange.http.public_apis import AlpacaFace
+from trading_assets.exchange.http.public_apis import AlpacaApi
 from trading_assets.exchange.store import EventStore
 from trading_assets.exchange.venue import Venue, VenueSettings
 from trading_assets.market.bars import Bars, CorporateAction
@@ -75,7 +75,7 @@ def answers(tape: SmallTape, start_ns: int, now_ns: int, fill_mode: str = "ideal
     venue.submit(body(qty="3", stop_price="102.50", limit_price="103", time_in_force="gtc"))
     venue.move_clock(now_ns)
     keys = {"APCA-API-KEY-ID": KEY_ID, "APCA-API-SECRET-KEY": SECRET}
-    transport = httpx.ASGITransport(AlpacaFace(venue, PUBLIC_KEYS))
+    transport = httpx.ASGITransport(AlpacaApi(venue, PUBLIC_KEYS))
 
     async def ask() -> dict[str, object]:
         async with httpx.AsyncClient(transport=transport, base_url="http://exchange", headers=keys) as client:

@@ -28,30 +28,30 @@ def held_for_three_days() -> Venue:
 
 
 def test_the_days_are_the_closes_and_their_gains_count_from_the_base() -> None:
-    found = history(held_for_three_days(), timeframe="1D", period="1M", cashflow_types="ALL")
-    assert found["timestamp"] == [at(2, "16:00") // 10**9, at(3, "16:00") // 10**9]
-    assert found["equity"] == [100_358.0, 100_858.0]
-    assert (found["base_value"], "base_value_asof" in found) == (100_000.0, False)
-    assert found["profit_loss"] == [358.0, 858.0]
-    assert found["profit_loss_pct"] == [0.0036, 0.0086]
-    assert (found["timeframe"], found["cashflow"]) == ("1D", {"CSD": [0.0, 500.0]})
+    result = history(held_for_three_days(), timeframe="1D", period="1M", cashflow_types="ALL")
+    assert result["timestamp"] == [at(2, "16:00") // 10**9, at(3, "16:00") // 10**9]
+    assert result["equity"] == [100_358.0, 100_858.0]
+    assert (result["base_value"], "base_value_asof" in result) == (100_000.0, False)
+    assert result["profit_loss"] == [358.0, 858.0]
+    assert result["profit_loss_pct"] == [0.0036, 0.0086]
+    assert (result["timeframe"], result["cashflow"]) == ("1D", {"CSD": [0.0, 500.0]})
 
 
 def test_a_later_first_day_has_the_close_before_it_as_its_base() -> None:
-    found = history(held_for_three_days(), timeframe="1D", start="2012-10-03T12:00:00Z")
-    assert (found["base_value"], found["base_value_asof"]) == (100_358.0, "2012-10-02")
-    assert (found["equity"], found["profit_loss"]) == ([100_858.0], [500.0])
+    result = history(held_for_three_days(), timeframe="1D", start="2012-10-03T12:00:00Z")
+    assert (result["base_value"], result["base_value_asof"]) == (100_358.0, "2012-10-02")
+    assert (result["equity"], result["profit_loss"]) == ([100_858.0], [500.0])
 
 
 def test_within_a_day_the_equity_is_that_of_the_end_of_each_window() -> None:
     exchange = held_for_three_days()
-    found = history(exchange, period="1D", timeframe="15Min")
-    assert found["timestamp"][0] == at(4, "09:30") // 10**9
-    assert found["timestamp"][-1] == at(4, "11:45") // 10**9, "the last window that is over"
-    assert found["equity"][-1] == float(exchange.equity())
-    assert found["equity"][0] == 100_500 + 100 * 100.15 - 10_032
-    assert found["profit_loss"][0] == found["equity"][0] - 100_858, "the gain since the last close"
-    assert (found["base_value"], found["base_value_asof"]) == (100_858.0, "2012-10-03")
+    result = history(exchange, period="1D", timeframe="15Min")
+    assert result["timestamp"][0] == at(4, "09:30") // 10**9
+    assert result["timestamp"][-1] == at(4, "11:45") // 10**9, "the last window that is over"
+    assert result["equity"][-1] == float(exchange.equity())
+    assert result["equity"][0] == 100_500 + 100 * 100.15 - 10_032
+    assert result["profit_loss"][0] == result["equity"][0] - 100_858, "the gain since the last close"
+    assert (result["base_value"], result["base_value_asof"]) == (100_858.0, "2012-10-03")
 
 
 def test_each_days_gains_begin_anew_unless_it_is_asked_otherwise() -> None:
@@ -77,25 +77,25 @@ def test_extended_and_continuous_hours_have_the_windows_in_between() -> None:
 
 
 def test_without_words_a_month_of_days_is_answered_and_no_number_is_missing() -> None:
-    found = history(held_for_three_days())
-    assert found["timeframe"] == "1D"
-    numbers = [*found["equity"], *found["profit_loss"], *found["profit_loss_pct"], found["base_value"]]
+    result = history(held_for_three_days())
+    assert result["timeframe"] == "1D"
+    numbers = [*result["equity"], *result["profit_loss"], *result["profit_loss_pct"], result["base_value"]]
     assert all(isinstance(number, float) for number in numbers)
-    assert len(found["timestamp"]) == len(found["equity"]) == len(found["profit_loss"]) == 2
+    assert len(result["timestamp"]) == len(result["equity"]) == len(result["profit_loss"]) == 2
 
 
 def test_a_new_account_without_a_close_has_no_days() -> None:
-    found = history(venue(), timeframe="1D")
-    assert (found["timestamp"], found["equity"], found["base_value"]) == ([], [], 100_000.0)
+    result = history(venue(), timeframe="1D")
+    assert (result["timestamp"], result["equity"], result["base_value"]) == ([], [], 100_000.0)
 
 
 def test_nothing_before_the_account_and_nothing_after_now_is_told() -> None:
     exchange = venue()
     submit(exchange, qty="1")
     exchange.move_clock(at(2, "11:07"))
-    found = history(exchange, start="2012-10-01", end="2012-10-05", timeframe="5Min")
-    assert found["timestamp"][0] == at(2, "09:55") // 10**9
-    assert found["timestamp"][-1] == at(2, "11:00") // 10**9
+    result = history(exchange, start="2012-10-01", end="2012-10-05", timeframe="5Min")
+    assert result["timestamp"][0] == at(2, "09:55") // 10**9
+    assert result["timestamp"][-1] == at(2, "11:00") // 10**9
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_nothing_before_the_account_and_nothing_after_now_is_told() -> None:
 def test_a_period_reaches_back_from_its_end(period: str, first: int) -> None:
     exchange = venue(start_ns=at(2, "09:30"))
     exchange.move_clock(at(4, "12:00"))
-    found = history(exchange, period=period, timeframe="1H")
-    assert found["timestamp"][0] == first // 10**9
+    result = history(exchange, period=period, timeframe="1H")
+    assert result["timestamp"][0] == first // 10**9
 
 
 @pytest.mark.parametrize(

@@ -72,15 +72,15 @@ def test_a_raw_request_gets_what_it_may(victim: ExchangeProcess, port: str, kind
         method: bytes, target: bytes, version: bytes, headers: list[Header], upgrade: list[Header],
         body: bytes, sign: Header,
     ) -> None:  # fmt: skip
-        told = [(b"Host", f"127.0.0.1:{number}".encode()), *upgrade, *headers]
-        told = told if kind == "without keys" else [*told, *KNOWN[port]]
-        told = [*told, sign] if kind == "of a page" else told
-        status = status_of(number, request(method, target, version, told, body))
+        all_headers = [(b"Host", f"127.0.0.1:{number}".encode()), *upgrade, *headers]
+        all_headers = all_headers if kind == "without keys" else [*all_headers, *KNOWN[port]]
+        all_headers = [*all_headers, sign] if kind == "of a page" else all_headers
+        status = status_of(number, request(method, target, version, all_headers, body))
         ANSWERS[port, kind, status] += 1
-        assert status < 500 or status == 501, (status, target, told)
+        assert status < 500 or status == 501, (status, target, all_headers)
         opens_a_stream = kind == "without keys" and status == 101  # which then asks for the keys
         if kind != "with keys" and not opens_a_stream:
-            assert status in REFUSED, (status, method, target, told)
+            assert status in REFUSED, (status, method, target, all_headers)
 
     ask()
     assert requests.get(f"{victim.url}/v2/clock", headers=KEYS, timeout=60).status_code == 200

@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus
 from trading_assets.config import PUBLIC_KEYS, EmbeddedSettings, Settings, key_pair, keys, read_key_pair
 from trading_assets.config.embedded_keys import KEYS_NAME
 from trading_assets.errors import InvalidInput
+from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.http.guard import MOST_BODY_BYTES
 from trading_assets.exchange.process import ExchangeProcess, start_process
 from trading_assets.patience import HEADERS_SECONDS, MOST_CONNECTIONS, MOST_HEADER_BYTES
@@ -166,6 +167,55 @@ def test_more_idle_connections_than_there_is_room_for_keep_nobody_out(exchange: 
         with _answers_while(exchange):
             pass
         assert _is_closed(idle[0])  # the one that had been idle longest made room
+
+
+@pytest.mark.parametrize("port", ["api", "control"])
+def test_what_a_stranger_asks_at_once_is_answered_once_and_the_rest_not_looked_at(
+    exchange: ExchangeProcess, port: str
+) -> None:
+    url = exchange.url if port == "api" else exchange.control_url
+    head = f"GET {'/v2/clock' if port == 'api' else '/clock'} HTTP/1.1\r\nHost: localhost\r\n"
+    with ExitStack() as held, _answers_while(exchange):
+        crowd = [held.enter_context(socket.create_connection(_at(url), timeout=10)) for _ in range(100)]
+        for one in crowd:
+            one.sendall(f"{head}\r\n".encode() * 1_000)
+        with _answers_while(exchange):
+            pass
+        assert all(map(_is_closed, crowd))
+        alone = held.enter_context(socket.create_connection(_at(url), timeout=10))
+        alone.sendall(f"{head}\r\n".encode())
+        assert b" 401 " in alone.recv(4096).splitlines()[0]
+        assert _is_closed(alone)
+
+
+HANDSHAKE = (
+    "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def test_more_sockets_without_a_key_than_there_are_connections_keep_nobody_out(
+    exchange: ExchangeProcess,
+) -> None:
+    """Each is taken, and has ten seconds for its key: without a bound of their own they have every place."""
+    with requests.Session() as kept, ExitStack() as held:
+        kept.trust_env = False
+        clock = f"{exchange.url}/v2/clock"
+        assert kept.get(clock, headers=KEYS, timeout=10).status_code == 200
+        sockets = []
+        for number in range(MOST_CONNECTIONS + 50):
+            one = held.enter_context(socket.create_connection(_at(exchange.url), timeout=5))
+            one.sendall(HANDSHAKE.format("/stream" if number % 2 else "/v2/iex").encode())
+            assert b" 101 " in one.recv(4096).splitlines()[0]
+            sockets.append(one)
+        with _answers_while(exchange):
+            assert kept.get(clock, headers=KEYS, timeout=10).status_code == 200
+        assert _is_closed(sockets[0])
+        assert _is_closed(sockets[1])
+        url = exchange.url.replace("http://", "ws://") + "/stream"
+        with websockets.sync.client.connect(url, proxy=None) as ours:  # the oldest stranger makes room
+            ours.send(json.dumps({"action": "auth", "key": KEY_ID, "secret": SECRET}))
+            assert b'"authorized"' in ours.recv(timeout=10)
 
 
 @pytest.mark.exchange

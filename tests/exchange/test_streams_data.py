@@ -133,8 +133,10 @@ def test_a_longer_move_tells_every_minute_in_order_and_nothing_beyond_now(served
     assert ends[-1] <= now_ns
     rest = served.get("/v2/stocks/bars", symbols="IBM,AAPL", timeframe="1Min")["bars"]
     for symbol in ("IBM", "AAPL"):
-        told = [{k: v for k, v in bar.items() if k not in ("T", "S")} for bar in bars if bar["S"] == symbol]
-        assert told == rest[symbol][-7:]
+        minutes = [
+            {k: v for k, v in bar.items() if k not in ("T", "S")} for bar in bars if bar["S"] == symbol
+        ]
+        assert minutes == rest[symbol][-7:]
     daily = [m for m in messages if m["T"] == "d"]
     assert len(daily) == 7
     assert daily[-1]["c"] == served.get("/v2/stocks/IBM/snapshot")["dailyBar"]["c"]
@@ -297,13 +299,18 @@ class Client:
         self.closed = code
 
 
-def test_a_client_that_leaves_too_much_unread_is_told_so_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_UNREAD", 100)
+@pytest.mark.parametrize("authorized", [True, False], ids=["a client", "a stranger"])
+def test_a_client_that_leaves_too_much_unread_is_told_so_and_closed(
+    monkeypatch: pytest.MonkeyPatch, authorized: bool
+) -> None:
+    assert connections.MOST_UNREAD_OF_A_STRANGER < connections.MOST_UNREAD / 100
+    monkeypatch.setattr(connections, "MOST_UNREAD" if authorized else "MOST_UNREAD_OF_A_STRANGER", 100)
 
     async def talk(unread: int) -> Client:
         client = Client()
         client.reads.clear()
         connection = Connection(client, lambda scope, reset: None, binary=False, dismissal="slow")  # type: ignore[arg-type]
+        connection.is_authorized = authorized
         talking = asyncio.create_task(connection.converse(lambda members: None))
         for _ in range(unread):
             connection.post("8 bytes")  # with its quotes 9
@@ -335,6 +342,7 @@ def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -
             client.gone.set()
 
         connection = Connection(client, cut, binary=False, dismissal="slow")  # type: ignore[arg-type]
+        connection.is_authorized = True
         talking = asyncio.create_task(connection.converse(lambda members: None))
         connection.post("x" * connections.MOST_UNREAD)
         connection.post("never")

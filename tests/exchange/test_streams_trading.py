@@ -333,9 +333,9 @@ def test_partial_fills_replacements_and_busts_are_told_with_the_order_as_it_was_
     resting = submit(exchange, limit_price="1")
     exchange.replace(resting.id, b'{"limit_price": "2"}')
     exchange.bust(exchange.state.account.activities[0].id)
-    told = [(u["data"]["event"], u["data"]["order"]["limit_price"]) for u in ear.updates()]
+    events = [(u["data"]["event"], u["data"]["order"]["limit_price"]) for u in ear.updates()]
     new = [("pending_new", "2"), ("new", "2")]
-    assert told == [("pending_new", "1"), ("new", "1"), ("replaced", "1"), *new, ("trade_bust", "200")]
+    assert events == [("pending_new", "1"), ("new", "1"), ("replaced", "1"), *new, ("trade_bust", "200")]
     assert ear.updates()[-1]["data"]["position_qty"] == "50"
 
 

@@ -151,12 +151,12 @@ def test_what_was_not_available_at_the_tick_changes_nothing(
         return Bars(bars.start_ns, bars.end_ns, *values)
 
     tomorrow = SESSIONS.next(day)
-    told = window_from_bars(
+    described = window_from_bars(
         altered_after_tick(TAPE.daily(symbol)),
         altered_after_tick(TAPE.minutes(symbol, day)),
         [*TAPE.actions(symbol), CorporateAction(symbol, tomorrow, 3.0, 0.7)],
         tick_ns,
         DAILY.lookback,
     )
-    assert same(told, window(symbol, day, tick_ns))
-    assert (told.bars.end_ns <= tick_ns).all()
+    assert same(described, window(symbol, day, tick_ns))
+    assert (described.bars.end_ns <= tick_ns).all()

@@ -74,8 +74,8 @@ def test_noise_of_the_last_bits_is_no_action() -> None:
 
 
 def test_a_three_for_two_and_a_reverse_split_are_recovered() -> None:
-    found = recovered([30.0, 20.0, 20.0, 200.0], [20.0, 20.0, 20.0, 20.0])
-    assert found == (CorporateAction("X", DAYS[1], 1.5, 0.0), CorporateAction("X", DAYS[3], 0.1, 0.0))
+    result = recovered([30.0, 20.0, 20.0, 200.0], [20.0, 20.0, 20.0, 20.0])
+    assert result == (CorporateAction("X", DAYS[1], 1.5, 0.0), CorporateAction("X", DAYS[3], 0.1, 0.0))
 
 
 @pytest.mark.parametrize("step", [0.9, 1.0123456789])

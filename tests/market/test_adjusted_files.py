@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits, split_ratio
 from trading_assets.market.bar_files.reading import read_bars
-from trading_assets.market.bar_files.row_faults import OnDefect
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.quarantine.rules import OnDefect
 from trading_assets.market.sessions import Sessions
 
 Floats = NDArray[np.float64]
@@ -78,11 +78,11 @@ def test_a_dividend_is_never_invented_by_the_other_method(
     paid = CorporateAction("AAPL", DAYS[EX], 1.0, cents / 100)
     assume(paid.cash_usd < 0.2 * price)
     try:
-        found = actions_of("AAPL", DAYS, close, METHODS[method](close, paid), Adjusted.EITHER)
+        actions = actions_of("AAPL", DAYS, close, METHODS[method](close, paid), Adjusted.EITHER)
     except InvalidInput as error:
         assert "previous-close or ex-date-close" in str(error)  # noqa: PT017
     else:
-        assert found == (paid,)
+        assert actions == (paid,)
 
 
 @given(
@@ -101,8 +101,8 @@ def test_a_split_of_any_ratio_comes_back(seed: int, split: float, decimals: int 
     adjusted = by_previous_close(close, done)
     if decimals is not None:
         adjusted = np.round(adjusted, decimals)
-    (found,) = actions_of("AAPL", DAYS, close, adjusted, Adjusted.SPLIT)
-    assert found.split_ratio == pytest.approx(split, rel=1e-12)
+    (actions,) = actions_of("AAPL", DAYS, close, adjusted, Adjusted.SPLIT)
+    assert actions.split_ratio == pytest.approx(split, rel=1e-12)
 
 
 def test_a_split_and_a_dividend_on_one_day_are_refused() -> None:
@@ -121,13 +121,13 @@ def test_a_split_that_the_traded_prices_did_not_follow_is_refused() -> None:
 
 @given(st.fractions(Fraction(1, 200), 200, max_denominator=200))
 def test_a_ratio_is_a_split_only_in_whole_numbers_of_which_one_is_small(ratio: Fraction) -> None:
-    found = split_ratio(float(ratio), 1e-9)
+    result = split_ratio(float(ratio), 1e-9)
     numbers = (ratio.numerator, ratio.denominator)
     small = min(numbers) <= 20 and max(numbers) <= 1_000
     if not 0.8 < ratio < 1.25 and small:
-        assert found == pytest.approx(float(ratio), rel=1e-9)
+        assert result == pytest.approx(float(ratio), rel=1e-9)
     elif 0.8 < ratio < 1.25:
-        assert found is None
+        assert result is None
 
 
 @given(st.lists(st.sampled_from([1.0, 1.0, 1.0, 2.0, 0.1, 1.5]), min_size=1, max_size=12))

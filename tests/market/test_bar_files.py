@@ -166,7 +166,7 @@ GOOD = "2012-09-11,IBM,1,2,1,2,10"
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ("2012-09-12,IBM,1,2,1,2,x", "row 3: volume 'x' is no number"),
         ("2012-09-12,IBM,,2,1,2,10", "row 3: IBM 2012-09-12 .*: a price or the volume is empty"),
@@ -199,21 +199,21 @@ GOOD = "2012-09-11,IBM,1,2,1,2,10"
         ("1890-01-02,IBM,1,2,1,2,10", "1890-01-02"),
     ],
 )
-def test_a_row_that_cannot_be_right_is_named(tmp_path: Path, row: str, said: str) -> None:
-    with pytest.raises(InvalidInput, match=said):
+def test_a_row_that_cannot_be_right_is_named(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         daily(written(tmp_path, GOOD, row))
 
 
 @pytest.mark.parametrize(
-    ("stamp", "said"),
+    ("stamp", "message"),
     [
         ("2012-09-11", "is no time of day"),
         ("2012-09-11T13:30:30Z", "is no whole minute"),
         ("2012-09-15T13:30:00Z", "that day is no XNYS session"),
     ],
 )
-def test_a_minute_s_stamp_that_cannot_be_right_is_named(tmp_path: Path, stamp: str, said: str) -> None:
-    with pytest.raises(InvalidInput, match=said):
+def test_a_minute_s_stamp_that_cannot_be_right_is_named(tmp_path: Path, stamp: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         minutes(written(tmp_path, f"{stamp},IBM,1,2,1,2,10"))
 
 

@@ -66,8 +66,8 @@ def test_a_bar_on_a_closed_day_is_found() -> None:
     sound = bars(DAYS)
     starts = sound.start_ns.copy()
     starts[2] -= 86_400_000_000_000  # the 31st to the 30th, when the market was closed
-    found = daily_defects(sound._replace(start_ns=starts), SESSIONS)
-    assert found == (
+    defects = daily_defects(sound._replace(start_ns=starts), SESSIONS)
+    assert defects == (
         Defect(date(2012, 10, 30), BarFault.NOT_A_SESSION),
         Defect(date(2012, 10, 31), BarFault.MISSING_SESSION),
     )

@@ -125,7 +125,7 @@ def test_bars_of_weeks_or_months_are_no_daily_bars(tmp_path: Path, apart: int) -
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "said"),
+    ("column", "values", "message"),
     [
         ("timestamp", pa.array([1717421400.0]), "row 1: timestamp 1717421400.0 is no date or time"),
         (
@@ -142,7 +142,7 @@ def test_bars_of_weeks_or_months_are_no_daily_bars(tmp_path: Path, apart: int) -
     ],
 )
 def test_a_parquet_column_of_a_strange_type_is_refused(
-    tmp_path: Path, column: str, values: pa.Array, said: str
+    tmp_path: Path, column: str, values: pa.Array, message: str
 ) -> None:
     columns = {"timestamp": pa.array([date(2024, 6, 3)]), "symbol": pa.array(["AAPL"])}
     columns |= {name: pa.array([1.0]) for name in ("open", "high", "low", "close", "volume")}
@@ -150,7 +150,7 @@ def test_a_parquet_column_of_a_strange_type_is_refused(
     pyarrow.parquet.write_table(pa.table({**columns, column: values}), path)
     with pytest.raises(InvalidInput) as refused:
         read_bars(path, Interval.DAY)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_header_of_two_levels_is_told_as_one(tmp_path: Path) -> None:

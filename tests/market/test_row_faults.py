@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.reading import BarFile, read_bars
-from trading_assets.market.bar_files.row_faults import OnDefect, RowRule, are_too_many
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.quarantine.rules import BarRule, OnDefect, are_too_many
 from trading_assets.market.sessions import Sessions
 
 DAYS = Sessions().between(date(2023, 1, 3), date(2024, 6, 28))
@@ -30,31 +30,31 @@ def read(path: Path, rows: list[str], on_defect: OnDefect = OnDefect.QUARANTINE)
     return read_bars(path, Interval.DAY, on_defect=on_defect)
 
 
-BREAKS: dict[RowRule, Callable[[str], str]] = {
-    RowRule.EMPTY: lambda row: row.replace(",10,12,9,11,1000", ",,,,,"),
-    RowRule.NOT_POSITIVE: lambda row: row.replace(",10,12,9,11,", ",10,12,-9,11,"),
-    RowRule.VOLUME: lambda row: row.replace(",1000", ",-1"),
-    RowRule.ABOVE_HIGH: lambda row: row.replace(",10,12,9,11,", ",10,10.5,9,11,"),
-    RowRule.BELOW_LOW: lambda row: row.replace(",10,12,9,11,", ",10,12,10.5,11,"),
-    RowRule.NOT_A_SESSION: lambda row: "2023-07-04" + row[10:],
-    RowRule.SECOND_BAR: lambda row: "2023-01-03" + row[10:],
+BREAKS: dict[BarRule, Callable[[str], str]] = {
+    BarRule.EMPTY: lambda row: row.replace(",10,12,9,11,1000", ",,,,,"),
+    BarRule.NOT_POSITIVE: lambda row: row.replace(",10,12,9,11,", ",10,12,-9,11,"),
+    BarRule.VOLUME: lambda row: row.replace(",1000", ",-1"),
+    BarRule.ABOVE_HIGH: lambda row: row.replace(",10,12,9,11,", ",10,10.5,9,11,"),
+    BarRule.BELOW_LOW: lambda row: row.replace(",10,12,9,11,", ",10,12,10.5,11,"),
+    BarRule.NOT_A_SESSION: lambda row: "2023-07-04" + row[10:],
+    BarRule.SECOND_BAR: lambda row: "2023-01-03" + row[10:],
 }
 MEASURED = {
-    RowRule.NOT_POSITIVE: (-9.0, 0.0),
-    RowRule.VOLUME: (-1.0, 0.0),
-    RowRule.ABOVE_HIGH: (11.0, 10.5),
-    RowRule.BELOW_LOW: (10.0, 10.5),
+    BarRule.NOT_POSITIVE: (-9.0, 0.0),
+    BarRule.VOLUME: (-1.0, 0.0),
+    BarRule.ABOVE_HIGH: (11.0, 10.5),
+    BarRule.BELOW_LOW: (10.0, 10.5),
 }
 
 
 @pytest.mark.parametrize("rule", BREAKS)
-def test_one_bad_row_of_many_is_kept_apart_and_the_rest_is_taken(tmp_path: Path, rule: RowRule) -> None:
+def test_one_bad_row_of_many_is_kept_apart_and_the_rest_is_taken(tmp_path: Path, rule: BarRule) -> None:
     rows = rows_of("AAPL") + rows_of("MSFT")
     rows[200] = BREAKS[rule](rows[200])
     file = read(tmp_path / "bars.csv", rows)
     (fault,) = file.faults
     assert (fault.symbol, fault.rule, fault.row) == ("AAPL", rule, 202)
-    assert fault.session == DAYS[200] or rule in (RowRule.NOT_A_SESSION, RowRule.SECOND_BAR)
+    assert fault.session == DAYS[200] or rule in (BarRule.NOT_A_SESSION, BarRule.SECOND_BAR)
     if rule in MEASURED:
         assert (fault.measured, fault.limit) == MEASURED[rule]
     else:
@@ -70,7 +70,7 @@ def test_one_bad_row_of_many_is_kept_apart_and_the_rest_is_taken(tmp_path: Path,
 )
 @settings(deadline=None, max_examples=30)
 def test_every_bad_row_is_named_and_every_other_taken(
-    tmp_path_factory: pytest.TempPathFactory, broken: dict[int, RowRule]
+    tmp_path_factory: pytest.TempPathFactory, broken: dict[int, BarRule]
 ) -> None:
     rows = rows_of("AAPL") + rows_of("MSFT")
     broken.pop(len(DAYS), None)  # the first of MSFT, of which another row may be made a second one
@@ -85,9 +85,9 @@ def test_a_file_of_which_more_than_one_in_a_hundred_rows_is_wrong_is_refused(tmp
     rows = rows_of("AAPL") + rows_of("MSFT")
     most = len(rows) // 100
     for place in range(most):
-        rows[place] = BREAKS[RowRule.ABOVE_HIGH](rows[place])
+        rows[place] = BREAKS[BarRule.ABOVE_HIGH](rows[place])
     assert len(read(tmp_path / "bars.csv", rows).faults) == most
-    rows[most] = BREAKS[RowRule.ABOVE_HIGH](rows[most])
+    rows[most] = BREAKS[BarRule.ABOVE_HIGH](rows[most])
     with pytest.raises(InvalidInput, match=rf"row 2: .*{most + 1} of its {len(rows)} rows cannot be right"):
         read(tmp_path / "bars.csv", rows)
 

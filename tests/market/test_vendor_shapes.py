@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.reading import BarFile, read_bars
-from trading_assets.market.bar_files.row_faults import OnDefect, RowRule
 from trading_assets.market.bar_files.shapes import NAMES, SHAPES, folded, shape_of
 from trading_assets.market.bar_files.table import files_of, read_table, symbol_of_name
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.quarantine.rules import BarRule, OnDefect
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 
 FIRST, SECOND = date(2024, 7, 2), date(2024, 7, 3)
@@ -285,4 +285,4 @@ def test_a_vendor_s_rows_of_what_is_no_stock_are_left_out_by_name_and_rows_keep_
 def test_words_for_no_value_are_empty_values(tmp_path: Path) -> None:
     text = "Date,Open,High,Low,Close,Volume\n2024-07-02,1,1,1,1,1\n2024-07-03,null,null,null,null,null\n"
     file = read(tmp_path / "bars.csv", text, symbol="AAPL", on_defect=OnDefect.QUARANTINE)
-    assert [(fault.session, fault.rule) for fault in file.faults] == [(SECOND, RowRule.EMPTY)]
+    assert [(fault.session, fault.rule) for fault in file.faults] == [(SECOND, BarRule.EMPTY)]

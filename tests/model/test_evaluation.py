@@ -19,8 +19,8 @@ def test_a_sessions_rank_ic_is_spearmans_with_ties(seed: int, count: int) -> Non
     rng = np.random.default_rng(seed)
     scores, y = rng.integers(0, 5, count).astype(float), rng.normal(size=count)
     scores[:2] = 0.0, 1.0
-    (found,) = session_rank_ics(scores, y, np.zeros(count, dtype=np.int64))
-    assert found == pytest.approx(spearmanr(scores, y).statistic)
+    (result,) = session_rank_ics(scores, y, np.zeros(count, dtype=np.int64))
+    assert result == pytest.approx(spearmanr(scores, y).statistic)
 
 
 def test_sessions_are_ranked_apart_and_those_without_spread_left_out() -> None:
@@ -68,11 +68,14 @@ def test_the_prior_knows_only_the_symbols_past_in_the_training_rows(
     for code in range(6):
         past = favoured.y[train][favoured.symbol[train] == code]
         assert prior[test][favoured.symbol[test] == code] == pytest.approx((past > 0).mean() - 0.5)
-    plain, told = evaluate(training_set, training_set.y, splits), evaluate(favoured, favoured.y, splits)
+    plain, favoured_figures = (
+        evaluate(training_set, training_set.y, splits),
+        evaluate(favoured, favoured.y, splits),
+    )
     assert abs(plain.prior_rank_ic) < 0.1
-    assert told.prior_rank_ic > 0.3
-    assert told.prior_rank_ic_t > 10.0
-    assert told.prior_auc > plain.prior_auc
+    assert favoured_figures.prior_rank_ic > 0.3
+    assert favoured_figures.prior_rank_ic_t > 10.0
+    assert favoured_figures.prior_auc > plain.prior_auc
 
 
 def test_a_symbol_without_training_rows_has_a_neutral_prior(

@@ -52,6 +52,6 @@ def test_the_table_tells_a_share_to_within_one_slice(seed: int, count: int) -> N
     scores = np.random.default_rng(seed).normal(size=count).round(2)
     table = quantile_table(scores)
     assert len(table) == QUANTILES
-    asked = np.linspace(-4.0, 4.0, 101)
-    exact, told = signals(asked, np.sort(scores)), signals(asked, table)
-    assert np.abs(told - exact).max() <= 2.0 / QUANTILES + 1e-12
+    scores_asked = np.linspace(-4.0, 4.0, 101)
+    exact, approximate = signals(scores_asked, np.sort(scores)), signals(scores_asked, table)
+    assert np.abs(approximate - exact).max() <= 2.0 / QUANTILES + 1e-12

@@ -38,11 +38,11 @@ def test_the_file_can_be_queried_by_session_symbol_and_feature(
     path = tmp_path / "training.parquet"
     write_training_set(training_set, path)
     row = 5 * 6 + 2
-    found = duckdb.sql(
+    result = duckdb.sql(
         f"SELECT label, label_end, alpha FROM '{path}' WHERE session = ? AND symbol = ?",
         params=[training_set.sessions[5], "S02"],
     ).fetchall()
-    assert found == [(training_set.y[row], training_set.sessions[11], training_set.X[row, 0])]
+    assert result == [(training_set.y[row], training_set.sessions[11], training_set.X[row, 0])]
 
 
 def test_another_file_is_refused_by_name(tmp_path: Path) -> None:

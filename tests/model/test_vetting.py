@@ -151,9 +151,9 @@ def test_xgboost_survives_every_mutated_file_whose_form_is_sound(synthetic_model
         timeout=100,
         check=True,
     )
-    said = ended.stdout.decode().split()
-    assert len(said) == len(sound)
-    assert "scored" in said
+    output = ended.stdout.decode().split()
+    assert len(output) == len(sound)
+    assert "scored" in output
 
 
 def test_the_form_of_every_cut_file_is_refused(synthetic_model: TrainedModel) -> None:

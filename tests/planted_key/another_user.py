@@ -24,15 +24,15 @@ def tried(attempts: dict[str, Attempt]) -> dict[str, str]:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-            with os.fdopen(writes, "w") as told:
-                json.dump({name: _come_of(attempt) for name, attempt in attempts.items()}, told)
+            with os.fdopen(writes, "w") as pipe:
+                json.dump({name: _come_of(attempt) for name, attempt in attempts.items()}, pipe)
         finally:
             os._exit(0)
     os.close(writes)
-    with os.fdopen(reads) as told:
-        found: dict[str, str] = json.load(told)
+    with os.fdopen(reads) as pipe:
+        result: dict[str, str] = json.load(pipe)
     os.waitpid(pid, 0)
-    return found
+    return result
 
 
 def _come_of(attempt: Attempt) -> str:
@@ -80,11 +80,11 @@ def connects(path: Path) -> Attempt:
 def asks(port: int, head: str, body: str = "") -> Attempt:
     """The first line of an HTTP answer."""
     length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
-    said = f"{head} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{length}Connection: close\r\n\r\n{body}"
+    request = f"{head} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{length}Connection: close\r\n\r\n{body}"
 
     def attempt() -> bytes:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-            connection.sendall(said.encode())
+            connection.sendall(request.encode())
             return connection.recv(4_096).splitlines()[0]
 
     return attempt

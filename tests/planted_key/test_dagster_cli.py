@@ -30,8 +30,8 @@ def test_a_job_from_dagsters_command_line_reads_no_key(tmp_path: Path, field: st
     if committed:
         shutil.copy(INSTANCE, home)
     config = tmp_path / "run.yaml"
-    asked = {field: {"env": BROKER_KEYS[1]}}
-    config.write_text(yaml.safe_dump({"ops": {"repeat_configuration": {"config": asked}}}))
+    fields = {field: {"env": BROKER_KEYS[1]}}
+    config.write_text(yaml.safe_dump({"ops": {"repeat_configuration": {"config": fields}}}))
     job = ["-f", str(HERE / "planted_definitions.py"), "-a", "defs", "-j", "careless", "-c", str(config)]
     done = subprocess.run(
         [sys.executable, "-m", "dagster", "job", "execute", *job],
@@ -41,9 +41,9 @@ def test_a_job_from_dagsters_command_line_reads_no_key(tmp_path: Path, field: st
         text=True,
         check=False,
     )
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "not set" in said, said[-3000:]
-    assert PLANTED not in said
+    assert "not set" in output, output[-3000:]
+    assert PLANTED not in output
     left = [path for path in tmp_path.rglob("*") if path.is_file() and PLANTED.encode() in path.read_bytes()]
     assert left == []

@@ -39,7 +39,7 @@ _START = (
 _VALIDATE = """query($selector: PipelineSelector!, $config: RunConfigData!) {
   isPipelineConfigValid(pipeline: $selector, mode: "default", runConfigData: $config) { __typename
     ... on RunConfigValidationInvalid { errors { message } } } }"""
-_SAID = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
+_MESSAGES = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { __typename
   ... on MessageEvent { message }
   ... on ExecutionStepFailureEvent { error { message stack cause { message stack } } }
   ... on RunFailureEvent { error { message stack } } } } } }"""
@@ -74,7 +74,7 @@ def desk(
             alert_urls=f"json://person:{PASSWORD}@127.0.0.1:{receiver.port}/{HOOK}",
             project=project,
         )
-    while not desk.said().startswith("Ready."):
+    while not desk.next_line().startswith("Ready."):
         assert desk.process.poll() is None, desk.logs()
     yield desk
     desk.end()
@@ -177,20 +177,20 @@ def _line(process: psutil.Process) -> list[str]:
 
 
 def test_no_field_of_a_launch_reads_the_environment(desk: RunningDesk) -> None:
-    asked = set()
+    fields_tried = set()
     for job in defs.get_repository_def().get_all_jobs():
         if job.name.startswith("__"):
             continue
         selector = {**REPOSITORY, "pipelineName": job.name}
         for at in leaves(job):
             config = yaml.safe_dump(asking(at, keyring.CONTROL_TOKEN))
-            found = desk.graphql(_VALIDATE, selector=selector, config=config)["isPipelineConfigValid"]
-            assert found["__typename"] == "RunConfigValidationInvalid", at
-            assert shown_in(str(found).encode()) == []
-            asked.add((job.name, *at))
-    names = {at[-1] for at in asked}
+            result = desk.graphql(_VALIDATE, selector=selector, config=config)["isPipelineConfigValid"]
+            assert result["__typename"] == "RunConfigValidationInvalid", at
+            assert shown_in(str(result).encode()) == []
+            fields_tried.add((job.name, *at))
+    names = {at[-1] for at in fields_tried}
     assert {"reason", "name", "promote_because", "first", "threads", "rearm_daily"} <= names
-    assert {at[0] for at in asked} >= {"kill", "flatten", "rearm", "replay", "train", "trading_tick"}
+    assert {at[0] for at in fields_tried} >= {"kill", "flatten", "rearm", "replay", "train", "trading_tick"}
 
 
 @pytest.mark.parametrize("variable", keyring.SECRETS)
@@ -216,11 +216,11 @@ def test_what_a_careless_run_says_of_its_secrets_is_stored_and_shown_without_the
     (project / ".env").write_text(f"{BROKER_KEYS[1]}={FROM_A_FILE}\n")
     run_id = desk.launch("gives_away")
     desk.wait("its failure", lambda: desk.runs("gives_away", "FAILURE"))
-    said = str(desk.graphql(_SAID, id=run_id))
-    assert "no answer to" in said
-    assert said.count("[redacted]") > 10
-    assert "in the environment: set()" in said
-    assert shown_in(said.encode()) == []
+    next_line = str(desk.graphql(_MESSAGES, id=run_id))
+    assert "no answer to" in next_line
+    assert next_line.count("[redacted]") > 10
+    assert "in the environment: set()" in next_line
+    assert shown_in(next_line.encode()) == []
     printed = _output(desk, run_id)
     assert "printed [" in printed
     assert "as an error [" in printed
@@ -244,14 +244,14 @@ def test_after_a_day_with_failures_no_file_holds_a_secret(desk: RunningDesk, rec
     desk.wait("its failure", lambda: len(desk.runs("gives_away", "FAILURE")) == 2)
     desk.wait("an address that takes nothing", lambda: "not taken by" in str(_evaluations(desk)), 90)
     desk.end()
-    searched, found = 0, {}
+    searched, result = 0, {}
     for path in desk.home.rglob("*"):
         if path.is_file():
             searched += 1
             if shown := shown_in(path.read_bytes()):
-                found[str(path.relative_to(desk.home))] = shown
+                result[str(path.relative_to(desk.home))] = shown
     assert searched > 30
-    assert found == {}
+    assert result == {}
 
 
 def test_everything_that_it_left_is_its_users_alone(desk: RunningDesk) -> None:

@@ -54,8 +54,8 @@ def test_one_query_gives_each_symbol_its_own_bars(history: History) -> None:
     append_versions(
         history, [bar("MSFT", 10), bar("AAPL", 20), bar("AAPL", 10), bar("A", 10), bar("IBM", 10)]
     )
-    found = newest_bars(history, ("AAPL", "FB", "MSFT"), Interval.DAY, since_ns=0, as_of_ns=99)
-    assert {symbol: bars.start_ns.tolist() for symbol, bars in found.items()} == {
+    result = newest_bars(history, ("AAPL", "FB", "MSFT"), Interval.DAY, since_ns=0, as_of_ns=99)
+    assert {symbol: bars.start_ns.tolist() for symbol, bars in result.items()} == {
         "AAPL": [10, 20],
         "FB": [],
         "MSFT": [10],
@@ -76,8 +76,8 @@ def test_the_newest_version_by_then_is_given(history: History) -> None:
 def test_recorded_bars_are_no_derived_ones(history: History) -> None:
     append_versions(history, [bar("AAPL", 10), bar("IBM", 10, derived=True), bar("MSFT", 10, source="b")])
     assert recorded_symbols(history, DAY, DAY) == ["AAPL", "MSFT"]
-    found = recorded_daily(history, ("AAPL", "IBM", "MSFT"), DAY, DAY, as_of_ns=99)
-    assert {symbol: (bars.start_ns.size, sources) for symbol, (bars, sources) in found.items()} == {
+    result = recorded_daily(history, ("AAPL", "IBM", "MSFT"), DAY, DAY, as_of_ns=99)
+    assert {symbol: (bars.start_ns.size, sources) for symbol, (bars, sources) in result.items()} == {
         "AAPL": (1, "test"),
         "IBM": (0, ""),
         "MSFT": (1, "b"),
@@ -114,7 +114,7 @@ def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
 
     def row(symbol: str, start: int, version: int) -> dict[str, object]:
         close = float(random.integers(10, 99))
-        return bar(symbol, start, close, version=version, received_at_ns=version).row()
+        return bar(symbol, start, close, version=version, received_at_ns=version)._asdict()
 
     if imported:  # symbol by symbol, each bar once, in several parts
         monkeypatch.setattr(bar_history, "ROWS_OF_A_PART", 2048)
@@ -129,10 +129,10 @@ def test_bars_of_many_symbols_in_one_table_are_those_of_each_by_itself(
     parts = newest_bars_between(history, symbols, Interval.DAY, 5, last, as_of_ns=9999)
     assert len(parts) == (2 if imported else 1)
     number = np.concatenate([part.symbol for part in parts])
-    found = [np.concatenate(column) for column in zip(*(part.bars for part in parts), strict=True)]
+    result = [np.concatenate(column) for column in zip(*(part.bars for part in parts), strict=True)]
     single = newest_bars(history, symbols, Interval.DAY, since_ns=5, as_of_ns=9999)
     for row, symbol in enumerate(symbols):
         expected = single[symbol].start_ns < last
-        for column, of_symbol in zip(found, single[symbol], strict=True):
+        for column, of_symbol in zip(result, single[symbol], strict=True):
             assert column[number == row].tolist() == of_symbol[expected].tolist()
     assert sorted(number.tolist()) == [0] * (last - 5) + [2] * (last - 5)

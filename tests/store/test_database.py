@@ -114,7 +114,7 @@ def test_an_older_schema_is_migrated_once_with_what_it_holds(
 def _shape(path: Path) -> set[tuple[str, str, tuple[str, ...]]]:
     """Every table and index with its columns."""
     with sqlite3.connect(path) as raw:
-        found = raw.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+        rows = raw.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
         pragma = {"table": "table_info", "index": "index_info"}
         return {
             (
@@ -127,7 +127,7 @@ def _shape(path: Path) -> set[tuple[str, str, tuple[str, ...]]]:
                     )
                 ),
             )
-            for kind, name in found
+            for kind, name in rows
         }
 
 
@@ -193,11 +193,11 @@ def test_what_was_written_before_a_kill_is_there_after_it(tmp_path: Path) -> Non
         for _ in range(20):
             writer.stdout.readline()
         os.kill(writer.pid, signal.SIGKILL)
-        told = 19 + len(writer.stdout.read().splitlines())
+        output = 19 + len(writer.stdout.read().splitlines())
     assert writer.returncode == -signal.SIGKILL
     with Journal.open(path) as journal:
         sent = [order for order in journal.orders(BOOK) if journal.was_sent(order.intent.client_order_id)]
-        assert len(sent) >= told + 1
+        assert len(sent) >= output + 1
         assert [order.intent.client_order_id for order in sent] == [f"ta-{n}" for n in range(len(sent))]
         assert {order.state for order in sent} == {State.SUBMITTING}
         assert len(journal.verdicts(BOOK)) == len(journal.orders(BOOK))

@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from history_ground import another_process, holding, rows
+from support.history_ground import another_process, holding, rows
 
 from trading_assets.core.orders import State
 from trading_assets.errors import InvalidInput

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from history_ground import another_process, holding, rows
+from support.history_ground import another_process, holding, rows
 
 from trading_assets.store import history as history_module
 from trading_assets.store.duckdb_files import AttachedFile
@@ -166,8 +166,8 @@ def test_what_fails_within_a_held_block_is_taken_back_alone(tmp_path: Path) -> N
         with pytest.raises(duckdb.ConversionException), history.writing() as connection:
             connection.execute("INSERT INTO models (version) VALUES ('b'); SELECT CAST('x' AS INTEGER)")
         history.append("models", [{"version": "c"}])
-    found = history.query("SELECT version FROM models ORDER BY version").to_pylist()
-    assert [row["version"] for row in found] == ["a", "c"]
+    result = history.query("SELECT version FROM models ORDER BY version").to_pylist()
+    assert [row["version"] for row in result] == ["a", "c"]
 
 
 def test_while_it_is_held_another_process_waits_and_is_told_who_holds_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from history_ground import rows
+from support.history_ground import rows
 
 from trading_assets.core.codes import CODE_COUNT, Code
 from trading_assets.store.history import History

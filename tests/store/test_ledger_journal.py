@@ -79,9 +79,9 @@ def test_what_was_filled_of_each_order_is_the_sum_of_its_fills_in_the_book(journ
     first = journal.fills(BOOK)[0]
     of_first = sum((f.qty for f in journal.fills(BOOK, broker_order_id=first.broker_order_id)), Decimal(0))
     assert of_first > first.qty
-    asked = [first.broker_order_id, "b-2", "b-3", "b-4"]
+    ids = [first.broker_order_id, "b-2", "b-3", "b-4"]
     (of_second,) = journal.fills(BOOK, broker_order_id="b-2")
-    assert journal.filled(BOOK, asked) == {
+    assert journal.filled(BOOK, ids) == {
         first.broker_order_id: of_first,
         "b-2": of_second.qty,
         "b-3": Decimal(0),
@@ -118,9 +118,9 @@ def test_equity_of_a_moment_is_replaced_and_the_latest_is_found(journal: Journal
 
 
 def sight(journal: Journal, step: int, *sightings: tuple, **others: Any) -> list[tuple]:
-    found = journal.record_sightings(BOOK, TICK_NS + step, list(sightings), **others)
-    assert found == journal.open_breaks(BOOK)
-    return [(b.kind, b.subject, b.theirs, b.sightings) for b in found]
+    result = journal.record_sightings(BOOK, TICK_NS + step, list(sightings), **others)
+    assert result == journal.open_breaks(BOOK)
+    return [(b.kind, b.subject, b.theirs, b.sightings) for b in result]
 
 
 def test_a_break_counts_its_consecutive_sightings_and_is_resolved_when_unseen(journal: Journal) -> None:

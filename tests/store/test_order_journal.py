@@ -45,13 +45,13 @@ def test_verdicts_are_found_by_session_tick_and_order_in_the_gates_order(journal
     for name, changes in changed.items():
         journal.record_refusal(samples.verdict(name, failed=1, **changes))
 
-    def found(**wanted: Any) -> list[str]:
+    def ids_of(**wanted: Any) -> list[str]:
         return [record.client_order_id for record in journal.verdicts(BOOK, **wanted)]
 
-    assert found() == ["ta-9", "ta-1", "ta-5", "ta-6"]
-    assert found(session=SESSION, tick_ns=TICK_NS) == ["ta-9", "ta-1"]
-    assert found(client_order_id="ta-5") == ["ta-5"]
-    assert found(session="2012-05-22") == []
+    assert ids_of() == ["ta-9", "ta-1", "ta-5", "ta-6"]
+    assert ids_of(session=SESSION, tick_ns=TICK_NS) == ["ta-9", "ta-1"]
+    assert ids_of(client_order_id="ta-5") == ["ta-5"]
+    assert ids_of(session="2012-05-22") == []
 
 
 def test_an_intent_is_an_order_in_intent_with_one_event(journal: Journal) -> None:
@@ -184,8 +184,8 @@ def test_an_order_without_an_intent_is_unknown(journal: Journal) -> None:
 def test_orders_are_found_by_their_names_and_strangers_are_not_there(journal: Journal) -> None:
     for name in ("ta-1", "ta-2", "ta-3"):
         samples.add_intent(journal, name)
-    found = journal.named({"ta-1", "ta-3", "by-hand"})
-    assert found == {name: journal.order(name) for name in ("ta-1", "ta-3")}
+    result = journal.named({"ta-1", "ta-3", "by-hand"})
+    assert result == {name: journal.order(name) for name in ("ta-1", "ta-3")}
     assert journal.named(set()) == {}
 
 
@@ -218,12 +218,12 @@ def test_orders_are_found_by_session_symbol_and_decision_oldest_first(journal: J
     samples.add_intent(journal, "ta-5", session="2012-05-21")
     samples.add_intent(journal, "ta-7", book="another")
 
-    def found(**wanted: str) -> list[str]:
+    def ids_of(**wanted: str) -> list[str]:
         return [record.intent.client_order_id for record in journal.orders(BOOK, **wanted)]
 
-    assert found() == ["ta-9", "ta-1", "ta-5"]
-    assert found(session=SESSION) == ["ta-9", "ta-1"]
-    assert found(symbol="IBM") == found(decision_id="d-2") == ["ta-1"]
+    assert ids_of() == ["ta-9", "ta-1", "ta-5"]
+    assert ids_of(session=SESSION) == ["ta-9", "ta-1"]
+    assert ids_of(symbol="IBM") == ids_of(decision_id="d-2") == ["ta-1"]
 
 
 def test_what_reached_submitting_counts_as_sent_whatever_became_of_it(journal: Journal) -> None:

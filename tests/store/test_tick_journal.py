@@ -17,9 +17,9 @@ def test_a_signal_is_taken_in_once_and_consumed_once(journal: Journal) -> None:
     assert journal.record_signals([first, other]) == [first, other]
     assert journal.record_signals([signal(value=-1.0), signal("x-2")]) == [signal("x-2")]
     assert journal.pending_signals(BOOK) == [first, other, signal("x-2")]
-    assert journal.consume_signal(BOOK, "x-1", "AAPL", TICK_NS)
-    assert not journal.consume_signal(BOOK, "x-1", "AAPL", TICK_NS + 1)
-    assert not journal.consume_signal(BOOK, "x-9", "AAPL", TICK_NS)
+    assert journal.consume_signals(BOOK, [("x-1", "AAPL"), ("x-9", "AAPL")], TICK_NS) == 1
+    assert journal.consume_signals(BOOK, [("x-1", "AAPL")], TICK_NS + 1) == 0
+    assert journal.consume_signals(BOOK, [], TICK_NS) == 0
     assert journal.pending_signals(BOOK) == [other, signal("x-2")]
     assert journal.record_signals([first]) == []
     assert journal.pending_signals("another") == []
@@ -71,8 +71,8 @@ def test_an_alert_waits_until_it_is_sent_and_its_key_is_never_enqueued_again(jou
 
 def test_a_tick_sees_what_waits_and_what_it_took_itself(journal: Journal) -> None:
     journal.record_signals([signal("x-1"), signal("x-2"), signal("x-3")])
-    journal.consume_signal(BOOK, "x-1", "AAPL", TICK_NS)
-    journal.consume_signal(BOOK, "x-2", "AAPL", TICK_NS - 1)
+    journal.consume_signals(BOOK, [("x-1", "AAPL")], TICK_NS)
+    journal.consume_signals(BOOK, [("x-2", "AAPL")], TICK_NS - 1)
     seen = journal.signals_for_tick(BOOK, TICK_NS)
     assert [(record.decision_id, record.consumed_tick_ns) for record in seen] == [
         ("x-1", TICK_NS),

@@ -61,8 +61,8 @@ class Forked:
     def _ended(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._pidfd], [], [], timeout)[0]:
             os.close(self._pidfd)
-            with self._status as told:
-                self.returncode = int(told.read() or -signal.SIGKILL)  # it says nothing when it is killed
+            with self._status as status:
+                self.returncode = int(status.read() or -signal.SIGKILL)  # it says nothing when it is killed
         return self.returncode
 
 
@@ -92,7 +92,7 @@ class Forkserver:
         file_bytes: int | None = None,
     ) -> Forked:
         """Start it; file_bytes: no file of its may grow beyond it."""
-        told = {
+        program = {
             "arguments": list(arguments),
             "environ": dict(environ),
             "directory": str(directory),
@@ -101,7 +101,7 @@ class Forkserver:
         }
         ours, status = os.pipe()
         try:
-            socket.send_fds(self._ours, [json.dumps(told).encode()], [stdout, stderr, status])
+            socket.send_fds(self._ours, [json.dumps(program).encode()], [stdout, stderr, status])
         finally:
             os.close(status)
         pid = int(self._ours.recv(32) or b"0")
@@ -118,18 +118,18 @@ def forkserver(program: str) -> Forkserver:
 def _exchange() -> Callable[[], object]:
     """The exchange, with what each one reads, imports and compiles before its first answer."""
     from trading_assets.exchange import __main__ as exchange
-    from trading_assets.exchange import bundled, venue
+    from trading_assets.exchange import opening, venue
     from trading_assets.exchange.http import app
     from trading_assets.market.sessions import Sessions
 
-    bundled.BundledTape = cache(bundled.BundledTape)
-    bundled.Sessions = cache(bundled.Sessions)
+    opening.BundledTape = cache(opening.BundledTape)
+    opening.Sessions = cache(opening.Sessions)
     venue.TapeView = cache(venue.TapeView)
     with tempfile.TemporaryDirectory() as directory, app.listening(0, "nothing") as unused:
-        opened = bundled.open_venue(Path(directory), start_ns=Sessions().open_ns(date(2012, 9, 11)))
+        opened = opening.open_venue(Path(directory), start_ns=Sessions().open_ns(date(2012, 9, 11)))
         app.prepare(opened)
         opened.close()
-        served = app.server_of(app.Faces(unused)).config
+        served = app.server_of(app.ExchangeApis(unused)).config
         served.load()
         served.get_loop_factory()
     return exchange.main
@@ -158,34 +158,36 @@ def _serve(requests: socket.socket, main: Callable[[], object]) -> None:
     """Fork the program for each request, until nobody can ask any more."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what ends is gone at once
     while True:
-        told, fds, _, _ = socket.recv_fds(requests, MOST_BYTES, 3)
-        if not told:
+        program, fds, _, _ = socket.recv_fds(requests, MOST_BYTES, 3)
+        if not program:
             return
         pid = os.fork()
         if pid == 0:
             requests.close()
-            _be(json.loads(told), *fds, main)
+            _be(json.loads(program), *fds, main)
         for fd in fds:
             os.close(fd)
         requests.send(str(pid).encode())
 
 
-def _be(told: dict[str, Any], stdout: int, stderr: int, status: int, main: Callable[[], object]) -> NoReturn:
+def _be(
+    orders: dict[str, Any], stdout: int, stderr: int, status: int, main: Callable[[], object]
+) -> NoReturn:
     """What the program's process is, from here on."""
     code = FAILED
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        if told["own_session"]:
+        if orders["own_session"]:
             os.setsid()
-        os.chdir(told["directory"])
+        os.chdir(orders["directory"])
         os.environ.clear()
-        os.environ.update(told["environ"])
+        os.environ.update(orders["environ"])
         for fd, target in ((stdout, 1), (stderr, 2)):
             os.dup2(fd, target)
             os.close(fd)
-        if told["file_bytes"] is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (told["file_bytes"], told["file_bytes"]))
-        sys.argv = ["trading-assets", *told["arguments"]]
+        if orders["file_bytes"] is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (orders["file_bytes"], orders["file_bytes"]))
+        sys.argv = ["trading-assets", *orders["arguments"]]
         main()
         code = 0
     except SystemExit as end:

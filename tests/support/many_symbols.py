@@ -61,6 +61,9 @@ class ManySymbols:
     def derived(self) -> bool:
         return True
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return True
+
     def daily(self, symbol: str) -> Bars:
         return self._daily[self._played[symbol]]
 
@@ -103,7 +106,7 @@ def many_symbols(
             keeper.close()
 
 
-class Asked:
+class Requests:
     """Counts the requests of this process by API, and how many of them were refused."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,8 @@ class PseudoTerminal:
         self.process.wait()
 
 
-def wait_for(what: str, found: Callable[[], object], seconds: float = 15) -> None:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 15) -> None:
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until, what
         time.sleep(0.05)

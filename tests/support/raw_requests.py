@@ -97,8 +97,8 @@ OF_ANOTHER_PAGE: list[Header] = [
 
 def targets(known: list[bytes]) -> st.SearchStrategy[bytes]:
     """Mostly addresses that there are."""
-    said = st.sampled_from([*known * (200 // len(known)), *ODD_TARGETS])
-    return st.sampled_from(range(9)).flatmap(lambda one: said if one else st.binary(max_size=40))
+    usual = st.sampled_from([*known * (200 // len(known)), *ODD_TARGETS])
+    return st.sampled_from(range(9)).flatmap(lambda one: usual if one else st.binary(max_size=40))
 
 
 def odd_headers() -> st.SearchStrategy[list[Header]]:
@@ -125,20 +125,20 @@ def upgrades() -> st.SearchStrategy[list[Header]]:
 
 def request(method: bytes, target: bytes, version: bytes, headers: list[Header], body: bytes) -> bytes:
     """Its bytes. A body has its length beside it where no header says one, as JSON."""
-    said = {name for name, _ in headers}
-    if body and not said & {b"Content-Length", b"Transfer-Encoding"}:
+    names = {name for name, _ in headers}
+    if body and not names & {b"Content-Length", b"Transfer-Encoding"}:
         headers = [*headers, (b"Content-Length", str(len(body)).encode())]
-    if body and b"Content-Type" not in said:
+    if body and b"Content-Type" not in names:
         headers = [*headers, (b"Content-Type", b"application/json")]
     lines = [b" ".join([method, target, version]), *(name + b": " + value for name, value in headers)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-def status_of(port: int, said: bytes) -> int:
+def status_of(port: int, sent: bytes) -> int:
     """What is answered to these bytes on 127.0.0.1: a status, `UNANSWERED` or `CLOSED`."""
     with socket.create_connection(("127.0.0.1", port), timeout=SILENCE_SECONDS) as connection:
         try:
-            connection.sendall(said)
+            connection.sendall(sent)
             answer = connection.recv(4_096)
         except TimeoutError:
             return UNANSWERED

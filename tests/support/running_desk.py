@@ -69,7 +69,7 @@ class RunningDesk:
         assert link is not None
         return link
 
-    def said(self) -> str:
+    def next_line(self) -> str:
         """Its next line, empty at its end."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
@@ -104,8 +104,8 @@ class RunningDesk:
         return str(launched["run"]["runId"])
 
     def runs(self, job: str, status: str = "SUCCESS") -> list[dict[str, Any]]:
-        found = self.graphql(_RUNS)["runsOrError"]["results"]
-        return [run for run in found if run["jobName"] == job and run["status"] == status]
+        result = self.graphql(_RUNS)["runsOrError"]["results"]
+        return [run for run in result if run["jobName"] == job and run["status"] == status]
 
     def processes(self) -> list[psutil.Process]:
         root = psutil.Process(self.process.pid)
@@ -124,9 +124,9 @@ class RunningDesk:
         with self.keeper() as keeper:
             return keeper.now_ns()
 
-    def wait(self, what: str, found: Callable[[], object], seconds: float = 180) -> None:
+    def wait(self, what: str, condition: Callable[[], object], seconds: float = 180) -> None:
         until = time.monotonic() + seconds
-        while not found():
+        while not condition():
             assert time.monotonic() < until, f"{what}: not within {seconds} s\n{self.logs()}"
             assert self.process.poll() is None, self.logs()
             time.sleep(0.5)

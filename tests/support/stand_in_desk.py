@@ -76,7 +76,7 @@ def stand_in(
     for directory in (data_dir, home, config.parent):
         directory.mkdir(parents=True, exist_ok=True)
     config.touch()
-    told = {
+    members = {
         "config": str(config),
         "data_dir": str(data_dir),
         "home": str(home),
@@ -85,7 +85,7 @@ def stand_in(
         "parts": {name: list((commands or {}).get(name, SLEEPS)) for name in parts},
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", _STARTER, json.dumps(told)],
+        [sys.executable, "-c", _STARTER, json.dumps(members)],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from interface import LAUNCH, PAGE, PORT, Interface, launch
+from interface import LAUNCH, PAGE, PORT, SELECTOR, Interface, launch
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from trading_assets.web.guard import WebGuard
@@ -84,24 +84,24 @@ def test_even_our_own_page_sends_nothing_but_json(web: Interface, kind: str) -> 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_picture_on_another_website_launches_nothing(web: Interface, method: str) -> None:
     """`<img src="http://127.0.0.1:3000/graphql?query=mutation…">`: a mutation by GET."""
-    asked = f"/graphql?{as_query(launch('rearm', REARM))}"
+    path = f"/graphql?{as_query(launch('rearm', REARM))}"
     stock, ours = attack_pair(web)
     if method == "GET":
-        assert stock.get(asked, headers={"Accept": "image/*"}).status_code == 200
+        assert stock.get(path, headers={"Accept": "image/*"}).status_code == 200
         assert web.launched() == ["rearm"]
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}, {}, {"Origin": PAGE}):
-        refused = ours.request(method, asked, headers={"Accept": "image/*", **headers})
+        refused = ours.request(method, path, headers={"Accept": "image/*", **headers})
         assert refused.status_code == (403 if headers.get("Sec-Fetch-Site") == "cross-site" else 405)
 
 
 @pytest.mark.parametrize("path", ["/graphql%0A", "/%67raphql"])
 def test_another_spelling_of_the_path_is_no_way_round(web: Interface, path: str) -> None:
     """The app's routes take a line break at the end of a path for no character at all."""
-    asked = f"{path}?{as_query(launch('kill'))}"
+    path_asked = f"{path}?{as_query(launch('kill'))}"
     stock, ours = attack_pair(web)
-    assert stock.get(asked).status_code == 200
+    assert stock.get(path_asked).status_code == 200
     assert web.launched() == ["kill"]
-    assert ours.get(asked).status_code in (404, 405)
+    assert ours.get(path_asked).status_code in (404, 405)
     for other in (
         "/graphql/",
         "//graphql",
@@ -115,8 +115,8 @@ def test_another_spelling_of_the_path_is_no_way_round(web: Interface, path: str)
 
 
 def test_the_page_of_graphiql_executes_nothing_of_its_address(web: Interface) -> None:
-    asked = f"/graphql?{as_query(launch('kill'))}"
-    shown = web.client(web.ours, logged_in=True).get(asked, headers={"Accept": "text/html"})
+    requests = f"/graphql?{as_query(launch('kill'))}"
+    shown = web.client(web.ours, logged_in=True).get(requests, headers={"Accept": "text/html"})
     assert shown.status_code == 200
     assert "<html" in shown.text
 
@@ -309,3 +309,32 @@ def test_a_launch_cannot_hide_every_run_behind_one_that_nobody_can_read(web: Int
 
 
 RUNS = "{ runsOrError { __typename ... on Runs { results { runId } } } }"
+
+
+HALF = "\udcff"  # half of a character: JSON can hold it, and UTF-8, which every answer is in, cannot
+SET_CURSOR = """mutation($sensor: SensorSelector!, $cursor: String) {
+  setSensorCursor(sensorSelector: $sensor, cursor: $cursor) { __typename } }"""
+CURSORS = """query($repository: RepositorySelector!) { sensorsOrError(repositorySelector: $repository) {
+  ... on Sensors { results { sensorState { typeSpecificData { ... on SensorData { lastCursor } } } } } } }"""
+
+
+def test_no_request_leaves_what_fails_the_pages_of_all_sensors(web: Interface) -> None:
+    request = {
+        "query": SET_CURSOR,
+        "variables": {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": HALF},
+    }
+    look = {"query": CURSORS, "variables": {"repository": SELECTOR}}
+    sent = {"Content-Type": "application/json", "Authorization": f"Bearer {web.token}"}
+    ours, stock = web.client(web.ours), web.client(web.stock)
+    refused = ours.post("/graphql", content=json.dumps(request), headers=sent)
+    assert refused.status_code == 400
+    assert "sensorsOrError" in ours.post("/graphql", json=look, headers=sent).json()["data"]
+    taken = stock.post("/graphql", content=json.dumps(request), headers=sent)
+    assert taken.json()["data"]["setSensorCursor"]["__typename"] == "Sensor"
+    try:
+        with pytest.raises(UnicodeEncodeError):
+            stock.post("/graphql", json=look)
+    finally:
+        request["variables"] = {"sensor": {**SELECTOR, "sensorName": "alert_on_success"}, "cursor": None}
+        stock.post("/graphql", json=request)
+    assert "sensorsOrError" in stock.post("/graphql", json=look).json()["data"]

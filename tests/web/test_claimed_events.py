@@ -74,19 +74,21 @@ def test_so_is_one_by_graphql_in_whatever_words(web: Interface, query: str, para
         "query Seen { version } " + query.replace("mutation", "mutation Do", 1),
     ]
     for one in spelled:
-        asked = {
+        payload = {
             "query": one,
             "variables": {"params": params},
             "operationName": "Do" if "Do" in one else None,
         }
         before = stored(web)
-        taken = web.client(web.stock).post("/graphql", json=asked)
+        taken = web.client(web.stock).post("/graphql", json=payload)
         assert "errors" not in taken.json(), one
         assert stored(web) == before + 1
-        refused = web.client(web.ours, logged_in=True).post("/graphql", json=asked, headers={"Origin": PAGE})
+        refused = web.client(web.ours, logged_in=True).post(
+            "/graphql", json=payload, headers={"Origin": PAGE}
+        )
         assert refused.status_code == 403
         assert REFUSED in refused.json()["errors"][0]["message"]
-        escaped = json.dumps(asked).replace(name, "".join(f"\\u{ord(letter):04x}" for letter in name))
+        escaped = json.dumps(payload).replace(name, "".join(f"\\u{ord(letter):04x}" for letter in name))
         sent = {"Origin": PAGE, "Content-Type": "application/json"}
         refused = web.client(web.ours, logged_in=True).post("/graphql", content=escaped, headers=sent)
         assert refused.status_code == 403
@@ -145,6 +147,33 @@ def test_with_dagsters_own_storage_it_hides_them_all() -> None:
         instance.report_runless_asset_event(dg.AssetMaterialization("fills", metadata=POISON))
         with pytest.raises(Exception, match="UnknownSerdesValue"):
             instance.fetch_materializations(dg.AssetKey("fills"), limit=5)
+
+
+HALF = "\udcff"  # half of a character: JSON can hold it, and UTF-8, which every answer is in, cannot
+SHOWN_WITH_METADATA = SHOWN.replace(
+    "description }", "description metadataEntries { label ... on TextMetadataEntry { text } } }"
+)
+
+
+def test_an_event_that_no_answer_can_show_is_stored_as_one_that_each_can(alone: Interface) -> None:
+    stock, path = alone.client(alone.stock), "/report_asset_materialization/fills"
+    sent = json.dumps({"description": HALF, "metadata": {HALF: HALF, "rare": "\U0001f600"}})
+    assert stock.post(path, content=sent, headers={"Content-Type": "application/json"}).status_code == 200
+    shown = stock.post("/graphql", json={"query": SHOWN_WITH_METADATA}).json()
+    (event,) = shown["data"]["assetOrError"]["assetMaterializations"]
+    assert event == {
+        "description": "\\udcff",
+        "metadataEntries": [{"label": "\\udcff", "text": "\\udcff"}, {"label": "rare", "text": "\U0001f600"}],
+    }
+
+
+def test_with_dagsters_own_storage_it_fails_every_page_that_it_is_on() -> None:
+    with dg.instance_for_test() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("fills", description=HALF))
+        (event,) = instance.fetch_materializations(dg.AssetKey("fills"), limit=5).records
+        assert event.asset_materialization is not None
+        with pytest.raises(UnicodeEncodeError):
+            (event.asset_materialization.description or "").encode()
 
 
 def _mutations() -> set[str]:

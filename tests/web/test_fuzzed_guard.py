@@ -55,12 +55,12 @@ class App:
     """Stands where Dagster's app does, and counts what comes to it."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.request_count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return
-        self.asked += 1
+        self.request_count += 1
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         else:
@@ -71,12 +71,12 @@ class Victim:
     def __init__(self, port: int, app: App, failures: list[str]) -> None:
         self.port, self.app, self.failures = port, app, failures
 
-    def ask(self, kind: str, said: bytes) -> int:
+    def ask(self, kind: str, sent: bytes) -> int:
         """Its status; a status of the server's own failure fails the test."""
-        status = status_of(self.port, said)
+        status = status_of(self.port, sent)
         ANSWERS[kind, status] += 1
-        assert status < 500 or status == 501, said
-        assert self.failures == [], said
+        assert status < 500 or status == 501, sent
+        assert self.failures == [], sent
         return status
 
     @property
@@ -95,7 +95,7 @@ def victim() -> Iterator[Victim]:
 
         async def serve() -> None:
             loop = asyncio.get_running_loop()
-            loop.set_exception_handler(lambda _, told: failures.append(str(told)))
+            loop.set_exception_handler(lambda _, signal_number: failures.append(str(signal_number)))
             await server.serve(sockets=[listening])
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()))
@@ -134,7 +134,7 @@ REQUESTS = {
 
 @pytest.mark.slow(seconds=20)
 def test_without_the_link_nothing_comes_to_the_app(victim: Victim) -> None:
-    before = victim.app.asked
+    before = victim.app.request_count
 
     @FUZZED
     @given(**REQUESTS, named=st.booleans())
@@ -142,10 +142,10 @@ def test_without_the_link_nothing_comes_to_the_app(victim: Victim) -> None:
         method: bytes, target: bytes, version: bytes, headers: list[Header], upgrade: list[Header],
         body: bytes, named: bool,
     ) -> None:  # fmt: skip
-        told = [*([victim.host] if named else []), *upgrade, *headers]
-        status = victim.ask("without the link", request(method, target, version, told, body))
-        assert status in (400, 403, 404, 405, 426, CLOSED, UNANSWERED), (status, method, target, told)
-        assert victim.app.asked == before
+        alerts = [*([victim.host] if named else []), *upgrade, *headers]
+        status = victim.ask("without the link", request(method, target, version, alerts, body))
+        assert status in (400, 403, 404, 405, 426, CLOSED, UNANSWERED), (status, method, target, alerts)
+        assert victim.app.request_count == before
 
     ask()
     assert answers(victim)
@@ -153,7 +153,7 @@ def test_without_the_link_nothing_comes_to_the_app(victim: Victim) -> None:
 
 @pytest.mark.slow(seconds=20)
 def test_with_the_link_and_a_sign_of_another_page_nothing_does_either(victim: Victim) -> None:
-    before = victim.app.asked
+    before = victim.app.request_count
     logins = st.sampled_from(
         [
             (b"Authorization", b"Bearer " + TOKEN.encode()),
@@ -167,11 +167,11 @@ def test_with_the_link_and_a_sign_of_another_page_nothing_does_either(victim: Vi
         method: bytes, target: bytes, version: bytes, headers: list[Header], upgrade: list[Header],
         body: bytes, login: Header, sign: Header, first: bool,
     ) -> None:  # fmt: skip
-        told = [victim.host, login, *upgrade, *headers]
-        told = [sign, *told] if first else [*told, sign]
-        status = victim.ask("of another page", request(method, target, version, told, body))
-        assert status in (400, 403, 404, 405, 426, CLOSED, UNANSWERED), (status, method, target, told)
-        assert victim.app.asked == before
+        alerts = [victim.host, login, *upgrade, *headers]
+        alerts = [sign, *alerts] if first else [*alerts, sign]
+        status = victim.ask("of another page", request(method, target, version, alerts, body))
+        assert status in (400, 403, 404, 405, 426, CLOSED, UNANSWERED), (status, method, target, alerts)
+        assert victim.app.request_count == before
 
     ask()
     assert answers(victim)
@@ -180,7 +180,7 @@ def test_with_the_link_and_a_sign_of_another_page_nothing_does_either(victim: Vi
 @pytest.mark.slow(seconds=20)
 def test_with_the_link_nothing_is_the_guards_own_failure(victim: Victim) -> None:
     login = (b"Authorization", b"Bearer " + TOKEN.encode())
-    before = victim.app.asked
+    before = victim.app.request_count
 
     @FUZZED
     @given(**REQUESTS)
@@ -188,11 +188,11 @@ def test_with_the_link_nothing_is_the_guards_own_failure(victim: Victim) -> None
         method: bytes, target: bytes, version: bytes, headers: list[Header], upgrade: list[Header],
         body: bytes,
     ) -> None:  # fmt: skip
-        told = [victim.host, login, *upgrade, *headers]
-        victim.ask("with the link", request(method, target, version, told, body))
+        alerts = [victim.host, login, *upgrade, *headers]
+        victim.ask("with the link", request(method, target, version, alerts, body))
 
     ask()
-    reached = victim.app.asked - before
+    reached = victim.app.request_count - before
     print(f"came to the app: {reached}")
     assert reached > FUZZED.max_examples // 20  # so what the other tests keep away would have come
     assert answers(victim)

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from trading_assets.definitions import defs
-from trading_assets.defs.acts import LAUNCHED_TAG, author, launched_tags
 from trading_assets.engine.operation.operator import person
 from trading_assets.market.clock import system_now_ns
+from trading_assets.runs.acts import LAUNCHED_TAG, author, launched_tags
 from trading_assets.web.guard import WebGuard
 from trading_assets.web.link import KEEP_SECONDS, link_file, link_of, made_link, page_of, token_of
 
@@ -37,8 +37,8 @@ def test_the_link_leaves_a_cookie_that_no_script_and_no_other_site_sees(web: Int
 
 
 def test_the_link_may_lead_to_any_page_and_keeps_what_else_is_asked(web: Interface) -> None:
-    asked = f"/assets/a%20b?view=checks&token={web.token}&x=1%262"
-    assert web.client(web.ours).get(asked).headers["Location"] == "/assets/a%20b?view=checks&x=1%262"
+    address = f"/assets/a%20b?view=checks&token={web.token}&x=1%262"
+    assert web.client(web.ours).get(address).headers["Location"] == "/assets/a%20b?view=checks&x=1%262"
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example", "///evil.example", "//"])
@@ -160,8 +160,8 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
 def test_a_read_only_interface_takes_no_mutation(viewer: Interface, query: str) -> None:
     client = viewer.client(viewer.ours, logged_in=True)
     for operation in (None, "Seen"):
-        asked = {"query": query, "operationName": operation}
-        refused = client.post("/graphql", json=asked, headers={"Origin": PAGE})
+        body = {"query": query, "operationName": operation}
+        refused = client.post("/graphql", json=body, headers={"Origin": PAGE})
         assert refused.status_code == 403
         assert refused.json()["errors"][0]["message"] == "This web interface is read-only."
 
@@ -265,9 +265,9 @@ def fields_of(kind: Any, at: str = "") -> dict[str, Any]:
     inner = getattr(kind, "inner_type", None)
     if getattr(kind, "fields", None):
         return {
-            place: found
+            place: result
             for name, field in kind.fields.items()
-            for place, found in fields_of(field.config_type, f"{at}/{name}").items()
+            for place, result in fields_of(field.config_type, f"{at}/{name}").items()
         }
     return {at: kind} if inner is None else fields_of(inner, at)
 

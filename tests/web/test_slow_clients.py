@@ -4,6 +4,7 @@ desk is answered meanwhile, and none of them stays."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -36,9 +37,9 @@ class Served:
     def __init__(self, port: int, token: str) -> None:
         self.port, self.token = port, token
 
-    def connect(self, said: str = "", timeout: float = 10) -> socket.socket:
+    def connect(self, text: str = "", timeout: float = 10) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
-        connection.sendall(said.encode())
+        connection.sendall(text.encode())
         return connection
 
     def head(self, method: str = "GET", *, login: bool = False, more: str = "") -> str:
@@ -156,10 +157,55 @@ def test_without_the_link_content_is_not_even_read(served: Served) -> None:
     json = "Content-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{"
     with served.connect(served.head("POST", more=json)) as slow, served.answers_while():
         assert b" 403 " in slow.recv(4_096).splitlines()[0]
-        slow.sendall(b" ")  # the content goes on: it is no next request
-        time.sleep(SOON / 2)
-        slow.sendall(b" ")
         assert is_closed(slow)
+
+
+def test_of_what_a_stranger_asks_at_once_the_rest_is_not_even_looked_at(served: Served) -> None:
+    """A packet holds more than a thousand requests, each of which costs more to refuse than to send."""
+    many = served.head(more="\r\n") * 1_000
+    with ExitStack() as held, served.answers_while():
+        crowd = [held.enter_context(served.connect(many)) for _ in range(100)]
+        with served.answers_while():
+            pass
+        for one in crowd:
+            assert received(one) < 2_000  # one answer, or none
+
+
+def test_with_the_link_too_a_request_waits_for_the_answer_before_it(served: Served) -> None:
+    with served.connect(served.page() * 2) as hasty, served.answers_while():
+        assert received(hasty) < len(ANSWER)
+    with served.connect(served.head(login=True, more="\r\n")) as patient:
+        assert b" 405 " in patient.recv(4_096).splitlines()[0]
+
+
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        UPGRADE,
+        "\r\n",
+        "no header\r\n\r\n",
+    ],
+    ids=["sockets", "requests", "no requests"],
+)
+def test_a_crowd_without_the_link_has_no_place_and_fills_no_log(
+    served: Served, caplog: pytest.LogCaptureFixture, sent: str
+) -> None:
+    of_uvicorn = logging.getLogger("uvicorn")  # which keeps its records to itself
+    with ExitStack() as held, served.answers_while():
+        of_uvicorn.addHandler(caplog.handler)
+        held.callback(of_uvicorn.removeHandler, caplog.handler)
+        crowd = [held.enter_context(served.connect(served.head(more=sent))) for _ in range(MOST_CONNECTIONS)]
+        with served.answers_while():
+            pass
+        for one in crowd:
+            assert is_closed(one)
+    assert len(caplog.records) <= 2, [record.getMessage() for record in caplog.records[:5]]
 
 
 def test_who_does_not_read_the_answer_is_left(served: Served) -> None:

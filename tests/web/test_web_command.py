@@ -37,9 +37,9 @@ def test_without_an_instance_it_says_what_to_set(
     monkeypatch: pytest.MonkeyPatch, home: str, why: str
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", home)
-    said = str(refusal(monkeypatch))
-    assert why in said
-    assert "Set it to the instance's directory" in said
+    message = str(refusal(monkeypatch))
+    assert why in message
+    assert "Set it to the instance's directory" in message
 
 
 @pytest.mark.parametrize(

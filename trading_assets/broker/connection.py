@@ -53,12 +53,12 @@ def connect(settings: Settings, environ: Mapping[str, str], *, read_only: bool =
 
 def _note_opened(path: Path, key_id: str, account_number: str) -> None:
     """Keep which key pair opened which account; nothing of either can be read from it."""
-    said = _opening(key_id, account_number)
+    opening = _opening(key_id, account_number)
     if _has_opened(path, key_id, account_number):
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.write_text(said)
+        path.write_text(opening)
         path.chmod(0o600)
     except OSError as error:  # it costs the foresight, and no order
         log.warning("not kept which account the keys open", why=str(error))

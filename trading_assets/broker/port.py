@@ -30,8 +30,8 @@ class BrokerError(TradingAssetsError):
     """Root of what a broker call raises. Its words may repeat what the broker was sent, or name a proxy with
     its password: no secret stays in them, as they go into the journal, alerts and pages."""
 
-    def __init__(self, *told: object) -> None:
-        super().__init__(*(clean(part) if isinstance(part, str) else part for part in told))
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(clean(part) if isinstance(part, str) else part for part in parts))
 
 
 class Rejected(BrokerError):
@@ -122,9 +122,9 @@ class Rows(list[Row]):
 
     @classmethod
     def of(cls, rows: Iterable[Row], unreadable: Iterable[Unreadable] = ()) -> Self:
-        found = cls(rows)
-        found.unreadable = tuple(unreadable)
-        return found
+        read = cls(rows)
+        read.unreadable = tuple(unreadable)
+        return read
 
 
 class Quotes(dict[str, "QuoteState"]):
@@ -261,7 +261,8 @@ class AccountActivity:
 
 @dataclass(frozen=True, slots=True)
 class BarState:
-    """One bar as received: raw prices, stamped with its start."""
+    """One bar as received: raw prices, stamped with its start. `derived`: the embedded exchange made it of a
+    daily bar."""
 
     symbol: str
     start_ns: int
@@ -270,6 +271,7 @@ class BarState:
     low: float
     close: float
     volume: float
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

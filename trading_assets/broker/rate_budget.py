@@ -80,7 +80,7 @@ class Allowance(NamedTuple):
         used = tuple(count + (of == purpose) for of, count in enumerate(self.used))
         return self._replace(remaining=self.remaining - 1, used=used)
 
-    def told(self, limit: int, remaining: int, reset_epoch_s: int, over_ns: int) -> Allowance:
+    def corrected(self, limit: int, remaining: int, reset_epoch_s: int, over_ns: int) -> Allowance:
         """With what an answer says. Answers come in any order: what has left since is still counted, and
         what is said of a window that is over counts for nothing."""
         if reset_epoch_s < self.reset_epoch_s or (self.assumed and reset_epoch_s == self.reset_epoch_s):
@@ -137,7 +137,7 @@ class RateBudget:
                 nothing = (0,) * len(Purpose)
                 row.write(Allowance(limit, remaining, reset, over_ns, 0, now_ns + WINDOW_NS, nothing))
             else:
-                row.write(seen.now(now_ns).told(limit, remaining, reset, over_ns))
+                row.write(seen.now(now_ns).corrected(limit, remaining, reset, over_ns))
 
     @contextmanager
     def _row(self, scope: str) -> Iterator[_Row]:

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from trading_assets import log, process_setup
-from trading_assets.cli import books, down, import_bars, new_desk, operate, run, trade, watch
+from trading_assets.cli import books, data_report, down, import_bars, new_desk, operate, run, trade, watch
 from trading_assets.errors import TradingAssetsError, of_the_system
 from trading_assets.escapes import for_terminal
 from trading_assets.redaction import clean
@@ -32,8 +32,8 @@ config_app = typer.Typer(no_args_is_help=True, help="The configuration file.")
 data_app = typer.Typer(no_args_is_help=True, help="The bars in the history.")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         Console().print(f"trading-assets {version('trading_assets')}", highlight=False)
         raise typer.Exit
 
@@ -74,7 +74,7 @@ for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 config_app.command("check")(books.check_config)
-data_app.command("report")(import_bars.data_report)
+data_app.command("report")(data_report.data_report)
 app.add_typer(data_app, name="data", rich_help_panel="Data and records")
 app.add_typer(config_app, name="config", rich_help_panel="Data and records")
 

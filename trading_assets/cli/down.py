@@ -51,8 +51,8 @@ def down(
     desk = desk_on(data_dir, dagster, path, home_is_named=home is not None)
     ending = NOTHING
     if desk is not None:
-        told = note if as_json else say
-        ending = end(desk, with_watchdog=watchdog, patience_seconds=wait, say=told)
+        output = note if as_json else say
+        ending = end(desk, with_watchdog=watchdog, patience_seconds=wait, say=output)
     if as_json:
         show_json({**plain(ending), "down": ending.is_down})
     elif desk is None:

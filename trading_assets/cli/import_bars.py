@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,9 +12,11 @@ import typer
 from trading_assets.cli.options import Config, Json, day, settings_of
 from trading_assets.cli.output import progress_bar, say, show_json, show_lines
 from trading_assets.errors import InvalidInput
+from trading_assets.market.quarantine.rules import BarRule
 from trading_assets.store.history import History
 
 if TYPE_CHECKING:
+    from trading_assets.engine.market_data.imported_bars import FilesInOrder
     from trading_assets.market.bar_files.reading import BarFile
     from trading_assets.store.bar_history import Appended
 
@@ -75,15 +77,19 @@ def import_bars(
     Bars outside regular hours are left out and counted. Exit status 1: a file was refused; the others are
     stored.
     """
+    from trading_assets.engine.market_data.imported_bars import FilesInOrder
     from trading_assets.market.bar_files.adjusted import Adjusted
     from trading_assets.market.bar_files.reading import read_bars
-    from trading_assets.market.bar_files.row_faults import OnDefect
     from trading_assets.market.bar_files.shapes import Stamps
     from trading_assets.market.bar_files.table import files_of, symbol_of_name
     from trading_assets.market.bars import Interval
+    from trading_assets.market.quarantine.rules import OnDefect
 
     settings = settings_of(config)
     paths = files_of(files)
+    in_order = FilesInOrder(
+        History(settings.data_dir / "history.duckdb"), Interval(interval), OnDefect(on_defect)
+    )
 
     def read(path: Path) -> BarFile:
         return read_bars(
@@ -101,13 +107,13 @@ def import_bars(
 
     refused: list[str] = []
     if len(paths) == 1:  # refused as any command is
-        found = [(paths[0], read(paths[0]))]
-        stored = [] if plan else [_store(settings.data_dir, settings.venue, found)]
-        figures = [_figures(path, file) for path, file in found]
+        contents = [(paths[0], in_order.judged(read(paths[0])))]
+        stored = [] if plan else [_store(settings.data_dir, settings.venue, contents)]
+        figures = [_figures(path, file) for path, file in contents]
     else:
         figures, stored = [], []
         with progress_bar("import", "files") as shown:
-            for batch in _batches(paths, read, refused, shown):
+            for batch in _batches(paths, read, in_order, refused, shown):
                 figures += [_figures(path, file) for path, file in batch]
                 if not plan:
                     stored.append(_store(settings.data_dir, settings.venue, batch))
@@ -124,11 +130,16 @@ def import_bars(
 
 
 def _batches(
-    paths: Sequence[Path], read: Any, refused: list[str], shown: Any
+    paths: Sequence[Path],
+    read: Callable[[Path], BarFile],
+    in_order: FilesInOrder,
+    refused: list[str],
+    shown: Callable[[int, int, str], None],
 ) -> Iterator[list[tuple[Path, BarFile]]]:
-    """The files that can be read, some at a time and no symbol twice in them; what is wrong with the others
-    goes to `refused`."""
+    """The files that can be taken, some at a time and no symbol twice in them, so that each is judged behind
+    what is stored; what is wrong with the others goes to `refused`."""
     batch: list[tuple[Path, BarFile]] = []
+    symbols: set[str] = set()
     for number, path in enumerate(paths, start=1):
         shown(number, len(paths), path.name)
         try:
@@ -136,13 +147,19 @@ def _batches(
         except InvalidInput as error:
             refused.append(str(error))
             continue
-        if any(not set(file.symbols).isdisjoint(other.symbols) for _, other in batch):
+        if not symbols.isdisjoint(file.symbols):
             yield batch
-            batch = []
+            batch, symbols = [], set()
+        try:
+            file = in_order.judged(file)
+        except InvalidInput as error:
+            refused.append(str(error))
+            continue
         batch.append((path, file))
+        symbols.update(file.symbols)
         if sum(held.count for _, held in batch) >= ROWS_AT_ONCE:
             yield batch
-            batch = []
+            batch, symbols = [], set()
     if batch:
         yield batch
 
@@ -177,10 +194,28 @@ def _figures(path: Path, file: BarFile) -> dict[str, Any]:
         "unread": list(file.unread),
         "corporate_actions": sum(map(len, file.actions.values())),
         "quarantined": [fault.sentence() for fault in file.faults],
+        "kept": _kept(file),
         "outside_hours": file.outside_hours,
         "left_out": file.left_out,
         "missing_sessions": {name: count for name, count in file.missing_sessions.items() if count},
     }
+
+
+def _kept(file: BarFile) -> list[dict[str, Any]]:
+    """What is doubtful and kept, by rule: how often, and the largest of it."""
+    return [
+        {
+            "rule": one.rule.name,
+            "sentence": str(one.rule),
+            "count": len(one),
+            "symbols": len(set(one.number.tolist())),
+            "first": [
+                {"symbol": at.symbol, "session": at.session.isoformat(), "measured": at.measured}
+                for at in one.largest(NAMES_SHOWN).each(file.symbols)
+            ],
+        }
+        for one in file.findings
+    ]
 
 
 def _total(figures: Sequence[dict[str, Any]], stored: Sequence[Appended], plan: bool) -> dict[str, Any]:
@@ -231,8 +266,8 @@ def _span(one: dict[str, Any]) -> str:
 def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) -> None:
     total = _total(figures, stored, False)
     where = figures[0]["file"] if len(figures) == 1 else f"{len(figures)} files"
-    told = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
-    say(f"{told}, {total['stored']} of them new or changed")
+    summary = f"{total['bars']} bars of {_few(total['symbols'])} read from {where}"
+    say(f"{summary}, {total['stored']} of them new or changed")
     say(f"{total['corporate_actions']} splits and dividends")
     if total["withdrawn"]:
         say(f"{total['withdrawn']} splits and dividends taken back: the file no longer says them")
@@ -251,6 +286,7 @@ def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) 
         say(f"{total['outside_hours']} bars outside regular hours left out")
     if total["left_out"]:
         say(f"{total['left_out']} bars of days that were not asked for left out")
+    _show_kept(figures)
     missing = total["missing_sessions"]
     for name in sorted(missing, key=lambda name: (-missing[name], name))[:NAMES_SHOWN]:
         say(f"{name}: {missing[name]} sessions between its first and its last have no bar")
@@ -258,36 +294,24 @@ def _show_stored(figures: Sequence[dict[str, Any]], stored: Sequence[Appended]) 
         say(f"and {len(missing) - NAMES_SHOWN} symbols more: --json names all")
 
 
+def _show_kept(figures: Sequence[dict[str, Any]]) -> None:
+    """Counts, and the first of each rule; missing sessions are told by symbol."""
+    by_rule: dict[str, list[dict[str, Any]]] = {}
+    for one in figures:
+        for kept in one["kept"]:
+            if kept["rule"] != BarRule.MISSING_SESSIONS.name:
+                by_rule.setdefault(kept["rule"], []).append(kept)
+    for of_rule in by_rule.values():
+        count = sum(one["count"] for one in of_rule)
+        named = [f"{at['symbol']} {at['session']}" for one in of_rule for at in one["first"]][:NAMES_SHOWN]
+        more = f" and {count - len(named)} more" if count > len(named) else ""
+        say(f"kept, but look at it: {of_rule[0]['sentence']}: {', '.join(named)}{more}")
+    if by_rule:
+        say("all of them: `trading-assets data report`")
+
+
 def _first(sentences: Sequence[str]) -> str:
     return f", first {sentences[0]}" if sentences else ""
-
-
-def data_report(config: Config = None, as_json: Json = False) -> None:
-    """Show what bars the history holds, by source, and which rows of your files are quarantined, by rule."""
-    from trading_assets.market.bar_files.row_faults import RowRule
-    from trading_assets.store.bar_history import quarantined, stored_sources
-
-    history = History(settings_of(config).data_dir / "history.duckdb")
-    sources, faults = stored_sources(history), quarantined(history)
-    if as_json:
-        show_json({"sources": sources, "quarantined": faults})
-        return
-    for one in sources:
-        say(
-            f"{one['source']}: {one['bars']} bars of {one['interval']}, {one['symbols']} symbols, "
-            f"{one['first']} to {one['last']}"
-        )
-    if not sources:
-        say("the history holds no bars yet: `trading-assets import-bars FILE…`")
-    for rule in RowRule:
-        of_rule = [fault for fault in faults if fault["rule"] == rule.name]
-        if not of_rule:
-            continue
-        say(f"{len(of_rule)} rows quarantined: {rule}")
-        for one in of_rule[:NAMES_SHOWN]:
-            say(f"  {one['symbol']} {one['session']}, {one['file']} row {one['row']}")
-        if len(of_rule) > NAMES_SHOWN:
-            say(f"  and {len(of_rule) - NAMES_SHOWN} more: --json names all")
 
 
 def _few(symbols: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def flatten(reason: Reason, config: Config = None, as_json: Json = False) -> Non
     if report.verdicts:
         show_verdicts(report.verdicts, report.orders)
     for held in report.held:
-        say(f"still held: {held.told}")
+        say(f"still held: {held.summary}")
     if not report.flat:
         raise NotFlat(report.failure)
     say("flat: every position is zero")

@@ -110,12 +110,12 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int, str], Non
     what to say beside it: a bar on a terminal, elsewhere a line at each tenth of the way."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if not errors.is_terminal:
-        told = 0
+        tenths = 0
 
         def line(done: int, total: int, beside: str) -> None:
-            nonlocal told
-            if done * 10 // total > told:
-                told = done * 10 // total
+            nonlocal tenths
+            if done * 10 // total > tenths:
+                tenths = done * 10 // total
                 errors.print(for_one_line(f"{what}: {done} of {total} {unit}, {beside}"))
 
         yield line

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -18,15 +18,19 @@ from trading_assets.config import LastGood, home_of, path_in_use
 from trading_assets.dagster_health import URL_VARIABLE, DagsterHealth
 from trading_assets.errors import InvalidInput
 from trading_assets.keyring import ENVIRON
+from trading_assets.source_watch import SourceWatch, load_definitions
+
+if TYPE_CHECKING:
+    from trading_assets.engine.replay.report import ReplayReport
 
 
 def demo(
     home: Annotated[Path, typer.Option(help="Directory for everything that it makes.")] = Path("var/demo"),
 ) -> None:
     """Train a model, show the gate at work, trade two sessions on the embedded exchange, replay two years."""
-    from trading_assets.demo.play import play
+    from trading_assets.demo.show import show
 
-    if not play(Path.cwd(), home.resolve()):
+    if not show(Path.cwd(), home.resolve()):
         raise typer.Exit(1)
 
 
@@ -35,7 +39,10 @@ def up(
     first: Annotated[
         date | None,
         typer.Option(
-            parser=day, metavar="DATE", help="First session of a new exchange (default: 2012-09-11)."
+            parser=day,
+            metavar="DATE",
+            help="First session of a new exchange (default: 2012-09-11; of a history: one with 130 sessions "
+            "before it).",
         ),
     ] = None,
     config: Config = None,
@@ -46,11 +53,10 @@ def up(
     terminal, unless it is started with nohup; `down` ends it from anywhere. What it says is also kept in
     `logs/up.log` of the data directory.
     """
-    from trading_assets.up import FIRST_SESSION
     from trading_assets.up import up as run_desk
 
     path = path_in_use(config, os.environ)
-    run_desk(Path.cwd(), path, port=port, first=first or FIRST_SESSION)
+    run_desk(Path.cwd(), path, port=port, first=first)
 
 
 def replay(
@@ -82,6 +88,9 @@ def replay(
     ] = "ideal",
     usd_per_share: Annotated[float, typer.Option(help="Cost of each fill, USD a share.")] = 0.0,
     cost_bps: Annotated[float, typer.Option(help="Cost of each fill, basis points of its notional.")] = 0.0,
+    sale_fees: Annotated[
+        bool, typer.Option(help="Sales pay what the SEC and FINRA charge, at the rates of their day.")
+    ] = True,
     rearm_daily: Annotated[
         bool, typer.Option("--rearm-daily", help="Assume that a person rearms before each session.")
     ] = False,
@@ -139,6 +148,7 @@ def replay(
         fill_mode=fill_mode,
         usd_per_share=usd_per_share,
         cost_bps=cost_bps,
+        sale_fees=sale_fees,
         rearm_daily=rearm_daily,
         settlement=settlement,
         continues=continues,
@@ -172,6 +182,9 @@ def replay(
                 "in_sample_sessions": report.in_sample,
                 "derived": report.derived,
                 "missing_bars": report.missing_bars,
+                "costs_usd": sum(result.costs_usd for result in report.sessions),
+                "fees_usd": sum(result.fees_usd for result in report.sessions),
+                "dividends_usd": sum(result.dividends_usd for result in report.sessions),
                 "seconds": report.seconds,
             }
         )
@@ -181,6 +194,7 @@ def replay(
                 ("replayed", f"{len(report.sessions)} sessions in {report.seconds:.1f} s"),
                 ("equity", f"{spec.cash_usd:,.2f} to {report.closing_equity:,.2f} USD"),
                 *((f"  {figure}", value) for figure, value in figures.items()),
+                ("costs", _costs(report)),
                 ("verdicts", ", ".join(f"{code} {count}" for code, count in report.verdict_codes.items())),
                 *((f"  {group} failed", f"{len(days)} sessions") for group, days in failing.items() if days),
                 ("page", report.page_path),
@@ -193,6 +207,17 @@ def replay(
             say(f"the model was trained on {report.in_sample} of these sessions: no evidence in them")
     if any(days for group, days in failing.items() if group not in WARNINGS):
         raise typer.Exit(1)
+
+
+def _costs(report: ReplayReport) -> str:
+    """What fills cost beside their prices, and what the positions were paid."""
+    costs = sum(result.costs_usd for result in report.sessions)
+    fees = sum(result.fees_usd for result in report.sessions)
+    dividends = sum(result.dividends_usd for result in report.sessions)
+    return (
+        f"{costs - fees:,.2f} USD of commissions, {fees:,.2f} USD of SEC and FINRA fees on sales; "
+        f"{dividends:,.2f} USD of dividends received"
+    )
 
 
 def _limit(text: str) -> tuple[str, float]:
@@ -227,6 +252,10 @@ def exchange(
             min=0, max=65535, help="Port of the control plane; 0: any free port (default: as configured)."
         ),
     ] = None,
+    bars: Annotated[
+        Literal["bundled", "history"] | None,
+        typer.Option(help="Play the bundled bars, or your imported ones (default: as configured)."),
+    ] = None,
     fill_mode: Annotated[
         Literal["ideal", "alpaca_paper", "participation"],
         typer.Option(help="How much of an order a new exchange fills at once."),
@@ -251,23 +280,28 @@ def exchange(
     """
     from trading_assets.config import key_pair
     from trading_assets.config.embedded_keys import KEYS_NAME
-    from trading_assets.exchange.bundled import open_venue
     from trading_assets.exchange.credentials import control_token
     from trading_assets.exchange.http.app import Urls, serve
+    from trading_assets.exchange.opening import open_venue
     from trading_assets.market.sessions import Sessions
-    from trading_assets.up import FIRST_SESSION
+    from trading_assets.up import FIRST_SESSION, played_history
 
     settings = settings_of(config)
+    if bars is not None:
+        embedded = settings.embedded.model_copy(update={"bars": bars})
+        settings = settings.model_copy(update={"embedded": embedded})
+    history = played_history(settings)
     token = control_token()
-    session = start or FIRST_SESSION
+    session = start or (FIRST_SESSION if history is None else None)
     place = state_dir or settings.data_dir / "exchange"
     venue = open_venue(
         place,
-        start_ns=Sessions().open_ns(session),
+        start_ns=None if session is None else Sessions().open_ns(session),
         cash=_usd(cash),
         spread_bps=Decimal(str(settings.quote_spread_bps)),
         fill_mode=fill_mode,
         participation=_number(participation, "--participation"),
+        history=history,
     )
 
     pair = key_pair(place, public=public_keys)
@@ -318,18 +352,19 @@ def listen(
 
     configured = LastGood(path_in_use(config, os.environ), os.environ)
     if dagster_url is None:  # `make up` has looked; a listener that it starts again holds up no protection
-        for told in close_places(configured.settings):
-            note(told)
+        for change in close_places(configured.settings):
+            note(change)
     log_beside(configured.settings)
     with ExitStack() as held:
         stop = held.enter_context(stop_signals())
-        ask = None
+        ask = ask_sources = None
         if dagster_url is not None:
             ask = held.enter_context(closing(DagsterHealth(dagster_url, home_of(os.environ)))).troubles
+            ask_sources = SourceWatch(load_definitions).troubles
         source = entry_of(configured.settings).open_updates(configured.settings, ENVIRON)
         stream = held.enter_context(source)
         say("listening to trade updates, and watching over the book; Ctrl-C ends it")
-        serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask)
+        serve(configured, Desk.open, stream.updates, stop, ask_dagster=ask, ask_sources=ask_sources)
 
 
 def _port(origin: str) -> int:

@@ -30,8 +30,8 @@ def tick(config: Config = None, as_json: Json = False) -> None:
     from trading_assets.engine.protection.protect import new_execution_id
     from trading_assets.engine.ticks.whole_tick import TickReport, run_tick, tick_now
 
-    for told in close_places(settings_of(config)):
-        note(told)
+    for change in close_places(settings_of(config)):
+        note(change)
     with progress("tick") as step, opened(config) as desk:
 
         def run_now() -> TickReport:
@@ -41,7 +41,7 @@ def tick(config: Config = None, as_json: Json = False) -> None:
         report = when_free(run_now, waiting(step))
         halts = desk.halts()
     done = report.execution
-    failed = [found for found in report.failed_checks if found.check.severity is Severity.ERROR]
+    failed = [failure for failure in report.failed_checks if failure.check.severity is Severity.ERROR]
     if as_json:
         show_json(
             {
@@ -58,13 +58,13 @@ def tick(config: Config = None, as_json: Json = False) -> None:
                 "passed_over": [plain(signal) for signal in done.passed_over],
                 "failed_checks": [
                     {
-                        "check": found.check.key,
-                        "severity": found.check.severity,
-                        "measured": found.measured,
-                        "limit": found.limit,
-                        "detail": found.detail,
+                        "check": failure.check.key,
+                        "severity": failure.check.severity,
+                        "measured": failure.measured,
+                        "limit": failure.limit,
+                        "detail": failure.detail,
                     }
-                    for found in report.failed_checks
+                    for failure in report.failed_checks
                 ],
                 "problems": report.problems,
                 "agree": report.reconciliation is not None and report.reconciliation.clean,
@@ -75,8 +75,8 @@ def tick(config: Config = None, as_json: Json = False) -> None:
         show_verdicts(done.verdicts, done.orders)
         for signal in done.passed_over:
             say(str(signal))
-        for found in report.failed_checks:
-            say(f"check failed: {found.check.key} ({found.check.severity}): {found.detail}")
+        for failure in report.failed_checks:
+            say(f"check failed: {failure.check.key} ({failure.check.severity}): {failure.detail}")
         for problem in report.problems:
             say(f"step failed: {problem}")
         if done.vetoed:

@@ -54,8 +54,8 @@ def load(path: Path | str) -> Settings:
     values: dict[str, Any] = {}
     lines: dict[Location, _Place] = {}
     for layer in layers(path):
-        found, at = _read(layer)
-        _put_over(values, found)
+        layer_values, at = _read(layer)
+        _put_over(values, layer_values)
         lines |= {location: _Place(layer, line) for location, line in at.items()}
     try:
         # through JSON: pydantic is then strict about numbers and booleans, and takes text for a path
@@ -98,10 +98,10 @@ def _from_root(root: Path, section: S, names: Sequence[str]) -> S:
 def data_dir_of(path: Path | str) -> Path:
     """The data directory of a file that need not be usable otherwise: for a kill, which a typo must not hold
     back. The default's where the file names none that can be read."""
-    found = str(Settings.model_fields["data_dir"].default)
+    directory = str(Settings.model_fields["data_dir"].default)
     for layer in layers(path):
-        found = _data_dir_in(layer) or found
-    return Path(path).resolve().parent.parent / found
+        directory = _data_dir_in(layer) or directory
+    return Path(path).resolve().parent.parent / directory
 
 
 def _data_dir_in(layer: Path) -> str | None:

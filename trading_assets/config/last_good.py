@@ -80,10 +80,10 @@ def kept(home: Path | None, path: Path) -> Settings | None:
     if home is None or not (home / NAME).exists():
         return None
     try:
-        found = json.loads((home / NAME).read_text())
-        if found["path"] != str(path.resolve()):
+        stored = json.loads((home / NAME).read_text())
+        if stored["path"] != str(path.resolve()):
             return None
-        return Settings.model_validate_json(json.dumps(found["settings"]))
+        return Settings.model_validate_json(json.dumps(stored["settings"]))
     except (OSError, ValueError, KeyError, TypeError) as error:  # damaged, or another version's
         log.warning("the kept configuration cannot be used", where=str(home / NAME), why=str(error))
         return None

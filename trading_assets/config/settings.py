@@ -70,6 +70,10 @@ class EmbeddedSettings(_Section):
         default="stands",
         description="Its time `stands`, moved from tick to tick by a sensor, or `runs` with the machine's.",
     )
+    bars: Literal["bundled", "history"] = Field(
+        default="bundled",
+        description="What it trades: the `bundled` bars, or those imported into the `history` of data_dir.",
+    )
     keys_file: Path | None = Field(
         default=None,
         description="File of its key pair, which it makes; null: exchange/keys.json in data_dir.",

@@ -62,6 +62,6 @@ class ActivityType:
     moves_shares: bool
     moves_cash: bool
     cost: CostOf
-    told: bool  # a person is told of each line: what it means for the book is not certain
+    alerts: bool  # a person is told of each line: what it means for the book is not certain
     meaning: str
     listed: bool = True  # False: the adapter does not know the word; the line moves cash only

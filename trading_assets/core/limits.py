@@ -297,9 +297,9 @@ class Limits(NamedTuple):
             checks=(
                 LimitCheck(
                     "position_limit",
-                    "exposure/E ≤ `max_position_pct` in every symbol. What only the market carried above it "
-                    "is position_drift's: valued at its last entry's price, within `max_slip_pct`, it was "
-                    "inside.",
+                    "exposure/E ≤ `max_position_pct` in every symbol. A position that was inside at its last "
+                    "entry's price, within `max_slip_pct`, and that the market has since carried above it "
+                    "fails position_drift instead.",
                     holdings=True,
                 ),
                 LimitCheck(
@@ -322,8 +322,8 @@ class Limits(NamedTuple):
             checks=(
                 LimitCheck(
                     "gross_exposure",
-                    "Σ exposure/E ≤ `max_gross_exposure`. What only the market carried above it is "
-                    "exposure_drift's.",
+                    "Σ exposure/E ≤ `max_gross_exposure`. An exposure that only the market has carried above "
+                    "it fails exposure_drift instead.",
                     holdings=True,
                 ),
                 LimitCheck(

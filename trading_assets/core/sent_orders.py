@@ -185,12 +185,12 @@ class SentOrders:
 
     def measured(self, row: LimitRow, check: LimitCheck, limit: float) -> Measured:
         """What `check` measures of the orders, against the limit of `row`."""
-        found = getattr(self, check.measure)
-        if callable(found):
-            measured: Measured = found(limit)
+        counts = getattr(self, check.measure)
+        if callable(counts):
+            measured: Measured = counts(limit)
             return measured
         hold = self.at_most if row.looser is Looser.HIGHER else self.at_least
-        return hold(getattr(self, check.of), found, float(limit))
+        return hold(getattr(self, check.of), counts, float(limit))
 
     def at_most(self, rows: Ints, measure: Floats, limit: float) -> Measured:
         """`measure` (n,) of the rows against an upper limit."""

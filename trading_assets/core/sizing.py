@@ -277,7 +277,7 @@ def slice_quantities(
 ) -> NDArray[np.float64]:
     """The slices of `cut` one by one, shape (slices,)."""
     slices = cut(qty, limit_price, max_order_notional, fractionable)
-    found = np.full(slices.number, slices.each)
+    quantities = np.full(slices.number, slices.each)
     if slices.number > 0:
-        found[-1] = slices.last
-    return found
+        quantities[-1] = slices.last
+    return quantities

@@ -240,12 +240,12 @@ def _without_partitions(event: EventLogEntry) -> EventLogEntry:
     27 KB each with the closed days of a quarter century. The outcome of a check that has no partitions of its
     own names none, so it would not find what was planned, which then stays planned for ever.
     """
-    told = event.dagster_event
-    planned = told.event_specific_data if told is not None else None
-    if told is None or not isinstance(planned, AssetCheckEvaluationPlanned):
+    dagster_event = event.dagster_event
+    planned = dagster_event.event_specific_data if dagster_event is not None else None
+    if dagster_event is None or not isinstance(planned, AssetCheckEvaluationPlanned):
         return event
     plain = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
-    return event._replace(dagster_event=told._replace(event_specific_data=plain))
+    return event._replace(dagster_event=dagster_event._replace(event_specific_data=plain))
 
 
 def _set_up(connection: Any, _record: Any) -> None:
@@ -258,7 +258,7 @@ def try_out(place: Path) -> None:
     storage = PooledSqliteEventLogStorage(str(place))
     run_id, asset = "try-out", AssetKey("try_out")
     planned = AssetCheckEvaluationPlanned(asset_key=asset, check_name="try_out")
-    told = (
+    kinds = (
         (DagsterEventType.ENGINE_EVENT, EngineEventData()),
         (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, planned),
     )
@@ -271,7 +271,7 @@ def try_out(place: Path) -> None:
             timestamp=0.0,
             dagster_event=DagsterEvent(kind.value, run_id, event_specific_data=data),
         )
-        for kind, data in told
+        for kind, data in kinds
     ]
     try:
         storage.store_event(events[0])

@@ -48,7 +48,7 @@ TRIED_OUT = (EVENT_LOG, OUTPUT)  # these have files of their own, and a `try_out
 FORKED = "TRADING_ASSETS_FORKED_RUN"  # in the environment of a run that the forkserver began
 UP = "TRADING_ASSETS_DAGSTER_URL"  # in the environment of what `make up` starts
 
-_told: set[str] = set()  # by this process
+_reported: set[str] = set()  # by this process
 _private: set[Path] = set()  # as `_refuse_open_to_others` has found them
 _tried: set[str] = set()  # what this process, or the one that it is a fork of, has seen to work
 
@@ -160,9 +160,9 @@ def _refuse_open_to_others(home: Path) -> None:
 
 def tell_fallback(part: str, why: str) -> None:
     """Alert that Dagster's own stands in for a part of ours, once in a process. Raises nothing."""
-    if part in _told:
+    if part in _reported:
         return
-    _told.add(part)
+    _reported.add(part)
     title = f"Dagster's own stands in for {part}"
     sys.stderr.write(f"{title}: {why}\n")
     log.error("fallback", part=part, why=why)

@@ -25,6 +25,7 @@ from contextlib import suppress
 from typing import Any
 
 import dagster as dg
+import psutil
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.events import DagsterEventType
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
@@ -35,16 +36,18 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 
 from trading_assets import keyring
 from trading_assets.dagster_instance.fallback import tell_fallback
-from trading_assets.defs.lanes import MAX_RUNTIME_TAG
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.lanes import MAX_RUNTIME_TAG
 from trading_assets.store.leases import process_start
 
 log = get_logger(__name__)
 
 FORKSERVER = "trading_assets.dagster_instance.launcher_forkserver"  # started by its name
 PROCESS_START = "process_start"  # beside Dagster's "pid" in the event that names a run's process
+GONE = "gone"  # in place of a process's start
+CLOCK_SLACK_SECONDS = 60.0  # by which a process may seem to begin after its own first event: a clock was set
 ATTEMPTS = 3  # somebody may be editing the sources
 KILLED_AFTER_SECONDS = 10.0  # of an interrupted run
 KILLED_BY_THE_FORKSERVER_AFTER = 30.0  # past a run's maximum time: the daemon's monitoring comes first
@@ -123,13 +126,13 @@ class Forkserver:
                 answer = b""
         if not answer:
             raise ForkserverGone("it ended, or the run's process did, before the run had begun")
-        told: dict[str, str] = json.loads(answer)
-        if "changed" in told:
-            raise ForkserverGone(told["changed"])
-        if "unfit" in told:
-            raise NoForkserver(told["unfit"])
-        if "failed" in told:
-            raise RunNotBegun(told["failed"])
+        reply: dict[str, str] = json.loads(answer)
+        if "changed" in reply:
+            raise ForkserverGone(reply["changed"])
+        if "unfit" in reply:
+            raise NoForkserver(reply["unfit"])
+        if "failed" in reply:
+            raise RunNotBegun(reply["failed"])
         self._has_begun_runs = True
 
     def close(self) -> None:
@@ -214,7 +217,7 @@ class ForkingRunLauncher(DefaultRunLauncher):
         if worker is None:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        pid, start = worker[0], worker[1] or process_start(worker[0]) or ""
+        pid, start = worker
         if not is_alive(pid, start):
             return False
         with suppress(ProcessLookupError):
@@ -233,7 +236,7 @@ class ForkingRunLauncher(DefaultRunLauncher):
 
     def _see_it_end(self, run: dg.DagsterRun, pid: int, start: str) -> None:
         if not start or _has_ended(pid, start, KILLED_AFTER_SECONDS):
-            return  # without a start the process may be another that was given the same id
+            return  # where the system tells no start the process may be another that was given the same id
         log.error("run killed: it did not end when it was interrupted", run_id=run.run_id, pid=pid)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -276,7 +279,8 @@ def _forks(origin: RepositoryPythonOrigin) -> bool:
 def worker_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, str] | None:
     """Process id and start of the process that executes the run, from the run's own log.
 
-    The start is "" where the run was launched without this launcher; None: nothing is logged yet.
+    Of a run that was launched without this launcher the log has no start: it is that of the process which has
+    the id now, and "gone" where that one began after the run did. None: nothing is logged yet.
     """
     named: tuple[int, str] | None = None
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
@@ -285,8 +289,18 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, str] | No
             start = metadata.get(PROCESS_START)
             if start is not None:
                 return int(metadata["pid"].value), str(start.value)
-            named = named or (int(metadata["pid"].value), "")
+            named = named or _process_then(int(metadata["pid"].value), entry.timestamp)
     return named
+
+
+def _process_then(pid: int, at: float) -> tuple[int, str]:
+    """The process that had the id at a time in seconds since 1970: its start, or "gone"."""
+    try:
+        began = psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return pid, GONE
+    start = process_start(pid)
+    return pid, GONE if start is None or began > at + CLOCK_SLACK_SECONDS else start
 
 
 def _has_ended(pid: int, start: str, seconds: float) -> bool:

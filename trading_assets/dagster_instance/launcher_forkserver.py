@@ -156,11 +156,11 @@ class Runs:
         return bool(self._until_ns)
 
 
-def _answer(answer: socket.socket, **told: str) -> None:
+def _answer(answer: socket.socket, **reply: str) -> None:
     try:
-        answer.send(json.dumps({key: text[-30_000:] for key, text in told.items()}).encode())
+        answer.send(json.dumps({key: text[-30_000:] for key, text in reply.items()}).encode())
     except OSError:
-        sys.stderr.write(f"the launcher took no answer: {told}\n")
+        sys.stderr.write(f"the launcher took no answer: {reply}\n")
 
 
 def _run(answer: socket.socket, run_id: str, instance_ref: str) -> NoReturn:

@@ -1,8 +1,7 @@
 """Dagster's run queue, looked at twice as often as its configuration can say, and the tags that a run gets in
-it: by which door it was launched (`defs.acts`), and what a run of live assets that names no job lacks.
+it: by which door it was launched (`runs.acts`), and what a run of live assets that names no job lacks.
 
-A run from an asset's page has none of a job's tags: it is put into the lane of the ticks and gets a tick's
-maximum time. One of a backfill or a range, which is refused as it begins, gets the time and no lane.
+A run from an asset's page has none of a job's tags: it gets a tick's maximum time.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from trading_assets.dagster_instance.fallback import tell_fallback
-from trading_assets.defs.acts import launched_tags
-from trading_assets.defs.lanes import LANE_TAG, LIVE, MAX_RUNTIME_TAG, RANGE_TAGS, TICK_SECONDS
 from trading_assets.engine.ticks.steps import LIVE_ASSETS
+from trading_assets.runs.acts import launched_tags
+from trading_assets.runs.lanes import MAX_RUNTIME_TAG, TICK_SECONDS
 
 LOOK_SECONDS = 0.5  # the daemon's own grain: less would not be noticed
 
@@ -40,7 +39,6 @@ class PromptRunCoordinator(QueuedRunCoordinator):
 def tags_of(run: DagsterRun) -> dict[str, str]:
     """What the run lacks of a tick's tags where it materializes live assets without a job."""
     selected = {key.to_user_string() for key in run.asset_selection or ()}
-    if LANE_TAG in run.tags or selected.isdisjoint(LIVE_ASSETS):
+    if MAX_RUNTIME_TAG in run.tags or selected.isdisjoint(LIVE_ASSETS):
         return {}
-    lane = {} if any(tag in run.tags for tag in RANGE_TAGS) else LIVE
-    return {**lane, MAX_RUNTIME_TAG: run.tags.get(MAX_RUNTIME_TAG, str(TICK_SECONDS))}
+    return {MAX_RUNTIME_TAG: str(TICK_SECONDS)}

@@ -1,7 +1,8 @@
-"""Dagster, and nothing else: assets, checks, jobs, schedules, sensors and resources.
+"""Dagster's definitions: assets, checks, jobs, schedules and sensors, in one folder for each subject.
 
 Every definition at the top level of a module in this folder, or in one below it, is loaded
-(`trading_assets.definitions`): a new file needs no entry anywhere.
+(`trading_assets.definitions`): a new file needs no entry anywhere. What definitions are made with is in
+`trading_assets.runs`.
 
 What a step does is `trading_assets.engine`'s; a module here names it, hands it the partition and the
 configuration, and shows what came of it. Dagster looks at the annotations of what it decorates as objects, so

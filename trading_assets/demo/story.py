@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from trading_assets.core.gate import reason
-from trading_assets.demo.stage import Stage
+from trading_assets.demo.demo_desk import DemoDesk
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.operation import operator
 from trading_assets.engine.replay import COMPILING, must_compile
@@ -35,10 +35,10 @@ class DemoFailed(TradingAssetsError):
     """Something of the demonstration did not go as it must."""
 
 
-def train(stage: Stage, console: Console) -> None:
+def train(demo: DemoDesk, console: Console) -> None:
     """Load the bundled bars, build the training set of 2000–2010 and train, as Dagster assets."""
     with console.status("training on the bundled daily bars of 2000–2010 …"):
-        result = stage.run(
+        result = demo.run(
             "train",
             ops={"model": {"config": {"promote_because": "trained by the demonstration"}}},
         )
@@ -47,37 +47,37 @@ def train(stage: Stage, console: Console) -> None:
         console.print(f"  materialized [bold]{'/'.join(event.asset_key.path)}[/]" if event.asset_key else "")
 
 
-def controls(stage: Stage, console: Console) -> None:
+def controls(demo: DemoDesk, console: Console) -> None:
     """A stale signal is refused, the same fresh passes; a kill cancels what rests and refuses the rest."""
     session = CONTROLS_SESSION
-    ticks = stage.sessions.ticks(session, 30)
-    _at(stage, ticks[0])
-    with _desk(stage) as desk:
+    ticks = demo.sessions.ticks(session, 30)
+    _at(demo, ticks[0])
+    with _desk(demo) as desk:
         old = desk.now_ns() - STALE_SECONDS * SECOND_NS
         tick_signals.receive(desk, "AAPL", 0.15, as_of_ns=old, source="demo")
-    verdict = _one_verdict(_tick(stage, console, session, ticks[0], stage.outside_config))
+    verdict = _one_verdict(_tick(demo, console, session, ticks[0], demo.outside_config))
     _must_be(verdict, "STALE_SIGNAL")
     console.print(
         f"  signal AAPL=0.15, {STALE_SECONDS} s old: PRETRADE_GATE_REJECT: {reason(verdict.failed)}"
     )
 
-    _at(stage, ticks[1])
-    with _desk(stage) as desk:
+    _at(demo, ticks[1])
+    with _desk(demo) as desk:
         tick_signals.receive(desk, "AAPL", 0.15, source="demo")
-    verdict = _one_verdict(_tick(stage, console, session, ticks[1], stage.outside_config))
+    verdict = _one_verdict(_tick(demo, console, session, ticks[1], demo.outside_config))
     _require(not verdict.failed, f"AAPL=0.15 was refused: {reason(verdict.failed, verdict.cause)}")
-    with _desk(stage) as desk:
+    with _desk(demo) as desk:
         order = desk.journal.order(verdict.client_order_id)
         _require(order.state == "FILLED", f"AAPL=0.15 was not filled: {order.state}")
         console.print(f"  the same, fresh: passed, accepted, filled {order.filled_qty} share(s), reconciled")
 
-    _at(stage, ticks[2])
-    with _desk(stage) as desk:
+    _at(demo, ticks[2])
+    with _desk(demo) as desk:
         quote = desk.broker.quotes(["MSFT"])["MSFT"]
         assert quote.bid is not None
         tick_signals.receive(desk, "MSFT", 0.5, limit_price=quote.bid * RESTING_DISCOUNT, source="demo")
-    verdict = _one_verdict(_tick(stage, console, session, ticks[2], stage.outside_config))
-    with _desk(stage) as desk:
+    verdict = _one_verdict(_tick(demo, console, session, ticks[2], demo.outside_config))
+    with _desk(demo) as desk:
         resting = desk.journal.order(verdict.client_order_id)
         _require(resting.state == "ACCEPTED", f"the MSFT order does not rest: {resting.state}")
         console.print(
@@ -87,32 +87,32 @@ def controls(stage: Stage, console: Console) -> None:
         _require(_states(cancelled) == {"CANCELED"}, f"the kill left {_states(cancelled)}")
         console.print("  killed: the resting order is cancelled")
 
-    _at(stage, ticks[3])
-    with _desk(stage) as desk:
+    _at(demo, ticks[3])
+    with _desk(demo) as desk:
         tick_signals.receive(desk, "GOOG", 0.5, source="demo")
-    verdict = _one_verdict(_tick(stage, console, session, ticks[3], stage.outside_config))
+    verdict = _one_verdict(_tick(demo, console, session, ticks[3], demo.outside_config))
     _must_be(verdict, "KILL_SWITCH_ACTIVE")
     console.print(f"  a later signal: PRETRADE_GATE_REJECT: {reason(verdict.failed, verdict.cause)}")
-    with _desk(stage) as desk:
+    with _desk(demo) as desk:
         cleared = operator.rearm(desk, reason="the demonstration goes on", author="demo")
         console.print(f"  rearmed by a person, with a reason: {', '.join(cleared)} cleared")
-    close(stage, console, session)
+    close(demo, console, session)
 
 
-def trade(stage: Stage, console: Console, session: date) -> None:
+def trade(demo: DemoDesk, console: Console, session: date) -> None:
     """One whole session of the model, a Dagster run at every tick, and the reconciliation after it."""
-    for tick_ns in stage.sessions.ticks(session, stage.settings(stage.model_config).tick_minutes):
-        _at(stage, tick_ns)
-        _tick(stage, console, session, tick_ns, stage.model_config)
-    close(stage, console, session)
+    for tick_ns in demo.sessions.ticks(session, demo.settings(demo.model_config).tick_minutes):
+        _at(demo, tick_ns)
+        _tick(demo, console, session, tick_ns, demo.model_config)
+    close(demo, console, session)
 
 
-def replay(stage: Stage, console: Console) -> None:
+def replay(demo: DemoDesk, console: Console) -> None:
     """Two years of daily bars through the same decisions, as one Dagster run over the range."""
     if must_compile():
         console.print(f"  {COMPILING}")
     with console.status(f"replaying {REPLAYED[0]} to {REPLAYED[1]} …"):
-        result = stage.run(
+        result = demo.run(
             "replay", over=REPLAYED, ops={"replay__replay": {"config": {"name": "demo", "rearm_daily": True}}}
         )
     _require(result.success, f"the replay run {result.run_id} failed; see it in the Dagster UI")
@@ -120,28 +120,28 @@ def replay(stage: Stage, console: Console) -> None:
     for name in ("sessions", "sessions_in_sample", "closing_equity_usd", "report"):
         console.print(f"  {name.replace('_', ' '):20s} {last[name].value}")
     for check in result.get_asset_check_evaluations():
-        said = "passed" if check.passed else f"failed in {check.metadata['failing_sessions'].value}"
-        console.print(f"  check {check.check_name:14s} {said}")
+        outcome = "passed" if check.passed else f"failed in {check.metadata['failing_sessions'].value}"
+        console.print(f"  check {check.check_name:14s} {outcome}")
 
 
-def close(stage: Stage, console: Console, session: date) -> None:
+def close(demo: DemoDesk, console: Console, session: date) -> None:
     """Reconcile after the close."""
-    _at(stage, stage.sessions.close_ns(session) + AFTER_CLOSE_NS)
-    result = stage.run("reconcile")
+    _at(demo, demo.sessions.close_ns(session) + AFTER_CLOSE_NS)
+    result = demo.run("reconcile")
     _require(result.success, f"the reconciliation after {session} failed")
     console.print(f"  {session} closed and reconciled")
 
 
 def _tick(
-    stage: Stage, console: Console, session: date, tick_ns: int, config_path: Path
+    demo: DemoDesk, console: Console, session: date, tick_ns: int, config_path: Path
 ) -> list[VerdictRecord]:
-    result = stage.run("trading_tick", session=session, tick_ns=tick_ns, config_path=config_path)
+    result = demo.run("trading_tick", session=session, tick_ns=tick_ns, config_path=config_path)
     _require(result.success, f"the run {result.run_id} of {session} failed; see it in the Dagster UI")
     evaluations = result.get_asset_check_evaluations()
     failed = [evaluation.check_name for evaluation in evaluations if not evaluation.passed]
-    with _desk(stage) as desk:
+    with _desk(demo) as desk:
         verdicts = desk.journal.verdicts(desk.book, session=session.isoformat(), tick_ns=tick_ns)
-        minutes = (tick_ns - stage.sessions.open_ns(session)) // (60 * SECOND_NS)
+        minutes = (tick_ns - demo.sessions.open_ns(session)) // (60 * SECOND_NS)
         shown = ", ".join(
             f"{'buy' if verdict.side > 0 else 'sell'} {verdict.qty:f} {verdict.symbol} "
             f"{reason(verdict.failed, verdict.cause)}"
@@ -155,13 +155,13 @@ def _tick(
 
 
 @contextmanager
-def _desk(stage: Stage) -> Iterator[Desk]:
-    with Desk.open(stage.settings(stage.outside_config)) as desk:
+def _desk(demo: DemoDesk) -> Iterator[Desk]:
+    with Desk.open(demo.settings(demo.outside_config)) as desk:
         yield desk
 
 
-def _at(stage: Stage, now_ns: int) -> None:
-    stage.keeper.move_to(now_ns)
+def _at(demo: DemoDesk, now_ns: int) -> None:
+    demo.keeper.move_to(now_ns)
 
 
 def _one_verdict(verdicts: list[VerdictRecord]) -> VerdictRecord:

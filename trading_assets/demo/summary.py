@@ -15,7 +15,7 @@ from trading_assets.broker.port import PositionState
 from trading_assets.core.gate import reason
 from trading_assets.core.ledger import Holding, Ledger
 from trading_assets.core.orders import Kind, State
-from trading_assets.demo.stage import Stage
+from trading_assets.demo.demo_desk import DemoDesk
 from trading_assets.engine.book.accounting import ledger_of
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.breaks import CASH_TOLERANCE_USD, QUANTITY_TOLERANCE
@@ -23,9 +23,9 @@ from trading_assets.engine.evidence.breaks import CASH_TOLERANCE_USD, QUANTITY_T
 MINIMUM_MODEL_FILLS = 10
 
 
-def model_figures(stage: Stage, console: Console) -> None:
+def model_figures(demo: DemoDesk, console: Console) -> None:
     """The champion's out-of-sample figures beside what needs no model."""
-    manifest = json.loads((stage.home / "models" / "champion" / "manifest.json").read_text())
+    manifest = json.loads((demo.home / "models" / "champion" / "manifest.json").read_text())
     figures = manifest["figures"]
     table = Table(title="The model, out of sample (walk-forward, purged)")
     for column in ("figure", "model", "each symbol's own past share", "no skill"):
@@ -46,10 +46,10 @@ def model_figures(stage: Stage, console: Console) -> None:
     )
 
 
-def summarise(stage: Stage, console: Console) -> bool:
+def summarise(demo: DemoDesk, console: Console) -> bool:
     """Print the summary. True when ledger and broker agree, no break is open, every check that must
     pass passed and at least ten orders of the model's were filled."""
-    with Desk.open(stage.settings(stage.model_config)) as desk:
+    with Desk.open(demo.settings(demo.model_config)) as desk:
         orders = desk.journal.orders(desk.book)
         verdicts = desk.journal.verdicts(desk.book)
         fills = desk.journal.fills(desk.book)
@@ -85,8 +85,8 @@ def summarise(stage: Stage, console: Console) -> bool:
     held.add_row("cash", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}", "")
     console.print(held)
 
-    passed, warned, failed = _checks(stage.instance)
-    clients = stage.keeper.clients()
+    passed, warned, failed = _checks(demo.instance)
+    clients = demo.keeper.clients()
     rows = (
         ("sessions traded", str(ticks["sessions"])),
         ("ticks", str(ticks["ticks"])),
@@ -103,7 +103,7 @@ def summarise(stage: Stage, console: Console) -> bool:
         console.print(f"{name:28s} {value}")
     for line in failed:
         console.print(f"  failed: {line}", style="red")
-    _where(stage, console)
+    _where(demo, console)
     return all_held(
         agree=agree, open_breaks=len(breaks), failed_checks=len(failed), model_filled=model_filled
     )
@@ -154,13 +154,13 @@ def _checks(instance: dg.DagsterInstance) -> tuple[int, int, list[str]]:
     return passed, warned, failed
 
 
-def _where(stage: Stage, console: Console) -> None:
-    home = _relative(stage.home)
+def _where(demo: DemoDesk, console: Console) -> None:
+    home = _relative(demo.home)
     console.print(
         f"\nEverything is below {home}: journal.sqlite, history.duckdb, log.jsonl, models, exchange."
     )
     console.print("See the runs, assets and checks in the Dagster UI, by the link that this prints:")
-    console.print(f"  DAGSTER_HOME={stage.home / 'dagster_home'} .venv/bin/python -m trading_assets.web")
+    console.print(f"  DAGSTER_HOME={demo.home / 'dagster_home'} .venv/bin/python -m trading_assets.web")
 
 
 def _relative(path: Path) -> Path:

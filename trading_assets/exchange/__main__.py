@@ -1,4 +1,4 @@
-"""`python -m trading_assets.exchange`: the embedded exchange over the bundled tape, in this process.
+"""`python -m trading_assets.exchange`: the embedded exchange, in this process.
 
 Prints one line of JSON with its two origins once it takes connections. The control plane's token
 comes from the environment.
@@ -15,11 +15,11 @@ from pathlib import Path
 from trading_assets import process_setup
 from trading_assets.config import key_pair
 from trading_assets.errors import TradingAssetsError
-from trading_assets.exchange.bundled import open_venue
 from trading_assets.exchange.credentials import control_token
 from trading_assets.exchange.fill_modes import FillMode
 from trading_assets.exchange.http.app import Urls, serve
 from trading_assets.exchange.http.rate_limit import REQUESTS_PER_MINUTE
+from trading_assets.exchange.opening import open_venue
 
 
 def _amount(text: str) -> Decimal:
@@ -39,6 +39,7 @@ def _arguments() -> argparse.Namespace:
     add("--port", type=int, default=8765, help="of the Alpaca API; 0: any free one (8765)")
     add("--control-port", type=int, default=8766, help="of the control plane; 0: any free one (8766)")
     add("--start-ns", type=int, help="where the clock stands at the first start, UTC nanoseconds")
+    add("--history", type=Path, help="the history whose imported bars it plays (the bundled bars)")
     add("--cash", type=_amount, default=Decimal(100_000), help="of the account at the first start (100000)")
     add("--seed", type=int, default=7, help="of ids and derived minute bars at the first start (7)")
     add("--spread-bps", type=_amount, default=Decimal(2), help="width of the quotes in basis points (2)")
@@ -70,6 +71,7 @@ def main() -> None:
         not_fractionable=arguments.not_fractionable,
         fill_mode=arguments.fill_mode,
         participation=arguments.participation,
+        history=arguments.history,
     )
     serve(
         venue,

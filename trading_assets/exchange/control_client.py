@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from trading_assets.errors import TradingAssetsError
+from trading_assets.no_answer import plain_words
 
 TIMEOUT_SECONDS = (2.0, 60.0)
 
@@ -123,7 +124,8 @@ class ControlClient:
         return list(self._call("GET", "/faults")["faults"])
 
     def clients(self) -> dict[str, int]:
-        """How many requests each User-Agent has sent to the public APIs since the exchange started."""
+        """How many requests each User-Agent has sent to the public APIs, with the keys, since the exchange
+        started."""
         return dict(self._call("GET", "/clients")["clients"])
 
     def journal(self) -> str:
@@ -136,7 +138,9 @@ class ControlClient:
         try:
             answer = self._session.request(method, self._url + path, json=body, timeout=TIMEOUT_SECONDS)
         except requests.RequestException as error:
-            raise ControlRefused(f"the exchange's control plane does not answer: {error}") from error
+            raise ControlRefused(
+                f"the exchange's control plane does not answer: {plain_words(error)}"
+            ) from error
         if answer.status_code >= 400:
             raise ControlRefused(f"{method} {path}: HTTP {answer.status_code}: {answer.text}")
         return answer.text if as_text else answer.json()

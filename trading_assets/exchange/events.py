@@ -31,6 +31,7 @@ class Opened(Event):
     seed: int
     fill_mode: str = "ideal"
     participation: Decimal | None = None
+    bars: str = "bundled"
 
 
 @dataclass(frozen=True)

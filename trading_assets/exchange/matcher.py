@@ -29,10 +29,14 @@ class Matcher:
         return quote_of(symbol, self._recorder.state, self._view, self._spread_bps, at_ns)
 
     def meet_bar(self, symbol: str, bar: Bar, at_ns: int) -> None:
-        """An order that worked before the bar began trades in it; any other only with the quote after it."""
+        """An order that worked before the bar began trades in it; any other only with the quote after it. A
+        bar without volume fills nothing, except from a person's quote."""
         state = self._recorder.state
+        by_hand = self._is_quoted_by_hand(symbol)
+        if not (bar.volume > 0.0 or by_hand):
+            return
         for order in state.account.open_orders(symbol):
-            if self._is_quoted_by_hand(symbol) or not order.worked_before(bar.start_ns):
+            if by_hand or not order.worked_before(bar.start_ns):
                 self.meet_quote(order, at_ns)
             elif symbol not in state.halted_since:
                 self._trade(*self._price_in_bar(order, bar, at_ns), at_ns)

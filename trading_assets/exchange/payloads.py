@@ -253,7 +253,9 @@ def activity_json(activity: VenueActivity, account: VenueAccount, *, day: date) 
 
 
 def bar_json(bar: Bar) -> Json:
-    """The tape has neither trade counts nor volume-weighted prices: n is 0, vw the mean of o, h, l, c."""
+    """The tape has neither trade counts nor volume-weighted prices: n is 0, vw the mean of o, h, l, c. A
+    derived bar says so, in a member that Alpaca's bars do not have."""
+    mark = {"derived": True} if bar.derived else {}
     return {
         "t": utc_text(bar.start_ns),
         "o": bar.open,
@@ -263,7 +265,7 @@ def bar_json(bar: Bar) -> Json:
         "v": int(bar.volume) if bar.volume.is_integer() else bar.volume,
         "n": 0,
         "vw": round((bar.open + bar.high + bar.low + bar.close) / 4.0, 6),
-    }
+    } | mark
 
 
 def quote_json(quote: VenueQuote) -> Json:
@@ -298,18 +300,18 @@ def corporate_action_json(action: CorporateAction) -> list[tuple[str, Json]]:
     """(kind, payload) of its split and its dividend. CUSIPs are not known; all dates are the ex-date."""
     day = action.ex_date.isoformat()
     dates = {"process_date": day, "ex_date": day, "record_date": day, "payable_date": day}
-    found: list[tuple[str, Json]] = []
+    payloads: list[tuple[str, Json]] = []
     if action.split_ratio != 1.0:
         ratio = Fraction(action.split_ratio).limit_denominator(1000)
         kind = "forward_splits" if ratio > 1 else "reverse_splits"
         cusips = {"cusip": ""} if ratio > 1 else {"old_cusip": "", "new_cusip": ""}
         rates = {"new_rate": ratio.numerator, "old_rate": ratio.denominator}
-        found.append((kind, _action_head(action, kind) | cusips | rates | dates))
+        payloads.append((kind, _action_head(action, kind) | cusips | rates | dates))
     if action.cash_usd:
         kind = "cash_dividends"
         terms = {"cusip": "", "rate": action.cash_usd, "special": False, "foreign": False}
-        found.append((kind, _action_head(action, kind) | terms | dates))
-    return found
+        payloads.append((kind, _action_head(action, kind) | terms | dates))
+    return payloads
 
 
 def _action_head(action: CorporateAction, kind: str) -> Json:

@@ -20,6 +20,8 @@ from trading_assets.exchange.http.app import HOST, Urls
 from trading_assets.parentage import STARTED_BY
 
 LOG_NAME = "exchange.log"
+START_SECONDS = 60.0
+COPY_SECONDS = 900.0  # of a history with hundreds of millions of minute bars
 
 
 class ExchangeDidNotStart(TradingAssetsError):
@@ -103,12 +105,14 @@ def start_process(
     speed: float | None = None,
     public_keys: bool = False,
     own_session: bool = False,
-    timeout_seconds: float = 60.0,
+    history: Path | None = None,
+    timeout_seconds: float | None = None,
     spawn: Spawn = spawn,
 ) -> ExchangeProcess:
-    """Start `python -m trading_assets.exchange` over the bundled tape and wait until it takes connections.
+    """Start `python -m trading_assets.exchange` and wait until it takes connections.
 
-    None keeps the command's default. `start_ns` is needed at the first start in a state directory and has no
+    None keeps the command's default. It plays the bundled tape, or the imported bars of `history`, which it
+    copies first. `start_ns` is needed at the first start on the bundled tape in a state directory and has no
     effect afterwards; `cash`, `seed`, `fill_mode` and `participation` have none either. The log is
     `exchange.log` in the state directory, the key pair `keys.json` there (`public_keys`: the public pair).
     With `own_session` a terminal's Ctrl-C reaches only the parent process, which then ends the exchange in
@@ -125,6 +129,7 @@ def start_process(
         "--fill-mode": fill_mode,
         "--participation": participation,
         "--speed": speed,
+        "--history": history,
     }
     arguments = ["--state-dir", str(state_dir)]
     arguments += [part for name, value in options.items() if value is not None for part in (name, str(value))]
@@ -138,7 +143,8 @@ def start_process(
     assert process.stdout is not None
     with process.stdout as output, selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
-        line = output.readline() if selector.select(timeout_seconds) else b""
+        patience = timeout_seconds or (START_SECONDS if history is None else COPY_SECONDS)
+        line = output.readline() if selector.select(patience) else b""
     if not line:
         process.kill()
         process.wait()

@@ -38,13 +38,13 @@ class TapePlayer:
         self._sessions = view.sessions
         self._equity_at = equity_at
 
-    def play(self, from_ns: int, to_ns: int) -> None:
+    def advance(self, from_ns: int, to_ns: int) -> None:
         """Play all that is due in (from, to], inside the caller's transaction."""
         day = self._sessions.new_york_date
         for session in self._sessions.between(day(from_ns), day(to_ns)):
-            self._play_session(session, from_ns, to_ns)
+            self._advance_session(session, from_ns, to_ns)
 
-    def _play_session(self, session: date, from_ns: int, to_ns: int) -> None:
+    def _advance_session(self, session: date, from_ns: int, to_ns: int) -> None:
         def due(at_ns: int) -> bool:
             return from_ns < at_ns <= to_ns
 
@@ -116,7 +116,7 @@ class TapePlayer:
             bars = self._view.minutes(symbol, session)
             if len(bars.start_ns) and bars.start_ns[0] == at_ns:
                 price = float(bars.open[0])
-                opening = Bar(at_ns, at_ns, price, price, price, price, 0.0)
+                opening = Bar(at_ns, at_ns, price, price, price, price, float(bars.volume[0]))
                 self._matcher.meet_bar(symbol, opening, at_ns)
 
     def _expire(self, at_ns: int) -> None:

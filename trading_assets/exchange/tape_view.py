@@ -18,9 +18,12 @@ from trading_assets.exchange.times import midnight_ns
 from trading_assets.market.bars import Bars, CorporateAction, Tape
 from trading_assets.market.sessions import NEW_YORK, Sessions
 
+_LONGEST_DAY_NS = 25 * 3_600 * 10**9
+
 
 class Bar(NamedTuple):
-    """One bar. Prices in USD, volume in shares; available at `end_ns`."""
+    """One bar. Prices in USD, volume in shares; available at `end_ns`. `derived`: from a daily bar, or made
+    of minutes that are."""
 
     start_ns: int
     end_ns: int
@@ -29,6 +32,7 @@ class Bar(NamedTuple):
     low: float
     close: float
     volume: float
+    derived: bool = False
 
 
 class Print(NamedTuple):
@@ -39,34 +43,40 @@ class Print(NamedTuple):
 
 
 class TapeView:
-    def __init__(self, tape: Tape, sessions: Sessions) -> None:
+    def __init__(self, tape: Tape, sessions: Sessions, *, ragged_sessions: int = 1) -> None:
+        """ragged_sessions: at the tape's end; a symbol whose bars end within them has not been delisted"""
         self._tape = tape
         self.sessions = sessions
-        self._row_of = {
-            symbol: {_new_york_date(ns): row for row, ns in enumerate(tape.daily(symbol).start_ns.tolist())}
-            for symbol in tape.symbols
-        }
-        self._last_day = {symbol: next(reversed(rows)) for symbol, rows in self._row_of.items()}
-        self._tape_ends = max(self._last_day.values())
+        starts = {symbol: tape.daily(symbol).start_ns for symbol in tape.symbols}
+        of_ns = _Days()
+        self._first_day = {symbol: of_ns[int(ns[0])] for symbol, ns in starts.items()}
+        self._last_day = {symbol: of_ns[int(ns[-1])] for symbol, ns in starts.items()}
+        self.first_session, self.last_session = min(self._first_day.values()), max(self._last_day.values())
+        days = sessions.between(self.first_session, self.last_session)
+        self._trade_on_from = days[-ragged_sessions:][0]
         self._actions = {s: {a.ex_date: a for a in tape.actions(s)} for s in tape.symbols}
 
     def listed(self, now_ns: int) -> list[str]:
         """The symbols whose history has begun, the day of the listing included."""
         today = self.sessions.new_york_date(now_ns)
-        return [symbol for symbol in self._tape.symbols if self._first_day(symbol) <= today]
+        return [symbol for symbol in self._tape.symbols if self._first_day[symbol] <= today]
 
     def is_listed(self, symbol: str, now_ns: int) -> bool:
-        return symbol in self._row_of and self._first_day(symbol) <= self.sessions.new_york_date(now_ns)
+        first = self._first_day.get(symbol)
+        return first is not None and first <= self.sessions.new_york_date(now_ns)
 
     def is_active(self, symbol: str, now_ns: int) -> bool:
-        """Whether a listed symbol can be traded. A symbol whose bars end before the tape does was delisted
-        after its last session."""
+        """Whether a listed symbol can be traded. A symbol whose bars end before the tape's last sessions was
+        delisted after its last one."""
         last = self._last_day[symbol]
-        return last == self._tape_ends or self.sessions.new_york_date(now_ns) <= last
+        return last >= self._trade_on_from or self.sessions.new_york_date(now_ns) <= last
 
     def minutes(self, symbol: str, session: date) -> Bars:
         """All minute bars of a session, also those to come: for matching, which plays them in order."""
         return self._tape.minutes(symbol, session)
+
+    def is_derived(self, symbol: str, session: date) -> bool:
+        return self._tape.is_derived(symbol, session)
 
     def minute_bars(
         self, symbol: str, start_ns: int, end_ns: int, now_ns: int, *, descending: bool = False
@@ -74,10 +84,11 @@ class TapeView:
         """Minute bars with start_ns ≤ start ≤ end_ns that ended by now, in order of their start."""
         for day in self._days(symbol, start_ns, min(end_ns, now_ns), descending=descending):
             bars = self.minutes(symbol, day).until(now_ns)
+            derived = self._tape.is_derived(symbol, day)
             low = int(np.searchsorted(bars.start_ns, start_ns, side="left"))
             high = int(np.searchsorted(bars.start_ns, end_ns, side="right"))
             for row in range(high - 1, low - 1, -1) if descending else range(low, high):
-                yield _bar(bars, row)
+                yield _bar(bars, row, derived)
 
     def daily_bars(
         self, symbol: str, start_ns: int, end_ns: int, now_ns: int, *, descending: bool = False
@@ -98,23 +109,24 @@ class TapeView:
 
     def daily_bar(self, symbol: str, session: date, now_ns: int) -> Bar | None:
         """The session's bar as far as it is known now; `start_ns` is midnight New York."""
-        row = self._row_of[symbol].get(session)
-        if row is None:
+        daily, midnight = self._tape.daily(symbol), midnight_ns(session)
+        row = int(np.searchsorted(daily.start_ns, midnight))
+        if row == len(daily.start_ns) or daily.start_ns[row] >= midnight + _LONGEST_DAY_NS:
             return None
-        daily = self._tape.daily(symbol)
         if daily.end_ns[row] <= now_ns:
-            return _bar(daily, row)._replace(start_ns=midnight_ns(session))
+            return _bar(daily, row)._replace(start_ns=midnight)
         bars = self.minutes(symbol, session).until(now_ns)
         if not len(bars.start_ns):
             return None
         return Bar(
-            start_ns=midnight_ns(session),
+            start_ns=midnight,
             end_ns=int(bars.end_ns[-1]),
             open=float(bars.open[0]),
             high=float(bars.high.max()),
             low=float(bars.low.min()),
             close=float(bars.close[-1]),
             volume=float(bars.volume.sum()),
+            derived=self._tape.is_derived(symbol, session),
         )
 
     def latest_minute(self, symbol: str, now_ns: int) -> Bar | None:
@@ -123,26 +135,31 @@ class TapeView:
         for day in (today, self.sessions.previous(today)):
             bars = self.minutes(symbol, day).until(now_ns)
             if len(bars.start_ns):
-                return _bar(bars, -1)
+                return _bar(bars, -1, self._tape.is_derived(symbol, day))
         return None
 
     def minute_of_session(self, symbol: str, now_ns: int) -> Bar | None:
         """The last minute bar of today's session that ended by now."""
         session = self.sessions.session_at(now_ns)
-        bars = None if session is None else self.minutes(symbol, session).until(now_ns)
-        return None if bars is None or not len(bars.start_ns) else _bar(bars, -1)
+        if session is None:
+            return None
+        bars = self.minutes(symbol, session).until(now_ns)
+        return _bar(bars, -1, self._tape.is_derived(symbol, session)) if len(bars.start_ns) else None
 
     def last_print(self, symbol: str, now_ns: int) -> Print | None:
-        """The close of the last minute bar ended by now; the session's open within its first minute;
-        before the open the previous close, adjusted on an ex-date. None: the tape has no price now, as in
-        a session without bars."""
+        """The close of the last minute bar with volume that ended by now; the session's open within its
+        first minute; before the open the previous close, adjusted on an ex-date. None: the tape has no price
+        now, as in a session without bars, or before its first trade."""
         today = self.sessions.session_at(now_ns)
         if today is not None and now_ns >= self.sessions.open_ns(today):
             bars = self.minutes(symbol, today)
             ended = int(np.searchsorted(bars.end_ns, now_ns, side="right"))
+            while ended and not bars.volume[ended - 1] > 0.0:
+                ended -= 1
             if ended:
                 return Print(price_of(bars.close[ended - 1]), int(bars.end_ns[ended - 1]))
-            if len(bars.start_ns) and bars.start_ns[0] <= now_ns:
+            begun = len(bars.start_ns) > 0 and bars.start_ns[0] <= now_ns < bars.end_ns[0]
+            if begun and bars.volume[0] > 0.0:
                 return Print(price_of(bars.open[0]), int(bars.start_ns[0]))
             return None
         return self.previous_close(symbol, now_ns)
@@ -175,9 +192,6 @@ class TapeView:
         last = min(last, self.sessions.new_york_date(now_ns))
         return (a for a in self._tape.actions(symbol) if first <= a.ex_date <= last)
 
-    def _first_day(self, symbol: str) -> date:
-        return next(iter(self._row_of[symbol]))
-
     def _first_ns(self, symbol: str) -> int:
         return int(self._tape.daily(symbol).start_ns[0])
 
@@ -186,9 +200,14 @@ def ratio_of(action: CorporateAction) -> Decimal:
     return Decimal(repr(float(action.split_ratio)))
 
 
-def _bar(bars: Bars, row: int) -> Bar:
-    return Bar(int(bars.start_ns[row]), int(bars.end_ns[row]), *(float(c[row]) for c in bars[2:]))
+def _bar(bars: Bars, row: int, derived: bool = False) -> Bar:
+    start_ns, end_ns, open_, high, low, close, volume = (column[row].item() for column in bars)
+    return Bar(start_ns, end_ns, open_, high, low, close, volume, derived)
 
 
-def _new_york_date(ns: int) -> date:
-    return datetime.fromtimestamp(ns // 1_000_000_000, NEW_YORK).date()
+class _Days(dict[int, date]):
+    """Start of a bar → its date in New York; most symbols share theirs."""
+
+    def __missing__(self, ns: int) -> date:
+        day = self[ns] = datetime.fromtimestamp(ns // 1_000_000_000, NEW_YORK).date()
+        return day

@@ -47,7 +47,9 @@ class VenueSettings:
     """The settings that an exchange starts with. `start_ns`, `cash`, `seed`, `fill_mode` and `participation`
     count at its first start only; afterwards its journal has them.
 
-    participation: the share of a minute bar's volume that the fill mode `participation` lets trade
+    participation:   the share of a minute bar's volume that the fill mode `participation` lets trade
+    bars:            which bars the tape has, as the journal keeps it: bundled, or history
+    ragged_sessions: at the tape's end; a symbol whose bars end within them has not been delisted
     """
 
     start_ns: int
@@ -57,14 +59,17 @@ class VenueSettings:
     not_fractionable: frozenset[str] = frozenset()
     fill_mode: str = "ideal"
     participation: Decimal = Decimal("0.1")
+    bars: str = "bundled"
+    ragged_sessions: int = 1
 
 
 class Venue:
     def __init__(self, tape: Tape, sessions: Sessions, store: EventStore, settings: VenueSettings) -> None:
         """Raises InvalidInput for a fill mode or a participation that there is not."""
-        self.view = TapeView(tape, sessions)
+        self.view = TapeView(tape, sessions, ragged_sessions=settings.ragged_sessions)
         self.sessions = sessions
         self.settings = settings
+        self._symbol_of_id = {asset_id(symbol): symbol for symbol in tape.symbols}
         self._recorder = Recorder(store)
         self._matcher = Matcher(self._recorder, self.view, settings.spread_bps)
         self._entry = Entry(self._recorder, self._matcher, self.view, settings.not_fractionable)
@@ -100,8 +105,8 @@ class Venue:
 
     def symbol_of(self, name: str) -> str | None:
         """The listed symbol for a symbol or an asset id."""
-        listed = self.view.listed(self.now_ns)
-        return next((symbol for symbol in listed if name in (symbol, asset_id(symbol))), None)
+        symbol = self._symbol_of_id.get(name, name)
+        return symbol if self.view.is_listed(symbol, self.now_ns) else None
 
     def is_fractionable(self, symbol: str) -> bool:
         return symbol not in self.settings.not_fractionable
@@ -209,7 +214,7 @@ class Venue:
         if to_ns == self.now_ns:
             return
         with self._recorder.transaction():
-            self._player.play(self.now_ns, to_ns)
+            self._player.advance(self.now_ns, to_ns)
             self._recorder.record(ev.ClockMoved(to_ns))
 
     def open_account(self, cash: Decimal) -> None:
@@ -306,7 +311,9 @@ class Venue:
                 remedy="Give a number above 0, at most 1.",
             )
         with self._recorder.transaction():
-            opened = ev.Opened(settings.start_ns, settings.seed, settings.fill_mode, participation)
+            opened = ev.Opened(
+                settings.start_ns, settings.seed, settings.fill_mode, participation, settings.bars
+            )
             self._recorder.record(opened)
             self._recorder.record(ev.AccountOpened(settings.start_ns, settings.cash))
 

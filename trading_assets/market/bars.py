@@ -35,7 +35,11 @@ class Bars(NamedTuple):
     def until(self, now_ns: int) -> Bars:
         """The bars that are available at `now_ns` (end ≤ now)."""
         count = int(np.searchsorted(self.end_ns, now_ns, side="right"))
-        return Bars._make(column[:count] for column in self)
+        return self if count == len(self.end_ns) else self.rows(slice(count))
+
+    def rows(self, some: slice) -> Bars:
+        """These of them; views, no copies."""
+        return Bars._make(column[some] for column in self)
 
 
 class CorporateAction(NamedTuple):
@@ -57,6 +61,10 @@ class Tape(Protocol):
     @property
     def derived(self) -> bool:
         """Whether the minute bars are derived from daily bars, not recorded."""
+        ...
+
+    def is_derived(self, symbol: str, session: date) -> bool:
+        """Whether the symbol's minute bars of the session are derived from its daily bar."""
         ...
 
     def daily(self, symbol: str) -> Bars:

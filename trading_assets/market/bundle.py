@@ -39,10 +39,10 @@ class _History(NamedTuple):
 
 def checked(content: bytes) -> bytes:
     """Return `content`. Raises BundleDamaged when its SHA-256 differs from the bundled file's."""
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
         raise BundleDamaged(
-            f"market/data/stocks.csv.gz has SHA-256 {found}, not {SHA256}; install the package again"
+            f"market/data/stocks.csv.gz has SHA-256 {digest}, not {SHA256}; install the package again"
         )
     return content
 
@@ -86,6 +86,9 @@ class BundledTape:
 
     @property
     def derived(self) -> bool:
+        return True
+
+    def is_derived(self, symbol: str, session: date) -> bool:
         return True
 
     def daily(self, symbol: str) -> Bars:

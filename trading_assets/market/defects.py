@@ -43,11 +43,13 @@ def daily_defects(bars: Bars, sessions: Sessions) -> tuple[Defect, ...]:
             (np.isfinite(prices) & (prices > 0)).all(axis=0) & np.isfinite(bars.volume) & (bars.volume >= 0)
         )
         inside = (low <= bars.open) & (bars.open <= high) & (low <= bars.close) & (bars.close <= high)
-    found = [Defect(days[i + 1], BarFault.OUT_OF_ORDER) for i in np.flatnonzero(np.diff(bars.start_ns) <= 0)]
-    found += [Defect(days[i], BarFault.NOT_POSITIVE) for i in np.flatnonzero(~positive)]
-    found += [Defect(days[i], BarFault.OUTSIDE_RANGE) for i in np.flatnonzero(positive & ~inside)]
+    defects = [
+        Defect(days[i + 1], BarFault.OUT_OF_ORDER) for i in np.flatnonzero(np.diff(bars.start_ns) <= 0)
+    ]
+    defects += [Defect(days[i], BarFault.NOT_POSITIVE) for i in np.flatnonzero(~positive)]
+    defects += [Defect(days[i], BarFault.OUTSIDE_RANGE) for i in np.flatnonzero(positive & ~inside)]
     if days:
         expected = set(sessions.between(min(days), max(days)))
-        found += [Defect(day, BarFault.NOT_A_SESSION) for day in sorted(set(days) - expected)]
-        found += [Defect(day, BarFault.MISSING_SESSION) for day in sorted(expected - set(days))]
-    return tuple(sorted(found, key=lambda defect: (defect.day, defect.fault)))
+        defects += [Defect(day, BarFault.NOT_A_SESSION) for day in sorted(set(days) - expected)]
+        defects += [Defect(day, BarFault.MISSING_SESSION) for day in sorted(expected - set(days))]
+    return tuple(sorted(defects, key=lambda defect: (defect.day, defect.fault)))

@@ -123,13 +123,13 @@ class _Reader:
         return self._array(depth)
 
     def _object(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        members: dict[str, Any] = {}
         while self._peek() != "}":
             name = self._text()
-            _require(name not in found, "a name that is there twice")
-            found[name] = self._value(self._mark(), depth + 1)
+            _require(name not in members, "a name that is there twice")
+            members[name] = self._value(self._mark(), depth + 1)
         self._at += 1
-        return found
+        return members
 
     def _array(self, depth: int) -> Sequence[Any]:
         kind = None
@@ -145,18 +145,18 @@ class _Reader:
             _require(count <= len(self._data), "an array longer than its file")
             return [self._value(self._mark(), depth + 1) for _ in range(count)]
         _require(kind is None, "an array of a kind without a length")
-        found = []
+        items = []
         while self._peek() != "]":
-            found.append(self._value(self._mark(), depth + 1))
+            items.append(self._value(self._mark(), depth + 1))
         self._at += 1
-        return found
+        return items
 
     def _numbers(self, mark: str, count: int) -> Sequence[Any]:
         _require(count <= len(self._data), "an array longer than its file")
         form = f">{count}{_NUMBERS[mark]}"
-        found = struct.unpack_from(form, self._data, self._at)
+        values = struct.unpack_from(form, self._data, self._at)
         self._at += struct.calcsize(form)
-        return found
+        return values
 
     def _text(self) -> str:
         length = self._count()

@@ -207,14 +207,14 @@ def _verified_manifest(path: Path) -> dict[str, Any]:
     remedy = "Restore the model's directory, or train and promote a model again."
     try:
         manifest = json.loads(_read(path))
-        stated, found = manifest["version"], manifest["format"]
+        stated, form = manifest["version"], manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
         # not its repr, which of some errors is the whole file
-        said = f"{type(error).__name__}: {error}"
-        raise InvalidInput(f"no model's manifest ({said})", where=str(path), remedy=remedy) from error
-    if found != FORMAT:
+        why = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"no model's manifest ({why})", where=str(path), remedy=remedy) from error
+    if form != FORMAT:
         raise InvalidInput(
-            f"format {found}, this program reads format {FORMAT}",
+            f"format {form}, this program reads format {FORMAT}",
             where=str(path),
             remedy="Train the model again.",
         )

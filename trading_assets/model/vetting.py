@@ -96,10 +96,10 @@ def _why_not(ubj: bytes, features: int) -> str | None:
         _NOT_READABLE: f"XGBoost {_xgboost_version()} cannot read it",
         _NOT_A_MODEL: f"it is no sound model of {features} features",
         _NOT_FINITE: "its scores are not one finite number for each row",
-    }.get(ended, f"a process that loaded it ended by itself ({_said(ended)})")
+    }.get(ended, f"a process that loaded it ended by itself ({_ending(ended)})")
 
 
-def _said(ended: int) -> str:
+def _ending(ended: int) -> str:
     return f"signal {-ended}" if ended < 0 else f"exit status {ended}"
 
 
@@ -124,9 +124,9 @@ def _words(path: Path, ubj: bytes, by: str) -> dict[str, object]:
 def _noted(path: Path, ubj: bytes) -> str | None:
     """By what the file was found good: "training", "vetting", or None."""
     try:
-        found = json.loads((path.parent / NOTE).read_text())
-        by = str(found["by"])
-        return by if found == _words(path, ubj, by) else None
+        note = json.loads((path.parent / NOTE).read_text())
+        by = str(note["by"])
+        return by if note == _words(path, ubj, by) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -7,7 +7,6 @@ engine decides what to fetch from a broker, and when.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trading_assets.market.bars import Bars, CorporateAction, Interval
@@ -34,6 +34,18 @@ _ACTION_COLUMNS = pa.schema(
         ("source", pa.string()),
     ]
 )
+_BAR_COLUMNS = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("interval", pa.string()),
+        ("session", pa.date32()),
+        *((name, pa.int64()) for name in ("start_ns", "available_at_ns", "received_at_ns")),
+        *((name, pa.float64()) for name in ("open", "high", "low", "close", "volume")),
+        ("source", pa.string()),
+        ("derived", pa.bool_()),
+        ("version", pa.int32()),
+    ]
+)
 _FAULT_COLUMNS = pa.schema(
     [
         ("symbol", pa.string()),
@@ -49,13 +61,13 @@ _FAULT_COLUMNS = pa.schema(
 )
 VALUES = ("open", "high", "low", "close", "volume")
 
+# Of each bar the newest version comes first: telling them apart by rank would cost as much as the reading.
 _NEWEST = """
 SELECT symbol, start_ns, available_at_ns, open, high, low, close, volume
 FROM bars
-WHERE list_contains(?, symbol) AND "interval" = ?
+WHERE symbol IN (SELECT unnest(?)) AND "interval" = ?
   AND start_ns >= ? AND available_at_ns <= ? AND received_at_ns <= ?
-QUALIFY row_number() OVER (PARTITION BY symbol, start_ns ORDER BY version DESC, received_at_ns DESC) = 1
-ORDER BY symbol, start_ns
+ORDER BY symbol, start_ns, version DESC, received_at_ns DESC
 """
 # Many rows: neither sorted nor told apart by version here, which costs several times the reading.
 _MANY = """
@@ -88,13 +100,21 @@ _RECORDED_SYMBOLS = """
 SELECT DISTINCT symbol FROM bars
 WHERE "interval" = '1d' AND NOT derived AND session BETWEEN ? AND ? ORDER BY symbol
 """
-_STORED = """
-SELECT symbol, "interval", start_ns, max(version) AS version,
-       arg_max([open, high, low, close, volume], version) AS stored
-FROM bars WHERE list_contains(?, symbol) AND start_ns >= ? GROUP BY symbol, "interval", start_ns
+_FRESH = """
+SELECT incoming.place, coalesce(stored.version, 0) + 1 AS version, stored.held IS NOT NULL AS is_revised
+FROM incoming LEFT JOIN (
+    SELECT symbol, "interval", start_ns, max(version) AS version,
+           arg_max([open, high, low, close, volume], version) FILTER (WHERE received_at_ns <= ?) AS held
+    FROM bars WHERE symbol IN (SELECT symbol FROM incoming) AND start_ns BETWEEN ? AND ?
+    GROUP BY symbol, "interval", start_ns
+) AS stored USING (symbol, "interval", start_ns)
+WHERE stored.held IS DISTINCT FROM
+      [incoming.open, incoming.high, incoming.low, incoming.close, incoming.volume]
+ORDER BY place
 """
 _LAST_START = """
-SELECT symbol, max(start_ns) AS newest FROM bars WHERE "interval" = ? AND start_ns >= ? GROUP BY symbol
+SELECT symbol, max(start_ns) AS newest FROM bars
+WHERE "interval" = ? AND start_ns >= ? AND available_at_ns <= ? AND received_at_ns <= ? GROUP BY symbol
 """
 _HELD = """
 SELECT symbol, count(DISTINCT start_ns) AS bars, arg_max(close, start_ns) AS last_close
@@ -106,7 +126,8 @@ FROM bars WHERE "interval" = '1m' AND start_ns >= ? AND available_at_ns <= ? GRO
 _ACTIONS = """
 SELECT symbol, ex_date, split_ratio, cash_usd FROM (
     SELECT *, rowid AS place FROM corporate_actions
-    WHERE list_contains(?, symbol) AND ex_date <= ? AND received_at_ns <= ?
+    WHERE symbol IN (SELECT unnest(?)) AND ex_date <= ? AND received_at_ns <= ?
+      AND NOT list_contains(?, source)
     QUALIFY received_at_ns = max(received_at_ns) OVER (PARTITION BY symbol, ex_date, source)
 )
 WHERE split_ratio <> 1.0 OR cash_usd <> 0.0
@@ -115,7 +136,7 @@ QUALIFY source = first_value(source) OVER (
 )
 ORDER BY symbol, ex_date, split_ratio DESC, cash_usd
 """
-_STANDING = """
+_STORED_ACTIONS = """
 SELECT DISTINCT symbol, ex_date FROM (
     SELECT * FROM corporate_actions
     WHERE source = ? AND list_contains(?, symbol) AND ex_date BETWEEN ? AND ?
@@ -163,14 +184,9 @@ SELECT source, "interval", count(DISTINCT symbol) AS symbols, count(*) AS bars, 
        max(session) AS "last"
 FROM bars WHERE NOT derived GROUP BY source, "interval" ORDER BY source, "interval"
 """
-_FAULTS = """
-SELECT rule, symbol, session, measured, "limit", file, "row" FROM bars_quarantine
-ORDER BY rule, symbol, session, file, "row"
-"""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBar:
+class StoredBar(NamedTuple):
     """One version of one bar, as a row of the table."""
 
     symbol: str
@@ -188,34 +204,38 @@ class StoredBar:
     derived: bool
     version: int = 1
 
-    def row(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 def append_versions(history: History, bars: Sequence[StoredBar]) -> tuple[list[StoredBar], int]:
-    """Append bars that are new, and those that differ from the newest stored version as its next version.
+    """Append bars that are new, and those that differ from the newest version that had been stored when they
+    were received, as the next version. What was stored with a later receipt does not count: a venue whose
+    time is virtual may bring what a person imported in the world's time.
 
     Returns what was appended and how much of it was a revision. Doing it again appends nothing.
     """
     if not bars:
         return [], 0
-    symbols = sorted({bar.symbol for bar in bars})
-    table = history.query(_STORED, [symbols, min(bar.start_ns for bar in bars)])
-    stored = {(line["symbol"], line["interval"], line["start_ns"]): line for line in table.to_pylist()}
-    fresh: list[StoredBar] = []
-    revised = 0
-    for bar in bars:
-        line = stored.get((bar.symbol, bar.interval, bar.start_ns))
-        row = bar.row()
-        if line is not None:
-            if line["stored"] == [row[name] for name in VALUES]:
-                continue
-            row["version"] = line["version"] + 1
-            revised += 1
-        fresh.append(StoredBar(**row))
-    if fresh:
-        history.append("bars", [bar.row() for bar in fresh])
-    return fresh, revised
+    columns = [list(column) for column in zip(*bars, strict=True)]
+    incoming = pa.table(columns, schema=_BAR_COLUMNS)
+    starts, received_ns = incoming["start_ns"], max(bar.received_at_ns for bar in bars)
+    span = pc.min_max(starts).as_py()
+    with history.writing() as connection:
+        connection.register("incoming", incoming.append_column("place", pa.array(range(len(bars)))))
+        changed = connection.execute(_FRESH, [received_ns, span["min"], span["max"]]).to_arrow_table()
+        connection.unregister("incoming")
+        if changed.num_rows:
+            fresh = incoming.take(changed["place"]).drop_columns("version")
+            fresh = fresh.append_column("version", changed["version"].cast(pa.int32()))
+            connection.register("incoming", fresh)
+            connection.execute("INSERT INTO bars BY NAME SELECT * FROM incoming")
+            connection.unregister("incoming")
+    versions = zip(changed["place"].to_pylist(), changed["version"].to_pylist(), strict=True)
+    return (
+        [
+            bars[place] if version == 1 else bars[place]._replace(version=version)
+            for place, version in versions
+        ],
+        sum(changed["is_revised"].to_pylist()),
+    )
 
 
 class FileRows(NamedTuple):
@@ -225,7 +245,9 @@ class FileRows(NamedTuple):
     symbols: Sequence[str]
     bars: pa.Table  # every column of the table but version
     actions: Sequence[CorporateAction]
-    told: tuple[date, date] | None  # the days of which it says every split and dividend; None: it does not
+    described: (
+        tuple[date, date] | None
+    )  # the days of which it says every split and dividend; None: it does not
     faults: Sequence[Mapping[str, Any]]  # every column of `bars_quarantine`
 
 
@@ -275,11 +297,13 @@ def append_files(history: History, files: Sequence[FileRows], *, received_ns: in
 
 def _withdrawn(connection: duckdb.DuckDBPyConnection, file: FileRows) -> list[tuple[str, date]]:
     """(symbol, ex-date) of what stands by this source in the days that the file tells, and is not in it."""
-    if file.told is None:
+    if file.described is None:
         return []
-    said = {(action.symbol, action.ex_date) for action in file.actions}
-    standing = connection.execute(_STANDING, [file.source, list(file.symbols), *file.told]).fetchall()
-    return sorted((symbol, ex_date) for symbol, ex_date in standing if (symbol, ex_date) not in said)
+    stated = {(action.symbol, action.ex_date) for action in file.actions}
+    stored = connection.execute(
+        _STORED_ACTIONS, [file.source, list(file.symbols), *file.described]
+    ).fetchall()
+    return sorted((symbol, ex_date) for symbol, ex_date in stored if (symbol, ex_date) not in stated)
 
 
 def _action_row(source: str, action: CorporateAction, received_ns: int | None) -> dict[str, Any]:
@@ -297,7 +321,7 @@ def replace_source(
     """Replace everything of one source in one transaction."""
     history.replace_many(
         [
-            ("bars", {"source": source}, [bar.row() for bar in bars]),
+            ("bars", {"source": source}, [bar._asdict() for bar in bars]),
             ("corporate_actions", {"source": source}, list(actions)),
         ]
     )
@@ -339,7 +363,9 @@ def newest_bars(
     """Each symbol's bars with start ≥ `since_ns` that were available and received at `as_of_ns`, newest
     version; without a row where it has none."""
     table = history.query(_NEWEST, [list(symbols), str(interval), since_ns, as_of_ns, as_of_ns])
-    return {symbol: _bars(rows) for symbol, rows in _by_symbol(table, symbols)}
+    table = _first_of_each(table)
+    bars = _bars_of(table)
+    return {symbol: bars.rows(some) for symbol, some in _by_symbol(table, symbols)}
 
 
 def last_receipt(history: History) -> int:
@@ -406,9 +432,10 @@ def recorded_daily(
     """Each symbol's daily bars of first ≤ session ≤ last that are no derived ones, as last received by
     `as_of_ns`, and the names of their sources."""
     table = history.query(_RECORDED, [list(symbols), first, last, as_of_ns, as_of_ns])
+    bars, sources = _bars_of(table), table["source"].to_pylist()
     return {
-        symbol: (_bars(rows), ", ".join(sorted(set(rows["source"].to_pylist()))))
-        for symbol, rows in _by_symbol(table, symbols)
+        symbol: (bars.rows(some), ", ".join(sorted(set(sources[some]))))
+        for symbol, some in _by_symbol(table, symbols)
     }
 
 
@@ -418,29 +445,47 @@ def recorded_symbols(history: History, first: date, last: date) -> list[str]:
 
 
 def actions_until(
-    history: History, symbols: Sequence[str], last: date, *, as_of_ns: int
+    history: History, symbols: Sequence[str], last: date, *, as_of_ns: int, but_of: Sequence[str] = ()
 ) -> dict[str, tuple[CorporateAction, ...]]:
-    """Each symbol's splits and cash dividends with ex-date ≤ `last`, as last received by `as_of_ns`."""
-    lines = history.query(_ACTIONS, [list(symbols), last, as_of_ns]).to_pylist()
-    return {
-        symbol: tuple(CorporateAction(**line) for line in lines if line["symbol"] == symbol)
-        for symbol in symbols
-    }
+    """Each symbol's splits and cash dividends with ex-date ≤ `last`, as last received by `as_of_ns`.
+
+    but_of: sources that do not count
+    """
+    lines = history.query(_ACTIONS, [list(symbols), last, as_of_ns, list(but_of)]).to_pylist()
+    actions: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    for line in lines:
+        actions[line["symbol"]].append(CorporateAction(**line))
+    return {symbol: tuple(listed) for symbol, listed in actions.items()}
 
 
-def _by_symbol(table: pa.Table, symbols: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+def _by_symbol(table: pa.Table, symbols: Sequence[str]) -> Iterator[tuple[str, slice]]:
     """Each symbol's rows of a table that is ordered by symbol."""
-    column = np.array(table["symbol"].to_pylist(), dtype=np.str_)
-    for symbol in symbols:
-        first, end = np.searchsorted(column, symbol), np.searchsorted(column, symbol, side="right")
-        yield symbol, table.slice(int(first), int(end - first))
-
-
-def _bars(rows: pa.Table) -> Bars:
-    return Bars(
-        *(rows[column].to_numpy().astype(np.int64) for column in ("start_ns", "available_at_ns")),
-        *(rows[column].to_numpy().astype(np.float64) for column in VALUES),
+    named = table["symbol"].combine_chunks().dictionary_encode()
+    ends = np.cumsum(
+        np.bincount(named.indices.to_numpy(zero_copy_only=False), minlength=len(named.dictionary))
     )
+    begins = np.append(0, ends)
+    held = {symbol: number for number, symbol in enumerate(named.dictionary.to_pylist())}
+    for symbol in symbols:
+        number = held.get(symbol)
+        yield symbol, slice(0, 0) if number is None else slice(int(begins[number]), int(ends[number]))
+
+
+def _bars_of(table: pa.Table) -> Bars:
+    return Bars(
+        *(
+            table[column].to_numpy().astype(np.int64, copy=False)
+            for column in ("start_ns", "available_at_ns")
+        ),
+        *(table[column].to_numpy().astype(np.float64, copy=False) for column in VALUES),
+    )
+
+
+def _first_of_each(table: pa.Table) -> pa.Table:
+    """Without the rows that are of the same symbol and start as the one before."""
+    symbol = table["symbol"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    again = np.flatnonzero((np.diff(symbol) == 0) & (np.diff(table["start_ns"].to_numpy()) == 0)) + 1
+    return table.take(np.setdiff1d(np.arange(table.num_rows), again)) if len(again) else table
 
 
 def stored_sources(history: History) -> list[dict[str, Any]]:
@@ -448,14 +493,10 @@ def stored_sources(history: History) -> list[dict[str, Any]]:
     return list(history.query(_SOURCES).to_pylist())
 
 
-def quarantined(history: History) -> list[dict[str, Any]]:
-    """Every row that was left out as wrong: rule, symbol, session, measured, limit, file, row."""
-    return list(history.query(_FAULTS).to_pylist())
-
-
-def newest_starts(history: History, interval: Interval, since_ns: int) -> dict[str, int]:
-    """Symbol → start of its newest stored bar since `since_ns`; without the symbols that have none."""
-    lines = history.query(_LAST_START, [str(interval), since_ns]).to_pylist()
+def newest_starts(history: History, interval: Interval, since_ns: int, *, as_of_ns: int) -> dict[str, int]:
+    """Symbol → start of its newest bar since `since_ns` that was available and received at `as_of_ns`;
+    without the symbols that have none."""
+    lines = history.query(_LAST_START, [str(interval), since_ns, as_of_ns, as_of_ns]).to_pylist()
     return {line["symbol"]: int(line["newest"]) for line in lines}
 
 

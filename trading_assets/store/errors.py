@@ -10,13 +10,13 @@ from trading_assets.errors import TradingAssetsError
 class SchemaTooNew(TradingAssetsError):
     """The file was written by a later release."""
 
-    def __init__(self, where: str, found: int, known: int) -> None:
-        self.where, self.found, self.known = where, found, known
-        super().__init__(where, found, known)
+    def __init__(self, where: str, version: int, known: int) -> None:
+        self.where, self.version, self.known = where, version, known
+        super().__init__(where, version, known)
 
     def __str__(self) -> str:
         return (
-            f"{self.where} has schema version {self.found}, this release knows up to {self.known}. "
+            f"{self.where} has schema version {self.version}, this release knows up to {self.known}. "
             "Run the release that wrote it, or a later one; nothing was changed."
         )
 

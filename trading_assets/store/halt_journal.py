@@ -125,13 +125,13 @@ class HaltJournal(Database):
         waiting = (foreign_orders.c.book == book, foreign_orders.c.acknowledged_ns.is_(None))
         with self._writing() as connection:
             query = select(foreign_orders.c.finding).where(*waiting).order_by(foreign_orders.c.sequence)
-            found = list(connection.execute(query).scalars())
+            ids = list(connection.execute(query).scalars())
             connection.execute(
                 update(foreign_orders)
                 .where(*waiting)
                 .values(acknowledged_ns=at_ns, acknowledged_by=author, acknowledge_reason=reason)
             )
-        return found
+        return ids
 
 
 _HALTS = select(halts).where(*same(halts, "book")).order_by(halts.c.sequence)

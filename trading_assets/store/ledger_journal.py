@@ -98,11 +98,11 @@ class LedgerJournal(LedgerCheckpoints):
 
     def filled(self, book: str, broker_order_ids: Collection[str]) -> dict[str, Decimal]:
         """Shares of the fills of each of these orders, by the broker's id; 0 where there is none."""
-        found = dict.fromkeys(broker_order_ids, Decimal(0))
+        quantities = dict.fromkeys(broker_order_ids, Decimal(0))
         with self._reading() as connection:
-            for row in connection.execute(_FILLED, {"book": book, "ids": sorted(found)}):
-                found[row.broker_order_id] += row.qty
-        return found
+            for row in connection.execute(_FILLED, {"book": book, "ids": sorted(quantities)}):
+                quantities[row.broker_order_id] += row.qty
+        return quantities
 
     def record_adjustments(self, entries: Sequence[AdjustmentRecord]) -> list[AdjustmentRecord]:
         """Store each adjustment once, by (book, adjustment id); returns the newly stored."""
@@ -124,8 +124,8 @@ class LedgerJournal(LedgerCheckpoints):
             return {}
         with self._reading() as connection:
             rows = connection.execute(_NAMED, {"book": book, "ids": sorted(ids)})
-            found = [as_record(AdjustmentRecord, row) for row in rows]
-        return {entry.adjustment_id: entry for entry in found}
+            entries = [as_record(AdjustmentRecord, row) for row in rows]
+        return {entry.adjustment_id: entry for entry in entries}
 
     def changed_fill(self, book: str, activity_id: str) -> tuple[FillRecord, list[AdjustmentRecord]] | None:
         """A fill with the busts and corrections that have changed it, found by its activity, by the

@@ -274,22 +274,22 @@ class OrderJournal(Database):
 
     def named(self, client_order_ids: Collection[str]) -> dict[str, OrderRecord]:
         """The orders among these ids that exist, by client order id."""
-        found = self._orders(_NAMED, {"ids": sorted(client_order_ids)})
-        return {record.intent.client_order_id: record for record in found}
+        orders = self._orders(_NAMED, {"ids": sorted(client_order_ids)})
+        return {record.intent.client_order_id: record for record in orders}
 
     def client_ids(self, book: str, broker_order_ids: Collection[str]) -> dict[str, str]:
         """The broker's order id → ours, for the ids that belong to our orders, now or before a
         replacement."""
         with self._reading() as connection:
             values = {"book": book, "ids": sorted(broker_order_ids)}
-            found = {
+            ids = {
                 row.broker_order_id: row.client_order_id for row in connection.execute(_CLIENT_IDS, values)
             }
-            names = sorted(f"{_REPLACED}{one}" for one in broker_order_ids if one not in found)
+            names = sorted(f"{_REPLACED}{one}" for one in broker_order_ids if one not in ids)
             if not names:
-                return found
+                return ids
             replaced = connection.execute(_REPLACED_IDS, {"book": book, "names": names})
-            return found | {row.name.removeprefix(_REPLACED): row.value for row in replaced}
+            return ids | {row.name.removeprefix(_REPLACED): row.value for row in replaced}
 
     def open_orders(self, book: str) -> list[OrderRecord]:
         """Orders whose exposure is reserved, INTENT, SUBMITTING and UNKNOWN included; oldest first."""

@@ -405,13 +405,13 @@ def version_of(connection: Connection) -> int:
 
 def migrate(connection: Connection, where: str) -> None:
     """Create the schema or bring it to VERSION, in the caller's transaction. Raises SchemaTooNew."""
-    found = version_of(connection)
-    if found > VERSION:
-        raise SchemaTooNew(where, found, VERSION)
-    if found == 0:
+    stored = version_of(connection)
+    if stored > VERSION:
+        raise SchemaTooNew(where, stored, VERSION)
+    if stored == 0:
         METADATA.create_all(connection)
         connection.execute(insert(schema_version).values(version=VERSION))
-    elif found < VERSION:
-        for version in range(found, VERSION):
+    elif stored < VERSION:
+        for version in range(stored, VERSION):
             MIGRATIONS[version](connection)
         connection.execute(update(schema_version).values(version=VERSION))

@@ -29,9 +29,9 @@ _FIGURES = {
 
 def session_figures(history: History, book: str, session: date) -> dict[str, dict[str, float]]:
     """Asset → figure → value, without assets that have nothing stored. Raises HistoryLocked."""
-    found = {}
+    figures = {}
     for asset, sql in _FIGURES.items():
         values = {"session": session} | ({"book": book} if "$book" in sql else {})
         (row,) = history.query(sql, values).to_pylist()
-        found[asset] = {name: float(value) for name, value in row.items() if value is not None}
-    return found
+        figures[asset] = {name: float(value) for name, value in row.items() if value is not None}
+    return figures

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from trading_assets.store.history import History
 
 _FEATURES = """
@@ -20,7 +22,8 @@ SELECT symbol, value, as_of_ns, reference_price, limit_price, kind, decision_id
 FROM signals WHERE book = ? AND session = ? AND tick_ns = ? ORDER BY symbol, decision_id
 """
 _SET_OUTCOME = """
-UPDATE signals SET outcome = ? WHERE book = ? AND session = ? AND tick_ns = ? AND decision_id = ?
+UPDATE signals SET outcome = incoming.outcome FROM incoming
+WHERE book = ? AND session = ? AND tick_ns = ? AND signals.decision_id = incoming.decision_id
 """
 _FEATURE_LINES = """
 SELECT tick_ns, symbol, "values", computed_at_ns FROM features
@@ -64,8 +67,10 @@ def set_outcomes(
 ) -> None:
     """Store with the tick's signals what happened to each decision."""
     with history.writing() as connection:
-        for decision_id, outcome in outcomes.items():
-            connection.execute(_SET_OUTCOME, [outcome, book, session, tick_ns, decision_id])
+        incoming = pa.table({"decision_id": list(outcomes), "outcome": list(outcomes.values())})
+        connection.register("incoming", incoming)
+        connection.execute(_SET_OUTCOME, [book, session, tick_ns])
+        connection.unregister("incoming")
 
 
 def features_at(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from trading_assets.store.database import Database, as_record, as_row, given, insert_all, same
 from trading_assets.store.records import GateCheckRecord, OutboxRecord, SignalRecord, TickInputRecord
@@ -60,20 +60,24 @@ class TickJournal(Database):
         with self._reading() as connection:
             return {row.decision_id: (row.received_ns, row.sequence) for row in connection.execute(query)}
 
-    def consume_signal(self, book: str, decision_id: str, symbol: str, tick_ns: int) -> bool:
-        """Mark a signal as decided on by a tick. False when it is not pending."""
+    def consume_signals(self, book: str, decided: Sequence[tuple[str, str]], tick_ns: int) -> int:
+        """Mark the signals of (decision id, symbol) as decided on by a tick, all in one transaction; returns
+        how many of them were pending."""
+        if not decided:
+            return 0
         with self._writing() as connection:
             consumed = connection.execute(
                 update(signals)
                 .where(
                     signals.c.book == book,
-                    signals.c.decision_id == decision_id,
-                    signals.c.symbol == symbol,
+                    signals.c.decision_id == bindparam("of_decision"),
+                    signals.c.symbol == bindparam("of_symbol"),
                     signals.c.consumed_tick_ns.is_(None),
                 )
-                .values(consumed_tick_ns=tick_ns)
+                .values(consumed_tick_ns=tick_ns),
+                [{"of_decision": decision_id, "of_symbol": symbol} for decision_id, symbol in decided],
             )
-            return consumed.rowcount > 0
+            return int(consumed.rowcount)
 
     def record_tick_input(self, record: TickInputRecord) -> None:
         """Store the input of a decision before it is made. Append-only, because it is evidence."""

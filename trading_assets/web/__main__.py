@@ -28,7 +28,7 @@ from starlette.applications import Starlette
 from trading_assets import log, process_setup
 from trading_assets.config import home_of
 from trading_assets.errors import InvalidInput, TradingAssetsError
-from trading_assets.patience import PatientProtocol
+from trading_assets.patience import PatientProtocol, log_no_stranger
 from trading_assets.web.guard import LARGEST_BODY, WebGuard
 from trading_assets.web.link import link_file, made_link, page_of, token_of
 
@@ -72,6 +72,7 @@ def serve(home: Path, port: int, *, workspace: str, origins: Sequence[str] = (),
 
 def server_of(guard: WebGuard) -> uvicorn.Server:
     """What takes the connections: a bounded number, each with its time for headers, content and reading."""
+    log_no_stranger()
     return uvicorn.Server(
         uvicorn.Config(
             guard,

@@ -27,9 +27,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trading_assets.defs.acts import SESSION
 from trading_assets.log import get_logger
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs.acts import SESSION
 
 log = get_logger(__name__)
 
@@ -123,27 +123,27 @@ class WebGuard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        found: WebRefusal | Response | None = self._refusal_of_place(headers) or self._refusal_of_method(
+        answer: WebRefusal | Response | None = self._refusal_of_place(headers) or self._refusal_of_method(
             scope
         )
-        if found is None:
-            found = self._login(scope, headers)
-        if found is None:
-            found = self._refusal_of_page(headers) or self._refusal_of_login(scope, headers)
+        if answer is None:
+            answer = self._login(scope, headers)
+        if answer is None:
+            answer = self._refusal_of_page(headers) or self._refusal_of_login(scope, headers)
         body = b""
-        if found is None and scope["method"] == "POST":
-            found = _refusal_of_content(headers)
-            if found is None:
+        if answer is None and scope["method"] == "POST":
+            answer = _refusal_of_content(headers)
+            if answer is None:
                 read = await _body(receive)
-                found, body = (read, b"") if isinstance(read, WebRefusal) else (None, read)
+                answer, body = (read, b"") if isinstance(read, WebRefusal) else (None, read)
                 receive = _again(body, receive)
-        if found is None:
-            found = self._refusal_of_request(scope, headers, body)
-        if isinstance(found, WebRefusal):
-            self._tell(found, scope)
-            found = _answer(found, scope["path"])
-        if found is not None:
-            await found(scope, receive, send)
+        if answer is None:
+            answer = self._refusal_of_request(scope, headers, body)
+        if isinstance(answer, WebRefusal):
+            self._tell(answer, scope)
+            answer = _answer(answer, scope["path"])
+        if answer is not None:
+            await answer(scope, receive, send)
             return
         if scope["path"] == GRAPHQL and scope["method"] != "POST":
             scope = {**scope, "query_string": b""}  # the page of GraphiQL: it executes nothing
@@ -151,15 +151,15 @@ class WebGuard:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        found = self._refusal_of_place(headers) or self._refusal_of_page(headers)
-        found = found or self._refusal_of_login(scope, headers, must_say_page=True)
-        if found is None and scope["path"] != GRAPHQL:
-            found = WebRefusal(404, "There is nothing at this address.")
-        if found is not None:
-            self._tell(found, scope)
+        refusal = self._refusal_of_place(headers) or self._refusal_of_page(headers)
+        refusal = refusal or self._refusal_of_login(scope, headers, must_say_page=True)
+        if refusal is None and scope["path"] != GRAPHQL:
+            refusal = WebRefusal(404, "There is nothing at this address.")
+        if refusal is not None:
+            self._tell(refusal, scope)
             await receive()  # websocket.connect
             if "websocket.http.response" in scope.get("extensions", {}):
-                await _answer(found, "")(scope, receive, send)
+                await _answer(refusal, "")(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
@@ -217,12 +217,12 @@ class WebGuard:
 
     def _login(self, scope: Scope, headers: Headers) -> Response | None:
         """The first visit by the link: a cookie, and on to the same address without the token."""
-        asked = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] == "POST" or not any(
-            name == TOKEN and self._is_token(value) for name, value in asked
+            name == TOKEN and self._is_token(value) for name, value in query
         ):
             return None
-        rest = urlencode([(name, value) for name, value in asked if name != TOKEN])
+        rest = urlencode([(name, value) for name, value in query if name != TOKEN])
         to = "/" + quote(scope["path"].lstrip("/\\")) + (f"?{rest}" if rest else "")
         answer: Response
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
@@ -265,7 +265,9 @@ def _refusal_of_content(headers: Headers) -> WebRefusal | None:
 def _refusal_of_query(body: bytes, *, read_only: bool) -> WebRefusal | None:
     """Mutations that nobody may send; for a read-only interface every one, and what cannot be read."""
     try:
-        query = json.loads(body)["query"]
+        request = json.loads(body)
+        json.dumps(request, ensure_ascii=False).encode()  # half a character: no page could show it again
+        query = request["query"]
         if not UNTAKEN_MUTATIONS.isdisjoint(_NAME.findall(query)):
             return _UNTAKEN
         document = parse(query) if read_only else None
@@ -278,10 +280,11 @@ def _refusal_of_query(body: bytes, *, read_only: bool) -> WebRefusal | None:
 
 
 def _answer(refusal: WebRefusal, path: str) -> Response:
+    ends = {"Connection": "close"}  # what a stranger has sent behind it is not even looked at
     if path == GRAPHQL:  # where Dagster's pages show what an error says
         errors: dict[str, Any] = {"data": None, "errors": [{"message": refusal.why}]}
-        return JSONResponse(errors, refusal.status)
-    return PlainTextResponse(refusal.why + "\n", refusal.status)
+        return JSONResponse(errors, refusal.status, ends)
+    return PlainTextResponse(refusal.why + "\n", refusal.status, ends)
 
 
 async def _body(receive: Receive) -> bytes | WebRefusal:

@@ -35,10 +35,10 @@ def made_link(home: Path, port: int, *, read_only: bool = False) -> str:
     cookies go on; an older one, and one in a file that is not its owner's alone, is replaced.
     """
     file, now_ns = link_file(home, read_only=read_only), system_now_ns()
-    found = _read(file)
+    kept = _read(file)
     token, made_ns = secrets.token_urlsafe(TOKEN_BYTES), now_ns
-    if found is not None and 0 <= now_ns - found[1] < KEEP_SECONDS * 10**9:
-        token, made_ns = token_of(found[0]) or token, found[1]
+    if kept is not None and 0 <= now_ns - kept[1] < KEEP_SECONDS * 10**9:
+        token, made_ns = token_of(kept[0]) or token, kept[1]
     hide(token)
     link = f"http://127.0.0.1:{port}/?token={token}"
     descriptor, name = tempfile.mkstemp(dir=home, prefix=".web_link-")  # its owner's alone
@@ -52,8 +52,8 @@ def made_link(home: Path, port: int, *, read_only: bool = False) -> str:
 
 def link_of(home: Path, *, read_only: bool = False) -> str | None:
     """The link of the webserver that runs, or ran last; None where there is none that can be trusted."""
-    found = _read(link_file(home, read_only=read_only))
-    return None if found is None else found[0]
+    link = _read(link_file(home, read_only=read_only))
+    return None if link is None else link[0]
 
 
 def token_of(link: str) -> str | None:

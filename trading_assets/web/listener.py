@@ -10,13 +10,13 @@ _LISTENS = "0A"  # TCP_LISTEN, as Linux writes it there
 
 def listening_users(port: int) -> frozenset[int] | None:
     """The user ids of who listens at a TCP port; None on a system that does not say."""
-    found, told = set[int](), False
+    users, anonymous = set[int](), False
     for table in TABLES:
         if not table.exists():
             continue
-        told = True
+        anonymous = True
         for line in table.read_text().splitlines()[1:]:
             _, local, _, state, _, _, _, user, *_ = line.split()
             if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
-                found.add(int(user))
-    return frozenset(found) if told else None
+                users.add(int(user))
+    return frozenset(users) if anonymous else None

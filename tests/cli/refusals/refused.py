@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from command import command
+from support.command import command
 from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command import Done, command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
+from support.command import Done, command
 from support.trading_floor import TradingFloor
 
 from trading_assets.market.sessions import Sessions
@@ -66,12 +66,12 @@ def test_a_malformed_signal_is_a_wrong_command_line(argument: str, tmp_path: Pat
 def test_signals_are_all_taken_or_none(floor: TradingFloor) -> None:
     floor.go_to_session(SESSION, 0)
     config = floor.config_path
-    for wrong, said in (
+    for wrong, refusal in (
         ("IBM=1.5", "outside [-1, 1]"),
         ("NOPE=0.5", "not among the traded symbols"),
         ("IBM=nan", "outside [-1, 1]"),
     ):
-        assert said in command("signal", "AAPL=0.5", wrong, config=config).failed_with_one_message()
+        assert refusal in command("signal", "AAPL=0.5", wrong, config=config).failed_with_one_message()
     message = command("signal", "AAPL=0.5", "--price", "-3", config=config).failed_with_one_message()
     assert "is no price" in message
     assert command("signal", "AAPL=0.5", "--as-of", "2012-09-11T10:00:00", config=config).status == 2
@@ -90,7 +90,7 @@ def test_signals_are_all_taken_or_none(floor: TradingFloor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "refusal"),
     [
         ("max_positon_pct: 0.1\n", "unknown key `max_positon_pct` at line 1. Nearest valid key: `max_pos"),
         ("tick_minutes: five\n", "`tick_minutes`"),
@@ -100,7 +100,7 @@ def test_signals_are_all_taken_or_none(floor: TradingFloor) -> None:
     ],
 )  # fmt: skip
 def test_a_configuration_that_cannot_be_used_is_refused_with_its_line(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, refusal: str
 ) -> None:
     path = tmp_path / "config" / "execution.yaml"
     path.parent.mkdir()
@@ -108,7 +108,7 @@ def test_a_configuration_that_cannot_be_used_is_refused_with_its_line(
     for wanted in (("config", "check"), ("tick",)):
         message = command(*wanted, config=path).failed_with_one_message()
         assert str(path) in message
-        assert said in message
+        assert refusal in message
     assert not (tmp_path / "var").exists()
 
 
@@ -168,14 +168,14 @@ def test_a_missing_model_and_one_of_other_features_veto_entries_and_say_why(floo
             "features differ: only in the model ['alpha', 'beta']",
         ),
     }
-    for name, (paths, said) in cases.items():
+    for name, (paths, reason) in cases.items():
         config = varied(floor, name, model={"enabled": True}, **paths)
-        assert said in command("config", "check", config=config).failed_with_one_message()
+        assert reason in command("config", "check", config=config).failed_with_one_message()
         ended = command("tick", "--json", config=config)
         assert ended.status == 1
         (problem,) = ended.json["problems"]
         assert problem.startswith("signals: ")
-        assert said in problem
+        assert reason in problem
         assert "signals.in_range" in ended.json["vetoed"]
         assert ended.json["agree"] is True
         message = command("signal", "AAPL=0.5", config=config).failed_with_one_message()
@@ -226,8 +226,8 @@ def test_a_flatten_ends_with_1_and_says_what_is_held_until_everything_is_sold(fl
         ((line),) = held.json["held"]
         assert (line["symbol"], line["why"]) == ("AAPL", "the market is closed")
         assert line["again"].startswith("at the next open, 2012-09-12 09:30:00")
-    said = command("flatten", "--reason", "over night", config=floor.config_path)
-    assert (said.status, "still held: AAPL" in said.out) == (1, True)
+    output = command("flatten", "--reason", "over night", config=floor.config_path)
+    assert (output.status, "still held: AAPL" in output.out) == (1, True)
     assert command("status", config=floor.config_path).status == 1
     floor.go_to_session(Sessions().next(SESSION), 0)
     sold = command("flatten", "--reason", "over night", "--json", config=floor.config_path)
@@ -246,10 +246,10 @@ def test_wrong_keys_are_said_and_what_was_stored_stays(floor: TradingFloor) -> N
             assert "HTTP 401" in message
             assert "check APCA_API_KEY_ID and APCA_API_SECRET_KEY" in message
         assert "stays in force until every position is zero" in message
-        standing = command("status", "--json", config=wrong)
-        assert standing.status == 1
-        assert "HTTP 401" in standing.json["unreachable"]
-        assert standing.json["sent_today"] == 1
+        book_now = command("status", "--json", config=wrong)
+        assert book_now.status == 1
+        assert "HTTP 401" in book_now.json["unreachable"]
+        assert book_now.json["sent_today"] == 1
         fresh = varied(floor, "fresh", data_dir="elsewhere", embedded={"url": url, "control_url": control})
         assert "HTTP 401" in command("tick", config=fresh).failed_with_one_message()
     assert command("status", "--json", config=floor.config_path).json["flatten"]["reason"] == "x"
@@ -348,10 +348,10 @@ def test_a_kill_holds_while_the_broker_is_out_of_reach(floor: TradingFloor) -> N
     assert ended.status == 1, ended.err
     assert "what works there is not known" in ended.err
     assert ended.json == {"state": "HALTED", "broker_answered": False, "orders": []}
-    standing = command("status", "--json", config=floor.config_path)
-    assert standing.status == 1
-    assert standing.json["unreachable"]
-    assert [halt["reason"] for halt in standing.json["halts"]] == ["no network"]
+    book_now = command("status", "--json", config=floor.config_path)
+    assert book_now.status == 1
+    assert book_now.json["unreachable"]
+    assert [halt["reason"] for halt in book_now.json["halts"]] == ["no network"]
     held = command("positions", "--json", config=floor.config_path)
     assert held.status == 1
     (line,) = held.json["positions"]
@@ -374,7 +374,7 @@ def test_a_kill_needs_no_keys_once_the_book_is_known(floor: TradingFloor) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "refusal"),
     [
         ("date,open,high,low,close,volume\n2011-01-03,1,2,1,1.5,10\n", "no column 'symbol'"),
         ("date,symbol,open,high,low,close\n2011-01-03,A,1,2,1,1.5\n", "no column 'volume'"),
@@ -384,7 +384,7 @@ def test_a_kill_needs_no_keys_once_the_book_is_known(floor: TradingFloor) -> Non
         ("date,symbol,open,high,low,close,volume\n", "holds no bars"),
     ],
 )  # fmt: skip
-def test_a_malformed_bar_file_is_refused_with_its_row(tmp_path: Path, text: str, said: str) -> None:
+def test_a_malformed_bar_file_is_refused_with_its_row(tmp_path: Path, text: str, refusal: str) -> None:
     config = tmp_path / "config" / "execution.yaml"
     config.parent.mkdir()
     config.write_text("mode: paper\n")
@@ -392,7 +392,7 @@ def test_a_malformed_bar_file_is_refused_with_its_row(tmp_path: Path, text: str,
     file.write_text(text)
     message = command("import-bars", file, *IMPORT, config=config).failed_with_one_message()
     assert str(file) in message
-    assert said in message
+    assert refusal in message
     assert not (tmp_path / "var" / "history.duckdb").exists()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from command import command
 from refused import IMPORT, SESSION, bar_file, bought, data_dir, orders_at_broker
+from support.command import command
 from support.trading_floor import TradingFloor
 
 pytestmark = pytest.mark.slow

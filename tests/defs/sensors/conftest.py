@@ -9,8 +9,9 @@ import dagster as dg
 import pytest
 from evaluated import BOOK, Desk
 
-from trading_assets.defs import sensors
+from trading_assets.defs.protection import sensors
 from trading_assets.market.clock import system_now_ns
+from trading_assets.runs import signal_ticks
 
 
 @pytest.fixture
@@ -24,7 +25,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk(tmp_path, system_now_ns())
     desk.configure("reconciliation_interval_seconds: 60\n")
     monkeypatch.setenv("TRADING_ASSETS_CONFIG", str(desk.config_path))
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: desk.now_ns)
+    for module in (sensors, signal_ticks):
+        monkeypatch.setattr(module, "system_now_ns", lambda: desk.now_ns)
     with desk.journal() as journal:
         journal.set_mark("embedded:paper", "book", BOOK, 0)
     return desk

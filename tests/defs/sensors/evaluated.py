@@ -31,23 +31,23 @@ class Watch:
     def __call__(self, *, stored: bool = True) -> Evaluation:
         """stored=False: the daemon dies before it has stored what the evaluation gave."""
         with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
-            found = self.sensor(context)
-        assert isinstance(found, Evaluation)
-        if stored and isinstance(found, dg.SensorResult):
-            self.cursor = found.cursor
-        return found
+            result = self.sensor(context)
+        assert isinstance(result, Evaluation)
+        if stored and isinstance(result, dg.SensorResult):
+            self.cursor = result.cursor
+        return result
 
 
-def request(found: Evaluation) -> dg.RunRequest:
-    assert isinstance(found, dg.SensorResult), found
-    assert found.run_requests is not None
-    (only,) = found.run_requests
+def request(evaluation: Evaluation) -> dg.RunRequest:
+    assert isinstance(evaluation, dg.SensorResult), evaluation
+    assert evaluation.run_requests is not None
+    (only,) = evaluation.run_requests
     return only
 
 
-def skipped(found: Evaluation) -> str:
-    assert isinstance(found, dg.SkipReason), found
-    return str(found.skip_message)
+def skipped(evaluation: Evaluation) -> str:
+    assert isinstance(evaluation, dg.SkipReason), evaluation
+    return str(evaluation.skip_message)
 
 
 def now_ns(floor: TradingFloor) -> int:

@@ -17,13 +17,16 @@ from support.receiver import listening
 
 from trading_assets.config import LastGood, keep, load
 from trading_assets.dagster_health import Health, Instigator, troubles
-from trading_assets.defs import evaluations, sensors
-from trading_assets.defs.readiness import UNDER_WAY
-from trading_assets.defs.sensors import live_session, protection, signal_inbox, virtual_clock
+from trading_assets.defs.desk import sensors as desk_sensors
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.defs.protection.sensors import protection
 from trading_assets.engine.book import alerts
 from trading_assets.engine.operation.watchdog import Watchdog, WatchdogLook, remembered
 from trading_assets.errors import InvalidInput
 from trading_assets.market.clock import monotonic_ns
+from trading_assets.runs import evaluations
+from trading_assets.runs.readiness import UNDER_WAY
 
 pytestmark = pytest.mark.slow  # an exchange for each
 
@@ -153,8 +156,8 @@ def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(sensors, "take_files", fails)
-    monkeypatch.setattr(sensors, "_venue_now_ns", lambda _settings: desk.now_ns)
+    monkeypatch.setattr(desk_sensors, "take_files", fails)
+    monkeypatch.setattr(desk_sensors, "venue_now_ns", lambda _settings: desk.now_ns)
     with pytest.raises(RuntimeError):
         Watch(signal_inbox, instance)()
     now_s = desk.now_ns / NS
@@ -165,10 +168,10 @@ def test_a_failed_evaluation_that_the_watchdog_sees_too_is_told_once(
         lambda _: pytest.fail("nothing is opened"),
         ask_dagster=lambda: [trouble],
         environ={},
-        settling_seconds=0,
+        waking_seconds=0,
     )
     dog._memory = remembered(None, WatchdogLook(desk.now_ns, monotonic_ns(), None))
-    dog._occurred.append(trouble)
+    dog._askings[0].occurred.append(trouble)
     dog._see_to_dagster()
     assert desk.alerts() == ["signal_inbox could not be evaluated"]
 
@@ -193,4 +196,6 @@ def test_a_journal_that_cannot_be_read_ends_no_request_for_protection(
 
 
 def test_what_protects_runs_from_the_start() -> None:
-    assert {sensor.default_status.value for sensor in sensors.SENSORS} == {"RUNNING"}
+    assert {
+        sensor.default_status.value for sensor in (protection, signal_inbox, virtual_clock, live_session)
+    } == {"RUNNING"}

@@ -27,15 +27,16 @@ from evaluated import SESSION, Desk, Watch, now_ns, request, skipped
 from support.trading_floor import TradingFloor
 
 from trading_assets.core.words import HaltState
-from trading_assets.defs import sensors
-from trading_assets.defs.lanes import RANGE_TAGS
-from trading_assets.defs.readiness import run_under_way
-from trading_assets.defs.sensors import live_session, signal_inbox, virtual_clock
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
 from trading_assets.engine.book.arming import ARMED_MARK, arm, disarm
 from trading_assets.engine.book.halts import Cause, latch
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
 from trading_assets.market.sessions import MINUTE_NS, Sessions
+from trading_assets.runs import signal_ticks
+from trading_assets.runs.lanes import RANGE_TAGS
+from trading_assets.runs.readiness import run_under_way
 from trading_assets.store.journal import Journal
 
 pytestmark = [pytest.mark.slow, pytest.mark.floor(SESSION)]  # an exchange for each
@@ -57,14 +58,16 @@ def turn_on(instance: dg.DagsterInstance, schedule: str = "trading_hours") -> No
     )
 
 
-def tick_ns(found: dg.RunRequest) -> int:
-    return int(found.tags["trading_assets/tick_ns"])
+def tick_ns(requested: dg.RunRequest) -> int:
+    return int(requested.tags["trading_assets/tick_ns"])
 
 
-def test_time_stands_until_trading_is_armed(floor: TradingFloor, instance: dg.DagsterInstance) -> None:
+def test_time_stands_until_the_schedule_is_turned_on(
+    floor: TradingFloor, instance: dg.DagsterInstance
+) -> None:
     before = now_ns(floor)
     turn_on(instance, "after_the_close")
-    assert "trading is not armed" in skipped(Watch(virtual_clock, instance)())
+    assert "the schedule trading_hours is off: turn it on" in skipped(Watch(virtual_clock, instance)())
     assert now_ns(floor) == before
 
 
@@ -75,10 +78,10 @@ def test_the_clock_walks_through_the_day_and_over_the_holiday(
     watch = Watch(virtual_clock, instance)
     walked = []
     for _ in range(9):
-        found = request(watch())
-        walked.append((found.job_name, found.partition_key, now_ns(floor)))
-        if found.job_name == "trading_tick":
-            assert tick_ns(found) == now_ns(floor)
+        result = request(watch())
+        walked.append((result.job_name, result.partition_key, now_ns(floor)))
+        if result.job_name == "trading_tick":
+            assert tick_ns(result) == now_ns(floor)
     ticks = SESSIONS.ticks(SESSION, 30)
     after = date(2012, 7, 5)
     assert (
@@ -155,7 +158,6 @@ def test_time_stands_while_a_run_is_on_that_may_act_on_the_book(
         instance,
         job_name="replay",
         status=dg.DagsterRunStatus.STARTED,
-        tags={"trading_assets/lane": "replay"},
     )
     backfill = run_of_assets(instance, dg.AssetKey(["replay", "replay"]))
     assert request(watch()).job_name == "trading_tick"
@@ -234,12 +236,12 @@ def test_a_signal_gets_a_tick_at_once_and_only_one_before_time_moves(
     due = tick_ns(request(watch()))
     with floor.desk() as desk:
         receive(desk, "AAPL", 0.5)
-    found = request(watch())
-    assert found.job_name == "trading_tick"
-    assert found.partition_key == "2012-07-03"
-    assert tick_ns(found) == now_ns(floor) == due
-    assert found.run_key is not None
-    assert found.run_key.startswith("signals:")
+    result = request(watch())
+    assert result.job_name == "trading_tick"
+    assert result.partition_key == "2012-07-03"
+    assert tick_ns(result) == now_ns(floor) == due
+    assert result.run_key is not None
+    assert result.run_key.startswith("signals:")
     assert tick_ns(request(watch())) > due  # its run left the signal: the next due tick has it
 
 
@@ -285,21 +287,21 @@ def test_on_a_venue_of_the_worlds_time_the_inbox_requests_the_tick_once(
         inbox = Path(desk.settings.data_dir) / "inbox"
     floor.config_path.write_text("venue: alpaca\n")
     now = SESSIONS.open_ns(date(2026, 11, 24)) + 12 * MINUTE_NS + 3
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: now)
+    monkeypatch.setattr(signal_ticks, "system_now_ns", lambda: now)
     watch = Watch(signal_inbox, instance)
     assert skipped(watch()) == "no signal waits"
     (inbox / "a.csv").write_text("symbol,value\nAAPL,0.5\n")
-    assert "trading is not armed" in skipped(watch())
+    assert "the schedule trading_hours is off" in skipped(watch())
     turn_on(instance)
     assert "no person has armed trading" in skipped(watch())
     with Journal.open(inbox.parent / "journal.sqlite") as journal:
         journal.set_mark(book, ARMED_MARK, "{}", 0)
-    found = request(watch())
-    assert (found.partition_key, tick_ns(found)) == ("2026-11-24", now)
+    result = request(watch())
+    assert (result.partition_key, tick_ns(result)) == ("2026-11-24", now)
     assert "their tick was requested" in skipped(watch())
     (inbox / "b.csv").write_text("symbol,value\nIBM,0.5\n")
-    assert request(watch()).run_key != found.run_key
-    monkeypatch.setattr(sensors, "system_now_ns", lambda: SESSIONS.close_ns(date(2026, 11, 24)))
+    assert request(watch()).run_key != result.run_key
+    monkeypatch.setattr(signal_ticks, "system_now_ns", lambda: SESSIONS.close_ns(date(2026, 11, 24)))
     (inbox / "c.csv").write_text("symbol,value\nMSFT,0.5\n")
     assert "the market is closed" in skipped(watch())
 
@@ -335,12 +337,14 @@ def test_an_evaluation_imports_no_client_no_history_and_no_model(
     code = """
 import sys, dagster as dg
 from trading_assets.definitions import defs
-from trading_assets.defs.sensors import SENSORS
-from trading_assets.defs.sensors_alerts import alert_delivery
-from trading_assets.defs.schedules import trading_hours
+from trading_assets.defs.alerts.sensors import alert_delivery
+from trading_assets.defs.desk.schedules import trading_hours
+from trading_assets.defs.desk.sensors import live_session, signal_inbox
+from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.defs.protection.sensors import protection
 from datetime import datetime, UTC
 with dg.instance_for_test() as instance:
-    for sensor in (*SENSORS, alert_delivery):
+    for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery):
         with dg.build_sensor_context(instance=instance) as context:
             sensor(context)
     trading_hours(dg.build_schedule_context(instance, datetime(2026, 11, 24, 15, tzinfo=UTC)))

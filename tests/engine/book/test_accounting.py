@@ -149,8 +149,8 @@ def test_the_cost_of_a_stop_follows_splits_and_dividends(
     actions: tuple[CorporateActionState, ...],
     expected: float | None,
 ) -> None:
-    found = costs(tmp_path, (*BOUGHT, *more), actions)
-    assert found == ({} if expected is None else {"AAPL": pytest.approx(expected)})
+    result = costs(tmp_path, (*BOUGHT, *more), actions)
+    assert result == ({} if expected is None else {"AAPL": pytest.approx(expected)})
 
 
 def test_a_dividend_from_before_the_book_began_is_in_the_adopted_cost(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def environ(*receivers: Receiver) -> dict[str, str]:
     return {alerts.URLS_VARIABLE: " ".join(receiver.url for receiver in receivers)}
 
 
-def told(journal: Journal, occurrence: str, minute: int, subject: str = "s", *, book: str = BOOK) -> bool:
+def alerted(journal: Journal, occurrence: str, minute: int, subject: str = "s", *, book: str = BOOK) -> bool:
     return tell(journal, book, subject, "t", "b", now_ns=minute * MINUTE_NS, occurrence=occurrence)
 
 
@@ -143,7 +143,7 @@ with Journal.open(Path({str(tmp_path)!r}) / "journal.sqlite") as journal:
 
 def test_a_subject_is_quiet_within_its_cool_down_and_heard_after_it(journal: Journal) -> None:
     def seen(key: str, minute: int, subject: str = "check:bars.fresh") -> bool:
-        return told(journal, key, minute, subject)
+        return alerted(journal, key, minute, subject)
 
     assert seen("run-1", 1)
     assert not seen("run-2", 6)
@@ -166,15 +166,15 @@ def test_an_occurrence_seen_again_after_a_crash_is_no_second_alert(
     with monkeypatch.context() as patch:
         patch.setattr(journal, "set_mark", die)
         with pytest.raises(KeyboardInterrupt):
-            told(journal, "run-1", 1)
-    assert not told(journal, "run-1", 2)
+            alerted(journal, "run-1", 1)
+    assert not alerted(journal, "run-1", 2)
     assert len(journal.pending_alerts()) == 1
-    assert not told(journal, "run-2", 3)
+    assert not alerted(journal, "run-2", 3)
 
 
 def test_books_do_not_quiet_one_another(journal: Journal) -> None:
-    assert told(journal, "k1", 1)
-    assert told(journal, "k2", 1, book="alpaca:PA1:paper")
+    assert alerted(journal, "k1", 1)
+    assert alerted(journal, "k2", 1, book="alpaca:PA1:paper")
 
 
 def test_without_an_address_alerts_wait(journal: Journal) -> None:

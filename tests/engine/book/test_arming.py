@@ -48,8 +48,8 @@ def as_alpaca_paper(desk: Desk) -> Desk:
 
 
 def record(desk: Desk) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(desk.journal.mark(desk.book, ARMED_MARK) or "null")
-    return found
+    document: dict[str, Any] = json.loads(desk.journal.mark(desk.book, ARMED_MARK) or "null")
+    return document
 
 
 def test_an_order_of_a_live_book_that_is_not_armed_is_dropped_before_the_wire(floor: TradingFloor) -> None:
@@ -120,13 +120,13 @@ def test_each_act_stays_in_the_journal_with_its_author_and_reason(floor: Trading
             kept = connection.exec_driver_sql(
                 "SELECT value FROM marks WHERE name LIKE ? ORDER BY name", (f"{ACT_MARK}:%",)
             ).scalars()
-            found = [json.loads(text) for text in kept]
-        assert [(act["armed"], act["author"]) for act in found] == [
+            records = [json.loads(text) for text in kept]
+        assert [(act["armed"], act["author"]) for act in records] == [
             (True, "one"),
             (False, "another"),
             (True, "one"),
         ]
-        assert [act["reason"] for act in found] == ["a first reason", "", "a second reason"]
+        assert [act["reason"] for act in records] == ["a first reason", "", "a second reason"]
 
 
 def test_an_arming_ends_after_its_days_and_a_longer_setting_does_not_prolong_it(floor: TradingFloor) -> None:

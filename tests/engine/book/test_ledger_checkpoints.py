@@ -78,7 +78,7 @@ def change(number: int, of: FillRecord, at_ns: int, price: Decimal | None) -> Ad
 def story(chance: random.Random) -> list[FillRecord | AdjustmentRecord]:
     """Four days of a book: trades that keep their symbols long, dividends, splits, transfers, busts and
     corrections, some of them days after their fill."""
-    told: list[FillRecord | AdjustmentRecord] = []
+    entries: list[FillRecord | AdjustmentRecord] = []
     held = dict.fromkeys(SYMBOLS, Decimal(0)) | {"IBM": Decimal("7.5")}
     fills: list[FillRecord] = []
     for number in range(40):
@@ -93,23 +93,23 @@ def story(chance: random.Random) -> list[FillRecord | AdjustmentRecord]:
                 if side > 0
                 else (held[symbol] / 3).quantize(Decimal("0.01"))
             )
-            told.append(fill(number, when, symbol, side, str(qty), price))
-            fills.append(told[-1])
+            entries.append(fill(number, when, symbol, side, str(qty), price))
+            fills.append(entries[-1])
             held[symbol] += side * qty
         elif act == "split" and held[symbol] > 0:
-            told.append(entry(number, at(day, 0), "SPLIT", symbol, str(held[symbol]), "0"))
+            entries.append(entry(number, at(day, 0), "SPLIT", symbol, str(held[symbol]), "0"))
             held[symbol] *= 2
         elif act in ("bust", "correct") and fills:
             changed = fills.pop(chance.randrange(len(fills)))
             if act == "bust":
                 held[changed.symbol] -= changed.side * changed.qty
-            told.append(
+            entries.append(
                 change(number, changed, when, None if act == "bust" else changed.price + Decimal("0.07"))
             )
         else:
             kind = chance.choice(("DIVIDEND", "FEE", "TRANSFER", "OTHER"))
-            told.append(entry(number, when, kind, symbol, "0", f"{chance.uniform(-90, 90):.2f}"))
-    return told
+            entries.append(entry(number, when, kind, symbol, "0", f"{chance.uniform(-90, 90):.2f}"))
+    return entries
 
 
 ACTIONS = [
@@ -136,9 +136,9 @@ def test_the_checkpointed_fold_is_the_whole_fold_however_late_its_entries_come(
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    told = story(chance)
+    entries = story(chance)
     due = sorted(
-        told, key=lambda record: record.at_ns + (chance.random() < 0.2) * chance.randint(1, 60) * HOUR_NS
+        entries, key=lambda record: record.at_ns + (chance.random() < 0.2) * chance.randint(1, 60) * HOUR_NS
     )
     with Journal.open(tmp_path / "journal.sqlite") as journal:
         journal.record_opening(opening())

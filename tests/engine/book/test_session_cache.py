@@ -34,7 +34,7 @@ from trading_assets.engine.signals import tick_signals
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def request_counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often the list of assets was asked for, each asset by itself, and the actions of each session."""
     counts: Counter[str] = Counter()
     asset, assets, actions = AlpacaBroker.asset, AlpacaBroker.assets, AlpacaBroker.corporate_actions
@@ -64,7 +64,7 @@ def go_to_tick(floor: TradingFloor, desk: Desk, number: int) -> int:
 
 
 def test_the_assets_are_asked_for_once_a_session_whatever_trades_and_in_whichever_process(
-    floor: TradingFloor, asked: Counter[str]
+    floor: TradingFloor, request_counts: Counter[str]
 ) -> None:
     for number, signals in enumerate([{"AAPL": 0.15}, {"AAPL": -1.0, "IBM": 0.15}]):
         with floor.desk() as desk:  # as another process would open it
@@ -73,14 +73,14 @@ def test_the_assets_are_asked_for_once_a_session_whatever_trades_and_in_whicheve
                 tick_signals.receive(desk, symbol, value)
             prepare(desk, floor.session, now)
             if number:
-                del asked["actions of AAPL"]
+                del request_counts["actions of AAPL"]
             report = execute(desk, floor.session, now)
     assert [order.state for order in report.orders] == ["FILLED", "FILLED"]
     # protect, for its stop, looks at all actions since the book began of what is held: of more days than this
-    assert asked == {"list": 1, "actions of AAPL": 1, "actions of IBM": 1}
+    assert request_counts == {"list": 1, "actions of AAPL": 1, "actions of IBM": 1}
 
 
-def test_the_next_session_asks_for_its_own_assets(floor: TradingFloor, asked: Counter[str]) -> None:
+def test_the_next_session_asks_for_its_own_assets(floor: TradingFloor, request_counts: Counter[str]) -> None:
     with floor.desk() as desk:
         for session in (floor.session, floor.sessions.next(floor.session)):
             now = floor.go_to_session(session)
@@ -88,11 +88,11 @@ def test_the_next_session_asks_for_its_own_assets(floor: TradingFloor, asked: Co
             tick_signals.receive(desk, "AAPL", 0.15)
             prepare(desk, session, now)
             execute(desk, session, now)
-    assert asked["list"] == 2
+    assert request_counts["list"] == 2
 
 
 def test_who_is_halted_after_the_list_was_read_is_refused_by_its_stale_quote(
-    floor: TradingFloor, asked: Counter[str]
+    floor: TradingFloor, request_counts: Counter[str]
 ) -> None:
     with floor.desk() as desk:
         for number in (0, 1):
@@ -102,11 +102,11 @@ def test_who_is_halted_after_the_list_was_read_is_refused_by_its_stale_quote(
             report = execute(desk, floor.session, now)
             floor.keeper.halt("AAPL")
     assert [reason(verdict.failed) for verdict in report.verdicts] == ["STALE_QUOTE"]
-    assert asked["AAPL"] == 0
+    assert request_counts["AAPL"] == 0
 
 
 def test_a_no_of_the_list_is_asked_again_so_that_it_holds_no_exit_after_its_end(
-    floor: TradingFloor, asked: Counter[str]
+    floor: TradingFloor, request_counts: Counter[str]
 ) -> None:
     with floor.desk() as desk:
         now = go_to_tick(floor, desk, 0)
@@ -122,11 +122,11 @@ def test_a_no_of_the_list_is_asked_again_so_that_it_holds_no_exit_after_its_end(
         prepare(desk, floor.session, now)
         report = execute(desk, floor.session, now)
     assert [order.state for order in report.orders] == ["FILLED"]
-    assert asked["AAPL"] == 1
+    assert request_counts["AAPL"] == 1
 
 
 def test_a_symbol_that_cannot_be_traded_since_the_morning_is_refused_once_the_broker_has_rejected_an_order(
-    floor: TradingFloor, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
+    floor: TradingFloor, request_counts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker is asked for its asset once, by whoever wants to buy of it next, in whichever process."""
     asset, is_tradable = AlpacaBroker.asset, False
@@ -138,7 +138,7 @@ def test_a_symbol_that_cannot_be_traded_since_the_morning_is_refused_once_the_br
         return replace(asset(broker, symbol), tradable=is_tradable)
 
     monkeypatch.setattr(AlpacaBroker, "asset", of_now)
-    found = []
+    result = []
     for number in range(5):
         is_tradable = number >= 3
         with monkeypatch.context() as patch, floor.desk() as desk:
@@ -148,15 +148,15 @@ def test_a_symbol_that_cannot_be_traded_since_the_morning_is_refused_once_the_br
             tick_signals.receive(desk, "AAPL", 0.15 * (1 + number))
             prepare(desk, floor.session, now)
             report = execute(desk, floor.session, now)
-            found.append([reason(one.failed) for one in report.verdicts] + [o.state for o in report.orders])
-    assert found == [
+            result.append([reason(one.failed) for one in report.verdicts] + [o.state for o in report.orders])
+    assert result == [
         ["PASS", "REJECTED"],
         ["ASSET_NOT_TRADABLE"],
         ["ASSET_NOT_TRADABLE"],
         ["PASS", "FILLED"],
         ["PASS", "FILLED"],
     ]
-    assert (asked["list"], asked["AAPL"]) == (1, 3)  # a yes is not asked again
+    assert (request_counts["list"], request_counts["AAPL"]) == (1, 3)  # a yes is not asked again
 
 
 def _assets(count: int, **members: bool) -> dict[str, AssetState]:
@@ -169,16 +169,16 @@ class Answering:
 
     def __init__(self, listed: dict[str, AssetState] | BrokerError, alone: dict[str, AssetState]) -> None:
         self._listed, self._alone = listed, alone
-        self.asked: Counter[str] = Counter()
+        self.request_counts: Counter[str] = Counter()
 
     def assets(self) -> list[AssetState]:
-        self.asked["list"] += 1
+        self.request_counts["list"] += 1
         if isinstance(self._listed, BrokerError):
             raise self._listed
         return list(self._listed.values())
 
     def asset(self, symbol: str) -> AssetState:
-        self.asked[symbol] += 1
+        self.request_counts[symbol] += 1
         if symbol not in self._alone:
             raise NotFound(404, 40410000, f"asset not found for {symbol}")
         return self._alone[symbol]
@@ -191,7 +191,7 @@ def test_a_symbol_that_the_list_lacks_is_asked_for_by_itself_and_one_that_is_gon
         assert facts.asset(broker, "NEW").tradable
         assert not facts.asset(broker, "GONE").tradable
         assert facts.asset(broker, "S1").tradable
-    assert broker.asked == {"list": 1, "NEW": 1, "GONE": 1}
+    assert broker.request_counts == {"list": 1, "NEW": 1, "GONE": 1}
 
 
 @pytest.mark.parametrize("listed", [{"tradable": False}, {"halted": True}, None])
@@ -203,11 +203,11 @@ def test_however_many_are_halted_or_missing_an_execution_asks_for_a_bounded_numb
         {"S": AssetState("S", True, True, False)} if listed is None else _assets(500, **listed), many
     )
     facts = DayFacts()
-    told = [facts.asset(broker, symbol) for symbol in many]
-    assert broker.asked.total() == 1 + MOST_ASKED_ALONE
-    assert [asset.tradable and not asset.halted for asset in told] == [True] * MOST_ASKED_ALONE + [False] * (
-        500 - MOST_ASKED_ALONE
-    )
+    assets = [facts.asset(broker, symbol) for symbol in many]
+    assert broker.request_counts.total() == 1 + MOST_ASKED_ALONE
+    assert [asset.tradable and not asset.halted for asset in assets] == [True] * MOST_ASKED_ALONE + [
+        False
+    ] * (500 - MOST_ASKED_ALONE)
 
 
 def test_a_doubt_costs_one_question_and_holds_no_exit_where_too_many_are_in_doubt(tmp_path: Path) -> None:
@@ -217,15 +217,15 @@ def test_a_doubt_costs_one_question_and_holds_no_exit_where_too_many_are_in_doub
     first = DayFacts(kept)
     assert first.asset(broker, "S0").known
     first.doubt(many)
-    assert broker.asked.total() == 1
+    assert broker.request_counts.total() == 1
     second = DayFacts(kept)
-    told = [second.asset(broker, symbol) for symbol in many]
+    assets = [second.asset(broker, symbol) for symbol in many]
     # one that is not known lets an exit pass and no entry
-    assert [asset.known for asset in told] == [True] * MOST_ASKED_ALONE + [False] * 10
-    assert all(asset.tradable for asset in told)
+    assert [asset.known for asset in assets] == [True] * MOST_ASKED_ALONE + [False] * 10
+    assert all(asset.tradable for asset in assets)
     third = DayFacts(kept)
     assert [third.asset(broker, symbol) for symbol in many] == list(many.values())
-    assert broker.asked == {"list": 1, **dict.fromkeys(many, 1)}
+    assert broker.request_counts == {"list": 1, **dict.fromkeys(many, 1)}
     assert kept.read() == many
 
 
@@ -234,7 +234,7 @@ def test_a_list_that_is_not_read_costs_no_symbol_its_own_answer(tmp_path: Path) 
     kept = AssetList(tmp_path / "assets.json", "2012-07-05")
     facts = DayFacts(kept)
     assert [facts.asset(broker, symbol).tradable for symbol in ("S0", "S1", "S0")] == [True] * 3
-    assert broker.asked == {"list": 1, "S0": 1, "S1": 1}
+    assert broker.request_counts == {"list": 1, "S0": 1, "S1": 1}
     assert kept.read() is None  # the next execution asks for the list
 
 
@@ -248,7 +248,7 @@ def test_without_a_list_a_bounded_number_is_asked_for_and_the_others_are_not_kno
         else:
             with pytest.raises(Unreachable, match=symbol):
                 facts.asset(broker, symbol)
-    assert broker.asked.total() == 1 + MOST_ASKED_ALONE
+    assert broker.request_counts.total() == 1 + MOST_ASKED_ALONE
 
 
 def test_the_kept_list_is_private_whole_and_of_one_session(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_kept_list_that_is_damaged_is_asked_for_again(tmp_path: Path, content:
     path.write_bytes(content)
     broker: Any = Answering(_assets(1), {})
     assert DayFacts(AssetList(path, "s")).asset(broker, "S0").tradable
-    assert broker.asked == {"list": 1}
+    assert broker.request_counts == {"list": 1}
     assert AssetList(path, "s").read() == _assets(1)
 
 
@@ -278,7 +278,7 @@ def test_a_place_that_cannot_be_written_costs_a_request_and_nothing_else(tmp_pat
     broker: Any = Answering(_assets(1), {})
     for _ in range(2):
         assert DayFacts(kept).asset(broker, "S0").tradable
-    assert broker.asked == {"list": 2}
+    assert broker.request_counts == {"list": 2}
 
 
 def test_a_desk_that_opens_and_protects_reads_the_clock_twice_and_the_account_twice(
@@ -287,19 +287,19 @@ def test_a_desk_that_opens_and_protects_reads_the_clock_twice_and_the_account_tw
     with floor.desk() as desk:
         floor.go_to_tick(0)
         protect_alone(desk, new_execution_id())  # the book begins
-    asked: Counter[str] = Counter()
+    queries: Counter[str] = Counter()
     send = BoundedAdapter.send
 
     def counting(
         adapter: BoundedAdapter, request: requests.PreparedRequest, *args: object, **named: object
     ) -> requests.Response:
-        asked[str(request.path_url).partition("?")[0].removeprefix("/v2/")] += 1
+        queries[str(request.path_url).partition("?")[0].removeprefix("/v2/")] += 1
         return send(adapter, request, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(BoundedAdapter, "send", counting)
     with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
-    assert asked == {  # whose account it is, the time; then the reconciliation's time, account and lists
+    assert queries == {  # whose account it is, the time; then the reconciliation's time, account and lists
         "clock": 2,
         "account": 2,
         "positions": 1,

@@ -267,18 +267,18 @@ def test_a_dividend_lowers_the_stop(desk: Desk, cash_usd: float, expected: set[s
 
 
 def test_corporate_actions_are_asked_for_only_where_a_position_looks_stopped(desk: Desk) -> None:
-    asked: list[object] = []
+    requests: list[object] = []
 
     def corporate_actions(*about: object) -> list[CorporateActionState]:
-        asked.append(about)
+        requests.append(about)
         return []
 
     desk.broker = Altered(desk.broker, corporate_actions=corporate_actions)
     limit_checks(desk)
-    assert asked == []
+    assert requests == []
     at_stop(desk, "0.94")
     limit_checks(desk)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 def test_a_break_is_red_at_its_second_sighting(desk: Desk) -> None:

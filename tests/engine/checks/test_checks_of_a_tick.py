@@ -63,8 +63,8 @@ def test_what_a_person_trades_past_the_gate_is_red(floor: TradingFloor) -> None:
         assert red(all_checks(floor, desk, now)) == {"each_belongs_to_an_order", "position_limit"}
         foreign = client_order_id(decision_id(desk.book, Kind.EXTERNAL, "IBM", "nobody"), Side.BUY, 0, 1)
         buy_behind_our_back(desk, "MSFT", 1, foreign)
-        found = red(all_checks(floor, desk, now))
-        assert {"no_foreign_order", "all_received", "ledger_equals_broker", "cash_agrees"} <= found
+        result = red(all_checks(floor, desk, now))
+        assert {"no_foreign_order", "all_received", "ledger_equals_broker", "cash_agrees"} <= result
 
 
 @pytest.mark.parametrize(("halted", "expected"), [(False, set()), (True, {"stop_loss"})])

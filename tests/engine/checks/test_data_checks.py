@@ -77,10 +77,10 @@ def test_a_missing_daily_bar_holds_up_its_own_symbol(desk: Desk, tick_ns: int) -
 def test_missing_bars_of_more_than_the_share_hold_up_everything(desk: Desk, tick_ns: int) -> None:
     for symbol in ("IBM", "MSFT"):
         change(desk, LACKS_A_DAY, symbol)
-    found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == {"complete", "no_symbol_incomplete"}
-    assert "incomplete: IBM, MSFT" in outcome_of(found, "complete").detail
-    record(desk, SESSION, tick_ns, found)
+    result = bar_checks(desk, SESSION, tick_ns)
+    assert red(result) == {"complete", "no_symbol_incomplete"}
+    assert "incomplete: IBM, MSFT" in outcome_of(result, "complete").detail
+    record(desk, SESSION, tick_ns, result)
     assert "bars.complete" in missing_or_failed(desk, tick_ns)
     assert incomplete_symbols(desk, tick_ns) == {"IBM", "MSFT"}
     desk.settings = desk.settings.model_copy(update={"max_incomplete_share": 0.4})
@@ -148,9 +148,9 @@ def test_a_feed_that_stopped_is_red_above_its_limit(
 ) -> None:
     newest = tick_ns - age_s * 10**9
     change(desk, "DELETE FROM bars WHERE \"interval\" = '1m' AND available_at_ns > ?", newest)
-    found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == expected
-    assert outcome_of(found, "fresh").measured == age_s
+    result = bar_checks(desk, SESSION, tick_ns)
+    assert red(result) == expected
+    assert outcome_of(result, "fresh").measured == age_s
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(2, set()), (3, {"no_symbol_behind"})])
@@ -161,9 +161,9 @@ def test_a_symbol_that_stops_while_others_go_on_is_red(
     change(
         desk, "DELETE FROM bars WHERE symbol = 'IBM' AND \"interval\" = '1m' AND available_at_ns > ?", newest
     )
-    found = bar_checks(desk, SESSION, tick_ns)
-    assert red(found) == expected
-    assert ("IBM is 180 s behind" in outcome_of(found, "no_symbol_behind").detail) is bool(expected)
+    result = bar_checks(desk, SESSION, tick_ns)
+    assert red(result) == expected
+    assert ("IBM is 180 s behind" in outcome_of(result, "no_symbol_behind").detail) is bool(expected)
 
 
 def test_a_symbol_that_trades_now_and_then_may_pause(desk: Desk, tick_ns: int) -> None:
@@ -216,9 +216,9 @@ def test_a_feature_that_is_not_finite_is_red(desk: Desk, tick_ns: int) -> None:
         desk,
         "UPDATE features SET \"values\" = list_concat(['inf'::DOUBLE], \"values\"[2:]) WHERE symbol = 'AAPL'",
     )
-    found = feature_checks(desk, SESSION, tick_ns)
-    assert red(found) == {"finite", "point_in_time"}
-    assert f"AAPL {DAILY.names[0]} is inf" in outcome_of(found, "finite").detail
+    result = feature_checks(desk, SESSION, tick_ns)
+    assert red(result) == {"finite", "point_in_time"}
+    assert f"AAPL {DAILY.names[0]} is inf" in outcome_of(result, "finite").detail
 
 
 def test_a_symbol_too_young_for_a_row_is_named_and_not_red(desk: Desk, tick_ns: int) -> None:

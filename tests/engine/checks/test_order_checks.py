@@ -148,15 +148,15 @@ def in_looks(desk: Desk, length: int) -> None:
     real = desk.broker
 
     def orders(since_ns: int) -> list[OrderState]:
-        found = list(real.orders_since(since_ns))
-        if len(found) > length:
-            raise MoreOrders(found[:length], found[length - 1].submitted_ns)
-        return found
+        result = list(real.orders_since(since_ns))
+        if len(result) > length:
+            raise MoreOrders(result[:length], result[length - 1].submitted_ns)
+        return result
 
     def activities(since_ns: int, *, after_id: str | None = None) -> list[AccountActivity]:
-        found = list(real.activities(since_ns))
-        ids = [one.id for one in found]
-        rest = found[ids.index(after_id) + 1 if after_id else 0 :]
+        result = list(real.activities(since_ns))
+        ids = [one.id for one in result]
+        rest = result[ids.index(after_id) + 1 if after_id else 0 :]
         if len(rest) > length:
             raise MoreActivities(rest[:length], rest[length - 1].id)
         return rest

@@ -90,8 +90,8 @@ def test_exits_are_held_against_the_cap_and_a_symbols_against_its_share_of_it(
     for number in range(len(symbols), 9):
         plant_order(desk, number, reducing=True, kind=Kind.FLATTEN)  # outside both
     with_limits(desk, max_exit_orders_per_day=cap)
-    found = outcome_of(order_checks(desk, SESSION), "exit_orders_per_day")
-    assert (found.measured, found.limit, found.passed) == (measured, limit, passed)
+    outcome = outcome_of(order_checks(desk, SESSION), "exit_orders_per_day")
+    assert (outcome.measured, outcome.limit, outcome.passed) == (measured, limit, passed)
 
 
 def test_counts_are_by_symbol_and_by_execution(desk: Desk) -> None:
@@ -119,9 +119,9 @@ def test_an_entry_is_red_when_the_orders_before_it_reach_the_limit_exits_counted
     with_limits(desk, **dict.fromkeys(COUNTED_BEFORE.values(), 6.0))
     assert red(order_checks(desk, SESSION)) == set()
     with_limits(desk, **{limit: 5.0})
-    found = order_checks(desk, SESSION)
-    assert red(found) == {name}
-    assert outcome_of(found, name).measured == 6.0
+    result = order_checks(desk, SESSION)
+    assert red(result) == {name}
+    assert outcome_of(result, name).measured == 6.0
 
 
 @pytest.mark.parametrize("limit", COUNTED_BEFORE.values())

@@ -71,7 +71,7 @@ def locked(desk: Desk) -> set[str]:
     return {lock.symbol for lock in desk.journal.locks(desk.book) if lock.cause == BREAK_LOCK}
 
 
-def told(desk: Desk) -> set[str]:
+def alert_titles(desk: Desk) -> set[str]:
     return {alert.title for alert in desk.journal.pending_alerts()}
 
 
@@ -147,24 +147,24 @@ def test_a_break_counts_at_the_second_sighting_locks_alerts_and_overwrites_nothi
     subject = broken.cause(floor, desk)
     expected = {kind: {subject}, **broken.also}
     first = reconcile(desk)
-    assert {found.kind for found in first.breaks} == {str(kind) for kind in expected}
-    assert all(found.sightings == 1 for found in first.breaks)
+    assert {one_break.kind for one_break in first.breaks} == {str(kind) for kind in expected}
+    assert all(one_break.sightings == 1 for one_break in first.breaks)
     assert not locked(desk)
     assert desk.halts().state is HaltState.ACTIVE
     assert reconcile(desk).breaks == first.breaks  # another look at the same moment is no second sighting
     second = later(floor, desk)
     seen: dict[str, set[str]] = {}
-    for found in second.breaks:
-        assert found.sightings == 2
-        seen.setdefault(found.kind, set()).add(found.subject)
+    for one_break in second.breaks:
+        assert one_break.sightings == 2
+        seen.setdefault(one_break.kind, set()).add(one_break.subject)
     assert seen == expected
     assert second.ledger == first.ledger
     symbols = set() if kind is BreakKind.CASH else {"AAPL"}
     assert locked(desk) == symbols
-    assert {f"{symbol} locked: BREAK" for symbol in symbols} <= told(desk)
+    assert {f"{symbol} locked: BREAK" for symbol in symbols} <= alert_titles(desk)
     cash = BreakKind.CASH in expected
     assert desk.halts().causes == ((Cause.BREAK,) if cash else ())
-    assert ("REDUCE_ONLY: BREAK" in told(desk)) == cash
+    assert ("REDUCE_ONLY: BREAK" in alert_titles(desk)) == cash
 
 
 @pytest.mark.parametrize("fault", ["missing_fill_activity", "position_lag"])
@@ -191,8 +191,8 @@ def test_a_symbol_that_moved_in_the_last_five_seconds_is_passed_over(floor: Trad
     bought(desk)
     assert reconcile(desk).breaks == ()
     assert later(floor, desk, 3).breaks == ()
-    (found,) = later(floor, desk, 3).breaks  # six seconds after the fill
-    assert (found.kind, found.subject) == ("QUANTITY", "AAPL")
+    (result,) = later(floor, desk, 3).breaks  # six seconds after the fill
+    assert (result.kind, result.subject) == ("QUANTITY", "AAPL")
     assert later(floor, desk).clean
 
 
@@ -201,7 +201,7 @@ def test_a_fill_whose_activity_is_under_way_is_passed_over(floor: TradingFloor, 
     floor.control("/faults", faults=[{"kind": "missing_fill_activity", "reads": 100}])
     bought(desk)
     assert reconcile(desk).breaks == ()
-    assert {found.kind for found in later(floor, desk, 6).breaks} >= {"MISSING_FILL"}
+    assert {one_break.kind for one_break in later(floor, desk, 6).breaks} >= {"MISSING_FILL"}
 
 
 # --- busts and corrections at the broker
@@ -226,7 +226,7 @@ def test_a_fill_that_the_broker_busts_or_corrects_is_no_break(
     held = report.ledger.holdings.get("AAPL", Holding())
     assert held.qty == (0 if what == "bust" else float(order.intent.qty))
     assert report.ledger.cash_usd == pytest.approx(float(report.account.cash))
-    assert len(told(desk)) == 1
+    assert len(alert_titles(desk)) == 1
     assert later(floor, desk).clean
     assert len(desk.journal.adjustments(desk.book)) == 1
 

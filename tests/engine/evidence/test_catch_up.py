@@ -46,11 +46,11 @@ class History:
         self.looks.append((since_ns, after_id))
         last = len(self._rows) - 1  # the real account's come after these
         first = self._places.get(after_id, last) + 1 if after_id else bisect_left(self._times, since_ns)
-        found = self._rows[first : first + self._a_look]
-        self.read += [one.id for one in found]
-        if len(found) == self._a_look:
-            raise MoreActivities(found, found[-1].id)
-        return [*found, *self._real.activities(since_ns)]
+        result = self._rows[first : first + self._a_look]
+        self.read += [one.id for one in result]
+        if len(result) == self._a_look:
+            raise MoreActivities(result, result[-1].id)
+        return [*result, *self._real.activities(since_ns)]
 
 
 def fees(count: int, first_ns: int, last_ns: int) -> list[AccountActivity]:
@@ -143,8 +143,8 @@ def test_after_a_long_absence_a_history_is_read_on_from_look_to_look_while_stops
         report = reconcile(desk)
         assert report.clean
         assert int(desk.journal.mark(desk.book, WATERMARK) or 0) == desk.now_ns()
-        told = [alert for alert in desk.journal.pending_alerts() if "history is long" in alert.title]
-        assert len(told) == 1
+        alerts = [alert for alert in desk.journal.pending_alerts() if "history is long" in alert.title]
+        assert len(alerts) == 1
 
 
 def test_a_reading_goes_on_in_the_next_process_and_who_only_looks_on_leaves_it_alone(
@@ -227,10 +227,10 @@ def test_a_list_of_orders_longer_than_a_look_is_read_on_by_time(floor: TradingFl
             )
             for n in range(1_500)
         ]
-        asked: list[int] = []
+        requests: list[int] = []
 
         def orders_since(since: int) -> list[OrderState]:
-            asked.append(since)
+            requests.append(since)
             later = [one for one in rows if one.submitted_ns >= since]
             if len(later) > 600:
                 raise MoreOrders(later[:600], later[599].submitted_ns)
@@ -242,7 +242,7 @@ def test_a_list_of_orders_longer_than_a_look_is_read_on_by_time(floor: TradingFl
             report = reconcile(desk)
             seen.append((report.catching_up, report.orders_seen))
         assert seen == [(True, 600), (True, 600), (False, 302)]
-        assert asked[1:] == [rows[599].submitted_ns, rows[1_198].submitted_ns]
+        assert requests[1:] == [rows[599].submitted_ns, rows[1_198].submitted_ns]
 
 
 def test_what_became_of_many_old_orders_is_one_list_and_no_request_for_each(floor: TradingFloor) -> None:
@@ -260,15 +260,15 @@ def test_what_became_of_many_old_orders_is_one_list_and_no_request_for_each(floo
         floor.go_to_tick(2)
         desk.begin()
         desk.journal.set_mark(desk.book, WATERMARK, str(desk.now_ns()), desk.now_ns())
-        real, asked = desk.broker, []
+        real, requests = desk.broker, []
 
         def by_client_id(client_id: str) -> OrderState | None:
-            asked.append(client_id)
+            requests.append(client_id)
             return real.order_by_client_id(client_id)
 
         desk.broker = Altered(real, order_by_client_id=by_client_id)
         reconcile(desk)
-        assert asked == []
+        assert requests == []
         states = {desk.journal.order(order.intent.client_order_id).state for order in orders}
         assert states == {State.CANCELED}
 

@@ -134,7 +134,7 @@ class World:
         )
         return held_by_ex_dates(self.journal, self.book, ["AAPL"], counted, day, spun_off)["AAPL"].avg_cost
 
-    def told(self) -> list[str]:
+    def alert_titles(self) -> list[str]:
         return [one.title for one in self.journal.pending_alerts() if one.book == self.book]
 
     def _bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
@@ -202,7 +202,7 @@ def test_no_stop_fires_falsely_and_none_is_missed_whether_the_announcement_is_tr
         cost = world.cost(look, price, actions)
         assert (price <= STOP * cost) == (price <= STOP * ideal), (look, price, cost)
         if not is_so and look >= EX_DATE:
-            assert world.told() == [
+            assert world.alert_titles() == [
                 f"AAPL: what is announced for {EX_DATE} shows neither at the broker nor in the price"
             ]
     assert is_so or cost == COST
@@ -223,7 +223,7 @@ def test_what_no_price_can_tell_counts_as_announced_and_moves_a_stop_by_a_sixth_
     ):
         world = World(journal, 10)
         assert world.cost(EX_DATE, price, [action], spun_off) == pytest.approx(COST * factor)
-        assert world.told() == []
+        assert world.alert_titles() == []
     assert COST * factor >= COST / TOLD_APART
 
 
@@ -242,16 +242,16 @@ def test_a_large_dividend_spin_off_or_small_reverse_split_that_the_price_does_no
     world = World(journal, 100)
     spun_off = {("AAPL", EX_DATE): 0.98} if action.spin_offs else None
     assert world.cost(EX_DATE, 99.0, [action], spun_off) == COST
-    assert len(world.told()) == 1
+    assert len(world.alert_titles()) == 1
     assert world.cost(EX_DATE + timedelta(days=1), 20.0, [action], spun_off) == COST
-    assert len(world.told()) == 1
+    assert len(world.alert_titles()) == 1
 
 
 def test_a_large_dividend_that_the_price_shows_lowers_the_stop_for_good(journal: Journal) -> None:
     world, paid = World(journal, 100), [CorporateActionState("AAPL", EX_DATE, 1.0, 40.0)]
     assert world.cost(EX_DATE, 61.0, paid) == pytest.approx(60)
     assert world.cost(EX_DATE + timedelta(days=9), 99.0, paid) == pytest.approx(60)
-    assert world.told() == []
+    assert world.alert_titles() == []
 
 
 def test_the_dividend_beside_a_false_split_counts(journal: Journal) -> None:
@@ -282,10 +282,10 @@ def test_without_prices_of_an_ex_date_the_cost_stands_and_a_person_is_told_once_
 
     desk.broker.bars = silent
     split = CorporateActionState("AAPL", EX_DATE, 10.0, 0.0)
-    for day, told in ((1, 1), (1, 1), (2, 2)):
+    for day, times in ((1, 1), (1, 1), (2, 2)):
         world.day = EX_DATE + timedelta(days=day)
-        found = in_effect(desk, [split], {}, symbols=["AAPL"], positions={}, quotes={}, began=BEGAN)
-        assert (found, len(world.told())) == ([], told)
+        result = in_effect(desk, [split], {}, symbols=["AAPL"], positions={}, quotes={}, began=BEGAN)
+        assert (result, len(world.alert_titles())) == ([], times)
 
 
 def test_nothing_is_asked_of_an_ex_date_on_which_nothing_was_held(journal: Journal) -> None:
@@ -293,7 +293,7 @@ def test_nothing_is_asked_of_an_ex_date_on_which_nothing_was_held(journal: Journ
     world = World(journal, 100)
     earlier = CorporateActionState("AAPL", BEGAN + timedelta(days=2), 10.0, 0.0)
     assert world.cost(EX_DATE, 99.0, [earlier]) == COST
-    assert world.told() == []
+    assert world.alert_titles() == []
 
 
 @pytest.mark.parametrize(

@@ -234,16 +234,18 @@ def is_let_in(desk: Desk, symbol: str) -> bool:
     broker, now = desk.broker, desk.now_ns()
     unreadable = failure(lambda: broker.bars(SYMBOLS, "1m", now - NS, now))  # the data checks fail then
     vetoed = (Cause.CHECKS_FAILED,) if unreadable else ()
-    wish = signal(desk, symbol, 1.0)
-    found = []
+    opinion = signal(desk, symbol, 1.0)
+    result = []
 
     def look() -> None:
-        found.append(
-            take_snapshot(desk, SESSION, TICK_NS, "entries", Phase.ENTRIES, signals=[wish], transient=vetoed)
+        result.append(
+            take_snapshot(
+                desk, SESSION, TICK_NS, "entries", Phase.ENTRIES, signals=[opinion], transient=vetoed
+            )
         )
 
     failure(look)
-    return any(not verdict.failed for seen in found for verdict in decide(seen).verdicts)
+    return any(not verdict.failed for seen in result for verdict in decide(seen).verdicts)
 
 
 def check(case: Case, *faults: Fault) -> None:
@@ -270,7 +272,7 @@ def check(case: Case, *faults: Fault) -> None:
     assert {str(error) for error in errors} == {"positions: HTTP 503" if without else "None"}
 
 
-def told(case: Case) -> list[str]:
+def alert_titles(case: Case) -> list[str]:
     return [title for title in case.titles() if "cannot be read" in title or "No entries" in title]
 
 
@@ -279,7 +281,7 @@ def test_without_a_fault_everything_gets_out_an_entry_gets_in_and_nobody_is_told
 ) -> None:
     started = case()
     check(started)
-    assert told(started) == []
+    assert alert_titles(started) == []
 
 
 def test_the_faults_cover_the_table() -> None:
@@ -296,7 +298,7 @@ def test_one_fault_keeps_back_what_needs_the_read_and_nothing_else_and_is_told_o
     started = case(fault)
     check(started, fault)
     silent = fault.read in ALONE - {Read.POSITIONS} or name in ("positions, another class", "asset, gone")
-    assert len(told(started)) == (0 if silent else 1)
+    assert len(alert_titles(started)) == (0 if silent else 1)
     assert any("this desk does not trade" in title for title in started.titles()) == (
         name == "positions, another class"
     )

@@ -19,7 +19,7 @@ from trading_assets.core.words import HaltState
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause
 from trading_assets.engine.checks.orders import fill_checks
-from trading_assets.engine.evidence.order_states import ABSENCES_APART_NS, absorb_order
+from trading_assets.engine.evidence.order_states import ABSENCES_APART_NS, apply_order_state
 from trading_assets.engine.evidence.replacements import replacement_at_work
 from trading_assets.engine.operation.trade_updates import take_updates
 from trading_assets.engine.orders.follow import cancel
@@ -225,7 +225,7 @@ def test_what_a_chain_filled_is_the_sum_of_its_orders(
     c = link(record, "c", "new", filled[2], replaces="b", qty=Decimal(5))
     chained(desk, a, b, c)
     for seen in (a, c):
-        after = absorb_order(desk, record, seen)
+        after = apply_order_state(desk, record, seen)
         assert (after.state, after.filled_qty, after.broker_order_id) == (state, Decimal(sum(filled)), "c")
     assert desk.journal.client_ids(desk.book, ["a", "b", "c", "d"]) == dict.fromkeys(
         "abc", record.intent.client_order_id
@@ -237,10 +237,10 @@ def test_what_a_chain_filled_is_the_sum_of_its_orders(
 def test_a_partly_filled_order_that_is_replaced_has_not_lost_its_fill(
     desk: Desk, record: OrderRecord
 ) -> None:
-    partly = absorb_order(desk, record, link(record, "a", "partially_filled", 3))
+    partly = apply_order_state(desk, record, link(record, "a", "partially_filled", 3))
     a = link(record, "a", "replaced", 3, replaced_by="b")
     chained(desk, a, link(record, "b", "new", 0, qty=Decimal(7)))
-    after = absorb_order(desk, partly, a)
+    after = apply_order_state(desk, partly, a)
     assert (after.state, after.filled_qty) == ("PARTIALLY_FILLED", Decimal(3))
     assert not locked(desk)
 
@@ -250,8 +250,8 @@ def test_an_answer_from_before_the_replacement_does_not_lead_back_to_the_replace
 ) -> None:
     a = link(record, "a", "replaced", 0, replaced_by="b")
     chained(desk, a, link(record, "b", "new", 0))
-    after = absorb_order(desk, record, a)
-    assert absorb_order(desk, record, link(record, "a", "new", 0)) == after
+    after = apply_order_state(desk, record, a)
+    assert apply_order_state(desk, record, link(record, "a", "new", 0)) == after
     assert after.broker_order_id == "b"
 
 
@@ -262,22 +262,22 @@ def test_a_chain_that_loops_is_told_and_ends_by_a_persons_word(
     a = link(record, "a", "replaced", 0, replaced_by="b")
     chained(desk, a, link(record, "b", "replaced", 0, replaced_by=back_to))
     for _ in range(2):
-        assert absorb_order(desk, record, a) == record
+        assert apply_order_state(desk, record, a) == record
         reconcile(desk)
     assert "AAPL: a replaced order cannot be followed" in alerts(desk)
     assert desk.halts().state is HaltState.ACTIVE
 
 
 def test_a_chain_without_end_is_not_followed_for_good(desk: Desk, record: OrderRecord) -> None:
-    asked = []
+    requests = []
 
     def endless(order_id: str) -> OrderState:
-        asked.append(order_id)
+        requests.append(order_id)
         return link(record, order_id, "replaced", 0, replaced_by=f"{order_id}+")
 
     desk.broker = Altered(desk.broker, order=endless)
-    assert absorb_order(desk, record, link(record, "a", "replaced", 0, replaced_by="a+")) == record
-    assert len(asked) < 250
+    assert apply_order_state(desk, record, link(record, "a", "replaced", 0, replaced_by="a+")) == record
+    assert len(requests) < 250
 
 
 def test_a_replacement_that_the_broker_does_not_have_at_two_times_ends_the_order(
@@ -297,5 +297,5 @@ def test_a_replacement_that_the_broker_does_not_have_at_two_times_ends_the_order
 
 def test_a_link_that_cannot_be_read_now_changes_nothing(desk: Desk, record: OrderRecord) -> None:
     desk.broker = Altered(desk.broker, order=failing(Unreachable("scripted")))
-    assert absorb_order(desk, record, link(record, "a", "replaced", 0, replaced_by="b")) == record
+    assert apply_order_state(desk, record, link(record, "a", "replaced", 0, replaced_by="b")) == record
     assert State(record.state) is State.ACCEPTED

@@ -51,10 +51,10 @@ class Silence:
     """Fails slowly, and keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
 
     def __call__(self, name: str) -> None:
-        self.asked.append(name)
+        self.lookups.append(name)
         time.sleep(SLOW_SECONDS)
         raise OutcomeUnknown("scripted: no answer")
 
@@ -70,7 +70,7 @@ def test_without_lists_a_stop_waits_for_no_lookup_of_each_order_at_work(desk: De
     lookup = Silence()
 
     def none(name: str) -> None:
-        lookup.asked.append(name)
+        lookup.lookups.append(name)
 
     desk.broker = Altered(
         desk.broker,
@@ -80,7 +80,7 @@ def test_without_lists_a_stop_waits_for_no_lookup_of_each_order_at_work(desk: De
     )
     (order,) = protect_alone(desk, new_execution_id()).orders
     assert (order.intent.symbol, order.state) == ("IBM", "FILLED")
-    assert len(lookup.asked) == (1 if silent else MOST_ASKED_ALONE)
+    assert len(lookup.lookups) == (1 if silent else MOST_ASKED_ALONE)
 
 
 def test_a_recovery_that_takes_too_long_goes_on_at_the_next_look_where_it_ended(
@@ -92,11 +92,11 @@ def test_a_recovery_that_takes_too_long_goes_on_at_the_next_look_where_it_ended(
     desk.broker = Altered(desk.broker, order_by_client_id=lookup)
     (order,) = protect_alone(desk, new_execution_id()).orders
     assert (order.intent.symbol, order.state) == ("IBM", "FILLED")
-    first = list(lookup.asked)
+    first = list(lookup.lookups)
     assert 0 < len(first) <= 4
     assert {desk.journal.order(one.intent.client_order_id).state for one in orders} == {"UNKNOWN"}
     protect_alone(desk, new_execution_id())
-    assert lookup.asked[len(first)] == orders[len(first)].intent.client_order_id
+    assert lookup.lookups[len(first)] == orders[len(first)].intent.client_order_id
 
 
 @pytest.mark.parametrize("whose", ["ours", "a person's"])
@@ -118,22 +118,22 @@ def test_cancels_that_are_not_answered_are_asked_only_as_long_as_there_is_patien
         theirs = [restated(pattern, id=f"p-{n}", client_order_id=f"p-{n}", status="new") for n in range(MANY)]
         desk.broker = Altered(desk.broker, cancel=cancel, open_orders=lambda: theirs)
         obstacles.cancel_others(desk, lambda _: True, why="test")
-    assert 0 < len(cancel.asked) <= 5
+    assert 0 < len(cancel.lookups) <= 5
 
 
 def test_a_kill_asks_for_its_cancels_though_its_flatten_cannot_be_kept_at_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.settings = desk.settings.model_copy(update={"flatten_on_kill": True})
-    asked: list[str] = []
+    requests: list[str] = []
     broker, journal = desk.broker, desk.journal
 
     def cancel_all() -> dict[str, int]:
-        asked.append("all")
+        requests.append("all")
         return {}
 
     def busy(_: FlattenRecord) -> FlattenRecord:
-        if asked:
+        if requests:
             return real(_)
         raise JournalBusy("the journal")
 
@@ -141,7 +141,7 @@ def test_a_kill_asks_for_its_cancels_though_its_flatten_cannot_be_kept_at_once(
     monkeypatch.setattr(journal, "latch_flatten", busy)
     desk.broker = Altered(broker, cancel_all=cancel_all)
     operator.kill(desk, reason="test", author="tester")
-    assert asked
+    assert requests
     assert desk.journal.latched(desk.book)
     assert broker.positions() == []  # the protection that follows begins the flatten for the kill
 
@@ -177,13 +177,13 @@ def test_a_protection_that_the_broker_held_up_has_its_whole_lease_for_the_exits(
 ) -> None:
     left: list[float] = []
 
-    def told(*_: object, **__: object) -> tuple[tuple[()], tuple[()]]:
+    def lease_left(*_: object, **__: object) -> tuple[tuple[()], tuple[()]]:
         held = desk.journal.lease_holder(desk.book)
         assert held is not None
         left.append((held.expires_ns - system_now_ns()) / 1e9)
         return (), ()
 
-    monkeypatch.setattr(protect, "force_exits", told)
+    monkeypatch.setattr(protect, "force_exits", lease_left)
     with desk.journal.lease(desk.book, "test", ttl_seconds=LEASE_SECONDS / 2) as lease:
         protect.protect(desk, lease, tick_ns=desk.now_ns(), execution_id=new_execution_id())
     assert left[0] > 0.75 * LEASE_SECONDS

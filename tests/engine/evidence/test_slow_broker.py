@@ -19,7 +19,7 @@ from trading_assets.market.clock import monotonic_ns
 NS = 10**9
 SECONDS_A_READ = 9.0
 RUN_SECONDS = 120.0  # after which a protection's run is ended
-ASKED = (
+REQUEST_NAMES = (
     "account",
     "clock",
     "positions",
@@ -42,17 +42,17 @@ class Nine:
     """Answers that take time on a clock of the test's own; `asked`: what was asked, and when it was over."""
 
     def __init__(self, counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seconds, self.asked = 0.0, list[tuple[str, float]]()
+        self.seconds, self.requests = 0.0, list[tuple[str, float]]()
         monkeypatch.setattr(desk_module, "monotonic_ns", lambda: began + int(self.seconds * NS))
         began = monotonic_ns()
         self.broker: Any = Altered(
-            counter, **{name: self._slowly(name, getattr(counter, name)) for name in ASKED}
+            counter, **{name: self._slowly(name, getattr(counter, name)) for name in REQUEST_NAMES}
         )
 
     def _slowly(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def answer(*arguments: Any, **named: Any) -> Any:
             self.seconds += SECONDS_A_READ
-            self.asked.append((name, self.seconds))
+            self.requests.append((name, self.seconds))
             return call(*arguments, **named)
 
         return answer
@@ -75,8 +75,8 @@ def test_the_sale_leaves_before_the_runs_time_is_over_and_asks_for_no_more_than_
             operator.flatten(desk, reason="all out", author="tester")
             (order,) = desk.journal.orders(desk.book)
         assert order.state == "FILLED"
-        names = [name for name, _ in slow.asked]
-        sent_after = next(seconds for name, seconds in slow.asked if name == "submit")
+        names = [name for name, _ in slow.requests]
+        sent_after = next(seconds for name, seconds in slow.requests if name == "submit")
         print(f" {way}: {names.index('submit')} reads before the sale, sent after {sent_after:.0f} s", end="")
         assert sent_after + SECONDS_A_READ <= RUN_SECONDS  # opening a desk reads the account once
         before = names[: names.index("submit")]
@@ -96,5 +96,5 @@ def test_a_broker_that_is_not_slow_is_asked_for_everything(
         desk.broker = slow.broker
         report = protect_alone(desk, new_execution_id())
         assert report.reconciliation.missed == {}
-        names = {name for name, _ in slow.asked}
+        names = {name for name, _ in slow.requests}
         assert {"account", "activities", "orders_since", "open_orders", "corporate_actions"} <= names

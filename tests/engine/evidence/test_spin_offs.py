@@ -39,15 +39,15 @@ def announced(floor: TradingFloor, desk: Desk, worth: float | None) -> None:
     close = (Decimal(repr(today_price(desk))) * BEFORE).quantize(Decimal("0.01"))
 
     def quotes(symbols: Sequence[str]) -> dict[str, Any]:
-        found = dict(real.quotes([symbol for symbol in symbols if symbol != "SPUN"]))
-        if "AAPL" in found:
-            found["AAPL"] = replace(found["AAPL"], previous_close=close)
+        result = dict(real.quotes([symbol for symbol in symbols if symbol != "SPUN"]))
+        if "AAPL" in result:
+            result["AAPL"] = replace(result["AAPL"], previous_close=close)
         if "SPUN" in symbols:
             if worth is None:
                 raise Unreachable("SPUN is quoted by nobody")
             side = Decimal(repr(worth)).quantize(Decimal("0.01"))
-            found["SPUN"] = QuoteState("SPUN", side, side, now, side, now, None)
-        return found
+            result["SPUN"] = QuoteState("SPUN", side, side, now, side, now, None)
+        return result
 
     desk.broker = Altered(
         real,

@@ -53,9 +53,9 @@ class Book:
         journal.record_opening([cash])
 
     def tell(self, *records: FillRecord | AdjustmentRecord) -> None:
-        told = [replace(record, book=self.key) for record in records]
-        self._journal.record_fills([one for one in told if isinstance(one, FillRecord)])
-        self._journal.record_adjustments([one for one in told if isinstance(one, AdjustmentRecord)])
+        entries = [replace(record, book=self.key) for record in records]
+        self._journal.record_fills([one for one in entries if isinstance(one, FillRecord)])
+        self._journal.record_adjustments([one for one in entries if isinstance(one, AdjustmentRecord)])
 
     def costs(
         self, actions: Sequence[CorporateActionState], today: date, spun_off: SpunOff | None = None
@@ -128,7 +128,7 @@ def test_a_split_booked_whenever_in_one_line_or_two_gives_the_stop_of_an_ideal_b
     changes = [after - held] if len(lines) == 1 else [Decimal(-held), after]
     if new_first:
         changes.reverse()
-    told = [
+    entries = [
         booked(f"split-{number}", day, hour, change)
         for number, ((day, hour), change) in enumerate(zip(lines, changes, strict=True))
     ]
@@ -137,7 +137,7 @@ def test_a_split_booked_whenever_in_one_line_or_two_gives_the_stop_of_an_ideal_b
     book.tell(fill("buy", BEGAN + timedelta(days=5), 1, Decimal(held), COST))
     last = max(day for day, _ in lines)
     for today in [*sorted(looks), max(last, EX_DATE) + timedelta(days=1)]:
-        book.tell(*(line for line in told if line.at_ns < at(today, 16)))
+        book.tell(*(line for line in entries if line.at_ns < at(today, 16)))
         ideal = COST if today < EX_DATE else COST / float(ratio)
         assert book.cost(actions, today) == pytest.approx(ideal), today
     assert book.held()[0] == pytest.approx(float(after))
@@ -241,8 +241,8 @@ def test_a_spin_off_booked_whenever_splits_the_stops_cost_by_value_on_its_ex_dat
     book.tell(fill("buy", BEGAN + timedelta(days=5), 1, Decimal(10), COST))
     for today in sorted({*looks, EX_DATE + timedelta(days=41)}):
         book.tell(*([line] if day <= today else []))
-        found = book.costs(actions, today, {("AAPL", EX_DATE): share})
+        result = book.costs(actions, today, {("AAPL", EX_DATE): share})
         parted = today >= min(EX_DATE, day)
-        assert found["AAPL"] == pytest.approx(before * (1 - share) if parted else before), today
+        assert result["AAPL"] == pytest.approx(before * (1 - share) if parted else before), today
         if day <= today:
-            assert found["SPUN"] == pytest.approx(2 * before * share)
+            assert result["SPUN"] == pytest.approx(2 * before * share)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from between import Answer, Asked, Between, Change
+from between import Answer, Between, BrokerRequest, Change
 from support.planted import Altered
 from support.trading_floor import SESSION, TradingFloor
 from wire import decided, look, send, signal
@@ -63,44 +63,44 @@ RIGHT = {**COIN, "symbol": "77CVR099", "asset_class": "us_equity", "market_value
 
 
 def with_row(path: str, row: dict[str, Any]) -> Change:
-    return lambda asked, answer: Answer(200, [*answer.body, row]) if asked.path == path else answer
+    return lambda request, answer: Answer(200, [*answer.body, row]) if request.path == path else answer
 
 
 def refused(path: str, status: int, message: str) -> Change:
-    return lambda asked, answer: (
-        Answer(status, {"message": message}) if asked.path.startswith(path) else answer
+    return lambda request, answer: (
+        Answer(status, {"message": message}) if request.path.startswith(path) else answer
     )
 
 
 def without_field(path: str, name: str) -> Change:
-    def change(asked: Asked, answer: Answer) -> Answer:
-        if asked.path != path:
+    def change(request: BrokerRequest, answer: Answer) -> Answer:
+        if request.path != path:
             return answer
         return Answer(200, {key: value for key, value in answer.body.items() if key != name})
 
     return change
 
 
-def a_right_without_quotes(asked: Asked, answer: Answer) -> Answer:
+def a_right_without_quotes(request: BrokerRequest, answer: Answer) -> Answer:
     """A contingent value right: no quote, no asset, and the whole list of quotes is refused for it."""
     symbol = RIGHT["symbol"]
-    if asked.path == "/v2/positions":
+    if request.path == "/v2/positions":
         return Answer(200, [*answer.body, RIGHT])
-    if symbol in asked.query.get("symbols", "").split(",") and asked.path == "/v2/stocks/snapshots":
+    if symbol in request.query.get("symbols", "").split(",") and request.path == "/v2/stocks/snapshots":
         return Answer(400, {"message": f"invalid symbol: {symbol}"})
     return answer
 
 
-def a_foreign_dividend(asked: Asked, answer: Answer) -> Answer:
-    if asked.path != "/v1/corporate-actions":
+def a_foreign_dividend(request: BrokerRequest, answer: Answer) -> Answer:
+    if request.path != "/v1/corporate-actions":
         return answer
     row = {"symbol": "IBM", "ex_date": str(SESSION), "rate": 0.85, "currency": "CAD", "foreign": True}
     return Answer(200, {"corporate_actions": {"cash_dividends": [row]}, "next_page_token": None})
 
 
-def an_unknown_line(asked: Asked, answer: Answer) -> Answer:
+def an_unknown_line(request: BrokerRequest, answer: Answer) -> Answer:
     row = {"activity_type": "FILL", "id": "20120911000000000::x", "symbol": "GE", "qty": "several"}
-    return Answer(200, [*answer.body, row]) if asked.path == "/v2/account/activities" else answer
+    return Answer(200, [*answer.body, row]) if request.path == "/v2/account/activities" else answer
 
 
 CHANGES: dict[str, tuple[Change, str]] = {  # and what a person is told
@@ -165,14 +165,14 @@ def test_it_keeps_no_stop_no_signal_no_kill_and_no_flatten_from_getting_out(
     floor: TradingFloor, between: Between, desk: Desk, what: str
 ) -> None:
     hold(floor, desk)
-    between.change, told = CHANGES[what]
+    between.change, alerts = CHANGES[what]
     desk.begin()
     report = protect_alone(desk, new_execution_id())
     assert report.stopped == ("AAPL",)
     assert [order.intent.symbol for order in report.orders] == ["AAPL"]
     assert held(desk) == {"IBM"}
     titles = [alert.title for alert in desk.journal.pending_alerts()]
-    assert any(told in title for title in titles), titles
+    assert any(alerts in title for title in titles), titles
     (verdict,) = decide(look(desk, signal(desk, "IBM", -1.0, key="out"), phase=Phase.EXITS)).verdicts
     assert reason(verdict.failed, verdict.cause) == "PASS"
     operator.kill(desk, reason="enough", author="tester")
@@ -184,10 +184,10 @@ def test_it_keeps_no_stop_no_signal_no_kill_and_no_flatten_from_getting_out(
 def test_an_order_of_several_legs_and_a_coin_count_into_the_exposure(
     floor: TradingFloor, between: Between, desk: Desk
 ) -> None:
-    wish = signal(desk, "IBM")
+    opinion = signal(desk, "IBM")
 
     def gross() -> float:
-        (verdict,) = decide(look(desk, wish)).verdicts
+        (verdict,) = decide(look(desk, opinion)).verdicts
         return float(verdict.gate_input["activity"]["gross_exposure_usd"])
 
     before = gross()
@@ -196,8 +196,8 @@ def test_an_order_of_several_legs_and_a_coin_count_into_the_exposure(
     between.change = with_row("/v2/positions", COIN)
     assert gross() == pytest.approx(before + 4_400)
     between.change = with_row("/v2/positions", {**COIN, "market_value": None})
-    decision = decide(look(desk, wish))  # nobody knows what room there is: nothing is bought
-    assert (decision.verdicts, decision.outcomes) == ((), {wish.decision_id: "HELD"})
+    decision = decide(look(desk, opinion))  # nobody knows what room there is: nothing is bought
+    assert (decision.verdicts, decision.outcomes) == ((), {opinion.decision_id: "HELD"})
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_a_blocked_account_refuses_entries_while_it_lasts_tells_once_and_tries_e
     floor: TradingFloor, between: Between, desk: Desk, name: str, value: object
 ) -> None:
     hold(floor, desk)
-    between.change = lambda asked, answer: (
-        Answer(200, {**answer.body, name: value}) if asked.path == "/v2/account" else answer
+    between.change = lambda request, answer: (
+        Answer(200, {**answer.body, name: value}) if request.path == "/v2/account" else answer
     )
     for _ in range(2):
         report = protect_alone(desk, new_execution_id())
@@ -239,8 +239,8 @@ def test_a_position_that_cannot_be_read_is_not_flat(
 ) -> None:
     hold(floor, desk)
 
-    def without_a_side(asked: Asked, answer: Answer) -> Answer:
-        if asked.path != "/v2/positions":
+    def without_a_side(request: BrokerRequest, answer: Answer) -> Answer:
+        if request.path != "/v2/positions":
             return answer
         return Answer(200, [{**row, "side": None} if row["symbol"] == "IBM" else row for row in answer.body])
 

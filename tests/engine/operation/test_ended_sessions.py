@@ -13,7 +13,7 @@ from support.trading_floor import TradingFloor
 
 from trading_assets.core.orders import State
 from trading_assets.engine.operation.day import end_of_day, sessions_to_end
-from trading_assets.engine.operation.ended_sessions import is_put_away, owed, owed_long, put_away
+from trading_assets.engine.operation.ended_sessions import is_archived, mark_archived, owed, owed_long
 from trading_assets.engine.operation.timetable import CLOSE_LAG_NS, ENDS_KEPT, ends_due
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.ticks.tick import NotThisTick
@@ -66,10 +66,10 @@ def test_what_is_put_away_is_no_longer_owed_and_another_books_is_none_of_ours(
         journal, book = desk.journal, desk.book
         assert owed(journal, book, SESSIONS, end_ns(FRIDAY) - 1) == ()
         assert owed(journal, book, SESSIONS, end_ns(MONDAY)) == (FRIDAY, MONDAY)
-        put_away(journal, book, FRIDAY.isoformat(), at_ns=1)
+        mark_archived(journal, book, FRIDAY.isoformat(), at_ns=1)
         assert owed(journal, book, SESSIONS, end_ns(MONDAY)) == (MONDAY,)
         assert owed(journal, "embedded:PA9999:paper", SESSIONS, end_ns(MONDAY)) == ()
-        assert not is_put_away(journal, "embedded:PA9999:paper", FRIDAY.isoformat())
+        assert not is_archived(journal, "embedded:PA9999:paper", FRIDAY.isoformat())
 
 
 def test_the_end_of_a_day_that_the_next_has_overtaken_is_projected_as_the_session_left_it(
@@ -97,7 +97,7 @@ def test_the_end_of_a_day_that_the_next_has_overtaken_is_projected_as_the_sessio
         assert rows.to_pylist() == [{"symbol": "AAPL", "qty": float(bought.filled_qty)}]
         orders = "SELECT symbol FROM orders WHERE session = $session"
         assert desk.history.query(orders, {"session": FRIDAY}).to_pylist() == [{"symbol": "AAPL"}]
-        put_away(desk.journal, desk.book, report.session, at_ns=desk.now_ns())
+        mark_archived(desk.journal, desk.book, report.session, at_ns=desk.now_ns())
         with pytest.raises(NotThisTick, match="still open"):
             end_of_day(desk)
         assert desk.journal.order(more.intent.client_order_id).state == State.FILLED

@@ -10,11 +10,11 @@ import pytest
 
 from trading_assets.engine.market_data.bars import import_files
 from trading_assets.market.bar_files.reading import BarFile, read_bars
-from trading_assets.market.bar_files.row_faults import OnDefect
 from trading_assets.market.bar_files.shapes import Stamps
 from trading_assets.market.bars import CorporateAction, Interval
+from trading_assets.market.quarantine.rules import OnDefect
 from trading_assets.market.sessions import Sessions, new_york_midnight_ns
-from trading_assets.store import bar_history
+from trading_assets.store import bar_history, bar_quarantine
 from trading_assets.store.bar_history import actions_until, newest_bars
 from trading_assets.store.history import History
 
@@ -39,8 +39,8 @@ def bars(tmp_path: Path, close: str, split: str = "1") -> BarFile:
 
 
 def closes(history: History, as_of_ns: int) -> list[float]:
-    found = newest_bars(history, ["IBM"], Interval.DAY, since_ns=0, as_of_ns=as_of_ns)
-    return found["IBM"].close.tolist()
+    newest = newest_bars(history, ["IBM"], Interval.DAY, since_ns=0, as_of_ns=as_of_ns)
+    return newest["IBM"].close.tolist()
 
 
 def test_a_file_imported_again_stores_nothing_and_a_revision_becomes_a_version(
@@ -116,18 +116,18 @@ def test_the_rows_that_are_wrong_are_stored_once_and_gone_when_the_file_is_mende
 
     for _ in range(2):
         imported("99")
-        (fault,) = bar_history.quarantined(history)
+        (fault,) = bar_quarantine.quarantined(history)
         assert (fault["symbol"], fault["session"], fault["rule"]) == ("IBM", date(2012, 9, 11), "ABOVE_HIGH")
         assert (fault["measured"], fault["limit"], fault["file"], fault["row"]) == (99.0, 13.0, "file:a", 3)
     assert closes(history, NOW_NS) == [12.0, 12.0]
     imported("12.5")
-    assert bar_history.quarantined(history) == []
+    assert bar_quarantine.quarantined(history) == []
     assert closes(history, NOW_NS) == [12.0, 12.5, 12.0]
     (source,) = bar_history.stored_sources(history)
     assert (source["source"], source["bars"], source["first"]) == ("file:a", 3, date(2012, 9, 10))
 
 
-def told(tmp_path: Path, *actions: tuple[int, str, str]) -> BarFile:
+def described(tmp_path: Path, *actions: tuple[int, str, str]) -> BarFile:
     """A file of four days that says of each whether there was a split or a dividend: (day, split, cash)."""
     of_day = {day: (split, cash) for day, split, cash in actions}
     rows = "".join(
@@ -143,29 +143,29 @@ def told(tmp_path: Path, *actions: tuple[int, str, str]) -> BarFile:
 def test_what_a_mended_file_no_longer_says_is_taken_back_and_told(
     history: History, tmp_path: Path, received_ns: int | None
 ) -> None:
-    def standing(as_of_ns: int = NOW_NS + 30 * 10**15) -> list[tuple[int, float, float]]:
-        found = actions_until(history, ["IBM"], date(2012, 9, 13), as_of_ns=as_of_ns)["IBM"]
-        return [(action.ex_date.day, action.split_ratio, action.cash_usd) for action in found]
+    def in_force(as_of_ns: int = NOW_NS + 30 * 10**15) -> list[tuple[int, float, float]]:
+        result = actions_until(history, ["IBM"], date(2012, 9, 13), as_of_ns=as_of_ns)["IBM"]
+        return [(action.ex_date.day, action.split_ratio, action.cash_usd) for action in result]
 
     def imported(source: str, later: int, *actions: tuple[int, str, str]) -> int:
         at_ns = None if received_ns is None else received_ns + later
-        return import_files(history, [(source, told(tmp_path, *actions))], received_ns=at_ns).withdrawn
+        return import_files(history, [(source, described(tmp_path, *actions))], received_ns=at_ns).withdrawn
 
     assert imported("file:a", 0, (11, "2", "0"), (12, "1", "0.5")) == 0
     assert imported("file:a", 1, (13, "1", "0.5")) == 2
-    assert standing() == [(13, 1.0, 0.5)]
+    assert in_force() == [(13, 1.0, 0.5)]
     if received_ns is not None:  # an earlier tick saw what it saw
-        assert standing(received_ns) == [(11, 2.0, 0.0), (12, 1.0, 0.5)]
+        assert in_force(received_ns) == [(11, 2.0, 0.0), (12, 1.0, 0.5)]
     assert imported("file:a", 2, (13, "1", "0.5")) == 0
     assert imported("file:b", 3, (11, "2", "0"), (13, "1", "0.5")) == 0
     assert imported("file:a", 4) == 1  # another file says it still
-    assert standing() == [(11, 2.0, 0.0), (13, 1.0, 0.5)]
+    assert in_force() == [(11, 2.0, 0.0), (13, 1.0, 0.5)]
     assert imported("file:a", 5, (11, "2", "0")) == 0
-    assert standing() == [(11, 2.0, 0.0), (13, 1.0, 0.5)]
+    assert in_force() == [(11, 2.0, 0.0), (13, 1.0, 0.5)]
 
 
 def test_a_file_that_says_nothing_of_dividends_takes_none_back(history: History, tmp_path: Path) -> None:
-    import_files(history, [("file:a", told(tmp_path, (11, "1", "0.5")))], received_ns=NOW_NS)
+    import_files(history, [("file:a", described(tmp_path, (11, "1", "0.5")))], received_ns=NOW_NS)
     assert import_files(history, [("file:a", bars(tmp_path, "12"))], received_ns=NOW_NS + 1).withdrawn == 0
     assert len(actions_until(history, ["IBM"], LAST, as_of_ns=NOW_NS + 2)["IBM"]) == 1
 
@@ -179,4 +179,4 @@ def test_files_of_one_name_keep_their_own_rows_in_quarantine(history: History, t
         )
         file = read_bars(path, Interval.DAY, on_defect=OnDefect.QUARANTINE)
         import_files(history, [("file:bars.csv", file)], received_ns=NOW_NS)
-    assert [fault["symbol"] for fault in bar_history.quarantined(history)] == ["AAPL", "MSFT"]
+    assert [fault["symbol"] for fault in bar_quarantine.quarantined(history)] == ["AAPL", "MSFT"]

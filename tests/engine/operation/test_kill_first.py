@@ -35,7 +35,7 @@ from trading_assets.store.records import OrderRecord
 
 ANSWERS_AFTER_SECONDS = 9.0  # inside the read timeout
 LATCHED_WITHIN_SECONDS = 2.0  # 0.5 s on a machine that has nothing else to do
-ASKED = (
+REQUEST_NAMES = (
     "account",
     "clock",
     "positions",
@@ -53,20 +53,20 @@ class Slow:
 
     def __init__(self) -> None:
         self.let_go = threading.Event()
-        self.asked = threading.Event()
+        self.requests = threading.Event()
 
     def connect(self, settings: Settings, environ: Mapping[str, str]) -> Broker:
         real = connect(settings, environ)
 
         def late(call: Callable[..., Any]) -> Callable[..., Any]:
             def answer(*arguments: Any) -> Any:
-                self.asked.set()
+                self.requests.set()
                 self.let_go.wait(ANSWERS_AFTER_SECONDS)
                 return call(*arguments)
 
             return answer
 
-        return Altered(real, **{name: late(getattr(real, name)) for name in ASKED})
+        return Altered(real, **{name: late(getattr(real, name)) for name in REQUEST_NAMES})
 
 
 def seconds_until_latched(floor: TradingFloor, book: str, act: Callable[[], object], slow: Slow) -> float:
@@ -187,7 +187,7 @@ def test_a_kill_while_another_process_holds_the_journal_latches_by_file_and_canc
     with floor.desk() as desk, locked_by_another_process(file):
         if way == "command and job":
             killed = operator.kill_now(floor.settings, {}, reason="stop", author="tester")
-            assert (killed.failure, killed.asked, killed.answered) == ("", 1, True)
+            assert (killed.failure, killed.cancels_sent, killed.answered) == ("", 1, True)
             assert f"the kill file {floor.settings.data_dir / 'KILL'}" in killed.kept
             assert "not in the journal" in killed.kept
             assert "stayed locked by another process" in killed.past_journal

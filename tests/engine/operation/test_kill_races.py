@@ -113,8 +113,8 @@ def by_environment(desk: Desk, config_path: Path) -> None:
 
 
 def by_job(desk: Desk, config_path: Path) -> None:
-    from trading_assets.defs.jobs_operator import kill
-    from trading_assets.defs.resources import DeskResource
+    from trading_assets.defs.operator.jobs import kill
+    from trading_assets.runs.resources import DeskResource
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRADING_ASSETS_CONFIG", str(config_path))

@@ -55,12 +55,12 @@ def test_a_file_elsewhere_is_refused_unseen(tmp_path: Path, settings: Settings, 
 
 
 def test_whether_a_file_elsewhere_is_there_is_not_told(tmp_path: Path, settings: Settings) -> None:
-    said = []
+    refusals = []
     for name in ("keys", "none"):
         with pytest.raises(InvalidInput) as refused:
             named_file(str(tmp_path / name), settings, "signals_path")
-        said.append(str(refused.value).replace(name, ""))
-    assert said[0] == said[1]
+        refusals.append(str(refused.value).replace(name, ""))
+    assert refusals[0] == refusals[1]
 
 
 def test_a_pipe_is_no_file_and_holds_up_nobody(settings: Settings) -> None:
@@ -132,9 +132,9 @@ def test_a_file_that_is_none_of_signals_is_refused_without_a_word_of_it(
     path.write_text(text)
     with pytest.raises(InvalidInput) as refused:
         read_signals(path)
-    said = "".join(format_exception(refused.value))  # what a run that fails shows, causes and all
-    assert SECRET not in said
-    assert "root:" not in said
+    trace = "".join(format_exception(refused.value))  # what a run that fails shows, causes and all
+    assert SECRET not in trace
+    assert "root:" not in trace
 
 
 @pytest.mark.parametrize("content", [b"%s", b"\xff%s", b'{"x": "%s"}'])

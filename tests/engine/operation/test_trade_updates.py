@@ -106,8 +106,8 @@ def test_a_fill_that_the_listener_and_a_tick_take_in_together_is_told_once(
         (followed,) = follow(desk, [order])
         assert followed.state == "FILLED"
         until(lambda: bool(desk.journal.fills(desk.book)), PATIENCE_SECONDS)
-    said = [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)]
-    assert [event for event in said if event.startswith("order ")] == ["order accepted", "order filled"]
+    events = [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)]
+    assert [event for event in events if event.startswith("order ")] == ["order accepted", "order filled"]
 
 
 def test_a_cancel_by_a_person_at_the_broker_ends_the_order_here(desk: Desk) -> None:
@@ -224,11 +224,11 @@ def test_many_updates_are_one_list_of_orders_and_one_look_at_the_activities(
     )
     for order in orders:
         fill(floor, order)
-    asked, real = Counter[str](), desk.broker
+    requests, real = Counter[str](), desk.broker
 
     def counting(name: str) -> Callable[..., object]:
         def call(*arguments: object) -> object:
-            asked[name] += 1
+            requests[name] += 1
             return getattr(real, name)(*arguments)
 
         return call
@@ -236,5 +236,5 @@ def test_many_updates_are_one_list_of_orders_and_one_look_at_the_activities(
     counted = ("order", "orders_since", "open_orders", "activities", "order_by_client_id")
     desk.broker = Altered(real, **{name: counting(name) for name in counted})
     assert take_updates(desk, [changed(order) for order in orders]) == []
-    assert asked == {"orders_since": 1, "activities": 1}
+    assert requests == {"orders_since": 1, "activities": 1}
     assert {desk.journal.order(order.intent.client_order_id).state for order in orders} == {"FILLED"}

@@ -15,7 +15,7 @@ from wire import at_broker, decided, failing, new_account, send, signal, states
 
 from trading_assets.broker.port import OrderState, OutcomeUnknown, Unreachable
 from trading_assets.engine.book.desk import Desk
-from trading_assets.engine.evidence.order_states import absorb_order
+from trading_assets.engine.evidence.order_states import apply_order_state
 from trading_assets.engine.orders.follow import cancel, follow
 from trading_assets.engine.protection.protect import protect_alone
 from trading_assets.market.clock import VenueClock
@@ -135,7 +135,7 @@ def test_a_cancel_that_another_process_sees_through_first_goes_on_to_the_next_or
         with Journal.open(Path(desk.settings.data_dir) / "journal.sqlite") as journal:
             (record,) = [order for order in orders if order.broker_order_id == order_id]
             other = replace(desk, journal=journal)
-            absorb_order(other, record, broker.order(order_id))
+            apply_order_state(other, record, broker.order(order_id))
 
     desk.broker = Altered(broker, cancel=cancel_and_be_overtaken)
     assert [order.state for order in cancel(desk, orders)] == ["CANCELED", "CANCELED"]

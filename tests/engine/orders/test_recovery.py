@@ -122,8 +122,8 @@ def test_an_order_killed_before_its_answer_was_stored_is_adopted(floor: TradingF
         (landed,) = at_broker(desk)
         report = execute(desk, floor.session, now)
         assert not report.orders
-        found = desk.journal.order(order.intent.client_order_id)
-        assert (found.state, found.broker_order_id) == ("FILLED", landed.id)
+        result = desk.journal.order(order.intent.client_order_id)
+        assert (result.state, result.broker_order_id) == ("FILLED", landed.id)
         assert where_it_went(desk, order) == ["INTENT", "SUBMITTING", "UNKNOWN", "FILLED"]
         assert len(at_broker(desk)) == 1
         assert not locked(desk)

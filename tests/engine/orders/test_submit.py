@@ -193,8 +193,8 @@ def test_an_outcome_that_nobody_can_tell_stays_reserved_and_locks_its_symbol(des
     assert failed_codes(verdict.failed) == (Code.RECONCILIATION_LOCK, Code.ORDER_IN_FLIGHT)
 
     desk.broker = real
-    (found,) = recovered(desk)
-    assert found.state == "ACCEPTED"
+    (result,) = recovered(desk)
+    assert result.state == "ACCEPTED"
     assert not locked(desk)
     assert len(at_broker(desk)) == 1
 

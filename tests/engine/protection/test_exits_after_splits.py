@@ -27,13 +27,13 @@ def test_the_same_part_of_the_position_is_left_to_sell(old: int, ratio: Fraction
     """To the share; never more than is held, and never less than what a share of it may be rounded away."""
     leaves = Decimal(int(old * part))
     held, booked = booked_by(ratio, old)
-    found = after_splits(leaves, held, booked)
-    assert 0 <= found <= held
+    result = after_splits(leaves, held, booked)
+    assert 0 <= result <= held
     if booked:
         exact = leaves * held / old
-        assert exact <= found < exact + 1
+        assert exact <= result < exact + 1
     else:
-        assert found == leaves
+        assert result == leaves
 
 
 @given(old=st.integers(1, 5000), ratio=st.integers(2, 20))

@@ -18,7 +18,7 @@ from trading_assets.engine.checks.book_limits import limit_checks
 from trading_assets.engine.operation import operator
 from trading_assets.engine.protection.flattens import still_held
 from trading_assets.engine.protection.protect import ProtectReport, new_execution_id, protect_alone
-from trading_assets.engine.records.status import standing
+from trading_assets.engine.records.status import book_status
 from trading_assets.engine.signals import tick_signals
 from trading_assets.store.journal import LeaseHeld
 
@@ -66,7 +66,7 @@ def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(flo
         (line,) = report.held
         assert (line.symbol, line.qty, line.why) == ("AAPL", held(desk)["AAPL"], "the market is closed")
         assert line.again == "at the next open, 2012-09-12 09:30:00 EDT"
-        shown = standing(desk)
+        shown = book_status(desk)
         assert (shown.well, shown.held) == (False, report.held)
         assert shown.flatten is not None
         assert (shown.flatten.author, shown.flatten.reason) == ("tester", "all out")
@@ -78,7 +78,7 @@ def test_at_a_closed_market_it_waits_for_the_next_open_and_says_when_that_is(flo
         assert desk.journal.flatten_in_force(desk.book) is None
         protect(desk)
         assert titles(desk).count("Flatten done: every position is zero") == 1
-        assert standing(desk).flatten is None
+        assert book_status(desk).flatten is None
 
 
 def test_no_entry_passes_while_it_is_in_force_and_a_rearm_ends_it(floor: TradingFloor) -> None:
@@ -315,12 +315,12 @@ def test_a_persons_order_that_does_not_go_is_told_of_in_stages_and_not_at_each_l
         limit = (bid * Decimal("1.3")).quantize(Decimal("0.01"))
         desk.broker.submit(NewOrder("take-profit", "AAPL", Side.SELL, held(desk)["AAPL"], limit))
         desk.broker = Altered(desk.broker, cancel=lambda _: None)
-        told = []
+        alerts = []
         for minute in range(8):
             floor.keeper.move_to(floor.ticks()[0] + minute * 60 * 10**9)
             assert protect(desk).orders == ()
-            told.append(titles(desk).count("AAPL: cancel not confirmed"))
-        assert told == [1, 2, 2, 2, 2, 3, 3, 3]
+            alerts.append(titles(desk).count("AAPL: cancel not confirmed"))
+        assert alerts == [1, 2, 2, 2, 2, 3, 3, 3]
 
 
 def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(floor: TradingFloor) -> None:
@@ -330,10 +330,10 @@ def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(
             protect(desk)
             for symbol in ("AAPL", "IBM", "MSFT"):
                 desk.broker.submit(NewOrder(f"{symbol}-{answers}", symbol, Side.BUY, Decimal(1), Decimal(10)))
-            real, asked = desk.broker, list[str]()
+            real, requests = desk.broker, list[str]()
 
-            def cancel(order_id: str, real: object = real, asked: list[str] = asked) -> None:
-                asked.append(order_id)
+            def cancel(order_id: str, real: object = real, requests: list[str] = requests) -> None:
+                requests.append(order_id)
                 real.cancel(order_id)  # type: ignore[attr-defined]
 
             def cancel_all(real: object = real, answers: bool = answers) -> object:
@@ -344,7 +344,7 @@ def test_a_kill_asks_for_every_cancel_in_one_call_and_where_that_fails_for_each(
             desk.broker = Altered(real, cancel=cancel, cancel_all=cancel_all)
             operator.kill(desk, reason="stop it", author="tester")
             assert real.open_orders() == []
-            assert len(asked) == (0 if answers else 3)
+            assert len(requests) == (0 if answers else 3)
             operator.rearm(desk, reason="again", author="tester")
 
 

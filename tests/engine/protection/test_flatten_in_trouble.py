@@ -160,7 +160,7 @@ def test_what_is_still_held_is_told_with_quantities_what_reserves_them_and_the_n
         (line,) = still_held(desk)
         assert (line.qty, line.books) == (Decimal(4), Decimal(2))
         assert line.reserved == ("a person's order take-profit (sell 4, new)",)
-        assert "reserved by a person's order take-profit (sell 4, new)" in line.told
+        assert "reserved by a person's order take-profit (sell 4, new)" in line.summary
         assert not [one for one in desk.journal.pending_alerts() if one.title.startswith("Flatten: 1")]
         for _ in range(3):
             later(counter, desk)

@@ -165,9 +165,9 @@ def test_a_position_that_the_ledger_does_not_hold_has_a_stop_at_the_brokers_aver
         later(floor, desk, seconds)
         assert protect(desk).stopped == ()
     assert {lock.symbol for lock in desk.journal.locks(desk.book) if lock.cause == "BREAK"} == {"AAPL"}
-    told = [one.title for one in desk.journal.pending_alerts()]
+    alerts = [one.title for one in desk.journal.pending_alerts()]
     ours = float(held.qty + gone)
-    assert f"AAPL: the broker holds {held.qty}, our ledger {ours:g}" in told
+    assert f"AAPL: the broker holds {held.qty}, our ledger {ours:g}" in alerts
     priced("1.07")
     later(floor, desk, 6)
     report = protect(desk)

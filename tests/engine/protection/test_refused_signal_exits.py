@@ -73,9 +73,9 @@ def test_an_exit_of_a_signal_that_the_gate_refuses_is_told_once_and_one_of_nothi
                 tick_signals.receive(desk, symbol, -1.0, source=f"producer {number}")
             report = execute(desk, SESSION, TICK_NS)
             assert not report.orders
-        told = [alert for alert in desk.journal.pending_alerts() if "exit" in alert.title]
-        assert [alert.title for alert in told] == ["AAPL: the exit of a signal is refused: SYMBOL_HALTED"]
-        assert "tried again from" in told[0].body
+        alerts = [alert for alert in desk.journal.pending_alerts() if "exit" in alert.title]
+        assert [alert.title for alert in alerts] == ["AAPL: the exit of a signal is refused: SYMBOL_HALTED"]
+        assert "tried again from" in alerts[0].body
 
 
 InTheWay = Callable[[Counter, Desk], None]
@@ -226,8 +226,8 @@ def test_a_symbol_whose_exits_are_used_up_is_told_with_the_command_that_is_outsi
         sell(desk)
         later(counter, desk)
         later(counter, desk)
-        (told,) = [one for one in desk.journal.pending_alerts() if "DAILY_ORDER_COUNT" in one.title]
-        assert "`trading-assets flatten --reason …`" in told.body
+        (alerts,) = [one for one in desk.journal.pending_alerts() if "DAILY_ORDER_COUNT" in one.title]
+        assert "`trading-assets flatten --reason …`" in alerts.body
         operator.flatten(desk, reason="used up", author="tester")
         assert [order.intent.kind for order in desk.journal.orders(desk.book)][-1] == "flatten"
 
@@ -326,8 +326,8 @@ def test_a_signal_that_comes_after_a_newer_one_was_taken_is_superseded(
         assert [verdict.decision_id for verdict in report.verdicts] == ([newer] if first < 0 else [])
         (late,) = report.passed_over
         assert str(late).endswith("that was taken before it")
-        told = signal_outcomes(desk.journal, desk.book, SESSION.isoformat(), report.tick_ns)
-        assert told[older] == "SUPERSEDED"
+        outcomes = signal_outcomes(desk.journal, desk.book, SESSION.isoformat(), report.tick_ns)
+        assert outcomes[older] == "SUPERSEDED"
         desk.broker = counter
         later(counter, desk)
         assert bool(counter.positions()) is (first > 0)

@@ -71,16 +71,16 @@ def move_to(floor: TradingFloor, desk: Desk, day: date, wall_clock: str) -> None
     desk.begin()
 
 
-def verdict(desk: Desk, wish: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> VerdictRecord:
+def verdict(desk: Desk, opinion: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> VerdictRecord:
     """The gate's answer to one signal by what the snapshot reads now; AAPL is to be bought unless it is
     another."""
-    (found,) = decide(look(desk, wish or signal(desk), phase=phase)).verdicts
-    return found
+    (judged,) = decide(look(desk, opinion or signal(desk), phase=phase)).verdicts
+    return judged
 
 
-def codes(desk: Desk, wish: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> set[str]:
+def codes(desk: Desk, opinion: SignalInput | None = None, phase: Phase = Phase.ENTRIES) -> set[str]:
     """Every code that the verdict failed."""
-    return {code.name for code in failed_codes(verdict(desk, wish, phase).failed)}
+    return {code.name for code in failed_codes(verdict(desk, opinion, phase).failed)}
 
 
 def codes_when(desk: Desk, *, extended_hours: bool = False, broker_open: bool | None = None) -> set[str]:
@@ -104,9 +104,9 @@ def hold(floor: TradingFloor, desk: Desk) -> None:
     reconcile(desk)
 
 
-def resting(desk: Desk, wish: SignalInput, phase: Phase = Phase.ENTRIES) -> Decimal:
+def resting(desk: Desk, opinion: SignalInput, phase: Phase = Phase.ENTRIES) -> Decimal:
     """The limit price of an order by this signal that rests at the broker."""
-    (order,) = send(desk, decided(desk, wish, phase=phase))
+    (order,) = send(desk, decided(desk, opinion, phase=phase))
     assert order.state == "ACCEPTED"
     return order.intent.limit_price
 
@@ -127,18 +127,18 @@ def previous_close(desk: Desk, symbol: str) -> Decimal:
 def test_a_half_day_is_open_for_entries_in_its_own_hours_and_only_where_calendar_and_broker_agree(
     start_floor: Callable[..., TradingFloor], tmp_path: Path
 ) -> None:
-    floor, found = start_floor(HALF_DAY), {}
+    floor, result = start_floor(HALF_DAY), {}
     with new_account(floor, tmp_path) as desk:
         for wall_clock in HOURS:
             move_to(floor, desk, HALF_DAY, wall_clock)
-            found[wall_clock] = {
+            result[wall_clock] = {
                 "regular": codes_when(desk),
                 "extended": codes_when(desk, extended_hours=True),
                 "the broker says open": codes_when(desk, broker_open=True),
                 "the broker says closed": codes_when(desk, broker_open=False),
                 "extended, the broker says closed": codes_when(desk, extended_hours=True, broker_open=False),
             }
-    assert found == {
+    assert result == {
         wall_clock: {
             "regular": regular,
             "extended": extended,
@@ -195,8 +195,8 @@ def test_five_rejections_in_a_row_stop_entries_until_a_rearm(floor: TradingFloor
         later(floor, desk, 1)
 
     def streak() -> tuple[set[str], float]:
-        found = verdict(desk)
-        return codes(desk), found.measured[Code.REJECT_STREAK]
+        verdicts = verdict(desk)
+        return codes(desk), verdicts.measured[Code.REJECT_STREAK]
 
     rejected("FB", "GOOG", "IBM", "MSFT")
     assert streak() == (PASS, 4)
@@ -212,14 +212,14 @@ def test_an_entry_that_would_meet_a_resting_sell_of_ours_is_a_self_trade(
     hold(floor, desk)
     ask = desk.broker.quotes(["AAPL"])["AAPL"].ask
     assert ask is not None
-    wish = replace(signal(desk, value=-1.0, key="out"), limit_price=float(ask * Decimal("1.004")))
-    limit_price = resting(desk, wish, Phase.EXITS)
+    opinion = replace(signal(desk, value=-1.0, key="out"), limit_price=float(ask * Decimal("1.004")))
+    limit_price = resting(desk, opinion, Phase.EXITS)
     plant_order(desk, 1, reducing=True, limit_price=str(limit_price + 10))  # the nearest one counts
     assert codes(desk, signal(desk, key="apart")) == {"ORDER_IN_FLIGHT"}
     quote_by_hand(floor, "AAPL", limit_price - 2 * CENT)
-    found = verdict(desk, signal(desk, key="met"))
-    assert failed_codes(found.failed) == (Code.ORDER_IN_FLIGHT, Code.SELF_TRADE)
-    assert found.limits[Code.SELF_TRADE] == float(limit_price)
+    judged = verdict(desk, signal(desk, key="met"))
+    assert failed_codes(judged.failed) == (Code.ORDER_IN_FLIGHT, Code.SELF_TRADE)
+    assert judged.limits[Code.SELF_TRADE] == float(limit_price)
 
 
 def test_an_exit_that_would_meet_a_resting_buy_of_ours_is_a_self_trade(
@@ -231,19 +231,19 @@ def test_an_exit_that_would_meet_a_resting_buy_of_ours_is_a_self_trade(
     out = signal(desk, value=-1.0, key="apart")
     assert codes(desk, out, Phase.EXITS) == {"ORDER_IN_FLIGHT"}
     quote_by_hand(floor, "AAPL", limit_price + CENT)
-    found = verdict(desk, signal(desk, value=-1.0, key="met"), Phase.EXITS)
-    assert failed_codes(found.failed) == (Code.ORDER_IN_FLIGHT, Code.SELF_TRADE)
-    assert found.limits[Code.SELF_TRADE] == float(limit_price)
+    judged = verdict(desk, signal(desk, value=-1.0, key="met"), Phase.EXITS)
+    assert failed_codes(judged.failed) == (Code.ORDER_IN_FLIGHT, Code.SELF_TRADE)
+    assert judged.limits[Code.SELF_TRADE] == float(limit_price)
 
 
 def test_a_symbol_that_moved_more_than_the_limit_since_its_previous_close_is_refused(
     floor: TradingFloor, desk: Desk
 ) -> None:
-    close, found = previous_close(desk, "IBM"), {}
+    close, result = previous_close(desk, "IBM"), {}
     for factor in ("0.899", "0.901", "1.099", "1.101"):
         quote_by_hand(floor, "IBM", close * Decimal(factor))
-        found[factor] = codes(desk, signal(desk, "IBM"))
-    assert found == {"0.899": {"SYMBOL_MOVE"}, "0.901": PASS, "1.099": PASS, "1.101": {"SYMBOL_MOVE"}}
+        result[factor] = codes(desk, signal(desk, "IBM"))
+    assert result == {"0.899": {"SYMBOL_MOVE"}, "0.901": PASS, "1.099": PASS, "1.101": {"SYMBOL_MOVE"}}
 
 
 def test_the_previous_close_is_adjusted_for_a_dividend_and_a_split_of_today(
@@ -252,10 +252,10 @@ def test_the_previous_close_is_adjusted_for_a_dividend_and_a_split_of_today(
     floor = start_floor(SPECIAL_DIVIDEND, tick=1)
     with new_account(floor, tmp_path / "dividend") as desk:
         expected = previous_close(desk, "MSFT") - Decimal("3.08")
-        wish = signal(desk, "MSFT")
-        found = verdict(desk, wish)
-        assert found.measured[Code.SYMBOL_MOVE] == pytest.approx(
-            abs(wish.reference_price / float(expected) - 1)
+        opinion = signal(desk, "MSFT")
+        judged = verdict(desk, opinion)
+        assert judged.measured[Code.SYMBOL_MOVE] == pytest.approx(
+            abs(opinion.reference_price / float(expected) - 1)
         )
     floor.go_to_session(SPLIT, 1)
     with new_account(floor, tmp_path / "split") as desk:

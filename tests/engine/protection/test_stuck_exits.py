@@ -26,14 +26,14 @@ class Contrary:
         self.real, self.order_id, self.status = desk.broker, order_id, "pending_cancel"
         desk.broker = Altered(
             self.real,
-            order=lambda one: self.told(self.real.order(one)),
-            order_by_client_id=lambda one: self.told(self.real.order_by_client_id(one)),
-            orders_since=lambda ns: [self.told(one) for one in self.real.orders_since(ns)],
-            open_orders=lambda: [self.told(one) for one in self.real.open_orders()],
+            order=lambda one: self.in_its_status(self.real.order(one)),
+            order_by_client_id=lambda one: self.in_its_status(self.real.order_by_client_id(one)),
+            orders_since=lambda ns: [self.in_its_status(one) for one in self.real.orders_since(ns)],
+            open_orders=lambda: [self.in_its_status(one) for one in self.real.open_orders()],
             cancel=self.cancel,
         )
 
-    def told(self, order: OrderState | None) -> OrderState | None:
+    def in_its_status(self, order: OrderState | None) -> OrderState | None:
         if order is None or order.id != self.order_id:
             return order
         return restated(order, status=self.status, filled_qty=Decimal(0))

@@ -28,7 +28,7 @@ def as_live(counter: Counter, data_dir: Path) -> Desk:
     return desk
 
 
-def told(desk: Desk, words: str) -> list[OutboxRecord]:
+def alerts_with(desk: Desk, words: str) -> list[OutboxRecord]:
     return [alert for alert in desk.journal.pending_alerts() if words in alert.title]
 
 
@@ -46,14 +46,14 @@ def test_positions_of_a_book_that_is_not_armed_are_told_at_once_and_then_once_a_
         disarm(desk, author="tester")
         for minutes in range(3):
             look(counter, desk, TICK_NS + minutes * 60 * NS)
-        (alert,) = told(desk, "is not armed: 2 positions have no stop that fires")
+        (alert,) = alerts_with(desk, "is not armed: 2 positions have no stop that fires")
         assert "AAPL: 10 shares, stop at 95.00 USD; IBM: 7 shares" in alert.body
         assert "`trading-assets arm --reason …`" in alert.body
         assert "`trading-assets flatten --reason …`" in alert.body
-        (stopped,) = told(desk, "the stop does not fire")
+        (stopped,) = alerts_with(desk, "the stop does not fire")
         assert stopped.title.startswith("IBM: ")
         look(counter, desk, NEXT_OPEN_NS)
-        assert len(told(desk, "have no stop that fires")) == 2
+        assert len(alerts_with(desk, "have no stop that fires")) == 2
         assert desk.journal.orders(desk.book) == []
         arm(desk, reason="test", author="tester")
         counter.now_ns = NEXT_OPEN_NS + 60 * NS
@@ -61,7 +61,7 @@ def test_positions_of_a_book_that_is_not_armed_are_told_at_once_and_then_once_a_
         assert (sold.intent.symbol, sold.state) == ("IBM", "FILLED")
         disarm(desk, author="tester")
         look(counter, desk, NEXT_OPEN_NS + 120 * NS)
-        assert len(told(desk, "have no stop that fires")) == 3
+        assert len(alerts_with(desk, "have no stop that fires")) == 3
 
 
 def test_a_flatten_of_a_book_that_is_not_armed_says_that_arming_is_what_it_waits_for(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_flatten_of_a_book_that_is_not_armed_says_that_arming_is_what_it_waits
         report = operator.flatten_now(desk, reason="all out", author="tester")
         assert report.orders == ()
         (line,) = still_held(desk)
-        assert line.told == (
+        assert line.summary == (
             "AAPL, 10 shares: live trading is not armed, and nothing is sent; "
             "tried again after `trading-assets arm --reason …`"
         )

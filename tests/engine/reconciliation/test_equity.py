@@ -176,8 +176,8 @@ def test_a_transfer_that_is_listed_minutes_late_is_no_loss_and_no_profit(
             assert Cause.EQUITY_UNCONFIRMED in protect_alone(desk, new_execution_id()).transient
             assert desk.journal.latest_equity(desk.book) == before
         titles = [alert.title for alert in desk.journal.pending_alerts()]
-        told = f"The account's equity moved by {float(amount):+.2f} USD that nothing explains"
-        assert titles.count(told) == 1
+        title = f"The account's equity moved by {float(amount):+.2f} USD that nothing explains"
+        assert titles.count(title) == 1
         desk.broker = real
         books(desk, Decimal(amount), "JNLC", "late")
         later(floor, desk, 120)
@@ -464,8 +464,8 @@ def test_an_e0_fits_the_stored_close_with_all_that_was_transferred_since_or_with
         floor.keeper.transfer(Decimal(5_000))
         assert observed(desk).transfers_today == 5_000
         account = replace(desk.broker.account(), last_equity=Decimal(e0))
-        found = transient_causes(desk, account, broker_clock(desk))
-        assert found == (() if agrees else (Cause.EQUITY_MISMATCH,))
+        result = transient_causes(desk, account, broker_clock(desk))
+        assert result == (() if agrees else (Cause.EQUITY_MISMATCH,))
 
 
 def test_the_close_is_kept_as_it_was_first_seen_after_the_bell(floor: TradingFloor) -> None:
@@ -498,8 +498,8 @@ def test_a_venue_clock_apart_from_the_machines_stops_entries_unless_it_is_virtua
         desk.clock.stands = stands
         skewed = replace(clock, now_ns=now, is_open=desk.sessions.is_open(now))
         desk.broker = Altered(desk.broker, clock=lambda: skewed)
-        found = transient_causes(desk, account, broker_clock(desk))
-        assert tuple(cause for cause in found if cause is Cause.CLOCK_SKEW) == expected
+        result = transient_causes(desk, account, broker_clock(desk))
+        assert tuple(cause for cause in result if cause is Cause.CLOCK_SKEW) == expected
 
 
 def test_a_broker_whose_hours_are_not_the_calendars_stops_entries(floor: TradingFloor) -> None:

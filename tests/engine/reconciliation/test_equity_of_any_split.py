@@ -202,7 +202,7 @@ class World:
     def positions(self) -> Rows[PositionState]:
         shares = self.shown(self.now_ns)[0]
         price = self.quoted(self.now_ns)
-        found = PositionState(
+        result = PositionState(
             "AAPL",
             Decimal(repr(shares)),
             Decimal(1),
@@ -210,7 +210,7 @@ class World:
             market_value=Decimal(repr(shares * price)),
             current_price=Decimal(repr(price)),
         )
-        return Rows([found] if shares else [])
+        return Rows([result] if shares else [])
 
     def quotes(self, symbols: Sequence[str]) -> dict[str, QuoteState]:
         price = Decimal(repr(self.quoted(self.now_ns)))
@@ -224,13 +224,13 @@ class World:
         return Rows([split] if "AAPL" in symbols and first <= EX_DATE <= last else [])
 
     def bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
-        found = []
+        result = []
         for day in DAYS:
             at, open_ns = new_york_midnight_ns(day), SESSIONS.open_ns(day)
             if start_ns <= at < end_ns and open_ns <= self.now_ns:
                 first, last = self.quoted(open_ns), self.quoted(min(SESSIONS.close_ns(day), self.now_ns))
-                found.append(BarState("AAPL", at, first, max(first, last), min(first, last), last, 1.0))
-        return found
+                result.append(BarState("AAPL", at, first, max(first, last), min(first, last), last, 1.0))
+        return result
 
 
 class Ideal:

@@ -65,11 +65,11 @@ def sighted_twice(floor: TradingFloor, desk: Desk) -> dict[str, set[str]]:
     desk.clock.sync()
     reconcile(desk)
     floor.keeper.move_to(desk.now_ns() + 10**9)
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for record in reconcile(desk).breaks:
         if record.sightings >= 2:
-            found.setdefault(record.kind, set()).add(record.subject)
-    return found
+            result.setdefault(record.kind, set()).add(record.subject)
+    return result
 
 
 def locked(desk: Desk) -> set[str]:
@@ -399,6 +399,6 @@ def test_an_average_cost_is_compared_for_information_and_is_no_break(
             (cost,) = report.average_costs
             assert (cost.symbol, cost.theirs, cost.apart) == ("AAPL", float(theirs), apart)
             assert cost.ours == pytest.approx(float(position.avg_entry_price), abs=1e-6)
-            said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-            last = [line for line in said if line["event"] == "reconciled"][-1]
+            messages = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+            last = [line for line in messages if line["event"] == "reconciled"][-1]
             assert last["average_costs_apart"] == ([f"AAPL {cost.ours:g} {cost.theirs:g}"] if apart else [])

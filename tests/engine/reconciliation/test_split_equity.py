@@ -218,8 +218,8 @@ def test_one_that_is_booked_as_a_symbol_change_or_a_reorganisation_is_in_both(
     whole = held.broker
 
     def quotes(symbols: Sequence[str]) -> Mapping[str, QuoteState]:
-        found = dict(whole.quotes(["AAPL" if symbol == name else symbol for symbol in symbols]))
-        return {name if symbol == "AAPL" else symbol: quote for symbol, quote in found.items()}
+        result = dict(whole.quotes(["AAPL" if symbol == name else symbol for symbol in symbols]))
+        return {name if symbol == "AAPL" else symbol: quote for symbol, quote in result.items()}
 
     def positions() -> Rows[PositionState]:
         return Rows(replace(one, symbol=name) if one.symbol == "AAPL" else one for one in whole.positions())

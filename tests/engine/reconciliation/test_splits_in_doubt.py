@@ -89,10 +89,12 @@ def absent_over_the_close(floor: TradingFloor, desk: Desk, broker: SplitBroker, 
     quotes = desk.broker.quotes
 
     def split_quotes(symbols: Sequence[str]) -> Mapping[str, QuoteState]:
-        found = dict(quotes(symbols))
-        if "AAPL" in found and found["AAPL"].previous_close is not None:
-            found["AAPL"] = replace(found["AAPL"], previous_close=found["AAPL"].previous_close / broker.ratio)
-        return found
+        result = dict(quotes(symbols))
+        if "AAPL" in result and result["AAPL"].previous_close is not None:
+            result["AAPL"] = replace(
+                result["AAPL"], previous_close=result["AAPL"].previous_close / broker.ratio
+            )
+        return result
 
     desk.broker = Altered(
         desk.broker, account=lambda: replace(account(), last_equity=closed), quotes=split_quotes

@@ -30,12 +30,12 @@ def rows(
     desk: Desk, tables: Sequence[str] = (*FROM_THE_JOURNAL, "breaks")
 ) -> dict[str, list[dict[str, Any]]]:
     """Every row, in an order of its own, NaN as text."""
-    found = {}
+    result = {}
     for table in tables:
         lines = desk.history.query(f"SELECT * FROM {table}").to_pylist()
         plain = [{k: "nan" if v != v else v for k, v in line.items()} for line in lines]
-        found[table] = sorted(plain, key=repr)
-    return found
+        result[table] = sorted(plain, key=repr)
+    return result
 
 
 def a_session(floor: TradingFloor, desk: Desk) -> None:
@@ -74,17 +74,17 @@ def test_projecting_again_changes_nothing(floor: TradingFloor) -> None:
         assert {table for table, lines in before.items() if lines} == set(FROM_THE_JOURNAL)
         for number in (0, 1, 2):
             project_orders(desk, floor.session, floor.ticks()[number])
-        books.settle_fills(desk, floor.session, floor.ticks()[2])
-        books.settle_positions(desk, floor.session, floor.ticks()[2])
+        books.book_fills(desk, floor.session, floor.ticks()[2])
+        books.reconcile_positions(desk, floor.session, floor.ticks()[2])
         assert rows(desk) == before
 
 
 def test_verdicts_of_a_protect_between_ticks_come_with_the_next_tick(floor: TradingFloor) -> None:
     with floor.desk() as desk:
         a_session(floor, desk)
-        found = desk.history.query("SELECT DISTINCT tick_ns FROM verdicts ORDER BY ALL").to_pylist()
+        rows_of_ticks = desk.history.query("SELECT DISTINCT tick_ns FROM verdicts ORDER BY ALL").to_pylist()
         ticks = floor.ticks()
-        assert [row["tick_ns"] for row in found] == [ticks[0], ticks[1], ticks[1] + 60 * 10**9]
+        assert [row["tick_ns"] for row in rows_of_ticks] == [ticks[0], ticks[1], ticks[1] + 60 * 10**9]
         sent = desk.history.query(
             "SELECT kind, state FROM orders WHERE tick_ns = ?", [ticks[1] + 60 * 10**9]
         ).to_pylist()
@@ -99,7 +99,7 @@ def test_what_a_locked_history_missed_comes_with_the_next_projection(floor: Trad
         execute(desk, floor.session, now)
         history, desk.history = desk.history, History(desk.history.path, retry_seconds=0.05)
         with history.writing(), pytest.raises(HistoryLocked):
-            books.settle_fills(desk, floor.session, now)
+            books.book_fills(desk, floor.session, now)
         assert len(desk.journal.fills(desk.book)) == 1
         assert rows(desk)["orders"] == []
         later = floor.go_to_tick(1)
@@ -145,8 +145,8 @@ def test_every_outcome_of_a_signal_is_kept_with_it(floor: TradingFloor) -> None:
             tick_signals.receive(desk, symbol, value)
         tick_signals.receive(desk, "GOOG", 0.5, as_of_ns=now - 300 * 10**9)
         run_tick(desk, floor.session, now)
-        found = {row["symbol"]: row["outcome"] for row in rows(desk)["signals"]}
-        assert found == {"AAPL": "ORDERED", "IBM": "BELOW_THRESHOLD", "MSFT": "HELD", "GOOG": "REFUSED"}
+        outcomes = {row["symbol"]: row["outcome"] for row in rows(desk)["signals"]}
+        assert outcomes == {"AAPL": "ORDERED", "IBM": "BELOW_THRESHOLD", "MSFT": "HELD", "GOOG": "REFUSED"}
 
 
 def test_a_break_is_in_the_history_of_the_tick_that_saw_it(floor: TradingFloor) -> None:
@@ -156,9 +156,9 @@ def test_a_break_is_in_the_history_of_the_tick_that_saw_it(floor: TradingFloor) 
         operator.adjust(desk, symbol="IBM", qty_delta=Decimal(2), reason="planted", author="tester")
         now = floor.go_to_tick(1)
         desk.clock.sync()
-        books.settle_positions(desk, floor.session, now)
-        (found,) = rows(desk)["breaks"]
-        assert (found["kind"], found["subject"], found["ours"], found["theirs"]) == (
+        books.reconcile_positions(desk, floor.session, now)
+        (row,) = rows(desk)["breaks"]
+        assert (row["kind"], row["subject"], row["ours"], row["theirs"]) == (
             "QUANTITY",
             "IBM",
             "2",

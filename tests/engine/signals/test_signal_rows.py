@@ -81,20 +81,20 @@ def test_every_time_near_now_in_another_unit_is_named_and_never_taken(unit: str,
 @given(st.datetimes(timezones=st.timezones()))
 def test_a_time_is_near_or_refused_and_exact_to_the_microsecond(moment: datetime) -> None:
     try:
-        found = time_of(moment.isoformat())
+        result = time_of(moment.isoformat())
     except InvalidInput:
         assert abs((moment - EPOCH) - timedelta(microseconds=NOW // 1000)) >= timedelta(days=1)
     else:
-        assert found == (moment - EPOCH) // timedelta(microseconds=1) * 1000
+        assert result == (moment - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def test_an_object_is_one_signal_or_one_for_each_symbol_and_no_key_is_lost() -> None:
-    def said(text: str) -> list[tuple[tuple[str, Any], ...]]:
-        return [found.cells for found in json_rows(text.encode(), "a.json").rows]
+    def cells_of(text: str) -> list[tuple[tuple[str, Any], ...]]:
+        return [result.cells for result in json_rows(text.encode(), "a.json").rows]
 
     one = (("symbol", "AAPL"), ("value", Decimal("0.15")), ("reference_price", Decimal("660.1")))
-    assert said('{"symbol": "AAPL", "value": 0.15, "reference_price": 660.1}') == [one]
-    assert said('{"AAPL": 0.15, "IBM": 1, "AAPL": -1}') == [
+    assert cells_of('{"symbol": "AAPL", "value": 0.15, "reference_price": 660.1}') == [one]
+    assert cells_of('{"AAPL": 0.15, "IBM": 1, "AAPL": -1}') == [
         (("symbol", "AAPL"), ("value", Decimal("0.15")), ("value", Decimal(-1))),
         (("symbol", "IBM"), ("value", Decimal(1))),
     ]
@@ -112,20 +112,24 @@ def test_an_object_is_one_signal_or_one_for_each_symbol_and_no_key_is_lost() -> 
 
 @given(st.lists(st.tuples(st.sampled_from(["AAPL", "IBM", "MSFT"]), st.sampled_from(["-1", "0.1", "0.10"]))))
 def test_an_object_that_names_a_symbol_twice_is_a_signal_only_where_it_says_the_same_of_it(
-    said: list[tuple[str, str]],
+    of_symbol: list[tuple[str, str]],
 ) -> None:
-    text = ", ".join(f'"{symbol}": {value}' for symbol, value in [*said, ("GE", "1")])
-    values = {symbol: {Decimal(value) for one, value in said if one == symbol} for symbol, _ in said}
-    found, refused = {}, []
+    text = ", ".join(f'"{symbol}": {value}' for symbol, value in [*of_symbol, ("GE", "1")])
+    values = {
+        symbol: {Decimal(value) for one, value in of_symbol if one == symbol} for symbol, _ in of_symbol
+    }
+    result, refused = {}, []
     for row in json_rows(f"{{{text}}}".encode(), "a.json").rows:
         try:
             signal = signal_row(row, near(NOW))
         except InvalidInput as error:
             refused.append(str(error))
         else:
-            found[signal.symbol] = signal.value
-    assert found == {symbol: float(*said) for symbol, said in values.items() if len(said) == 1} | {"GE": 1.0}
-    assert len(refused) == len(values) + 1 - len(found)
+            result[signal.symbol] = signal.value
+    assert result == {
+        symbol: float(*of_symbol) for symbol, of_symbol in values.items() if len(of_symbol) == 1
+    } | {"GE": 1.0}
+    assert len(refused) == len(values) + 1 - len(result)
     assert all("value is given twice" in why for why in refused)
 
 
@@ -133,9 +137,9 @@ def test_a_fault_of_a_csv_row_costs_that_row() -> None:
     content = b"symbol, value ,source\nAAPL,0.5,a\nIBM,0.5,\xff\nIBM,0.5,a,more\n\nMSFT,0.5\n"
     read = csv_rows(content, "a.csv")
     reasons = []
-    for found in read.rows:
+    for result in read.rows:
         try:
-            reasons.append(signal_row(found, near(NOW)).symbol)
+            reasons.append(signal_row(result, near(NOW)).symbol)
         except InvalidInput as error:
             reasons.append(error.what)
     assert reasons == ["AAPL", r"source is '\udcff'", "unknown field 'more than the header'", "MSFT"]
@@ -155,12 +159,12 @@ CELLS = st.lists(st.tuples(st.sampled_from(FIELDS) | st.text(max_size=5), JSON),
 
 @given(CELLS)
 def test_a_row_is_a_signal_or_refused_by_name(cells: list[tuple[str, Any]]) -> None:
-    said = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in cells)
+    members = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in cells)
     refused: list[str] = []
     signal_before = '{"symbol": "AAPL", "value": 0.5}'  # or the file is of something else, and refused whole
-    for found in json_rows(f"[{signal_before}, {{{said}}}]".encode(), "a.json").rows[1:]:
+    for result in json_rows(f"[{signal_before}, {{{members}}}]".encode(), "a.json").rows[1:]:
         try:
-            signal = signal_row(found, REPLAYED)
+            signal = signal_row(result, REPLAYED)
         except InvalidInput as error:
             refused.append(printable(str(error)))
         else:

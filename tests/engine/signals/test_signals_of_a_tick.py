@@ -56,8 +56,8 @@ def test_a_sell_that_came_last_is_sent_and_what_it_superseded_is_said(floor: Tra
         assert (verdict.side, verdict.decision_id) == (Side.SELL, sell.decision_id)
         assert report.outcomes[sell.decision_id] == "ORDERED"
         assert len(report.passed_over) == 12
-        said = str(report.passed_over[0])
-        assert said.startswith(
+        passed_over = str(report.passed_over[0])
+        assert passed_over.startswith(
             "AAPL=0.5 as of 2012-09-11 10:30:00 EDT was passed over: SUPERSEDED by AAPL=-1 as of"
         )
         assert not desk.journal.pending_signals(desk.book)
@@ -96,7 +96,7 @@ def test_a_symbol_with_a_missing_day_waits_while_others_are_bought_and_it_is_sol
         assert table.incomplete_symbols(desk, now) == {"IBM"}
         verified = verify(desk.journal, desk.history, desk.book, floor.session)
         # nothing differs but what the first tick saw of the day that is gone since
-        assert {(found.of, found.subject) for found in verified.differences} == {
+        assert {(difference.of, difference.subject) for difference in verified.differences} == {
             ("features", f"IBM at {new_york_time(floor.ticks()[0])}")
         }
 

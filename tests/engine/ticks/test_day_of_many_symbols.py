@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from day_faults import FAULTS
-from support.many_symbols import SESSION, Asked, many_symbols
+from support.many_symbols import SESSION, Requests, many_symbols
 
 from trading_assets.broker.port import BrokerError
 from trading_assets.config import Settings
@@ -50,7 +50,7 @@ def test_a_day_of_faults_with_200_symbols_leaves_no_break_and_no_protection_late
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
-    asked = Asked(monkeypatch)
+    requests = Requests(monkeypatch)
     busiest, ticks = 0, Counter[str]()
     protections: list[Protection] = []
     limits = {"max_position_pct": 0.002, "max_orders_per_day": 5_000, "max_orders_per_symbol_per_day": 50}
@@ -64,11 +64,11 @@ def test_a_day_of_faults_with_200_symbols_leaves_no_break_and_no_protection_late
                 if "symbol" in fault:
                     fault |= {"symbol": settings.symbols[0]}
             keeper.script([] if fault is None else [fault])
-            asked.since()
+            requests.since()
             protections.append(_protect(settings, "" if fault is None else str(fault["kind"])))
             if minute % settings.tick_minutes == 0:
                 ticks[_tick(settings, open_ns + minute * MINUTE_NS, chance)] += 1
-            busiest = max(busiest, *asked.since())
+            busiest = max(busiest, *requests.since())
         keeper.script([])
         for _ in range(3):
             keeper.move_to(keeper.now_ns() + 20 * 10**9)
@@ -82,7 +82,7 @@ def test_a_day_of_faults_with_200_symbols_leaves_no_break_and_no_protection_late
         print(
             f"\n{SYMBOLS} symbols, {len(protections)} protections: median {median:.2f} s, "
             f"slowest {unhindered[-1]:.2f} s, waits {dict(hindered)}; ticks {dict(ticks)}, {fills} fills; "
-            f"{busiest} requests in the busiest minute, {asked.refused} refused"
+            f"{busiest} requests in the busiest minute, {requests.refused} refused"
         )
     assert last.reconciliation.breaks == ()
     assert len(protections) == MINUTES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from engine_ticks import execute
-from support.many_symbols import SESSION, Asked, many_symbols
+from support.many_symbols import SESSION, Requests, many_symbols
 
 from trading_assets.broker.port import NewOrder
 from trading_assets.broker.purpose import Purpose
@@ -62,7 +62,7 @@ def protects(desk: Desk) -> None:
 def test_a_tick_and_a_protection_each_minute_with_500_symbols_stay_within_200_requests_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked(monkeypatch)
+    requests = Requests(monkeypatch)
     first, second, *_ = Sessions().ticks(SESSION, 5)
     with many_symbols(tmp_path, 500, max_position_pct=0.001, max_orders_per_execution=MOST_ORDERS) as (
         keeper,
@@ -78,40 +78,40 @@ def test_a_tick_and_a_protection_each_minute_with_500_symbols_stay_within_200_re
             assert adopt(desk, author="test", reason="test") == HELD
             for minute in range(2, 5):
                 keeper.move_to(first + minute * MINUTE_NS)
-                asked.since()
+                requests.since()
                 protects(desk)
-                assert asked.paths == (FIRST_PROTECT if minute == 2 else PROTECT)
+                assert requests.paths == (FIRST_PROTECT if minute == 2 else PROTECT)
             keeper.move_to(second)
             desk.begin()
             for number, symbol in enumerate(settings.symbols):
                 tick_signals.receive(desk, symbol, 0.5 + number / 2_000)
-            asked.since()
+            requests.since()
             steps: dict[str, tuple[int, int]] = {}
             bars.store_bars(desk, SESSION, second)
-            steps["bars"] = asked.since()
+            steps["bars"] = requests.since()
             table.record(desk, SESSION, second, data.bar_checks(desk, SESSION, second))
             feature_rows.store_features(desk, SESSION, second)
             table.record(desk, SESSION, second, data.feature_checks(desk, SESSION, second))
             tick_signals.store_signals(desk, SESSION, second)
             table.record(desk, SESSION, second, data.signal_checks(desk, SESSION, second))
-            steps["features and signals"] = asked.since()
+            steps["features and signals"] = requests.since()
             report = execute(desk, SESSION, second)
-            steps["orders"] = asked.since()
-            books.settle_fills(desk, SESSION, second)
-            steps["fills"] = asked.since()
-            reconciliation = books.settle_positions(desk, SESSION, second)
-            steps["positions"] = asked.since()
+            steps["orders"] = requests.since()
+            books.book_fills(desk, SESSION, second)
+            steps["fills"] = requests.since()
+            reconciliation = books.reconcile_positions(desk, SESSION, second)
+            steps["positions"] = requests.since()
             orders.order_checks(desk, SESSION)
             orders.fill_checks(desk, SESSION)
             book_limits.limit_checks(desk)
-            steps["checks"] = asked.since()
+            steps["checks"] = requests.since()
             protects(desk)  # in the tick's own minute
-            steps["protect"] = asked.since()
+            steps["protect"] = requests.since()
     assert not report.vetoed
     assert Counter(order.state for order in report.orders) == {"FILLED": MOST_ORDERS}
     assert len(report.verdicts) == 500
     assert reconciliation.clean
-    assert asked.refused == 0
+    assert requests.refused == 0
     for step, (trading, market) in STEPS.items():
         assert steps[step][0] <= trading, (step, steps)
         assert steps[step][1] <= market, (step, steps)

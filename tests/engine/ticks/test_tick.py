@@ -7,6 +7,7 @@ from engine_ticks import buy_dear, execute, prepare, run_tick
 from support.trading_floor import TradingFloor
 
 from trading_assets.core.gate import reason
+from trading_assets.engine.records.status import book_status
 from trading_assets.engine.signals import tick_signals
 from trading_assets.engine.ticks.tick import NotThisTick
 from trading_assets.market.clock import ClockUnread
@@ -80,6 +81,30 @@ def test_another_session_and_a_late_tick_are_refused(floor: TradingFloor) -> Non
             execute(desk, floor.session, floor.ticks()[4])
         with pytest.raises(NotThisTick, match="late"):
             execute(desk, floor.session, floor.ticks()[0])
+
+
+def test_where_the_brokers_clock_cannot_be_read_no_other_time_is_shown_as_the_venues(
+    floor: TradingFloor,
+) -> None:
+    floor.go_to_tick(3)
+    with floor.desk() as desk:
+        desk.begin()
+        assert desk.told_now() == "it is 2012-09-11 11:30:00 EDT at the venue"
+    silence = [{"kind": "server_error", "path": "/v2/clock", "times": None}]
+    floor.keeper.script(silence)
+    with floor.desk() as desk:
+        assert not desk.clock.sync()
+        for message in (desk.told_now(), book_status(desk).time_source):
+            assert "by this machine; the broker's clock cannot be read: " in message
+            assert "at the venue" not in message
+    floor.keeper.script([])
+    with floor.desk() as desk:
+        buy_dear(floor, desk)
+    floor.keeper.script(silence)
+    with floor.desk() as desk:
+        assert not desk.clock.sync()
+        assert "by the journal's last figures; the broker's clock cannot be read: " in desk.told_now()
+    floor.keeper.script([])
 
 
 def test_a_tick_whose_venue_does_not_tell_the_time_protects_and_says_so(floor: TradingFloor) -> None:

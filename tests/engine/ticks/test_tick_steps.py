@@ -25,9 +25,9 @@ def test_every_asset_with_checks_is_a_step() -> None:
 
 def named(work: Any) -> tuple[Any, int]:
     """The function that a step imports when it is done, and how many arguments it is given."""
-    found = inspect.getclosurevars(work).nonlocals
-    assert found["where"] in STEP_MODULES
-    return getattr(import_module(found["where"]), found["name"]), found["takes"]
+    result = inspect.getclosurevars(work).nonlocals
+    assert result["where"] in STEP_MODULES
+    return getattr(import_module(result["where"]), result["name"]), result["takes"]
 
 
 @pytest.mark.parametrize("step", TICK_STEPS, ids=lambda step: step.asset)

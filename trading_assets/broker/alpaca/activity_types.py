@@ -13,8 +13,8 @@ from trading_assets.core.activities import ActivityKind as Kind
 from trading_assets.core.activities import ActivityType, CostOf, LineStatus
 
 
-def _cash(name: str, kind: Kind, meaning: str, *, told: bool = False) -> ActivityType:
-    return ActivityType(name, kind, False, True, CostOf.NOTHING, told, meaning)
+def _cash(name: str, kind: Kind, meaning: str, *, alerts: bool = False) -> ActivityType:
+    return ActivityType(name, kind, False, True, CostOf.NOTHING, alerts, meaning)
 
 
 def _shares(name: str, kind: Kind, cost: CostOf, meaning: str, *, cash: bool = True) -> ActivityType:
@@ -45,7 +45,7 @@ ACTIVITY_TYPES: Mapping[str, ActivityType] = {
         _cash("ACATC", Kind.TRANSFER, "Account transfer, cash"),
         _cash("JNLC", Kind.TRANSFER, "Journal entry, cash"),
         _cash("MEM", Kind.TRANSFER, "Instant funding"),
-        _cash("OCT", Kind.TRANSFER, "Deposit or withdrawal on a blockchain", told=True),
+        _cash("OCT", Kind.TRANSFER, "Deposit or withdrawal on a blockchain", alerts=True),
         _shares("JNL", Kind.TRANSFER, CostOf.BROKER, "Journal entry"),
         _shares("JNLS", Kind.TRANSFER, CostOf.BROKER, "Journal entry, shares", cash=False),
         _shares("ACATS", Kind.TRANSFER, CostOf.BROKER, "Account transfer, shares", cash=False),
@@ -88,15 +88,15 @@ ACTIVITY_TYPES: Mapping[str, ActivityType] = {
             True,
             "Shares traded by an option's exercise",
         ),
-        _cash("OPASN", Kind.OPTION, "Assignment of an option", told=True),
-        _cash("OPCA", Kind.OPTION, "Corporate action of an option", told=True),
-        _cash("OPCSH", Kind.OPTION, "Cash deliverable of an option", told=True),
-        _cash("OPEXC", Kind.OPTION, "Exercise of an option", told=True),
-        _cash("OPXRC", Kind.OPTION, "Exercise of an option", told=True),
-        _cash("OPEXP", Kind.OPTION, "Expiry of an option", told=True),
-        _cash("EXTRD", Kind.OTHER, "Trade made elsewhere", told=True),
-        _cash("FXTRD", Kind.OTHER, "Exchange of currencies", told=True),
-        _cash("MISC", Kind.OTHER, "Anything else", told=True),
+        _cash("OPASN", Kind.OPTION, "Assignment of an option", alerts=True),
+        _cash("OPCA", Kind.OPTION, "Corporate action of an option", alerts=True),
+        _cash("OPCSH", Kind.OPTION, "Cash deliverable of an option", alerts=True),
+        _cash("OPEXC", Kind.OPTION, "Exercise of an option", alerts=True),
+        _cash("OPXRC", Kind.OPTION, "Exercise of an option", alerts=True),
+        _cash("OPEXP", Kind.OPTION, "Expiry of an option", alerts=True),
+        _cash("EXTRD", Kind.OTHER, "Trade made elsewhere", alerts=True),
+        _cash("FXTRD", Kind.OTHER, "Exchange of currencies", alerts=True),
+        _cash("MISC", Kind.OTHER, "Anything else", alerts=True),
     )
 }
 
@@ -110,9 +110,9 @@ STATUSES: Mapping[str, LineStatus] = {
 
 def type_named(name: str) -> ActivityType:
     """The type of this name; one that is not listed moves cash only, and is told."""
-    found = TRADE_TYPES.get(name) or ACTIVITY_TYPES.get(name)
-    if found is not None:
-        return found
+    listed = TRADE_TYPES.get(name) or ACTIVITY_TYPES.get(name)
+    if listed is not None:
+        return listed
     meaning = "A type that is not listed"
     return ActivityType(name, Kind.OTHER, False, True, CostOf.NOTHING, True, meaning, listed=False)
 

@@ -29,7 +29,7 @@ from trading_assets.broker.alpaca.pages import (
     parts_of_refused,
     read_on,
 )
-from trading_assets.broker.alpaca.transport import TIMEOUTS, Timeouts, asked, harden
+from trading_assets.broker.alpaca.transport import TIMEOUTS, Timeouts, answered, harden
 from trading_assets.broker.port import (
     AccountActivity,
     AccountState,
@@ -119,7 +119,7 @@ class AlpacaBroker:
 
     def account(self) -> AccountState:
         """The account. Raises InvalidInput when it is not the pinned one."""
-        state = asked("account", lambda: parsing.account(self._trading.get("/account")))
+        state = answered("account", lambda: parsing.account(self._trading.get("/account")))
         if self._account_number is not None and state.account_number != self._account_number:
             self._confirmed = False
             raise InvalidInput(
@@ -135,11 +135,11 @@ class AlpacaBroker:
         self._confirmed = True
 
     def clock(self) -> ClockState:
-        return asked("clock", lambda: parsing.clock(self._trading.get("/clock")))
+        return answered("clock", lambda: parsing.clock(self._trading.get("/clock")))
 
     def calendar(self, first: date, last: date) -> Mapping[date, tuple[int, int]]:
         span = {"start": first.isoformat(), "end": last.isoformat()}
-        return asked(
+        return answered(
             "calendar",
             lambda: {
                 day: hours
@@ -149,7 +149,7 @@ class AlpacaBroker:
         )
 
     def asset(self, symbol: str) -> AssetState:
-        return asked(
+        return answered(
             f"asset {symbol}",
             lambda: parsing.asset(self._trading.get(f"/assets/{url_quote(symbol, safe='')}")),
         )
@@ -157,7 +157,9 @@ class AlpacaBroker:
     def assets(self) -> Rows[AssetState]:
         """Every active US equity, some 12 000 at Alpaca."""
         wanted = {"status": "active", "asset_class": "us_equity"}
-        return asked("assets", lambda: parsing.readable(self._trading.get("/assets", wanted), parsing.asset))
+        return answered(
+            "assets", lambda: parsing.readable(self._trading.get("/assets", wanted), parsing.asset)
+        )
 
     def quotes(self, symbols: Sequence[str]) -> Quotes:
         """One quote for each symbol asked for; a symbol that the answer lacks has all fields None. A symbol
@@ -178,7 +180,7 @@ class AlpacaBroker:
                 continue
             requests += 1
             try:
-                answer = asked("quotes", partial(self._snapshots, wanted))
+                answer = answered("quotes", partial(self._snapshots, wanted))
             except Rejected as error:
                 if error.status not in REFUSED_SYMBOL:
                     raise
@@ -205,7 +207,7 @@ class AlpacaBroker:
         return Quotes(read, unread)
 
     def positions(self) -> Rows[PositionState]:
-        return asked("positions", lambda: parsing.positions(self._trading.get("/positions")))
+        return answered("positions", lambda: parsing.positions(self._trading.get("/positions")))
 
     def open_orders(self) -> Rows[OrderState]:
         return self._orders("open", None)
@@ -215,13 +217,13 @@ class AlpacaBroker:
 
     def order(self, order_id: str) -> OrderState:
         path = f"/orders/{url_quote(order_id, safe='')}"
-        return asked(f"order {order_id}", lambda: parsing.order(self._trading.get(path)))
+        return answered(f"order {order_id}", lambda: parsing.order(self._trading.get(path)))
 
     def order_by_client_id(self, client_order_id: str) -> OrderState | None:
         """The order, or None for Alpaca's own "not found"; another 404 (a proxy's) is Unreachable."""
         wanted = {"client_order_id": client_order_id}
         try:
-            return asked(
+            return answered(
                 f"order {client_order_id}",
                 lambda: parsing.order(self._trading.get("/orders:by_client_order_id", wanted)),
             )
@@ -241,17 +243,17 @@ class AlpacaBroker:
                 raise Malformed(f"the answer is about another order, {placed.client_order_id}")
             return placed
 
-        return asked(f"submit {order.client_order_id}", send, write=True)
+        return answered(f"submit {order.client_order_id}", send, write=True)
 
     def cancel(self, order_id: str) -> None:
         self._may_write()
         path = f"/orders/{url_quote(order_id, safe='')}"
-        asked(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
+        answered(f"cancel {order_id}", lambda: self._trading.delete(path), write=True)
 
     def cancel_all(self) -> Mapping[str, int]:
         """DELETE /v2/orders: 207 with a status for each order that was open."""
         self._may_write()
-        return asked(
+        return answered(
             "cancel all orders",
             lambda: dict(parsing.rows(self._trading.delete("/orders") or [], parsing.cancelled)),
             write=True,
@@ -264,14 +266,14 @@ class AlpacaBroker:
         if after_id is not None:
             query["page_token"] = after_id
 
-        found: dict[str, AccountActivity] = {}
+        activities_by_id: dict[str, AccountActivity] = {}
         unread: dict[Unreadable, None] = {}
 
         def page() -> bool:
             """Read one more page; whether it is the last."""
             got = parsing.readable(self._trading.get("/account/activities", query), parsing.activity)
-            fresh = {one.id: one for one in got if one.id not in found}
-            found.update(fresh)
+            fresh = {one.id: one for one in got if one.id not in activities_by_id}
+            activities_by_id.update(fresh)
             unread.update(dict.fromkeys(got.unreadable))
             last = len(got) + len(got.unreadable) < ACTIVITIES_PAGE
             if not last:
@@ -281,7 +283,7 @@ class AlpacaBroker:
             return last
 
         complete = read_on("activities", page)
-        in_time = Rows.of(sorted(found.values(), key=lambda one: one.at_ns), unread)
+        in_time = Rows.of(sorted(activities_by_id.values(), key=lambda one: one.at_ns), unread)
         if not complete:
             raise MoreActivities(in_time, str(query["page_token"]))
         return in_time
@@ -291,8 +293,8 @@ class AlpacaBroker:
         start, midnight in New York."""
         if not symbols or start_ns >= end_ns:
             return []
-        found = [bar for some in in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
-        return sorted(found, key=lambda bar: (bar.symbol, bar.start_ns))
+        bars = [bar for some in in_urls(symbols) for bar in self._bars(some, interval, start_ns, end_ns)]
+        return sorted(bars, key=lambda bar: (bar.symbol, bar.start_ns))
 
     def _bars(self, symbols: Sequence[str], interval: str, start_ns: int, end_ns: int) -> list[BarState]:
         query = {
@@ -307,15 +309,15 @@ class AlpacaBroker:
         }
 
         def read() -> list[BarState]:
-            found = [
+            bars = [
                 bar
                 for page in data_pages(lambda token: self._data.get("/stocks/bars", {**query, **token}))
                 for symbol, listed in as_object(page.get("bars") or {}).items()
                 for bar in parsing.rows(listed or [], partial(parsing.bar, symbol))
             ]
-            return [bar for bar in found if start_ns <= bar.start_ns < end_ns]
+            return [bar for bar in bars if start_ns <= bar.start_ns < end_ns]
 
-        return asked("bars", read)
+        return answered("bars", read)
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
@@ -323,9 +325,11 @@ class AlpacaBroker:
         """As the port says."""
         if not symbols or first > last:
             return Rows()
-        told = [self._corporate_actions(some, first, last) for some in in_urls(symbols)]
-        found = sorted((one for some in told for one in some), key=lambda one: (one.symbol, one.ex_date))
-        return Rows.of(found, (one for some in told for one in some.unreadable))
+        announced = [self._corporate_actions(some, first, last) for some in in_urls(symbols)]
+        actions = sorted(
+            (one for some in announced for one in some), key=lambda one: (one.symbol, one.ex_date)
+        )
+        return Rows.of(actions, (one for some in announced for one in some.unreadable))
 
     def _corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
@@ -346,18 +350,18 @@ class AlpacaBroker:
                 for kind, listed in as_object(page.get("corporate_actions") or {}).items():
                     # what is no list is one row that cannot be read
                     groups.setdefault(kind, []).extend(listed if isinstance(listed, list) else [listed])
-            told = announcements.corporate_actions(groups)
-            asked_for = (one for one in told if first <= one.ex_date <= last and one.symbol in wanted)
+            announced = announcements.corporate_actions(groups)
+            asked_for = (one for one in announced if first <= one.ex_date <= last and one.symbol in wanted)
             return Rows.of(
                 asked_for,
                 (
                     row
-                    for row in told.unreadable
+                    for row in announced.unreadable
                     if row.symbol in {"", *wanted} and announcements.is_ex_within(row, first, last)
                 ),
             )
 
-        return asked("corporate actions", read)
+        return answered("corporate actions", read)
 
     def close(self) -> None:
         for client in (self._trading, self._data, self._actions):
@@ -383,14 +387,14 @@ class AlpacaBroker:
         }
         if since_ns is not None:
             query["after"] = parsing.stamp(since_ns - 1)
-        found: dict[str, OrderState] = {}
+        orders: dict[str, OrderState] = {}
         unread: dict[Unreadable, None] = {}
 
         def page() -> bool:
             """Read one more page; whether it is the last."""
             got = parsing.readable(self._trading.get("/orders", query), parsing.order, parsing.unread_order)
-            fresh = {one.id: one for one in got if one.id not in found}
-            found.update(fresh)
+            fresh = {one.id: one for one in got if one.id not in orders}
+            orders.update(fresh)
             unread.update(dict.fromkeys(got.unreadable))
             last = len(got) + len(got.unreadable) < ORDERS_PAGE
             if not last:
@@ -400,7 +404,7 @@ class AlpacaBroker:
             return last
 
         complete = read_on(f"{status} orders", page, most=None if status == "open" else PAGES_A_LOOK)
-        in_time = Rows.of(sorted(found.values(), key=lambda one: one.submitted_ns), unread)
+        in_time = Rows.of(sorted(orders.values(), key=lambda one: one.submitted_ns), unread)
         if not complete:
             raise MoreOrders(in_time, in_time[-1].submitted_ns)
         return in_time

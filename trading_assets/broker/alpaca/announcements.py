@@ -52,7 +52,7 @@ def corporate_actions(groups: Mapping[str, Any]) -> Rows[CorporateActionState]:
     groups: Alpaca's lists by kind. The ratio of a split is new_rate ÷ old_rate, that of a stock dividend
     1 + rate. A row that cannot be used is named in `unreadable` and costs no other row.
     """
-    found: list[_Announced] = []
+    announcements: list[_Announced] = []
     unreadable: list[Unreadable] = []
     for kind, items in groups.items():
         if not isinstance(items, list):
@@ -66,9 +66,9 @@ def corporate_actions(groups: Mapping[str, Any]) -> Rows[CorporateActionState]:
                 unreadable.append(Unreadable(_symbol_of(item), f"{kind}: {error}", day))
                 continue
             if announced is not None:
-                found.append(announced)
+                announcements.append(announced)
     merged: dict[tuple[str, date], CorporateActionState] = {}
-    for one in found:
+    for one in announcements:
         key = (one.symbol, one.ex_date)
         before = merged.get(key, CorporateActionState(*key, 1.0, 0.0))
         merged[key] = replace(

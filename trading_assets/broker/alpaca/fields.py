@@ -21,6 +21,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 _STAMP = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE
 )
+_MOST = 1e15
 MOST = Decimal(10) ** 15  # no price, quantity or amount of an account is larger; a float holds it to the cent
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "sell_short": Side.SELL}
 
@@ -65,6 +66,14 @@ def decimal(row: Row, name: str) -> Decimal:
     if number is None or isinstance(value, bool) or not (number.is_finite() and abs(number) < MOST):
         raise Malformed(f"`{name}` is no number in {shown(row)}")
     return number
+
+
+def plain_number(row: Row, name: str) -> float:
+    """What `decimal` reads, as a float; of many rows in a tenth of the time."""
+    value = row.get(name)
+    if (type(value) is float or type(value) is int) and -_MOST < value < _MOST:
+        return float(value)
+    return float(decimal(row, name))
 
 
 def decimal_or_none(row: Row, name: str) -> Decimal | None:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote as url_quote
 
 from trading_assets.broker.alpaca.fields import Malformed
-from trading_assets.broker.alpaca.transport import asked
+from trading_assets.broker.alpaca.transport import answered
 from trading_assets.broker.port import RateLimited, Unreachable
 from trading_assets.broker.purpose import Purpose, asking_for
 
@@ -26,7 +26,7 @@ def read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_L
 
     most: None reads them all, for its caller's purpose, and raises Unreachable where MOST_PAGES have no end.
     Beyond a few of its caller's the pages are history: where that has had its share of the rate limit, the
-    look ends. Raises what `transport.asked` raises.
+    look ends. Raises what `transport.answered` raises.
     """
     number = 0
     while True:
@@ -34,7 +34,7 @@ def read_on(what: str, page: Callable[[], bool], *, most: int | None = PAGES_A_L
         history = most is not None and number > PAGES_OF_ITS_CALLER
         try:
             with asking_for(Purpose.HISTORY) if history else nullcontext():
-                last = asked(what, page)
+                last = answered(what, page)
         except RateLimited:
             if not history:
                 raise

@@ -27,6 +27,7 @@ from trading_assets.broker.alpaca.fields import (
     new_york_date,
     ns_of_field,
     ns_or_none,
+    plain_number,
     price_if_any,
     price_or_none,
     shown,
@@ -199,13 +200,13 @@ def positions(answer: Any) -> Rows[PositionState]:
     again = {
         key: [one for one in read if (one.asset_class, one.symbol) == key] for key in named if named[key] > 1
     }
-    told = [
+    unreadable = [
         Unreadable(symbol, f"{len(rows)} rows of {symbol}: {_quantities(rows)} shares", holds_entries=True)
         for (_, symbol), rows in again.items()
         if len(rows) > 1
     ]
     good = [one for one in read if (one.asset_class, one.symbol) not in again]
-    return Rows.of(good, (*read.unreadable, *told))
+    return Rows.of(good, (*read.unreadable, *unreadable))
 
 
 def _quantities(held: Iterable[PositionState]) -> str:
@@ -312,8 +313,8 @@ def activity(row: Row) -> AccountActivity:
 
 
 def bar(symbol: str, row: Row) -> BarState:
-    o, h, low, c, v = (float(decimal(row, name)) for name in "ohlcv")
-    return BarState(symbol=symbol, start_ns=ns_of_field(row, "t"), open=o, high=h, low=low, close=c, volume=v)
+    o, h, low, c, v = (plain_number(row, name) for name in "ohlcv")
+    return BarState(symbol, ns_of_field(row, "t"), o, h, low, c, v, derived=row.get("derived") is True)
 
 
 def stamp(ns: int) -> str:

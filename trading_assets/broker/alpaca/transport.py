@@ -37,6 +37,7 @@ from trading_assets.broker.port import (
 from trading_assets.broker.purpose import purpose_of
 from trading_assets.broker.rate_budget import RateBudget
 from trading_assets.config.settings import LOOPBACK_HOSTS
+from trading_assets.no_answer import plain_words
 from trading_assets.venues import KEY_VARIABLES
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
-def asked(what: str, call: Callable[[], T], *, write: bool = False) -> T:
+def answered(what: str, call: Callable[[], T], *, write: bool = False) -> T:
     """The result of one request, parsing included; `what` names it in errors.
 
     Raises Rejected and its kinds, RateLimited, and for everything else that is no usable answer
@@ -152,7 +153,7 @@ def asked(what: str, call: Callable[[], T], *, write: bool = False) -> T:
     except APIError as error:
         raise _of_status(what, error, write=write) from error
     except _NO_USABLE_ANSWER as error:
-        raise _unusable(f"{what}: {type(error).__name__}: {error}", write=write) from error
+        raise _unusable(f"{what}: {plain_words(error)}", write=write) from error
 
 
 def _unusable(text: str, *, write: bool) -> BrokerError:

@@ -1,4 +1,4 @@
-"""What one pass of a tick's decisions reads and writes: the book at the tick, symbols, wishes, proposals.
+"""What one pass of a tick's decisions reads and writes: the book at the tick, symbols, candidates, proposals.
 
 Arrays of records and NamedTuples, so that a pass compiles; symbols and decisions are numbers.
 `core.decision.decide` decides on them.
@@ -31,7 +31,7 @@ class Pass(IntEnum):
 
 
 class Outcome(IntEnum):
-    """What happened to a wish. NONE: this pass did not deal with it."""
+    """What happened to a candidate. NONE: this pass did not deal with it."""
 
     NONE = 0
     ORDERED = 1
@@ -42,7 +42,7 @@ class Outcome(IntEnum):
     INCOMPLETE_BARS = 6
 
 
-class BookStanding(NamedTuple):
+class BookState(NamedTuple):
     """The figures of the book at the tick that belong to no single symbol."""
 
     now_ns: int
@@ -67,7 +67,7 @@ class BookStanding(NamedTuple):
     exits_spread: bool  # each held symbol keeps a first exit of the session's
 
 
-# One symbol that is held, worked or wished for; see `engine.decision.inputs.SymbolInput`.
+# One symbol that is held, worked or a candidate; see `engine.decision.inputs.SymbolInput`.
 SYMBOL = np.dtype(
     [
         ("qty", np.float64),
@@ -95,7 +95,7 @@ SYMBOL = np.dtype(
 # A signal, or a forced exit. `symbol` is a row of the symbols; equal `decision`s are one decision; `qty`
 # (shares at most) and `flatten` (the operator's) are a forced exit's, the five before them a signal's. A
 # signal whose `qty` is 0 sells nothing now.
-WISH = np.dtype(
+CANDIDATE = np.dtype(
     [
         ("symbol", np.int64),
         ("decision", np.int64),
@@ -115,7 +115,7 @@ WISH = np.dtype(
 # pass had changed.
 PROPOSAL = np.dtype(
     [
-        ("wish", np.int64),
+        ("candidate", np.int64),
         ("side", np.int64),
         ("slice", np.int64),
         ("qty", np.float64),
@@ -141,11 +141,11 @@ PROPOSAL = np.dtype(
 )
 
 
-class Wishes(NamedTuple):
+class Candidates(NamedTuple):
     """What a pass is to decide on: signals, at most one a symbol, or forced exits. The pass evaluates them in
     their order, entries by strength (`core.decision.entry_order`).
 
-    rows: WISH, shape (m,)
+    rows: CANDIDATE, shape (m,)
     sent: shape (m, slices): this decision's slice, on the side that the pass trades, was sent before in this
           attempt; slices past the last column were not
     """

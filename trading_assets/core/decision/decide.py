@@ -11,18 +11,18 @@ from math import nan
 
 from trading_assets.core.compiled import allocation_free, inlined
 from trading_assets.core.decision.columns import (
-    BookStanding,
+    BookState,
     Bytes,
+    Candidates,
     Outcome,
     Pass,
     Proposals,
     Row,
     Rows,
     Running,
-    Wishes,
 )
 from trading_assets.core.decision.entry_order import strongest_first
-from trading_assets.core.decision.orders import Asked, propose
+from trading_assets.core.decision.orders import PassColumns, propose
 from trading_assets.core.limits import Limits
 from trading_assets.core.prices import mark, round_down_to_tick, round_up_to_tick
 from trading_assets.core.sizing import (
@@ -43,9 +43,9 @@ from trading_assets.core.words import Side
 @allocation_free
 def decide_pass(
     a_pass: int,
-    standing: BookStanding,
+    state: BookState,
     symbols: Rows,
-    wishes: Wishes,
+    candidates: Candidates,
     limits: Limits,
     no_trade_band: float,
     first: int,
@@ -53,28 +53,28 @@ def decide_pass(
     outcomes: Bytes,
     running: Running,
 ) -> int:
-    """Fill `out` from row `first` on with the pass's orders and verdicts, and `outcomes` (m,) by wish.
+    """Fill `out` from row `first` on with the pass's orders and verdicts, and `outcomes` (m,) by candidate.
 
     Returns the number of rows used, or −1 when `out` has no room for all: then call it again with more
     room. `no_trade_band` is a fraction of the target (`sizing.NO_TRADE_BAND`); `running` is room for
     the pass's own figures, one row for each symbol, and need not be cleared.
     """
     _begin(symbols, running)
-    asked = Asked(standing, symbols, wishes, limits, first, out, outcomes, running)
+    columns = PassColumns(state, symbols, candidates, limits, first, out, outcomes, running)
     if a_pass != Pass.PROTECT:
-        _weigh(asked, a_pass == Pass.ENTRIES)
-    by_strength = a_pass == Pass.ENTRIES and standing.by_strength
+        _weigh(columns, a_pass == Pass.ENTRIES)
+    by_strength = a_pass == Pass.ENTRIES and state.by_strength
     if by_strength:
-        strongest_first(wishes.rows, running.order, running.merged)
+        strongest_first(candidates.rows, running.order, running.merged)
     at = first
-    for place in range(wishes.rows.size):
+    for place in range(candidates.rows.size):
         row = running.order[place] if by_strength else place
         outcomes[row] = Outcome.NONE
         if a_pass == Pass.PROTECT:
-            side, price, slices = _forced_exit(row, asked)
+            side, price, slices = _forced_exit(row, columns)
         else:
-            side, price, slices = _trade(row, a_pass == Pass.EXITS, no_trade_band, asked)
-        at = propose(row, side, price, slices, at, asked)
+            side, price, slices = _trade(row, a_pass == Pass.EXITS, no_trade_band, columns)
+        at = propose(row, side, price, slices, at, columns)
         if at < 0:
             return at
     return at - first
@@ -88,7 +88,7 @@ def _begin(symbols: Rows, running: Running) -> None:
         symbol = symbols[i]
         exposure = symbol["open_entry_usd"]
         if symbol["qty"] != 0.0:
-            exposure = abs(symbol["qty"]) * _mark(symbol) + exposure
+            exposure = abs(symbol["qty"]) * mark_of(symbol) + exposure
         if exposure != 0.0:
             gross += exposure
         if symbol["qty"] != 0.0 and symbol["exits_today"] == 0:
@@ -101,54 +101,56 @@ def _begin(symbols: Rows, running: Running) -> None:
 
 
 @inlined
-def _weigh(asked: Asked, entering: bool) -> None:
+def _weigh(columns: PassColumns, entering: bool) -> None:
     """Each symbol's target share of equity. One that is not entered on takes no room from the others."""
-    running = asked.running
-    for i in range(asked.symbols.size):
+    running = columns.running
+    for i in range(columns.symbols.size):
         running.value[i], running.volatility[i] = nan, nan
-    for row in range(asked.wishes.rows.size):
-        wish = asked.wishes.rows[row]
-        i = wish["symbol"]
-        if not (entering and asked.symbols[i]["incomplete"]):
-            running.value[i], running.volatility[i] = wish["value"], wish["volatility"]
-    equity = asked.standing.equity_usd
-    target_weights(running.value, running.volatility, running.exposure, equity, asked.limits, running.weight)
+    for row in range(columns.candidates.rows.size):
+        candidate = columns.candidates.rows[row]
+        i = candidate["symbol"]
+        if not (entering and columns.symbols[i]["incomplete"]):
+            running.value[i], running.volatility[i] = candidate["value"], candidate["volatility"]
+    equity = columns.state.equity_usd
+    target_weights(
+        running.value, running.volatility, running.exposure, equity, columns.limits, running.weight
+    )
 
 
 @inlined
-def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[int, float, Slices]:
+def _trade(row: int, exits: bool, no_trade_band: float, columns: PassColumns) -> tuple[int, float, Slices]:
     """Side, limit price and shares by which signal `row` sells (`exits`) or buys; no slice where it does not,
     with its outcome."""
-    standing, limits, outcomes, running = asked.standing, asked.limits, asked.outcomes, asked.running
-    wish = asked.wishes.rows[row]
-    i = wish["symbol"]
-    symbol, weight, exposure = asked.symbols[i], running.weight[i], running.exposure[i]
-    if exits and wish["qty"] == 0.0:  # its turn has not come: protection tries it again
+    state, limits, outcomes, running = columns.state, columns.limits, columns.outcomes, columns.running
+    candidate = columns.candidates.rows[row]
+    i = candidate["symbol"]
+    symbol, weight, exposure = columns.symbols[i], running.weight[i], running.exposure[i]
+    if exits and candidate["qty"] == 0.0:  # its turn has not come: protection tries it again
         outcomes[row] = Outcome.HELD
         return 0, nan, NO_SLICE
-    if not exits and symbol["incomplete"] and at_least(wish["value"], limits.threshold):
+    if not exits and symbol["incomplete"] and at_least(candidate["value"], limits.threshold):
         outcomes[row] = Outcome.INCOMPLETE_BARS
         return 0, nan, NO_SLICE
     if weight != weight:
-        below = not at_least(abs(wish["value"]), limits.threshold)
+        below = not at_least(abs(candidate["value"]), limits.threshold)
         outcomes[row] = Outcome.BELOW_THRESHOLD if below else Outcome.HELD
         return 0, nan, NO_SLICE
     if not exits and weight == 0.0 and symbol["qty"] >= 0.0:  # the exits' pass had it
         outcomes[row] = Outcome.HELD
         return 0, nan, NO_SLICE
-    held, reserved, value = symbol["qty"], symbol["reserved_qty"], _mark(symbol)
-    side = order_side(weight, held, reserved, exposure, value, standing.equity_usd)
+    held, reserved, value = symbol["qty"], symbol["reserved_qty"], mark_of(symbol)
+    side = order_side(weight, held, reserved, exposure, value, state.equity_usd)
     covering = side == Side.BUY and held < 0.0  # there should be no short: it is bought back
     exiting = side == Side.SELL or covering
     if side == 0 or exiting != exits:
         if not covering:
             outcomes[row] = Outcome.HELD
         return 0, nan, NO_SLICE
-    price = wish_limit_price(symbol, side, exiting, wish["limit_price"], limits)
+    price = defined_limit_price(symbol, side, exiting, candidate["limit_price"], limits)
     if price != price:
         outcomes[row] = Outcome.NO_PRICE
         return 0, nan, NO_SLICE
-    funds = available_funds(standing.buying_power_usd, standing.settled_cash_usd, limits)
+    funds = available_funds(state.buying_power_usd, state.settled_cash_usd, limits)
     quantity = order_quantity(
         weight,
         held,
@@ -157,7 +159,7 @@ def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[i
         running.usd[1],
         price,
         value,
-        standing.equity_usd,
+        state.equity_usd,
         funds - running.usd[0],
         limits,
         symbol["fractionable"],
@@ -173,13 +175,13 @@ def _trade(row: int, exits: bool, no_trade_band: float, asked: Asked) -> tuple[i
 
 
 @inlined
-def _forced_exit(row: int, asked: Asked) -> tuple[int, float, Slices]:
+def _forced_exit(row: int, columns: PassColumns) -> tuple[int, float, Slices]:
     """The whole free position, cut into slices, at an exit's price: its side, limit price and shares."""
-    wish, limits = asked.wishes.rows[row], asked.limits
-    symbol, most = asked.symbols[wish["symbol"]], wish["qty"]
+    candidate, limits = columns.candidates.rows[row], columns.limits
+    symbol, most = columns.symbols[candidate["symbol"]], candidate["qty"]
     held = symbol["qty"]
     side = -1 if held > 0.0 else 1
-    price = wish_limit_price(symbol, side, True, nan, limits)
+    price = defined_limit_price(symbol, side, True, nan, limits)
     quantity = order_quantity(
         0.0,
         held,
@@ -187,8 +189,8 @@ def _forced_exit(row: int, asked: Asked) -> tuple[int, float, Slices]:
         0.0,
         0.0,
         price,
-        _mark(symbol),
-        asked.standing.equity_usd,
+        mark_of(symbol),
+        columns.state.equity_usd,
         0.0,
         limits,
         symbol["fractionable"],
@@ -200,7 +202,7 @@ def _forced_exit(row: int, asked: Asked) -> tuple[int, float, Slices]:
 
 
 @allocation_free
-def wish_limit_price(symbol: Row, side: int, exiting: bool, own_limit: float, limits: Limits) -> float:
+def defined_limit_price(symbol: Row, side: int, exiting: bool, own_limit: float, limits: Limits) -> float:
     """The defined limit price, no worse than the producer's own limit where it gave one (not NaN).
 
     symbol: a row of SYMBOL
@@ -220,5 +222,5 @@ def wish_limit_price(symbol: Row, side: int, exiting: bool, own_limit: float, li
 
 
 @inlined
-def _mark(symbol: Row) -> float:
+def mark_of(symbol: Row) -> float:
     return mark(symbol["bid"], symbol["ask"], symbol["last_trade"], symbol["previous_close"])

@@ -12,15 +12,15 @@ from trading_assets.core.decision.columns import Ints, Rows
 
 
 @inlined
-def strongest_first(wishes: Rows, order: Ints, room: Ints) -> None:
+def strongest_first(candidates: Rows, order: Ints, room: Ints) -> None:
     """Fill `order` (m,) with the rows of signals that may buy, by falling value, then the others.
 
-    wishes: WISH (m,), by symbol
+    candidates: CANDIDATE (m,), by symbol
     room:   at least half as long as `order`
     """
-    buys, rest, last, sorted_already = 0, wishes.size, inf, True
-    for row in range(wishes.size):
-        value = wishes[row]["value"]
+    buys, rest, last, sorted_already = 0, candidates.size, inf, True
+    for row in range(candidates.size):
+        value = candidates[row]["value"]
         if value > 0.0:
             sorted_already = sorted_already and value <= last
             order[buys], last = row, value
@@ -32,20 +32,20 @@ def strongest_first(wishes: Rows, order: Ints, room: Ints) -> None:
     while width < buys:
         for begin in range(0, buys - width, 2 * width):
             middle, end = begin + width, begin + 2 * width
-            _merge(wishes, order, begin, middle, end if end < buys else buys, room)
+            _merge(candidates, order, begin, middle, end if end < buys else buys, room)
         width *= 2
 
 
 @inlined
-def _merge(wishes: Rows, order: Ints, begin: int, middle: int, end: int, room: Ints) -> None:
+def _merge(candidates: Rows, order: Ints, begin: int, middle: int, end: int, room: Ints) -> None:
     """Two sorted runs that follow one another become one; equal ones stay as they are."""
-    if not wishes[order[middle - 1]]["value"] < wishes[order[middle]]["value"]:
+    if not candidates[order[middle - 1]]["value"] < candidates[order[middle]]["value"]:
         return
     for place in range(begin, middle):
         room[place - begin] = order[place]
     left, right, place = 0, middle, begin
     while left < middle - begin:
-        if right < end and wishes[order[right]]["value"] > wishes[room[left]]["value"]:
+        if right < end and candidates[order[right]]["value"] > candidates[room[left]]["value"]:
             order[place] = order[right]
             right += 1
         else:

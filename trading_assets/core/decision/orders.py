@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from trading_assets.core.compiled import inlined
 from trading_assets.core.decision.columns import (
-    BookStanding,
+    BookState,
     Bytes,
+    Candidates,
     Outcome,
     Proposals,
     Rows,
     Running,
-    Wishes,
 )
 from trading_assets.core.gate import evaluate, is_reducing
 from trading_assets.core.limits import Limits
@@ -34,13 +34,13 @@ from trading_assets.core.words import (
 )
 
 
-class Asked(NamedTuple):
+class PassColumns(NamedTuple):
     """Everything that a pass is to decide on, with the room for its answer; its proposals begin at row
     `first`."""
 
-    standing: BookStanding
+    state: BookState
     symbols: Rows
-    wishes: Wishes
+    candidates: Candidates
     limits: Limits
     first: int
     out: Proposals
@@ -49,61 +49,61 @@ class Asked(NamedTuple):
 
 
 @inlined
-def propose(row: int, side: int, price: float, slices: Slices, at: int, asked: Asked) -> int:
-    """Gate the slices of wish `row` into the rows from `at` on. The row after them, −1 without room."""
+def propose(row: int, side: int, price: float, slices: Slices, at: int, columns: PassColumns) -> int:
+    """Gate the slices of candidate `row` into the rows from `at` on. The row after them, −1 without room."""
     for number in range(slices.number):
-        if at == asked.out.rows.size:
+        if at == columns.out.rows.size:
             return -1
         qty = abs(slices.last if number + 1 == slices.number else slices.each)
-        refused = _judge(row, side, number, qty, price, at, asked)
-        asked.outcomes[row] = Outcome.REFUSED if refused else Outcome.ORDERED
+        refused = _judge(row, side, number, qty, price, at, columns)
+        columns.outcomes[row] = Outcome.REFUSED if refused else Outcome.ORDERED
         at += 1
     return at
 
 
 @inlined
-def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, asked: Asked) -> bool:
+def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, columns: PassColumns) -> bool:
     """Gate one order into row `at`, and count it where it passes. True when it is refused."""
-    standing, wishes, out, running = asked.standing, asked.wishes, asked.out, asked.running
-    wish, proposal = wishes.rows[row], out.rows[at]
-    i = wish["symbol"]
-    symbol, funds = asked.symbols[i], running.usd[0]
-    sent = number < wishes.sent.shape[1] and wishes.sent[row, number]
+    state, candidates, out, running = columns.state, columns.candidates, columns.out, columns.running
+    candidate, proposal = candidates.rows[row], out.rows[at]
+    i = candidate["symbol"]
+    symbol, funds = columns.symbols[i], running.usd[0]
+    sent = number < candidates.sent.shape[1] and candidates.sent[row, number]
     others = 0  # orders of other decisions in the symbol that passed before
-    for earlier in range(asked.first, at):
-        other = wishes.rows[out.rows[earlier]["wish"]]
+    for earlier in range(columns.first, at):
+        other = candidates.rows[out.rows[earlier]["candidate"]]
         if other["symbol"] != i or out.rows[earlier]["failed"] != 0:
             continue
-        if other["decision"] != wish["decision"]:
+        if other["decision"] != candidate["decision"]:
             others += 1
-        elif other["attempt"] == wish["attempt"] and out.rows[earlier]["slice"] == number + 1:
+        elif other["attempt"] == candidate["attempt"] and out.rows[earlier]["slice"] == number + 1:
             sent = True
-    order = Order(side, qty, price, wish["flatten"])
+    order = Order(side, qty, price, candidate["flatten"])
     position = Position(symbol["qty"], running.reserved[i], running.exposure[i])
     account = Account(
-        standing.equity_usd,
-        standing.buying_power_usd - funds,
-        standing.settled_cash_usd - funds,
-        standing.account_ns,
+        state.equity_usd,
+        state.buying_power_usd - funds,
+        state.settled_cash_usd - funds,
+        state.account_ns,
     )
     had_none = symbol["exits_today"] + running.exits[i] == 0
-    kept = running.passed[2] if standing.exits_spread and not had_none else 0
+    kept = running.passed[2] if state.exits_spread and not had_none else 0
     activity = Activity(
         sent,
         symbol["in_flight"] + others,
         running.sells[i] if side == Side.BUY else running.buys[i],
         running.usd[1],
         symbol["orders_today"] + running.orders[i],
-        standing.orders_today + running.passed[0],
-        standing.execution_orders + running.passed[0],
-        standing.exit_orders_today + running.passed[1],
-        standing.reject_streak,
+        state.orders_today + running.passed[0],
+        state.execution_orders + running.passed[0],
+        state.exit_orders_today + running.passed[1],
+        state.reject_streak,
         symbol["exits_today"] + running.exits[i],
         kept,
     )
     failed = evaluate(
         order,
-        Signal(wish["as_of_ns"], wish["reference_price"]),
+        Signal(candidate["as_of_ns"], candidate["reference_price"]),
         account,
         position,
         Quote(
@@ -114,29 +114,29 @@ def _judge(row: int, side: int, number: int, qty: float, price: float, at: int, 
             symbol["quote_ns"],
         ),
         Session(
-            standing.open_ns,
-            standing.close_ns,
-            standing.calendar_open,
-            standing.broker_open,
+            state.open_ns,
+            state.close_ns,
+            state.calendar_open,
+            state.broker_open,
             symbol["tradable"],
             symbol["halted"],
         ),
         activity,
         Halt(
-            standing.halt_state,
+            state.halt_state,
             symbol["locked"],
-            standing.reconciling,
-            standing.daily_loss,
-            standing.max_drawdown,
-            standing.session_drawdown,
+            state.reconciling,
+            state.daily_loss,
+            state.max_drawdown,
+            state.session_drawdown,
         ),
-        asked.limits,
-        standing.now_ns,
+        columns.limits,
+        state.now_ns,
         out.measured[at],
         out.limit[at],
     )
     reducing = is_reducing(order, position)
-    proposal["wish"], proposal["side"], proposal["slice"] = row, side, number + 1
+    proposal["candidate"], proposal["side"], proposal["slice"] = row, side, number + 1
     proposal["qty"], proposal["limit_price"], proposal["failed"] = qty, price, failed
     proposal["reducing"], proposal["decision_sent"] = reducing, sent
     proposal["buying_power_usd"] = account.buying_power_usd

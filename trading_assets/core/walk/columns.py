@@ -103,6 +103,9 @@ class Terms(NamedTuple):
     next_open: bool  # what passes trades at the next bar's open, whatever its limit
     usd_per_share: float  # costs of a fill
     usd_per_usd: float
+    sale_usd_per_usd: float  # fees of a sale
+    sale_usd_per_share: float
+    sale_most_usd: float  # of what goes by the share, for one sale
     no_trade_band: float
     unsettled_sessions: int = 0  # of how many sessions, this one included, sales have not settled; 0: all
 
@@ -176,7 +179,7 @@ class Sheet(NamedTuple):
     states: Rows  # STATE (ticks + 1,): at each tick and at the close
     events: Rows  # EVENT
     facts: Floats  # by FACT constants
-    largest: Ints  # symbols of the largest position at the mark and just after a purchase, −1: none
+    largest: Ints  # symbols of the largest position at the mark and as an entry is made, −1: none
     short: Flags  # (n,)
     counts: Ints  # by COUNT constants
 
@@ -191,7 +194,7 @@ class Sheet(NamedTuple):
             np.zeros((ticks + 1) * symbols, POSITION),
             np.zeros(ticks + 1, STATE),
             np.zeros(3, EVENT),
-            np.array([-inf, -inf, -inf, inf, 0.0, 0.0, 0.0, 0.0, 0.0]),
+            np.array([-inf, -inf, -inf, inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
             np.full(2, -1),
             np.zeros(symbols, np.bool_),
             np.zeros(8, np.int64),
@@ -199,15 +202,17 @@ class Sheet(NamedTuple):
 
 
 VERDICTS, ORDERS, EXITS, FILLS, POSITIONS, STATES, EVENTS, WORKING = range(8)
-# Worst losses (three), lowest cash, shares of equity at the mark and just after a purchase, costs.
+# Worst losses (three), funds left by entries, shares of equity at the mark and as an entry is made, costs,
+# the fees of sales among them.
 (
     FACT_SESSION_DRAWDOWN,
     FACT_DAILY_LOSS,
     FACT_MAX_DRAWDOWN,
-    FACT_LOWEST_CASH,
+    FACT_LOWEST_FUNDS,
     FACT_POSITION_MARK,
     FACT_GROSS_MARK,
-    FACT_POSITION_BOUGHT,
-    FACT_GROSS_BOUGHT,
+    FACT_POSITION_ENTERED,
+    FACT_GROSS_ENTERED,
     FACT_COSTS_USD,
-) = range(9)
+    FACT_FEES_USD,
+) = range(10)

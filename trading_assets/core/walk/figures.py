@@ -10,17 +10,20 @@ from math import inf, nan
 
 from trading_assets.core.breakers import is_tripped
 from trading_assets.core.compiled import inlined
+from trading_assets.core.decision.columns import BookState
+from trading_assets.core.decision.decide import mark_of
 from trading_assets.core.limits import Limits
 from trading_assets.core.losses import LossFigures, losses_of, observe
+from trading_assets.core.sizing import available_funds
 from trading_assets.core.walk.columns import (
     CASH,
     E0,
     EQUITY,
     EVENTS,
-    FACT_GROSS_BOUGHT,
+    FACT_GROSS_ENTERED,
     FACT_GROSS_MARK,
-    FACT_LOWEST_CASH,
-    FACT_POSITION_BOUGHT,
+    FACT_LOWEST_FUNDS,
+    FACT_POSITION_ENTERED,
     FACT_POSITION_MARK,
     POSITIONS,
     SESSION_PEAK,
@@ -30,6 +33,7 @@ from trading_assets.core.walk.columns import (
     WORKING,
     Book,
     Sheet,
+    WalkedOrder,
 )
 from trading_assets.core.walk.orders import whole_micros
 from trading_assets.core.walk.scratch import WalkedDesk
@@ -58,8 +62,6 @@ def look(now_ns: int, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
     _see_loss(0, losses.session_drawdown, limits.session_drawdown, now_ns, book, sheet)
     _see_loss(1, losses.daily_loss, limits.max_daily_loss, now_ns, book, sheet)
     _see_loss(2, losses.max_drawdown, limits.max_drawdown, now_ns, book, sheet)
-    if held[CASH] < sheet.facts[FACT_LOWEST_CASH]:
-        sheet.facts[FACT_LOWEST_CASH] = held[CASH]
     _see_exposure(equity, book, sheet, desk)
 
 
@@ -72,28 +74,70 @@ def _see_exposure(equity: float, book: Book, sheet: Sheet, desk: WalkedDesk) -> 
         near["exposure"] = abs(qty) * near["mark"] if qty != 0.0 else 0.0
         if qty < 0.0:
             sheet.short[i] = True
+    _add_entries_at_work(sheet, desk)
+    gross = 0.0
+    for i in range(book.holdings.size):
+        near = desk.symbols[i]
+        if near["exposure"] == 0.0:
+            continue
+        gross += near["exposure"]
+        share = near["exposure"] / equity if equity > 0.0 else inf
+        if share >= facts[FACT_POSITION_MARK]:
+            facts[FACT_POSITION_MARK], sheet.largest[0] = share, i
+    gross = gross / equity if equity > 0.0 else inf
+    facts[FACT_GROSS_MARK] = _worse(facts[FACT_GROSS_MARK], gross)
+
+
+@inlined
+def see_entries(
+    first: int, used: int, state: BookState, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> None:
+    """The shares of equity that the entries of a pass, verdicts `first` … `first + used` − 1, take, and the
+    funds that they leave: each counted as the gate does when the order is made, at its limit price beside
+    what is held and at work."""
+    entries = 0
+    for row in range(first, first + used):
+        entries += _is_entry(row, sheet)
+    if entries == 0:
+        return
+    gross, facts, equity = 0.0, sheet.facts, state.equity_usd
+    funds = available_funds(state.buying_power_usd, state.settled_cash_usd, limits)
+    for i in range(book.holdings.size):
+        qty, near = book.holdings[i]["qty"], desk.symbols[i]
+        near["exposure"] = abs(qty) * mark_of(desk.shown[i]) if qty != 0.0 else 0.0
+    _add_entries_at_work(sheet, desk)
+    for i in range(book.holdings.size):
+        gross += desk.symbols[i]["exposure"]
+    for row in range(first, first + used):
+        if not _is_entry(row, sheet):
+            continue
+        proposal, i = sheet.proposals.rows[row], sheet.orders[row]["symbol"]
+        usd, near = proposal["qty"] * proposal["limit_price"], desk.symbols[i]
+        near["exposure"] += usd
+        gross += usd
+        funds -= usd
+        share = near["exposure"] / equity if equity > 0.0 else inf
+        if share >= facts[FACT_POSITION_ENTERED]:
+            facts[FACT_POSITION_ENTERED], sheet.largest[1] = share, i
+        facts[FACT_GROSS_ENTERED] = _worse(facts[FACT_GROSS_ENTERED], gross / equity if equity > 0.0 else inf)
+        if not funds >= facts[FACT_LOWEST_FUNDS]:
+            facts[FACT_LOWEST_FUNDS] = funds
+
+
+@inlined
+def _is_entry(row: int, sheet: Sheet) -> bool:
+    """The verdict let an order pass that opens or adds to a position."""
+    return sheet.orders[row]["state"] != WalkedOrder.NONE and not sheet.proposals.rows[row]["reducing"]
+
+
+@inlined
+def _add_entries_at_work(sheet: Sheet, desk: WalkedDesk) -> None:
+    """Open entries count as exposure at their limit prices."""
     for place in range(sheet.counts[WORKING]):
         row = desk.working[place]
         proposal = sheet.proposals.rows[row]
         if not proposal["reducing"]:
             desk.symbols[sheet.orders[row]["symbol"]]["exposure"] += proposal["qty"] * proposal["limit_price"]
-    gross, bought = 0.0, False
-    for i in range(book.holdings.size):
-        near = desk.symbols[i]
-        if near["exposure"] == 0.0 and not near["bought"]:
-            continue
-        gross += near["exposure"]
-        share = near["exposure"] / equity if equity > 0.0 else inf
-        if near["exposure"] > 0.0 and share >= facts[FACT_POSITION_MARK]:
-            facts[FACT_POSITION_MARK], sheet.largest[0] = share, i
-        if near["bought"]:
-            bought = True
-            if share >= facts[FACT_POSITION_BOUGHT]:
-                facts[FACT_POSITION_BOUGHT], sheet.largest[1] = share, i
-    gross = gross / equity if equity > 0.0 else inf
-    facts[FACT_GROSS_MARK] = _worse(facts[FACT_GROSS_MARK], gross)
-    if bought:
-        facts[FACT_GROSS_BOUGHT] = _worse(facts[FACT_GROSS_BOUGHT], gross)
 
 
 @inlined

@@ -8,13 +8,14 @@ from __future__ import annotations
 from math import floor
 
 from trading_assets.core.compiled import allocation_free, inlined
-from trading_assets.core.decision.columns import Wishes
+from trading_assets.core.decision.columns import Candidates
 from trading_assets.core.ledger import apply_fill
 from trading_assets.core.matching import fill_price_at_quote, fill_price_in_bar
 from trading_assets.core.walk.columns import (
     CASH,
     EXITS,
     FACT_COSTS_USD,
+    FACT_FEES_USD,
     FILLS,
     ORDERS,
     SOLD,
@@ -40,18 +41,18 @@ def whole_micros(usd: float) -> float:
 
 @inlined
 def accept(
-    row: int, now_ns: int, a_pass: int, wishes: Wishes, book: Book, sheet: Sheet, desk: WalkedDesk
+    row: int, now_ns: int, a_pass: int, candidates: Candidates, book: Book, sheet: Sheet, desk: WalkedDesk
 ) -> None:
     """Complete a verdict's row, and make an order of it where it passed."""
     proposal, order = sheet.proposals.rows[row], sheet.orders[row]
-    wish = wishes.rows[proposal["wish"]]
-    i = wish["symbol"]
+    candidate = candidates.rows[proposal["candidate"]]
+    i = candidate["symbol"]
     near, shown = desk.symbols[i], desk.shown[i]
-    order["symbol"], order["decision"], order["attempt"] = i, wish["decision"], wish["attempt"]
+    order["symbol"], order["decision"], order["attempt"] = i, candidate["decision"], candidate["attempt"]
     order["at_ns"], order["updated_ns"], order["decided_pass"] = now_ns, now_ns, a_pass
     order["bid"], order["ask"] = shown["bid"], shown["ask"]
     order["last_trade"], order["quote_ns"] = shown["last_trade"], shown["quote_ns"]
-    order["signal_ns"], order["reference_price"] = wish["as_of_ns"], wish["reference_price"]
+    order["signal_ns"], order["reference_price"] = candidate["as_of_ns"], candidate["reference_price"]
     if proposal["failed"] != 0:
         return
     order["state"], order["previous"] = WalkedOrder.ACCEPTED, near["last_order"]
@@ -61,16 +62,14 @@ def accept(
     if proposal["reducing"]:
         sheet.counts[EXITS] += 1
         near["exits"] += 1
-    if wish["decision"] < 0:
-        book.holdings[i]["stop_attempt"] = wish["attempt"]
+    if candidate["decision"] < 0:
+        book.holdings[i]["stop_attempt"] = candidate["attempt"]
 
 
 @inlined
 def trade_or_rest(row: int, now_ns: int, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
     """A new order takes the far side of a quote that is fresh, or works."""
     if not terms.next_open and _takes_quote(row, now_ns, terms, book, sheet, desk):
-        if not sheet.proposals.rows[row]["reducing"]:
-            desk.symbols[sheet.orders[row]["symbol"]]["bought"] = True
         return
     desk.working[sheet.counts[WORKING]] = row
     sheet.counts[WORKING] += 1
@@ -137,6 +136,12 @@ def _fill(
     held["qty"], held["avg_cost"], held["stop_cost"] = after, avg_cost, stop_cost
     held["realized_usd"] += realized
     paid = qty * terms.usd_per_share + qty * price * terms.usd_per_usd
+    if side < 0:
+        by_share = qty * terms.sale_usd_per_share
+        by_share = by_share if by_share < terms.sale_most_usd else terms.sale_most_usd
+        fees = whole_micros(qty * price * terms.sale_usd_per_usd + by_share)
+        sheet.facts[FACT_FEES_USD] += fees
+        paid += fees
     book.figures[CASH] = whole_micros(book.figures[CASH] + cash - paid)
     if side < 0:
         book.figures[SOLD] += qty * price

@@ -1,12 +1,12 @@
 """One pass of a replayed tick: it shows the book to `core.decision.decide`, and sends the orders that pass.
 
-`core.walk.session` decides when there is a pass, and on which wishes.
+`core.walk.session` decides when there is a pass, and on which candidates.
 """
 
 from __future__ import annotations
 
 from trading_assets.core.compiled import inlined
-from trading_assets.core.decision.columns import BookStanding, Pass, Wishes
+from trading_assets.core.decision.columns import BookState, Candidates, Pass
 from trading_assets.core.decision.decide import decide_pass
 from trading_assets.core.limits import Limits
 from trading_assets.core.walk.columns import (
@@ -20,7 +20,7 @@ from trading_assets.core.walk.columns import (
     Terms,
     WalkedOrder,
 )
-from trading_assets.core.walk.figures import equity_of
+from trading_assets.core.walk.figures import equity_of, see_entries
 from trading_assets.core.walk.orders import accept, trade_or_rest, whole_micros
 from trading_assets.core.walk.scratch import WalkedDesk, show_orders
 
@@ -29,7 +29,7 @@ from trading_assets.core.walk.scratch import WalkedDesk, show_orders
 def execute(
     now_ns: int,
     a_pass: int,
-    wishes: Wishes,
+    candidates: Candidates,
     sent_before: int,
     vetoed: bool,
     terms: Terms,
@@ -46,11 +46,12 @@ def execute(
     """
     show_orders(book, sheet, desk)
     first = sheet.counts[VERDICTS]
+    state = _book_state(now_ns, sent_before, vetoed, terms, book, sheet, desk)
     used = decide_pass(
         a_pass,
-        _standing(now_ns, sent_before, vetoed, terms, book, sheet, desk),
+        state,
         desk.shown,
-        _with_sent(wishes, a_pass, book, sheet, desk),
+        _with_sent(candidates, a_pass, book, sheet, desk),
         limits,
         terms.no_trade_band,
         first,
@@ -62,7 +63,8 @@ def execute(
         return False
     sheet.counts[VERDICTS] += used
     for row in range(first, first + used):
-        accept(row, now_ns, a_pass, wishes, book, sheet, desk)
+        accept(row, now_ns, a_pass, candidates, book, sheet, desk)
+    see_entries(first, used, state, limits, book, sheet, desk)
     for row in range(first, first + used):
         if sheet.orders[row]["state"] == WalkedOrder.ACCEPTED:
             trade_or_rest(row, now_ns, terms, book, sheet, desk)
@@ -70,9 +72,9 @@ def execute(
 
 
 @inlined
-def _standing(
+def _book_state(
     now_ns: int, sent_before: int, vetoed: bool, terms: Terms, book: Book, sheet: Sheet, desk: WalkedDesk
-) -> BookStanding:
+) -> BookState:
     """A cash account: its buying power is cash less what open buys may take; settled is what is left of that
     without the proceeds of sales that have not settled."""
     cash, reserved, unsettled = book.figures[CASH], 0.0, 0.0
@@ -84,7 +86,7 @@ def _standing(
     power = whole_micros(cash - reserved)
     is_open = terms.open_ns <= now_ns < terms.close_ns
     daily_loss, max_drawdown, session_drawdown = book.latched[1], book.latched[2], book.latched[0]
-    return BookStanding(
+    return BookState(
         now_ns,
         equity_of(book, desk),
         power if power > 0.0 else 0.0,
@@ -109,19 +111,19 @@ def _standing(
 
 
 @inlined
-def _with_sent(wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> Wishes:
-    """The wishes, with the slices of theirs that the session's orders have sent before."""
-    found = False
-    for row in range(wishes.rows.size):
-        wish = wishes.rows[row]
-        last = desk.symbols[wish["symbol"]]["last_order"]
-        if last < 0 or _is_before(sheet.orders[last]["decision"], wish["decision"]):
+def _with_sent(candidates: Candidates, a_pass: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> Candidates:
+    """The candidates, with the slices of theirs that the session's orders have sent before."""
+    any_sent = False
+    for row in range(candidates.rows.size):
+        candidate = candidates.rows[row]
+        last = desk.symbols[candidate["symbol"]]["last_order"]
+        if last < 0 or _is_before(sheet.orders[last]["decision"], candidate["decision"]):
             continue
-        if not found:
-            desk.sent[: wishes.rows.size] = False
-            found = True
-        _mark_sent(row, wishes, a_pass, book, sheet, desk)
-    return Wishes(wishes.rows, desk.sent if found else desk.unsent)
+        if not any_sent:
+            desk.sent[: candidates.rows.size] = False
+            any_sent = True
+        _mark_sent(row, candidates, a_pass, book, sheet, desk)
+    return Candidates(candidates.rows, desk.sent if any_sent else desk.unsent)
 
 
 @inlined
@@ -131,13 +133,15 @@ def _is_before(decision: int, other: int) -> bool:
 
 
 @inlined
-def _mark_sent(row: int, wishes: Wishes, a_pass: int, book: Book, sheet: Sheet, desk: WalkedDesk) -> None:
-    wish, orders, proposals = wishes.rows[row], sheet.orders, sheet.proposals.rows
-    i = wish["symbol"]
+def _mark_sent(
+    row: int, candidates: Candidates, a_pass: int, book: Book, sheet: Sheet, desk: WalkedDesk
+) -> None:
+    candidate, orders, proposals = candidates.rows[row], sheet.orders, sheet.proposals.rows
+    i = candidate["symbol"]
     side = -1 if a_pass != Pass.ENTRIES and book.holdings[i]["qty"] > 0.0 else 1
     order = desk.symbols[i]["last_order"]
-    while order >= 0 and not _is_before(orders[order]["decision"], wish["decision"]):
-        same = orders[order]["decision"] == wish["decision"] and proposals[order]["side"] == side
-        if same and orders[order]["attempt"] == wish["attempt"]:
+    while order >= 0 and not _is_before(orders[order]["decision"], candidate["decision"]):
+        same = orders[order]["decision"] == candidate["decision"] and proposals[order]["side"] == side
+        if same and orders[order]["attempt"] == candidate["attempt"]:
             desk.sent[row, proposals[order]["slice"] - 1] = True
         order = orders[order]["previous"]

@@ -10,13 +10,13 @@ from math import inf, nan
 from trading_assets.core.backoff import Share, is_due, spread_wait_ns
 from trading_assets.core.breakers import stop_hit
 from trading_assets.core.compiled import inlined
-from trading_assets.core.decision.columns import Row, Wishes
+from trading_assets.core.decision.columns import Candidates, Row
 from trading_assets.core.gate import symbol_exit_cap
 from trading_assets.core.limits import Limits
 from trading_assets.core.walk.columns import WORKING, Book, Ended, Sheet, Terms, WalkedOrder
 from trading_assets.core.walk.figures import look
 from trading_assets.core.walk.orders import end
-from trading_assets.core.walk.scratch import WalkedDesk, forget_purchases
+from trading_assets.core.walk.scratch import WalkedDesk
 
 _DAILY_LOSS = 1  # in `losses.Losses`
 
@@ -24,10 +24,9 @@ _DAILY_LOSS = 1  # in `losses.Losses`
 @inlined
 def due_exits(
     now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
-) -> Wishes:
+) -> Candidates:
     """Latch breakers, cancel what a breaker, a timeout or a stop ends, look at stops. Returns the exits then
     due."""
-    forget_purchases(desk)
     look(now_ns, limits, book, sheet, desk)
     kept = 0
     for place in range(sheet.counts[WORKING]):
@@ -81,7 +80,7 @@ def _end_what_is_in_the_way(now_ns: int, book: Book, sheet: Sheet, desk: WalkedD
 @inlined
 def _forced_exits(
     now_ns: int, terms: Terms, limits: Limits, book: Book, sheet: Sheet, desk: WalkedDesk
-) -> Wishes:
+) -> Candidates:
     """The next attempt for each stopped position without an order at work; then, for each symbol, for what
     its last decision of the session was to sell and did not. Either only when its turn has come again."""
     used = 0
@@ -99,7 +98,7 @@ def _forced_exits(
         if leaves > 0.0 and _is_due(i, False, now_ns, terms, limits, sheet, desk):
             _want_exit(desk.exits[used], i, decision, _attempts(i, decision, sheet, desk) + 1, leaves)
             used += 1
-    return Wishes(desk.exits[:used], desk.unsent)
+    return Candidates(desk.exits[:used], desk.unsent)
 
 
 @inlined

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trading_assets.core.compiled import allocation_free, inlined
-from trading_assets.core.decision.columns import SYMBOL, WISH, Bytes, Flags, Ints, Row, Rows, Running
+from trading_assets.core.decision.columns import CANDIDATE, SYMBOL, Bytes, Flags, Ints, Row, Rows, Running
 from trading_assets.core.prices import round_down_to_tick, round_up_to_tick
 from trading_assets.core.sizing import MAX_SLICES
 from trading_assets.core.walk.columns import WORKING, Book, Day, Sheet, Terms
@@ -35,7 +35,6 @@ _AT_HAND = np.dtype(
         # one that does not sell all, what its tick was to sell
         ("exposure", np.float64),
         ("traded", np.bool_),
-        ("bought", np.bool_),  # an entry traded at once at this look
     ],
     align=True,
 )
@@ -47,10 +46,10 @@ class WalkedDesk(NamedTuple):
     symbols: Rows  # (n,)
     shown: Rows  # SYMBOL (n,): as a pass sees them; the quote's stamp is that of the last price, 0: none yet
     working: Ints  # (room,): rows of open orders, as they were accepted
-    wishes: Rows  # WISH: room for the signals of a tick
-    exits: Rows  # WISH (2n,): room for forced exits
+    candidates: Rows  # CANDIDATE: room for the signals of a tick
+    exits: Rows  # CANDIDATE (2n,): room for forced exits
     outcomes: Bytes  # room for those of a pass
-    sent: Flags  # room for the slices of a pass's wishes that were sent before
+    sent: Flags  # room for the slices of a pass's candidates that were sent before
     unsent: Flags  # (0, 0): none was
     running: Running
 
@@ -68,20 +67,13 @@ def open_desk(day: Day, signals: int, room: int) -> WalkedDesk:
         symbols,
         shown,
         np.zeros(room, np.int64),
-        np.zeros(signals, WISH),
-        np.zeros(2 * count, WISH),
+        np.zeros(signals, CANDIDATE),
+        np.zeros(2 * count, CANDIDATE),
         np.zeros(most, np.int8),
         np.zeros((most, MAX_SLICES), np.bool_),
         np.zeros((0, 0), np.bool_),
         Running.of(count),
     )
-
-
-@inlined
-def forget_purchases(desk: WalkedDesk) -> None:
-    """No entry has traded at this look yet."""
-    for i in range(desk.symbols.size):
-        desk.symbols[i]["bought"] = False
 
 
 @allocation_free

@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 
 from trading_assets.core.compiled import allocation_free, inlined
-from trading_assets.core.decision.columns import Outcome, Pass, Rows, Wishes
+from trading_assets.core.decision.columns import Candidates, Outcome, Pass, Rows
 from trading_assets.core.limits import Limits
 from trading_assets.core.tolerance import at_least
 from trading_assets.core.walk.columns import (
@@ -32,7 +32,7 @@ from trading_assets.core.walk.figures import look, write_state
 from trading_assets.core.walk.orders import end, match_resting
 from trading_assets.core.walk.passes import execute
 from trading_assets.core.walk.protect import due_exits, is_in_turn
-from trading_assets.core.walk.scratch import WalkedDesk, forget_purchases, open_desk, price_symbols
+from trading_assets.core.walk.scratch import WalkedDesk, open_desk, price_symbols
 
 
 def walk_session(
@@ -80,7 +80,6 @@ def walk_compiled(
     for place in range(sheet.counts[WORKING]):
         end(desk.working[place], WalkedOrder.EXPIRED, Ended.CLOSE, terms.close_ns, sheet)
     sheet.counts[WORKING] = 0
-    forget_purchases(desk)
     look(terms.close_ns, limits, book, sheet, desk)
     write_state(terms.close_ns, book, sheet, desk)
     return True
@@ -112,25 +111,24 @@ def _act(
     if tick >= 0:
         begin, passes = schedule.first_signal[tick], 3
     vetoed = False
-    wishes = due_exits(now_ns, terms, limits, book, sheet, desk)
+    candidates = due_exits(now_ns, terms, limits, book, sheet, desk)
     for a_pass in range(passes):
         if a_pass == Pass.EXITS:
-            forget_purchases(desk)
             vetoed = schedule.vetoed[tick]
             if schedule.incomplete.size > 0:
                 _show_gaps(tick, schedule, desk)
-            wishes = _signals_at(
+            candidates = _signals_at(
                 now_ns, begin, schedule.first_signal[tick + 1], signals, terms, limits, book, sheet, desk
             )
-        if wishes.rows.size == 0:
+        if candidates.rows.size == 0:
             continue
         first = sheet.counts[VERDICTS]
-        if not execute(now_ns, a_pass, wishes, sent_before, vetoed, terms, limits, book, sheet, desk):
+        if not execute(now_ns, a_pass, candidates, sent_before, vetoed, terms, limits, book, sheet, desk):
             return False
         if a_pass == Pass.EXITS:
             _keep_reductions(first, sheet, desk)
         if a_pass != Pass.PROTECT:
-            _keep_outcomes(begin, wishes.rows.size, sheet, desk)
+            _keep_outcomes(begin, candidates.rows.size, sheet, desk)
     if tick >= 0:
         look(now_ns, limits, book, sheet, desk)
         write_state(now_ns, book, sheet, desk)
@@ -155,19 +153,23 @@ def _signals_at(
     book: Book,
     sheet: Sheet,
     desk: WalkedDesk,
-) -> Wishes:
-    """The tick's signals as wishes; one without a reference price takes the last price, and keeps it. Each
-    that reaches the threshold becomes its symbol's last signal; one that sells waits for the symbol's turn.
+) -> Candidates:
+    """The tick's signals as candidates; one without a reference price takes the last price, and keeps it.
+    Each that reaches the threshold becomes its symbol's last signal; one that sells waits for the symbol's
+    turn.
     """
     for number in range(begin, stop):
-        signal, wish = signals[number], desk.wishes[number - begin]
+        signal, candidate = signals[number], desk.candidates[number - begin]
         i = signal["symbol"]
         if signal["reference_price"] != signal["reference_price"]:
             signal["reference_price"] = desk.shown[i]["last_trade"]
-        wish["symbol"], wish["decision"], wish["attempt"], wish["qty"] = i, number, 1, inf
-        wish["value"], wish["as_of_ns"] = signal["value"], signal["as_of_ns"]
-        wish["reference_price"], wish["limit_price"] = signal["reference_price"], signal["limit_price"]
-        wish["volatility"] = signal["volatility"]
+        candidate["symbol"], candidate["decision"], candidate["attempt"], candidate["qty"] = i, number, 1, inf
+        candidate["value"], candidate["as_of_ns"] = signal["value"], signal["as_of_ns"]
+        candidate["reference_price"], candidate["limit_price"] = (
+            signal["reference_price"],
+            signal["limit_price"],
+        )
+        candidate["volatility"] = signal["volatility"]
         if not at_least(abs(signal["value"]), limits.threshold):
             continue
         near, sells = desk.symbols[i], signal["value"] < 0.0
@@ -175,8 +177,8 @@ def _signals_at(
             near["last_signal"], near["sells"] = number, sells
             near["to_sell"] = abs(book.holdings[i]["qty"]) + _still_to_buy(i, sheet, desk) if sells else 0.0
         if sells and not is_in_turn(i, now_ns, terms, limits, sheet, desk):
-            wish["qty"] = 0.0
-    return Wishes(desk.wishes[: stop - begin], desk.unsent)
+            candidate["qty"] = 0.0
+    return Candidates(desk.candidates[: stop - begin], desk.unsent)
 
 
 @inlined
@@ -195,9 +197,9 @@ def _keep_reductions(first: int, sheet: Sheet, desk: WalkedDesk) -> None:
     """What the exits of the pass, from verdict `first` on, are to sell by signals that leave a part of the
     position, whether the gate let it pass or not."""
     for row in range(first, sheet.counts[VERDICTS]):
-        wish = desk.wishes[sheet.proposals.rows[row]["wish"]]
-        near = desk.symbols[wish["symbol"]]
-        if near["last_signal"] == wish["decision"] and not near["sells"]:
+        candidate = desk.candidates[sheet.proposals.rows[row]["candidate"]]
+        near = desk.symbols[candidate["symbol"]]
+        if near["last_signal"] == candidate["decision"] and not near["sells"]:
             near["to_sell"] += sheet.proposals.rows[row]["qty"]
 
 
@@ -205,6 +207,6 @@ def _keep_reductions(first: int, sheet: Sheet, desk: WalkedDesk) -> None:
 def _keep_outcomes(begin: int, count: int, sheet: Sheet, desk: WalkedDesk) -> None:
     """What an exit ordered or refused is not undone by the entries' pass holding."""
     for row in range(count):
-        found, before = desk.outcomes[row], sheet.outcomes[begin + row]
-        if found != Outcome.NONE and (before == Outcome.NONE or before == Outcome.HELD):
-            sheet.outcomes[begin + row] = found
+        outcome, before = desk.outcomes[row], sheet.outcomes[begin + row]
+        if outcome != Outcome.NONE and (before == Outcome.NONE or before == Outcome.HELD):
+            sheet.outcomes[begin + row] = outcome

@@ -78,8 +78,8 @@ def why_not_armed(desk: Desk) -> str:
     record = _record(desk.journal, desk.book)
     if off or record is None or _needs_none(desk.settings):
         return off
-    found = differs(record, desk.settings, desk.book, now_ns=desk.now_ns()) or _key_differs(desk, record)
-    return f"trading is not as it was armed: {found}. Arm it anew: {COMMAND}" if found else ""
+    difference = differs(record, desk.settings, desk.book, now_ns=desk.now_ns()) or _key_differs(desk, record)
+    return f"trading is not as it was armed: {difference}. Arm it anew: {COMMAND}" if difference else ""
 
 
 def holds_exits(desk: Desk) -> bool:

@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, TypeVar
 
 from trading_assets import config
-from trading_assets.broker.port import Broker, BrokerError
+from trading_assets.broker.port import Broker, BrokerError, Rejected
+from trading_assets.broker.registry import entry_of
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits, looser_limits, tightened
 from trading_assets.engine.book.alerts import tell_once
 from trading_assets.engine.book.asset_list import AssetList
-from trading_assets.engine.book.halts import Cause, HaltView, in_force, kill_switch_seen
+from trading_assets.engine.book.halts import Cause, HaltView, in_force, kill_switch_seen, latch
 from trading_assets.engine.book.kill_latch import latch_kill
 from trading_assets.engine.book.place import journal_file, kill_file, known_book, last_known_ns, place_of
 from trading_assets.engine.book.session_cache import DayFacts
@@ -30,7 +31,7 @@ from trading_assets.errors import TradingAssetsError
 from trading_assets.keyring import ENVIRON
 from trading_assets.log import get_logger
 from trading_assets.market.clock import ClockUnread, VenueClock, monotonic_ns, system_now_ns
-from trading_assets.market.sessions import Sessions
+from trading_assets.market.sessions import Sessions, new_york_time
 from trading_assets.store.history import History
 from trading_assets.store.journal import Journal
 
@@ -134,9 +135,13 @@ class Desk:
         """Whether the broker has been so slow that only what exits need is asked."""
         return self.hurries_from_ns is not None and monotonic_ns() >= self.hurries_from_ns
 
-    def begin(self) -> None:
-        """Begin an execution: the time is read, and nothing known from an earlier one."""
-        self.clock.sync()
+    def begin(self, *, time_is_read: bool = False) -> None:
+        """Begin an execution: the time is read, and nothing known from an earlier one.
+
+        time_is_read: the caller has read it for what comes before the execution
+        """
+        if not (time_is_read and self.clock.synced):
+            self.clock.sync()
         self.facts = DayFacts(self._asset_list())
 
     def _asset_list(self) -> AssetList | None:
@@ -154,6 +159,18 @@ class Desk:
         except ClockUnread:
             latest = self.journal.latest_equity(self.book)
             return latest.at_ns if latest is not None else system_now_ns()
+
+    def time_source(self) -> str:
+        """Whose time `now_ns` is, for a person: "" for the venue's own, else what stands in for it."""
+        if self.clock.known_ns() is not None:
+            return ""
+        stands_in = "the journal's last figures" if self.journal.latest_equity(self.book) else "this machine"
+        return f"by {stands_in}; the broker's clock cannot be read: {self.clock.failure}"
+
+    def told_now(self) -> str:
+        """What time it is, and whose time that is, for a person."""
+        source = self.time_source()
+        return f"it is {new_york_time(self.now_ns())} {f'({source})' if source else 'at the venue'}"
 
     def known_ns(self) -> int:
         """The venue's time as this process knows it, asking nobody: what a kill is stamped with."""
@@ -177,6 +194,11 @@ class Desk:
         """Put an alert into the outbox, once for each key, and log it."""
         if tell_once(self.journal, self.book, key, title, body, at_ns=self.now_ns(), severity=severity):
             log.warning("alert", title=title, body=body, severity=severity)
+
+    def latch(self, cause: Cause, reason: str) -> None:
+        """Latch a halt of the book, now."""
+        session = self.session_text()
+        latch(self.journal, self.book, cause, at_ns=self.now_ns(), session=session, reason=reason)
 
     def kill_switch(self) -> str | None:
         """Where a kill is set (environment or file), or None."""
@@ -225,16 +247,25 @@ def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
     except BrokerError as error:
         known = known_book(settings, journal)
         if known is None:
-            raise BookUnknown(
-                f"{settings.venue} does not give its account, and this journal has never seen it: {error}. "
-                "Start the exchange, or check the network and the keys, then try again."
-            ) from error
+            raise BookUnknown(_unknown(settings, error)) from error
         log.warning("broker unreachable, book taken from the journal", book=known, error=str(error))
         return known
     book = book_of(settings, number)
     if known_book(settings, journal) != book:
         journal.set_mark(place_of(settings), "book", book, 0)
     return book
+
+
+def _unknown(settings: Settings, error: BrokerError) -> str:
+    if settings.venue == "embedded" and not isinstance(error, Rejected):
+        return (
+            f"the embedded exchange does not answer, and this desk has seen no account yet: {error}. Start "
+            "the desk with `trading-assets up`, or the exchange alone with `trading-assets exchange`"
+        )
+    return (
+        f"{entry_of(settings).title} does not give the account, and this desk has not seen it yet: {error}. "
+        "Check network and keys, then look again with `trading-assets status`"
+    )
 
 
 def _limits_in_force(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from trading_assets.broker.port import MoreOrders, OrderState
 from trading_assets.core.orders import PREFIX, is_ours
 from trading_assets.engine.book.desk import Desk
-from trading_assets.engine.book.halts import Cause, latch
+from trading_assets.engine.book.halts import Cause
 from trading_assets.log import get_logger
 
 log = get_logger(__name__)
@@ -23,7 +23,7 @@ LOOKS = 10  # at the account's orders, from its first one on
 def see_earlier_trading(desk: Desk) -> None:
     """Latch NEW_JOURNAL where the broker's orders bear our prefix and this journal has no record of them, or
     where there are too many to tell. Raises BrokerError when they cannot be read."""
-    since_ns, now = 1, desk.now_ns()
+    since_ns = 1
     for _ in range(LOOKS):
         try:
             orders, whole = desk.broker.orders_since(since_ns), True
@@ -32,12 +32,10 @@ def see_earlier_trading(desk: Desk) -> None:
             since_ns = more.through_ns
         unknown = _unknown(desk, orders)
         if unknown:
-            return _hold(
-                desk, now, f"order {unknown[0]} and {len(unknown) - 1} more bear our prefix {PREFIX}"
-            )
+            return _hold(desk, f"order {unknown[0]} and {len(unknown) - 1} more bear our prefix {PREFIX}")
         if whole:
             return None
-    return _hold(desk, now, "the account has more orders than can be read to tell")
+    return _hold(desk, "the account has more orders than can be read to tell")
 
 
 def _unknown(desk: Desk, orders: Sequence[OrderState]) -> list[str]:
@@ -46,13 +44,9 @@ def _unknown(desk: Desk, orders: Sequence[OrderState]) -> list[str]:
     return [name for name in named if name not in known]
 
 
-def _hold(desk: Desk, at_ns: int, why: str) -> None:
-    latch(
-        desk.journal,
-        desk.book,
+def _hold(desk: Desk, why: str) -> None:
+    desk.latch(
         Cause.NEW_JOURNAL,
-        at_ns=at_ns,
-        session=desk.session_text(),
-        reason=f"this journal is new, and the account has traded under another: {why}. Put the old journal "
+        f"this journal is new, and the account has traded under another: {why}. Put the old journal "
         "back if it was lost; else compare the limits and run `trading-assets rearm --reason …`",
     )

@@ -36,7 +36,7 @@ class KillLatch:
     failures: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """In words for a person."""
         places = [f"the journal {self.journal}"] if self.journal else []
         places += [f"the kill file {self.file}"] if self.file else []

@@ -14,12 +14,12 @@ def dispute(desk: Desk, record: OrderRecord, reason: str) -> None:
     symbol = record.intent.symbol
     if lock(desk, symbol, DISPUTE_LOCK, reason):
         return
-    told = {
+    reasons = {
         one.reason
         for one in desk.journal.locks(desk.book)
         if (one.symbol, one.cause) == (symbol, DISPUTE_LOCK)
     }
-    if reason not in told:  # none: a person's rearm has released it in between
+    if reason not in reasons:  # none: a person's rearm has released it in between
         desk.alert(f"dispute:{reason}", f"{symbol}: {DISPUTE_LOCK}", reason)
 
 

@@ -57,10 +57,10 @@ class DayFacts:
         listed = self._list(broker).get(symbol)
         if listed is not None and (_is_yes(listed) or self._asked_alone >= MOST_ASKED_ALONE):
             return listed
-        self._alone[symbol] = found = self._by_itself(broker, symbol)
-        if listed is not None and found.known and found != listed:
-            self._keep({symbol: found})
-        return found
+        self._alone[symbol] = asset = self._by_itself(broker, symbol)
+        if listed is not None and asset.known and asset != listed:
+            self._keep({symbol: asset})
+        return asset
 
     def doubt(self, symbols: Collection[str]) -> None:
         """The broker has rejected orders in these: the next execution that needs one of them asks for it by
@@ -77,10 +77,10 @@ class DayFacts:
         """Those of the symbols that are ex on the session. Raises broker.port.BrokerError."""
         unknown = tuple(symbol for symbol in symbols if (symbol, session) not in self._actions)
         if unknown:
-            told = broker.corporate_actions(unknown, session, session)
-            self.unread_actions += unread_of(told)
+            announced = broker.corporate_actions(unknown, session, session)
+            self.unread_actions += unread_of(announced)
             for symbol in unknown:
-                self._actions[symbol, session] = [action for action in told if action.symbol == symbol]
+                self._actions[symbol, session] = [action for action in announced if action.symbol == symbol]
         return [action for symbol in symbols for action in self._actions[symbol, session]]
 
     def _list(self, broker: Broker) -> dict[str, AssetState]:

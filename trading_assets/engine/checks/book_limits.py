@@ -239,7 +239,7 @@ def _exposures(
         for fill in desk.journal.fills(desk.book, session=desk.session_text())
         if fill.symbol in positions and fill.side * positions[fill.symbol].qty > 0
     }
-    found = []
+    exposures = []
     for symbol in sorted(positions.keys() | working.keys()):
         position = positions.get(symbol)
         qty = abs(float(position.qty)) if position else 0.0
@@ -247,7 +247,7 @@ def _exposures(
         holding = ledger.holdings.get(symbol)
         held = holding.qty if holding else 0.0
         at_mark = (qty * _mark(quotes.get(symbol)) if qty else 0.0) + working.get(symbol, 0.0)
-        found.append(
+        exposures.append(
             Exposure(
                 symbol=symbol,
                 at_mark=at_mark,
@@ -256,7 +256,7 @@ def _exposures(
                 explained=isfinite(at_mark) and abs(abs(held) - qty) <= QUANTITY_TOLERANCE,
             )
         )
-    return found
+    return exposures
 
 
 def _carried(seen: Exposure, limit: float, slip: float) -> bool:

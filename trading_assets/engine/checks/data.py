@@ -20,19 +20,23 @@ from trading_assets.engine.market_data.incomplete_bars import MAX_GAP_MINUTES, v
 from trading_assets.features.daily import DAILY
 from trading_assets.features.window import Window, window_from_bars
 from trading_assets.market.bars import Bars, Interval
-from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_time
+from trading_assets.market.sessions import MINUTE_NS, new_york_time
 from trading_assets.store.bar_history import actions_until, newest_bars
 
+_DAY_NS = 86_400_000_000_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 # One interval since a time: what others have imported beside it is not looked at, however much it is.
 _TWICE = """
 SELECT symbol, "interval", start_ns FROM bars
-WHERE list_contains(?, symbol) AND "interval" = ? AND start_ns >= ?
+WHERE symbol IN (SELECT unnest(?)) AND "interval" = ? AND start_ns >= ?
 GROUP BY symbol, "interval", start_ns, version HAVING count(*) > 1 ORDER BY ALL
 """
+# Received before their end, as if the future were known. Imported bars whose end is yet to come on a virtual
+# clock count as received at their end: no decision sees them before.
 _FROM_THE_FUTURE = """
 SELECT symbol, "interval", start_ns FROM bars
-WHERE list_contains(?, symbol) AND "interval" = ? AND start_ns >= ?
-  AND (received_at_ns < available_at_ns OR available_at_ns > ?) ORDER BY ALL
+WHERE symbol IN (SELECT unnest(?)) AND "interval" = ? AND start_ns >= ?
+  AND received_at_ns < available_at_ns ORDER BY ALL
 """
 _FEATURES = """
 SELECT symbol, feature_set, "values" AS row, computed_at_ns FROM features
@@ -68,9 +72,9 @@ def bar_checks(desk: Desk, session: date, tick_ns: int) -> list[CheckOutcome]:
         for interval, since_ns in ((Interval.DAY, first_ns), (Interval.MINUTE, open_ns)):
             of_interval = (symbols, str(interval), since_ns)
             twice += desk.history.query(_TWICE, of_interval).to_pylist()
-            future += desk.history.query(_FROM_THE_FUTURE, (*of_interval, now_ns)).to_pylist()
+            future += desk.history.query(_FROM_THE_FUTURE, of_interval).to_pylist()
     gaps = [
-        *gaps_of_days(desk.sessions, daily, expected),
+        *gaps_of_days(daily, expected),
         *gaps_of_minutes(minutes, open_ns, tick_ns),
     ]
     incomplete = sorted({symbol for symbol, _ in gaps})
@@ -209,15 +213,17 @@ def _lookback(desk: Desk, session: date) -> list[date]:
     return days[::-1]
 
 
-def gaps_of_days(
-    sessions: Sessions, daily: Mapping[str, Bars], expected: list[date]
-) -> Iterable[tuple[str, str]]:
+def gaps_of_days(daily: Mapping[str, Bars], expected: Sequence[date]) -> Iterable[tuple[str, str]]:
     """(symbol, what it lacks) of the expected sessions. Before its first bar of them it was not listed."""
+    wanted = np.array([day.toordinal() - _EPOCH_DAY for day in expected])
     for symbol, bars in daily.items():
-        held = {sessions.new_york_date(int(start)) for start in bars.start_ns}
-        missing = [day for day in expected if day not in held and (not held or day > min(held))]
-        if missing:
-            yield symbol, f"lacks {len(missing)} daily bars, the first of {missing[0]}"
+        held = bars.start_ns // _DAY_NS  # a session opens on its own date, in UTC too
+        lacks = wanted[~np.isin(wanted, held)]
+        if len(held):
+            lacks = lacks[lacks > held[0]]
+        if len(lacks):
+            first = date.fromordinal(int(lacks[0]) + _EPOCH_DAY)
+            yield symbol, f"lacks {len(lacks)} daily bars, the first of {first}"
 
 
 def gaps_of_minutes(minutes: Mapping[str, Bars], open_ns: int, tick_ns: int) -> Iterable[tuple[str, str]]:
@@ -258,8 +264,8 @@ def _insane(of_symbol: Mapping[str, Bars]) -> Iterable[tuple[str, str]]:
 
 def _bars_at(desk: Desk, interval: Interval, since_ns: int, tick_ns: int, as_of_ns: int) -> dict[str, Bars]:
     """Each symbol's bars since then: received by `as_of_ns` and available at the tick."""
-    found = newest_bars(desk.history, desk.settings.symbols, interval, since_ns=since_ns, as_of_ns=as_of_ns)
-    return {symbol: bars.until(tick_ns) for symbol, bars in found.items()}
+    newest = newest_bars(desk.history, desk.settings.symbols, interval, since_ns=since_ns, as_of_ns=as_of_ns)
+    return {symbol: bars.until(tick_ns) for symbol, bars in newest.items()}
 
 
 def _windows_at(desk: Desk, session: date, tick_ns: int, as_of_ns: int) -> dict[str, Window]:

@@ -42,8 +42,8 @@ def sent_orders(
     given = [of_id.get(intent.verdict_id) for intent in intents]
 
     def stored(word: str, name: str) -> Any:
-        found = (nan if one is None else one.gate_input.get(word, {}).get(name, nan) for one in given)
-        return np.fromiter(found, np.float64, len(given))
+        numbers = (nan if one is None else one.gate_input.get(word, {}).get(name, nan) for one in given)
+        return np.fromiter(numbers, np.float64, len(given))
 
     def stamped(word: str) -> Any:
         stamps = stored(word, "as_of_ns")
@@ -89,8 +89,8 @@ def _measured(orders: SentOrders, intents: Sequence[IntentRecord], limits: Limit
     for name, row in LIMIT_ROWS.items():
         for check in row.checks:
             if check.name and check.measure:
-                found = orders.measured(row, check, getattr(limits, name))
-                of_check.setdefault(check.name, []).append(found)
+                measured = orders.measured(row, check, getattr(limits, name))
+                of_check.setdefault(check.name, []).append(measured)
     for name, measures in of_check.items():
         problems = [problem for one in measures for problem in _beyond(one, intents)]
         only = measures[0] if len(measures) == 1 else None
@@ -105,8 +105,8 @@ def _measured(orders: SentOrders, intents: Sequence[IntentRecord], limits: Limit
         )
 
 
-def _beyond(found: Measured, intents: Sequence[IntentRecord]) -> Iterator[str]:
-    for row, value, within in zip(found.rows, found.values, found.within, strict=True):
+def _beyond(measured: Measured, intents: Sequence[IntentRecord]) -> Iterator[str]:
+    for row, value, within in zip(measured.rows, measured.values, measured.within, strict=True):
         if not within:
             yield f"{_name(intents[row])}: {value:g}"
 

@@ -19,6 +19,7 @@ from trading_assets.core.words import Side
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.checks.order_limits import order_limit_checks
 from trading_assets.engine.checks.table import CheckOutcome, outcome
+from trading_assets.engine.evidence.order_states import same_terms
 from trading_assets.store.records import FillRecord, OrderRecord, VerdictRecord
 
 MOST_LOOKS = 10  # at each list: ten thousand activities of one session
@@ -39,18 +40,22 @@ class SessionOrders:
         return [order for order in self.orders if order.submitted_ns is not None]
 
 
-def session_orders(desk: Desk, session: date) -> SessionOrders:
-    """Raises broker.port.BrokerError when the broker's side cannot be read, or is longer than `MOST_LOOKS`
+def session_orders(
+    desk: Desk, session: date, *, at_broker: bool = True, activities: bool = True
+) -> SessionOrders:
+    """`at_broker`, `activities`: whether that list of the broker's is read; without it, it is empty.
+
+    Raises broker.port.BrokerError when the broker's side cannot be read, or is longer than `MOST_LOOKS`
     looks read: a check that has not seen all of it says nothing."""
     text = session.isoformat()
     since_ns = desk.sessions.close_ns(desk.sessions.previous(session))
     return SessionOrders(
         orders=tuple(desk.journal.orders(desk.book, session=text)),
         fills=tuple(desk.journal.fills(desk.book, session=text)),
-        at_broker=_all_orders(desk, since_ns),
+        at_broker=_all_orders(desk, since_ns) if at_broker else (),
         activities=tuple(
             activity
-            for activity in _all_activities(desk, since_ns)
+            for activity in (_all_activities(desk, since_ns) if activities else ())
             if activity.type.kind is ActivityKind.FILL
             and desk.sessions.new_york_date(activity.at_ns) == session
         ),
@@ -58,20 +63,20 @@ def session_orders(desk: Desk, session: date) -> SessionOrders:
 
 
 def _all_orders(desk: Desk, since_ns: int) -> tuple[OrderState, ...]:
-    found: dict[str, OrderState] = {}
+    orders: dict[str, OrderState] = {}
     for _ in range(MOST_LOOKS):
         try:
-            found |= {order.id: order for order in desk.broker.orders_since(since_ns)}
+            orders |= {order.id: order for order in desk.broker.orders_since(since_ns)}
         except MoreOrders as more:
-            found |= {order.id: order for order in more.read}
+            orders |= {order.id: order for order in more.read}
             since_ns = more.through_ns
         else:
-            return tuple(found.values())
-    raise Unreachable(f"more orders than {MOST_LOOKS} looks read: {len(found)} were read")
+            return tuple(orders.values())
+    raise Unreachable(f"more orders than {MOST_LOOKS} looks read: {len(orders)} were read")
 
 
 def _all_activities(desk: Desk, since_ns: int) -> tuple[AccountActivity, ...]:
-    found: dict[str, AccountActivity] = {}
+    activities: dict[str, AccountActivity] = {}
     after: str | None = None
     for _ in range(MOST_LOOKS):
         try:
@@ -81,17 +86,17 @@ def _all_activities(desk: Desk, since_ns: int) -> tuple[AccountActivity, ...]:
                 else desk.broker.activities(since_ns, after_id=after)
             )
         except MoreActivities as more:
-            found |= {one.id: one for one in more.read}
+            activities |= {one.id: one for one in more.read}
             after = more.after_id
         else:
-            found |= {one.id: one for one in read}
-            return tuple(found.values())
-    raise Unreachable(f"more activities than {MOST_LOOKS} looks read: {len(found)} were read")
+            activities |= {one.id: one for one in read}
+            return tuple(activities.values())
+    raise Unreachable(f"more activities than {MOST_LOOKS} looks read: {len(activities)} were read")
 
 
 def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:
     """The checks of gated_orders."""
-    seen = session_orders(desk, session)
+    seen = session_orders(desk, session, activities=False)
     verdicts = desk.journal.verdicts(desk.book, session=session.isoformat())
     return [
         outcome(
@@ -110,7 +115,7 @@ def order_checks(desk: Desk, session: date) -> list[CheckOutcome]:
 
 def fill_checks(desk: Desk, session: date) -> list[CheckOutcome]:
     """The checks of fills."""
-    seen = session_orders(desk, session)
+    seen = session_orders(desk, session, at_broker=False)
     journaled = {(fill.broker_order_id, fill.cum_qty) for fill in seen.fills}
     orders = {order.intent.client_order_id: order for order in seen.sent}
     filled = dict.fromkeys(orders, Decimal(0))
@@ -165,12 +170,7 @@ def _without_verdict(orders: Iterable[OrderRecord], verdicts: Iterable[VerdictRe
             yield f"{intent.client_order_id} has none"
         elif verdict.failed:
             yield f"{intent.client_order_id} was refused"
-        elif (verdict.symbol, verdict.side, verdict.qty, verdict.limit_price) != (
-            intent.symbol,
-            intent.side,
-            intent.qty,
-            intent.limit_price,
-        ):
+        elif not same_terms(verdict, intent):
             yield f"{intent.client_order_id} differs from what was judged"
         elif not FIRST_CODE_COUNT <= len(verdict.measured) == len(verdict.limits):
             yield f"{intent.client_order_id} was not measured in full"
@@ -184,12 +184,7 @@ def _foreign(desk: Desk, seen: SessionOrders) -> Iterable[str]:
         intent = known.get(order.client_order_id)
         if intent is None:
             yield f"{order.client_order_id} has no intent of this session"
-        elif (order.symbol, order.side, order.qty, order.limit_price) != (
-            intent.symbol,
-            intent.side,
-            intent.qty,
-            intent.limit_price,
-        ):
+        elif not same_terms(order, intent):
             yield f"{order.client_order_id} differs from its intent"
         elif order.filled_qty > intent.qty:
             yield f"{order.client_order_id} filled {order.filled_qty} of {intent.qty}"

@@ -81,21 +81,21 @@ CHECKS: tuple[AssetCheck, ...] = (
     _blocking(
         "bars",
         "complete",
-        "At most `max_incomplete_share` of the symbols, or a single one, lack a daily bar for a session of "
-        "the features' look-back, or have a gap of more than 15 minutes between today's minute bars from the "
-        "open to the tick.",
+        "At most `max_incomplete_share` of the symbols lack a daily bar for a session of the features' "
+        "look-back, or have a gap of more than 15 minutes in today's minute bars between open and tick. One "
+        "such symbol is always allowed.",
     ),
     _warn(
         "bars",
         "no_symbol_incomplete",
-        "No symbol's bars have such gaps. One that has them is not entered on (INCOMPLETE_BARS) until they "
-        "are filled; the others are, and exits go on.",
+        "No symbol's bars have such gaps. The gate refuses entries in a symbol that has them "
+        "(INCOMPLETE_BARS) until they are filled. Entries in other symbols and all exits go on.",
     ),
     _blocking(
         "bars",
         "sane",
-        "Of the look-back's daily bars and today's minutes, prices are finite and positive, low ≤ open, "
-        "close ≤ high, volumes are not negative, and none stands twice in one version.",
+        "In the look-back's daily bars and today's minute bars, prices are finite and positive, open and "
+        "close lie between low and high, volumes are not negative, and no version has a bar twice.",
     ),
     _blocking(
         "bars",
@@ -105,30 +105,30 @@ CHECKS: tuple[AssetCheck, ...] = (
     _warn(
         "bars",
         "no_symbol_behind",
-        "No symbol that had a bar for each of 15 minutes is more than `stale_signal_seconds` behind the "
-        "newest bar of all: it is halted, or the feed has lost it.",
+        "No symbol that had a bar in each of 15 minutes lags the newest bar of all symbols by more than "
+        "`stale_signal_seconds`. A symbol that lags is halted, or the feed has lost it.",
     ),
     _blocking(
         "bars",
         "not_from_the_future",
-        "No daily bar of the look-back and none of today's minutes was received before its end or lies "
-        "beyond the venue's now.",
+        "The desk received no daily bar of the look-back and no minute bar of today before that bar had "
+        "ended, and no bar lies after the venue's current time.",
     ),
     _blocking(
         "features",
         "complete",
-        "Every configured symbol has one row of the current feature set, in full length.",
+        "Every configured symbol has one row of the current feature set, with every feature.",
     ),
     _blocking(
         "features",
         "finite",
-        "Every value of the tick's rows is a finite number; only a symbol without the bars of a look-back "
-        "has none, and no signal comes of it.",
+        "Every value of the tick's rows is a finite number, except in a symbol that lacks bars of the "
+        "look-back; the model gives that symbol no signal.",
     ),
     _blocking(
         "features",
         "point_in_time",
-        "Rows computed again from what had been received and was available at the tick are the same, "
+        "Rows that are computed again from the bars that the desk had received by the tick are the same, "
         "bit for bit.",
     ),
     _blocking("signals", "in_range", "Every signal is a finite value in [−1, 1] of a configured symbol."),
@@ -136,26 +136,26 @@ CHECKS: tuple[AssetCheck, ...] = (
         "signals",
         "fresh",
         "No signal is stamped after the tick or more than `stale_signal_seconds` before it. The gate refuses "
-        "a stale one; this says that its producer lags.",
+        "a stale signal; this check says that its producer lags.",
     ),
     _error(
         "gated_orders",
         "each_has_a_verdict",
         "Every order of the session has a stored verdict that passed, for the same symbol, side, quantity "
-        "and limit price, with what every code measured.",
+        "and limit price, and the verdict has the measurement of every code.",
     ),
     _error(
         "gated_orders",
         "no_foreign_order",
-        "Every order at the broker with our id prefix has its intent, equals it, and is not filled "
-        "beyond it.",
+        "Every order at the broker with the desk's id prefix has an intent in the journal, equals it, and "
+        "is not filled beyond it.",
     ),
     *_of_limits("gated_orders", holdings=False),
     _error(
         "gated_orders",
         "market_hours",
-        "Every order of today was sent within regular hours by the calendar, with `extended_hours: true` "
-        "within the extended ones.",
+        "The desk sent every order of today within regular hours by the calendar, or within extended hours "
+        "where `extended_hours` is true.",
     ),
     _error(
         "fills", "each_belongs_to_an_order", "Every fill of the session belongs to an order of the journal."
@@ -169,7 +169,7 @@ CHECKS: tuple[AssetCheck, ...] = (
     _error(
         "fills",
         "all_received",
-        "Every fill that the broker's activities name since the session began is journaled.",
+        "The journal has every fill that the broker's activities name since the session began.",
     ),
     _error(
         "reconciled_positions",
@@ -181,7 +181,7 @@ CHECKS: tuple[AssetCheck, ...] = (
     _error(
         "reconciled_positions",
         "cost_known",
-        "Every symbol that the ledger holds has a cost above 0: its stop is measured from it.",
+        "Every symbol that the ledger holds has a cost above 0. Its stop is measured from that cost.",
     ),
     _error("reconciled_positions", "no_short", "No position is negative, at the broker or in the ledger."),
     *_of_limits("reconciled_positions", holdings=True),
@@ -212,24 +212,24 @@ def outcome(
 
     detail: what to say when it passes, and in front of the problems
     """
-    found = list(problems or ())
+    lines = list(problems or ())
     if passed is None:
-        passed = not found
-    if len(found) > PROBLEMS_SHOWN:
-        found[PROBLEMS_SHOWN:] = [f"and {len(found) - PROBLEMS_SHOWN} more"]
+        passed = not lines
+    if len(lines) > PROBLEMS_SHOWN:
+        lines[PROBLEMS_SHOWN:] = [f"and {len(lines) - PROBLEMS_SHOWN} more"]
     return CheckOutcome(
         _BY_KEY[key],
         passed,
         measured,
         limit,
-        "; ".join([*([detail] if detail else []), *found]),
+        "; ".join([*([detail] if detail else []), *lines]),
         tuple(symbols),
     )
 
 
 def in_order(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:
     """As the table has their checks."""
-    return sorted(outcomes, key=lambda found: CHECKS.index(found.check))
+    return sorted(outcomes, key=lambda outcome: CHECKS.index(outcome.check))
 
 
 @holding_history
@@ -242,30 +242,30 @@ def record(desk: Desk, session: date, tick_ns: int, outcomes: Iterable[CheckOutc
     now = desk.now_ns()
     desk.journal.record_gate_checks(
         [
-            GateCheckRecord(desk.book, tick_ns, found.check.key, found.passed, now, found.detail)
-            for found in outcomes
-            if found.check.blocking
+            GateCheckRecord(desk.book, tick_ns, outcome.check.key, outcome.passed, now, outcome.detail)
+            for outcome in outcomes
+            if outcome.check.blocking
         ]
         + [
-            GateCheckRecord(desk.book, tick_ns, INCOMPLETE, found.passed, now, " ".join(found.symbols))
-            for found in outcomes
-            if found.check.key == INCOMPLETE
+            GateCheckRecord(desk.book, tick_ns, INCOMPLETE, outcome.passed, now, " ".join(outcome.symbols))
+            for outcome in outcomes
+            if outcome.check.key == INCOMPLETE
         ]
     )
-    for asset in dict.fromkeys(found.check.asset for found in outcomes):
-        rows = [_row(desk, session, tick_ns, found) for found in outcomes if found.check.asset == asset]
+    for asset in dict.fromkeys(outcome.check.asset for outcome in outcomes):
+        rows = [_row(desk, session, tick_ns, outcome) for outcome in outcomes if outcome.check.asset == asset]
         desk.history.replace(
             "checks", {"book": desk.book, "session": session, "tick_ns": tick_ns, "asset": asset}, rows
         )
-    for found in outcomes:
-        if not found.passed:
+    for outcome in outcomes:
+        if not outcome.passed:
             log.warning(
                 "check failed",
-                check=found.check.key,
-                severity=str(found.check.severity),
-                measured=found.measured,
-                limit=found.limit,
-                detail=found.detail,
+                check=outcome.check.key,
+                severity=str(outcome.check.severity),
+                measured=outcome.measured,
+                limit=outcome.limit,
+                detail=outcome.detail,
             )
 
 
@@ -277,20 +277,20 @@ def missing_or_failed(desk: Desk, tick_ns: int) -> tuple[str, ...]:
 
 def incomplete_symbols(desk: Desk, tick_ns: int) -> frozenset[str]:
     """The symbols whose bars the tick's check found incomplete: they are not entered on."""
-    stored = {found.check: found.detail for found in desk.journal.gate_checks(desk.book, tick_ns)}
+    stored = {record.check: record.detail for record in desk.journal.gate_checks(desk.book, tick_ns)}
     return frozenset(stored.get(INCOMPLETE, "").split())
 
 
-def _row(desk: Desk, session: date, tick_ns: int, found: CheckOutcome) -> dict[str, object]:
-    measured = "" if found.measured is None else f"measured {found.measured:g}, limit {found.limit:g}. "
+def _row(desk: Desk, session: date, tick_ns: int, outcome: CheckOutcome) -> dict[str, object]:
+    measured = "" if outcome.measured is None else f"measured {outcome.measured:g}, limit {outcome.limit:g}. "
     return {
         "book": desk.book,
         "session": session,
         "tick_ns": tick_ns,
-        "asset": found.check.asset,
-        "check": found.check.name,
-        "severity": str(found.check.severity),
-        "blocking": found.check.blocking,
-        "passed": found.passed,
-        "detail": measured + found.detail,
+        "asset": outcome.check.asset,
+        "check": outcome.check.name,
+        "severity": str(outcome.check.severity),
+        "blocking": outcome.check.blocking,
+        "passed": outcome.passed,
+        "detail": measured + outcome.detail,
     }

@@ -15,18 +15,18 @@ from typing import NamedTuple
 import numpy as np
 
 from trading_assets.core.decision.columns import (
+    CANDIDATE,
     SYMBOL,
-    WISH,
-    BookStanding,
+    BookState,
+    Candidates,
     Flags,
     Outcome,
     Pass,
     Proposals,
     Rows,
     Running,
-    Wishes,
 )
-from trading_assets.core.decision.decide import decide_pass, wish_limit_price
+from trading_assets.core.decision.decide import decide_pass, defined_limit_price
 from trading_assets.core.limits import Limits
 from trading_assets.core.orders import Kind, client_order_id
 from trading_assets.core.sizing import NO_TRADE_BAND, slice_quantities
@@ -54,7 +54,7 @@ from trading_assets.store.records import VerdictRecord
 
 SUPERSEDED = "SUPERSEDED"
 NINE_DECIMALS = Decimal("1e-9")
-_OF_A_WISH = ("attempt", "value", "as_of_ns", "reference_price", "limit_price", "volatility", "qty")
+_CANDIDATE_FIELDS = ("attempt", "value", "as_of_ns", "reference_price", "limit_price", "volatility", "qty")
 _PASS = {Phase.PROTECT: Pass.PROTECT, Phase.EXITS: Pass.EXITS, Phase.ENTRIES: Pass.ENTRIES}
 
 
@@ -71,7 +71,7 @@ class Decision:
         return tuple(verdict for verdict in self.verdicts if not verdict.failed)
 
 
-class _Wish(NamedTuple):
+class _Candidate(NamedTuple):
     """A signal or a forced exit; what the other has is NaN, infinite or never."""
 
     symbol: str
@@ -90,7 +90,7 @@ def decide(given: DecisionInput) -> Decision:
     """The verdicts of one phase of a tick. The same input gives the same decision, bit for bit."""
     a_pass, outcomes = _PASS[given.phase], dict[str, str]()
     if a_pass is Pass.PROTECT:
-        wishes = [_forced(exit_) for exit_ in given.forced_exits]
+        candidates = [_forced(exit_) for exit_ in given.forced_exits]
     else:
         late = frozenset(given.superseded)
         in_time = [signal for signal in given.signals if signal.decision_id not in late]
@@ -98,24 +98,24 @@ def decide(given: DecisionInput) -> Decision:
         outcomes |= {signal.decision_id: SUPERSEDED for signal in passed_over}
         outcomes |= {signal.decision_id: SUPERSEDED for signal in given.signals if signal.decision_id in late}
         due = (signal for _, signal in sorted(newest.items()) if signal.decision_id not in given.waiting)
-        wishes = [_wished(signal) for signal in due]
+        candidates = [_of_signal(signal) for signal in due]
     limits = as_compiled(given.limits)
     symbols = _symbol_rows(given)
     rows = {view.symbol: row for row, view in enumerate(given.symbols)}
-    asked = _asked(given, a_pass, wishes, rows, symbols, limits)
-    found = np.empty(len(wishes), np.int8)
-    running, room, used = Running.of(len(symbols)), max(len(wishes), 1), -1
+    columns = _candidate_columns(given, a_pass, candidates, rows, symbols, limits)
+    codes = np.empty(len(candidates), np.int8)
+    running, room, used = Running.of(len(symbols)), max(len(candidates), 1), -1
     while used < 0:
         out = Proposals.of(room)
         used = decide_pass(
-            int(a_pass), _standing(given), symbols, asked, limits, NO_TRADE_BAND, 0, out, found, running
+            int(a_pass), _book_state(given), symbols, columns, limits, NO_TRADE_BAND, 0, out, codes, running
         )
         room *= 4
-    verdicts = tuple(_verdict(given, wishes, out, row, rows) for row in range(used))
+    verdicts = tuple(_verdict(given, candidates, out, row, rows) for row in range(used))
     if a_pass is not Pass.PROTECT:
-        for wish, outcome in zip(wishes, found.tolist(), strict=True):
+        for candidate, outcome in zip(candidates, codes.tolist(), strict=True):
             if outcome != Outcome.NONE:
-                outcomes[wish.decision_id] = Outcome(outcome).name
+                outcomes[candidate.decision_id] = Outcome(outcome).name
     for verdict in verdicts:
         outcomes[verdict.decision_id] = "REFUSED" if verdict.failed else "ORDERED"
     return Decision(verdicts, outcomes)
@@ -145,8 +145,8 @@ def newest_signals(
     return newest, passed_over
 
 
-def _wished(signal: SignalInput) -> _Wish:
-    return _Wish(
+def _of_signal(signal: SignalInput) -> _Candidate:
+    return _Candidate(
         signal.symbol,
         signal.kind,
         signal.decision_id,
@@ -159,12 +159,12 @@ def _wished(signal: SignalInput) -> _Wish:
     )
 
 
-def _forced(forced: ForcedExit) -> _Wish:
-    return _Wish(forced.symbol, forced.kind, forced.decision_id, forced.attempt, qty=forced.qty)
+def _forced(forced: ForcedExit) -> _Candidate:
+    return _Candidate(forced.symbol, forced.kind, forced.decision_id, forced.attempt, qty=forced.qty)
 
 
-def _standing(given: DecisionInput) -> BookStanding:
-    return BookStanding(
+def _book_state(given: DecisionInput) -> BookState:
+    return BookState(
         now_ns=given.now_ns,
         equity_usd=float(given.equity_usd),
         buying_power_usd=float(given.buying_power_usd),
@@ -189,72 +189,81 @@ def _standing(given: DecisionInput) -> BookStanding:
 
 
 def _symbol_rows(given: DecisionInput) -> Rows:
-    found = np.zeros(len(given.symbols), SYMBOL)
+    rows = np.zeros(len(given.symbols), SYMBOL)
     for name in SYMBOL.fields or ():
         if name != "incomplete":
-            found[name] = [getattr(view, name) for view in given.symbols]
-    found["incomplete"] = [view.symbol in given.incomplete for view in given.symbols]
-    return found
+            rows[name] = [getattr(view, name) for view in given.symbols]
+    rows["incomplete"] = [view.symbol in given.incomplete for view in given.symbols]
+    return rows
 
 
-def _asked(
+def _candidate_columns(
     given: DecisionInput,
     a_pass: Pass,
-    wishes: list[_Wish],
+    candidates: list[_Candidate],
     rows: dict[str, int],
     symbols: Rows,
     limits: Limits,
-) -> Wishes:
+) -> Candidates:
     numbers: dict[str, int] = {}
-    asked = np.zeros(len(wishes), WISH)
-    for row, wish in zip(asked, wishes, strict=True):
-        row["symbol"] = rows[wish.symbol]
-        row["decision"] = numbers.setdefault(wish.decision_id, len(numbers))
-        row["flatten"] = wish.kind == Kind.FLATTEN
-        for name in _OF_A_WISH:
-            row[name] = getattr(wish, name)
-    return Wishes(asked, _sent_before(given, a_pass, wishes, asked, symbols, limits))
+    filled = np.zeros(len(candidates), CANDIDATE)
+    for row, candidate in zip(filled, candidates, strict=True):
+        row["symbol"] = rows[candidate.symbol]
+        row["decision"] = numbers.setdefault(candidate.decision_id, len(numbers))
+        row["flatten"] = candidate.kind == Kind.FLATTEN
+        for name in _CANDIDATE_FIELDS:
+            row[name] = getattr(candidate, name)
+    return Candidates(filled, _sent_before(given, a_pass, candidates, filled, symbols, limits))
 
 
 def _sent_before(
-    given: DecisionInput, a_pass: Pass, wishes: list[_Wish], asked: Rows, symbols: Rows, limits: Limits
+    given: DecisionInput,
+    a_pass: Pass,
+    candidates: list[_Candidate],
+    filled: Rows,
+    symbols: Rows,
+    limits: Limits,
 ) -> Flags:
-    """Which slices of each wish's attempt bear an id that was sent, of as many as it can be cut into."""
-    sent, found = set(given.sent_ids), list[list[bool]]()
-    for row, wish in zip(asked, wishes, strict=True):
+    """Which slices of each candidate's attempt bear an id that was sent, of as many as it can be cut into."""
+    sent, slices_sent = set(given.sent_ids), list[list[bool]]()
+    for row, candidate in zip(filled, candidates, strict=True):
         side, slices, symbol = Side.BUY, 1, symbols[row["symbol"]]
         if sent and a_pass is not Pass.ENTRIES:
             side = Side.SELL if symbol["qty"] > 0.0 else Side.BUY
-            price = wish_limit_price(symbol, int(side), True, wish.limit_price, limits)
+            price = defined_limit_price(symbol, int(side), True, candidate.limit_price, limits)
             most, fractionable = limits.max_order_notional, bool(symbol["fractionable"])
             slices = slice_quantities(float(symbol["qty"]), float(price), most, fractionable).size
         numbers = range(1, slices + 1) if sent else range(0)
-        found.append([client_order_id(wish.decision_id, side, n, wish.attempt) in sent for n in numbers])
-    flags = np.zeros((len(wishes), max(map(len, found), default=0)), np.bool_)
-    for flag, of_wish in zip(flags, found, strict=True):
-        flag[: len(of_wish)] = of_wish
+        slices_sent.append(
+            [client_order_id(candidate.decision_id, side, n, candidate.attempt) in sent for n in numbers]
+        )
+    flags = np.zeros((len(candidates), max(map(len, slices_sent), default=0)), np.bool_)
+    for flag, of_candidate in zip(flags, slices_sent, strict=True):
+        flag[: len(of_candidate)] = of_candidate
     return flags
 
 
 def _verdict(
-    given: DecisionInput, wishes: list[_Wish], out: Proposals, row: int, rows: dict[str, int]
+    given: DecisionInput, candidates: list[_Candidate], out: Proposals, row: int, rows: dict[str, int]
 ) -> VerdictRecord:
     """Row `row` of the pass as a record, with every argument that the gate had."""
-    said = dict(zip(out.rows.dtype.names or (), out.rows[row].item(), strict=True))  # as Python's own types
-    wish, side, number = wishes[said["wish"]], said["side"], said["slice"]
-    qty, price = said["qty"], said["limit_price"]
-    view = given.symbols[rows[wish.symbol]]
-    client_id = client_order_id(wish.decision_id, side, number, wish.attempt)
+    proposal = dict(
+        zip(out.rows.dtype.names or (), out.rows[row].item(), strict=True)
+    )  # as Python's own types
+    candidate, side, number = candidates[proposal["candidate"]], proposal["side"], proposal["slice"]
+    qty, price = proposal["qty"], proposal["limit_price"]
+    view = given.symbols[rows[candidate.symbol]]
+    client_id = client_order_id(candidate.decision_id, side, number, candidate.attempt)
     words = (
-        Order(side, qty, price, wish.kind == Kind.FLATTEN),
-        Signal(wish.as_of_ns, wish.reference_price),
+        Order(side, qty, price, candidate.kind == Kind.FLATTEN),
+        Signal(candidate.as_of_ns, candidate.reference_price),
         Account(
             given.equity_usd,
-            said["buying_power_usd"],
-            said["settled_cash_usd"],
+            proposal["buying_power_usd"],
+            proposal["settled_cash_usd"],
             given.account_ns,
         ),
-        Position(view.qty, said["reserved_qty"], said["exposure_usd"]),
+        Position(view.qty, proposal["reserved_qty"], proposal["exposure_usd"]),
         Quote(view.bid, view.ask, view.last_trade, view.previous_close, view.quote_ns),
         Session(
             given.open_ns,
@@ -265,17 +274,17 @@ def _verdict(
             view.halted,
         ),
         Activity(
-            decision_sent=said["decision_sent"],
-            in_flight=said["in_flight"],
-            opposite_limit=said["opposite_limit"],
-            gross_exposure_usd=said["gross_exposure_usd"],
-            symbol_orders_today=said["symbol_orders"],
-            orders_today=said["orders"],
-            execution_orders=said["execution_orders"],
-            exit_orders_today=said["exit_orders"],
+            decision_sent=proposal["decision_sent"],
+            in_flight=proposal["in_flight"],
+            opposite_limit=proposal["opposite_limit"],
+            gross_exposure_usd=proposal["gross_exposure_usd"],
+            symbol_orders_today=proposal["symbol_orders"],
+            orders_today=proposal["orders"],
+            execution_orders=proposal["execution_orders"],
+            exit_orders_today=proposal["exit_orders"],
             reject_streak=given.reject_streak,
-            symbol_exits_today=said["symbol_exits"],
-            exits_kept_for_others=said["exits_kept"],
+            symbol_exits_today=proposal["symbol_exits"],
+            exits_kept_for_others=proposal["exits_kept"],
         ),
         Halt(
             state=given.halt_state,
@@ -295,17 +304,17 @@ def _verdict(
         tick_ns=given.tick_ns,
         execution_id=given.execution_id,
         client_order_id=client_id,
-        decision_id=wish.decision_id,
-        kind=str(wish.kind),
-        symbol=wish.symbol,
+        decision_id=candidate.decision_id,
+        kind=str(candidate.kind),
+        symbol=candidate.symbol,
         side=side,
         slice=number,
-        attempt=wish.attempt,
+        attempt=candidate.attempt,
         qty=_shares(qty),
         limit_price=Decimal(repr(price)),
-        reducing=said["reducing"],
+        reducing=proposal["reducing"],
         at_ns=given.now_ns,
-        failed=said["failed"],
+        failed=proposal["failed"],
         cause=given.halt_causes[0] if given.halt_causes else "",
         measured=tuple(out.measured[row].tolist()),
         limits=tuple(out.limit[row].tolist()),

@@ -27,7 +27,7 @@ _CORRECTED = ":correct"
 _CHANGES = TRADES - {ActivityKind.FILL}
 
 
-def absorb_activities(
+def journal_activities(
     desk: Desk, activities: Iterable[AccountActivity]
 ) -> tuple[list[FillRecord], list[AdjustmentRecord]]:
     """Journal fills and every other activity once; returns those that were new.
@@ -102,7 +102,7 @@ def _record(
     keep_worth(desk, entry, line.price)
     if line.type.kind is ActivityKind.SPLIT and line.dated:
         desk.journal.set_mark(desk.book, listed_mark(name), str(desk.now_ns()), desk.now_ns())
-    if line.type.told:
+    if line.type.alerts:
         what = "to look at" if line.type.listed else "of an unknown type"
         desk.alert(
             f"activity:{line.id}",
@@ -115,17 +115,17 @@ def _record(
 
 def _undo(desk: Desk, line: AccountActivity, name: str) -> list[AdjustmentRecord]:
     """Take back what is journaled under `name`, as it stands by now. What never was journaled is none."""
-    standing = _standing(desk, name)
-    if standing is None:
+    booked = _booked(desk, name)
+    if booked is None:
         log.info("cancelled activity", id=line.id, type=line.type.name, of=name)
         return []
     undone = replace(
-        standing,
-        adjustment_id=standing.adjustment_id + CANCELED,
-        qty_delta=-standing.qty_delta,
-        cash_delta=-standing.cash_delta,
+        booked,
+        adjustment_id=booked.adjustment_id + CANCELED,
+        qty_delta=-booked.qty_delta,
+        cash_delta=-booked.cash_delta,
         cost_delta=None,
-        reason=f"{standing.reason} {line.status_word}",
+        reason=f"{booked.reason} {line.status_word}",
     )
     new = desk.journal.record_adjustments([undone])
     if new:
@@ -133,7 +133,7 @@ def _undo(desk: Desk, line: AccountActivity, name: str) -> list[AdjustmentRecord
         desk.alert(
             f"activity:{line.id}:{line.status_word}",
             f"Account activity {what}: {line.type.name}",
-            f"{standing.adjustment_id}: {undone.qty_delta:+f} shares, {undone.cash_delta:+f} USD taken back",
+            f"{booked.adjustment_id}: {undone.qty_delta:+f} shares, {undone.cash_delta:+f} USD taken back",
         )
     return new
 
@@ -144,8 +144,8 @@ def _correct(desk: Desk, line: AccountActivity) -> list[AdjustmentRecord]:
     corrected_id = line.changes or line.id
     if corrected_id != line.id and desk.journal.adjustments_named(desk.book, {line.id}):
         return []
-    standing = _standing(desk, corrected_id)
-    if standing is None:
+    booked = _booked(desk, corrected_id)
+    if booked is None:
         desk.alert(
             f"activity:{line.id}:{line.status_word}",
             f"Account activity {line.type.name} corrects one that is not in the journal",
@@ -154,20 +154,20 @@ def _correct(desk: Desk, line: AccountActivity) -> list[AdjustmentRecord]:
         return _record(desk, line, line.id)
     wanted = _adjustment(desk, line)
     same = (wanted.symbol, wanted.qty_delta, wanted.cash_delta)
-    if same == (standing.symbol, standing.qty_delta, standing.cash_delta):
+    if same == (booked.symbol, booked.qty_delta, booked.cash_delta):
         return []
     undone = _undo(desk, line, corrected_id)
-    name = line.id if corrected_id != line.id else f"{standing.adjustment_id}{_CORRECTED}"
-    desk.journal.set_mark(desk.book, _in_place_of(standing.adjustment_id), name, desk.now_ns())
+    name = line.id if corrected_id != line.id else f"{booked.adjustment_id}{_CORRECTED}"
+    desk.journal.set_mark(desk.book, _in_place_of(booked.adjustment_id), name, desk.now_ns())
     return undone + _record(desk, line, name)
 
 
-def _standing(desk: Desk, name: str) -> AdjustmentRecord | None:
+def _booked(desk: Desk, name: str) -> AdjustmentRecord | None:
     """What stands in the journal under a line's id: the line, or the last that took its place."""
     while True:
-        found = desk.journal.adjustments_named(desk.book, {name, name + CANCELED})
-        if name + CANCELED not in found:
-            return found.get(name)
+        entries = desk.journal.adjustments_named(desk.book, {name, name + CANCELED})
+        if name + CANCELED not in entries:
+            return entries.get(name)
         name = desk.journal.mark(desk.book, _in_place_of(name)) or name + _CORRECTED
 
 

@@ -60,19 +60,19 @@ def find_differences(
     unread: Collection[str] = (),
 ) -> list[BookDifference]:
     """Everything that differs now. unread: client order ids that could not be looked up."""
-    found = _order_differences(desk, orders, ours, unread)
-    found += _quantity_differences(desk, ledger, positions)
+    differences = _order_differences(desk, orders, ours, unread)
+    differences += _quantity_differences(desk, ledger, positions)
     if abs(ledger.cash_usd - float(account.cash)) > CASH_TOLERANCE_USD:
-        found.append(
+        differences.append(
             BookDifference(BreakKind.CASH, "cash", "", f"{ledger.cash_usd:.2f}", f"{account.cash:.2f}")
         )
-    return found
+    return differences
 
 
 def _order_differences(
     desk: Desk, orders: Sequence[OrderState], ours: Mapping[str, OrderRecord], unread: Collection[str]
 ) -> list[BookDifference]:
-    found = []
+    differences = []
     filled = desk.journal.filled(desk.book, [order.id for order in orders if order.filled_qty])
     opening_ns = min((record.at_ns for record in desk.journal.opening(desk.book)), default=0)
     known_ns = max(opening_ns, int(desk.journal.mark(desk.book, REARMED_MARK) or 0))
@@ -84,13 +84,13 @@ def _order_differences(
         if record is None:
             # Somebody else trades here, even where the fill explains the position; a rearm takes note.
             if order.state in OPEN_STATES or (order.filled_qty and order.updated_ns > known_ns):
-                found.append(
+                differences.append(
                     BookDifference(
                         BreakKind.ORPHAN_ORDER, order.client_order_id, order.symbol, "none", order.status_word
                     )
                 )
         elif State(record.state) is not order.state and not _agree(State(record.state), order.state):
-            found.append(
+            differences.append(
                 BookDifference(
                     BreakKind.ORDER_STATUS,
                     order.client_order_id,
@@ -102,7 +102,7 @@ def _order_differences(
         counted = filled.get(order.id, Decimal(0))
         agrees = counted == order.filled_qty or _left_of(desk, order.id) == order.filled_qty
         if not agrees and order.submitted_ns > opening_ns:
-            found.append(
+            differences.append(
                 BookDifference(
                     BreakKind.MISSING_FILL,
                     order.client_order_id,
@@ -114,7 +114,7 @@ def _order_differences(
     seen = {name for order in orders for name in (order.client_order_id, order.id)}.union(unread)
     for client_id, record in ours.items():
         if seen.isdisjoint((client_id, record.broker_order_id)) and State(record.state) in WORKING:
-            found.append(
+            differences.append(
                 BookDifference(
                     BreakKind.MISSING_ORDER,
                     client_id,
@@ -123,7 +123,7 @@ def _order_differences(
                     "not at the broker",
                 )
             )
-    return found
+    return differences
 
 
 def _left_of(desk: Desk, order_id: str) -> Decimal:
@@ -161,11 +161,11 @@ def _quantity_differences(
     today = desk.today()
     actions = Look(desk).corporate_actions(apart, today, today)
     split = {action.symbol for action in actions if action.split_ratio != 1.0}
-    found = []
+    differences = []
     for symbol in apart:
         ours, theirs = quantities[symbol]
         kind = BreakKind.QUANTITY if ours else BreakKind.UNEXPECTED_POSITION
         if symbol in split:
             kind = BreakKind.CORPORATE_ACTION
-        found.append(BookDifference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
-    return found
+        differences.append(BookDifference(kind, symbol, symbol, f"{ours:g}", f"{theirs:g}"))
+    return differences

@@ -19,7 +19,7 @@ from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.activities import (
     OPENING_FROM_MARK,
     OPENING_IDS_MARK,
-    absorb_activities,
+    journal_activities,
 )
 from trading_assets.engine.evidence.breaks import WORKING
 from trading_assets.engine.evidence.reads import Look, Read
@@ -83,22 +83,22 @@ def list_orders(desk: Desk, sight: Look) -> Listed:
             complete = False
             return more.read
 
-    found: dict[str, OrderState] = {}
+    orders: dict[str, OrderState] = {}
     for what, ask in ((Read.ORDERS, since), (Read.OPEN_ORDERS, desk.broker.open_orders)):
         listed = sight.read(what, ask)
         for order in sight.rows(what, () if listed is None else listed):
-            found.setdefault(order.id, order)
+            orders.setdefault(order.id, order)
     earlier = [
         record.submitted_ns - SENT_BEFORE_NS
         for record in desk.journal.open_orders(desk.book)
         if State(record.state) in WORKING
-        and record.broker_order_id not in found
+        and record.broker_order_id not in orders
         and record.submitted_ns is not None
     ]
     if len(earlier) > 1:  # they have ended since: one list tells of all
         for order in orders_from(desk, min(earlier)):
-            found.setdefault(order.id, order)
-    return Listed(found, complete)
+            orders.setdefault(order.id, order)
+    return Listed(orders, complete)
 
 
 def orders_from(desk: Desk, from_ns: int) -> Iterable[OrderState]:
@@ -158,15 +158,15 @@ def _look(
 ) -> tuple[list[FillRecord], list[AdjustmentRecord], _Last]:
     """Journal what one look reads."""
     try:
-        found = (
+        lines = (
             desk.broker.activities(since) if after is None else desk.broker.activities(since, after_id=after)
         )
-        last = _Last(found[-1].id if found else None, more=False)
+        last = _Last(lines[-1].id if lines else None, more=False)
     except MoreActivities as more:
-        found, last = more.read, _Last(more.after_id, more=True)
+        lines, last = more.read, _Last(more.after_id, more=True)
     if sight is not None:
-        sight.rows(Read.ACTIVITIES, found)
-    return (*absorb_activities(desk, found), last)
+        sight.rows(Read.ACTIVITIES, lines)
+    return (*journal_activities(desk, lines), last)
 
 
 def take_late_activities(desk: Desk, *, unconfirmed: bool) -> tuple[list[FillRecord], list[AdjustmentRecord]]:

@@ -129,11 +129,11 @@ def unproven_splits(
         and not is_seen(desk, action)
     ]
     lines = split_lines(desk.journal, desk.book, due)
-    found = []
+    unproven = []
     for action in due:
         booked = [line for line, of in lines if of == action]
         if not booked:
-            found.append(action)
+            unproven.append(action)
             continue
         shown = float(positions[action.symbol].qty) if action.symbol in positions else 0.0
         old = shown - sum(float(line.qty_delta) for line in booked)
@@ -141,8 +141,8 @@ def unproven_splits(
             prices = _prices_of(desk, action, quotes.get(action.symbol))
             in_other = told_apart(prices.close, prices.close * old / shown, prices.price)
             if in_other is not True and are_told_apart(shown, old * action.split_ratio):
-                found.append(action)
-    return found
+                unproven.append(action)
+    return unproven
 
 
 def shown_today(
@@ -155,7 +155,7 @@ def shown_today(
     booked, what counts unseen, what the price shows, and where it shows nothing what was decided for the
     stop."""
     booked = booked_ex_dates(desk.journal, desk.book, actions, desk.today())
-    found = list[CorporateActionState | None]()
+    shown = list[CorporateActionState | None]()
     for action in actions:
         true: bool | None = True
         if (action.symbol, action.ex_date) not in booked and not _counts_unseen(action, spun_off, quotes):
@@ -163,8 +163,8 @@ def shown_today(
             true = ex_date_shows(prices.close, adjusted_close(action, spun_off, prices.close), prices.price)
         if true is None:
             true = _kept(desk, action) == COUNTS
-        found.append(action if true else _rest(action, quotes))
-    return [action for action in found if action is not None]
+        shown.append(action if true else _rest(action, quotes))
+    return [action for action in shown if action is not None]
 
 
 def is_true(
@@ -239,11 +239,11 @@ def _decided(
     others = [action for action in actions if (action.symbol, action.ex_date) not in keys]
     with_them = held_by_ex_dates(desk.journal, desk.book, symbols, actions, today, spun_off)
     without = held_by_ex_dates(desk.journal, desk.book, symbols, others, today, spun_off)
-    found: dict[tuple[str, date], str | None] = {}
+    verdicts: dict[tuple[str, date], str | None] = {}
     for action in undecided:
         symbol, kept = action.symbol, _kept(desk, action)
         if action.ex_date < today and with_them.get(symbol) == without.get(symbol):  # nothing was held then
-            found[symbol, action.ex_date] = COUNTS
+            verdicts[symbol, action.ex_date] = COUNTS
             _keep(desk, action, COUNTS)
             continue
         if action.ex_date == today or kept is None:
@@ -264,8 +264,8 @@ def _decided(
             _keep(desk, action, kept)
         if kept != COUNTS:
             _tell(desk, action, prices, adjusted, decided=kept is not None)
-        found[symbol, action.ex_date] = kept or COUNTS_NOT  # until something says otherwise
-    return found
+        verdicts[symbol, action.ex_date] = kept or COUNTS_NOT  # until something says otherwise
+    return verdicts
 
 
 def _prices_of(desk: Desk, action: CorporateActionState, quote: QuoteState | None) -> Prices:
@@ -322,9 +322,9 @@ def _as_the_broker_booked(
                 if one.symbol == symbol and one.split_ratio != 1.0 and (symbol, one.ex_date) in booked
             ]
             old = qty / prod(one.split_ratio for one in of_it)
-            told = are_told_apart(shown, qty)
+            apart = are_told_apart(shown, qty)
             if abs(shown - (old + qty)) < A_SHARE or (
-                told and all(_is_shown(desk, one, spun_off, quotes.get(symbol)) for one in of_it)
+                apart and all(_is_shown(desk, one, spun_off, quotes.get(symbol)) for one in of_it)
             ):
                 continue
             other.add(symbol)
@@ -379,8 +379,8 @@ def _words(action: CorporateActionState) -> str:
     split = f"a split of {action.split_ratio:g} new shares for each old one"
     cash = f"{action.cash_usd:g} USD a share"
     parts = f"a spin-off of {', '.join(one.new_symbol for one in action.spin_offs)}"
-    said = ((action.split_ratio != 1.0, split), (action.cash_usd, cash), (action.spin_offs, parts))
-    return " and ".join(words for is_said, words in said if is_said)
+    parts_of_it = ((action.split_ratio != 1.0, split), (action.cash_usd, cash), (action.spin_offs, parts))
+    return " and ".join(words for is_said, words in parts_of_it if is_said)
 
 
 def _mark(action: CorporateActionState) -> str:
@@ -393,9 +393,9 @@ def _seen(desk: Desk, action: CorporateActionState) -> str | None:
     return desk.journal.mark(desk.book, f"seen:{_mark(action)}")
 
 
-def _see(desk: Desk, action: CorporateActionState, told: bool | None) -> None:
-    if told is not None and _seen(desk, action) is None:
-        verdict = COUNTS if told else COUNTS_NOT
+def _see(desk: Desk, action: CorporateActionState, takes_place: bool | None) -> None:
+    if takes_place is not None and _seen(desk, action) is None:
+        verdict = COUNTS if takes_place else COUNTS_NOT
         desk.journal.set_mark(desk.book, f"seen:{_mark(action)}", verdict, desk.now_ns())
 
 

@@ -11,7 +11,7 @@ from trading_assets.engine.book.desk import Desk
 
 def marks(desk: Desk, symbols: Sequence[str]) -> dict[str, float]:
     """USD a share at which a position is valued now; a symbol without any price is left out."""
-    found = {
+    prices = {
         symbol: float(
             mark(
                 float(quote.bid or 0),
@@ -22,4 +22,4 @@ def marks(desk: Desk, symbols: Sequence[str]) -> dict[str, float]:
         )
         for symbol, quote in (desk.broker.quotes(symbols) if symbols else {}).items()
     }
-    return {symbol: value for symbol, value in found.items() if not isnan(value)}
+    return {symbol: value for symbol, value in prices.items() if not isnan(value)}

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from trading_assets.broker.port import BrokerError, OrderState
 from trading_assets.core.orders import OPEN_STATES, Evidence, State, is_ours
 from trading_assets.engine.book.desk import Desk
-from trading_assets.engine.book.halts import Cause, latch
+from trading_assets.engine.book.halts import Cause
 from trading_assets.engine.book.locks import dispute
 from trading_assets.engine.evidence.replacements import BrokenChain, Chain, followed
 from trading_assets.log import get_logger
 from trading_assets.store.order_journal import Move
-from trading_assets.store.records import OrderRecord
+from trading_assets.store.records import IntentRecord, OrderRecord, VerdictRecord
 
 log = get_logger(__name__)
 
@@ -26,7 +26,7 @@ ABSENCES_APART_NS = 5 * NS
 _BEFORE_ACCEPTANCE = frozenset({State.INTENT, State.SUBMITTING, State.UNKNOWN})
 
 
-def absorb_order(
+def apply_order_state(
     desk: Desk, record: OrderRecord, state: OrderState, listed: Mapping[str, OrderState] | None = None
 ) -> OrderRecord:
     """Move our order to where the broker says it is, or says that the order is that replaced it.
@@ -62,7 +62,7 @@ def absorb_order(
             "Unexpected order status",
             f"{record.intent.symbol}: order {state.id} is {state.status_word!r} at the broker",
         )
-    _found(desk, record)
+    _clear_absences(desk, record)
     known = (State(record.state), record.filled_qty, record.broker_order_id)
     if known == (state.state, state.filled_qty, state.id) and (record.evidence_ns or 0) >= state.updated_ns:
         return record
@@ -86,7 +86,7 @@ def absorb_order(
     return taken.after
 
 
-def absorb_absence(desk: Desk, record: OrderRecord) -> OrderRecord:
+def apply_absence(desk: Desk, record: OrderRecord) -> OrderRecord:
     """The broker says that it does not have our order. Said at two moments, it ends the order as ABANDONED:
     what it reserved is free. The symbol is locked, and a person is told."""
     now, mark = desk.now_ns(), _absences_mark(record)
@@ -110,7 +110,7 @@ def absorb_absence(desk: Desk, record: OrderRecord) -> OrderRecord:
     return moved.after
 
 
-def _found(desk: Desk, record: OrderRecord) -> None:
+def _clear_absences(desk: Desk, record: OrderRecord) -> None:
     """The broker has the order: an absence that was seen before does not count with a later one."""
     if State(record.state) in OPEN_STATES and json.loads(
         desk.journal.mark(desk.book, _absences_mark(record)) or "[]"
@@ -134,7 +134,7 @@ def _broken(desk: Desk, record: OrderRecord, broken: BrokenChain) -> OrderRecord
         f"`trading-assets close-order {client_id} --reason …`",
     )
     if broken.gone and State(record.state) in OPEN_STATES:
-        return absorb_absence(desk, record)
+        return apply_absence(desk, record)
     return record
 
 
@@ -142,14 +142,7 @@ def _halt_when_overfilled(desk: Desk, record: OrderRecord, whole: OrderState) ->
     """The Knight rule along a chain: before the fill is journaled, so that a crash in between halts later."""
     sentence = overfilled(record, whole)
     if sentence and desk.journal.record_foreign(desk.book, [sentence], desk.now_ns()):
-        latch(
-            desk.journal,
-            desk.book,
-            Cause.FOREIGN_ORDER,
-            at_ns=desk.now_ns(),
-            session=desk.session_text(),
-            reason=sentence,
-        )
+        desk.latch(Cause.FOREIGN_ORDER, sentence)
 
 
 def overfilled(record: OrderRecord, order: OrderState | OrderRecord) -> str:
@@ -167,19 +160,19 @@ def _log_move(move: Move, state: OrderState) -> None:
     words = _words(after)
     fill = {**words, "qty": str(after.filled_qty), "price": str(state.filled_avg_price)}
     more = after.filled_qty > before.filled_qty
-    told = {was}
+    shown = {was}
     if was in _BEFORE_ACCEPTANCE and now not in (State.REJECTED, *_BEFORE_ACCEPTANCE):
         log.info(
             "order accepted", **words, qty=str(intent.qty), limit=str(intent.limit_price), order_id=state.id
         )
-        told.add(State.ACCEPTED)
+        shown.add(State.ACCEPTED)
     if now is State.FILLED and (more or was is not now):
         log.info("order filled", **fill)
-        told.add(State.FILLED)
+        shown.add(State.FILLED)
     elif more:
         log.info("order partially filled", **fill)
-        told.add(State.PARTIALLY_FILLED)
-    if now not in told:
+        shown.add(State.PARTIALLY_FILLED)
+    if now not in shown:
         log.info("order state", **words, state=after.state, filled=str(after.filled_qty))
 
 
@@ -191,30 +184,25 @@ def _words(record: OrderRecord) -> dict[str, object]:
 def foreign_orders(orders: Iterable[OrderState], known: dict[str, OrderRecord]) -> list[str]:
     """The Knight rule: what bears our id without an approved intent, or differs from its intent, or
     filled more than it. One sentence each."""
-    found = []
+    foreign = []
     for order in orders:
         if not is_ours(order.client_order_id):
             continue
         record = known.get(order.client_order_id)
         if record is None:
-            found.append(f"order {order.client_order_id} at the broker has no approved intent")
-        elif not same_order(record, order):
-            found.append(
+            foreign.append(f"order {order.client_order_id} at the broker has no approved intent")
+        elif not same_terms(order, record.intent):
+            foreign.append(
                 f"order {order.client_order_id} at the broker differs from its intent: "
                 f"{order.symbol} {order.side} {order.qty} @ {order.limit_price}"
             )
         elif sentence := overfilled(record, order):
-            found.append(sentence)
+            foreign.append(sentence)
     of_chains = (overfilled(record, record) for record in known.values())
-    return list(dict.fromkeys([*found, *filter(None, of_chains)]))
+    return list(dict.fromkeys([*foreign, *filter(None, of_chains)]))
 
 
-def same_order(record: OrderRecord, order: OrderState) -> bool:
+def same_terms(one: OrderState | IntentRecord | VerdictRecord, intent: IntentRecord) -> bool:
     """Symbol, side, quantity and limit are those of the intent."""
-    intent = record.intent
-    return (
-        order.symbol == intent.symbol
-        and order.side == intent.side
-        and order.qty == intent.qty
-        and order.limit_price == intent.limit_price
-    )
+    terms = (intent.symbol, intent.side, intent.qty, intent.limit_price)
+    return (one.symbol, one.side, one.qty, one.limit_price) == terms

@@ -170,22 +170,22 @@ class Look:
         """A quote of each symbol that has one."""
         if not symbols:
             return {}
-        found = self.read(Read.QUOTES, lambda: self._desk.broker.quotes(symbols))
-        if found is None:
+        quotes = self.read(Read.QUOTES, lambda: self._desk.broker.quotes(symbols))
+        if quotes is None:
             return {}
-        self.rows(Read.QUOTES, found)
-        return found
+        self.rows(Read.QUOTES, quotes)
+        return quotes
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
     ) -> Sequence[CorporateActionState]:
         """Those that could be read."""
         ask = partial(self._desk.broker.corporate_actions, symbols, first, last)
-        found = self.read(Read.CORPORATE_ACTIONS, ask)
-        if found is None:
+        actions = self.read(Read.CORPORATE_ACTIONS, ask)
+        if actions is None:
             return ()
-        self.rows(Read.CORPORATE_ACTIONS, found)
-        return found
+        self.rows(Read.CORPORATE_ACTIONS, actions)
+        return actions
 
     def assets(self, symbols: Iterable[str]) -> dict[str, AssetState]:
         """Each symbol's asset; one that cannot be read is not known."""

@@ -50,12 +50,12 @@ def followed(
     first = state
     if not is_ours(state.client_order_id):
         client_id = record.intent.client_order_id
-        found = next((one for one in at_hand.values() if one.client_order_id == client_id), None)
-        if found is None:
-            found = desk.broker.order_by_client_id(client_id)
-        if found is None:
+        successor = next((one for one in at_hand.values() if one.client_order_id == client_id), None)
+        if successor is None:
+            successor = desk.broker.order_by_client_id(client_id)
+        if successor is None:
             return Chain(state)  # all that is left to read; fills that are known do not fall
-        first = found
+        first = successor
     links = [first]
     while (following := links[-1].replaced_by) is not None:
         if following in {link.id for link in links}:

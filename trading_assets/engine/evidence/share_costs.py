@@ -61,9 +61,9 @@ def origin_of(desk: Desk, line: AccountActivity, together: Sequence[AccountActiv
         if source is not None:
             return Origin(carrying(line.type.name, source.symbol), max(line.at_ns, source.at_ns))
     if line.type.cost is CostOf.PARENT and line.qty is not None and line.qty > 0 and line.symbol:
-        found = _parent(desk, line, together)
-        if found is not None:
-            return Origin(carrying(line.type.name, *found), line.at_ns)
+        parent = _parent(desk, line, together)
+        if parent is not None:
+            return Origin(carrying(line.type.name, *parent), line.at_ns)
     return Origin(line.type.name, line.at_ns)
 
 
@@ -236,7 +236,7 @@ def spun_off(
     By value: the new shares' price beside the parent's. While the new shares have no price, on the ex-date:
     what the parent lost between its last close and the first look, and a person is told.
     """
-    found: dict[tuple[str, date], float] = {}
+    shares: dict[tuple[str, date], float] = {}
     for action in actions:
         if not action.spin_offs or action.ex_date > today:
             continue
@@ -247,8 +247,8 @@ def spun_off(
                 share = _valued(desk, action, one.new_symbol, one.per_share, today)
             left *= 1.0 - (share or 0.0)
         if left < 1.0:
-            found[action.symbol, action.ex_date] = 1.0 - left
-    return found
+            shares[action.symbol, action.ex_date] = 1.0 - left
+    return shares
 
 
 def _valued(
@@ -260,16 +260,16 @@ def _valued(
         return _keep_share(desk, parent, new_symbol, share)
     quote = _quote(desk, parent)
     now, before = _mark(quote, with_close=False), float(quote.previous_close or 0) if quote else 0.0
-    told = "Its stop is measured from the unadjusted cost until the new shares are booked."
+    consequence = "Its stop is measured from the unadjusted cost until the new shares are booked."
     if action.ex_date == today and is_positive(now) and is_positive(before):
         share = _keep_share(desk, parent, new_symbol, max(1.0 - now / before, 0.0))
-        told = (
+        consequence = (
             f"Taken for it: the {share:.2%} that {parent} lost since its last close. Its stop follows that."
         )
     desk.alert(
         f"spin_off:{parent}:{new_symbol}:{action.ex_date}",
         f"{parent}: the value of the spin-off {new_symbol} is not known",
-        told,
+        consequence,
     )
     return share
 
@@ -306,8 +306,8 @@ def _mark(quote: QuoteState | None, *, with_close: bool = True) -> float:
     if quote is None:
         return 0.0
     sides = (quote.bid, quote.ask, quote.last_trade, quote.previous_close if with_close else None)
-    found = float(mark(*(float(price or 0) for price in sides)))
-    return found if is_positive(found) else 0.0
+    usd = float(mark(*(float(price or 0) for price in sides)))
+    return usd if is_positive(usd) else 0.0
 
 
 def _quote(desk: Desk, symbol: str) -> QuoteState | None:

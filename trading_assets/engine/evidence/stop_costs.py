@@ -61,7 +61,7 @@ def asked_until(today: date) -> date:
 def with_earlier_symbols(journal: Journal, book: str, symbols: Collection[str]) -> frozenset[str]:
     """These symbols and those whose shares theirs took the place of: what was paid or split off before a
     symbol changed counts after it too."""
-    found = frozenset(symbols)
+    known = frozenset(symbols)
     replaced = [
         (entry.symbol, source.symbol)
         for kind in sorted(GIVEN_UP)
@@ -69,10 +69,10 @@ def with_earlier_symbols(journal: Journal, book: str, symbols: Collection[str]) 
         if (source := carried_from(entry)) is not None
     ]
     while True:
-        wider = found.union(old for new, old in replaced if new in found)
-        if wider == found:
-            return found
-        found = wider
+        wider = known.union(old for new, old in replaced if new in known)
+        if wider == known:
+            return known
+        known = wider
 
 
 def held_by_ex_dates(
@@ -121,11 +121,11 @@ def booked_ex_dates(
     past = [action for action in actions if action.ex_date <= today]
     splits = [action for action in past if action.split_ratio != 1.0]
     parents = [action for action in past if action.spin_offs]
-    found = [action for _, action in split_lines(journal, book, splits)]
+    on_the_books = [action for _, action in split_lines(journal, book, splits)]
     for line, action in _matched(_lines(journal, book, ActivityKind.SPIN_OFF) if parents else [], parents):
         if _gives(action, line):
-            found.append(action)
-    return frozenset((action.symbol, action.ex_date) for action in found)
+            on_the_books.append(action)
+    return frozenset((action.symbol, action.ex_date) for action in on_the_books)
 
 
 def split_lines(
@@ -139,8 +139,8 @@ def split_lines(
     """
     if not splits:
         return []
-    found = list(_matched(_lines(journal, book, ActivityKind.SPLIT), splits))
-    booked = {(action.symbol, action.ex_date) for _, action in found}
+    matched = list(_matched(_lines(journal, book, ActivityKind.SPLIT), splits))
+    booked = {(action.symbol, action.ex_date) for _, action in matched}
     others = [action for action in splits if (action.symbol, action.ex_date) not in booked]
     moved = [
         line
@@ -155,8 +155,8 @@ def split_lines(
         goes_elsewhere = any(line.symbol != symbol for line, _ in lines)
         comes = any(line.qty_delta > 0 for line, _ in lines)
         if not goes_elsewhere and (comes or not any(line.cash_delta > 0 for line, _ in lines)):
-            found += lines
-    return found
+            matched += lines
+    return matched
 
 
 def costs_of(held: Mapping[str, Holding], symbols: Collection[str]) -> dict[str, float]:
@@ -206,21 +206,21 @@ def _announced(
     ]
     splits = [action for action in counted if action.split_ratio != 1.0]
     parents = [action for action in counted if action.spin_offs]
-    found = _Announced({symbol: [] for symbol in symbols}, {}, [])
+    announced = _Announced({symbol: [] for symbol in symbols}, {}, [])
     booked: dict[tuple[str, date], float] = {}
     for entry, action in split_lines(journal, book, splits):
-        found.apart[entry.adjustment_id] = entry.at_ns
+        announced.apart[entry.adjustment_id] = entry.at_ns
         key = (action.symbol, action.ex_date)
         booked[key] = booked.get(key, 0.0) + float(entry.qty_delta)
     given: set[tuple[str, date]] = set()
     for entry, action in _matched(_lines(journal, book, ActivityKind.SPIN_OFF) if parents else [], parents):
         if action.ex_date <= today and _gives(action, entry):
             given.add((action.symbol, action.ex_date))
-            found.apart[entry.adjustment_id] = entry.at_ns
-            found.moved.append(replace(entry, at_ns=new_york_midnight_ns(action.ex_date)))
+            announced.apart[entry.adjustment_id] = entry.at_ns
+            announced.moved.append(replace(entry, at_ns=new_york_midnight_ns(action.ex_date)))
     for action in sorted(counted, key=lambda action: action.ex_date):
         key = (action.symbol, action.ex_date)
-        found.ex_dates[action.symbol].append(
+        announced.ex_dates[action.symbol].append(
             ExDate(
                 new_york_midnight_ns(action.ex_date),
                 action.symbol,
@@ -230,7 +230,7 @@ def _announced(
                 booked.get(key),
             )
         )
-    return found
+    return announced
 
 
 def _lines(journal: Journal, book: str, kind: ActivityKind) -> list[AdjustmentRecord]:

@@ -31,7 +31,7 @@ def unlisted_fills(desk: Desk, sent: Sequence[OrderRecord]) -> list[Unlisted]:
     if not any(record.filled_qty for record in sent):
         return []
     fills = desk.journal.fills(desk.book, session=desk.session_text())
-    found = []
+    unlisted = []
     for record in sent:
         if not record.filled_qty:
             continue
@@ -44,8 +44,8 @@ def unlisted_fills(desk: Desk, sent: Sequence[OrderRecord]) -> list[Unlisted]:
         listed = sum((fill.qty for fill in of_it), Decimal(0))
         if listed != record.filled_qty:
             usd = sum((fill.qty * fill.price for fill in of_it), Decimal(0))
-            found.append(Unlisted(record, record.filled_qty - listed, listed, usd))
-    return found
+            unlisted.append(Unlisted(record, record.filled_qty - listed, listed, usd))
+    return unlisted
 
 
 def unlisted_proceeds_usd(desk: Desk, sent: Sequence[OrderRecord]) -> Decimal:

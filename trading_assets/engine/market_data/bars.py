@@ -16,10 +16,12 @@ import pyarrow as pa
 
 from trading_assets.broker.port import BarState
 from trading_assets.engine.book.desk import Desk
+from trading_assets.engine.market_data.daily_reading import DailyReading
+from trading_assets.engine.market_data.import_mark import mark_import
 from trading_assets.log import get_logger
 from trading_assets.market.bar_files.reading import BarFile
-from trading_assets.market.bar_files.row_faults import Fault
 from trading_assets.market.bars import CorporateAction, Interval, Tape
+from trading_assets.market.quarantine.rules import Fault
 from trading_assets.market.sessions import MINUTE_NS, Sessions, new_york_midnight_ns
 from trading_assets.store.bar_history import (
     VALUES,
@@ -66,16 +68,19 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
     """
     symbols, sessions, history = desk.settings.symbols, desk.sessions, desk.history
     open_ns = sessions.open_ns(session)
+    received, reading = desk.now_ns(), DailyReading(desk, session.isoformat())
+    is_read = reading.is_recent(received)
     with history.held():
-        minutes, days = _missing_minutes(desk, open_ns), _missing_days(desk, session)
-    received = desk.now_ns()
+        minutes = _missing_minutes(desk, open_ns, received)
+        days = _missing_days(desk, session, received, behind_only=is_read)
+    stored = _Storing(desk, received)
     fetched = [
-        _stored(desk, bar, Interval.MINUTE, received)
+        stored.bar(bar, Interval.MINUTE)
         for first_ns, some in minutes
         for bar in desk.broker.bars(some, Interval.MINUTE, first_ns, tick_ns)
     ]
     fetched += [
-        _stored(desk, bar, Interval.DAY, received)
+        stored.bar(bar, Interval.DAY)
         for first, some in days
         for bar in desk.broker.bars(some, Interval.DAY, new_york_midnight_ns(first), open_ns)
     ]
@@ -96,6 +101,8 @@ def store_bars(desk: Desk, session: date, tick_ns: int) -> BarsReport:
             source=desk.settings.venue,
         )
         held = minutes_held(history, open_ns, tick_ns)
+    if not is_read:
+        reading.keep(received)
     report = BarsReport(
         session=session.isoformat(),
         tick_ns=tick_ns,
@@ -172,6 +179,7 @@ def import_files(
         for source, file in files
     ]
     appended = append_files(history, rows, received_ns=received_ns)
+    mark_import(history.path.parent)
     log.info(
         "bars imported",
         files=len(files),
@@ -220,40 +228,61 @@ def _rows_of(file: BarFile, source: str, received_ns: int | None) -> pa.Table:
     )
 
 
-def _stored(desk: Desk, bar: BarState, interval: Interval, received_ns: int) -> StoredBar:
-    """A broker stamps a daily bar at New York midnight; ours starts and ends with the session."""
-    day = desk.sessions.new_york_date(bar.start_ns)
-    daily = interval is Interval.DAY
-    return StoredBar(
-        symbol=bar.symbol,
-        interval=interval,
-        session=day,
-        start_ns=desk.sessions.open_ns(day) if daily else bar.start_ns,
-        available_at_ns=desk.sessions.close_ns(day) if daily else bar.start_ns + MINUTE_NS,
-        received_at_ns=received_ns,
-        open=bar.open,
-        high=bar.high,
-        low=bar.low,
-        close=bar.close,
-        volume=bar.volume,
-        source=f"{desk.settings.venue}:{desk.settings.feed}",
-        derived=desk.settings.venue == "embedded" and not daily,
-    )
+class _Storing:
+    """Makes rows of a broker's bars. The broker stamps a daily bar at New York midnight; ours starts and ends
+    with the session."""
+
+    def __init__(self, desk: Desk, received_ns: int) -> None:
+        self._sessions = desk.sessions
+        self._received_ns = received_ns
+        self._source = f"{desk.settings.venue}:{desk.settings.feed}"
+        self._times: dict[tuple[int, Interval], tuple[date, int, int]] = {}  # most symbols share theirs
+
+    def bar(self, bar: BarState, interval: Interval) -> StoredBar:
+        times = self._times.get((bar.start_ns, interval))
+        if times is None:
+            times = self._times[bar.start_ns, interval] = self._times_of(bar.start_ns, interval)
+        return StoredBar(
+            bar.symbol,
+            str(interval),
+            *times,
+            self._received_ns,
+            bar.open,
+            bar.high,
+            bar.low,
+            bar.close,
+            bar.volume,
+            self._source,
+            bar.derived,
+        )
+
+    def _times_of(self, start_ns: int, interval: Interval) -> tuple[date, int, int]:
+        """Session, start and when it is available."""
+        day = self._sessions.new_york_date(start_ns)
+        if interval is Interval.DAY:
+            return day, self._sessions.open_ns(day), self._sessions.close_ns(day)
+        return day, start_ns, start_ns + MINUTE_NS
 
 
-def _missing_minutes(desk: Desk, open_ns: int) -> list[tuple[int, tuple[str, ...]]]:
+def _missing_minutes(desk: Desk, open_ns: int, now_ns: int) -> list[tuple[int, tuple[str, ...]]]:
     """From which start the session's minutes are asked for, of which symbols: the last stored and an
     overlap."""
-    newest = newest_starts(desk.history, Interval.MINUTE, open_ns)
+    newest = newest_starts(desk.history, Interval.MINUTE, open_ns, as_of_ns=now_ns)
     overlap_ns = (REVISION_OVERLAP - 1) * MINUTE_NS
     first = {symbol: max(open_ns, newest.get(symbol, 0) - overlap_ns) for symbol in desk.settings.symbols}
     return _in_two(first, lambda latest: latest - BEHIND_MINUTES * MINUTE_NS)
 
 
-def _missing_days(desk: Desk, session: date) -> list[tuple[date, tuple[str, ...]]]:
-    """The same of daily bars: from the look-back's first session where a symbol has none."""
+def _missing_days(
+    desk: Desk, session: date, now_ns: int, *, behind_only: bool
+) -> list[tuple[date, tuple[str, ...]]]:
+    """The same of daily bars: from the look-back's first session where a symbol has none.
+
+    behind_only: of the symbols only that lack the last session's bar
+    """
     lookback = _sessions_back(desk.sessions, session, LOOKBACK_SESSIONS)
-    newest = newest_starts(desk.history, Interval.DAY, desk.sessions.open_ns(lookback))
+    last_ns = desk.sessions.open_ns(desk.sessions.previous(session))
+    newest = newest_starts(desk.history, Interval.DAY, desk.sessions.open_ns(lookback), as_of_ns=now_ns)
     overlapping = {
         start_ns: max(
             lookback,
@@ -264,6 +293,7 @@ def _missing_days(desk: Desk, session: date) -> list[tuple[date, tuple[str, ...]
     first = {
         symbol: overlapping[newest[symbol]] if symbol in newest else lookback
         for symbol in desk.settings.symbols
+        if not behind_only or newest.get(symbol, 0) < last_ns
     }
     return _in_two(first, lambda latest: latest)
 

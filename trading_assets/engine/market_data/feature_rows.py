@@ -77,8 +77,8 @@ def feature_rows(desk: Desk, session: date, tick_ns: int) -> dict[str, tuple[NDA
 @holding_history
 def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
     """Compute and store the rows of all symbols at the tick; doing it again changes nothing."""
-    found = feature_rows(desk, session, tick_ns)
-    rows = {symbol: tuple(row.tolist()) for symbol, (row, _) in found.items()}
+    computed_rows = feature_rows(desk, session, tick_ns)
+    rows = {symbol: tuple(row.tolist()) for symbol, (row, _) in computed_rows.items()}
     computed = desk.now_ns()
     desk.history.replace_many(
         [
@@ -113,6 +113,6 @@ def store_features(desk: Desk, session: date, tick_ns: int) -> FeaturesReport:
         feature_set=DAILY.identity,
         names=DAILY.names,
         rows=rows,
-        newest_bar_ns={symbol: newest_ns for symbol, (_, newest_ns) in found.items()},
+        newest_bar_ns={symbol: newest_ns for symbol, (_, newest_ns) in computed_rows.items()},
         incomplete=incomplete,
     )

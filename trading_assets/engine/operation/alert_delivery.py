@@ -42,7 +42,7 @@ class Courier:
         self._rounds = 0  # of the outbox, that ended
         self._last: Delivery | Exception | None = None  # what came of the last of them
         self._ended = threading.Condition()  # of all four above
-        self._asked, self._closed = threading.Event(), threading.Event()
+        self._wanted, self._closed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def deliver_outbox(self) -> None:
@@ -77,12 +77,12 @@ class Courier:
     def close(self, seconds: float = END_SECONDS) -> None:
         """End the thread, after what it has begun; it is waited for so long at most."""
         self._closed.set()
-        self._asked.set()
+        self._wanted.set()
         if self._thread is not None:
             self._thread.join(seconds)
 
     def _begin(self) -> None:
-        self._asked.set()
+        self._wanted.set()
         with self._ended:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
@@ -90,8 +90,8 @@ class Courier:
 
     def _work(self) -> None:
         while True:
-            self._asked.wait(AGAIN_SECONDS if self._unsent else None)
-            self._asked.clear()
+            self._wanted.wait(AGAIN_SECONDS if self._unsent else None)
+            self._wanted.clear()
             try:
                 self._send_unsent()
             except Exception as error:  # noqa: BLE001 - an address's, or apprise's: logged, and tried again

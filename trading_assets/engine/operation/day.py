@@ -2,7 +2,7 @@
 
 Both begin with protection, on journal and broker alone; what needs the history or the model comes after it
 and cannot keep it from happening. Which sessions are owed their end is `engine.operation.ended_sessions`'s,
-what Dagster shows of it is `defs.jobs_day`'s.
+what Dagster shows of it is `defs.day`'s.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.engine.book.accounting import verify_checkpoint
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.market_data.bars import store_bars
-from trading_assets.engine.operation.ended_sessions import is_put_away, owed
+from trading_assets.engine.operation.ended_sessions import is_archived, owed
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.reconciliation.transient_causes import is_blocked
 from trading_assets.engine.records.projection import project_missed_close, project_orders
 from trading_assets.engine.signals.tick_signals import champion
-from trading_assets.engine.ticks.books import settle_positions
+from trading_assets.engine.ticks.books import reconcile_positions
 from trading_assets.engine.ticks.tick import NotThisTick
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -67,8 +67,8 @@ def premarket(desk: Desk) -> PremarketReport:
     if not protection.reconciliation.opened:
         problems.append("the account holds what this journal does not know: adopt it, with a reason")
     problems += [
-        f"break {found.kind} {found.subject}: ours {found.ours}, broker's {found.theirs}"
-        for found in protection.reconciliation.breaks
+        f"break {one.kind} {one.subject}: ours {one.ours}, broker's {one.theirs}"
+        for one in protection.reconciliation.breaks
     ]
     problems += [f"{name} waits for a rearm" for name in desk.looser_waiting]
     if not verify_checkpoint(desk.journal, desk.book):
@@ -102,7 +102,7 @@ def end_of_day(desk: Desk) -> tuple[DayReport, ...]:
     for session in ending:
         close_ns = desk.sessions.close_ns(session)
         if session == desk.today():
-            agree = settle_positions(desk, session, close_ns).clean
+            agree = reconcile_positions(desk, session, close_ns).clean
         else:
             project_missed_close(desk, session)
         key = session.isoformat()
@@ -130,7 +130,7 @@ def sessions_to_end(desk: Desk) -> tuple[date, ...]:
     now, today = desk.now_ns(), desk.today()
     ending = owed(desk.journal, desk.book, desk.sessions, now)
     closed = desk.sessions.is_session(today) and now >= desk.sessions.close_ns(today)
-    again = not ending or not is_put_away(desk.journal, desk.book, today.isoformat())
+    again = not ending or not is_archived(desk.journal, desk.book, today.isoformat())
     if closed and again and today not in ending:
         ending = (*ending, today)
     if not ending:
@@ -165,23 +165,23 @@ def _session_today(desk: Desk) -> date:
 
 def _venue_problems(desk: Desk, session: date) -> list[str]:
     account = desk.broker.account()
-    found = []
+    problems = []
     if is_blocked(account):
-        found.append(f"the account is {account.status_word}, trading blocked: {account.trading_blocked}")
+        problems.append(f"the account is {account.status_word}, trading blocked: {account.trading_blocked}")
     theirs = desk.broker.calendar(session, session).get(session)
     ours = (desk.sessions.open_ns(session), desk.sessions.close_ns(session))
     if theirs != ours:
-        found.append(f"the broker's hours of {session} are {theirs}, the calendar's {ours}")
+        problems.append(f"the broker's hours of {session} are {theirs}, the calendar's {ours}")
     desk.facts.read_anew(desk.broker)
     for symbol in desk.settings.symbols:
         try:
             asset = desk.facts.asset(desk.broker, symbol)
         except BrokerError as error:
-            found.append(f"{symbol}: {error}")
+            problems.append(f"{symbol}: {error}")
             continue
         if not asset.tradable or asset.halted:
-            found.append(f"{symbol} is not tradable")
-    return found
+            problems.append(f"{symbol} is not tradable")
+    return problems
 
 
 def _unless(act: Callable[[], object], otherwise: str) -> list[str]:

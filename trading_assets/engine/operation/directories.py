@@ -26,12 +26,12 @@ def close_places(settings: Settings, dagster_home: Path | None = None) -> list[s
     places = [(data_dir, "data_dir"), (data_dir / INBOX, "the inbox")]
     if dagster_home is not None:
         places.append((dagster_home, INSTANCE))
-    told = []
+    changes = []
     for path, what in places:
         before = path.stat().st_mode & 0o777 if path.exists() else 0
         private_directory(path, what)
         if before & 0o022:
-            told.append(f"{what} {path} is closed to other users now; its mode was {before:o}")
+            changes.append(f"{what} {path} is closed to other users now; its mode was {before:o}")
     if dagster_home is not None and (dagster_home / "dagster.yaml").exists():
         refuse_writable(dagster_home / "dagster.yaml", INSTANCE)
-    return told
+    return changes

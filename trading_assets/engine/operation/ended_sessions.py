@@ -13,16 +13,16 @@ from trading_assets.engine.operation.timetable import LATE_AFTER_NS, Work, ends_
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.journal import Journal
 
-PUT_AWAY_MARK = "put_away"  # marks a session whose end_of_day is complete
+ARCHIVED_MARK = "put_away"  # marks a session whose end_of_day is complete
 
 
-def put_away(journal: Journal, book: str, session: str, *, at_ns: int) -> None:
+def mark_archived(journal: Journal, book: str, session: str, *, at_ns: int) -> None:
     """Note that everything of the session is stored and reported."""
-    journal.set_mark(book, f"{PUT_AWAY_MARK}:{session}", str(at_ns), at_ns)
+    journal.set_mark(book, f"{ARCHIVED_MARK}:{session}", str(at_ns), at_ns)
 
 
-def is_put_away(journal: Journal, book: str, session: str) -> bool:
-    return journal.mark(book, f"{PUT_AWAY_MARK}:{session}") is not None
+def is_archived(journal: Journal, book: str, session: str) -> bool:
+    return journal.mark(book, f"{ARCHIVED_MARK}:{session}") is not None
 
 
 def owed(
@@ -38,7 +38,7 @@ def owed(
         return ()
     first = sessions.new_york_date(min(record.at_ns for record in opening))
     due = ends_due(sessions, first, now_ns - late_ns)
-    return tuple(day for day in due if not is_put_away(journal, book, day.isoformat()))
+    return tuple(day for day in due if not is_archived(journal, book, day.isoformat()))
 
 
 def owed_long(journal: Journal, book: str, sessions: Sessions) -> tuple[date, ...]:

@@ -58,7 +58,7 @@ class Killed:
     answered: bool = False  # the broker did
     failure: str = ""  # why nobody could be asked to cancel
     past_journal: str = ""  # why the cancels went to the broker past the journal
-    asked: int = 0  # orders of the account whose cancel was asked so
+    cancels_sent: int = 0  # orders of the account whose cancel was asked so
 
     @property
     def nothing_cancelled(self) -> str:
@@ -72,8 +72,8 @@ class Killed:
     def told_past_journal(self) -> str:
         """What a person is told where the journal could not be had."""
         return (
-            f"The broker took the cancels of {self.asked} orders past the journal; the next protection "
-            "brings the journal up to that. `trading-assets status` shows it"
+            f"The broker took the cancels of {self.cancels_sent} orders past the journal; the next "
+            "protection brings the journal up to that. `trading-assets status` shows it"
         )
 
 
@@ -98,21 +98,21 @@ def kill_now(
             with Desk.open(settings, environ, connect=connect) as desk:
                 orders = kill(desk, reason=reason, author=author)
                 return Killed(
-                    latched.told, tuple(orders), desk.book, desk.halts().state.name, desk.clock.sync()
+                    latched.text, tuple(orders), desk.book, desk.halts().state.name, desk.clock.sync()
                 )
         except (JournalBusy, StoreUnusable) as error:
             why = str(error)
         except TradingAssetsError as error:
-            log.error("killed, but nothing could be cancelled", kept=latched.told, why=str(error))
-            return Killed(latched.told, failure=str(error))
+            log.error("killed, but nothing could be cancelled", kept=latched.text, why=str(error))
+            return Killed(latched.text, failure=str(error))
     try:
-        asked = _cancel_past_journal(settings, environ, connect)
+        cancels = _cancel_past_journal(settings, environ, connect)
     except TradingAssetsError as error:
-        log.error("killed, but nothing could be cancelled", kept=latched.told, why=str(error))
-        return Killed(latched.told, failure=f"{why}; {error}")
+        log.error("killed, but nothing could be cancelled", kept=latched.text, why=str(error))
+        return Killed(latched.text, failure=f"{why}; {error}")
     if latched.journal is None:
         latched = latch_kill(settings, reason=reason, author=author)  # it may have come free meanwhile
-    return Killed(latched.told, answered=True, past_journal=why, asked=asked)
+    return Killed(latched.text, answered=True, past_journal=why, cancels_sent=cancels)
 
 
 def _cancel_past_journal(
@@ -171,15 +171,15 @@ def kill_unconfigured(
         ) from error
     if last_good is not None and last_good.data_dir not in places:
         places.append(last_good.data_dir)
-    told = list[str]()
+    kept_in = list[str]()
     for path in (place / KILL_FILE for place in places):
         try:
             set_kill_file(path, reason, author)
-            told.append(KillLatch(path).told)
+            kept_in.append(KillLatch(path).text)
         except OSError as failed:  # the other place may be the one that is in use
             why = f"the kill file {path} cannot be made: {failed.strerror or failed}"
-            told.append(KillLatch(failures=(why,)).told)
-    return Killed(" and ".join(told), failure=str(error))
+            kept_in.append(KillLatch(failures=(why,)).text)
+    return Killed(" and ".join(kept_in), failure=str(error))
 
 
 @for_purpose(Purpose.PROTECT)

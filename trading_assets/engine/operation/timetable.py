@@ -69,15 +69,15 @@ def due_at(sessions: Sessions, work: Work, at_ns: int, *, now_ns: int, tick_minu
     return Due(work, day.isoformat(), at_ns)
 
 
-def standing_at(sessions: Sessions, now_ns: int, tick_minutes: int) -> Due | None:
+def due_now(sessions: Sessions, now_ns: int, tick_minutes: int) -> Due | None:
     """What is due exactly at `now_ns`, where time stands."""
     day = sessions.session_at(now_ns)
     if day is None:
         return None
     for work in Work:
-        found = due_at(sessions, work, now_ns, now_ns=now_ns, tick_minutes=tick_minutes)
-        if isinstance(found, Due):
-            return found
+        due = due_at(sessions, work, now_ns, now_ns=now_ns, tick_minutes=tick_minutes)
+        if isinstance(due, Due):
+            return due
     return None
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 
 from trading_assets.broker.port import BrokerError, Connected, OrderChanged, OrderState, Rejected, Update
@@ -23,8 +23,9 @@ from trading_assets.core.orders import State, is_ours
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.decision.preload import preload
 from trading_assets.engine.evidence.catch_up import SENT_BEFORE_NS, orders_from, take_activities
-from trading_assets.engine.evidence.order_states import absorb_order
-from trading_assets.engine.operation.watchdog import Trouble, Watchdog
+from trading_assets.engine.evidence.order_states import apply_order_state
+from trading_assets.engine.operation.asking import Ask
+from trading_assets.engine.operation.watchdog import Watchdog
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.errors import TradingAssetsError
 from trading_assets.log import get_logger
@@ -49,14 +50,15 @@ def serve(
     updates: Queue[Update],
     stop: threading.Event,
     *,
-    ask_dagster: Callable[[], Sequence[Trouble]] | None = None,
+    ask_dagster: Ask | None = None,
+    ask_sources: Ask | None = None,
 ) -> None:
     """Listen and watch until `stop` is set, both by the last good configuration.
 
-    ask_dagster: as in `Watchdog`
+    ask_dagster, ask_sources: as in `Watchdog`
     """
     preload()
-    watchdog = Watchdog(configured, open_desk, ask_dagster=ask_dagster)
+    watchdog = Watchdog(configured, open_desk, ask_dagster=ask_dagster, ask_sources=ask_sources)
     watching = threading.Thread(target=watchdog.watch, args=(stop,), name="watchdog", daemon=True)
     watching.start()
     while not stop.is_set():
@@ -125,7 +127,7 @@ def take_updates(desk: Desk, updates: Iterable[OrderChanged]) -> list[OrderChang
         except Rejected as error:  # of this order alone; what became of it the reconciliation finds out
             log.warning("order of an update not readable", order_id=update.order_id, why=str(error))
             continue
-        absorb_order(desk, record, state)
+        apply_order_state(desk, record, state)
     take_activities(desk)
     return left
 
@@ -168,14 +170,14 @@ class LookPace:
 def _batch(updates: Queue[Update], seconds: float) -> list[Update]:
     """What has come, waited for at most so long."""
     try:
-        found = [updates.get(timeout=seconds)]
+        batch = [updates.get(timeout=seconds)]
     except Empty:
         return []
-    return found + _at_hand(updates)
+    return batch + _at_hand(updates)
 
 
 def _at_hand(updates: Queue[Update]) -> list[Update]:
-    found = []
+    batch = []
     while not updates.empty():
-        found.append(updates.get_nowait())
-    return found
+        batch.append(updates.get_nowait())
+    return batch

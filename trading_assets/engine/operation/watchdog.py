@@ -10,8 +10,7 @@ delays a stop.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.place import journal_file, known_book
 from trading_assets.engine.operation import ended_sessions
 from trading_assets.engine.operation.alert_delivery import Courier
+from trading_assets.engine.operation.asking import Ask, Asking
 from trading_assets.engine.operation.disk_reserve import Reserve
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.protection.protected import PROTECTED_MARK
@@ -44,7 +44,7 @@ NS = 10**9
 LOOK_SECONDS = 5.0
 LEASE_PATIENCE_SECONDS = 20.0  # then it looks again: whoever holds the book may be protecting it
 ASK_SECONDS = 20.0  # between two questions to Dagster
-SETTLING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
+WAKING_SECONDS = 180.0  # after its start, and after a sleep of the machine, Dagster is given to wake up
 DELIVERY_SECONDS = 30.0  # that an alert may wait in the outbox before the watchdog delivers it, at most
 OWED_SECONDS = 600.0  # between two looks at the days that are owed their end
 SLEPT_NS = 30 * NS  # that the machine's time runs ahead of the process's: it slept, or its clock was set
@@ -84,15 +84,6 @@ class Memory(NamedTuple):
 class Overdue(NamedTuple):
     why: Why
     age_ns: int  # since the last protection, as far as is known
-
-
-class Trouble(NamedTuple):
-    """Something that Dagster says is not right."""
-
-    subject: str  # stable: what the cool-down is of
-    title: str
-    body: str
-    occurrence: str = ""  # told at once, and once; without one it is told when it is seen twice in a row
 
 
 def remembered(memory: Memory | None, look: WatchdogLook) -> Memory:
@@ -142,6 +133,7 @@ class Watchdog:
 
     open_desk:   opens the desk of a configuration
     ask_dagster: what Dagster says is not right; asked in a thread of its own. None: it is not asked
+    ask_sources: whether the definitions still load, likewise
     """
 
     def __init__(
@@ -149,40 +141,40 @@ class Watchdog:
         configured: LastGood,
         open_desk: Callable[[Settings], Desk],
         *,
-        ask_dagster: Callable[[], Sequence[Trouble]] | None = None,
+        ask_dagster: Ask | None = None,
+        ask_sources: Ask | None = None,
         environ: Mapping[str, str] | None = None,
         look_seconds: float = LOOK_SECONDS,
-        settling_seconds: float = SETTLING_SECONDS,
+        waking_seconds: float = WAKING_SECONDS,
         delivery_seconds: float = DELIVERY_SECONDS,
         ask_seconds: float = ASK_SECONDS,
     ) -> None:
         self._configured = configured
         self._open_desk = open_desk
-        self._ask_dagster = ask_dagster
         self._environ = ENVIRON if environ is None else environ
         self._look_seconds = look_seconds
-        self._settling_ns = int(settling_seconds * NS)
+        self._waking_ns = int(waking_seconds * NS)
         self._delivery_ns = int(delivery_seconds * NS)
-        self._ask_seconds = ask_seconds
+        self._askings = [
+            *([Asking("asks Dagster", ask_dagster, ask_seconds)] if ask_dagster else ()),
+            *([Asking("asks the sources", ask_sources, look_seconds, at_once=True)] if ask_sources else ()),
+        ]
         self._stop = threading.Event()
         self._memory: Memory | None = None
         self._tried_ns: int | None = None  # monotonic: when protecting last failed
         self._waiting: tuple[str, int] | None = None  # the oldest alert in the outbox, and since when
         self._owed_looked_ns: int | None = None
-        self._told: dict[str, int] = {}  # subject → monotonic, of what could not go into the outbox
-        self._lasting: tuple[Trouble, ...] = ()  # by the thread that asks Dagster, as is
-        self._occurred: deque[Trouble] = deque(maxlen=200)
+        self._alerted_ns: dict[str, int] = {}  # subject → monotonic, of what could not go into the outbox
         self._held: Journal | None = None
         self._held_file: tuple[Path, int] | None = None  # with its inode: a file may be put in its place
         self._courier = Courier(self._environ, lambda: Journal.open(journal_file(configured.settings)))
-        self._asking: threading.Thread | None = None
 
     def watch(self, stop: threading.Event) -> None:
         """Look until `stop` is set. A fault of one look is told and logged, and the next one takes place."""
         self._stop = stop
         with SignOfLife(self._configured.settings) as sign:
             while not stop.is_set():
-                sign.give()
+                sign.give(next((one.not_loaded for one in self._askings if one.not_loaded), ""))
                 try:
                     self.look()
                 except Exception as error:  # told and logged: the next look must take place
@@ -298,35 +290,17 @@ class Watchdog:
             return desk.journal.mark(desk.book, PROTECTED_MARK)
 
     def _see_to_dagster(self) -> None:
-        if self._ask_dagster is None:
-            return
-        if self._asking is None or not self._asking.is_alive():
-            self._asking = threading.Thread(target=self._ask, name="watchdog asks Dagster", daemon=True)
-            self._asking.start()
-        if self._memory is not None and monotonic_ns() - self._memory.awake_ns < self._settling_ns:
-            return
-        for trouble in self._lasting:
-            self._tell(trouble.subject, "ERROR", trouble.title, trouble.body)
-        while self._occurred:
-            once = self._occurred.popleft()
-            if self._configured.fault is not None and once.subject.startswith(alerts.EVALUATION):
-                continue  # that the configuration cannot be used is told
-            self._tell(once.subject, "ERROR", once.title, once.body, occurrence=once.occurrence)
-
-    def _ask(self) -> None:
-        """In a thread of its own. A fault of it ends the thread, and the next look starts another."""
-        assert self._ask_dagster is not None
-        before: set[str] = set()
-        known: deque[str] = deque(maxlen=200)
-        while not self._stop.is_set():
-            found = self._ask_dagster()
-            self._lasting = tuple(one for one in found if not one.occurrence and one.subject in before)
-            before = {one.subject for one in found}
-            for one in found:
-                if one.occurrence and one.occurrence not in known:
-                    known.append(one.occurrence)
-                    self._occurred.append(one)
-            self._stop.wait(self._ask_seconds)
+        memory = self._memory
+        settling = memory is not None and monotonic_ns() - memory.awake_ns < self._waking_ns
+        for asking in self._askings:
+            asking.begin(self._stop)
+            if settling and not asking.at_once:
+                continue
+            for trouble in asking.to_tell():
+                if self._configured.fault is not None and trouble.subject.startswith(alerts.EVALUATION):
+                    continue  # that the configuration cannot be used is told
+                occurrence = trouble.occurrence or None
+                self._tell(trouble.subject, "ERROR", trouble.title, trouble.body, occurrence=occurrence)
 
     def _see_to_the_outbox(self, settings: Settings) -> None:
         """Deliver what the daemon's sensor, which is the first to, has left lying for longer than the others
@@ -403,9 +377,9 @@ class Watchdog:
                 journal, book, subject, title, body, now_ns=now, severity=severity, occurrence=occurrence
             )
         except Exception as error:  # noqa: BLE001 - whatever the journal's fault is, people are told
-            told, own = self._told.get(subject), monotonic_ns()
-            if told is None or own - told >= alerts.COOL_DOWN_NS:
-                self._told[subject] = own
+            last_ns, own = self._alerted_ns.get(subject), monotonic_ns()
+            if last_ns is None or own - last_ns >= alerts.COOL_DOWN_NS:
+                self._alerted_ns[subject] = own
                 self._courier.send(title, f"{body}\n{error}", severity)
 
 

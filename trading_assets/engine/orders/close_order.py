@@ -8,7 +8,7 @@ from trading_assets.broker.port import BrokerError
 from trading_assets.core.orders import OPEN_STATES, PREFIX, TERMINAL_STATES, State
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.locks import DISPUTE_LOCK
-from trading_assets.engine.evidence.order_states import absorb_order
+from trading_assets.engine.evidence.order_states import apply_order_state
 from trading_assets.engine.orders.follow import cancel
 from trading_assets.engine.orders.submit import UNRESOLVED_LOCK
 from trading_assets.errors import InvalidInput
@@ -99,7 +99,7 @@ def _asked_at_broker(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, str]
         return record, f"not asked: {error}"
     if state is None:
         return record, "not found"
-    (after,) = cancel(desk, [absorb_order(desk, record, state)])
+    (after,) = cancel(desk, [apply_order_state(desk, record, state)])
     return after, after.detail or state.status_word
 
 

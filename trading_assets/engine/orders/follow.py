@@ -14,7 +14,7 @@ from trading_assets.broker.purpose import Purpose, asking_for
 from trading_assets.core.orders import TERMINAL_STATES, IllegalTransition, State
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.evidence.catch_up import SENT_BEFORE_NS
-from trading_assets.engine.evidence.order_states import absorb_order
+from trading_assets.engine.evidence.order_states import apply_order_state
 from trading_assets.log import get_logger
 from trading_assets.store.records import OrderRecord
 
@@ -55,16 +55,16 @@ def cancel(
     Where the broker gives no answer, as many as there is time for: who looks next asks again.
     asked_already: the broker's ids of those whose cancel one call for the whole account has asked
     """
-    asked, silent, until = list[OrderRecord](), False, time.monotonic() + CANCEL_PATIENCE_SECONDS
+    requested, silent, until = list[OrderRecord](), False, time.monotonic() + CANCEL_PATIENCE_SECONDS
     for record in records:
         if silent and time.monotonic() >= until:
             log.warning("cancel not asked", client_order_id=record.intent.client_order_id)
-            asked.append(record)
+            requested.append(record)
             continue
         after, answered = _ask(desk, record, asked_already)
         silent = silent or not answered
-        asked.append(after)
-    followed, _ = _poll(desk, asked, CANCEL_PATIENCE_SECONDS)
+        requested.append(after)
+    followed, _ = _poll(desk, requested, CANCEL_PATIENCE_SECONDS)
     return followed
 
 
@@ -152,8 +152,8 @@ def _look(desk: Desk, records: Sequence[OrderRecord]) -> list[OrderRecord]:
 
 
 def _taken_in(desk: Desk, record: OrderRecord, listed: Mapping[str, OrderState]) -> OrderRecord:
-    found = listed.get(str(record.broker_order_id))
-    return _look_at(desk, record) if found is None else absorb_order(desk, record, found, listed)
+    order = listed.get(str(record.broker_order_id))
+    return _look_at(desk, record) if order is None else apply_order_state(desk, record, order, listed)
 
 
 def _look_at(desk: Desk, record: OrderRecord) -> OrderRecord:
@@ -165,4 +165,4 @@ def _look_at(desk: Desk, record: OrderRecord) -> OrderRecord:
     except BrokerError as error:
         log.warning("order not readable", client_order_id=record.intent.client_order_id, why=str(error))
         return record
-    return absorb_order(desk, record, state)
+    return apply_order_state(desk, record, state)

@@ -24,7 +24,9 @@ log = get_logger(__name__)
 PATIENCE_SECONDS = 5.0  # for the broker to say that a person's order is gone
 PAUSE_SECONDS = 0.1
 ORDERS_TOLD_OF = 10  # each on its own
-STAGES_NS = tuple(minutes * 60 * 10**9 for minutes in (1, 5, 30, 120))  # a person is told again after each
+ESCALATIONS_NS = tuple(
+    minutes * 60 * 10**9 for minutes in (1, 5, 30, 120)
+)  # a person is told again after each
 
 Which = Callable[[OrderState], bool]
 
@@ -43,9 +45,9 @@ def cancel_account(
     if not (spared or ours or unseen) and _open_orders(desk, lambda _: True) == []:
         return []
     kept = _names(spare)
-    asked = {} if spared else _cancel_in_bulk(desk)
-    _tell_of_persons(desk, asked, ours, why)
-    followed = cancel(desk, ours, asked_already=asked)
+    requests = {} if spared else _cancel_in_bulk(desk)
+    _tell_of_persons(desk, requests, ours, why)
+    followed = cancel(desk, ours, asked_already=requests)
     kept |= _names(record for record in followed if State(record.state) is not State.ACCEPTED)
     cancel_others(desk, lambda order: kept.isdisjoint((order.client_order_id, order.id)), why=why)
     return followed
@@ -71,12 +73,12 @@ def free_shares(desk: Desk, symbols: Collection[str], *, why: str, buys: Collect
 def cancel_others(desk: Desk, which: Which, *, why: str) -> None:
     """Cancel open orders by the broker's list, and wait a bounded time until they are gone. Those that stay
     are told to a person at once, and again from time to time. Never raises a BrokerError."""
-    found = _open_orders(desk, which)
-    if not found:
+    orders = _open_orders(desk, which)
+    if not orders:
         return
     refused: dict[str, BrokerError] = {}
     silent, until = False, time.monotonic() + PATIENCE_SECONDS
-    for order in found:
+    for order in orders:
         if silent and time.monotonic() >= until:
             log.warning("cancel not asked", order_id=order.id)
             continue
@@ -87,7 +89,7 @@ def cancel_others(desk: Desk, which: Which, *, why: str) -> None:
             silent = silent or not isinstance(error, Rejected)
         else:
             _tell_cancelled(desk, order, why)
-    for order in _still_open(desk, found, which):
+    for order in _still_open(desk, orders, which):
         _tell_stuck(desk, order, refused.get(order.id), why)
 
 
@@ -101,10 +103,10 @@ def _cancel_in_bulk(desk: Desk) -> Mapping[str, int]:
     return {order_id: status for order_id, status in answers.items() if 200 <= status < 300}
 
 
-def _tell_of_persons(desk: Desk, asked: Mapping[str, int], ours: Iterable[OrderRecord], why: str) -> None:
+def _tell_of_persons(desk: Desk, requests: Mapping[str, int], ours: Iterable[OrderRecord], why: str) -> None:
     """Say which of the orders that one call cancelled were not ours."""
-    known = {record.broker_order_id for record in ours} | desk.journal.client_ids(desk.book, asked).keys()
-    strangers = sorted(asked.keys() - known)
+    known = {record.broker_order_id for record in ours} | desk.journal.client_ids(desk.book, requests).keys()
+    strangers = sorted(requests.keys() - known)
     if len(strangers) > ORDERS_TOLD_OF:  # to read each would use up the rate limit
         title = f"{len(strangers)} orders of a person are cancelled"
         desk.alert(f"cancelled:{strangers[0]}", title, f"{why}: {', '.join(strangers)}")
@@ -145,9 +147,9 @@ def _open_orders(desk: Desk, which: Which) -> list[OrderState] | None:
         return None
 
 
-def _still_open(desk: Desk, found: Sequence[OrderState], which: Which) -> list[OrderState]:
+def _still_open(desk: Desk, orders: Sequence[OrderState], which: Which) -> list[OrderState]:
     """Those of `found` that the broker still lists after a bounded wait: one list a look."""
-    ids, left = {order.id for order in found}, list(found)
+    ids, left = {order.id for order in orders}, list(orders)
     until, looks = time.monotonic() + PATIENCE_SECONDS, 0
     while True:
         looks += 1
@@ -162,13 +164,13 @@ def _still_open(desk: Desk, found: Sequence[OrderState], which: Which) -> list[O
 
 def _tell_stuck(desk: Desk, order: OrderState, refused: BrokerError | None, why: str) -> None:
     """An alert when a person's order is first found stuck, and after each stage."""
-    said = f"the broker refused the cancel ({refused})" if refused else f"it is still {order.status_word!r}"
-    stage = stage_of(desk, f"in_the_way:{order.id}")
+    state = f"the broker refused the cancel ({refused})" if refused else f"it is still {order.status_word!r}"
+    escalation = escalation_of(desk, f"in_the_way:{order.id}")
     desk.alert(
-        f"in_the_way:{order.id}:{desk.session_text()}:{stage}",
+        f"in_the_way:{order.id}:{desk.session_text()}:{escalation}",
         f"{order.symbol}: cancel {'refused' if refused else 'not confirmed'}",
-        f"order {order.client_order_id} of {order.qty - order.filled_qty} shares: {said}. It must go: {why}. "
-        "Its cancel is asked again at each look; if it stays, cancel it at the broker",
+        f"order {order.client_order_id} of {order.qty - order.filled_qty} shares: {state}. It must go: {why}"
+        ". Its cancel is asked again at each look; if it stays, cancel it at the broker",
     )
 
 
@@ -177,10 +179,10 @@ def tell_own_stuck(desk: Desk, records: Iterable[OrderRecord]) -> None:
     for record in records:
         if State(record.state) is not State.PENDING_CANCEL or record.broker_order_id is None:
             continue
-        if stage := stage_of(desk, f"in_the_way:{record.broker_order_id}"):
+        if escalation := escalation_of(desk, f"in_the_way:{record.broker_order_id}"):
             intent = record.intent
             desk.alert(
-                f"in_the_way:{record.broker_order_id}:{desk.session_text()}:{stage}",
+                f"in_the_way:{record.broker_order_id}:{desk.session_text()}:{escalation}",
                 f"{intent.symbol}: cancel not confirmed",
                 f"our order {intent.client_order_id} of {intent.qty - record.filled_qty} shares does not "
                 f"end, and until it does nothing else is sent for {intent.symbol}. Its cancel is asked again "
@@ -189,10 +191,10 @@ def tell_own_stuck(desk: Desk, records: Iterable[OrderRecord]) -> None:
             )
 
 
-def stage_of(desk: Desk, mark: str) -> int:
+def escalation_of(desk: Desk, mark: str) -> int:
     """How many stages have passed since this was first asked for `mark`."""
     now = desk.now_ns()
     first = desk.journal.mark(desk.book, mark)
     if first is None:
         desk.journal.set_mark(desk.book, mark, str(now), now)
-    return sum(now - int(first or now) >= stage_ns for stage_ns in STAGES_NS)
+    return sum(now - int(first or now) >= after_ns for after_ns in ESCALATIONS_NS)

@@ -85,7 +85,7 @@ def keep_last_signals(
     for record in desk.journal.open_orders(desk.book):
         if not record.intent.reducing:
             buying[record.intent.symbol] += remaining(record)
-    found = dict(kept)
+    signals_kept = dict(kept)
     for symbol, signal in newest.items():
         before = kept.get(symbol)
         if not at_least(abs(signal.value), desk.limits.threshold):
@@ -94,7 +94,7 @@ def keep_last_signals(
             continue
         held = abs(positions[symbol].qty) if symbol in positions else Decimal(0)
         sells = at_least(-signal.value, desk.limits.threshold)
-        found[symbol] = LastSignal(
+        signals_kept[symbol] = LastSignal(
             str(signal.kind),
             signal.decision_id,
             min(signal.as_of_ns, now),
@@ -103,34 +103,34 @@ def keep_last_signals(
             f"{held + buying[symbol] if sells else 0:f}",
             booked=f"{booked_since(desk, symbol, tick_ns):f}",
         )
-    _keep(desk, kept, found)
+    _keep(desk, kept, signals_kept)
 
 
 def keep_reductions(desk: Desk, decision: Decision) -> None:
     """Keep, before any of it is sent, what the tick's exits are to sell by signals that leave a part of the
     position: what gate or broker refuses of it protection proposes again, as it does a whole exit."""
     kept = last_signals(desk)
-    asked, held = defaultdict[str, Decimal](Decimal), dict[str, Decimal]()
+    wanted, held = defaultdict[str, Decimal](Decimal), dict[str, Decimal]()
     for verdict in decision.verdicts:
         signal = kept.get(verdict.symbol)
         sent_before = Code.DUPLICATE_ORDER in failed_codes(verdict.failed)
         if signal is None or signal.sells or sent_before or signal.decision_id != verdict.decision_id:
             continue
-        asked[verdict.symbol] += verdict.qty
+        wanted[verdict.symbol] += verdict.qty
         held[verdict.symbol] = Decimal(repr(abs(verdict.gate_input["position"]["qty"])))
-    found = dict(kept)
-    for symbol, qty in asked.items():  # of a decision that a process died on, a part may be sold already
+    reduced = dict(kept)
+    for symbol, qty in wanted.items():  # of a decision that a process died on, a part may be sold already
         orders = desk.journal.orders(desk.book, decision_id=kept[symbol].decision_id)
         sold = sum((order.filled_qty for order in orders), Decimal(0))
-        found[symbol] = kept[symbol]._replace(
+        reduced[symbol] = kept[symbol]._replace(
             qty=f"{qty + sold:f}", keeps=f"{max(held[symbol] - qty, Decimal(0)):f}"
         )
-    _keep(desk, kept, found)
+    _keep(desk, kept, reduced)
 
 
-def _keep(desk: Desk, kept: Mapping[str, LastSignal], found: Mapping[str, LastSignal]) -> None:
-    if found != kept:
-        text = json.dumps({"session": desk.session_text(), "signals": found})
+def _keep(desk: Desk, kept: Mapping[str, LastSignal], signals: Mapping[str, LastSignal]) -> None:
+    if signals != kept:
+        text = json.dumps({"session": desk.session_text(), "signals": signals})
         desk.journal.set_mark(desk.book, LAST_SIGNALS, text, desk.now_ns())
 
 
@@ -165,12 +165,12 @@ def waiting_exits(desk: Desk, signals: Sequence[SignalInput]) -> frozenset[str]:
     several times, the next one waits for its turn; protection sends it then."""
     now, orders = desk.now_ns(), desk.journal.orders(desk.book, session=desk.session_text())
     tried = {record.intent.symbol for record in orders if record.intent.reducing}
-    found = set()
+    waiting = set()
     for signal in signals:
         if signal.symbol in tried and at_least(-signal.value, desk.limits.threshold):
             tries = tries_of(desk, signal.kind, signal.symbol, signal.decision_id)
             if not tries.is_due(now):
                 due = new_york_time(tries.due_ns)
                 log.warning("exit waits for its turn", symbol=signal.symbol, tries=tries.in_a_row, due=due)
-                found.add(signal.decision_id)
-    return frozenset(found)
+                waiting.add(signal.decision_id)
+    return frozenset(waiting)

@@ -26,10 +26,10 @@ from trading_assets.core.orders import IllegalTransition, Kind, State
 from trading_assets.core.words import HaltState
 from trading_assets.engine.book.arming import why_not_armed
 from trading_assets.engine.book.desk import Desk
-from trading_assets.engine.book.halts import Cause, latch
+from trading_assets.engine.book.halts import Cause
 from trading_assets.engine.book.kill_latch import latch_kill
 from trading_assets.engine.book.locks import lock
-from trading_assets.engine.evidence.order_states import absorb_order, same_order
+from trading_assets.engine.evidence.order_states import apply_order_state, same_terms
 from trading_assets.errors import InvalidInput
 from trading_assets.log import get_logger
 from trading_assets.store.journal import Lease
@@ -82,11 +82,11 @@ def see_kill_switch(desk: Desk, when: str = "") -> None:
     )
     if latched.journal is None:
         try:
-            asked = desk.broker.cancel_all()
+            cancelled = desk.broker.cancel_all()
         except BrokerError as error:
             log.error("killed, and the broker could not be asked to cancel", why=str(error))
         else:
-            log.error("killed without the journal", kept=latched.told, cancelled=len(asked))
+            log.error("killed without the journal", kept=latched.text, cancelled=len(cancelled))
 
 
 def _obstacle(desk: Desk, intent: IntentRecord) -> str:
@@ -181,9 +181,9 @@ def _look_up(desk: Desk, record: OrderRecord) -> tuple[OrderRecord, bool]:
     order, and it was not sent."""
     intent = record.intent
     try:
-        found = desk.broker.order_by_client_id(intent.client_order_id)
-        if found is not None:
-            return _adopt(desk, record, found), False
+        order = desk.broker.order_by_client_id(intent.client_order_id)
+        if order is not None:
+            return _adopt(desk, record, order), False
         if _obstacle(desk, intent) or not _in_session(desk, intent) or not _covered(desk, intent):
             return record, True
     except BrokerError as error:
@@ -239,17 +239,13 @@ def _looked_up(desk: Desk, unresolved: Sequence[OrderRecord]) -> list[OrderRecor
 def _adopt(desk: Desk, record: OrderRecord, answer: OrderState) -> OrderRecord:
     """Take the broker's order as ours. One that is not what we meant halts the book (the Knight rule);
     its state is taken all the same, so that the halt can cancel it."""
-    if not same_order(record, answer):
-        latch(
-            desk.journal,
-            desk.book,
+    if not same_terms(answer, record.intent):
+        desk.latch(
             Cause.FOREIGN_ORDER,
-            at_ns=desk.now_ns(),
-            session=desk.session_text(),
-            reason=f"order {record.intent.client_order_id} at the broker differs from its intent: "
+            f"order {record.intent.client_order_id} at the broker differs from its intent: "
             f"{answer.symbol} {answer.side} {answer.qty} @ {answer.limit_price}",
         )
-    return absorb_order(desk, record, answer)
+    return apply_order_state(desk, record, answer)
 
 
 def _release_resolved(desk: Desk) -> None:

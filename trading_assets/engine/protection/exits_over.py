@@ -101,14 +101,14 @@ def _end(desk: Desk, under_way: Mapping[str, set[str]], over: dict[str, int], fl
 
 def _under_way(desk: Desk) -> dict[str, set[str]]:
     """The decisions by which something may still be sold, by symbol, those that are over among them."""
-    found: dict[str, set[str]] = {}
+    under_way: dict[str, set[str]] = {}
     for symbol, lock in stop_locks(desk).items():
-        found.setdefault(symbol, set()).add(stop_decision(lock))
+        under_way.setdefault(symbol, set()).add(stop_decision(lock))
     for symbol, signal in last_signals(desk).items():
         if not (signal.sells or signal.shares):
             continue
-        found.setdefault(symbol, set()).add(signal.decision_id)
+        under_way.setdefault(symbol, set()).add(signal.decision_id)
     for order in desk.journal.orders(desk.book, session=desk.session_text()):
         if order.intent.reducing and order.intent.kind not in FORCED:
-            found.setdefault(order.intent.symbol, set()).add(order.intent.decision_id)
-    return found
+            under_way.setdefault(order.intent.symbol, set()).add(order.intent.decision_id)
+    return under_way

@@ -16,7 +16,7 @@ from trading_assets.core.orders import Kind, client_order_id, decision_id, is_ou
 from trading_assets.core.words import Side
 from trading_assets.engine.book.arming import holds_exits
 from trading_assets.engine.book.desk import Desk
-from trading_assets.engine.orders.obstacles import stage_of
+from trading_assets.engine.orders.obstacles import escalation_of
 from trading_assets.engine.orders.tries import Tries, tries_of
 from trading_assets.engine.protection.snapshot import LAG_NS, gaps, lagging
 from trading_assets.log import get_logger
@@ -41,7 +41,7 @@ class Held:
     reserved: tuple[str, ...] = ()  # what holds shares or could bring new ones, in words
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """In one line for a person."""
         shares = f"{self.qty:f} shares" if self.qty else "no shares"
         books = f"{self.books.normalize():f} in our books, " if self.books != self.qty else ""
@@ -52,9 +52,9 @@ class Held:
 def begin_flatten(desk: Desk, *, reason: str, author: str) -> FlattenRecord:
     """Keep the intent, durably, before anything is asked of anybody. One in force already goes on."""
     now, reason = desk.known_ns(), shortened(reason)
-    asked = FlattenRecord(desk.book, now, author, reason)
-    record = desk.journal.latch_flatten(asked)
-    if record is asked:
+    flatten = FlattenRecord(desk.book, now, author, reason)
+    record = desk.journal.latch_flatten(flatten)
+    if record is flatten:
         desk.alert(
             f"flatten:{now}",
             "Flatten: every position is sold, no entry passes",
@@ -71,8 +71,8 @@ def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
     last minute is still to be shown. What cannot be read ends nothing, and one list that shows less than our
     books hold ends nothing either: it must say so for a minute, and a person is told of the difference."""
     try:
-        told = desk.broker.positions()
-        positions = {one.symbol: one for one in told if one.qty}
+        listed = desk.broker.positions()
+        positions = {one.symbol: one for one in listed if one.qty}
         working = bool(desk.broker.open_orders() or desk.journal.open_orders(desk.book))
     except BrokerError as error:
         log.warning("not known whether the book is flat", book=desk.book, why=str(error))
@@ -80,7 +80,7 @@ def end_when_flat(desk: Desk, flatten: FlattenRecord) -> bool:
     sent = desk.journal.orders(desk.book, session=desk.session_text())
     missing = gaps(desk, sent, positions)
     seen_ns = _missing_since(desk, flatten, bool(missing) and not positions)
-    if positions or unread_of(told) or working or lagging(desk, sent, positions):
+    if positions or unread_of(listed) or working or lagging(desk, sent, positions):
         return False
     if missing and desk.now_ns() - seen_ns < LAG_NS:
         return False
@@ -127,8 +127,8 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
     flatten = desk.journal.flatten_in_force(desk.book)
     if flatten is None:
         return ()
-    told = desk.broker.positions()
-    positions = {one.symbol: one.qty for one in told if one.qty}
+    listed = desk.broker.positions()
+    positions = {one.symbol: one.qty for one in listed if one.qty}
     by_hand = [
         Held(
             one.symbol,
@@ -136,17 +136,17 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
             f"{one.asset_class}, which this desk does not trade",
             "never, sell it at the broker",
         )
-        for one in told
+        for one in listed
         if one.qty and one.asset_class != US_EQUITY
     ]
     by_hand += [
         Held(row.symbol or "a position", Decimal(0), f"it cannot be read ({row.why})", "once it can be read")
-        for row in unread_of(told)
+        for row in unread_of(listed)
     ]
     missing = gaps(
         desk,
         desk.journal.orders(desk.book, session=desk.session_text()),
-        {one.symbol: one for one in told if one.qty and one.asset_class == US_EQUITY},
+        {one.symbol: one for one in listed if one.qty and one.asset_class == US_EQUITY},
     )
     ours = desk.journal.open_orders(desk.book)
     names = {record.intent.client_order_id for record in ours}
@@ -161,8 +161,8 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
         return (Held("any symbol", Decimal(0), why, AT_NEXT_LOOK),)
     of_orders = {record.intent.symbol for record in ours} | {order.symbol for order in others}
     sold_here = (positions.keys() | of_orders) - {one.symbol for one in by_hand}
-    free = {one.symbol: one.available for one in told}
-    found = []
+    free = {one.symbol: one.available for one in listed}
+    remaining = []
     for symbol in sorted(sold_here):
         qty = positions.get(symbol, Decimal(0))
         of_ours = [record for record in ours if record.intent.symbol == symbol]
@@ -170,8 +170,8 @@ def still_held(desk: Desk) -> tuple[Held, ...]:
         why, again = _why(desk, flatten, symbol, of_ours, of_others)
         books = qty + missing.get(symbol, Decimal(0))
         held_back = abs(qty) - abs(free.get(symbol, Decimal(0)))
-        found.append(Held(symbol, qty, why, again, books, _reserved(of_ours, of_others, held_back)))
-    return tuple(by_hand) + tuple(found)
+        remaining.append(Held(symbol, qty, why, again, books, _reserved(of_ours, of_others, held_back)))
+    return tuple(by_hand) + tuple(remaining)
 
 
 def _reserved(
@@ -180,19 +180,19 @@ def _reserved(
     """The symbol's orders at work with their leaves; held_back: shares that the broker does not call free."""
     leaves = [record.intent.qty - record.filled_qty for record in ours]
     leaves += [order.qty - order.filled_qty for order in others]
-    found = [
+    reserving = [
         f"our order {record.intent.client_order_id} ({Side(record.intent.side).name.lower()} {qty:f}, "
         f"{record.state})"
         for record, qty in zip(ours, leaves, strict=False)
     ]
-    found += [
+    reserving += [
         f"{_whose(order)} {order.client_order_id} "
         f"({Side(order.side).name.lower()} {qty:f}, {order.status_word})"
         for order, qty in zip(others, leaves[len(ours) :], strict=True)
     ]
-    if not found and held_back > 0:
-        found.append(f"orders that the broker does not list ({held_back:f} shares)")
-    return tuple(found)
+    if not reserving and held_back > 0:
+        reserving.append(f"orders that the broker does not list ({held_back:f} shares)")
+    return tuple(reserving)
 
 
 def _whose(order: OrderState) -> str:
@@ -205,8 +205,8 @@ def tell_still_held(desk: Desk, flatten: FlattenRecord) -> None:
     if not may_trade(desk):
         return
     name = f"flatten_held:{flatten.at_ns}:{desk.session_text()}"
-    stage, told = stage_of(desk, name), f"{name}:told"
-    if stage <= int(desk.journal.mark(desk.book, told) or 0):
+    escalation, mark = escalation_of(desk, name), f"{name}:told"
+    if escalation <= int(desk.journal.mark(desk.book, mark) or 0):
         return
     try:
         held = still_held(desk)
@@ -215,12 +215,12 @@ def tell_still_held(desk: Desk, flatten: FlattenRecord) -> None:
         return
     if held:
         desk.alert(
-            f"{name}:{stage}",
+            f"{name}:{escalation}",
             f"Flatten: {len(held)} positions or orders are still there",
-            "; ".join(line.told for line in held)
+            "; ".join(line.summary for line in held)
             + ". `trading-assets flatten --reason …` tries at once, `trading-assets status` shows it",
         )
-        desk.journal.set_mark(desk.book, told, str(stage), desk.now_ns())
+        desk.journal.set_mark(desk.book, mark, str(escalation), desk.now_ns())
 
 
 def _why(

@@ -201,7 +201,7 @@ def _unsold(
 ) -> dict[str, _Unsold]:
     """What the last decision on each of the symbols has left to sell. A later signal that does not sell ends
     what an earlier one was to sell."""
-    found = {
+    unsold = {
         symbol: _Unsold(
             signal.kind,
             signal.decision_id,
@@ -217,7 +217,7 @@ def _unsold(
     last = {o.intent.symbol: o.intent for o in orders if o.intent.symbol in symbols}
     for symbol, intent in last.items():
         superseded = symbol in signals and signals[symbol].decision_id != intent.decision_id
-        if symbol in found or superseded or not intent.reducing or intent.kind in FORCED:
+        if symbol in unsold or superseded or not intent.reducing or intent.kind in FORCED:
             continue
         leaves = sum(
             (
@@ -229,8 +229,8 @@ def _unsold(
             ),
             Decimal(0),
         )
-        found[symbol] = _Unsold(intent.kind, intent.decision_id, leaves, intent.tick_ns)
-    return found
+        unsold[symbol] = _Unsold(intent.kind, intent.decision_id, leaves, intent.tick_ns)
+    return unsold
 
 
 def after_splits(leaves: Decimal, held: Decimal, booked: Decimal) -> Decimal:

@@ -141,7 +141,7 @@ def protect_alone(desk: Desk, execution_id: str, *, holder: str = "protect") -> 
 
 
 @for_purpose(Purpose.PROTECT)
-def cancel_for_halts(desk: Desk, asked: Sequence[OrderRecord] = ()) -> list[OrderRecord]:
+def cancel_for_halts(desk: Desk, before: Sequence[OrderRecord] = ()) -> list[OrderRecord]:
     """HALTED cancels every working order but a flatten's: of ours, foreign ones with our prefix included, and
     under a kill of the whole account; a daily loss every working entry.
 
@@ -149,7 +149,7 @@ def cancel_for_halts(desk: Desk, asked: Sequence[OrderRecord] = ()) -> list[Orde
     """
     halts = desk.halts()
     working = desk.journal.open_orders(desk.book)
-    waited = _names(asked)
+    waited = _names(before)
     spare = [r for r in working if r.intent.kind == Kind.FLATTEN or r.intent.client_order_id in waited]
     if Cause.KILL in halts.causes:
         return cancel_account(desk, spare=spare, why=KILLED)
@@ -174,14 +174,14 @@ def _names(records: Iterable[OrderRecord]) -> set[str]:
     return {record.intent.client_order_id for record in records}
 
 
-def _cancel_for_flatten(desk: Desk, asked: Sequence[OrderRecord], *, at_once: bool) -> list[OrderRecord]:
+def _cancel_for_flatten(desk: Desk, before: Sequence[OrderRecord], *, at_once: bool) -> list[OrderRecord]:
     """What works in the account beside the flatten's own exits goes: it holds the shares, or buys new ones.
     at_once: its own exits too, which are sent again at today's price"""
     if desk.journal.flatten_in_force(desk.book) is None:
         return cancel_of_flatten(desk)
     if Cause.KILL in desk.halts().causes and not at_once:
         return []  # what halts cancel was all of it
-    waited = _names(asked)
+    waited = _names(before)
     spare = [
         record
         for record in desk.journal.open_orders(desk.book)
@@ -207,11 +207,11 @@ def _flatten_of(desk: Desk, report: ReconcileReport) -> FlattenRecord | None:
     return flatten
 
 
-def _cancel_overdue(desk: Desk, asked: Sequence[OrderRecord]) -> list[OrderRecord]:
+def _cancel_overdue(desk: Desk, before: Sequence[OrderRecord]) -> list[OrderRecord]:
     """What has worked longer than the execution timeout, and what is stuck being cancelled."""
     now = desk.now_ns()
     patience = int(desk.settings.timeout_seconds * NS)
-    waited = _names(asked)
+    waited = _names(before)
     overdue = [
         record
         for record in desk.journal.open_orders(desk.book)

@@ -1,7 +1,8 @@
 """The watchdog's sign of life: a small file that it touches at every look, for `status` and `make up`.
 
 A file and no mark of the journal: it is given where the journal is locked and the disk is full. It names the
-process; an orderly end takes it away, so that one which is there and silent says that the watchdog died.
+process; an orderly end takes it away, so that one which is there and silent says that the watchdog died. It
+also says so where Dagster's definitions do not load.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Seen(NamedTuple):
     pid: int | None = None
     ago_s: float | None = None  # since its last sign, by the machine's clock
     at_ns: int | None = None  # its last sign
+    not_loaded: str = ""  # that Dagster's definitions do not load, as it knows; empty where they do
 
 
 class SignOfLife:
@@ -44,23 +46,33 @@ class SignOfLife:
 
     def __init__(self, settings: Settings) -> None:
         self._path = sign_file(settings)
-        self._noted = False
+        self._noted: str | None = None  # what it says of the definitions; None: nothing stands there
 
     def __enter__(self) -> SignOfLife:
         self.give()
         return self
 
-    def give(self) -> None:
-        """Now. A full disk refuses the first one only; it is logged, and tried again."""
+    def give(self, not_loaded: str = "") -> None:
+        """Now. A full disk refuses only what is new in it; that is logged, and tried again.
+
+        not_loaded: that Dagster's definitions do not load
+        """
         try:
-            if not self._noted:
-                here = {"host": socket.gethostname(), "pid": os.getpid(), "start": process_start(os.getpid())}
+            if self._noted != not_loaded:
+                here = {
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "start": process_start(os.getpid()),
+                    "not_loaded": not_loaded,
+                }
                 self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._path.write_text(json.dumps(here))
-                self._noted = True
+                written = self._path.with_suffix(".new")  # whoever reads it meanwhile reads the old one
+                written.write_text(json.dumps(here))
+                written.replace(self._path)
+                self._noted = not_loaded
             os.utime(self._path, ns=(system_now_ns(), system_now_ns()))
         except OSError as error:
-            self._noted = False
+            self._noted = None
             log.warning("no sign of life given", where=str(self._path), why=str(error))
 
     def __exit__(
@@ -83,10 +95,12 @@ def seen(settings: Settings) -> Seen:
         ago_s = (system_now_ns() - at_ns) / 1e9
         here = json.loads(path.read_text())
         host, pid, start = here["host"], int(here["pid"]), here["start"]
+        not_loaded = str(here.get("not_loaded", ""))
     except FileNotFoundError:
         return Seen(Life.NONE)
     except (OSError, ValueError, KeyError, TypeError):
         return Seen(Life.DIED)  # half written: it had no time, or no room, for more
     if host == socket.gethostname() and process_start(pid) != start:
         return Seen(Life.DIED, pid, ago_s, at_ns)
-    return Seen(Life.SILENT if ago_s > SILENT_AFTER_SECONDS else Life.WATCHES, pid, ago_s, at_ns)
+    life = Life.SILENT if ago_s > SILENT_AFTER_SECONDS else Life.WATCHES
+    return Seen(life, pid, ago_s, at_ns, not_loaded)

@@ -231,7 +231,7 @@ def _open_orders(ours: Sequence[OrderRecord], at_broker: Iterable[OrderState]) -
 def _held_by_unlisted(positions: Mapping[str, PositionState], opened: Sequence[OpenOrder]) -> list[OpenOrder]:
     """What the broker does not call available, beyond what our own orders hold: the orders that hold it could
     not be listed."""
-    found = []
+    orders = []
     for symbol, position in positions.items():
         ours = sum(
             (order.leaves for order in opened if order.symbol == symbol and order.reducing), Decimal(0)
@@ -239,8 +239,8 @@ def _held_by_unlisted(positions: Mapping[str, PositionState], opened: Sequence[O
         held = abs(position.qty) - abs(position.available) - ours
         if held > 0:
             side = Side.SELL if position.qty > 0 else Side.BUY
-            found.append(OpenOrder(symbol, side, held, None, reducing=True, ours=False))
-    return found
+            orders.append(OpenOrder(symbol, side, held, None, reducing=True, ours=False))
+    return orders
 
 
 def _exposures_of_others(others: Iterable[PositionState], unread: Iterable[Unreadable]) -> list[OpenOrder]:
@@ -287,14 +287,14 @@ def lagging(
             moved[record.intent.symbol, record.intent.side] += record.filled_qty
     if not moved:
         return []
-    found = []
+    behind = []
     for symbol, gap in gaps(desk, sent, positions).items():
         side = Side.BUY if gap > 0 else Side.SELL
         leaves = min(abs(gap), moved[symbol, side])  # what no order explains is a break
         if leaves:
             log.warning("position lags behind fills", symbol=symbol, side=side.name, qty=str(leaves))
-            found.append(OpenOrder(symbol, side, leaves, None, reducing=side is Side.SELL, ours=False))
-    return found
+            behind.append(OpenOrder(symbol, side, leaves, None, reducing=side is Side.SELL, ours=False))
+    return behind
 
 
 def gaps(
@@ -309,13 +309,13 @@ def gaps(
         ours[symbol] = Decimal(repr(holding.qty))
     for one in unlisted_fills(desk, sent):
         ours[one.order.intent.symbol] += one.order.intent.side * one.qty
-    found = {}
+    by_symbol = {}
     for symbol in sorted(ours.keys() | positions.keys()):
         shown = positions[symbol].qty if symbol in positions else Decimal(0)
         gap = (ours[symbol] - shown).quantize(NINE_DECIMALS)
         if abs(gap) > GAP_TOLERANCE:
-            found[symbol] = gap
-    return found
+            by_symbol[symbol] = gap
+    return by_symbol
 
 
 def _apart(

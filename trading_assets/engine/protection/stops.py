@@ -52,9 +52,9 @@ def stops_in_force(desk: Desk, report: ReconcileReport) -> tuple[str, ...]:
         sight = Look(desk)
         quotes = sight.quotes(looked_at)
         owned = owned_by_ex_dates(desk, looked_at, sight, positions=report.positions, quotes=quotes)
-        found = apart(desk, looked_at, owned, report.positions, quotes)
-        left = not_looked_at(desk, found, sight, report.positions, quotes, report.unknown)
-        keep_apart(desk, found | left)
+        splits = apart(desk, looked_at, owned, report.positions, quotes)
+        left = not_looked_at(desk, splits, sight, report.positions, quotes, report.unknown)
+        keep_apart(desk, splits | left)
         costs = costs_of(owned.held, candidates)
         beyond = beyond_the_ledger(candidates, report, costs)
         costs |= beyond
@@ -130,14 +130,14 @@ def beyond_the_ledger(
 ) -> dict[str, float]:
     """The broker's average entry price, USD a share, of each position that our ledger does not hold, holds
     short, or holds at no cost: a wrong or missing line of the broker's leaves no position without a stop."""
-    found = {}
+    prices = {}
     for symbol in symbols:
         ours = report.ledger.holdings.get(symbol, Holding())
         price = float(report.positions[symbol].avg_entry_price)
         known = ours.qty > QUANTITY_TOLERANCE and is_positive(costs.get(symbol, nan))
         if not known and is_positive(price):
-            found[symbol] = price
-    return found
+            prices[symbol] = price
+    return prices
 
 
 def _tell_of_stand_ins(desk: Desk, report: ReconcileReport, stand_ins: Mapping[str, float]) -> None:

@@ -113,10 +113,10 @@ def see_missed_close(desk: Desk, account: AccountState, held: Collection[Positio
     sight, seen = Look(desk), desk.journal.mark(desk.book, f"{SHARES_MARK}:{before}")
     if seen is not None:
         lacks = {symbol: tuple(map(float, fields)) for symbol, fields in json.loads(seen).items()}
-        told = sight.quotes(sorted(lacks))
+        quoted = sight.quotes(sorted(lacks))
         usd = []
         for symbol, (shares, evening) in lacks.items():
-            close = _close(told.get(symbol))  # one far from the evening's price is in other shares
+            close = _close(quoted.get(symbol))  # one far from the evening's price is in other shares
             usd.append(shares * (evening if are_told_apart(close, evening) else close))
         if all(usd):
             _keep(desk, f"{AT_CLOSE_MARK}:{before}", sum(usd))
@@ -142,10 +142,10 @@ def see_missed_close(desk: Desk, account: AccountState, held: Collection[Positio
         if one.ex_date == desk.today():
             of_today[one.symbol] = of_today.get(one.symbol, 1.0) * one.split_ratio
     lacked = _lacked_by(splits, owned, of_today, shown, quotes, kept_apart(desk), desk.today())
-    found = _found(account, lacked, _computed(desk, account, held, quotes, of_today))
-    if found is not None:
-        _keep(desk, f"{AT_CLOSE_MARK}:{before}", found)
-        log.warning("close put right by splits", session=before, missing_usd=found)
+    closing = _lacked_in_all(account, lacked, _computed(desk, account, held, quotes, of_today))
+    if closing is not None:
+        _keep(desk, f"{AT_CLOSE_MARK}:{before}", closing)
+        log.warning("close put right by splits", session=before, missing_usd=closing)
         return
     at_least = sum(min(of_it) for of_it in lacked)
     if not isfinite(at_least):
@@ -189,7 +189,7 @@ def _lacked_by(
     by_symbol: dict[str, list[CorporateActionState]] = {}
     for split in splits:
         by_symbol.setdefault(split.symbol, []).append(split)
-    found = []
+    bounds = []
     for symbol, of_it in by_symbol.items():
         now = owned.held[symbol].qty if symbol in owned.held else 0.0
         at_close, close = now / of_today.get(symbol, 1.0), _close(quotes.get(symbol))
@@ -198,12 +198,14 @@ def _lacked_by(
         other = at_close * early / late
         by_broker = float(shown[symbol].qty) if symbol in shown else 0.0
         held = (at_close, other, at_close + other, 0.0, by_broker)
-        found.append([(at_close - qty) * close if is_positive(close) else -inf for qty in held])
-    found += [[0.0, -inf] for symbol in kept if symbol not in by_symbol]
-    return found
+        bounds.append([(at_close - qty) * close if is_positive(close) else -inf for qty in held])
+    bounds += [[0.0, -inf] for symbol in kept if symbol not in by_symbol]
+    return bounds
 
 
-def _found(account: AccountState, lacked: Sequence[Sequence[float]], computed: float | None) -> float | None:
+def _lacked_in_all(
+    account: AccountState, lacked: Sequence[Sequence[float]], computed: float | None
+) -> float | None:
     """What the close lacked, USD: of what its splits may have taken the one with which it is what our own
     computation of it is, to a thousandth. None: none is."""
     known = len(lacked) <= SPLITS_AT_MOST and all(isfinite(usd) for of_it in lacked for usd in of_it)

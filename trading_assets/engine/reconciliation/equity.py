@@ -28,7 +28,7 @@ from trading_assets.core.losses import observe as figures_after
 from trading_assets.engine.book.accounting import transfers_since
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause, latch
-from trading_assets.engine.evidence.activities import absorb_activities
+from trading_assets.engine.evidence.activities import journal_activities
 from trading_assets.engine.reconciliation.closing_equity import right_e0, see_missed_close
 from trading_assets.engine.reconciliation.explained_equity import (
     keep_unexplained,
@@ -90,7 +90,7 @@ def observe(
         try:
             account = desk.broker.account()
             held = None if held is None else _all_held(desk)
-            absorb_activities(desk, desk.broker.activities(now - TRANSFERS_REREAD_NS))
+            journal_activities(desk, desk.broker.activities(now - TRANSFERS_REREAD_NS))
         except BrokerError as error:
             log.warning("equity not readable a second time", book=desk.book, why=str(error))
             known = _Doubt(now, frozenset(), known.unexplained_ns)
@@ -233,13 +233,13 @@ def _doubts(desk: Desk, record: EquityRecord) -> frozenset[str]:
     the readings before it."""
     latched = desk.halts().causes
     losses = measured_losses(desk, record)
-    found = {str(cause) for cause, measured, limit in losses if is_tripped(measured, limit)} - set(latched)
+    causes = {str(cause) for cause, measured, limit in losses if is_tripped(measured, limit)} - set(latched)
     before = desk.journal.latest_equity(desk.book)
     if before is not None and before.unit_value > 0:
         fall_back = 1.0 - before.unit_value / record.unit_value if record.unit_value > 0 else 0.0
         if is_tripped(fall_back, min(limit for _, _, limit in losses)):
-            found.add(RISE)
-    return frozenset(found)
+            causes.add(RISE)
+    return frozenset(causes)
 
 
 def _reading(desk: Desk, account: AccountState) -> EquityRecord:

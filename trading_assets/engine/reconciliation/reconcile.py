@@ -27,7 +27,7 @@ from trading_assets.core.orders import OPEN_STATES, TERMINAL_STATES, State, is_o
 from trading_assets.engine.book.accounting import CASH, ledger_of
 from trading_assets.engine.book.desk import Desk, book_of
 from trading_assets.engine.book.earlier_trading import see_earlier_trading
-from trading_assets.engine.book.halts import Cause, latch
+from trading_assets.engine.book.halts import Cause
 from trading_assets.engine.book.locks import lock
 from trading_assets.engine.evidence.activities import tell_of_others_fills
 from trading_assets.engine.evidence.breaks import WORKING, BookDifference, BreakKind, find_differences
@@ -41,7 +41,7 @@ from trading_assets.engine.evidence.catch_up import (
     take_late_activities,
     tell_of_catching_up,
 )
-from trading_assets.engine.evidence.order_states import absorb_absence, absorb_order, foreign_orders
+from trading_assets.engine.evidence.order_states import apply_absence, apply_order_state, foreign_orders
 from trading_assets.engine.evidence.reads import EXITS, Look, Read, by_class, tell_missed, tell_others
 from trading_assets.engine.evidence.share_costs import complete_costs, complete_worths, tell_of_missing_stops
 from trading_assets.engine.reconciliation.transient_causes import ClockReading, broker_clock
@@ -58,7 +58,7 @@ from trading_assets.store.records import (
 log = get_logger(__name__)
 
 NS = 1_000_000_000
-SETTLE_NS = 5 * NS
+ACTIVE_NS = 5 * NS
 SIGHTINGS = 2
 MAX_LOCKED_SYMBOLS = 3
 BREAK_LOCK = "BREAK"
@@ -175,15 +175,8 @@ def look(desk: Desk) -> ReconcileReport:
     ours = _known(desk, orders)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     if foreign:
-        latch(
-            desk.journal,
-            desk.book,
-            Cause.FOREIGN_ORDER,
-            at_ns=now,
-            session=desk.session_text(),
-            reason="; ".join(foreign),
-        )
-    astray = _absorb_sweep(desk, sweep, ours)
+        desk.latch(Cause.FOREIGN_ORDER, "; ".join(foreign))
+    astray = _apply_sweep(desk, sweep, ours)
     foreign = tuple(desk.journal.record_foreign(desk.book, foreign_orders(orders, ours), now))
     taken = _activities(desk, sight) if opened else TakenActivities([], [], complete=True)
     fills, adjustments = taken.fills, taken.adjustments
@@ -201,7 +194,7 @@ def look(desk: Desk) -> ReconcileReport:
     elif opened and sight.missed:
         breaks = tuple(desk.journal.open_breaks(desk.book))
     elif opened and account is not None:
-        settling = _settling(desk, orders, now)
+        active = _active(desk, orders, now)
         differences = find_differences(desk, ledger, account, positions, orders, ours, sweep.unread)
         late = [difference for difference in differences if difference.kind in _BOOKED_LATE]
         if late:
@@ -216,7 +209,7 @@ def look(desk: Desk) -> ReconcileReport:
         if Read.ACTIVITIES in sight.missed:  # what explains a difference may be in what could not be read
             breaks = tuple(desk.journal.open_breaks(desk.book))
         else:
-            breaks = _conclude(desk, differences, settling, others, unknown, now)
+            breaks = _conclude(desk, differences, active, others, unknown, now)
             tell_of_missing_stops(desk, ledger)
             caught_up(desk, now)
             desk.reconciled = True
@@ -256,28 +249,28 @@ def look(desk: Desk) -> ReconcileReport:
 def _conclude(
     desk: Desk,
     differences: Sequence[BookDifference],
-    settling: set[str],
+    active: set[str],
     others: Sequence[PositionState],
     unknown: frozenset[str],
     now: int,
 ) -> tuple[BreakRecord, ...]:
     """Journal the sightings of what differs and is neither under way nor beyond comparison, and lock what has
     been seen often enough. Returns the open breaks."""
-    found = [
+    certain = [
         difference
         for difference in differences
-        if difference.symbol not in settling
-        and not (settling and difference.kind is BreakKind.CASH)
+        if difference.symbol not in active
+        and not (active and difference.kind is BreakKind.CASH)
         and not _not_comparable(difference, others, unknown)
     ]
-    waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if settling or unknown}
+    waiting = {record.subject for record in desk.journal.open_breaks(desk.book) if active or unknown}
     breaks = desk.journal.record_sightings(
         desk.book,
         now,
-        [difference.sighting() for difference in found],
-        not_looked_at=waiting - {difference.subject for difference in found},
+        [difference.sighting() for difference in certain],
+        not_looked_at=waiting - {difference.subject for difference in certain},
     )
-    _act(desk, found, breaks)
+    _act(desk, certain, breaks)
     return tuple(breaks)
 
 
@@ -396,14 +389,14 @@ def _orders(desk: Desk, listed: Listed) -> Sweep:
     """
     orders = dict(listed.orders)
     absent, unread = set(), set()
-    asked, silent = 0, False
+    questions, silent = 0, False
     for record in desk.journal.open_orders(desk.book):
         if State(record.state) in WORKING and record.broker_order_id not in orders:
             client_id = record.intent.client_order_id
-            if silent or asked == MOST_ASKED_ALONE:
+            if silent or questions == MOST_ASKED_ALONE:
                 unread.add(client_id)
                 continue
-            asked += 1
+            questions += 1
             try:
                 ended = desk.broker.order_by_client_id(client_id)
             except BrokerError as error:
@@ -429,27 +422,27 @@ def _known(desk: Desk, orders: Sequence[OrderState]) -> dict[str, OrderRecord]:
     return known | desk.journal.named(named - known.keys())
 
 
-def _absorb_sweep(desk: Desk, sweep: Sweep, ours: dict[str, OrderRecord]) -> tuple[OrderState, ...]:
+def _apply_sweep(desk: Desk, sweep: Sweep, ours: dict[str, OrderRecord]) -> tuple[OrderState, ...]:
     """Take in what the broker says of each order of ours, and bring `ours` up to it. Returns those that work
     at the broker and have ended here: nobody follows them."""
     listed = {order.id: order for order in sweep.orders}
     named = {order.client_order_id for order in sweep.orders}
-    standing_for = {record.broker_order_id: client_id for client_id, record in ours.items()}
+    client_ids = {record.broker_order_id: client_id for client_id, record in ours.items()}
     astray = []
     for order in sweep.orders:
         client_id = order.client_order_id
         if client_id not in ours:  # a replacement is looked at from the order that began its chain
-            client_id = standing_for.get(order.id, "")
+            client_id = client_ids.get(order.id, "")
             if not client_id or client_id in named or _is_settled(ours[client_id], order):
                 continue
-        ours[client_id] = absorb_order(desk, ours[client_id], order, listed)
+        ours[client_id] = apply_order_state(desk, ours[client_id], order, listed)
     for order in sweep.orders:
-        record = ours.get(order.client_order_id) or ours.get(standing_for.get(order.id, ""))
+        record = ours.get(order.client_order_id) or ours.get(client_ids.get(order.id, ""))
         works = order.state in OPEN_STATES
         if record and works and order.replaced_by is None and State(record.state) in TERMINAL_STATES:
             astray.append(order)
     for client_id in sweep.absent & ours.keys():
-        ours[client_id] = absorb_absence(desk, ours[client_id])
+        ours[client_id] = apply_absence(desk, ours[client_id])
     return tuple(astray)
 
 
@@ -459,12 +452,12 @@ def _is_settled(record: OrderRecord, order: OrderState) -> bool:
     return ended and State(record.state) in TERMINAL_STATES and (record.evidence_ns or 0) >= order.updated_ns
 
 
-def _settling(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
+def _active(desk: Desk, orders: Iterable[OrderState], now: int) -> set[str]:
     """Symbols that moved in the last five seconds, "" for cash alone: the broker's positions may lag behind
     its fills, and its activities behind both. Where the venue's time stands nothing can be under way."""
     if desk.clock.stands:
         return set()
-    since = now - SETTLE_NS
+    since = now - ACTIVE_NS
     filling = {order.symbol for order in orders if order.filled_qty and order.updated_ns >= since}
     moved = {fill.symbol for fill in desk.journal.fills(desk.book, since_ns=since)}
     return filling | moved | {a.symbol for a in desk.journal.adjustments(desk.book, since_ns=since)}
@@ -480,10 +473,10 @@ def _all_confirmed(desk: Desk, differences: Iterable[BookDifference]) -> bool:
     return all((difference.kind, difference.subject) in confirmed for difference in differences)
 
 
-def _act(desk: Desk, found: Sequence[BookDifference], breaks: Sequence[BreakRecord]) -> None:
+def _act(desk: Desk, differences: Sequence[BookDifference], breaks: Sequence[BreakRecord]) -> None:
     """Lock the symbols of confirmed breaks; many of them, or cash, stop entries of the whole book."""
     confirmed = {(record.kind, record.subject) for record in breaks if record.sightings >= SIGHTINGS}
-    real = [difference for difference in found if (difference.kind, difference.subject) in confirmed]
+    real = [difference for difference in differences if (difference.kind, difference.subject) in confirmed]
     if not real:
         return
     held = {(record.symbol, record.cause) for record in desk.journal.locks(desk.book)}
@@ -493,11 +486,7 @@ def _act(desk: Desk, found: Sequence[BookDifference], breaks: Sequence[BreakReco
             lock(desk, difference.symbol, BREAK_LOCK, text)
     locked = {record.symbol for record in desk.journal.locks(desk.book) if record.cause == BREAK_LOCK}
     if len(locked) > MAX_LOCKED_SYMBOLS or any(d.kind is BreakKind.CASH for d in real):
-        latch(
-            desk.journal,
-            desk.book,
+        desk.latch(
             Cause.BREAK,
-            at_ns=desk.now_ns(),
-            session=desk.session_text(),
-            reason="; ".join(f"{d.kind} {d.subject}: ours {d.ours}, broker's {d.theirs}" for d in real),
+            "; ".join(f"{d.kind} {d.subject}: ours {d.ours}, broker's {d.theirs}" for d in real),
         )

@@ -71,7 +71,7 @@ def apart(
     """Those of the symbols of which a split that counts is in the price or the position, and not in both; and
     those of which nothing tells surely whether one is, or in which ratio."""
     today, ledger, kept = desk.today(), ledger_of(desk.journal, desk.book), kept_apart(desk)
-    found = {}
+    splits = {}
     for symbol in symbols:
         unproven = [action for action in owned.unproven if action.symbol == symbol]
         counted = [
@@ -121,8 +121,8 @@ def apart(
                 least, most = _within_a_days_move(worth, price, [shown, least, most])
             else:
                 least, most = 0.0, inf
-        found[symbol] = Apart(shown, true, price, least, most)
-    return found
+        splits[symbol] = Apart(shown, true, price, least, most)
+    return splits
 
 
 def _is_of_a_split(shown: float, booked: float, true: float, ratios: Iterable[float]) -> bool:
@@ -165,8 +165,8 @@ def _is_worth_the_same(
 ) -> bool:
     """Whether the broker values the position in the shares that it shows, old or new, whatever the market
     quotes: its equity is right then."""
-    marked, told = _price(position, None), None if quote is None else quote.bid or quote.last_trade
-    quoted = nan if told is None else float(told)
+    marked, price = _price(position, None), None if quote is None else quote.bid or quote.last_trade
+    quoted = nan if price is None else float(price)
     if not all(map(is_positive, (marked, quoted, shown, true))):
         return False
     apart_by = abs(log(marked * shown / (quoted * true)))
@@ -210,20 +210,20 @@ def see_splits(desk: Desk, positions: Mapping[str, PositionState], *, in_doubt: 
     looked_at = [symbol for symbol in symbols if not (opens_today and symbol in ahead)]
     quotes = sight.quotes(looked_at)
     owned = owned_by_ex_dates(desk, looked_at, sight, positions=positions, quotes=quotes)
-    found = apart(desk, looked_at, owned, positions, quotes)
-    found |= not_looked_at(desk, found, sight, positions, quotes)
+    doubtful = apart(desk, looked_at, owned, positions, quotes)
+    doubtful |= not_looked_at(desk, doubtful, sight, positions, quotes)
     if not is_open:
         unknown = {
             symbol: Apart(_shown(positions.get(symbol)), nan, nan, nan, nan)
             for symbol in ahead
-            if (opens_today or symbol not in kept | found)
+            if (opens_today or symbol not in kept | doubtful)
             and (in_doubt or not _is_as_at_close(desk, symbol, actions, positions, sight))
         }
         still = {symbol: one for symbol, one in kept.items() if _is_as_shown(one, positions.get(symbol))}
         overtaken = still.keys() & _opened_since(desk, [*owned.actions, *owned.unproven])
         still |= {symbol: still[symbol]._replace(true=nan, least=nan, most=nan) for symbol in overtaken}
-        found = still | found | unknown
-    keep_apart(desk, found)
+        doubtful = still | doubtful | unknown
+    keep_apart(desk, doubtful)
 
 
 def _opened_since(desk: Desk, actions: Iterable[CorporateActionState]) -> set[str]:
@@ -297,7 +297,7 @@ def see_what_moved(desk: Desk, positions: Mapping[str, PositionState]) -> None:
 
 def not_looked_at(
     desk: Desk,
-    found: Collection[str],
+    seen: Collection[str],
     sight: Look,
     positions: Mapping[str, PositionState],
     quotes: Mapping[str, QuoteState],
@@ -316,10 +316,10 @@ def not_looked_at(
     for symbol, one in kept.items():
         hidden = symbol not in positions and not {symbol, ""}.isdisjoint(unknown)
         unsaid = (every or symbol in unread) and _is_as_shown(one, positions.get(symbol))
-        if symbol not in found and isfinite(one.true) and (hidden or unsaid):
+        if symbol not in seen and isfinite(one.true) and (hidden or unsaid):
             price = _price(None, quotes.get(symbol))
             left[symbol] = one._replace(price=price) if hidden and is_positive(price) else one
-    concerned: set[str] = (quotes.keys() & positions.keys()) - set(found) - left.keys()
+    concerned: set[str] = (quotes.keys() & positions.keys()) - set(seen) - left.keys()
     for symbol in sorted(concerned if every else concerned & unread):
         may_be = _unread(desk, symbol, positions[symbol], quotes[symbol])
         if may_be is not None:
@@ -347,14 +347,14 @@ def kept_apart(desk: Desk) -> dict[str, Apart]:
     return _read(desk, APART_MARK)
 
 
-def keep_apart(desk: Desk, found: Mapping[str, Apart]) -> None:
+def keep_apart(desk: Desk, splits: Mapping[str, Apart]) -> None:
     """But for those that a person has taken as they are. A person hears of each once a session: its stop is
     right, the equity is not."""
     kept, taken = kept_apart(desk), _read(desk, TAKEN_MARK)
-    found = {symbol: one for symbol, one in found.items() if not _is_the_same(one, taken.get(symbol))}
-    if not found and not kept:
+    splits = {symbol: one for symbol, one in splits.items() if not _is_the_same(one, taken.get(symbol))}
+    if not splits and not kept:
         return
-    for symbol, one in found.items():
+    for symbol, one in splits.items():
         if not isfinite(one.true):
             continue  # the open shows it
         if not one.is_sure:
@@ -376,7 +376,7 @@ def keep_apart(desk: Desk, found: Mapping[str, Apart]) -> None:
             "shows it too. Its stop goes by the cost in the price's terms. Compare with the broker; where "
             "the announcement is wrong `trading-assets rearm --reason …` takes the equity as it is stated.",
         )
-    _keep(desk, APART_MARK, found)
+    _keep(desk, APART_MARK, splits)
 
 
 def take_as_stated(desk: Desk) -> tuple[str, ...]:
@@ -396,15 +396,15 @@ def _is_the_same(one: Apart, other: Apart | None) -> bool:
 
 def _read(desk: Desk, name: str) -> dict[str, Apart]:
     kept = json.loads(desk.journal.mark(desk.book, name) or "{}")
-    found = {}
+    splits = {}
     for symbol, fields in kept.items():
         shown, true, price, *bounds = map(float, fields)
-        found[symbol] = Apart(shown, true, price, *(bounds or (true, true)))
-    return found
+        splits[symbol] = Apart(shown, true, price, *(bounds or (true, true)))
+    return splits
 
 
-def _keep(desk: Desk, name: str, found: Mapping[str, Apart]) -> None:
-    fields = {symbol: [repr(value) for value in one] for symbol, one in sorted(found.items())}
+def _keep(desk: Desk, name: str, splits: Mapping[str, Apart]) -> None:
+    fields = {symbol: [repr(value) for value in one] for symbol, one in sorted(splits.items())}
     desk.journal.set_mark(desk.book, name, json.dumps(fields), desk.now_ns())
 
 
@@ -443,5 +443,5 @@ def _price(position: PositionState | None, quote: QuoteState | None) -> float:
         return float(position.market_value / position.qty)
     if position is not None and position.current_price is not None:
         return float(position.current_price)
-    told = None if quote is None else quote.last_trade or quote.bid
-    return nan if told is None else float(told)
+    price = None if quote is None else quote.last_trade or quote.bid
+    return nan if price is None else float(price)

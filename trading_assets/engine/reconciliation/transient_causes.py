@@ -34,16 +34,16 @@ def broker_clock(desk: Desk) -> ClockReading | None:
     (BROKER_UNREACHABLE). Where the broker is slow and exits wait it is not asked."""
     if desk.hurries:
         return None
-    found: list[ClockState] = []
+    clocks: list[ClockState] = []
 
     def read() -> int:
-        found.append(desk.broker.clock())
-        return found[0].now_ns
+        clocks.append(desk.broker.clock())
+        return clocks[0].now_ns
 
     if not desk.clock.sync(read):
         log.warning("broker's clock not readable", book=desk.book, why=str(desk.clock.failure))
         return None
-    return ClockReading(found[0], found[0].now_ns - system_now_ns())
+    return ClockReading(clocks[0], clocks[0].now_ns - system_now_ns())
 
 
 def transient_causes(

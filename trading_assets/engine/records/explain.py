@@ -90,7 +90,7 @@ def _of_verdict(verdict: VerdictRecord, order: OrderRecord | None) -> Explained:
 
 def _without_proposal(journal: Journal, book: str, session: str) -> list[Explained]:
     """The signals of the session with what became of them, once for each tick."""
-    found: dict[tuple[int, str], Explained] = {}
+    explained: dict[tuple[int, str], Explained] = {}
     outcomes: dict[int, dict[str, str]] = {}
     for record in journal.tick_inputs(book, session=session):
         if record.phase != Phase.EXITS:
@@ -98,7 +98,7 @@ def _without_proposal(journal: Journal, book: str, session: str) -> list[Explain
         if record.tick_ns not in outcomes:
             outcomes[record.tick_ns] = signal_outcomes(journal, book, session, record.tick_ns)
         for signal in DecisionInput.from_json(record.payload).signals:
-            found[record.tick_ns, signal.decision_id] = Explained(
+            explained[record.tick_ns, signal.decision_id] = Explained(
                 tick_ns=record.tick_ns,
                 execution_id=record.execution_id,
                 symbol=signal.symbol,
@@ -107,4 +107,4 @@ def _without_proposal(journal: Journal, book: str, session: str) -> list[Explain
                 outcome=outcomes[record.tick_ns].get(signal.decision_id, "HELD"),
                 signal=signal.value,
             )
-    return list(found.values())
+    return list(explained.values())

@@ -88,8 +88,8 @@ def signal_outcomes(journal: Journal, book: str, day: str, tick_ns: int) -> dict
     again instead of being kept twice."""
     outcomes: dict[str, str] = {}
     for stored in journal.tick_inputs(book, session=day, tick_ns=tick_ns):
-        found = decide(DecisionInput.from_json(stored.payload)).outcomes
-        outcomes |= {key: value for key, value in found.items() if outcomes.get(key, "HELD") == "HELD"}
+        again = decide(DecisionInput.from_json(stored.payload)).outcomes
+        outcomes |= {key: value for key, value in again.items() if outcomes.get(key, "HELD") == "HELD"}
     return outcomes
 
 

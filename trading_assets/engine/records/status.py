@@ -35,7 +35,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BookStatus:
     book: str
     venue: str
     mode: str
@@ -64,10 +64,12 @@ class Standing:
     watchdog: Seen  # by its sign of life
     flatten: FlattenRecord | None = None  # in force
     held: tuple[Held, ...] = ()  # under it; empty too where the broker does not answer
+    time_source: str = ""  # whose `now_ns` is, where the broker's clock cannot be read
 
     @property
     def well(self) -> bool:
-        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead."""
+        """Reachable, reconciled, its equity known, ACTIVE, nothing broken, no watchdog dead, and
+        Dagster's definitions load."""
         return (
             not self.unreachable
             and self.opened
@@ -77,6 +79,7 @@ class Standing:
             and not self.breaks
             and not self.locks
             and self.watchdog.life not in (Life.SILENT, Life.DIED)
+            and not self.watchdog.not_loaded
         )
 
 
@@ -110,7 +113,7 @@ class Positions:
 
 
 @for_purpose(Purpose.LOOK)
-def standing(desk: Desk) -> Standing:
+def book_status(desk: Desk) -> BookStatus:
     """Look at journal and broker once."""
     desk.clock.sync()
     unreachable = "" if desk.clock.synced else str(desk.clock.failure)
@@ -128,11 +131,12 @@ def standing(desk: Desk) -> Standing:
             held = still_held(desk)
         except BrokerError as error:
             unreachable = str(error)
-    return Standing(
+    return BookStatus(
         book=book,
         venue=desk.settings.venue,
         mode=desk.settings.mode,
         now_ns=now,
+        time_source=desk.time_source(),
         unreachable=unreachable,
         session=session,
         market_open=desk.sessions.is_open(now),

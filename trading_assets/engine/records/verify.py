@@ -133,13 +133,13 @@ def verify(
     not_read = ""
     try:
         progress("signals")
-        signals, found = _signal_differences(journal, history, book, session, given)
-        differences += found
-        projected, found = _projection_differences(history, book, session, verdicts)
-        differences += found
+        signals, differing = _signal_differences(journal, history, book, session, given)
+        differences += differing
+        projected, differing = _projection_differences(history, book, session, verdicts)
+        differences += differing
         progress("features")
-        feature_rows, found = _feature_differences(history, book, session)
-        differences += found
+        feature_rows, differing = _feature_differences(history, book, session)
+        differences += differing
     except HistoryLocked as error:
         not_read = str(error)
     return VerifyReport(
@@ -209,8 +209,10 @@ def _order_differences(orders: Iterable[Any], verdicts: Iterable[VerdictRecord])
         intent = order.intent
         verdict = by_id.get(intent.verdict_id)
         if verdict is None or verdict.failed:
-            told = "no verdict" if verdict is None else f"a refusal, {_short(verdict)}"
-            yield Difference("order", intent.client_order_id, "verdict", told, "a verdict that passed")
+            verdict_words = "no verdict" if verdict is None else f"a refusal, {_short(verdict)}"
+            yield Difference(
+                "order", intent.client_order_id, "verdict", verdict_words, "a verdict that passed"
+            )
             continue
         for name in _OF_THE_VERDICT:
             yield from _differences(
@@ -225,7 +227,7 @@ def _inbox_differences(journal: Journal, given: Iterable[DecisionInput]) -> Iter
             received = journal.signal(one.book, signal.decision_id)
             if received is None:
                 continue  # the model's: the history has it
-            said: dict[str, object] = {
+            sent: dict[str, object] = {
                 "symbol": received.symbol,
                 "value": received.value,
                 "as_of_ns": received.as_of_ns,
@@ -233,9 +235,9 @@ def _inbox_differences(journal: Journal, given: Iterable[DecisionInput]) -> Iter
             for name in ("reference_price", "limit_price"):
                 price = getattr(received, name)
                 if price is not None:
-                    said[name] = float(price)
+                    sent[name] = float(price)
             subject = f"{signal.symbol} {signal.decision_id} in {one.execution_id} {one.phase}"
-            for name, derived in said.items():
+            for name, derived in sent.items():
                 yield from _differences("signal", subject, name, getattr(signal, name), derived)
 
 
@@ -248,7 +250,7 @@ def _signal_differences(
     for one in given:
         if one.phase is not Phase.PROTECT:
             last[one.tick_ns, one.phase] = one
-    found: list[Difference] = []
+    differences: list[Difference] = []
     count = 0
     with history.reading():  # one opening of the file for all ticks
         for (tick_ns, phase), one in sorted(last.items()):
@@ -262,8 +264,8 @@ def _signal_differences(
                 continue  # the tick went on without a history, from the inbox
             for key in sorted(stored.keys() | used.keys()):
                 subject = f"{key} at {new_york_time(tick_ns)} {phase}"
-                found += _differences("signal", subject, "", used.get(key), stored.get(key))
-    return count, found
+                differences += _differences("signal", subject, "", used.get(key), stored.get(key))
+    return count, differences
 
 
 def _projection_differences(
@@ -274,16 +276,16 @@ def _projection_differences(
         (verdict.execution_id, verdict.client_order_id): verdict_row(session, verdict) for verdict in verdicts
     }
     projected = projected_verdicts(history, book, session)
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for row in projected:
         key = row["execution_id"], row["client_order_id"]
-        found += _differences("projection", " ".join(key), "", row, rows.get(key))
-    return len(projected), found
+        differences += _differences("projection", " ".join(key), "", row, rows.get(key))
+    return len(projected), differences
 
 
 def _feature_differences(history: History, book: str, session: date) -> tuple[int, list[Difference]]:
     """Every feature row of today's feature set, against one computed again from the bars received by then."""
-    found: list[Difference] = []
+    differences: list[Difference] = []
     lines = feature_lines(history, book, session, DAILY.identity)
     with history.reading():
         for tick_ns in sorted({line["tick_ns"] for line in lines}):
@@ -294,8 +296,10 @@ def _feature_differences(history: History, book: str, session: date) -> tuple[in
                 derived = DAILY.compute_last(*window).tolist()
                 stored = dict(zip(DAILY.names, rows[symbol]["values"], strict=False))
                 again = dict(zip(DAILY.names, derived, strict=True))
-                found += _differences("features", f"{symbol} at {new_york_time(tick_ns)}", "", stored, again)
-    return len(lines), found
+                differences += _differences(
+                    "features", f"{symbol} at {new_york_time(tick_ns)}", "", stored, again
+                )
+    return len(lines), differences
 
 
 def _differences(of: str, subject: str, at: str, stored: Any, derived: Any) -> Iterator[Difference]:
@@ -307,12 +311,12 @@ def _differences(of: str, subject: str, at: str, stored: Any, derived: Any) -> I
             if name in stored and name in derived:
                 yield from _differences(of, subject, inner, stored[name], derived[name])
             else:
-                yield Difference(of, subject, inner, _told(stored.get(name)), _told(derived.get(name)))
+                yield Difference(of, subject, inner, _as_text(stored.get(name)), _as_text(derived.get(name)))
     elif isinstance(stored, list) and isinstance(derived, list) and len(stored) == len(derived):
         for number, pair in enumerate(zip(stored, derived, strict=True)):
             yield from _differences(of, subject, f"{at}[{number}]", *pair)
     elif stored != derived and not (stored != stored and derived != derived):
-        yield Difference(of, subject, at or "all of it", _told(stored), _told(derived))
+        yield Difference(of, subject, at or "all of it", _as_text(stored), _as_text(derived))
 
 
 def _opened(value: Any) -> Any:
@@ -324,7 +328,7 @@ def _opened(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 

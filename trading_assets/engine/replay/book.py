@@ -28,11 +28,12 @@ class Delisting(NamedTuple):
     price: float
 
 
-def take_actions(book: Book, rows: Mapping[str, int], actions: Iterable[CorporateAction]) -> None:
-    """The dividend for each old share, in whole cents, then the split.
+def take_actions(book: Book, rows: Mapping[str, int], actions: Iterable[CorporateAction]) -> float:
+    """The dividend for each old share, in whole cents, then the split. Returns the USD of the dividends.
 
     rows: symbol → its row in the book
     """
+    dividends_usd = 0.0
     for action in actions:
         row = rows[action.symbol]
         qty = float(book.holdings[row]["qty"])
@@ -42,6 +43,8 @@ def take_actions(book: Book, rows: Mapping[str, int], actions: Iterable[Corporat
         paid = [CashEntry(action.symbol, round(qty * action.cash_usd, 2), "DIVIDEND")]
         lower = [QuantityEntry(action.symbol, 0.0, -action.cash_usd * qty)]  # a stop is no lower for it
         _enter(book, row, action.symbol, [*paid, *split], [*lower, *split])
+        dividends_usd += sum(entry.amount_usd for entry in paid)
+    return dividends_usd
 
 
 def close_delisted(book: Book, rows: Mapping[str, int], last_prices: Mapping[str, float]) -> list[Delisting]:

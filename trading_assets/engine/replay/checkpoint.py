@@ -64,13 +64,13 @@ class Checkpoint:
             np.array(self.figures),
             np.array(self.latched, dtype=np.bool_),
         )
-        found = (list(self.results), Counter(self.codes), Counter(self.missing), list(self.halts))
-        return book, Progress(*found, dict(self.delisted))
+        progress = (list(self.results), Counter(self.codes), Counter(self.missing), list(self.halts))
+        return book, Progress(*progress, dict(self.delisted))
 
 
-def taken(made_of: str, spec: ReplaySpec, session: date, book: Book, found: Progress) -> Checkpoint:
+def taken(made_of: str, spec: ReplaySpec, session: date, book: Book, progress: Progress) -> Checkpoint:
     """The walk as it stands after `session`."""
-    first = found.results[0].session
+    first = progress.results[0].session
     return Checkpoint(
         made_of=made_of,
         first=first,
@@ -79,11 +79,11 @@ def taken(made_of: str, spec: ReplaySpec, session: date, book: Book, found: Prog
         holdings=[tuple(row) for row in book.holdings.tolist()],
         figures=book.figures.tolist(),
         latched=book.latched.tolist(),
-        results=found.results,
-        codes=dict(found.codes),
-        missing=dict(found.missing),
-        halts=found.halts,
-        delisted=found.delisted,
+        results=progress.results,
+        codes=dict(progress.codes),
+        missing=dict(progress.missing),
+        halts=progress.halts,
+        delisted=progress.delisted,
     )
 
 
@@ -120,6 +120,7 @@ def fingerprint(
             "fill_mode",
             "usd_per_share",
             "cost_bps",
+            "sale_fees",
             "rearm_daily",
             "settlement",
         )
@@ -132,8 +133,8 @@ def fingerprint(
         for path in (spec.source.model_path, spec.source.features_path):
             digest.update(path.read_bytes())
     else:
-        told = [signal for signal in spec.source.signals if _is_by(signal.at, last, last_tick_ns)]
-        digest.update(repr(told).encode())
+        signals = [signal for signal in spec.source.signals if _is_by(signal.at, last, last_tick_ns)]
+        digest.update(repr(signals).encode())
     close_ns = Sessions().close_ns(last)
     for symbol in symbols:
         bars = tape.daily(symbol)
@@ -145,6 +146,8 @@ def fingerprint(
         is_gone = not has_last and known == len(bars.end_ns)  # no bar of the last session, and none after it
         actions = [action for action in tape.actions(symbol) if action.ex_date <= last]
         digest.update(repr((is_gone, actions)).encode())
+        if isinstance(tape, HistoryTape) and tape.last_break(symbol) is not None:
+            digest.update(repr(tape.last_break(symbol)).encode())
     if isinstance(tape, HistoryTape) and not spec.daily:
         digest.update(tape.minutes_digest(first, last).encode())
     digest.update(_code().encode())

@@ -47,5 +47,5 @@ class _Stamps:
         self._below = np.ascontiguousarray(np.array(below, dtype=np.int32).T)
 
     def below(self, at_ns: Ints) -> Ints:
-        found: Ints = self._below[np.searchsorted(self._known, at_ns)].astype(np.int64)
-        return found
+        counts: Ints = self._below[np.searchsorted(self._known, at_ns)].astype(np.int64)
+        return counts

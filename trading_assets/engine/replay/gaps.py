@@ -62,9 +62,9 @@ class DailyGaps:
 def minute_gaps(day: Day, open_ns: int, tick_ns: Ints) -> Flags:
     """Which symbols had no minute bar for too long, (ticks, n), between the open and each tick."""
     ends, first = day.bars["end_ns"], day.first
-    found = np.zeros((len(tick_ns), len(first) - 1), np.bool_)
+    too_long = np.zeros((len(tick_ns), len(first) - 1), np.bool_)
     if not len(tick_ns):
-        return found
+        return too_long
     begun = np.flatnonzero(first[:-1] < first[1:])
     gaps = np.diff(ends, prepend=open_ns)
     gaps[first[begun]] = ends[first[begun]] - open_ns
@@ -75,5 +75,5 @@ def minute_gaps(day: Day, open_ns: int, tick_ns: Ints) -> Flags:
         own = np.concatenate(([open_ns], ends[first[row] : first[row + 1]]))
         longest = np.maximum.accumulate(np.diff(own, prepend=open_ns))
         last = np.searchsorted(own, tick_ns, side="right") - 1
-        found[:, row] = np.maximum(longest[last], tick_ns - own[last]) > MAX_GAP_NS
-    return found
+        too_long[:, row] = np.maximum(longest[last], tick_ns - own[last]) > MAX_GAP_NS
+    return too_long

@@ -18,10 +18,10 @@ class Group(StrEnum):
 
 
 DESCRIPTION: dict[Group, str] = {
-    Group.LIMITS: "In every session what was sent kept the limits of size, price, age, hours and count, what "
-    "was bought those of exposure and cash, fills their limit price; nothing was short, and every "
-    "position whose stop was hit was sold.",
+    Group.LIMITS: "In every session each order that was sent kept the limits of size, price, age, hours and "
+    "count, each entry those of exposure and cash when it was made, and each fill its order's limit price. "
+    "No position was short, and every position whose stop was hit was sold.",
     Group.LOSSES: "No session tripped a loss breaker: `session_drawdown`, `max_daily_loss`, `max_drawdown`.",
-    Group.DRIFT: "The market carried no exposure above `max_position_pct` or `max_gross_exposure`.",
+    Group.DRIFT: "No price move carried an exposure above `max_position_pct` or `max_gross_exposure`.",
 }
 WARNINGS = frozenset({Group.DRIFT})

@@ -22,6 +22,7 @@ from trading_assets.redaction import clean
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SESSIONS_NAMED = 12
+SYMBOLS_NAMED = 10
 _DERIVED = (
     "Minute bars are derived from daily bars, which know the day's close in advance: "
     "no figure on this page is evidence of performance."
@@ -35,6 +36,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+details { margin: .4rem 0; } summary { cursor: pointer; }
 td.loss { color: #a11; } td.failed { background: #fdd; }
 .warning { background: #fff3cd; padding: .6rem 1rem; border-left: 4px solid #d39e00; }
 svg { width: 100%; height: auto; }
@@ -44,6 +46,7 @@ $warnings
 <p>$about</p>
 <h2>Figures$mark</h2>
 $figures
+$symbols
 <h2>Equity, drawdown and exposure$mark</h2>
 $plots
 <h2>Monthly returns$mark</h2>
@@ -76,6 +79,7 @@ def page(report: ReplayReport, limits: Limits) -> str:
         mark=" (derived)" if report.derived else "",
         about=for_html(_about(report)),
         figures=_table(("figure", "value"), _figures(report)),
+        symbols=_symbols(report),
         plots=_plots(report),
         months=_months(report),
         codes=_table(("code", "verdicts"), report.verdict_codes.items()),
@@ -90,8 +94,8 @@ def page(report: ReplayReport, limits: Limits) -> str:
 
 def _warnings(report: ReplayReport) -> list[str]:
     """What a reader must know before a figure."""
-    found = [f"Derived. {_DERIVED}"] if report.derived else []
-    return [*found, f"In sample. {_IN_SAMPLE.format(report.in_sample)}"] if report.in_sample else found
+    warnings = [f"Derived. {_DERIVED}"] if report.derived else []
+    return [*warnings, f"In sample. {_IN_SAMPLE.format(report.in_sample)}"] if report.in_sample else warnings
 
 
 def _about(report: ReplayReport) -> str:
@@ -102,13 +106,38 @@ def _about(report: ReplayReport) -> str:
         if isinstance(spec.source, ModelSignals)
         else f"{len(spec.source.signals)} signals from outside"
     )
-    missing = ", ".join(f"{symbol} {count}" for symbol, count in sorted(report.missing_bars.items()))
-    gaps = f" Sessions without a bar: {missing}." if missing else ""
     days = [result.session for result in report.sessions]
     return (
         f"{len(days)} sessions from {days[0]} to {days[-1]}, "
-        f"{ticks}; {', '.join(report.symbols)} on {spec.bars} bars; {source}; "
-        f"starting cash ${spec.cash_usd:,.2f}, fills {spec.fill_mode}.{gaps}"
+        f"{ticks}; {_named(report.symbols)} on {spec.bars} bars; {source}; "
+        f"starting cash ${spec.cash_usd:,.2f}, fills {spec.fill_mode}."
+    )
+
+
+def _named(symbols: Sequence[str]) -> str:
+    """The symbols, or how many they are where a list would hide the rest."""
+    return ", ".join(symbols) if len(symbols) <= SYMBOLS_NAMED else f"{len(symbols):,} symbols"
+
+
+def _symbols(report: ReplayReport) -> str:
+    """Which symbols lacked bars or were delisted: how many, the worst, and the rest in a table that folds."""
+    missing = sorted(report.missing_bars.items(), key=lambda row: (-row[1], row[0]))
+    delisted = sorted(report.delisted.items(), key=lambda row: (row[1], row[0]))
+    closed = "Positions closed at the last price, as the symbol had no bar any more"
+    return _folding("Symbols without a bar in some session", ("symbol", "sessions"), missing) + _folding(
+        closed, ("symbol", "session"), delisted
+    )
+
+
+def _folding(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    if not rows:
+        return ""
+    shown = ", ".join(f"{for_html(str(symbol))} {value}" for symbol, value in rows[:SYMBOLS_NAMED])
+    if len(rows) <= SYMBOLS_NAMED:
+        return f"<p>{title}: {shown}.</p>"
+    return (
+        f"<p>{title}: {len(rows):,}; the first {SYMBOLS_NAMED}: {shown}.</p>"
+        f"<details><summary>All {len(rows):,}</summary>{_table(heads, rows)}</details>"
     )
 
 
@@ -124,9 +153,22 @@ def _figures(report: ReplayReport) -> list[tuple[str, str]]:
         ("mean exposure", _percent(figures.mean_exposure)),
         ("turnover a year, times equity", f"{figures.turnover:.2f}"),
         ("winning sessions", _percent(figures.winning_sessions)),
+        *_money(report),
         ("orders", f"{sum(result.orders for result in report.sessions)}"),
         ("fills", f"{sum(result.fills for result in report.sessions)}"),
         ("refused", f"{sum(result.refused for result in report.sessions)}"),
+    ]
+
+
+def _money(report: ReplayReport) -> list[tuple[str, str]]:
+    """What fills cost beside their prices, and what the positions were paid."""
+    costs = sum(result.costs_usd for result in report.sessions)
+    fees = sum(result.fees_usd for result in report.sessions)
+    dividends = sum(result.dividends_usd for result in report.sessions)
+    return [
+        ("commissions", f"${costs - fees:,.2f}"),
+        ("SEC and FINRA fees on sales", f"${fees:,.2f}"),
+        ("dividends", f"${dividends:,.2f}"),
     ]
 
 

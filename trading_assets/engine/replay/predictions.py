@@ -174,12 +174,12 @@ class ModelPredictions:
         scores = self._model.score(rows.reshape(-1, rows.shape[2]))
         values = self._model.signal(scores).reshape(rows.shape[:2])
         tick, symbol = np.nonzero(np.isfinite(values))
-        found, at_ns = np.zeros(len(tick), SIGNAL), self._rows.at_ns[first:end]
-        found["symbol"], found["as_of_ns"] = symbol, at_ns[tick]
-        found["value"] = values[tick, symbol]
-        found["volatility"] = rows[tick, symbol, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
-        found["reference_price"] = found["limit_price"] = nan
-        return Signals(found, tick, scores.reshape(rows.shape[:2])[tick, symbol]), _NONE
+        signals, at_ns = np.zeros(len(tick), SIGNAL), self._rows.at_ns[first:end]
+        signals["symbol"], signals["as_of_ns"] = symbol, at_ns[tick]
+        signals["value"] = values[tick, symbol]
+        signals["volatility"] = rows[tick, symbol, VOLATILITY] * sqrt(SESSIONS_PER_YEAR)
+        signals["reference_price"] = signals["limit_price"] = nan
+        return Signals(signals, tick, scores.reshape(rows.shape[:2])[tick, symbol]), _NONE
 
 
 class ExternalPredictions:

@@ -76,9 +76,9 @@ def replay_range(
             return fingerprint(settings, spec, limits, tape, symbols, first, last, last_tick_ns)
 
         checkpoint = _begun(spec, sessions, days, made_of, place, making)
-        book, found, first = Book.opened(len(symbols), float(spec.cash_usd)), Progress(), days[0]
+        book, reached, first = Book.opened(len(symbols), float(spec.cash_usd)), Progress(), days[0]
         if checkpoint is not None:
-            book, found = checkpoint.restored()
+            book, reached = checkpoint.restored()
             first = checkpoint.first
             log.info("replay goes on", book=spec.book, after=str(checkpoint.session))
         with tempfile.TemporaryDirectory(dir=directory, prefix=".replay-") as private:
@@ -92,7 +92,7 @@ def replay_range(
                     signals,
                     Recording(writer, spec.book),
                     book,
-                    found,
+                    reached,
                 )
                 left = [day for day in days if checkpoint is None or day > checkpoint.session]
                 _walk_days(walk, left, len(days), ticks, made_of(first, days[-1]), spec, progress)
@@ -105,12 +105,12 @@ def replay_range(
                     model_version=signals.model_version,
                     trained_through=signals.trained_through,
                     derived=intraday and tape.derived,
-                    missing_bars=dict(found.missing),
-                    delisted=dict(found.delisted),
-                    sessions=tuple(found.results),
-                    verdict_codes=dict(sorted(found.codes.items(), key=lambda item: (-item[1], item[0]))),
-                    halts=tuple(found.halts),
-                    figures=figures_of(spec.cash_usd, found.results),
+                    missing_bars=dict(reached.missing),
+                    delisted=dict(reached.delisted),
+                    sessions=tuple(reached.results),
+                    verdict_codes=dict(sorted(reached.codes.items(), key=lambda item: (-item[1], item[0]))),
+                    halts=tuple(reached.halts),
+                    figures=figures_of(spec.cash_usd, reached.results),
                     seconds=(monotonic_ns() - began_ns) / NS,
                 )
                 page = write_page(report, limits, Path(private))  # while the last sessions are written

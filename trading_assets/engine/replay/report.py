@@ -36,7 +36,9 @@ class SessionResult:
     fills: int
     refused: int
     traded_usd: float
-    costs_usd: float
+    costs_usd: float  # of fills, the fees of sales among them
+    fees_usd: float  # SEC and FINRA, on sales
+    dividends_usd: float
     halt_causes: tuple[str, ...]
     limits: tuple[LimitResult, ...]
 
@@ -125,5 +127,7 @@ def figures_of(cash_usd: float, sessions: Sequence[SessionResult]) -> ReplayFigu
 def count_codes(counts: Counter[str], failed: NDArray[np.uint64]) -> None:
     """Add verdicts to `counts`: a pass, or every failed code of a refusal."""
     bits = (failed[:, None] >> np.arange(CODE_COUNT, dtype=np.uint64)) & np.uint64(1)
-    found = dict(zip((code.name for code in Code), bits.sum(axis=0).tolist(), strict=True))
-    counts.update({name: count for name, count in {PASS: int((failed == 0).sum()), **found}.items() if count})
+    by_name = dict(zip((code.name for code in Code), bits.sum(axis=0).tolist(), strict=True))
+    counts.update(
+        {name: count for name, count in {PASS: int((failed == 0).sum()), **by_name}.items() if count}
+    )

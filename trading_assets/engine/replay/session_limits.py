@@ -18,10 +18,10 @@ from trading_assets.core.limits import LIMIT_ROWS, Limits
 from trading_assets.core.sent_orders import Measured, SentOrders
 from trading_assets.core.tolerance import at_least, at_most
 from trading_assets.core.walk.columns import (
-    FACT_GROSS_BOUGHT,
+    FACT_GROSS_ENTERED,
     FACT_GROSS_MARK,
-    FACT_LOWEST_CASH,
-    FACT_POSITION_BOUGHT,
+    FACT_LOWEST_FUNDS,
+    FACT_POSITION_ENTERED,
     FACT_POSITION_MARK,
 )
 from trading_assets.engine.replay.limit_groups import Group
@@ -29,6 +29,7 @@ from trading_assets.engine.replay.session_sheet import SessionSheet
 
 Ints = NDArray[np.int64]
 LIMITS, DRIFT = Group.LIMITS, Group.DRIFT
+MOST_NAMED = 10
 
 
 class LimitResult(NamedTuple):
@@ -55,16 +56,18 @@ def session_results(sheet: SessionSheet, limits: Limits, *, next_open: bool = Fa
     with np.errstate(divide="ignore", invalid="ignore"):
         sent = _Sent(sheet)
         facts, largest = sheet.sheet.facts.tolist(), sheet.sheet.largest.tolist()
-        at_mark, bought = ("" if row < 0 else sheet.symbols[row] for row in largest)
+        at_mark, entered = ("" if row < 0 else sheet.symbols[row] for row in largest)
         held = sheet.book.holdings
         unsold = np.flatnonzero((held["stopped_ns"] != 0) & (held["qty"] != 0.0))
         short = np.flatnonzero(sheet.sheet.short)
         return [
             *sent.results(limits),
             sent.fill_price(inf if next_open else 0.0),
-            _result("max_position_pct", LIMITS, facts[FACT_POSITION_BOUGHT], bought, limits.max_position_pct),
-            _result("max_gross_exposure", LIMITS, facts[FACT_GROSS_BOUGHT], "", limits.max_gross_exposure),
-            _at_least("buying_power", facts[FACT_LOWEST_CASH], "USD of cash", 0.0),
+            _result(
+                "max_position_pct", LIMITS, facts[FACT_POSITION_ENTERED], entered, limits.max_position_pct
+            ),
+            _result("max_gross_exposure", LIMITS, facts[FACT_GROSS_ENTERED], "", limits.max_gross_exposure),
+            _funds_left(facts[FACT_LOWEST_FUNDS]),
             _named("no_short", sheet, short),
             *_loss_results(facts, limits),
             _named("stop_loss", sheet, unsold),
@@ -112,9 +115,9 @@ class _Sent:
         """One for each limit that is measured of single orders: the worst of its measures."""
         for name, row in LIMIT_ROWS.items():
             limit = getattr(limits, name)
-            found = [self.orders.measured(row, check, limit) for check in row.checks if check.measure]
-            if found:
-                yield self._result(name, found, limit)
+            measured = [self.orders.measured(row, check, limit) for check in row.checks if check.measure]
+            if measured:
+                yield self._result(name, measured, limit)
 
     def fill_price(self, unlimited: float) -> LimitResult:
         """USD a share by which a fill is worse than its order's limit price."""
@@ -122,9 +125,9 @@ class _Sent:
         filled = np.flatnonzero(~np.isnan(self._fill_price))
         return self._result("fill_price", [self.orders.at_most(filled, beyond, unlimited)], unlimited)
 
-    def _result(self, name: str, found: list[Measured], limit: float) -> LimitResult:
+    def _result(self, name: str, measured: list[Measured], limit: float) -> LimitResult:
         worst, within = None, True
-        for one in found:
+        for one in measured:
             if one.worst is not None:
                 within = within and bool(one.within[one.worst])
                 if worst is None or one.excess(one.worst) > worst.excess(worst.worst or 0):
@@ -152,7 +155,8 @@ def _loss_results(facts: list[float], limits: Limits) -> Iterator[LimitResult]:
 
 def _named(name: str, sheet: SessionSheet, rows: Ints) -> LimitResult:
     """Symbols that there should be none of."""
-    symbols = ", ".join(sheet.symbols[row] for row in rows)
+    symbols = ", ".join(sheet.symbols[row] for row in rows[:MOST_NAMED])
+    symbols += f" and {len(rows) - MOST_NAMED:,} more" if len(rows) > MOST_NAMED else ""
     return _result(name, LIMITS, float(len(rows)), symbols, 0.0)
 
 
@@ -160,5 +164,8 @@ def _result(name: str, group: Group, measured: float, worst: str, limit: float) 
     return LimitResult(name, group, bool(at_most(measured, limit)), measured, limit, worst)
 
 
-def _at_least(name: str, measured: float, worst: str, limit: float) -> LimitResult:
-    return LimitResult(name, LIMITS, bool(at_least(measured, limit)), measured, limit, worst)
+def _funds_left(usd: float) -> LimitResult:
+    """What entries left of the funds that they may spend; infinite: there was none."""
+    if usd == inf:
+        return LimitResult("buying_power", LIMITS, True, nan, 0.0, "")
+    return LimitResult("buying_power", LIMITS, bool(at_least(usd, 0.0)), usd, 0.0, "USD left by an entry")

@@ -23,13 +23,17 @@ REPLAYED_FIELDS = (*FIELDS, SESSION)
 
 def read_signals(path: Path) -> tuple[ExternalSignal, ...]:
     """Every signal of the file, in its order. Raises InvalidInput naming the file and the line."""
-    read, found, said = _rows(path), list[ExternalSignal](), dict[tuple[str, str], ExternalSignal]()
+    read, signals, earlier_signals = (
+        _rows(path),
+        list[ExternalSignal](),
+        dict[tuple[str, str], ExternalSignal](),
+    )
     for row in read.rows:
         where = f"{path}, {'row' if read.header is None else 'line'} {_line(row, read)}"
         says = rows.signal_row(row, REPLAYED, where, REPLAYED_FIELDS)
         signal = _signal(says, where)
         if says.identity is not None:
-            earlier = said.setdefault((says.symbol, says.identity), signal)
+            earlier = earlier_signals.setdefault((says.symbol, says.identity), signal)
             if repr(earlier) != repr(signal):  # NaN is NaN
                 raise InvalidInput(
                     f"id {says.identity!r} of {says.symbol} said {earlier.value:g} "
@@ -40,8 +44,8 @@ def read_signals(path: Path) -> tuple[ExternalSignal, ...]:
                 )
             if earlier is not signal:
                 continue
-        found.append(signal)
-    return tuple(found)
+        signals.append(signal)
+    return tuple(signals)
 
 
 def _rows(path: Path) -> RowFile:
@@ -72,15 +76,15 @@ def _parquet_rows(path: Path) -> RowFile:
     return RowFile(
         None,
         tuple(
-            Row(number, tuple((name, said) for name, said in row.items() if not _is_absent(said)), row)
+            Row(number, tuple((name, cell) for name, cell in row.items() if not _is_absent(cell)), row)
             for number, row in enumerate(table.to_pylist(), 1)
         ),
     )
 
 
-def _is_absent(said: object) -> bool:
+def _is_absent(cell: object) -> bool:
     """Null, or the NaN that tables of numbers have in its place."""
-    return said is None or (isinstance(said, float) and said != said)
+    return cell is None or (isinstance(cell, float) and cell != cell)
 
 
 def _line(row: Row, read: RowFile) -> int:

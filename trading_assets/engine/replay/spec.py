@@ -70,6 +70,7 @@ class ReplaySpec:
                   passes trades in full at the next minute bar's open whatever its limit price, as other
                   backtesters fill, for comparisons with them
     usd_per_share, cost_bps:  costs of each fill, on its shares and on its notional
+    sale_fees:    sales pay what the SEC and FINRA charge, at the rates of their day (`market.sale_fees`)
     continues:    take up the book where the replay of this name ended, in the session before `first`,
                   instead of beginning it anew; all else must be as it was then
     rearm_daily:  a person is taken to rearm before each session what a loss has latched; otherwise a
@@ -91,6 +92,7 @@ class ReplaySpec:
     fill_mode: Literal["ideal", "next_open"] = "ideal"
     usd_per_share: float = 0.0
     cost_bps: float = 0.0
+    sale_fees: bool = True
     continues: bool = False
     rearm_daily: bool = False
     settlement: bool = False

@@ -22,6 +22,7 @@ from trading_assets.market.actions import ex_price
 from trading_assets.market.bars import Bars, CorporateAction, Interval, Tape
 from trading_assets.market.bundle import BundledTape
 from trading_assets.market.minute_order import by_session
+from trading_assets.market.quarantine.rules import BREAK_NAMES
 from trading_assets.market.sessions import Sessions
 from trading_assets.store.bar_history import (
     actions_until,
@@ -30,6 +31,7 @@ from trading_assets.store.bar_history import (
     newest_bars,
     newest_bars_between,
 )
+from trading_assets.store.bar_quarantine import breaks
 from trading_assets.store.history import History
 
 Flags = NDArray[np.bool_]
@@ -65,6 +67,11 @@ class HistoryTape:
         with history.reading():
             self._daily = newest_bars(history, symbols, Interval.DAY, since_ns=0, as_of_ns=EVER_NS)
             self._actions = actions_until(history, symbols, days[-1], as_of_ns=EVER_NS)
+            self._last_break = {
+                symbol: date.fromordinal(known[-1])
+                for symbol, all_days in breaks(history, Interval.DAY, BREAK_NAMES).items()
+                if (known := [day for day in all_days if days[0].toordinal() < day <= days[-1].toordinal()])
+            }
             self._as_of_ns = last_receipt(history)  # what comes while it is read is not of it
             self._derived = intraday and bool(
                 history.query(_DERIVED, [days[0], days[-1]])["derived"][0].as_py()
@@ -80,18 +87,27 @@ class HistoryTape:
     def derived(self) -> bool:
         return self._derived
 
+    def is_derived(self, symbol: str, session: date) -> bool:
+        """As of the whole range: it is what is shown of a replay."""
+        return self._derived
+
     def daily(self, symbol: str) -> Bars:
         return self._daily[symbol]
 
     def actions(self, symbol: str) -> tuple[CorporateAction, ...]:
         return self._actions[symbol]
 
+    def last_break(self, symbol: str) -> date | None:
+        """The last day after the first wanted one on which the symbol's prices were found to become those of
+        another share, and its row was left out."""
+        return self._last_break.get(symbol)
+
     def minutes(self, symbol: str, session: date) -> Bars:
         """Those of regular hours."""
-        found, row = self.session_minutes(session), self._symbols.index(symbol)
-        of_symbol = slice(found.first[row], found.first[row + 1])
-        bars = found.bars[of_symbol]
-        return Bars._make([*(bars[name] for name in MINUTE_BAR.names or ()), found.volume[of_symbol]])
+        minutes, row = self.session_minutes(session), self._symbols.index(symbol)
+        of_symbol = slice(minutes.first[row], minutes.first[row + 1])
+        bars = minutes.bars[of_symbol]
+        return Bars._make([*(bars[name] for name in MINUTE_BAR.names or ()), minutes.volume[of_symbol]])
 
     def session_minutes(self, session: date) -> SessionMinutes:
         """Those of regular hours, symbols in the tape's order. Raises KeyError for a session not wanted."""
@@ -191,6 +207,8 @@ class RangeOfDays:
         self._intraday = intraday
         self._daily = DailyStack([tape.daily(symbol) for symbol in self.symbols])
         self._gaps = DailyGaps(self._daily, sessions)
+        last = [tape.last_break(one) if isinstance(tape, HistoryTape) else None for one in self.symbols]
+        self._last_break = np.array([0 if day is None else day.toordinal() for day in last], np.int64)
         self._actions: dict[date, list[CorporateAction]] = {}
         for symbol in self.symbols:
             for ex_date, action in _by_ex_date(tape.actions(symbol)).items():
@@ -209,11 +227,16 @@ class RangeOfDays:
     def incomplete(self, session: date, day: Day, tick_ns: Sequence[int]) -> tuple[Flags, int]:
         """Which symbols' bars are incomplete at each tick, (ticks, n), and how many symbols there are."""
         daily, counts = self._gaps.at(session)
-        found = np.repeat(daily[None, :], len(tick_ns), axis=0)
+        gaps = np.repeat(daily[None, :], len(tick_ns), axis=0)
         if self._intraday:
             ticks = np.array(tick_ns, dtype=np.int64)
-            found |= minute_gaps(day, self._sessions.open_ns(session), ticks) & counts
-        return found, int(counts.sum())
+            gaps |= minute_gaps(day, self._sessions.open_ns(session), ticks) & counts
+        return gaps, int(counts.sum())
+
+    def before_break(self, session: date) -> Flags:
+        """Of each symbol, whether its prices become those of another share in a later session of the replay:
+        what is bought before cannot be valued after it."""
+        return self._last_break > session.toordinal()
 
     def day(self, session: date) -> Day:
         """The session's prices."""
@@ -242,11 +265,11 @@ class RangeOfDays:
 
 def _by_ex_date(actions: Sequence[CorporateAction]) -> dict[date, CorporateAction]:
     """One action a day: cash for each old share, then the split."""
-    found: dict[date, CorporateAction] = {}
+    by_date: dict[date, CorporateAction] = {}
     for action in sorted(actions, key=lambda action: (action.ex_date, action.split_ratio != 1.0)):
-        before = found.get(action.ex_date)
+        before = by_date.get(action.ex_date)
         if before is not None:
             cash = before.cash_usd + action.cash_usd * before.split_ratio
             action = action._replace(split_ratio=before.split_ratio * action.split_ratio, cash_usd=cash)
-        found[action.ex_date] = action
-    return found
+        by_date[action.ex_date] = action
+    return by_date

@@ -18,7 +18,15 @@ import numpy as np
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits
 from trading_assets.core.sizing import NO_TRADE_BAND
-from trading_assets.core.walk.columns import EQUITY, FACT_COSTS_USD, Book, Schedule, Sheet, Terms
+from trading_assets.core.walk.columns import (
+    EQUITY,
+    FACT_COSTS_USD,
+    FACT_FEES_USD,
+    Book,
+    Schedule,
+    Sheet,
+    Terms,
+)
 from trading_assets.core.walk.session import walk_session
 from trading_assets.engine.decision.decide import as_compiled
 from trading_assets.engine.market_data.incomplete_bars import vetoes_all
@@ -31,6 +39,7 @@ from trading_assets.engine.replay.session_limits import session_results
 from trading_assets.engine.replay.session_sheet import SessionSheet
 from trading_assets.engine.replay.spec import ModelSignals, ReplaySpec
 from trading_assets.engine.replay.tape import RangeOfDays
+from trading_assets.market.sale_fees import NO_FEES, sale_fees
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 from trading_assets.market.settlement import settlement_date
 
@@ -87,12 +96,12 @@ class Walk:
 
         ticks: (number in the range, time in ns), consecutive
         """
-        book, days, found = self.book, self._days, self.progress
+        book, days, progress = self.book, self._days, self.progress
         open_ns = self._sessions.open_ns(session)
-        take_actions(book, self._rows, days.actions(session))
+        dividends_usd = take_actions(book, self._rows, days.actions(session))
         gone = tuple(close_delisted(book, self._rows, days.last_prices_of_gone(session)))
-        found.delisted.update((closed.symbol, session) for closed in gone)
-        found.halts += begin_session(book, session, open_ns, rearm=self._spec.rearm_daily)
+        progress.delisted.update((closed.symbol, session) for closed in gone)
+        progress.halts += begin_session(book, session, open_ns, rearm=self._spec.rearm_daily)
         first = ticks[0][0] if ticks else 0
         signals, superseded = self._signals.between(first, first + len(ticks))
         sheet = SessionSheet(
@@ -112,7 +121,7 @@ class Walk:
             book=book,
         )
         self._walk(sheet)
-        self._conclude(sheet)
+        self._conclude(sheet, dividends_usd)
         return len(sheet.day.bars) or len(days.symbols)
 
     def _walk(self, session: SessionSheet) -> None:
@@ -143,6 +152,8 @@ class Walk:
         tick[np.searchsorted(at_ns, ticks)] = np.arange(len(ticks))
         incomplete, symbols = self._days.incomplete(session.session, session.day, session.tick_ns)
         vetoed = [vetoes_all(count, symbols, self._max_share) for count in incomplete.sum(axis=1).tolist()]
+        # a break of one symbol's own says nothing of the feed
+        incomplete = incomplete | self._days.before_break(session.session)
         return Schedule(
             at_ns,
             tick,
@@ -160,6 +171,7 @@ class Walk:
 
     def _terms(self, session: SessionSheet) -> Terms:
         spec = self._spec
+        fees = sale_fees(session.session) if spec.sale_fees else NO_FEES
         return Terms(
             session=session.session.toordinal(),
             open_ns=session.open_ns,
@@ -171,23 +183,26 @@ class Walk:
             next_open=spec.fill_mode == "next_open",
             usd_per_share=float(spec.usd_per_share),
             usd_per_usd=spec.cost_bps / 10_000.0,
+            sale_usd_per_usd=fees.usd_per_usd,
+            sale_usd_per_share=fees.usd_per_share,
+            sale_most_usd=fees.most_usd,
             no_trade_band=NO_TRADE_BAND,
             unsettled_sessions=self._unsettled_sessions(session.session) if spec.settlement else 0,
         )
 
-    def _conclude(self, sheet: SessionSheet) -> None:
+    def _conclude(self, sheet: SessionSheet, dividends_usd: float) -> None:
         """What the session was, to the record and to the progress."""
-        found, book, day = self.progress, self.book, sheet.session
+        progress, book, day = self.progress, self.book, sheet.session
         without = np.flatnonzero(sheet.day.symbols["close_ns"] == 0)
-        found.missing.update(sheet.symbols[row] for row in without)
-        found.halts += tripped(sheet.sheet, book, day, self._limits)
-        count_codes(found.codes, sheet.proposals["failed"])
+        progress.missing.update(sheet.symbols[row] for row in without)
+        progress.halts += tripped(sheet.sheet, book, day, self._limits)
+        count_codes(progress.codes, sheet.proposals["failed"])
         limits = session_results(sheet, self._limits, next_open=self._spec.fill_mode == "next_open")
         self.recording.session(sheet, limits, self._source, self._signals.model_version)
         fills, last = sheet.fills, sheet.states[-1]
         traded = float((sheet.proposals["qty"][fills["order"]] * fills["price"]).sum())
         equity = float(book.figures[EQUITY])
-        found.results.append(
+        progress.results.append(
             SessionResult(
                 session=day,
                 close_ns=sheet.close_ns,
@@ -199,6 +214,8 @@ class Walk:
                 refused=len(sheet.proposals) - len(sheet.sent),
                 traded_usd=traded + sum(abs(closed.qty) * closed.price for closed in sheet.delisted),
                 costs_usd=float(sheet.sheet.facts[FACT_COSTS_USD]),
+                fees_usd=float(sheet.sheet.facts[FACT_FEES_USD]),
+                dividends_usd=dividends_usd,
                 halt_causes=tuple(str(cause) for cause, on in zip(BREAKERS, book.latched, strict=True) if on),
                 limits=tuple(limits),
             )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from trading_assets.core.orders import Kind, decision_id
 from trading_assets.engine.book.alerts import tell
@@ -64,6 +64,16 @@ class TakenFile:
     waits: bool = False  # it could not be taken, and is tried again
 
 
+class SignalTerms(TypedDict, total=False):
+    """What a producer may say of its signal beside symbol and value. Prices in USD; as_of_ns: now."""
+
+    as_of_ns: int | None
+    reference_price: Decimal | None
+    limit_price: Decimal | None
+    source: str
+    producer_id: str | None
+
+
 def signal_record(
     book: str,
     symbols: Sequence[str],
@@ -102,18 +112,20 @@ def signal_record(
     )
 
 
-class SaidBefore:
+class EarlierOpinions:
     """What decisions say in the journal, and in what is received together with them."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._said: dict[str, SignalRecord] = {}
+        self._opinion: dict[str, SignalRecord] = {}
 
     def refuse_other_words(self, record: SignalRecord) -> None:
         """Raises InvalidInput where the same decision was received and said something else: a decision is
         taken once."""
-        earlier = self._said.get(record.decision_id) or self._journal.signal(record.book, record.decision_id)
-        if earlier is not None and (_said(earlier) != _said(record) or _restamped(earlier, record)):
+        earlier = self._opinion.get(record.decision_id) or self._journal.signal(
+            record.book, record.decision_id
+        )
+        if earlier is not None and (_opinion(earlier) != _opinion(record) or _restamped(earlier, record)):
             raise InvalidInput(
                 f"the signal of {earlier.source!r} as of {new_york_time(earlier.as_of_ns)} is in the inbox "
                 f"already and says {_words(earlier)}, not {_words(record)}"
@@ -121,10 +133,10 @@ class SaidBefore:
                 where=f"signal {record.symbol}",
                 remedy="Stamp a new opinion with its own time, or give it an id of its own.",
             )
-        self._said[record.decision_id] = record
+        self._opinion[record.decision_id] = record
 
 
-def _said(record: SignalRecord) -> tuple[object, ...]:
+def _opinion(record: SignalRecord) -> tuple[object, ...]:
     return record.value, record.reference_price, record.limit_price
 
 
@@ -168,30 +180,30 @@ class _Inbox:
     def take(self) -> list[TakenFile]:
         """What an earlier process left in `taken/` has its turn first; what waits there takes no room from
         what is dropped."""
-        found: list[TakenFile] = []
-        self._or_waits(self._place, self._make_places, found)
-        begun = self._or_waits(self._taken, self._begun, found) or []
-        self._read_some(begun[:MOST_FILES], found)
-        done = sum(not file.waits for file in found)
-        for path in (self._or_waits(self._place, self._dropped, found) or [])[: max(MOST_FILES - done, 1)]:
-            self._or_waits(path, partial(self._accept, path, found), found)
+        files: list[TakenFile] = []
+        self._or_waits(self._place, self._make_places, files)
+        begun = self._or_waits(self._taken, self._begun, files) or []
+        self._read_some(begun[:MOST_FILES], files)
+        done = sum(not file.waits for file in files)
+        for path in (self._or_waits(self._place, self._dropped, files) or [])[: max(MOST_FILES - done, 1)]:
+            self._or_waits(path, partial(self._accept, path, files), files)
         earlier = set(begun)
-        accepted = self._or_waits(self._taken, self._begun, found) or []
-        self._read_some([path for path in accepted if path not in earlier], found)
-        return found
+        accepted = self._or_waits(self._taken, self._begun, files) or []
+        self._read_some([path for path in accepted if path not in earlier], files)
+        return files
 
-    def _read_some(self, paths: Sequence[Path], found: list[TakenFile]) -> None:
+    def _read_some(self, paths: Sequence[Path], files: list[TakenFile]) -> None:
         """Read them until this evaluation has read its share of bytes; the rest stays for the next one."""
         for path in paths:
-            size, before = min(_size(path), MAX_BYTES), len(found)
+            size, before = min(_size(path), MAX_BYTES), len(files)
             if self._bytes + size > MAX_BYTES_IN_ALL:
                 log.warning("signal files wait for the next evaluation", begun_with=_short(path.name))
                 return
-            self._or_waits(path, partial(self._read, path, found), found)
-            if not any(file.waits for file in found[before:]):
+            self._or_waits(path, partial(self._read, path, files), files)
+            if not any(file.waits for file in files[before:]):
                 self._bytes += size
 
-    def _or_waits(self, path: Path, work: Callable[[], T], found: list[TakenFile]) -> T | None:
+    def _or_waits(self, path: Path, work: Callable[[], T], files: list[TakenFile]) -> T | None:
         """What `work` returns. Where it fails, people are told and `path` is left for the next time: no file
         keeps the others from being taken."""
         try:
@@ -199,7 +211,7 @@ class _Inbox:
         except Exception as error:  # noqa: BLE001 - of any kind: it is logged, alerted on, and tried again
             name, why = _short(path.name), printable(f"{type(error).__name__}: {error}")
             log.error("signal file not taken", file=name, why=why)
-            found.append(TakenFile(name, (), (f"not taken, tried again: {why}",), waits=True))
+            files.append(TakenFile(name, (), (f"not taken, tried again: {why}",), waits=True))
             self._tell_that_it_waits(path, name, why)
             return None
 
@@ -229,14 +241,14 @@ class _Inbox:
     def _begun(self) -> list[Path]:
         return sorted(self._taken.iterdir())
 
-    def _accept(self, path: Path, found: list[TakenFile]) -> None:
+    def _accept(self, path: Path, files: list[TakenFile]) -> None:
         """Make a dropped file ours. What is no file goes to `rejected/`, unopened."""
         name = f"{self._stamp_ns()}-{_kept_name(path)}"
         try:
             if _is_file_of_ours(path.lstat()):
                 path.rename(self._taken / name)
             else:
-                found.append(self._reject(path, name, _no_file(name)))
+                files.append(self._reject(path, name, _no_file(name)))
         except FileNotFoundError:
             log.info("signal file withdrawn", file=_short(path.name))
 
@@ -245,19 +257,19 @@ class _Inbox:
         self._last_ns = max(system_now_ns(), self._last_ns + 1)
         return self._last_ns
 
-    def _read(self, path: Path, found: list[TakenFile]) -> None:
+    def _read(self, path: Path, files: list[TakenFile]) -> None:
         """Receive the rows of a file that is ours."""
         before = _state(path)
         try:
             read = _rows(path)
         except InvalidInput as error:
             if _state(path) == before or _state(path)[0] > MAX_BYTES:
-                found.append(self._reject(path, path.name, error))
+                files.append(self._reject(path, path.name, error))
                 return
             read = None
         if read is None or _state(path) != before:
             log.info("signal file grows, it is left for the next time", file=printable(path.name))
-            found.append(TakenFile(path.name, (), ("it is still being written",), waits=True))
+            files.append(TakenFile(path.name, (), ("it is still being written",), waits=True))
             return
         received, bad, reasons = self._records(path, read)
         new, failed = self._recorded(received)
@@ -273,14 +285,14 @@ class _Inbox:
         unstored = {row.number for row, _ in failed}
         stored = tuple(record for row, record in received if row.number not in unstored)
         log.info("signal file taken", file=path.name, signals=len(stored), new=new, refused=len(bad))
-        found.append(TakenFile(path.name, stored, tuple(reasons)))
+        files.append(TakenFile(path.name, stored, tuple(reasons)))
 
     def _records(
         self, path: Path, read: RowFile
     ) -> tuple[list[tuple[Row, SignalRecord]], list[Row], list[str]]:
         """The rows that are signals, those that are none, and why."""
         received, bad, reasons = list[tuple[Row, SignalRecord]](), list[Row](), list[str]()
-        said, span = SaidBefore(self._journal), rows.near(self._now_ns)
+        earlier, span = EarlierOpinions(self._journal), rows.near(self._now_ns)
         for row in read.rows:
             try:
                 says = rows.signal_row(row, span)
@@ -296,7 +308,7 @@ class _Inbox:
                     source=says.source or "file",
                     producer_id=says.identity or f"{path.name}:{row.number}",
                 )
-                said.refuse_other_words(record)
+                earlier.refuse_other_words(record)
             except InvalidInput as error:
                 bad.append(row)
                 reasons.append(f"row {row.number}: {printable(str(error))}")
@@ -334,8 +346,8 @@ class _Inbox:
         """Into the outbox, once for a file also where it is taken again after a crash. A producer that goes
         wrong with every file (names that differ in digits are one producer's) is told of once in a cool-down;
         all of them lie in `rejected/`."""
-        said = [*reasons[:REASONS_TOLD], *(["…"] if len(reasons) > REASONS_TOLD else [])]
-        body = printable("\n".join([*said, f"What was refused lies in {kept}"]))
+        lines = [*reasons[:REASONS_TOLD], *(["…"] if len(reasons) > REASONS_TOLD else [])]
+        body = printable("\n".join([*lines, f"What was refused lies in {kept}"]))
         producer = re.sub(r"[0-9]+", "#", kept.name.partition("-")[2])
         tell(
             self._journal,
@@ -359,8 +371,8 @@ def _age(entry: os.DirEntry[str]) -> tuple[int, str]:
 
 def _state(path: Path) -> tuple[int, int]:
     """What changes as a file is written to."""
-    found = path.lstat()
-    return found.st_size, found.st_mtime_ns
+    entry = path.lstat()
+    return entry.st_size, entry.st_mtime_ns
 
 
 def _kept_name(path: Path) -> str:

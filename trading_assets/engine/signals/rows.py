@@ -49,7 +49,7 @@ class Span(NamedTuple):
 
     first_ns: int
     last_ns: int
-    said: str
+    words: str
 
     def holds(self, at_ns: float) -> bool:
         return self.first_ns <= at_ns <= self.last_ns
@@ -167,7 +167,7 @@ def json_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> Row
     if deepest > DEEPEST:
         raise unreadable("its brackets are nested too deep", where, fields)
     try:
-        found = json.loads(
+        document = json.loads(
             text,
             parse_float=_exact,
             parse_int=_exact,
@@ -176,35 +176,35 @@ def json_rows(content: bytes, where: str, fields: Sequence[str] = FIELDS) -> Row
         )
     except ValueError as error:
         raise unreadable(f"it is no JSON: {error}", where, fields) from error
-    if isinstance(found, _Pairs):
-        is_one = any(name in fields for name, _ in found)
-        if not is_one and not any(_decimal(said).is_finite() for _, said in found):
+    if isinstance(document, _Pairs):
+        is_one = any(name in fields for name, _ in document)
+        if not is_one and not any(_decimal(cell).is_finite() for _, cell in document):
             raise unreadable("it is no object of symbol: value", where, fields)
-        found = [found] if is_one else _one_a_symbol(found)
-    if not isinstance(found, list) or (found and not any(isinstance(row, _Pairs) for row in found)):
+        document = [document] if is_one else _one_a_symbol(document)
+    if not isinstance(document, list) or (document and not any(isinstance(row, _Pairs) for row in document)):
         raise unreadable(
             "it is neither a list of objects, nor one object, nor an object of symbol: value", where, fields
         )
-    if not found:
+    if not document:
         raise unreadable("there is no signal in it", where, fields)
-    if not any(isinstance(row, _Pairs) and {"symbol", "value"} <= dict(row).keys() for row in found):
+    if not any(isinstance(row, _Pairs) and {"symbol", "value"} <= dict(row).keys() for row in document):
         raise unreadable("no object in it has symbol and value", where, fields)  # nor is told what it has
     return RowFile(
         None,
         tuple(
-            Row(number, tuple((name, said) for name, said in row if said is not None), row)
+            Row(number, tuple((name, cell) for name, cell in row if cell is not None), row)
             if isinstance(row, _Pairs)
             else Row(number, (("", row),), row)
-            for number, row in enumerate(found, 1)
+            for number, row in enumerate(document, 1)
         ),
     )
 
 
-def _one_a_symbol(said: _Pairs) -> list[_Pairs]:
+def _one_a_symbol(pairs: _Pairs) -> list[_Pairs]:
     """An object of symbol: value as rows. A symbol that has two values is one row, which says both; the same
     value again says nothing new."""
     by_symbol: dict[str, _Pairs] = {}
-    for symbol, value in said:
+    for symbol, value in pairs:
         row = by_symbol.setdefault(symbol.strip(), _Pairs([("symbol", symbol)]))
         if all(value != before for name, before in row if name == "value"):
             row.append(("value", value))
@@ -225,20 +225,20 @@ def signal_row(row: Row, span: Span, where: str = "signal", fields: Sequence[str
     """What the row says. Raises InvalidInput for what is missing, given twice, unknown or no value of its
     kind; whether the symbol is traded and the numbers are in range is `refuse_unusable`'s."""
     cells: dict[str, Any] = {}
-    for name, said in row.cells:
+    for name, cell in row.cells:
         if name == "":
             raise InvalidInput(
-                f"{shown(said)} is no object", where=where, remedy="Write {…} with its fields."
+                f"{shown(cell)} is no object", where=where, remedy="Write {…} with its fields."
             )
         if name not in fields:
             raise InvalidInput(
                 f"unknown field {shown(name)}", where=where, remedy=f"The fields are {', '.join(fields)}."
             )
         if name in cells:
-            twice = f"{name} is given twice, as {_plain(cells[name])} and as {_plain(said)}"
+            twice = f"{name} is given twice, as {_plain(cells[name])} and as {_plain(cell)}"
             of = f" {shown(cells['symbol'])}" if "symbol" in cells else ""
             raise InvalidInput(twice, where=f"{where}{of}", remedy="Say it once.")
-        cells[name] = said
+        cells[name] = cell
     for name in ("symbol", "value"):
         if name not in cells:
             raise InvalidInput(f"no {name}", where=where, remedy="Every row needs symbol and value.")
@@ -295,10 +295,10 @@ def refuse_unprintable(name: str, word: str, where: str) -> None:
         )
 
 
-def refuse_far(at_ns: int, span: Span, where: str, said: str | None = None) -> None:
+def refuse_far(at_ns: int, span: Span, where: str, text: str | None = None) -> None:
     """Raises InvalidInput for a stamp outside the span. said: the stamp as it was given"""
     if not span.holds(at_ns):
-        raise InvalidInput(f"as_of is {said or said_time(at_ns)}, {span.said}", where=where, remedy=_TIMES)
+        raise InvalidInput(f"as_of is {text or said_time(at_ns)}, {span.words}", where=where, remedy=_TIMES)
 
 
 def said_time(at: int | date) -> str:
@@ -331,27 +331,27 @@ def _exact(text: str) -> Decimal | str:
 
 
 def _word(cells: Mapping[str, Any], name: str, where: str) -> str:
-    said = cells[name]
-    if not isinstance(said, str) or not said.strip():
-        raise InvalidInput(f"{name} is {shown(said)}", where=where, remedy="Give a text.")
-    word = said.strip()
+    text = cells[name]
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInput(f"{name} is {shown(text)}", where=where, remedy="Give a text.")
+    word = text.strip()
     refuse_unprintable(name, word, where)
     return word
 
 
 def _number(cells: Mapping[str, Any], name: str, where: str) -> Decimal | None:
-    said = cells.get(name)
-    if said is None:
+    cell = cells.get(name)
+    if cell is None:
         return None
-    number = _decimal(said)
+    number = _decimal(cell)
     if not number.is_finite():
-        raise InvalidInput(f"{name} is {shown(said)}", where=where, remedy="Give a finite number.")
+        raise InvalidInput(f"{name} is {shown(cell)}", where=where, remedy="Give a finite number.")
     return number
 
 
-def _decimal(said: Any) -> Decimal:
+def _decimal(cell: Any) -> Decimal:
     """The number that is written; NaN where it is none."""
-    text = str(said).strip() if isinstance(said, (str, Decimal, int, float)) else ""
+    text = str(cell).strip() if isinstance(cell, (str, Decimal, int, float)) else ""
     if len(text) <= LONGEST_NUMBER:
         with suppress(InvalidOperation):
             return Decimal(text)
@@ -364,70 +364,70 @@ def _is_price(price: Decimal | float) -> bool:
     return finite and 0.0 < float(price) <= HIGHEST_PRICE_USD
 
 
-def _time(said: Any, span: Span, where: str) -> int:
-    number = _as_number(said)
+def _time(cell: Any, span: Span, where: str) -> int:
+    number = _as_number(cell)
     if number is not None:
         if number == number.to_integral_value() and span.holds(int(number)):
             return int(number)
         unit = next((name for name, ns in _UNITS.items() if span.holds(int(number * ns))), None)
         raise InvalidInput(
-            f"as_of is {_plain(said)}, {span.said}" + (f": {unit}?" if unit else ""),
+            f"as_of is {_plain(cell)}, {span.words}" + (f": {unit}?" if unit else ""),
             where=where,
             remedy=_TIMES,
         )
     try:
-        at_ns = ns_of(said) if isinstance(said, datetime) else parse_ns(str(said).strip())
+        at_ns = ns_of(cell) if isinstance(cell, datetime) else parse_ns(str(cell).strip())
     except ZoneMissing:
         raise InvalidInput(
-            f"as_of is {_plain(said)}, which has no offset from UTC", where=where, remedy=_TIMES
+            f"as_of is {_plain(cell)}, which has no offset from UTC", where=where, remedy=_TIMES
         ) from None
     except ValueError:
-        raise InvalidInput(f"as_of is {_plain(said)}", where=where, remedy=_TIMES) from None
-    refuse_far(at_ns, span, where, _plain(said))
+        raise InvalidInput(f"as_of is {_plain(cell)}", where=where, remedy=_TIMES) from None
+    refuse_far(at_ns, span, where, _plain(cell))
     return at_ns
 
 
-def _as_number(said: Any) -> Decimal | None:
+def _as_number(cell: Any) -> Decimal | None:
     """A time that is a number, below 10^125; None for what is none."""
-    if isinstance(said, bool):
+    if isinstance(cell, bool):
         return None
     text = (
-        said.strip()
-        if isinstance(said, str)
-        else str(said)
-        if isinstance(said, (int, float, Decimal))
+        cell.strip()
+        if isinstance(cell, str)
+        else str(cell)
+        if isinstance(cell, (int, float, Decimal))
         else ""
     )
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def _plain(said: Any) -> str:
-    return shown(said if isinstance(said, str) else str(said))
+def _plain(cell: Any) -> str:
+    return shown(cell if isinstance(cell, str) else str(cell))
 
 
-def _day(said: Any, where: str) -> date:
+def _day(cell: Any, where: str) -> date:
     """A session: a date, or what writers of tables make of one, its midnight."""
-    found: date | None = said if isinstance(said, date) else None
-    if isinstance(said, str):
+    day: date | None = cell if isinstance(cell, date) else None
+    if isinstance(cell, str):
         try:
-            found = datetime.fromisoformat(said.strip())
+            day = datetime.fromisoformat(cell.strip())
         except ValueError:
-            found = None
-    if isinstance(found, datetime):
-        found = found.date() if found.timetz().replace(tzinfo=None) == datetime.min.time() else None
-    if found is None:
+            day = None
+    if isinstance(day, datetime):
+        day = day.date() if day.timetz().replace(tzinfo=None) == datetime.min.time() else None
+    if day is None:
         raise InvalidInput(
-            f"session is {_plain(said)}, which is no date",
+            f"session is {_plain(cell)}, which is no date",
             where=where,
             remedy="Give the date of a session, such as 2012-07-03, or `as_of` with a time.",
         )
-    return found
+    return day
 
 
 def _json_text(value: Any) -> str:
     """JSON as it came, doubles included. What it is made of is at most DEEPEST deep."""
     if isinstance(value, _Pairs):
-        return "{" + ", ".join(f"{json.dumps(name)}: {_json_text(said)}" for name, said in value) + "}"
+        return "{" + ", ".join(f"{json.dumps(name)}: {_json_text(cell)}" for name, cell in value) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_json_text(one) for one in value) + "]"
     if isinstance(value, Decimal) and value.is_finite():

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal
 from math import isfinite, isnan, nan, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from trading_assets.engine.book.desk import Desk, holding_history
 from trading_assets.engine.decision.decide import newest_signals
 from trading_assets.engine.decision.inputs import SignalInput
 from trading_assets.engine.orders.signal_exits import ahead_of_others
-from trading_assets.engine.signals.inbox import SaidBefore, signal_record
+from trading_assets.engine.signals.inbox import EarlierOpinions, SignalTerms, signal_record
 from trading_assets.errors import InvalidInput
 from trading_assets.features.daily import DAILY
 from trading_assets.log import get_logger
@@ -55,12 +54,7 @@ def external_signal(
     desk: Desk,
     symbol: str,
     value: float,
-    *,
-    as_of_ns: int | None = None,
-    reference_price: Decimal | None = None,
-    limit_price: Decimal | None = None,
-    source: str = "person",
-    producer_id: str | None = None,
+    **terms: Unpack[SignalTerms],
 ) -> SignalRecord:
     """One signal from outside as it goes into the inbox. Nothing is stored.
 
@@ -73,11 +67,7 @@ def external_signal(
         symbol,
         value,
         now_ns=desk.now_ns(),
-        as_of_ns=as_of_ns,
-        reference_price=reference_price,
-        limit_price=limit_price,
-        source=source,
-        producer_id=producer_id,
+        **terms,
     )
 
 
@@ -85,25 +75,11 @@ def receive(
     desk: Desk,
     symbol: str,
     value: float,
-    *,
-    as_of_ns: int | None = None,
-    reference_price: Decimal | None = None,
-    limit_price: Decimal | None = None,
-    source: str = "person",
-    producer_id: str | None = None,
+    **terms: Unpack[SignalTerms],
 ) -> SignalRecord:
     """Take one signal from outside into the inbox. Raises InvalidInput as `external_signal` and
     `receive_all` do."""
-    record = external_signal(
-        desk,
-        symbol,
-        value,
-        as_of_ns=as_of_ns,
-        reference_price=reference_price,
-        limit_price=limit_price,
-        source=source,
-        producer_id=producer_id,
-    )
+    record = external_signal(desk, symbol, value, **terms)
     receive_all(desk, [record])
     return record
 
@@ -114,9 +90,9 @@ def receive_all(desk: Desk, records: Sequence[SignalRecord]) -> list[SignalRecor
     The same decision again changes nothing. Raises InvalidInput, and nothing is stored, where it now says
     something else: a decision is taken once.
     """
-    said = SaidBefore(desk.journal)
+    earlier = EarlierOpinions(desk.journal)
     for record in records:
-        said.refuse_other_words(record)
+        earlier.refuse_other_words(record)
     new = desk.journal.record_signals(records)
     for record in new:
         log.info(
@@ -190,11 +166,11 @@ def as_received(journal: Journal, book: str, signals: Sequence[SignalInput]) -> 
     arrivals = journal.arrivals(
         book, [signal.decision_id for signal in signals if signal.kind == Kind.EXTERNAL]
     )
-    found = []
+    records = []
     for signal in signals:
         received_ns, sequence = arrivals.get(signal.decision_id, (0, 0))
-        found.append(replace(signal, received_ns=received_ns, sequence=sequence))
-    return tuple(found)
+        records.append(replace(signal, received_ns=received_ns, sequence=sequence))
+    return tuple(records)
 
 
 def champion(settings: Settings) -> LoadedModel:

@@ -11,14 +11,15 @@ from trading_assets.engine.reconciliation.reconcile import ReconcileReport, reco
 from trading_assets.engine.records.projection import ProjectionReport, project_orders, project_positions
 
 
-def settle_fills(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
+def book_fills(desk: Desk, session: date, tick_ns: int) -> ProjectionReport:
     """Journal the broker's activities, then project the tick. Raises BrokerError and HistoryLocked."""
-    desk.clock.sync()
+    if not desk.clock.synced:
+        desk.clock.sync()
     take_activities(desk)
     return project_orders(desk, session, tick_ns)
 
 
-def settle_positions(desk: Desk, session: date, tick_ns: int) -> ReconcileReport:
+def reconcile_positions(desk: Desk, session: date, tick_ns: int) -> ReconcileReport:
     """Reconcile, then project orders, positions, equity and breaks as they stand. Raises as above."""
     report = reconcile(desk)
     project_orders(desk, session, tick_ns)

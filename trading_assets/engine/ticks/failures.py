@@ -57,7 +57,7 @@ def attempt(desk: Desk, tick_ns: int, step: str, work: Callable[[], T]) -> T:
         if _key(needed) in failures:
             raise StepFailed(needed, failures[_key(needed)])
     try:
-        found = work()
+        outcome = work()
     except KEPT as error:
         log.error("step failed", step=step, session=desk.session_text(), why=str(error))
         why = clean(str(error))
@@ -67,7 +67,7 @@ def attempt(desk: Desk, tick_ns: int, step: str, work: Callable[[], T]) -> T:
         desk.journal.record_gate_checks(
             [GateCheckRecord(desk.book, tick_ns, _key(step), True, desk.now_ns(), "")]
         )
-    return found
+    return outcome
 
 
 def _note_failure(desk: Desk, tick_ns: int, step: str, why: str) -> None:

@@ -57,10 +57,10 @@ TICK_STEPS: tuple[TickStep, ...] = (
         "signals", _later("signals.tick_signals", "store_signals"), _later("checks.data", "signal_checks")
     ),
     TickStep("gated_orders", None, _later("checks.orders", "order_checks", 2)),
-    TickStep("fills", _later("ticks.books", "settle_fills"), _later("checks.orders", "fill_checks", 2)),
+    TickStep("fills", _later("ticks.books", "book_fills"), _later("checks.orders", "fill_checks", 2)),
     TickStep(
         "reconciled_positions",
-        _later("ticks.books", "settle_positions"),
+        _later("ticks.books", "reconcile_positions"),
         _later("checks.book_limits", "limit_checks", 1),
     ),
 )

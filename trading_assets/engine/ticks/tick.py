@@ -110,16 +110,22 @@ class ExecutionReport:
 
 
 def execute(
-    desk: Desk, session: date, tick_ns: int, execution_id: str, *, holder: str = "tick"
+    desk: Desk,
+    session: date,
+    tick_ns: int,
+    execution_id: str,
+    *,
+    holder: str = "tick",
+    time_is_read: bool = False,
 ) -> ExecutionReport:
-    """Run the tick's decisions under the book's lease.
+    """Run the tick's decisions under the book's lease. `time_is_read`: as `Desk.begin` takes it.
 
     Raises NotThisTick for a session that is not today's or a tick that is still to come or more than
     one interval ago, LeaseHeld when another process has the book, BrokerError when the positions cannot be
     read, ClockUnread when a venue with a time of its own has not told it: protection has taken place then.
     """
     see_kill_switch(desk)
-    desk.begin()
+    desk.begin(time_is_read=time_is_read)
     try:
         refuse_other_times(desk, session, tick_ns)
     except ClockUnread:
@@ -165,8 +171,8 @@ def execute(
             outcomes |= {
                 key: value for key, value in decision.outcomes.items() if outcomes.get(key, "HELD") == "HELD"
             }
-        for signal in signals:
-            desk.journal.consume_signal(desk.book, signal.decision_id, signal.symbol, tick_ns)
+        decided = [(signal.decision_id, signal.symbol) for signal in signals]
+        desk.journal.consume_signals(desk.book, decided, tick_ns)
     passed_over = _passed_over(in_time, outcomes) + _came_late(desk, late) + _came_early(ahead, in_time)
     for one in passed_over:
         log.warning("signal passed over", signal=str(one), symbol=one.symbol, outcome=one.outcome)
@@ -194,19 +200,21 @@ def execute(
 def _passed_over(signals: Sequence[SignalInput], outcomes: Mapping[str, str]) -> tuple[PassedOver, ...]:
     """What no order came of though a signal asked for one, by symbol."""
     newest, older = newest_signals(signals)
-    found = [_passed(signal, SUPERSEDED, newest[signal.symbol]) for signal in older]
-    found += [
+    passed_over = [_passed(signal, SUPERSEDED, newest[signal.symbol]) for signal in older]
+    passed_over += [
         _passed(signal, Outcome.INCOMPLETE_BARS.name)
         for signal in newest.values()
         if outcomes.get(signal.decision_id) == Outcome.INCOMPLETE_BARS.name
     ]
-    return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+    return tuple(sorted(passed_over, key=lambda one: (one.symbol, one.as_of_ns)))
 
 
 def _came_late(desk: Desk, late: Sequence[SignalInput]) -> tuple[PassedOver, ...]:
     kept = last_signals(desk)
-    found = [replace(_passed(one, SUPERSEDED), newer_as_of_ns=kept[one.symbol].as_of_ns) for one in late]
-    return tuple(sorted(found, key=lambda one: (one.symbol, one.as_of_ns)))
+    passed_over = [
+        replace(_passed(one, SUPERSEDED), newer_as_of_ns=kept[one.symbol].as_of_ns) for one in late
+    ]
+    return tuple(sorted(passed_over, key=lambda one: (one.symbol, one.as_of_ns)))
 
 
 def _came_early(ahead: Sequence[SignalInput], in_time: Sequence[SignalInput]) -> tuple[PassedOver, ...]:
@@ -248,17 +256,14 @@ def refuse_other_times(desk: Desk, session: date, tick_ns: int) -> None:
     today = desk.sessions.new_york_date(now)
     if today != session:
         raise NotThisTick(
-            f"session {session} is not the venue's current one ({today}): "
-            "live assets trade the current session only; use a replay for the past"
+            f"session {session} is not the current one: {desk.told_now()}. "
+            "Live assets trade the current session only; use a replay for the past"
         )
     if tick_ns > now:
-        raise NotThisTick(
-            f"the tick of {new_york_time(tick_ns)} is still to come: it is {new_york_time(now)} at the venue"
-        )
+        raise NotThisTick(f"the tick of {new_york_time(tick_ns)} is still to come: {desk.told_now()}")
     if now - tick_ns > desk.settings.tick_minutes * 60_000_000_000:
         raise NotThisTick(
-            f"the tick of {new_york_time(tick_ns)} is too late: it is {new_york_time(now)} at the venue. "
-            "Wait for the next one"
+            f"the tick of {new_york_time(tick_ns)} is too late: {desk.told_now()}. Wait for the next one"
         )
 
 

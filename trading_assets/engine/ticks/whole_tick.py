@@ -94,7 +94,7 @@ def run_tick(
     for step in TICK_STEPS:
         if step.work is None:
             progress("orders")
-            done[step.asset] = execute(desk, session, tick_ns, execution_id, holder=holder)
+            done[step.asset] = execute(desk, session, tick_ns, execution_id, holder=holder, time_is_read=True)
         else:
             done[step.asset] = steps.do(step.asset, step.work)
         steps.check(step.asset, step.checks)
@@ -115,7 +115,7 @@ def tick_now(desk: Desk) -> tuple[date, int]:
     if due_ns is None:
         first_ns = desk.sessions.ticks(session, minutes)[0]
         raise MarketClosed(
-            f"it is {new_york_time(now)} at the venue and no tick of {session} is due before "
+            f"{desk.told_now()}, and no tick of {session} is due before "
             f"{new_york_time(first_ns)}; wait for it, or move the embedded exchange's clock"
         )
     return session, due_ns
@@ -130,6 +130,6 @@ def open_session(desk: Desk) -> date:
     before_open = desk.sessions.is_session(today) and now < desk.sessions.open_ns(today)
     following = today if before_open else desk.sessions.next(today)
     raise MarketClosed(
-        f"XNYS is closed: it is {new_york_time(now)} at the venue and the next session opens "
+        f"XNYS is closed: {desk.told_now()}, and the next session opens "
         f"{new_york_time(desk.sessions.open_ns(following))}. Nothing was decided; wait for the open"
     )

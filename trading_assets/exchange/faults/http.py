@@ -199,9 +199,9 @@ def _replaced(members: Any, name: str, by: dict[str, Any]) -> Any:
 def _quotes(members: dict[str, Any], symbol: str | None) -> Iterator[dict[str, Any]]:
     """The symbol's quotes in an answer with quotes or snapshots, of one symbol or of many."""
     own = members if members.get("symbol") == symbol else members.get(symbol or "", {})
-    for found in (members.get("quotes", {}).get(symbol), own.get("quote"), own.get("latestQuote")):
-        if found is not None:
-            yield found
+    for quote in (members.get("quotes", {}).get(symbol), own.get("quote"), own.get("latestQuote")):
+        if quote is not None:
+            yield quote
 
 
 def _take_out_last_bar(members: dict[str, Any], symbol: str | None) -> None:

@@ -60,8 +60,8 @@ class AccountApi:
         query = Query(request.query_params, malformed)
         page_size = query.count("page_size", MOST_ACTIVITIES, largest=MOST_ACTIVITIES)
         account, day = self._venue.state.account, self._venue.sessions.new_york_date
-        found = islice(self._selected_activities(query, request.path_params.get("type")), page_size)
-        return JSONResponse([payloads.activity_json(a, account, day=day(a.at_ns)) for a in found])
+        activities = islice(self._selected_activities(query, request.path_params.get("type")), page_size)
+        return JSONResponse([payloads.activity_json(a, account, day=day(a.at_ns)) for a in activities])
 
     def _selected_activities(self, query: Query, type_: str | None) -> Iterator[VenueActivity]:
         """after < time ≤ until, or all of `date` (UTC); `page_token` is the last id of the page before."""

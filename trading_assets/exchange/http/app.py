@@ -26,12 +26,12 @@ from trading_assets.exchange.faults.script import FaultScript
 from trading_assets.exchange.http.control import ControlApi
 from trading_assets.exchange.http.guard import MOST_BODY_BYTES, PortGuard
 from trading_assets.exchange.http.pace import ClockPace
-from trading_assets.exchange.http.public_apis import ERRORS, AlpacaFace
+from trading_assets.exchange.http.public_apis import ERRORS, AlpacaApi
 from trading_assets.exchange.http.rate_limit import REQUESTS_PER_MINUTE
 from trading_assets.exchange.streams.data import DataStream
 from trading_assets.exchange.streams.trading import TradingStream
 from trading_assets.exchange.venue import Venue
-from trading_assets.patience import PatientProtocol
+from trading_assets.patience import PatientProtocol, log_no_stranger
 
 HOST = "127.0.0.1"
 
@@ -68,9 +68,9 @@ def serve(
         listening(port, "the Alpaca API") as public,
         listening(control_port, "the control plane") as private,
     ):
-        faces = Faces(private)
-        server = server_of(faces)
-        pace = faces.show(venue, disconnecting(server), token, keys, requests_per_minute)
+        apis = ExchangeApis(private)
+        server = server_of(apis)
+        pace = apis.show(venue, disconnecting(server), token, keys, requests_per_minute)
         if speed is not None:
             pace.run(speed)
         ready(urls(public, private))
@@ -86,7 +86,7 @@ def prepare(venue: Venue) -> None:
     venue.sessions.is_open(venue.now_ns)
 
 
-class Faces:
+class ExchangeApis:
     """The ASGI application of both ports, for the venue that `show` named last."""
 
     def __init__(self, private: socket.socket) -> None:
@@ -100,7 +100,7 @@ class Faces:
         script = FaultScript()
         account = AccountFaults(venue, script)
         pace = ClockPace(venue, advance=account.advance)
-        face = AlpacaFace(
+        alpaca = AlpacaApi(
             venue,
             keys,
             requests_per_minute,
@@ -112,25 +112,26 @@ class Faces:
                 *DataStream(venue, keys, script, disconnect).routes(),
             ]
         )
-        routes = ControlApi(venue, pace, script, token, face.clients).routes()
+        routes = ControlApi(venue, pace, script, token, alpaca.clients).routes()
         control = Starlette(routes=routes, exception_handlers=ERRORS)
-        self._pace, self._face, self._streams, self._control = pace, face, streams, control
+        self._pace, self._alpaca, self._streams, self._control = pace, alpaca, streams, control
         return pace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._pace is None:
             raise RuntimeError("there is no venue to answer for")
         self._pace.catch_up()
-        public: ASGIApp = self._streams if scope["type"] == "websocket" else self._face
+        public: ASGIApp = self._streams if scope["type"] == "websocket" else self._alpaca
         app = self._control if scope["server"][1] == self._private_port else public
         await app(scope, receive, send)
 
 
-def server_of(faces: Faces) -> uvicorn.Server:
+def server_of(apis: ExchangeApis) -> uvicorn.Server:
     """The server that takes the connections of both ports."""
+    log_no_stranger()
     return uvicorn.Server(
         uvicorn.Config(
-            PortGuard(faces),
+            PortGuard(apis),
             http=PatientProtocol,
             log_level="warning",
             access_log=False,

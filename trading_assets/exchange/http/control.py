@@ -21,7 +21,7 @@ Every POST takes a JSON object; every answer is one, and carries `now_ns`.
     POST /faults         {faults: [...]}         replace the script (`faults.py`); [] clears it
     GET  /faults                                 the script, and how often each of it has fired
     GET  /journal                                the event journal as text
-    GET  /clients                                requests to the public APIs by User-Agent, since the start
+    GET  /clients                                requests with the keys, by User-Agent, since the start
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from itertools import chain, islice
 from typing import Any
 
@@ -26,7 +27,7 @@ BARS_PER_PAGE, MOST_BARS = 1_000, 10_000
 ACTIONS_PER_PAGE, MOST_ACTIONS = 100, 1_000
 FEEDS = ("iex", "sip", "delayed_sip", "otc", "boats", "overnight")
 _TIMEFRAMES = {"1Min": "minute", "1T": "minute", "1Day": "day", "1D": "day"}
-_DAY_NS = 86_400_000_000_000
+_A_DAY = timedelta(days=1)
 _ACTION_TYPES = {
     "forward_split": "forward_splits",
     "reverse_split": "reverse_splits",
@@ -90,16 +91,16 @@ class DataApi:
 
     def _latest_endpoints(self, plural: str, singular: str, latest: Latest) -> tuple[Any, Any]:
         async def many(request: Request) -> Response:
-            found = self._for_each(self._data_query(request).symbols(), latest)
-            return JSONResponse({plural: found})
+            latest_values = self._for_each(self._data_query(request).symbols(), latest)
+            return JSONResponse({plural: latest_values})
 
         async def one(request: Request) -> Response:
             self._data_query(request)
             symbol = request.path_params["symbol"]
-            found = self._for_each([symbol], latest)
-            if symbol not in found:
+            latest_values = self._for_each([symbol], latest)
+            if symbol not in latest_values:
                 raise not_found(f"no {singular} found for {symbol}")
-            return JSONResponse({"symbol": symbol, singular: found[symbol]})
+            return JSONResponse({"symbol": symbol, singular: latest_values[symbol]})
 
         return many, one
 
@@ -109,15 +110,15 @@ class DataApi:
     async def snapshot(self, request: Request) -> Response:
         self._data_query(request)
         symbol = request.path_params["symbol"]
-        found = self._for_each([symbol], self._snapshot)
-        if symbol not in found:
+        snapshots = self._for_each([symbol], self._snapshot)
+        if symbol not in snapshots:
             raise not_found(f"no snapshot found for {symbol}")
-        return JSONResponse({"symbol": symbol, **found[symbol]})
+        return JSONResponse({"symbol": symbol, **snapshots[symbol]})
 
     def _for_each(self, symbols: list[str], latest: Latest) -> dict[str, payloads.Json]:
         listed = [s for s in symbols if self._venue.view.is_listed(s, self._venue.now_ns)]
-        found = {symbol: latest(symbol) for symbol in listed}
-        return {symbol: member for symbol, member in found.items() if member is not None}
+        by_symbol = {symbol: latest(symbol) for symbol in listed}
+        return {symbol: member for symbol, member in by_symbol.items() if member is not None}
 
     # Bars
 
@@ -132,8 +133,8 @@ class DataApi:
     async def bars_of_one(self, request: Request) -> Response:
         symbol = request.path_params["symbol"]
         rows, token = self._page_of_bars(self._data_query(request), [symbol])
-        found = [payloads.bar_json(bar) for _, bar in rows]
-        return JSONResponse({"symbol": symbol, "bars": found, "next_page_token": token})
+        bars = [payloads.bar_json(bar) for _, bar in rows]
+        return JSONResponse({"symbol": symbol, "bars": bars, "next_page_token": token})
 
     def _page_of_bars(self, query: Query, symbols: list[str]) -> tuple[list[tuple[str, Bar]], str | None]:
         """One page, by symbol and then by start, and the token of the next page."""
@@ -178,7 +179,7 @@ class DataApi:
         if end_ns is None:
             end_ns = now_ns
         elif query.is_day("end") and (day := query.day("end")) is not None:
-            end_ns = midnight_ns(day) + _DAY_NS - 1
+            end_ns = midnight_ns(min(day, date.max - _A_DAY) + _A_DAY) - 1  # a day of 23 or 25 hours too
         if query.text("start") and query.text("end") and end_ns < start_ns:
             raise bad_data_request("end should not be before start")
         return max(start_ns, 0), end_ns
@@ -203,7 +204,7 @@ class DataApi:
         limit = query.count("limit", ACTIONS_PER_PAGE, largest=MOST_ACTIONS)
         descending = query.word("sort", ("asc", "desc"), "asc") == "desc"
         symbols = query.words("symbols") or venue.view.listed(venue.now_ns)
-        found = [
+        actions = [
             (payload["ex_date"], payload["symbol"], kind, payload)
             for symbol in symbols
             if venue.view.is_listed(symbol, venue.now_ns)
@@ -214,14 +215,14 @@ class DataApi:
             for kind, payload in payloads.corporate_action_json(action)
             if kind in kinds and (not ids or payload["id"] in ids)
         ]
-        found.sort(key=lambda row: row[:3], reverse=descending)
+        actions.sort(key=lambda row: row[:3], reverse=descending)
         start = 0
         if (token := query.text("page_token")) is not None:
             start = _read_token(token)[1]
         grouped: dict[str, list[payloads.Json]] = {}
-        for _, _, kind, payload in found[start : start + limit]:
+        for _, _, kind, payload in actions[start : start + limit]:
             grouped.setdefault(kind, []).append(payload)
-        more = start + limit < len(found)
+        more = start + limit < len(actions)
         token = _write_token("", start + limit) if more else None
         return JSONResponse({"corporate_actions": grouped, "next_page_token": token})
 

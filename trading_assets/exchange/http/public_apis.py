@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,7 +30,8 @@ _DATA_PATHS = ("/v2/stocks/", "/v1/")
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiRefusal)
-    return JSONResponse(error.body, status_code=error.status)
+    ends = {"Connection": "close"} if error.status == 401 else None  # as for `AlpacaFace`'s strangers
+    return JSONResponse(error.body, status_code=error.status, headers=ends)
 
 
 async def _refuse_input(request: Request, error: Exception) -> Response:
@@ -51,7 +52,7 @@ async def _fail(request: Request, error: Exception) -> Response:
 ERRORS = {ApiRefusal: _refuse, InvalidInput: _refuse_input, HTTPException: _refuse_route, Exception: _fail}
 
 
-class AlpacaFace:
+class AlpacaApi:
     """Both public APIs as one ASGI application.
 
     failings: puts a layer of faults around the application that answers authorised requests; default: none
@@ -78,14 +79,15 @@ class AlpacaFace:
             for _ in range(2)
         )
         self._requests = 0
-        self.clients: Counter[str] = Counter()  # requests by User-Agent, since the start of this process
+        self.clients: Counter[str] = Counter()  # requests with the keys by User-Agent, since the start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._data if scope["path"].startswith(_DATA_PATHS) else self._trading
         headers = Headers(scope=scope)
         given = headers.get("apca-api-key-id", ""), headers.get("apca-api-secret-key", "")
         authorized = self._keys.accepts(*given)
-        self.clients[headers.get("user-agent", "")] += 1
+        if authorized:  # a stranger's names would fill the memory
+            self.clients[headers.get("user-agent", "")] += 1
         allowance = limit.take() if authorized else limit.look()
         self._requests += 1
         seed, events = self._venue.state.seed, self._venue.state.event_count
@@ -103,11 +105,13 @@ class AlpacaFace:
 
         app: ASGIApp = self._app
         if not authorized:
-            app = _answer(unauthorized())
+            app = _answer(
+                unauthorized(), {"Connection": "close"}
+            )  # nothing more of a stranger's is looked at
         elif not allowance.allowed:
             app = _answer(rate_limited())
         await app(scope, receive, send_with_headers)
 
 
-def _answer(refusal: ApiRefusal) -> ASGIApp:
-    return JSONResponse(refusal.body, status_code=refusal.status)
+def _answer(refusal: ApiRefusal, headers: Mapping[str, str] | None = None) -> ASGIApp:
+    return JSONResponse(refusal.body, status_code=refusal.status, headers=headers)

@@ -34,10 +34,10 @@ class Query:
 
     def symbols(self) -> list[str]:
         """The required list of symbols."""
-        found = self.words("symbols")
-        if not found:
+        symbols = self.words("symbols")
+        if not symbols:
             raise self._refuse("symbols is required")
-        return found
+        return symbols
 
     def count(self, name: str, default: int, *, largest: int) -> int:
         value = self.text(name)

@@ -65,9 +65,9 @@ class TradingApi:
         status, exchange = query.word("status", ("", "active", "inactive"), ""), query.text("exchange")
         if (query.text("asset_class") or "us_equity") != "us_equity":
             return JSONResponse([])
-        found = [self._asset(symbol) for symbol in self._venue.view.listed(self._venue.now_ns)]
+        assets = [self._asset(symbol) for symbol in self._venue.view.listed(self._venue.now_ns)]
         return JSONResponse(
-            [a for a in found if exchange in (None, a["exchange"]) and status in ("", a["status"])]
+            [a for a in assets if exchange in (None, a["exchange"]) and status in ("", a["status"])]
         )
 
     async def asset(self, request: Request) -> Response:

@@ -19,7 +19,9 @@ from trading_assets.exchange.faults.script import UPDATES, FaultKind, FaultScrip
 from trading_assets.exchange.times import parse_ns
 
 MOST_UNREAD = 8_000_000  # bytes that a client may leave unread, besides what its socket holds
+MOST_UNREAD_OF_A_STRANGER = 64_000  # of one that has not said who it is
 GRACE_SECONDS = 2.0  # for a client that does not read to take its dismissal
+MOST_STRANGERS = 64  # sockets of a stream whose client has not said who it is: then the oldest makes room
 POLICY, RESTART = 1008, 1012  # codes of a close: by a rule, and as of a server that goes away
 
 
@@ -47,7 +49,7 @@ class Connection:
         if self.is_mute or self._is_closing:
             return
         message = self._encoded(members)
-        if self._unread + len(message) > MOST_UNREAD:
+        if self._unread + len(message) > (MOST_UNREAD if self.is_authorized else MOST_UNREAD_OF_A_STRANGER):
             while not self._waiting.empty():
                 self._waiting.get_nowait()
             self.close(self._dismissal)
@@ -66,9 +68,10 @@ class Connection:
             self._wait(self._encoded(last))
         self._is_closing = True
         self._waiting.put_nowait(_Close(code))
-        asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Close by force, with nothing more sent."""
         self._disconnect(self._websocket.scope, True)
 
     async def converse(self, hear: Callable[[Any], None]) -> None:
@@ -114,6 +117,28 @@ class Connection:
                 await self._websocket.send_bytes(message)
             else:
                 await self._websocket.send_text(message)
+
+
+class Strangers:
+    """The sockets whose client has not said who it is. Anybody on this machine can open one, and it takes the
+    place of a connection that the desk may need: there are few at a time."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Connection, None] = {}  # in the order in which they came
+
+    def come(self, connection: Connection) -> None:
+        self._waiting = {one: None for one in self._waiting if not one.is_authorized}
+        if connection.is_authorized:
+            return
+        if len(self._waiting) >= MOST_STRANGERS:
+            oldest = next(iter(self._waiting))
+            self.go(oldest)
+            oldest.cut()
+        self._waiting[connection] = None
+
+    def go(self, connection: Connection) -> None:
+        """It has ended."""
+        self._waiting.pop(connection, None)
 
 
 @dataclass(frozen=True, slots=True)

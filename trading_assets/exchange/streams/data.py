@@ -25,7 +25,7 @@ from trading_assets.exchange.faults.script import FaultScript
 from trading_assets.exchange.quotes import quote_of
 from trading_assets.exchange.recorder import Recorded
 from trading_assets.exchange.refusals import not_found
-from trading_assets.exchange.streams.connections import Connection, Stream
+from trading_assets.exchange.streams.connections import Connection, Strangers, Stream
 from trading_assets.exchange.tape_view import Bar, Print
 from trading_assets.exchange.times import utc_text
 from trading_assets.exchange.venue import Venue
@@ -105,8 +105,9 @@ class DataStream:
         self._disconnect = disconnect
         self._feeds = {feed: Stream(f"/v2/{feed}", script) for feed in FEEDS}
         self._subscribed: dict[Connection, _Subscriptions] = {}
-        self._played_ns = venue.now_ns
-        venue.subscribe(self._play)
+        self._strangers = Strangers()
+        self._streamed_ns = venue.now_ns
+        venue.subscribe(self._stream)
 
     def routes(self) -> list[WebSocketRoute]:
         return [WebSocketRoute("/v2/{feed}", self.connect)]
@@ -122,11 +123,13 @@ class DataStream:
         headers = websocket.headers
         if "apca-api-key-id" in headers:
             self._authorize(connection, feed, headers["apca-api-key-id"], headers.get("apca-api-secret-key"))
+        self._strangers.come(connection)
         timeout = asyncio.get_running_loop().call_later(AUTH_SECONDS, self._time_out, connection)
         try:
             await connection.converse(lambda members: self._hear(connection, feed, members))
         finally:
             timeout.cancel()
+            self._strangers.go(connection)
             self._subscribed.pop(connection, None)
             if feed in FEEDS:
                 self._feeds[feed].connections.pop(connection, None)
@@ -174,17 +177,17 @@ class DataStream:
 
     # What the tape says
 
-    def _play(self, stored: Sequence[Recorded]) -> None:
-        from_ns, self._played_ns = self._played_ns, self._venue.now_ns
+    def _stream(self, stored: Sequence[Recorded]) -> None:
+        from_ns, self._streamed_ns = self._streamed_ns, self._venue.now_ns
         if not self._subscribed:
             return
         frame: list[Json] = []
-        for message in self._passed(from_ns, self._played_ns):
+        for message in self._passed(from_ns, self._streamed_ns):
             frame.append(message)
             if len(frame) == MESSAGES_A_FRAME:
                 self._send(frame)
                 frame = []
-        frame += self._told(stored)
+        frame += self._by_hand(stored)
         if frame:
             self._send(frame)
 
@@ -214,7 +217,11 @@ class DataStream:
                 bars = view.minutes(symbol, session)
                 if len(bars.start_ns):
                     marks.append((int(bars.start_ns[0]), symbol, float(bars.open[0]), None))
-                rows = (Bar(*(value.item() for value in row)) for row in zip(*bars, strict=True))
+                derived = view.is_derived(symbol, session)
+                rows = (
+                    Bar(*(value.item() for value in row))._replace(derived=derived)
+                    for row in zip(*bars, strict=True)
+                )
                 marks += [(bar.end_ns, symbol, bar.close, bar) for bar in rows]
             marks.sort(key=lambda mark: mark[:2])
             for at_ns, symbol, price, bar in marks:
@@ -235,7 +242,7 @@ class DataStream:
             if (so_far := self._venue.view.daily_bar(symbol, session, at_ns)) is not None:
                 yield _message("dailyBars", symbol, payloads.bar_json(so_far))
 
-    def _told(self, stored: Iterable[Recorded]) -> Iterator[Json]:
+    def _by_hand(self, stored: Iterable[Recorded]) -> Iterator[Json]:
         """What the control plane did: halts, resumptions and quotes by hand."""
         for recorded in stored:
             match recorded.event:

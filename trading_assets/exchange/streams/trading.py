@@ -25,7 +25,7 @@ from trading_assets.exchange.faults.script import TRADING_STREAM, FaultScript
 from trading_assets.exchange.ids import seeded_uuid
 from trading_assets.exchange.orders import Status, VenueOrder
 from trading_assets.exchange.recorder import Recorded
-from trading_assets.exchange.streams.connections import Connection, Stream
+from trading_assets.exchange.streams.connections import Connection, Strangers, Stream
 from trading_assets.exchange.times import utc_text
 from trading_assets.exchange.venue import Venue
 
@@ -42,6 +42,7 @@ class TradingStream:
         self._disconnect = disconnect
         self._stream = Stream(TRADING_STREAM, script)
         self._listeners: dict[Connection, None] = {}
+        self._strangers = Strangers()
         venue.subscribe(self._tell)
 
     def routes(self) -> list[WebSocketRoute]:
@@ -51,11 +52,13 @@ class TradingStream:
         await websocket.accept()
         connection = Connection(websocket, self._disconnect, binary=True, dismissal=_SLOW)
         self._stream.connections[connection] = None
+        self._strangers.come(connection)
         timeout = asyncio.get_running_loop().call_later(AUTH_SECONDS, self._time_out, connection)
         try:
             await connection.converse(lambda members: self._hear(connection, members))
         finally:
             timeout.cancel()
+            self._strangers.go(connection)
             del self._stream.connections[connection]
             self._listeners.pop(connection, None)
 

@@ -58,7 +58,7 @@ def actions_of(
     All of length n, one entry a session, USD a share. Raises InvalidInput for a step that is no action under
     the method, and where two methods explain all of them by different dividends.
     """
-    found: list[tuple[CorporateAction, ...]] = []
+    actions: list[tuple[CorporateAction, ...]] = []
     wrong: InvalidInput | None = None
     for method in _METHODS[how]:
         try:
@@ -66,20 +66,20 @@ def actions_of(
         except InvalidInput as error:
             wrong = wrong or error
         else:
-            if one not in found:
-                found.append(one)
-    if len(found) > 1:
-        apart = next(pair for pair in zip(*found, strict=True) if pair[0] != pair[1])
+            if one not in actions:
+                actions.append(one)
+    if len(actions) > 1:
+        apart = next(pair for pair in zip(*actions, strict=True) if pair[0] != pair[1])
         raise InvalidInput(
             f"it paid {apart[0].cash_usd:.2f} if it is adjusted by the previous close, and "
             f"{apart[1].cash_usd:.2f} if by the ex-date's",
             where=f"{symbol} {apart[0].ex_date}",
             remedy=f"Say --adjusted {Adjusted.BY_PREVIOUS_CLOSE} or {Adjusted.BY_EX_DATE_CLOSE}.",
         )
-    if not found:
+    if not actions:
         assert wrong is not None
         raise wrong
-    return found[0]
+    return actions[0]
 
 
 def _actions(

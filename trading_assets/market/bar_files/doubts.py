@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from trading_assets.market.bar_files.table import BarTable
 from trading_assets.market.bar_files.times import BarTimes
 from trading_assets.market.bars import Interval
+from trading_assets.market.quarantine.rules import LONG_SESSION, SHIFTED_SHARE
 from trading_assets.market.sessions import MINUTE_NS, NEW_YORK, Sessions
 
 Ints = NDArray[np.int64]
 
 FEWEST_STEPS = 10  # between bars, before their length is judged
 LONGER_THAN_A_DAY = 6  # calendar days: weekly bars, also where a holiday moves one, are never nearer
-FEWEST_BARS = 30  # in a session, before its hours are judged
-MOST_OF = 0.9  # of the sessions show it
+FEWEST_BARS = LONG_SESSION  # in a session, before its hours are judged
+MOST_OF = SHIFTED_SHARE  # of the sessions show it
 FIXED_POINT_USD = 1e6  # no share costs as much; integers above it are prices in other units
 
 
@@ -108,6 +109,38 @@ def _refuse_longer_bars(table: BarTable, symbols: NDArray[np.int32], times: BarT
             f"the least step between its bars is {minutes} minutes: they are no one-minute bars",
             f"Give bars of one minute. A bar of {minutes} minutes would be known before it has ended.",
         )
+
+
+def shifted_minutes(number: NDArray[np.int32], symbols: int, times: BarTimes) -> Ints:
+    """Of each symbol by how many minutes its stamps are off, of shape (symbols,): +1 where its sessions begin
+    a minute late and end with a bar at the close, −1 where they begin before the open and lack the last bar.
+
+    number: of each of the times' rows
+    """
+    off = np.zeros(symbols, np.int64)
+    if times.inside.all():
+        return off
+    first = int(times.day.min())
+    days, of_row = np.unique(times.day, return_inverse=True)
+    open_ns, close_ns = Sessions().hours([date.fromordinal(int(day)) for day in days])
+    long = np.zeros((symbols, int(days[-1]) - first + 1), np.bool_)
+    count = np.bincount(number * long.shape[1] + times.day - first, minlength=long.size)
+    long = count.reshape(long.shape) >= LONG_SESSION
+
+    def having(at: Ints) -> Ints:
+        """How many of its long sessions each symbol has such a bar in."""
+        rows = np.flatnonzero(at)
+        rows = rows[long[number[rows], times.day[rows] - first]]
+        return np.bincount(number[rows], minlength=symbols)
+
+    sessions = long.sum(axis=1)
+    opens, closes = open_ns[of_row], close_ns[of_row]
+    at_open, at_close = having(times.start_ns == opens), having(times.start_ns == closes)
+    ahead, last = having(times.start_ns == opens - MINUTE_NS), having(times.start_ns == closes - MINUTE_NS)
+    some, few = SHIFTED_SHARE * sessions, (1.0 - SHIFTED_SHARE) * sessions
+    off[(sessions > 0) & (at_close >= some) & (at_open <= few)] = 1
+    off[(sessions > 0) & (ahead >= some) & (last <= few)] = -1
+    return off
 
 
 def _refuse_shifted(table: BarTable, times: BarTimes) -> None:

@@ -22,20 +22,14 @@ from numpy.typing import NDArray
 
 from trading_assets.errors import InvalidInput
 from trading_assets.market.bar_files.adjusted import Adjusted, actions_of, later_splits
-from trading_assets.market.bar_files.doubts import refuse_doubtful
-from trading_assets.market.bar_files.row_faults import (
-    Broken,
-    Fault,
-    OnDefect,
-    RowRule,
-    are_too_many,
-    first_of_each,
-    price_faults,
-)
+from trading_assets.market.bar_files.doubts import refuse_doubtful, shifted_minutes
+from trading_assets.market.bar_files.row_faults import Broken, first_of_each, price_faults
 from trading_assets.market.bar_files.shapes import TICKER_PREFIXES, TICKER_SUFFIXES, Shape, Stamps
 from trading_assets.market.bar_files.table import BarTable, read_table
 from trading_assets.market.bar_files.times import BarTimes, read_times
 from trading_assets.market.bars import Bars, CorporateAction, Interval
+from trading_assets.market.quarantine.rules import BarRule, Fault, OnDefect, are_too_many
+from trading_assets.market.quarantine.series import Findings
 from trading_assets.market.sessions import MINUTE_NS, Sessions
 
 Floats = NDArray[np.float64]
@@ -52,12 +46,16 @@ class BarFile:
 
     interval: Interval
     symbols: tuple[str, ...]  # ascending; also one whose rows all lie outside regular hours
+    path: Path
     number: NDArray[np.int32]  # of each bar's symbol in `symbols`, of shape (n,)
+    line: NDArray[np.int32]  # of each bar: its row in the file, the header counted
     day: Ints  # of each bar: its session's date.toordinal()
     rows: Bars  # all symbols' together
     actions: Mapping[str, tuple[CorporateAction, ...]]
     tells_actions: bool  # it says of each of its days whether there was a split or a dividend
-    faults: tuple[Fault, ...]  # rows that cannot be right, left out
+    faults: tuple[Fault, ...]  # rows that cannot be right, and actions, left out
+    findings: tuple[Findings, ...]  # what is doubtful and kept
+    rows_wanted: int  # of the days that were asked for
     outside_hours: int  # minute bars before the open or after the close, left out
     left_out: int  # rows of days that were not asked for
     missing_sessions: Mapping[str, int]  # sessions between a symbol's first and last without a bar
@@ -129,7 +127,7 @@ def read_bars(
     empty = table.is_empty((*PRICES, "volume"))
     refuse_doubtful(table, interval, zone, row_number, times)
     faults, order, number = _sound(
-        table, symbols, row_number, times, price_faults(prices, volume, empty), on_defect
+        table, symbols, row_number, times, price_faults(prices, volume, empty), interval, on_defect
     )
     rows = times.rows[order]
     if interval is Interval.DAY:
@@ -137,20 +135,24 @@ def read_bars(
     else:
         open_ns, close_ns = times.start_ns[order], times.start_ns[order] + MINUTE_NS
     days = times.day[order]
-    said = _said(table, symbols, row_number, times) if interval is Interval.DAY else {}
+    stated = _stated(table, symbols, row_number, times) if interval is Interval.DAY else {}
     given = Bars._make((open_ns, close_ns, *(prices[name][rows] for name in PRICES), volume[rows]))
     traded = (
-        given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, days, rows, said, given)
+        given if adjusted is Adjusted.NO else _as_traded(table, adjusted, number, days, rows, stated, given)
     )
     return BarFile(
         interval=interval,
         symbols=symbols,
+        path=path,
         number=number,
+        line=table.lines(rows),
         day=days,
         rows=traded,
-        actions=_actions(table, symbols, number, days, rows, given, said, adjusted, interval),
+        actions=_actions(table, symbols, number, days, rows, given, stated, adjusted, interval),
         tells_actions=interval is Interval.DAY and _tells_actions(table, adjusted),
         faults=faults,
+        findings=(),
+        rows_wanted=len(times.rows) + len(times.closed),
         outside_hours=int((~times.inside).sum()),
         left_out=times.left_out,
         missing_sessions=_missing(symbols, number, days),
@@ -236,18 +238,25 @@ def _sound(
     number: NDArray[np.int32],
     times: BarTimes,
     broken: list[Broken],
+    interval: Interval,
     on_defect: OnDefect,
 ) -> tuple[tuple[Fault, ...], Ints, NDArray[np.int32]]:
     """The rows that cannot be right; of the others in regular hours their places among the times' rows,
     ascending by symbol and start, and their symbols' numbers. Raises InvalidInput for a refused file."""
     day = np.zeros(table.rows, np.int64)
     day[times.rows], day[times.closed] = times.day, times.closed_day
-    asked = np.zeros(table.rows, np.bool_)
-    asked[times.rows] = asked[times.closed] = True
+    requested = np.zeros(table.rows, np.bool_)
+    requested[times.rows] = requested[times.closed] = True
     nothing = np.broadcast_to(np.nan, table.rows)
     closed = np.zeros(table.rows, np.bool_)
     closed[times.closed] = True
-    broken = [*broken, Broken(RowRule.NOT_A_SESSION, closed, nothing, nothing)]
+    broken = [*broken, Broken(BarRule.NOT_A_SESSION, closed, nothing, nothing)]
+    if interval is Interval.MINUTE and len(times.rows):
+        shifted = shifted_minutes(number[times.rows], len(symbols), times)
+        if shifted.any():
+            off = np.zeros(table.rows)
+            off[times.rows] = shifted[number[times.rows]]
+            broken.append(Broken(BarRule.SHIFTED_BARS, off != 0.0, off, np.broadcast_to(0.0, table.rows)))
     wrong = np.logical_or.reduce([one.wrong for one in broken])
     order = np.lexsort((times.start_ns, number[times.rows]))
     order = order[times.inside[order] & ~wrong[times.rows[order]]]
@@ -256,9 +265,9 @@ def _sound(
     again[1:] = (np.diff(of_symbol) == 0) & (np.diff(start) == 0)
     second = np.zeros(table.rows, np.bool_)
     second[times.rows[order[again]]] = True
-    broken.append(Broken(RowRule.SECOND_BAR, second, nothing, nothing))
+    broken.append(Broken(BarRule.SECOND_BAR, second, nothing, nothing))
     first = first_of_each(broken, table.rows)
-    rows = np.flatnonzero((first >= 0) & asked)
+    rows = np.flatnonzero((first >= 0) & requested)
     faults = tuple(
         Fault(
             symbols[number[row]],
@@ -270,8 +279,10 @@ def _sound(
         )
         for row in rows.tolist()
     )
-    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(faults), int(asked.sum()))):
-        others = f" ({len(faults)} of its {int(asked.sum())} rows cannot be right)" if len(faults) > 1 else ""
+    if faults and (on_defect is OnDefect.REFUSE or are_too_many(len(faults), int(requested.sum()))):
+        others = (
+            f" ({len(faults)} of its {int(requested.sum())} rows cannot be right)" if len(faults) > 1 else ""
+        )
         one = faults[0]
         raise table.refused(
             f"{one.symbol} {one.session} ({one.session:%A}): {one.rule}{others}",
@@ -308,7 +319,7 @@ def _as_traded(
     number: NDArray[np.int32],
     day: Ints,
     rows: Ints,
-    said: Mapping[int, Sequence[_Said]],
+    stated: Mapping[int, Sequence[_Stated]],
     given: Bars,
 ) -> Bars:
     """Adjusted prices taken back to what traded: by raw over adjusted close, else by the splits."""
@@ -322,7 +333,7 @@ def _as_traded(
     elif adjusted is Adjusted.SPLIT and "split_ratio" in table.columns:
         factor = np.ones(len(rows))
         for a, b in _spans(number):
-            factor[a:b] = _later(said.get(int(number[a]), ()), day[a:b])
+            factor[a:b] = _later(stated.get(int(number[a]), ()), day[a:b])
         volume = volume / factor
     else:
         raise table.refused(
@@ -339,18 +350,18 @@ def _spans(number: NDArray[np.int32]) -> list[tuple[int, int]]:
     return list(zip(begins, [*begins[1:], len(number)], strict=True))
 
 
-class _Said(NamedTuple):
+class _Stated(NamedTuple):
     """What the columns say of one day: in any of its rows, asked for or not, right or not."""
 
     day: int
-    asked: bool
+    requested: bool
     split_ratio: float  # 1: none
     cash_usd: float  # 0: none
 
 
-def _later(said: Sequence[_Said], day: Ints) -> Floats:
+def _later(stated: Sequence[_Stated], day: Ints) -> Floats:
     """The product of the splits after each of these days."""
-    splits = [one for one in said if one.split_ratio != 1.0]
+    splits = [one for one in stated if one.split_ratio != 1.0]
     return later_splits(
         day,
         np.array([one.day for one in splits], np.int64),
@@ -365,39 +376,39 @@ def _actions(
     day: Ints,
     rows: Ints,
     given: Bars,
-    said: Mapping[int, Sequence[_Said]],
+    stated: Mapping[int, Sequence[_Stated]],
     adjusted: Adjusted,
     interval: Interval,
 ) -> dict[str, tuple[CorporateAction, ...]]:
     """Splits and dividends by symbol: as the columns say, else as adjusted prices imply."""
-    found: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
+    actions: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
     if interval is not Interval.DAY:
         return dict.fromkeys(symbols, ())
     if table.columns.keys() & {"split_ratio", "cash_usd"}:
         of_today = adjusted is Adjusted.SPLIT and "raw_close" not in table.columns
-        for of_symbol, days_said in said.items():
+        for of_symbol, days_said in stated.items():
             symbol = symbols[of_symbol]
             later = _later(days_said, np.array([one.day for one in days_said], np.int64)).tolist()
             for one, factor in zip(days_said, later, strict=True):
-                if one.asked:  # of a vendor that adjusts for splits the dividends are today's shares' too
+                if one.requested:  # of a vendor that adjusts for splits the dividends are today's shares' too
                     cash = one.cash_usd * (one.split_ratio * factor if of_today else 1.0)
                     ex_date = date.fromordinal(one.day)
-                    found[symbol].append(CorporateAction(symbol, ex_date, one.split_ratio, cash))
+                    actions[symbol].append(CorporateAction(symbol, ex_date, one.split_ratio, cash))
     elif adjusted is not Adjusted.NO:
         raw_close = table.numbers("raw_close")[rows]
         for a, b in _spans(number):
             symbol = symbols[number[a]]
             days = [date.fromordinal(int(one)) for one in day[a:b]]
             try:
-                found[symbol] += actions_of(symbol, days, raw_close[a:b], given.close[a:b], adjusted)
+                actions[symbol] += actions_of(symbol, days, raw_close[a:b], given.close[a:b], adjusted)
             except InvalidInput as error:
                 raise table.refused(f"{error.where}: {error.what}", error.remedy) from error
-    return {symbol: tuple(of_symbol) for symbol, of_symbol in found.items()}
+    return {symbol: tuple(of_symbol) for symbol, of_symbol in actions.items()}
 
 
-def _said(
+def _stated(
     table: BarTable, symbols: Sequence[str], number: NDArray[np.int32], times: BarTimes
-) -> dict[int, list[_Said]]:
+) -> dict[int, list[_Stated]]:
     """The splits and dividends of the columns by symbol's number, ascending by day; those of several
     rows of one day count once. A vendor's empty value is none; so is the split of 0 that some write. Raises
     InvalidInput."""
@@ -418,11 +429,11 @@ def _said(
             int(wrong.argmax()),
         )
     rows = np.flatnonzero((ratios != 1.0) | (cash != 0.0))
-    found: dict[int, dict[int, _Said]] = {}
+    stated: dict[int, dict[int, _Stated]] = {}
     for row in rows[np.lexsort((times.row_day[rows], number[rows]))].tolist():
         day, split, paid = int(times.row_day[row]), float(ratios[row]), float(cash[row])
-        of_symbol = found.setdefault(int(number[row]), {})
-        held = of_symbol.get(day, _Said(day, bool(times.asked[row]), 1.0, 0.0))
+        of_symbol = stated.setdefault(int(number[row]), {})
+        held = of_symbol.get(day, _Stated(day, bool(times.requested[row]), 1.0, 0.0))
         if (split != 1.0 != held.split_ratio != split) or (paid and held.cash_usd and paid != held.cash_usd):
             raise table.refused(
                 f"{symbols[number[row]]} {date.fromordinal(day)}: its split or dividend is another than in "
@@ -430,7 +441,7 @@ def _said(
                 "Keep one row for each symbol and day.",
                 row,
             )
-        of_symbol[day] = _Said(
-            day, held.asked, held.split_ratio if split == 1.0 else split, paid or held.cash_usd
+        of_symbol[day] = _Stated(
+            day, held.requested, held.split_ratio if split == 1.0 else split, paid or held.cash_usd
         )
-    return {symbol: list(of_symbol.values()) for symbol, of_symbol in found.items()}
+    return {symbol: list(of_symbol.values()) for symbol, of_symbol in stated.items()}

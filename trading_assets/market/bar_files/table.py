@@ -60,6 +60,11 @@ class BarTable:
         """Where in the file a row is, the header counted."""
         return self.header_lines + 1 + (row if self.places is None else int(self.places[row]))
 
+    def lines(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The same of many."""
+        places = rows if self.places is None else self.places[rows]
+        return (places + (self.header_lines + 1)).astype(np.int32)
+
     def only(self, kept: NDArray[np.bool_]) -> BarTable:
         """These of its rows."""
         places = np.flatnonzero(kept)
@@ -98,11 +103,11 @@ class BarTable:
 
     def is_empty(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether a row has no value in one of these columns, of shape (rows,)."""
-        found = np.zeros(self.rows, np.bool_)
+        empty = np.zeros(self.rows, np.bool_)
         for name in names:
             if self.columns[name].null_count:
-                found |= self.columns[name].is_null().to_numpy()
-        return found
+                empty |= self.columns[name].is_null().to_numpy()
+        return empty
 
     def values(self, name: str) -> Floats:
         """As `numbers`, an empty value as NaN."""
@@ -139,19 +144,19 @@ def read_table(path: Path) -> BarTable:
         else:
             table, shape, header_lines = _read_csv(path)
     columns, unread = _named(path, table, shape)
-    found = BarTable(path, shape, columns, unread, header_lines, table.num_rows)
-    if not found.rows:
-        raise found.refused("it holds no bars", "Give a file with a header and at least one row.")
-    return found
+    bars = BarTable(path, shape, columns, unread, header_lines, table.num_rows)
+    if not bars.rows:
+        raise bars.refused("it holds no bars", "Give a file with a header and at least one row.")
+    return bars
 
 
 def files_of(places: Sequence[Path]) -> list[Path]:
     """The files that these name: files as they are, of a directory every file with one of ENDINGS, at any
     depth. Raises InvalidInput for a place where there is none."""
-    found: list[Path] = []
+    files: list[Path] = []
     for place in places:
         if not place.is_dir():
-            found.append(place)
+            files.append(place)
             continue
         inside = sorted(
             path for path in place.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()
@@ -162,8 +167,8 @@ def files_of(places: Sequence[Path]) -> list[Path]:
                 where=str(place),
                 remedy="Name a directory with files of bars.",
             )
-        found += inside
-    return list(dict.fromkeys(found))
+        files += inside
+    return list(dict.fromkeys(files))
 
 
 def symbol_of_name(path: Path) -> str:

@@ -47,7 +47,7 @@ class BarTimes:
     closed: Ints  # places of rows whose day is no session; they are not among `rows`
     closed_day: Ints  # and their date.toordinal()
     row_day: Ints  # of every row of the file, also those that were not asked for: its date.toordinal()
-    asked: Flags  # whether its day was asked for
+    requested: Flags  # whether its day was asked for
     zone: str  # where the times of day come from, for a person
 
 
@@ -65,7 +65,7 @@ def read_times(
         values, of_row = _distinct(_stamps(table))
     except pa.ArrowInvalid as error:
         raise table.refused(f"its timestamps cannot be read: {error}", "Leave such rows out.") from error
-    moments, told = _moments(table, values, of_row, interval, stamps, known)
+    moments, zone_source = _moments(table, values, of_row, interval, stamps, known)
     where = _Rows(table, values, of_row)
     count = len(values)
     start, day = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -113,7 +113,7 @@ def read_times(
         day[of_row[beside]],
         day[of_row],
         kept[of_row],
-        told,
+        zone_source,
     )
 
 
@@ -189,27 +189,27 @@ def _moments(
     """What each stamp says, with its zone, and whence the zone is."""
     where = _Rows(table, values, of_row)
     read = _reader(table, values)
-    found: list[_Moment] = []
+    moments: list[_Moment] = []
     for number, value in enumerate(values):
         try:
-            found.append(read(value))
+            moments.append(read(value))
         except (KeyError, TypeError, ValueError, OverflowError):
             row = int(np.flatnonzero(of_row == number)[0])
             raise table.refused(f"timestamp {value!r} is no date or time", _ISO, row) from None
-    times = [moment for moment in found if isinstance(moment, datetime)]
+    times = [moment for moment in moments if isinstance(moment, datetime)]
     daily = interval is Interval.DAY
     if daily and times and all(_is_midnight(moment) for moment in times):
         # A day written as a time: at midnight of nobody's zone, or of UTC, where no session begins or ends.
         aware = {moment.tzinfo is not None for moment in times}
         if aware == {False} or (aware == {True} and stamps is Stamps.START and _all_utc(times)):
-            return [m.date() if isinstance(m, datetime) else m for m in found], "dates"
+            return [m.date() if isinstance(m, datetime) else m for m in moments], "dates"
     if daily and stamps is Stamps.START and _all_utc(times):
         # Where one of them is no midnight (the bar of today so far), the others are days all the same.
-        found = [m.date() if isinstance(m, datetime) and _is_midnight(m) else m for m in found]
-        times = [moment for moment in found if isinstance(moment, datetime)]
-    naive = next((n for n, m in enumerate(found) if isinstance(m, datetime) and m.tzinfo is None), None)
+        moments = [m.date() if isinstance(m, datetime) and _is_midnight(m) else m for m in moments]
+        times = [moment for moment in moments if isinstance(moment, datetime)]
+    naive = next((n for n, m in enumerate(moments) if isinstance(m, datetime) and m.tzinfo is None), None)
     if naive is None:
-        return found, "the stamps' own" if times else "dates"
+        return moments, "the stamps' own" if times else "dates"
     its_zone = zone or (None if table.shape.zone is None else ZoneInfo(table.shape.zone))
     if its_zone is None:
         raise where.refused(
@@ -218,7 +218,7 @@ def _moments(
             "Write it with one (2012-09-11T13:30:00Z), or name the file's with --zone.",
         )
     return [
-        m.replace(tzinfo=its_zone) if isinstance(m, datetime) and m.tzinfo is None else m for m in found
+        m.replace(tzinfo=its_zone) if isinstance(m, datetime) and m.tzinfo is None else m for m in moments
     ], str(its_zone)
 
 
@@ -233,7 +233,7 @@ def _all_utc(times: Sequence[datetime]) -> bool:
 def _reader(table: BarTable, values: Sequence[Any]) -> Callable[[Any], _Moment]:
     """How the file's stamps are read: in which order day and month stand is the same in all of them."""
     slashed = [
-        found for value in values if isinstance(value, str) and (found := _SLASHED.match(value.strip()))
+        match for value in values if isinstance(value, str) and (match := _SLASHED.match(value.strip()))
     ]
     day_first = any(int(one[1]) > 12 for one in slashed)
     if day_first and any(int(one[2]) > 12 for one in slashed):

@@ -57,7 +57,7 @@ def view(symbol: str = "AAA", **changes: Any) -> SymbolInput:
     return replace(nothing, **changes)
 
 
-def wish(symbol: str = "AAA", value: float = 1.0, **changes: Any) -> SignalInput:
+def opinion(symbol: str = "AAA", value: float = 1.0, **changes: Any) -> SignalInput:
     """A fresh signal."""
     fresh = SignalInput(
         symbol=symbol,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from decisions import LIMITS, NOW_NS, SESSION, SYMBOLS, fields_of, inputs, notional, view, wish
+from decisions import LIMITS, NOW_NS, SESSION, SYMBOLS, fields_of, inputs, notional, opinion, view
 from hypothesis import given
 from hypothesis import strategies as st
 from support.trading_floor import TradingFloor
@@ -34,8 +34,8 @@ def reasons(decision: Decision) -> list[str]:
 
 
 def test_the_newest_signal_of_a_symbol_supersedes_the_others() -> None:
-    older = wish(value=-1.0, as_of_ns=NOW_NS - 1, decision_id="older")
-    decision = decide(inputs(signals=(wish(decision_id="newer"), older)))
+    older = opinion(value=-1.0, as_of_ns=NOW_NS - 1, decision_id="older")
+    decision = decide(inputs(signals=(opinion(decision_id="newer"), older)))
     assert decision.outcomes == {"older": "SUPERSEDED", "newer": "ORDERED"}
     assert [verdict.decision_id for verdict in decision.verdicts] == ["newer"]
 
@@ -45,7 +45,7 @@ def test_of_signals_with_one_stamp_the_last_received_is_the_newest_whatever_thei
     places: list[int], received_together: int
 ) -> None:
     signals = [
-        wish(
+        opinion(
             value=-1.0 if place == 5 else 1.0,
             decision_id=f"{7 * place % 6}",
             received_ns=NOW_NS + max(place, received_together),
@@ -61,10 +61,10 @@ def test_of_signals_with_one_stamp_the_last_received_is_the_newest_whatever_thei
 
 def test_an_input_from_before_the_rules_derives_the_decision_that_it_had() -> None:
     signals = (
-        wish("BBB", 0.5),
-        wish("AAA", 0.2, decision_id="b"),
-        wish("AAA", 0.9, decision_id="a"),
-        wish("CCC", 1.0),
+        opinion("BBB", 0.5),
+        opinion("AAA", 0.2, decision_id="b"),
+        opinion("AAA", 0.9, decision_id="a"),
+        opinion("CCC", 1.0),
     )
     payload = inputs(signals=signals, execution_orders=8).as_json()
     for name in ("rules", "incomplete"):
@@ -91,7 +91,7 @@ CAPS = {
 @pytest.mark.parametrize("cap", CAPS.values(), ids=CAPS.keys())
 @given(values=st.lists(st.sampled_from([0.2, 0.7, 1.0, -1.0]), min_size=4, max_size=4))
 def test_where_a_cap_binds_the_strongest_signal_has_it(cap: dict[str, Any], values: list[float]) -> None:
-    signals = tuple(wish(symbol, value) for symbol, value in zip(SYMBOLS, values, strict=True))
+    signals = tuple(opinion(symbol, value) for symbol, value in zip(SYMBOLS, values, strict=True))
     decision = decide(inputs(signals=signals, limits=LIMITS._replace(min_order_notional=900.0), **cap))
     by_strength = sorted((value, symbol) for symbol, value in zip(SYMBOLS, values, strict=True))
     strongest = max(values)
@@ -106,7 +106,7 @@ def test_where_a_cap_binds_the_strongest_signal_has_it(cap: dict[str, Any], valu
 def test_what_an_incomplete_symbol_is_sold_for_does_not_wait() -> None:
     held = view("AAA", qty=10.0)
     given_ = inputs(
-        symbols=(held, view("BBB")), signals=(wish("AAA", -1.0), wish("BBB")), incomplete=("AAA", "BBB")
+        symbols=(held, view("BBB")), signals=(opinion("AAA", -1.0), opinion("BBB")), incomplete=("AAA", "BBB")
     )
     sold = decide(replace(given_, phase=Phase.EXITS))
     assert [(verdict.symbol, verdict.side) for verdict in sold.approved] == [("AAA", Side.SELL)]
@@ -120,14 +120,14 @@ def test_what_an_incomplete_symbol_is_sold_for_does_not_wait() -> None:
 )
 def test_a_signal_below_the_threshold_is_neither_order_nor_rejection(value: float, outcome: str) -> None:
     assert LIMITS.threshold == 0.1
-    decision = decide(inputs(signals=(wish(value=value),)))
+    decision = decide(inputs(signals=(opinion(value=value),)))
     assert decision.outcomes == {"decision-AAA": outcome}
     assert len(decision.verdicts) == (outcome == "ORDERED")
 
 
 def test_a_position_at_its_target_and_an_exit_of_nothing_are_held() -> None:
     held = view("AAA", qty=50.0)
-    given_ = inputs(symbols=(held, view("BBB")), signals=(wish("AAA"), wish("BBB", -1.0)))
+    given_ = inputs(symbols=(held, view("BBB")), signals=(opinion("AAA"), opinion("BBB", -1.0)))
     for phase in (Phase.EXITS, Phase.ENTRIES):
         decision = decide(replace(given_, phase=phase))
         assert decision.outcomes == {"decision-AAA": "HELD", "decision-BBB": "HELD"}
@@ -135,7 +135,9 @@ def test_a_position_at_its_target_and_an_exit_of_nothing_are_held() -> None:
 
 
 def test_sales_belong_to_the_exits_and_purchases_to_the_entries() -> None:
-    both = inputs(symbols=(view("AAA", qty=40.0), view("BBB")), signals=(wish("AAA", -1.0), wish("BBB")))
+    both = inputs(
+        symbols=(view("AAA", qty=40.0), view("BBB")), signals=(opinion("AAA", -1.0), opinion("BBB"))
+    )
     exits, entries = (decide(replace(both, phase=phase)) for phase in (Phase.EXITS, Phase.ENTRIES))
     assert [(v.symbol, v.side, v.qty, v.reducing) for v in exits.approved] == [
         ("AAA", Side.SELL, Decimal(40), True)
@@ -145,13 +147,13 @@ def test_sales_belong_to_the_exits_and_purchases_to_the_entries() -> None:
 
 def test_without_a_price_nothing_is_proposed() -> None:
     blind = view(bid=nan, ask=nan, last_trade=nan, previous_close=nan)
-    assert decide(inputs(symbols=(blind,), signals=(wish(),))).outcomes == {"decision-AAA": "NO_PRICE"}
+    assert decide(inputs(symbols=(blind,), signals=(opinion(),))).outcomes == {"decision-AAA": "NO_PRICE"}
 
 
 def test_the_producers_limit_holds_where_it_is_the_better_one() -> None:
-    (verdict,) = decide(inputs(signals=(wish(limit_price=99.876),))).verdicts
+    (verdict,) = decide(inputs(signals=(opinion(limit_price=99.876),))).verdicts
     assert verdict.limit_price == Decimal("99.87")
-    (verdict,) = decide(inputs(signals=(wish(limit_price=150.0),))).verdicts
+    (verdict,) = decide(inputs(signals=(opinion(limit_price=150.0),))).verdicts
     assert verdict.limit_price == Decimal("100.11")
 
 
@@ -196,7 +198,7 @@ def test_a_stop_without_any_price_is_refused_for_it() -> None:
 
 
 def test_orders_of_one_execution_share_its_count() -> None:
-    three = tuple(wish(symbol) for symbol in SYMBOLS[:3])
+    three = tuple(opinion(symbol) for symbol in SYMBOLS[:3])
     limit = int(LIMITS.max_orders_per_execution)
     decision = decide(inputs(signals=three, execution_orders=limit - 2))
     assert reasons(decision) == ["PASS", "PASS", "EXECUTION_ORDER_COUNT"]
@@ -204,14 +206,14 @@ def test_orders_of_one_execution_share_its_count() -> None:
 
 
 def test_orders_of_one_execution_share_the_days_count() -> None:
-    three = tuple(wish(symbol) for symbol in SYMBOLS[:3])
+    three = tuple(opinion(symbol) for symbol in SYMBOLS[:3])
     decision = decide(inputs(signals=three, orders_today=int(LIMITS.max_orders_per_day) - 1))
     assert reasons(decision) == ["PASS", "DAILY_ORDER_COUNT", "DAILY_ORDER_COUNT"]
 
 
 @pytest.mark.parametrize("short_of", ["buying_power_usd", "settled_cash_usd"])
 def test_a_purchase_has_what_the_purchases_before_it_left(short_of: str) -> None:
-    decision = decide(inputs(signals=(wish("AAA"), wish("BBB")), **{short_of: 7_000.0}))
+    decision = decide(inputs(signals=(opinion("AAA"), opinion("BBB")), **{short_of: 7_000.0}))
     first, second = decision.approved
     assert notional(first) == pytest.approx(5_000.0, abs=101)
     assert notional(second) == pytest.approx(7_000.0 - notional(first), abs=101)
@@ -220,13 +222,13 @@ def test_a_purchase_has_what_the_purchases_before_it_left(short_of: str) -> None
 
 def test_purchases_share_the_gross_room() -> None:
     narrow = LIMITS._replace(max_gross_exposure=0.08)
-    decision = decide(inputs(signals=(wish("AAA"), wish("BBB")), limits=narrow))
+    decision = decide(inputs(signals=(opinion("AAA"), opinion("BBB")), limits=narrow))
     assert len(decision.approved) == 2
     assert sum(map(notional, decision.approved)) <= 8_000.0
 
 
 def test_the_gate_sees_the_exposure_that_the_orders_before_it_took() -> None:
-    first, second = decide(inputs(signals=(wish("AAA"), wish("BBB")))).verdicts
+    first, second = decide(inputs(signals=(opinion("AAA"), opinion("BBB")))).verdicts
     shares = [verdict.measured[Code.GROSS_EXPOSURE] for verdict in (first, second)]
     assert shares == pytest.approx(
         [notional(first) / 100_000.0, (notional(first) + notional(second)) / 100_000.0]
@@ -249,11 +251,11 @@ def test_each_held_symbol_has_an_exit_of_the_day_however_many_orders_the_others_
     for attempt in range(1, tries + 1):
         views = tuple(view(one, qty=99.0 * slices, exits_today=sent[one]) for one in symbols)
         stops = tuple(ForcedExit(one, Kind.STOP, f"stop {one}", attempt) for one in symbols)
-        found = decide(
+        decision = decide(
             inputs(Phase.PROTECT, exit_orders_today=sent.total(), symbols=views, forced_exits=stops)
         )
-        sent.update(verdict.symbol for verdict in found.approved)
-        assert len(found.verdicts) == count * slices
+        sent.update(verdict.symbol for verdict in decision.approved)
+        assert len(decision.verdicts) == count * slices
     assert len(sent) == count
     assert sent.total() <= LIMITS.max_exit_orders_per_day
     assert max(sent.values()) <= LIMITS.max_exit_orders_per_day / 10

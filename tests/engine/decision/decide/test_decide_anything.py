@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import nan
 
 import pytest
-from decisions import LIMITS, SYMBOLS, fields_of, inputs, notional, view, wish
+from decisions import LIMITS, SYMBOLS, fields_of, inputs, notional, opinion, view
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +65,7 @@ def any_input(draw: st.DrawFn) -> DecisionInput:
     phase = draw(st.sampled_from([Phase.PROTECT, Phase.EXITS, Phase.ENTRIES, Phase.ENTRIES]))
     values = (-0.2, 1.0) if phase is Phase.ENTRIES else (-1.0, 0.5)
     signals = tuple(
-        wish(
+        opinion(
             one.symbol,
             draw(evenly(*values)),
             reference_price=one.last_trade,
@@ -113,7 +113,7 @@ ALLOWANCE = 1 + 1e-8  # the gate's own, and the float noise of adding up
 
 @settings(max_examples=300)
 @given(any_input())
-@example(inputs(signals=tuple(wish(symbol) for symbol in SYMBOLS)))
+@example(inputs(signals=tuple(opinion(symbol) for symbol in SYMBOLS)))
 def test_no_set_of_approved_orders_passes_a_limit(given_: DecisionInput) -> None:
     decision, limits = decide(given_), given_.limits
     views = {one.symbol: one for one in given_.symbols}

@@ -88,8 +88,8 @@ class Books:
 
     def titles(self) -> list[str]:
         """What a person has been told since the beginning of the test."""
-        told = self.desk.journal.pending_alerts()
-        return [alert.title for alert in told if alert.key not in self._told_before]
+        alerts = self.desk.journal.pending_alerts()
+        return [alert.title for alert in alerts if alert.key not in self._told_before]
 
     def begin(self) -> None:
         self._told_before = {alert.key for alert in self.desk.journal.pending_alerts()}

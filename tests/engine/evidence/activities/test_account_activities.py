@@ -38,7 +38,7 @@ OF_THE_DOCUMENT = (
 NO_CASH = {"JNLS", "ACATS", "FOPT"}
 
 
-TOLD = {"OCT", "OPTRD", "OPASN", "OPCA", "OPCSH", "OPEXC", "OPXRC", "OPEXP", "EXTRD", "FXTRD", "MISC"}
+ALERTED = {"OCT", "OPTRD", "OPASN", "OPCA", "OPCSH", "OPEXC", "OPXRC", "OPEXP", "EXTRD", "FXTRD", "MISC"}
 
 
 UNLISTED = "MOON"
@@ -88,7 +88,7 @@ def test_every_type_moves_what_its_line_of_the_table_says_and_nothing_once_it_is
         books.say(*of_every_type(desk, "b"))
         assert moved(books) == expected(3, 1.25)
     about = {title.rpartition(": ")[2] for title in books.titles() if title.startswith("Account activity")}
-    assert about == TOLD | {UNLISTED}
+    assert about == ALERTED | {UNLISTED}
     assert books.held() == before
     by_own_id = of_every_type(desk, "b", status="canceled")
     by_name = [replace(one, id=f"c-{one.type.name}", changes=one.id) for one in by_own_id]
@@ -103,7 +103,9 @@ def test_an_unlisted_type_locks_nothing(books: Books) -> None:
     books.at_broker["AAPL"] = ("10", "600")
     for _ in range(3):
         desk.clock.sync()
-        assert [found.subject for found in reconcile(desk).breaks if found.kind == "QUANTITY"] == []
+        assert [
+            one_break.subject for one_break in reconcile(desk).breaks if one_break.kind == "QUANTITY"
+        ] == []
     assert "IBM" not in {lock.symbol for lock in desk.journal.locks(desk.book)}
 
 
@@ -121,10 +123,10 @@ def test_a_line_that_was_booked_by_a_listed_type_is_not_booked_anew_by_another(
     books: Books, first: str
 ) -> None:
     desk, cash = books.desk, books.cash
-    said = line(desk, first, "a", symbol="AAPL", qty="3", net_amount="1.25")
-    books.say(said)
+    first_line = line(desk, first, "a", symbol="AAPL", qty="3", net_amount="1.25")
+    books.say(first_line)
     books.lines.clear()
-    books.say(reworded(said, word="SPLIT"))
+    books.say(reworded(first_line, word="SPLIT"))
     assert books.cash == pytest.approx(cash + 1.25)
     assert books.held().qty == 10
 
@@ -221,8 +223,8 @@ def test_a_transfer_counts_on_its_date_and_not_when_it_was_asked_for() -> None:
     row = {"id": "a", "activity_type": "CSD", "net_amount": "1", "date": "2012-07-05"}
     midnight = parsing.activity(row)
     assert midnight.dated
-    asked = parsing.activity({**row, "created_at": "2012-07-02T14:00:00Z"})
-    assert (asked.at_ns, asked.dated) == (midnight.at_ns, True)
+    requested = parsing.activity({**row, "created_at": "2012-07-02T14:00:00Z"})
+    assert (requested.at_ns, requested.dated) == (midnight.at_ns, True)
     made = parsing.activity({**row, "created_at": "2012-07-05T14:00:00Z"})
     assert (made.at_ns, made.dated) == (midnight.at_ns + 10 * 3600 * 10**9, False)
 
@@ -286,8 +288,8 @@ def test_what_transferred_shares_are_worth_is_asked_until_somebody_says_it(books
     for _ in range(2):
         books.say(*([] if books.lines[1:] else [line(desk, "ACATS", "in", symbol="IBM", qty="5")]))
         assert transferred(desk) == 0
-    told = [title for title in books.titles() if "value that nobody says" in title]
-    assert told == ["IBM: +5 shares were transferred at a value that nobody says"]
+    alerts = [title for title in books.titles() if "value that nobody says" in title]
+    assert alerts == ["IBM: +5 shares were transferred at a value that nobody says"]
     books.unknown = set()
     reconcile(desk)
     quote = desk.broker.quotes(["IBM"])["IBM"]

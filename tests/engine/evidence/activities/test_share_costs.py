@@ -146,15 +146,15 @@ def test_shares_that_an_option_takes_away_leave_the_others_at_their_cost(books: 
 def test_a_split_in_two_lines_keeps_the_cost_whichever_comes_first_and_whenever_the_other(
     books: Books,
 ) -> None:
-    desk, told = books.desk, []
+    desk, alerts = books.desk, []
     books.lines += [bought(desk, f"{order}{new}", 10) for order in ("OLD", "NEW") for new in (20, 70, 5)]
     for order in ("OLD", "NEW"):
         for new in (20, 70, 5):
             minus = line(desk, "SPLIT", f"a{order}{new}", symbol=f"{order}{new}", qty="-10")
             plus = line(desk, "SPLIT", f"b{order}{new}", symbol=f"{order}{new}", qty=str(new))
-            told.append((minus, plus) if order == "OLD" else (plus, minus))
-    books.say(*(first for first, _ in told))
-    books.say(*(second for _, second in told))
+            alerts.append((minus, plus) if order == "OLD" else (plus, minus))
+    books.say(*(first for first, _ in alerts))
+    books.say(*(second for _, second in alerts))
     for order in ("OLD", "NEW"):
         for new in (20, 70, 5):
             holding = books.held(f"{order}{new}")

@@ -26,7 +26,7 @@ def planted(desk: Desk, *states: State, qty: str = "5") -> OrderRecord:
     return plant_order(desk, 1, qty=qty, states=states)
 
 
-def told(record: OrderRecord, status: str, filled: int = 0, **changes: Any) -> OrderState:
+def order_report(record: OrderRecord, status: str, filled: int = 0, **changes: Any) -> OrderState:
     """The broker's word on our order."""
     intent = record.intent
     order = stated(
@@ -50,9 +50,9 @@ def alerts(desk: Desk) -> list[str]:
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was logged of orders; of other changes of state the state."""
-    said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    messages = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     return [
         line["state"] if line["event"] == "order state" else line["event"]
-        for line in said
+        for line in messages
         if line["event"].startswith("order ")
     ]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from absorbed import ACCEPTED, SESSION, alerts, lines, planted, told
+from absorbed import ACCEPTED, SESSION, alerts, lines, order_report, planted
 from support.broker_words import restated
 from support.planted import Altered, plant_order
 from wire import failing, locked, look, signal
@@ -18,7 +18,7 @@ from trading_assets.core.orders import OPEN_STATES, PREFIX, State, path_on_evide
 from trading_assets.core.words import HaltState, Side
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause
-from trading_assets.engine.evidence.order_states import absorb_order, foreign_orders
+from trading_assets.engine.evidence.order_states import apply_order_state, foreign_orders
 from trading_assets.engine.orders.follow import cancel
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.store.records import OrderRecord
@@ -63,7 +63,7 @@ def test_a_status_moves_the_order_to_its_state(
     desk: Desk, before: tuple[State, ...], status: str, filled: int, state: str
 ) -> None:
     record = planted(desk, *before)
-    after = absorb_order(desk, record, told(record, status, filled))
+    after = apply_order_state(desk, record, order_report(record, status, filled))
     assert (after.state, after.filled_qty, after.broker_order_id) == (state, Decimal(filled), "broker-1")
     assert after == desk.journal.order(record.intent.client_order_id)
     assert not locked(desk)
@@ -73,7 +73,7 @@ def test_a_status_moves_the_order_to_its_state(
 def test_a_status_that_nobody_knows_counts_as_working_and_alerts_once(desk: Desk) -> None:
     record = planted(desk)
     for _ in range(2):
-        record = absorb_order(desk, record, told(record, "on_the_moon"))
+        record = apply_order_state(desk, record, order_report(record, "on_the_moon"))
     assert record.state == "ACCEPTED"
     assert alerts(desk) == ["Unexpected order status"]
 
@@ -86,7 +86,7 @@ def test_a_late_fill_revives_what_had_ended(
     desk: Desk, end: State, status: str, filled: int, state: str
 ) -> None:
     record = planted(desk, *ACCEPTED, end)
-    after = absorb_order(desk, record, told(record, status, filled))
+    after = apply_order_state(desk, record, order_report(record, status, filled))
     assert (after.state, after.filled_qty) == (state, Decimal(filled))
     assert not locked(desk)
 
@@ -97,9 +97,9 @@ def test_a_fill_that_is_known_does_not_revive_what_had_ended_when_it_is_told_lat
     desk: Desk, end: State, filled: int
 ) -> None:
     record = planted(desk, *ACCEPTED)
-    ended = absorb_order(desk, record, told(record, end.value.lower(), 2))
+    ended = apply_order_state(desk, record, order_report(record, end.value.lower(), 2))
     for seen in (record, ended):
-        after = absorb_order(desk, seen, told(record, "partially_filled", filled))
+        after = apply_order_state(desk, seen, order_report(record, "partially_filled", filled))
         assert (after.state, after.filled_qty) == (end, Decimal(2))
     assert len(desk.journal.events(record.intent.client_order_id)) == len(ACCEPTED) + 2
     assert not locked(desk)
@@ -107,12 +107,12 @@ def test_a_fill_that_is_known_does_not_revive_what_had_ended_when_it_is_told_lat
 
 def test_a_late_fill_revives_what_was_abandoned(desk: Desk) -> None:
     record = planted(desk, *UNKNOWN, State.ABANDONED)
-    assert absorb_order(desk, record, told(record, "filled", 5)).state == "FILLED"
+    assert apply_order_state(desk, record, order_report(record, "filled", 5)).state == "FILLED"
 
 
 def test_a_fill_before_the_cancel_is_taken_from_the_cancelled_order(desk: Desk) -> None:
     record = planted(desk, *ACCEPTED, State.CANCELED)
-    after = absorb_order(desk, record, told(record, "canceled", 2))
+    after = apply_order_state(desk, record, order_report(record, "canceled", 2))
     assert (after.state, after.filled_qty) == ("CANCELED", Decimal(2))
 
 
@@ -132,7 +132,7 @@ def test_an_edge_that_the_table_does_not_have_locks_the_symbol_and_alerts_once(
 ) -> None:
     record = planted(desk, *path)
     for _ in range(3):
-        assert absorb_order(desk, record, told(record, status, filled)) == record
+        assert apply_order_state(desk, record, order_report(record, status, filled)) == record
     assert desk.journal.order(record.intent.client_order_id) == record
     assert locked(desk) == {("AAPL", "ORDER_STATE")}
     assert alerts(desk) == ["AAPL locked: ORDER_STATE"]
@@ -155,7 +155,7 @@ def test_a_terminal_word_ends_an_order_in_any_open_state_and_frees_what_it_held(
 ) -> None:
     record = plant_order(desk, 1, qty="5", states=PATH_TO[state])
     for _ in range(2):
-        after = absorb_order(desk, record, told(record, status, filled))
+        after = apply_order_state(desk, record, order_report(record, status, filled))
         assert (after.state, after.filled_qty) == (end, Decimal(filled))
     assert not desk.journal.open_orders(desk.book)
     assert not look(desk, signal(desk, "AAPL")).symbols[0].in_flight
@@ -172,7 +172,7 @@ def test_a_second_order_that_contradicts_the_journal_is_told_though_the_symbol_i
 ) -> None:
     for number in (1, 2):
         record = plant_order(desk, number, qty="5", states=(*ACCEPTED, State.PARTIALLY_FILLED))
-        absorb_order(desk, record, told(record, "rejected", id=f"broker-{number}"))
+        apply_order_state(desk, record, order_report(record, "rejected", id=f"broker-{number}"))
     assert alerts(desk) == ["AAPL locked: ORDER_STATE", "AAPL: ORDER_STATE"]
 
 
@@ -185,39 +185,50 @@ def test_what_is_older_than_what_was_taken_in_is_no_edge_no_lock_and_no_break(
     record = planted(desk)
     stamp = record.intent.created_ns + 100
     filled = 5 if end == "filled" else 2
-    ended = absorb_order(desk, record, told(record, end, filled, updated_ns=stamp))
+    ended = apply_order_state(desk, record, order_report(record, end, filled, updated_ns=stamp))
     for seen in (record, ended):
-        assert absorb_order(desk, seen, told(record, status, 2, updated_ns=stamp + age)) == ended
+        assert apply_order_state(desk, seen, order_report(record, status, 2, updated_ns=stamp + age)) == ended
     assert not locked(desk)
 
 
 def test_a_newer_word_that_an_ended_order_works_is_a_contradiction(desk: Desk) -> None:
     record = planted(desk)
-    ended = absorb_order(desk, record, told(record, "canceled"))
+    ended = apply_order_state(desk, record, order_report(record, "canceled"))
     assert ended.evidence_ns is not None
-    assert absorb_order(desk, ended, told(record, "new", updated_ns=ended.evidence_ns + 1)) == ended
+    assert (
+        apply_order_state(desk, ended, order_report(record, "new", updated_ns=ended.evidence_ns + 1)) == ended
+    )
     assert locked(desk) == {("AAPL", "ORDER_STATE")}
 
 
 def test_an_older_look_does_not_take_back_that_a_cancel_is_pending(desk: Desk) -> None:
     record = planted(desk)
     stamp = record.intent.created_ns
-    pending = absorb_order(desk, record, told(record, "pending_cancel", updated_ns=stamp + 5))
-    assert absorb_order(desk, pending, told(record, "new", updated_ns=stamp)).state == "PENDING_CANCEL"
-    assert absorb_order(desk, pending, told(record, "new", updated_ns=stamp + 6)).state == "ACCEPTED"
+    pending = apply_order_state(desk, record, order_report(record, "pending_cancel", updated_ns=stamp + 5))
+    assert (
+        apply_order_state(desk, pending, order_report(record, "new", updated_ns=stamp)).state
+        == "PENDING_CANCEL"
+    )
+    assert (
+        apply_order_state(desk, pending, order_report(record, "new", updated_ns=stamp + 6)).state
+        == "ACCEPTED"
+    )
 
 
 def test_an_end_without_a_time_of_its_own_ends_the_order_all_the_same(desk: Desk) -> None:
     record = planted(desk)
     stamp = record.intent.created_ns
-    working = absorb_order(desk, record, told(record, "new", 2, updated_ns=stamp + 5))
-    assert absorb_order(desk, working, told(record, "canceled", 2, updated_ns=stamp)).state == "CANCELED"
+    working = apply_order_state(desk, record, order_report(record, "new", 2, updated_ns=stamp + 5))
+    assert (
+        apply_order_state(desk, working, order_report(record, "canceled", 2, updated_ns=stamp)).state
+        == "CANCELED"
+    )
 
 
 def test_evidence_that_another_process_has_overtaken_is_no_illegal_edge(desk: Desk) -> None:
     record = planted(desk)
-    newest = absorb_order(desk, record, told(record, "filled", 5))
-    assert absorb_order(desk, record, told(record, "pending_cancel")) == newest
+    newest = apply_order_state(desk, record, order_report(record, "filled", 5))
+    assert apply_order_state(desk, record, order_report(record, "pending_cancel")) == newest
     assert not locked(desk)
 
 
@@ -252,7 +263,7 @@ def test_each_event_of_an_order_is_one_line_whoever_takes_it_in_again_from_an_ol
     record = planted(desk, *path)
     caplog.set_level("INFO", "trading_assets")
     for _ in range(3):
-        absorb_order(desk, record, told(record, status, filled))
+        apply_order_state(desk, record, order_report(record, status, filled))
     assert lines(caplog) == expected
 
 
@@ -264,8 +275,8 @@ def test_two_desks_that_take_in_the_same_acceptance_and_fills_tell_each_once(
     with Desk.open(desk.settings, environ={}) as other, ThreadPoolExecutor(2) as threads:
         for status, filled in (("new", 0), ("new", 2), ("partially_filled", 4), ("filled", 5)):
             seen = desk.journal.order(record.intent.client_order_id)
-            answer = told(record, status, filled)
-            both = threads.map(lambda each: absorb_order(each, seen, answer), (desk, other))  # noqa: B023
+            answer = order_report(record, status, filled)
+            both = threads.map(lambda each: apply_order_state(each, seen, answer), (desk, other))  # noqa: B023
             assert {(after.state, after.filled_qty) for after in both} == {
                 (state_of_status(status, filled, 5)[0], filled)
             }
@@ -275,9 +286,11 @@ def test_two_desks_that_take_in_the_same_acceptance_and_fills_tell_each_once(
 def replaced(desk: Desk) -> tuple[OrderRecord, OrderState, list[str]]:
     """Our order, replaced twice by a person; what the broker was asked to cancel is in the list."""
     record = planted(desk)
-    first = told(record, "replaced", replaced_by="broker-2")
-    second = told(record, "replaced", id="broker-2", client_order_id="person-2", replaced_by="broker-3")
-    third = told(record, "new", id="broker-3", client_order_id="person-3", limit_price=Decimal(601))
+    first = order_report(record, "replaced", replaced_by="broker-2")
+    second = order_report(
+        record, "replaced", id="broker-2", client_order_id="person-2", replaced_by="broker-3"
+    )
+    third = order_report(record, "new", id="broker-3", client_order_id="person-3", limit_price=Decimal(601))
     chain, cancelled = {order.id: order for order in (first, second, third)}, []
 
     def cancel_one(order_id: str) -> None:
@@ -293,7 +306,7 @@ def replaced(desk: Desk) -> tuple[OrderRecord, OrderState, list[str]]:
 def test_a_replaced_order_is_followed_to_the_end_of_its_chain(desk: Desk) -> None:
     record, first, cancelled = replaced(desk)
     for _ in range(2):
-        record = absorb_order(desk, record, first)
+        record = apply_order_state(desk, record, first)
     assert (record.state, record.broker_order_id) == ("ACCEPTED", "broker-3")
     assert alerts(desk) == ["Order replaced at the broker"]
     (seen,) = look(desk).symbols
@@ -306,7 +319,7 @@ def test_a_replaced_order_is_followed_to_the_end_of_its_chain(desk: Desk) -> Non
 def test_a_replacement_that_cannot_be_read_changes_nothing(desk: Desk) -> None:
     record, first, _ = replaced(desk)
     desk.broker = Altered(desk.broker, order=failing(Unreachable("scripted")))
-    assert absorb_order(desk, record, first) == record
+    assert apply_order_state(desk, record, first) == record
 
 
 def test_an_order_with_our_prefix_and_no_intent_halts_and_is_not_ours_to_adopt(desk: Desk) -> None:
@@ -328,8 +341,8 @@ def test_an_order_that_differs_from_its_intent_halts(desk: Desk) -> None:
 def test_an_order_filled_beyond_its_intent_is_foreign(desk: Desk) -> None:
     record = planted(desk)
     known = {record.intent.client_order_id: record}
-    assert not foreign_orders([told(record, "filled", 5)], known)
-    (sentence,) = foreign_orders([told(record, "filled", 6)], known)
+    assert not foreign_orders([order_report(record, "filled", 5)], known)
+    (sentence,) = foreign_orders([order_report(record, "filled", 6)], known)
     assert "filled 6 of 5" in sentence
 
 
@@ -353,5 +366,5 @@ def test_a_persons_order_is_not_foreign(desk: Desk) -> None:
 def test_each_part_of_an_intent_must_be_the_brokers(desk: Desk, changes: dict[str, Any]) -> None:
     record = planted(desk)
     known = {record.intent.client_order_id: record}
-    assert not foreign_orders([told(record, "new", qty=Decimal("5.000"))], known)
-    assert foreign_orders([told(record, "new", **changes)], known)
+    assert not foreign_orders([order_report(record, "new", qty=Decimal("5.000"))], known)
+    assert foreign_orders([order_report(record, "new", **changes)], known)

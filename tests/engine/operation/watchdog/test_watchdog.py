@@ -24,10 +24,12 @@ from trading_assets.engine.book.alerts import URLS_VARIABLE
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.place import journal_file
 from trading_assets.engine.operation import watchdog as module
-from trading_assets.engine.operation.watchdog import DELIVERY_SECONDS, Trouble, Watchdog
+from trading_assets.engine.operation.asking import Trouble
+from trading_assets.engine.operation.watchdog import DELIVERY_SECONDS, Watchdog
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
 from trading_assets.engine.protection.protected import PROTECTED_MARK
 from trading_assets.engine.protection.sign_of_life import Life, seen, sign_file
+from trading_assets.engine.records.status import book_status
 
 pytestmark = pytest.mark.floor(shared=True, tick=1, requests_per_minute=MANY_ACCOUNTS)
 
@@ -238,14 +240,14 @@ def test_what_dagster_says_twice_is_told_and_what_it_says_once_is_not(floor: Tra
     lasting = Trouble("b", "Lasting", "")
     failed = Trouble("c", "An evaluation failed", "why", occurrence="tick 7")
     answers = iter([(passing, lasting), (lasting,), (lasting, failed)])
-    asked = []
+    requests = []
 
     def ask() -> tuple[Trouble, ...]:
-        asked.append(1)
+        requests.append(1)
         return next(answers, (lasting,))
 
-    with watching(watchdog(floor, ask_dagster=ask, settling_seconds=0.0, ask_seconds=0.05)):
-        until(lambda: {"Lasting", "An evaluation failed"} <= set(alerted(floor)) and len(asked) > 10)
+    with watching(watchdog(floor, ask_dagster=ask, waking_seconds=0.0, ask_seconds=0.05)):
+        until(lambda: {"Lasting", "An evaluation failed"} <= set(alerted(floor)) and len(requests) > 10)
     assert sorted(alerted(floor)) == ["An evaluation failed", "Lasting"]
 
 
@@ -254,9 +256,32 @@ def test_after_its_start_and_after_a_sleep_dagster_is_given_time(floor: TradingF
         protect_alone(desk, new_execution_id())
     dog = watchdog(floor, ask_dagster=lambda: (Trouble("a", "Silent", ""),), ask_seconds=0.02)
     with watching(dog):
-        until(lambda: dog._lasting)
+        until(lambda: dog._askings[0].lasting)
         time.sleep(0.3)
     assert alerted(floor) == []
+
+
+def test_definitions_that_do_not_load_are_told_at_once_and_status_is_not_well_until_they_do(
+    floor: TradingFloor,
+) -> None:
+    with floor.desk() as desk:
+        protect_alone(desk, new_execution_id())
+    broken = [Trouble("dagster:definitions", "The definitions do not load", "why", "file 1", not_loaded=True)]
+    settings = LastGood(floor.config_path).settings
+
+    def is_well() -> bool:
+        with floor.desk() as desk:
+            return book_status(desk).well
+
+    with watching(watchdog(floor, ask_sources=lambda: tuple(broken))):  # it has just begun: Dagster settles
+        until(lambda: alerted(floor) == ["The definitions do not load"])
+        until(lambda: seen(settings).not_loaded == "The definitions do not load")
+        assert seen(settings).life is Life.WATCHES
+        assert not is_well()
+        broken.clear()
+        until(lambda: not seen(settings).not_loaded)
+        assert is_well()
+    assert alerted(floor) == ["The definitions do not load"]
 
 
 def test_its_sign_of_life_says_whether_it_watches_hangs_or_died(

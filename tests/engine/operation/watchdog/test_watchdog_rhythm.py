@@ -40,11 +40,11 @@ FAR = 1_800_000_000 * S
 def walked(*looks: WatchdogLook) -> list[Overdue | None]:
     """What is due at each look of a watchdog that does nothing about it."""
     memory: Memory | None = None
-    found = []
+    result = []
     for look in looks:
-        found.append(overdue(memory, look, RHYTHM))
+        result.append(overdue(memory, look, RHYTHM))
         memory = remembered(memory, look)
-    return found
+    return result
 
 
 def at(seconds: float, marked: float | None, *, jumped: float = 0.0) -> WatchdogLook:
@@ -63,9 +63,9 @@ def test_while_others_protect_none_is_ever_due() -> None:
 
 @pytest.mark.parametrize("marked", [None, -181, -1e9])
 def test_at_its_start_it_protects_what_nobody_has_for_three_minutes(marked: float | None) -> None:
-    (found,) = walked(at(0, marked))
-    assert found is not None
-    assert found.why is Why.BEGINS
+    (result,) = walked(at(0, marked))
+    assert result is not None
+    assert result.why is Why.BEGINS
 
 
 def test_at_its_start_it_leaves_alone_what_was_just_protected() -> None:
@@ -84,14 +84,14 @@ def test_after_its_own_protection_it_goes_on_at_a_pace_that_lets_the_others_come
 
 
 def test_a_clock_that_is_set_back_by_a_day_delays_no_protection() -> None:
-    found = walked(at(0, -1), *(at(10 * k, -1, jumped=-86_400) for k in range(1, 19)))
-    assert found[:-1] == [None] * 18
-    assert found[-1] == Overdue(Why.LATE, 180 * S)
+    result = walked(at(0, -1), *(at(10 * k, -1, jumped=-86_400) for k in range(1, 19)))
+    assert result[:-1] == [None] * 18
+    assert result[-1] == Overdue(Why.LATE, 180 * S)
 
 
 def test_a_machine_that_slept_protects_at_once_and_nobody_is_blamed() -> None:
-    _, found = walked(at(0, -1), at(5, -1, jumped=3_600))
-    assert found == Overdue(Why.SLEPT, 3_606 * S)
+    _, result = walked(at(0, -1), at(5, -1, jumped=3_600))
+    assert result == Overdue(Why.SLEPT, 3_606 * S)
     assert remembered(remembered(None, at(0, -1)), at(5, -1, jumped=3_600)).awake_ns == 1_005 * S
 
 
@@ -105,10 +105,10 @@ def test_however_the_clock_jumps_an_unprotected_book_is_due_within_the_rhythm_an
     """The steps are looks, the machine's clock jumping between them; the mark stays what it is."""
     elapsed = list(itertools.accumulate(step for step, _ in steps))
     jumps = list(itertools.accumulate(jump for _, jump in steps))
-    found = walked(
+    result = walked(
         at(0, marked), *(at(t, marked, jumped=jump) for t, jump in zip(elapsed, jumps, strict=True))
     )
-    late = [t for t, due in zip([0.0, *elapsed], found, strict=True) if due is not None]
+    late = [t for t, due in zip([0.0, *elapsed], result, strict=True) if due is not None]
     if elapsed[-1] >= 180 + 30:
         assert late
         assert late[0] <= 180 + 30

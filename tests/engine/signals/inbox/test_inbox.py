@@ -139,11 +139,11 @@ def test_a_file_that_cannot_be_read_lies_as_it_came_beside_its_reason(
     (kept,) = (path for path in (tmp_path / "inbox" / "rejected").iterdir() if path.suffix != ".txt")
     assert kept.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert [signal.symbol for signal in journal.pending_signals(BOOK)] == ["IBM"]
-    (told,) = journal.pending_alerts()
-    assert (told.severity, told.title) == ("WARN", "Signals refused")
-    assert why in told.body
-    assert "Write CSV with a header, or JSON" in told.body
-    assert str(kept) in told.body
+    (alerts,) = journal.pending_alerts()
+    assert (alerts.severity, alerts.title) == ("WARN", "Signals refused")
+    assert why in alerts.body
+    assert "Write CSV with a header, or JSON" in alerts.body
+    assert str(kept) in alerts.body
 
 
 def test_a_producer_that_is_always_wrong_is_told_of_once_and_every_file_is_kept(
@@ -152,8 +152,8 @@ def test_a_producer_that_is_always_wrong_is_told_of_once_and_every_file_is_kept(
     for number in range(3):
         drop(tmp_path, f"{number}.csv", "symbol,value\n" + "NOPE,0.5\n" * 12)
         take(tmp_path, journal)
-    (told,) = journal.pending_alerts()
-    assert told.body.count("'NOPE' is not among the traded symbols") == inbox.REASONS_TOLD
+    (alerts,) = journal.pending_alerts()
+    assert alerts.body.count("'NOPE' is not among the traded symbols") == inbox.REASONS_TOLD
     assert len(names(tmp_path, "rejected")) == 2 * 3
 
 

@@ -102,9 +102,9 @@ def test_a_file_that_cannot_even_be_put_aside_is_alerted_on_tried_again_and_stop
         assert "tried again" in waiting.refused[0]
         assert not next(file for file in take(tmp_path, journal) if file.waits).received
     assert [signal.symbol for signal in journal.pending_signals(BOOK)] == ["IBM"]
-    (told,) = (alert for alert in journal.pending_alerts() if alert.title == "Signal file not taken")
-    assert told.severity == "ERROR"
-    assert str(error) in told.body
+    (alerts,) = (alert for alert in journal.pending_alerts() if alert.title == "Signal file not taken")
+    assert alerts.severity == "ERROR"
+    assert str(error) in alerts.body
     (file,) = take(tmp_path, journal)
     assert not file.waits
     assert names(tmp_path, "rejected") == ["bad.csv", "bad.csv.reason.txt"]
@@ -244,8 +244,8 @@ def test_a_long_and_hostile_name_is_short_and_harmless_in_every_message(
     drop(tmp_path, f"{hostile}.csv", "no header")
     (tmp_path / "inbox" / f"{hostile}-directory.csv").mkdir()
     files = take(tmp_path, journal)
-    said = [text for file in files for text in (file.name, *file.refused)]
-    said += [text for alert in journal.pending_alerts() for text in (alert.title, alert.body)]
+    texts = [text for file in files for text in (file.name, *file.refused)]
+    texts += [text for alert in journal.pending_alerts() for text in (alert.title, alert.body)]
     assert len(files) == 2
-    assert all(text.replace("\n", "").isprintable() for text in said)
-    assert not any("a" * 150 in text for text in said)
+    assert all(text.replace("\n", "").isprintable() for text in texts)
+    assert not any("a" * 150 in text for text in texts)

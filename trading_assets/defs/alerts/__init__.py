@@ -1,0 +1,1 @@
+"""Sensors that tell people what went wrong, and the delivery of alerts."""

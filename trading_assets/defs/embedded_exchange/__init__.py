@@ -1,0 +1,1 @@
+"""The embedded exchange's time, which stands or runs apart from the world's."""

@@ -1,0 +1,1 @@
+"""The bars of the history, judged by every rule after each import."""

@@ -1,0 +1,1 @@
+"""Where data comes from that no asset here makes."""

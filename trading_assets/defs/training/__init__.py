@@ -1,0 +1,1 @@
+"""Training: from bundled bars to a model, with its job."""
