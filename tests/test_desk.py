@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from support.trading_floor import TradingFloor
@@ -72,7 +73,7 @@ def test_signals_get_the_verdicts_and_orders_that_a_tick_gives(
 
 @pytest.mark.slow
 def test_what_cannot_be_used_is_refused_and_nothing_is_received(floor: TradingFloor) -> None:
-    def execute(*given: dict[str, float], **options: datetime) -> None:
+    def execute(*given: dict[str, float], **options: Any) -> None:
         desk.execute_trading_signals(*given, config_path=floor.config_path, environ={}, **options)
 
     with pytest.raises(MarketClosed, match="XNYS is closed"):

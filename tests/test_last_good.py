@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_assets.config import LastGood, Settings, keep, kept, load
+from trading_assets.config import LastGood, Settings, keep, kept, limits, load
 from trading_assets.config.last_good import NAME
 from trading_assets.errors import InvalidInput
 
@@ -30,10 +30,10 @@ def test_who_begins_while_the_file_is_wrong_goes_on_by_what_was_kept_of_it(file:
     keep(home, file, load(file))
     file.write_text("stop_los: 0.04\n")
     configured = LastGood(file, {"DAGSTER_HOME": str(home)})
-    assert configured.settings.stop_loss == 0.04
+    assert limits(configured.settings).stop_loss == 0.04
     assert configured.fault is not None
     file.write_text("stop_loss: 0.03\n")
-    assert configured.read().stop_loss == 0.03
+    assert limits(configured.read()).stop_loss == 0.03
     assert configured.fault is None
 
 

@@ -88,9 +88,9 @@ def test_a_group_of_this_user_alone_may_write_and_one_with_others_may_not(
 
     def members(*names: str) -> None:
         of_the_group = grp.struct_group((group.gr_name, "x", group.gr_gid, list(names)))
-        monkeypatch.setattr(ownership.grp, "getgrgid", lambda _number: of_the_group)
+        monkeypatch.setattr(grp, "getgrgid", lambda _number: of_the_group)
 
-    monkeypatch.setattr(ownership.pwd, "getpwall", lambda: [me])
+    monkeypatch.setattr(pwd, "getpwall", lambda: [me])
     members(me.pw_name)
     assert mode(private_directory(cloned, "DAGSTER_HOME")) == 0o700
     cloned.chmod(0o775)
@@ -99,7 +99,7 @@ def test_a_group_of_this_user_alone_may_write_and_one_with_others_may_not(
         private_directory(cloned, "DAGSTER_HOME")
     members()
     other = pwd.struct_passwd(("other", "x", STRANGER, group.gr_gid, "", "/", "/bin/sh"))
-    monkeypatch.setattr(ownership.pwd, "getpwall", lambda: [me, other])
+    monkeypatch.setattr(pwd, "getpwall", lambda: [me, other])
     with pytest.raises(InvalidInput, match="may write"):
         private_directory(cloned, "DAGSTER_HOME")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf, isnan, nan
+from typing import Any
 
 import pytest
 from cases.gate_cases import LIMITS, NOW, before
@@ -92,7 +93,7 @@ def test_e0_without_a_stored_close_does_not_agree() -> None:
     assert not e0_agrees(100_000.0, nan, 0.0)
 
 
-STOP = {
+STOP: dict[str, Any] = {
     "bid": 95.0,
     "ask": 95.1,
     "quote_as_of_ns": before(1),
@@ -132,7 +133,7 @@ STOP = {
     ],
 )
 def test_a_stop_fires_on_a_fresh_bid_that_a_recent_trade_confirms(
-    changed: dict[str, object], fires: bool
+    changed: dict[str, Any], fires: bool
 ) -> None:
     assert stop_hit(*(STOP | changed).values()) is fires
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from math import inf, isnan, nan
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -237,7 +238,14 @@ any_count = st.integers(0, 1000)
     latches=st.tuples(*[st.booleans()] * 4),
     state=st.integers(0, 1),
 )
-def test_an_exit_is_never_refused_for_an_entrys_reason(base, numbers, counts, stamps, latches, state) -> None:
+def test_an_exit_is_never_refused_for_an_entrys_reason(
+    base: dict[str, Any],
+    numbers: tuple[float, ...],
+    counts: tuple[int, ...],
+    stamps: tuple[int, ...],
+    latches: tuple[bool, ...],
+    state: int,
+) -> None:
     inputs = change(
         base,
         signal={"as_of_ns": stamps[0], "reference_price": numbers[0]},
@@ -272,7 +280,9 @@ def test_an_exit_is_never_refused_for_an_entrys_reason(base, numbers, counts, st
     ordered=st.integers(1, 500),
     bad=st.sampled_from([case for case in CASES if case.failed]),
 )
-def test_an_exit_fails_on_nothing_but_what_the_table_enforces(qty, reserved, side, ordered, bad) -> None:
+def test_an_exit_fails_on_nothing_but_what_the_table_enforces(
+    qty: int, reserved: int, side: int, ordered: int, bad: Case
+) -> None:
     position = Position(float(qty), float(reserved), abs(qty) * 100.0)
     inputs = bad.inputs | {"order": Order(side, float(ordered), 100.0, False), "position": position}
     failed = set(failed_codes(run(inputs)[0]))
@@ -290,7 +300,7 @@ shares = st.one_of(st.integers(1, 60).map(float), st.integers(1, 20_000_000_000)
     start=shares,
     orders=st.lists(st.tuples(st.sampled_from([BUY, SELL]), shares, st.booleans()), min_size=1, max_size=30),
 )
-def test_no_sequence_of_orders_yields_a_short(start, orders) -> None:
+def test_no_sequence_of_orders_yields_a_short(start: float, orders: list[tuple[int, float, bool]]) -> None:
     held, reserved = start, 0.0
     for side, qty, fills in orders:
         inputs = change(

@@ -168,24 +168,26 @@ def test_a_kind_or_side_that_does_not_exist_has_no_id() -> None:
 
 
 keys = st.one_of(st.integers(min_value=0), st.text())
+Decision = tuple[str, Kind, str, int | str]  # book, kind, symbol, key
 decisions = st.tuples(st.text(), st.sampled_from(Kind), st.text(), keys)
 
 
 @given(decisions, decisions)
-def test_different_decisions_have_different_ids(one: tuple, other: tuple) -> None:
+def test_different_decisions_have_different_ids(one: Decision, other: Decision) -> None:
     assert (decision_id(*one) == decision_id(*other)) == (one == other)
 
 
+Attempt = tuple[str, int, int, int]  # decision id, side, slice, attempt
 attempts = st.tuples(st.text(), st.sampled_from((-1, 1)), st.integers(0, 99), st.integers(0, 99))
 
 
 @given(attempts, attempts)
-def test_each_side_slice_and_attempt_has_an_id_of_its_own(one: tuple, other: tuple) -> None:
+def test_each_side_slice_and_attempt_has_an_id_of_its_own(one: Attempt, other: Attempt) -> None:
     assert (client_order_id(*one) == client_order_id(*other)) == (one == other)
 
 
 @given(attempts)
-def test_an_id_of_ours_is_short_plain_and_known_as_ours(attempt: tuple) -> None:
+def test_an_id_of_ours_is_short_plain_and_known_as_ours(attempt: Attempt) -> None:
     order = client_order_id(*attempt)
     assert order.startswith(PREFIX)
     assert is_ours(order)

@@ -27,9 +27,7 @@ from trading_assets.core.words import Account, Activity, Order, Position, Quote
 BUY, SELL = 1, -1
 FRACTIONAL = LIMITS._replace(fractional=True)
 OPEN_LIMITS = LIMITS._replace(
-    **dict.fromkeys(
-        ("max_order_notional", "max_position_pct", "max_gross_exposure", "min_order_notional"), inf
-    )
+    max_order_notional=inf, max_position_pct=inf, max_gross_exposure=inf, min_order_notional=inf
 )
 
 
@@ -174,7 +172,7 @@ def test_funds_are_the_smaller_of_buying_power_and_settled_cash_unless_margin_is
 def quantity(target: float, position: float = 0.0, **changed: Any) -> float:
     """order_quantity at a price of 100 and an equity of 100 000, with nothing else in the book."""
     exposure = abs(position) * 100.0
-    arguments = {
+    arguments: dict[str, Any] = {
         "target_weight": target, "position_qty": position, "reserved": 0.0, "exposure_usd": exposure,
         "gross_exposure_usd": exposure, "limit_price": 100.0, "mark": 100.0, "equity": 100_000.0,
         "buying_power": 100_000.0, "limits": LIMITS, "fractionable": True,
@@ -365,7 +363,13 @@ limit_sets = st.builds(
     fractionable=st.booleans(),
 )
 def test_what_the_sizer_proposes_the_gate_does_not_refuse_and_nothing_goes_short(
-    limits, equity, funds, steps, start, others, fractionable
+    limits: Limits,
+    equity: float,
+    funds: tuple[float, float],
+    steps: list[tuple[float, int, bool]],
+    start: float,
+    others: float,
+    fractionable: bool,
 ) -> None:
     """One symbol through a sequence of ticks, beside others worth `others`."""
     held, reserved, working_usd = start, 0.0, 0.0

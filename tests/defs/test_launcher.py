@@ -379,9 +379,7 @@ def test_a_run_that_ends_when_it_is_interrupted_is_not_killed(
 ) -> None:
     killed: list[int] = []
     real = os.kill
-    monkeypatch.setattr(
-        launcher.os, "kill", lambda pid, number: (killed.append(number), real(pid, number))[1]
-    )
+    monkeypatch.setattr(os, "kill", lambda pid, number: (killed.append(number), real(pid, number))[1])
     monkeypatch.setattr(launcher, "KILLED_AFTER_SECONDS", 20.0)
     run_id, process = ground.begun()
     assert ground.launcher.terminate(run_id)

@@ -86,7 +86,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     """What the run's only step said of its output."""
     (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
-    return {name: value.value for name, value in event.event_specific_data.metadata.items()}
+    return {name: value.value for name, value in event.step_output_data.metadata.items()}
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

@@ -5,16 +5,16 @@ import pytest
 from pydantic import Field, ValidationError
 from support.config_fields import asking, leaves
 
-from trading_assets import keyring
 from trading_assets.definitions import defs
 from trading_assets.runs.plain_config import PlainConfig
+from trading_assets.venues import BROKER_KEYS
 
 JOBS = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
 PLANTED = "planted-in-a-test-0123456789"
 
 
 @pytest.mark.parametrize("name", JOBS)
-@pytest.mark.parametrize("variable", [keyring.BROKER_KEYS[1], "HOME"])
+@pytest.mark.parametrize("variable", [BROKER_KEYS[1], "HOME"])
 def test_a_launch_that_asks_for_a_variable_is_refused_at_that_field(
     monkeypatch: pytest.MonkeyPatch, name: str, variable: str
 ) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import dagster as dg
@@ -23,7 +24,7 @@ from trading_assets import config
 from trading_assets.broker.port import PositionState
 from trading_assets.cli import main
 from trading_assets.core.ledger import Holding, Ledger
-from trading_assets.demo import show, summary
+from trading_assets.demo import show, story, summary
 from trading_assets.demo.demo_desk import DemoDesk
 from trading_assets.demo.story import DemoFailed
 from trading_assets.engine.book.desk import Desk
@@ -35,7 +36,7 @@ from trading_assets.exchange.control_client import ControlClient
 from trading_assets.market.sessions import Sessions
 
 SESSION = date(2012, 9, 11)
-HELD = {"agree": True, "open_breaks": 0, "failed_checks": 0, "model_filled": 10}
+HELD: dict[str, Any] = {"agree": True, "open_breaks": 0, "failed_checks": 0, "model_filled": 10}
 LEDGER = Ledger(1000.0, {"AAPL": Holding(3.0, 600.0), "IBM": Holding()})
 POSITIONS = {"AAPL": PositionState("AAPL", Decimal(3), Decimal(600), Decimal(3))}
 
@@ -48,7 +49,7 @@ def test_all_of_it_held() -> None:
 @pytest.mark.parametrize(
     "failing", [{"agree": False}, {"open_breaks": 1}, {"failed_checks": 1}, {"model_filled": 9}], ids=str
 )
-def test_each_thing_that_must_hold_fails_it_alone(failing: dict[str, int]) -> None:
+def test_each_thing_that_must_hold_fails_it_alone(failing: dict[str, Any]) -> None:
     assert not summary.all_held(**HELD | failing)
 
 
@@ -171,7 +172,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], int
     """`trading-assets demo` with nothing in it; its exit status."""
     monkeypatch.setattr(show, "demo_desk", lambda *_: nullcontext(MagicMock(home=tmp_path)))
     for name in ("train", "controls", "trade", "replay"):
-        monkeypatch.setattr(show.story, name, lambda *_: None)
+        monkeypatch.setattr(story, name, lambda *_: None)
     monkeypatch.setattr(summary, "model_figures", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["trading-assets", "demo", "--home", str(tmp_path)])
 
@@ -205,6 +206,6 @@ def test_a_story_that_fails_ends_with_status_1_and_says_why(
     def refused(*_: object) -> None:
         raise DemoFailed("AAPL=0.15 was refused: STALE_QUOTE")
 
-    monkeypatch.setattr(show.story, "controls", refused)
+    monkeypatch.setattr(story, "controls", refused)
     assert command() == 1
     assert "trading-assets: AAPL=0.15 was refused: STALE_QUOTE" in capsys.readouterr().err

@@ -167,7 +167,7 @@ class Counter:
 
     def corporate_actions(
         self, symbols: Sequence[str], first: date, last: date
-    ) -> Sequence[CorporateActionState]:
+    ) -> Rows[CorporateActionState]:
         return Rows()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from support.broker_words import activity, restated, stated
 
@@ -113,7 +113,7 @@ class MoodyBroker:
         )
         return self.held.get(symbol, ZERO) - kept
 
-    def _change(self, order_id: str, **changes: object) -> None:
+    def _change(self, order_id: str, **changes: Any) -> None:
         changed = restated(self.orders[order_id], **changes)
         stamp = self.now_ns if self.stamps == "true" else changed.submitted_ns
         self.orders[order_id] = replace(changed, updated_ns=stamp)

@@ -14,6 +14,7 @@ from alpaca.data.requests import StockLatestQuoteRequest
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import LimitOrderRequest
+from modelled_client import ModelledClient
 
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.process import ExchangeProcess, start_process
@@ -46,15 +47,24 @@ def control(exchange: ExchangeProcess, path: str, **members: Any) -> dict[str, A
         exchange.control_url + path, json=members, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10
     )
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    answered: dict[str, Any] = answer.json()
+    return answered
 
 
 def get(exchange: ExchangeProcess, path: str, **query: Any) -> requests.Response:
     return requests.get(exchange.url + path, params=query, headers=KEYS, timeout=10)
 
 
-def trading(exchange: ExchangeProcess, *, raw: bool = False, secret: str = SECRET) -> TradingClient:
-    client = TradingClient(KEY_ID, secret, raw_data=raw, url_override=exchange.url)
+def trading(exchange: ExchangeProcess, *, secret: str = SECRET) -> ModelledClient:
+    client = ModelledClient(KEY_ID, secret, url_override=exchange.url)
+    client._session.trust_env = False
+    client._retry = 0
+    return client
+
+
+def raw_trading(exchange: ExchangeProcess) -> TradingClient:
+    """A client that answers with the JSON as it is."""
+    client = TradingClient(KEY_ID, SECRET, raw_data=True, url_override=exchange.url)
     client._session.trust_env = False
     client._retry = 0
     return client

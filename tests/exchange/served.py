@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import requests
-from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.models import Order
 from alpaca.trading.requests import LimitOrderRequest
 from exchange_ground import KEYS, MINUTE_NS, TOKEN
+from modelled_client import ModelledClient
 
 from trading_assets.exchange.control_client import ControlClient
 from trading_assets.exchange.credentials import KEY_ID, SECRET
@@ -39,15 +39,15 @@ class Served(NamedTuple):
     def step(self, minutes: float = 1) -> None:
         self.keeper.move_to(self.keeper.now_ns() + int(minutes * MINUTE_NS))
 
-    def client(self) -> TradingClient:
-        client = TradingClient(KEY_ID, SECRET, url_override=self.process.url)
+    def client(self) -> ModelledClient:
+        client = ModelledClient(KEY_ID, SECRET, url_override=self.process.url)
         client._session.trust_env = False
         client._retry = 0
         return client
 
     def order(self, symbol: str = "IBM", side: str = "buy", qty: float = 1, price: float = 1000.0) -> Order:
         """Submit a DAY limit order with alpaca-py; at its default price a buy fills at once."""
-        order = self.client().submit_order(
+        return self.client().submit_order(
             LimitOrderRequest(
                 symbol=symbol,
                 side=OrderSide(side),
@@ -56,8 +56,6 @@ class Served(NamedTuple):
                 time_in_force=TimeInForce.DAY,
             )
         )
-        assert isinstance(order, Order)
-        return order
 
 
 @contextmanager

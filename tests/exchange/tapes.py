@@ -108,10 +108,10 @@ def venue(
     return Venue(tape or SmallTape(), SESSIONS, EventStore(directory), VenueSettings(start, **settings))
 
 
-def body(symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any) -> bytes:
+def body(symbol: Any = "AAA", side: Any = "buy", qty: Any = "10", **members: Any) -> bytes:
     """An order's JSON: a DAY order of the type that the given prices make it."""
     words = [word for word in ("stop", "limit") if f"{word}_price" in members]
-    order = {
+    order: dict[str, Any] = {
         "symbol": symbol,
         "side": side,
         "qty": qty,
@@ -123,7 +123,7 @@ def body(symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any
 
 
 def submit(
-    exchange: Venue, symbol: str = "AAA", side: str = "buy", qty: Any = "10", **members: Any
+    exchange: Venue, symbol: Any = "AAA", side: Any = "buy", qty: Any = "10", **members: Any
 ) -> VenueOrder:
     """Submit an order; returns it as the next read shows it."""
     return exchange.order(exchange.submit(body(symbol, side, qty, **members)).id)

@@ -135,7 +135,7 @@ def test_shares_are_journalled_in_at_their_mark_and_out_with_their_cost() -> Non
     assert [line[name] for name in ("activity_type", "qty", "price")] == ["JNLS", "10", "100.3"]
     assert line["net_amount"] == "0"
     holding = exchange.state.account.holdings["AAA"]
-    assert (holding.qty, holding.cost) == (10, 1003)
+    assert (holding.qty, holding.cost) == (D(10), D(1003))
     exchange.move_shares("AAA", D(-4))
     assert exchange.state.account.holdings["AAA"].avg_entry_price == D("100.3")
     assert last_activity(exchange)["qty"] == "-4"
@@ -152,7 +152,7 @@ def test_a_bust_takes_a_fill_back_and_leaves_the_order_as_it_was_executed() -> N
     exchange.move_clock(at(2, "11:00"))
     exchange.bust(fills(exchange)[1].id)
     account = exchange.state.account
-    assert (account.cash, account.position_qty("AAA")) == (100_000 - kept.filled_value, 2)
+    assert (account.cash, account.position_qty("AAA")) == (100_000 - kept.filled_value, D(2))
     assert account.holdings["AAA"].cost == kept.filled_value
     assert exchange.order(order.id) == order
     line = last_activity(exchange)
@@ -168,7 +168,7 @@ def test_a_bust_of_a_sale_brings_the_shares_back_and_takes_the_cash() -> None:
     submit(exchange, side="sell", qty="10")
     exchange.bust(fills(exchange)[1].id)
     account = exchange.state.account
-    assert (account.position_qty("AAA"), account.cash) == (10, 100_000 - D("1003.20"))
+    assert (account.position_qty("AAA"), account.cash) == (D(10), 100_000 - D("1003.20"))
 
 
 def test_a_correction_pays_the_difference_and_can_itself_be_corrected_or_busted() -> None:
@@ -183,7 +183,7 @@ def test_a_correction_pays_the_difference_and_can_itself_be_corrected_or_busted(
     exchange.correct(line["id"], D("100.50"))
     assert account.cash == D("98995.00")
     exchange.bust(last_activity(exchange)["id"])
-    assert (account.cash, account.holdings) == (100_000, {})
+    assert (account.cash, account.holdings) == (D(100_000), {})
     assert exchange.order(order.id).status == "filled"
     assert [a.execution for a in fills(exchange)] == [
         VenueExecution.FILL,

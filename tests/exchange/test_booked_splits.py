@@ -42,13 +42,13 @@ def test_a_split_that_is_held_back_is_booked_late_and_cancels_the_symbols_orders
     cost = held(exchange)[1]
     exchange.splits.hold_back("AAA", held_back=True)
     exchange.move_clock(at(3, "10:00"))
-    assert held(exchange) == (10, cost)
+    assert held(exchange) == (D(10), cost)
     resting = submit(exchange, side="sell", qty="10", limit_price="80")
     other = submit(exchange, symbol="BBB", qty="1", limit_price="50")
     assert exchange.splits.book("AAA")
-    assert held(exchange) == (20, cost)
+    assert held(exchange) == (D(20), cost)
     assert [exchange.order(order.id).status.value for order in (resting, other)] == ["canceled", "new"]
-    assert lines(exchange) == [("SPLIT", 10, 0)]
+    assert lines(exchange) == [("SPLIT", D(10), D(0))]
     assert not exchange.splits.book("AAA")
 
 
@@ -59,10 +59,10 @@ def test_two_lines_take_the_old_shares_and_bring_the_new_ones_with_their_cost() 
     exchange.splits.hold_back("AAA", held_back=True)
     exchange.move_clock(at(3, "10:00"))
     assert exchange.splits.book("AAA", in_two_lines=True, in_lieu=True)
-    assert held(exchange) == (0, 0)
+    assert held(exchange) == (D(0), D(0))
     cash, mark = exchange.state.account.cash, exchange.mark("AAA")
     assert exchange.splits.book("AAA", in_two_lines=True, in_lieu=True)
-    assert held(exchange) == (10, cost)
+    assert held(exchange) == (D(10), cost)
     paid = (mark / 2).quantize(D("0.01"))
     assert exchange.state.account.cash == cash + paid
     assert lines(exchange) == [("SPLIT", -105, 0), ("SPLIT", 10, 0), ("CIL", None, paid)]

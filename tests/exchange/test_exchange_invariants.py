@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -201,7 +201,7 @@ class Ledger(RuleBasedStateMachine):
         """From the lines as they are shown, without the account's own sums."""
         account = self.exchange.state.account
         lines = {a.id: activity_json(a, account, day=date(2012, 10, 1)) for a in account.activities}
-        cash, held = self.opened, Counter[str]()
+        cash, held = self.opened, defaultdict[str, D](D)
         for line in lines.values():
             kind = line.get("type", line["activity_type"])
             if kind in ("fill", "partial_fill", "trade_bust", "trade_correct"):
@@ -212,7 +212,7 @@ class Ledger(RuleBasedStateMachine):
                 elif kind == "trade_correct":
                     cash += sign * qty * D(lines[line["previous_id"]]["price"])
                 cash -= sign * qty * price
-                held[line["symbol"]] += sign * qty if kind != "trade_correct" else 0
+                held[line["symbol"]] += sign * qty if kind != "trade_correct" else D(0)
             else:
                 cash += D(line["net_amount"])
                 if kind in ("SPLIT", "JNLS"):
@@ -236,7 +236,7 @@ class Ledger(RuleBasedStateMachine):
     def participation_takes_no_more_than_its_share_of_a_minute(self) -> None:
         if self.exchange.state.fill_mode is not FillMode.PARTICIPATION:
             return
-        taken = Counter[tuple[str | None, int]]()
+        taken = defaultdict[tuple[str | None, int], D](D)
         for a in self.exchange.state.account.activities:
             if a.order is not None and a.execution is VenueExecution.FILL and a.qty is not None:
                 taken[a.symbol, a.at_ns // MINUTE_NS] += a.qty

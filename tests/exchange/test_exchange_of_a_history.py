@@ -150,15 +150,15 @@ def test_orders_fill_dividends_and_splits_are_booked_and_the_dead_are_inactive(
         for symbol in (WITH_MINUTES, PAYS, SPLITS):
             price = round(float(own.made.bar(symbol, DAY)[1]) * 1.05, 2)
             order = client.submit_order(limit_order(symbol, OrderSide.BUY, 10, price))
-            assert client.get_order_by_id(order.id).status is OrderStatus.FILLED  # type: ignore[union-attr]
+            assert client.get_order_by_id(order.id).status is OrderStatus.FILLED
         resting = client.submit_order(limit_order(STILL, OrderSide.BUY, 10, 500.0))
         control(exchange, "/clock", set_ns=SESSIONS.close_ns(DAY) - MINUTE_NS)
-        assert client.get_order_by_id(resting.id).status is OrderStatus.NEW  # type: ignore[union-attr]
-        cash = Decimal(str(client.get_account().cash))  # type: ignore[union-attr]
+        assert client.get_order_by_id(resting.id).status is OrderStatus.NEW
+        cash = Decimal(str(client.get_account().cash))
         control(exchange, "/clock", set_ns=SESSIONS.open_ns(EX_DATE))
-        held = {one.symbol: float(one.qty) for one in client.get_all_positions()}  # type: ignore[union-attr]
+        held = {one.symbol: float(one.qty) for one in client.get_all_positions()}
         assert held == {WITH_MINUTES: 10.0, PAYS: 10.0, SPLITS: 40.0}
-        assert Decimal(str(client.get_account().cash)) == cash + Decimal("2.50")  # type: ignore[union-attr]
+        assert Decimal(str(client.get_account().cash)) == cash + Decimal("2.50")
         announced = get(exchange, "/v1/corporate-actions", start=FIRST, end=LAST).json()["corporate_actions"]
         assert [row["symbol"] for row in announced["cash_dividends"]] == [PAYS]
         assert [(row["symbol"], row["new_rate"]) for row in announced["forward_splits"]] == [(SPLITS, 4)]

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal as D
+from typing import Any
 
 from tapes import SmallTape, at, body, submit, venue
 
 from trading_assets.market.sessions import Sessions
 
 # Tuesday 2012-10-02 closed at 103.90. Before the open and after the close its quote stands around that.
-EXTENDED = {"extended_hours": True}
+EXTENDED: dict[str, Any] = {"extended_hours": True}
 
 
 def test_in_extended_hours_a_marketable_limit_order_trades_with_the_quote() -> None:
@@ -18,7 +19,7 @@ def test_in_extended_hours_a_marketable_limit_order_trades_with_the_quote() -> N
     bought = exchange.order(answer.id)
     assert (bought.status, bought.filled_value, bought.ended_ns) == ("filled", D("103.92"), at(2, "17:00"))
     regular = submit(exchange, qty="1", limit_price="104")
-    assert (regular.status, regular.filled_qty) == ("accepted", 0)
+    assert (regular.status, regular.filled_qty) == ("accepted", D(0))
 
 
 def test_an_order_for_extended_hours_sent_at_night_works_from_four_in_the_morning() -> None:

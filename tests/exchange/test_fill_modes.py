@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def fills(exchange: Venue, order_id: str) -> list[tuple[D, int]]:
 def test_in_the_ideal_mode_an_order_of_any_size_trades_at_once() -> None:
     exchange = venue(FLAT, cash=D(10_000_000))
     order = submit(exchange, qty="50000")
-    assert fills(exchange, order.id) == [(50_000, 0)]
+    assert fills(exchange, order.id) == [(D(50_000), 0)]
 
 
 def test_on_paper_one_order_in_ten_trades_a_part_first_and_the_rest_at_the_next_minute() -> None:
@@ -73,12 +74,12 @@ def test_a_partly_filled_buy_whose_price_runs_away_is_cancelled_and_keeps_what_i
 def test_participation_takes_its_share_of_each_minute_and_rests_with_the_remainder() -> None:
     exchange = venue(FLAT, fill_mode="participation", participation=D("0.02"))
     order = submit(exchange, qty="50")
-    assert (order.status, order.leaves_qty) == ("partially_filled", 30)
+    assert (order.status, order.leaves_qty) == ("partially_filled", D(30))
     assert submit(exchange, qty="5").filled_qty == 0, "the minute's share is used up"
     exchange.move_clock(at(2, "10:01"))
     assert exchange.order(order.id).leaves_qty == 10
     exchange.move_clock(at(2, "10:03"))
-    assert fills(exchange, order.id) == [(20, 0), (20, 1), (10, 2)]
+    assert fills(exchange, order.id) == [(D(20), 0), (D(20), 1), (D(10), 2)]
     assert exchange.state.account.position_qty("AAA") == 55
 
 
@@ -100,7 +101,7 @@ def test_a_bust_takes_no_part_in_a_minutes_volume() -> None:
 def test_a_notional_order_takes_its_share_until_its_dollars_are_spent() -> None:
     exchange = venue(FLAT, fill_mode="participation", participation=D("0.001"), spread_bps=D(0))
     order = submit(exchange, qty=None, notional="250")
-    assert (order.filled_qty, order.reserved_cash) == (1, 250 - D("100.01"))
+    assert (order.filled_qty, order.reserved_cash) == (D(1), 250 - D("100.01"))
     exchange.move_clock(at(2, "10:02"))
     done = exchange.order(order.id)
     assert (done.status, done.filled_qty) == ("filled", D("2.4999"))
@@ -145,6 +146,6 @@ def test_the_fill_mode_of_the_first_start_is_kept(tmp_path: Path) -> None:
         {"fill_mode": "participation", "participation": D("1.01")},
     ],
 )
-def test_a_fill_mode_that_there_is_not_is_refused(settings: dict[str, object]) -> None:
+def test_a_fill_mode_that_there_is_not_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         venue(FLAT, **settings)

@@ -15,7 +15,8 @@ from alpaca.trading.requests import (
     GetPortfolioHistoryRequest,
     MarketOrderRequest,
 )
-from exchange_ground import MINUTE_NS, SYMBOLS, control, limit_order, now_of, trading
+from exchange_ground import MINUTE_NS, SYMBOLS, control, limit_order, now_of, raw_trading, trading
+from modelled_client import stated
 
 from trading_assets.exchange.process import ExchangeProcess
 
@@ -42,11 +43,11 @@ def test_alpaca_py_reads_account_clock_calendar_and_assets(exchange: ExchangePro
     assert apple.tradable
     assert client.get_asset(str(apple.id)) == apple
     forbidden = {"pattern_day_trader", "daytrade_count", "daytrading_buying_power"}
-    assert forbidden.isdisjoint(trading(exchange, raw=True).get_account())
+    assert forbidden.isdisjoint(raw_trading(exchange).get_account())
 
 
 def test_activities_of_every_type_are_paged_and_parse(exchange: ExchangeProcess) -> None:
-    client, raw = trading(exchange), trading(exchange, raw=True)
+    client, raw = trading(exchange), raw_trading(exchange)
     for _ in range(5):
         client.submit_order(
             MarketOrderRequest(symbol="MSFT", side=OrderSide.BUY, qty=1, time_in_force=TimeInForce.DAY)
@@ -89,7 +90,7 @@ def test_alpaca_py_reads_and_changes_the_configuration(exchange: ExchangeProcess
     with pytest.raises(APIError, match="new orders are rejected by user request") as error:
         client.submit_order(limit_order("IBM", OrderSide.BUY, 1, 50))
     assert (error.value.status_code, error.value.code) == (403, 40310000)
-    raw = trading(exchange, raw=True)
+    raw = raw_trading(exchange)
     assert {"dtbp_check", "pdt_check"}.isdisjoint(raw.get_account_configurations())
     with pytest.raises(APIError) as error:
         raw.patch("/account/configurations", {"trade_confirm_email": "sometimes"})
@@ -107,7 +108,7 @@ def test_alpaca_py_reads_the_portfolio_history(exchange: ExchangeProcess) -> Non
         len(result.timestamp) == len(result.equity) == len(result.profit_loss) == len(result.profit_loss_pct)
     )
     assert len(result.timestamp) >= 20
-    assert result.equity[-1] == pytest.approx(float(client.get_account().equity), abs=0.01)
+    assert result.equity[-1] == pytest.approx(stated(client.get_account().equity), abs=0.01)
     assert result.profit_loss[-1] == pytest.approx(result.equity[-1] - 100_000, abs=0.02)
     assert result.timestamp[-1] < client.get_clock().timestamp.timestamp()
     assert result.base_value == 100_000

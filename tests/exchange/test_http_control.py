@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from exchange_ground import KEYS, TOKEN, control, get, trading
+from exchange_ground import KEYS, TOKEN, control, get
 
 from trading_assets.exchange.process import ExchangeProcess
 
@@ -58,7 +58,7 @@ def test_the_control_plane_refuses_what_it_cannot_do(
 
 def test_halts_and_quotes_by_hand_show_in_the_apis(exchange: ExchangeProcess) -> None:
     control(exchange, "/halt", symbol="IBM", halted=True)
-    assert trading(exchange, raw=True).get_asset("IBM")["halted"] is True
+    assert get(exchange, "/v2/assets/IBM").json()["halted"] is True
     control(exchange, "/halt", symbol="IBM", halted=False)
     control(exchange, "/quote", symbol="IBM", bid="200", ask=0)
     quote = get(exchange, "/v2/stocks/quotes/latest", symbols="IBM").json()["quotes"]["IBM"]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
+from alpaca.data.models import BarSet
+from alpaca.data.models.corporate_actions import CashDividend, CorporateActionsSet
 from alpaca.data.requests import (
     CorporateActionsRequest,
     StockBarsRequest,
@@ -18,7 +20,8 @@ from alpaca.data.requests import (
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import MarketOrderRequest
-from exchange_ground import MINUTE_NS, SYMBOLS, TOKEN, control, data, get, now_of, trading
+from exchange_ground import MINUTE_NS, SYMBOLS, TOKEN, control, data, get, now_of, raw_trading, trading
+from modelled_client import one, several
 
 from trading_assets.exchange.credentials import KEY_ID, SECRET
 from trading_assets.exchange.process import ExchangeProcess, start_process
@@ -26,6 +29,11 @@ from trading_assets.market.bundle import BundledTape
 from trading_assets.market.sessions import Sessions
 
 pytestmark = pytest.mark.exchange
+
+
+def dividends(client: CorporateActionsClient, wanted: CorporateActionsRequest) -> list[CashDividend]:
+    actions = one(client.get_corporate_actions(wanted), CorporateActionsSet)
+    return several(actions.data.get("cash_dividends", []), CashDividend)
 
 
 def test_a_dividend_reaches_the_account_and_the_corporate_actions(tmp_path: Path) -> None:
@@ -38,11 +46,11 @@ def test_a_dividend_reaches_the_account_and_the_corporate_actions(tmp_path: Path
         )
         actions = CorporateActionsClient(KEY_ID, SECRET, url_override=exchange.url)
         wanted = CorporateActionsRequest(symbols=["AAPL"], start=date(2012, 1, 1), end=date(2013, 1, 1))
-        before = actions.get_corporate_actions(wanted).data.get("cash_dividends", [])
+        before = dividends(actions, wanted)
         control(exchange, "/clock", set_ns=sessions.open_ns(ex_date))
-        (paid,) = trading(exchange, raw=True).get("/account/activities/DIV")
+        (paid,) = raw_trading(exchange).get("/account/activities/DIV")
         assert (paid["symbol"], paid["net_amount"], paid["date"]) == ("AAPL", "7.95", "2012-11-07")
-        after = actions.get_corporate_actions(wanted).data["cash_dividends"]
+        after = dividends(actions, wanted)
         assert [a.ex_date for a in after[len(before) :]] == [ex_date]
         assert after[-1].rate == pytest.approx(2.65)
         raw = CorporateActionsClient(KEY_ID, SECRET, raw_data=True, url_override=exchange.url)
@@ -62,7 +70,7 @@ def test_bars_are_the_tapes_raw_ones_paged_and_never_beyond_now(exchange: Exchan
         adjustment=Adjustment.RAW,
         feed=DataFeed.IEX,
     )
-    result = data(exchange).get_stock_bars(wanted).data
+    result = one(data(exchange).get_stock_bars(wanted), BarSet).data
     assert sorted(result) == SYMBOLS
     for symbol, bars in result.items():
         expected = tape.minutes(symbol, session).until(now_ns)
@@ -131,8 +139,12 @@ def test_quotes_trades_and_snapshots_agree_with_each_other_and_with_now(exchange
         assert quote.timestamp.timestamp() == now_ns / 1e9
         assert trade.timestamp.timestamp() <= now_ns / 1e9
         assert (snapshot.latest_quote, snapshot.latest_trade) == (quote, trade)
-        assert snapshot.minute_bar.close == snapshot.daily_bar.close == trade.price
-        assert snapshot.previous_daily_bar.timestamp < snapshot.daily_bar.timestamp
+        minute, today, before = snapshot.minute_bar, snapshot.daily_bar, snapshot.previous_daily_bar
+        assert minute is not None
+        assert today is not None
+        assert before is not None
+        assert minute.close == today.close == trade.price
+        assert before.timestamp < today.timestamp
     raw = data(exchange, raw=True)
     assert set(raw.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="IBM"))["IBM"]) == {
         "latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar"

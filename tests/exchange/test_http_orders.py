@@ -7,6 +7,7 @@ from decimal import Decimal as D
 from uuid import UUID, uuid4
 
 import pytest
+from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
 from alpaca.trading.enums import (
     OrderClass,
@@ -29,7 +30,8 @@ from alpaca.trading.requests import (
     TakeProfitRequest,
     TrailingStopOrderRequest,
 )
-from exchange_ground import MINUTE_NS, ask_of, control, limit_order, trading
+from exchange_ground import MINUTE_NS, ask_of, control, limit_order, raw_trading, trading
+from modelled_client import stated
 
 from trading_assets.exchange.process import ExchangeProcess
 
@@ -43,13 +45,13 @@ def test_alpaca_py_buys_holds_and_sells(exchange: ExchangeProcess) -> None:
     )
     assert (sent.status, sent.filled_qty) == (OrderStatus.PENDING_NEW, "0")
     order = client.get_order_by_id(sent.id)
-    assert (order.status, order.filled_qty, float(order.filled_avg_price)) == (OrderStatus.FILLED, "10", ask)
+    assert (order.status, order.filled_qty, stated(order.filled_avg_price)) == (OrderStatus.FILLED, "10", ask)
     assert client.get_order_by_client_id("b").id == sent.id
     position = client.get_open_position("IBM")
     assert (position.qty, position.qty_available, float(position.avg_entry_price)) == ("10", "10", ask)
     account = client.get_account()
-    assert D(account.cash) + D(position.market_value) == D(account.equity)
-    assert D(account.cash) == 100_000 - 10 * D(str(ask))
+    assert D(str(account.cash)) + D(str(position.market_value)) == D(str(account.equity))
+    assert D(str(account.cash)) == 100_000 - 10 * D(str(ask))
     sold = client.submit_order(
         MarketOrderRequest(symbol="IBM", side=OrderSide.SELL, qty=2.5, time_in_force=TimeInForce.DAY)
     )
@@ -66,15 +68,15 @@ def test_alpaca_py_lists_and_cancels_orders(exchange: ExchangeProcess) -> None:
     assert client.get_order_by_id(ids[0]).status == OrderStatus.CANCELED
     closed = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.CLOSED))
     assert [o.id for o in closed] == [ids[0]]
-    both = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, limit=2, direction="asc"))
+    both = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, limit=2, direction=Sort.ASC))
     assert [o.id for o in both] == ids[:2]
-    page = trading(exchange, raw=True).get(
+    page = raw_trading(exchange).get(
         "/orders", {"status": "all", "direction": "asc", "after_order_id": ids[1]}
     )
     assert [UUID(o["id"]) for o in page][:2] == ids[2:]
     assert {str(c.id): c.status for c in client.cancel_orders()}.keys() >= {str(i) for i in ids[1:]}
     assert client.get_orders() == []
-    assert D(client.get_account().buying_power) == 100_000
+    assert D(str(client.get_account().buying_power)) == 100_000
 
 
 def test_orders_are_selected_by_when_they_were_submitted(exchange: ExchangeProcess) -> None:
@@ -132,7 +134,7 @@ def test_alpaca_py_places_stops_and_replaces_orders(exchange: ExchangeProcess) -
     assert {order.id for order in client.get_orders()} == {new.id, limit.id}
     control(exchange, "/quote", symbol="IBM", bid=str(low - 1), ask=str(low))
     sold = client.get_order_by_id(limit.id)
-    assert (sold.status, float(sold.filled_avg_price)) == (OrderStatus.FILLED, low - 1)
+    assert (sold.status, stated(sold.filled_avg_price)) == (OrderStatus.FILLED, low - 1)
     control(exchange, "/quote", symbol="IBM")
 
 
@@ -147,7 +149,7 @@ def test_alpaca_py_closes_positions(exchange: ExchangeProcess) -> None:
     with pytest.raises(APIError) as error:
         client.close_position("MSFT")
     assert (error.value.status_code, error.value.code) == (403, 40310000)
-    closed = {row["symbol"]: row for row in trading(exchange, raw=True).close_all_positions()}
+    closed = {row["symbol"]: row for row in raw_trading(exchange).delete("/positions")}
     assert {symbol: row["status"] for symbol, row in closed.items()} == {"AAPL": 200, "IBM": 200, "MSFT": 403}
     assert closed["IBM"]["body"]["qty"] == "5"
     assert [position.symbol for position in client.get_all_positions()] == ["MSFT"]

@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 import requests
 from alpaca.common.exceptions import APIError
-from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, TimeInForce
 from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest, StopOrderRequest
-from exchange_ground import MINUTE_NS, OPEN_NS, SYMBOLS, TOKEN, ask_of, control, limit_order, trading
+from exchange_ground import (
+    MINUTE_NS,
+    OPEN_NS,
+    SYMBOLS,
+    TOKEN,
+    ask_of,
+    control,
+    limit_order,
+    raw_trading,
+    trading,
+)
+from modelled_client import ModelledClient
 
 from trading_assets.errors import InvalidInput
 from trading_assets.exchange.credentials import control_token
@@ -32,11 +42,11 @@ def test_what_was_answered_survives_sigkill(tmp_path: Path) -> None:
     )
     resting = client.submit_order(limit_order("AAPL", OrderSide.BUY, 1, 100, client_order_id="resting"))
     control(first, "/clock", step_ns=MINUTE_NS)
-    raw = trading(first, raw=True)
+    raw = raw_trading(first)
     before = [raw.get_account(), raw.get_all_positions(), raw.get("/account/activities"), raw.get_clock()]
     first.kill()
     with start_process(public_keys=True, state_dir=tmp_path, token=TOKEN) as second:
-        raw = trading(second, raw=True)
+        raw = raw_trading(second)
         after = [raw.get_account(), raw.get_all_positions(), raw.get("/account/activities"), raw.get_clock()]
         assert after == before
         client = trading(second)
@@ -92,7 +102,7 @@ def stop(symbol: str, qty: float, price: float) -> StopOrderRequest:
     )
 
 
-Step = Callable[[TradingClient, ExchangeProcess], object]
+Step = Callable[[ModelledClient, ExchangeProcess], object]
 # each step goes on from what the exchange knows, and from nothing that this process remembers
 SCRIPT: tuple[Step, ...] = (
     lambda client, _: client.submit_order(market("IBM", 60)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tapes import SmallTape, at, submit, venue
@@ -58,7 +59,7 @@ def test_what_is_read_of_the_first_version_is_written_again_with_the_same_meanin
 
 @pytest.mark.parametrize("kind", Event.__subclasses__(), ids=lambda kind: kind.__name__)
 def test_every_event_is_read_as_it_was_written(kind: type[Event]) -> None:
-    samples = {
+    samples: dict[str, Any] = {
         "int": 7,
         "str": "text",
         "str | None": None,

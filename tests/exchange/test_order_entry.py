@@ -237,10 +237,10 @@ def test_a_wash_trade_is_refused_and_names_the_order_that_it_could_meet() -> Non
     assert submit(exchange, side="sell", qty="1", limit_price="109").status == "new"
     assert submit(exchange, side="sell", qty="1", limit_price="91", stop_price="95").status == "new"
     exchange.cancel(below.id)
-    stop = submit(exchange, side="sell", qty="1", stop_price="80")
+    stopping = submit(exchange, side="sell", qty="1", stop_price="80")
     with pytest.raises(ApiRefusal) as refusal:
         exchange.submit(body(qty="1", limit_price="70"))
-    assert refusal.value.body["existing_order_id"] == stop.id
+    assert refusal.value.body["existing_order_id"] == stopping.id
 
 
 def test_a_market_order_needs_a_quote() -> None:

@@ -35,7 +35,7 @@ def test_a_replacement_is_a_new_order_and_the_old_one_says_which() -> None:
     answer = exchange.replace(old.id, b'{"limit_price": "91", "client_order_id": "second"}')
     assert answer.status == "pending_new"
     new, old = exchange.order(answer.id), exchange.order(old.id)
-    assert (new.status, new.qty, new.limit_price, new.replaces) == ("new", 10, D("91"), old.id)
+    assert (new.status, new.qty, new.limit_price, new.replaces) == ("new", D(10), D("91"), old.id)
     assert (old.status, old.replaced_by, old.ended_ns) == ("replaced", new.id, at(2, "10:00"))
     assert exchange.order_by_client_id("first").id == old.id
     assert exchange.order_by_client_id("second").id == new.id
@@ -54,7 +54,7 @@ def test_every_price_the_quantity_and_the_time_in_force_can_be_changed() -> None
     exchange = venue()
     order = submit(exchange, qty="10", stop_price="110", limit_price="111")
     new = replace(exchange, order, qty=4, stop_price=112, limit_price=113.5, time_in_force="gtc")
-    assert (new.qty, new.stop_price, new.limit_price) == (4, 112, D("113.5"))
+    assert (new.qty, new.stop_price, new.limit_price) == (D(4), D(112), D("113.5"))
     assert (new.type, new.time_in_force) == ("stop_limit", "gtc")
     assert new.expires_ns > order.expires_ns
     assert replace(exchange, new, qty=5).stop_price == 112
@@ -63,12 +63,12 @@ def test_every_price_the_quantity_and_the_time_in_force_can_be_changed() -> None
 def test_a_replacement_of_a_partly_filled_order_is_for_what_is_left() -> None:
     exchange = venue(SmallTape(step=0.0), fill_mode="participation", participation=D("0.01"))
     order = submit(exchange, qty="25", limit_price="100.02")
-    assert (order.status, order.filled_qty) == ("partially_filled", 10)
+    assert (order.status, order.filled_qty) == ("partially_filled", D(10))
     assert refused(exchange, order, qty=10)[2] == "qty must be > filled_qty"
     new = replace(exchange, order, qty=30, limit_price=99)
-    assert (new.qty, new.filled_qty) == (20, 0)
+    assert (new.qty, new.filled_qty) == (D(20), D(0))
     old = exchange.order(order.id)
-    assert (old.status, old.filled_qty) == ("replaced", 10)
+    assert (old.status, old.filled_qty) == ("replaced", D(10))
     assert exchange.state.account.reserved_cash == 20 * 99
     assert replace(exchange, new, limit_price=98).qty == 20
 
@@ -160,4 +160,4 @@ def test_listeners_hear_of_the_old_order_first_and_of_nothing_refused() -> None:
     assert filled.order is not None
     assert (replaced.order.id, replaced.order.status) == (order.id, "replaced")
     assert accepted.order.status == "new", "as it was right after its acceptance, and not after its fill"
-    assert (filled.order.status, accepted.position_qty, filled.position_qty) == ("filled", 0, 10)
+    assert (filled.order.status, accepted.position_qty, filled.position_qty) == ("filled", D(0), D(10))

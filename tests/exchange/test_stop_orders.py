@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal as D
 
@@ -43,7 +44,10 @@ def test_a_stop_beyond_which_the_next_session_opens_trades_at_the_open() -> None
     exchange.move_clock(at(3, "09:29"))
     assert exchange.order(stop.id).status == "new"
     exchange.move_clock(at(3, "09:30"))
-    assert (exchange.order(stop.id).filled_value, exchange.order(stop.id).ended_ns) == (900, at(3, "09:30"))
+    assert (exchange.order(stop.id).filled_value, exchange.order(stop.id).ended_ns) == (
+        D(900),
+        at(3, "09:30"),
+    )
 
 
 def test_a_stop_that_the_last_price_has_reached_trades_at_once() -> None:
@@ -142,9 +146,10 @@ def test_a_split_cancels_stops_whose_price_is_in_old_shares() -> None:
 
 @pytest.mark.parametrize("stops", [("11:00",), tuple(f"10:{minute:02d}:30" for minute in range(60))])
 def test_the_clock_in_one_step_and_in_many_elects_at_the_same_time(stops: tuple[str, ...]) -> None:
-    exchange, elected = venue(FALLING), []
+    exchange = venue(FALLING)
+    elected: list[int] = []
 
-    def listen(stored: list[Recorded]) -> None:
+    def listen(stored: Sequence[Recorded]) -> None:
         elected.extend(r.event.at_ns for r in stored if isinstance(r.event, OrderElected))
 
     exchange.subscribe(listen)

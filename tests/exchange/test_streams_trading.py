@@ -16,6 +16,7 @@ import msgpack
 import pytest
 from alpaca.trading.models import TradeUpdate
 from alpaca.trading.stream import TradingStream
+from modelled_client import stated
 from served import Served, keeping
 from tapes import submit, venue
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -135,7 +136,7 @@ def test_alpaca_py_hears_an_orders_life_in_order_with_its_state_at_each_step(ser
         assert {u.order.id for u in heard} == {sent.id}
         fill = heard[-1]
         bought = served.client().get_order_by_id(sent.id)
-        assert (fill.qty, fill.price, fill.position_qty) == (10, float(bought.filled_avg_price), 10)
+        assert (fill.qty, fill.price, fill.position_qty) == (10, stated(bought.filled_avg_price), 10)
         assert fill.timestamp == bought.filled_at
         assert (heard[0].qty, heard[0].price, heard[0].position_qty) == (None, None, None)
         served.order("IBM", "sell", qty=4, price=1.0)

@@ -45,16 +45,16 @@ def test_within_the_first_minute_the_quote_is_around_the_open_and_before_it_arou
 def test_a_session_without_bars_has_no_quote() -> None:
     exchange = venue(start_ns=at(5, "15:00"))
     exchange.move_clock(at(8, "10:00"))
-    assert exchange.quote("AAA")[:2] == (0, 0)
+    assert exchange.quote("AAA")[:2] == (D(0), D(0))
     assert exchange.mark("AAA") == D("103.90")
 
 
 def test_a_marketable_order_is_answered_as_pending_and_read_as_filled_at_the_far_side() -> None:
     exchange = venue(spread_bps=D(2))
     answer = exchange.submit(body(qty="10", limit_price="100.40"))
-    assert (answer.status, answer.filled_qty) == ("pending_new", 0)
+    assert (answer.status, answer.filled_qty) == ("pending_new", D(0))
     order = exchange.order(answer.id)
-    assert (order.status, order.filled_qty, order.filled_value) == ("filled", 10, D("1003.20"))
+    assert (order.status, order.filled_qty, order.filled_value) == ("filled", D(10), D("1003.20"))
     assert order.ended_ns == at(2, "10:00")
     account = exchange.state.account
     assert account.cash == D("98996.80")
@@ -191,7 +191,7 @@ def test_a_split_multiplies_the_shares_on_the_morning_of_the_ex_date_and_keeps_t
     assert account.holdings["AAA"].cost == D("1003.1")
     assert exchange.equity() == before
     assert exchange.order(resting.id).status == "canceled"
-    assert [(a.type, a.qty, a.net_amount) for a in account.activities[1:]] == [("SPLIT", 10, 0)]
+    assert [(a.type, a.qty, a.net_amount) for a in account.activities[1:]] == [("SPLIT", D(10), D(0))]
     exchange.move_clock(at(3, "10:00"))
     assert exchange.equity() > 0
 
@@ -206,7 +206,7 @@ def test_a_dividend_is_paid_to_who_held_the_evening_before_and_keeps_the_equity(
     assert exchange.state.account.cash == cash + D("2.65")
     assert exchange.equity() == before
     paid = exchange.state.account.activities[-1]
-    assert (paid.type, paid.qty, paid.per_share, paid.net_amount) == ("DIV", 10, D("0.265"), D("2.65"))
+    assert (paid.type, paid.qty, paid.per_share, paid.net_amount) == ("DIV", D(10), D("0.265"), D("2.65"))
     submit(exchange, symbol="BBB")
     exchange.move_clock(at(3, "12:00"))
     assert [a.type for a in exchange.state.account.activities].count("DIV") == 1
@@ -265,8 +265,8 @@ def test_transfers_move_cash_and_cannot_take_what_is_reserved() -> None:
         exchange.transfer(D("-95500.01"))
     exchange.transfer(D("-95500"))
     account = exchange.state.account
-    assert (account.cash, account.buying_power) == (D("5000"), 0)
-    assert [(a.type, a.net_amount) for a in account.activities] == [("CSD", 500), ("CSW", -95500)]
+    assert (account.cash, account.buying_power) == (D("5000"), D(0))
+    assert [(a.type, a.net_amount) for a in account.activities] == [("CSD", D(500)), ("CSW", D(-95500))]
 
 
 def test_a_reset_opens_another_account_with_nothing_of_the_one_before() -> None:
@@ -274,7 +274,7 @@ def test_a_reset_opens_another_account_with_nothing_of_the_one_before() -> None:
     old = submit(exchange, client_order_id="one")
     exchange.open_account(D("5000"))
     account = exchange.state.account
-    assert (account.number, account.cash, account.holdings, account.activities) == ("PA0002", 5000, {}, [])
+    assert (account.number, account.cash, account.holdings, account.activities) == ("PA0002", D(5000), {}, [])
     with pytest.raises(ApiRefusal, match="404"):
         exchange.order(old.id)
     again = submit(exchange, client_order_id="one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,12 +31,12 @@ def written(directory: Path, *rows: str, header: str = HEADER) -> Path:
 
 
 def daily(
-    path: Path, *, adjusted: Adjusted = Adjusted.NO, stamps: Stamps = Stamps.START, **options: str
+    path: Path, *, adjusted: Adjusted = Adjusted.NO, stamps: Stamps = Stamps.START, **options: Any
 ) -> BarFile:
     return read_bars(path, Interval.DAY, stamps=stamps, adjusted=adjusted, **options)
 
 
-def minutes(path: Path, *, stamps: Stamps = Stamps.START, **options: str) -> BarFile:
+def minutes(path: Path, *, stamps: Stamps = Stamps.START, **options: Any) -> BarFile:
     return read_bars(path, Interval.MINUTE, stamps=stamps, **options)
 
 

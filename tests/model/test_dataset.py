@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def history(tmp_path: Path) -> History:
     return history
 
 
-def read(history: History, **arguments: int) -> TrainingSet:
+def read(history: History, **arguments: Any) -> TrainingSet:
     return training_set_from_history(history, SYMBOLS, FIRST, LAST, **{"as_of_ns": RECEIVED, **arguments})
 
 

@@ -215,9 +215,7 @@ def test_another_number_of_features_is_refused(synthetic_model: TrainedModel) ->
 def test_a_child_that_is_lost_says_why(monkeypatch: pytest.MonkeyPatch, body: str, why: str) -> None:
     really = subprocess.run
     monkeypatch.setattr(vetting, "SECONDS", 1.5)
-    monkeypatch.setattr(
-        vetting.subprocess, "run", lambda _, **given: really([sys.executable, "-c", body], **given)
-    )
+    monkeypatch.setattr(subprocess, "run", lambda _, **given: really([sys.executable, "-c", body], **given))
     began = time.monotonic()
     assert why in (vetting._why_not(b"x", 3) or "")
     assert time.monotonic() - began < 10
@@ -245,7 +243,7 @@ def test_the_child_knows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         given.update(named)
         return subprocess.CompletedProcess([], 0)
 
-    monkeypatch.setattr(vetting.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     vetting._why_not(b"x", 3)
     assert "PKSECRET" not in str(given["env"])
 

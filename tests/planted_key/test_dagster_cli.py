@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trading_assets import keyring
+from trading_assets.venues import BROKER_KEYS
 
 HERE = Path(__file__).parent
 INSTANCE = HERE.parents[1] / "dagster_home" / "dagster.yaml"
@@ -30,12 +30,12 @@ def test_a_job_from_dagsters_command_line_reads_no_key(tmp_path: Path, field: st
     if committed:
         shutil.copy(INSTANCE, home)
     config = tmp_path / "run.yaml"
-    fields = {field: {"env": keyring.BROKER_KEYS[1]}}
+    fields = {field: {"env": BROKER_KEYS[1]}}
     config.write_text(yaml.safe_dump({"ops": {"repeat_configuration": {"config": fields}}}))
     job = ["-f", str(HERE / "planted_definitions.py"), "-a", "defs", "-j", "careless", "-c", str(config)]
     done = subprocess.run(
         [sys.executable, "-m", "dagster", "job", "execute", *job],
-        env=os.environ | {keyring.BROKER_KEYS[1]: PLANTED, "DAGSTER_HOME": str(home)},
+        env=os.environ | {BROKER_KEYS[1]: PLANTED, "DAGSTER_HOME": str(home)},
         cwd=HERE,
         capture_output=True,
         text=True,

@@ -23,6 +23,7 @@ from support.running_desk import REPOSITORY, TOKEN, RunningDesk, free_ports, sta
 
 from trading_assets import keyring
 from trading_assets.definitions import defs
+from trading_assets.venues import BROKER_KEYS
 from trading_assets.web.link import token_of
 
 pytestmark = pytest.mark.slow(seconds=120)
@@ -64,8 +65,8 @@ def desk(
     module["working_directory"] = str(Path(__file__).parent)
     (project / "workspace.yaml").write_text(yaml.safe_dump({"load_from": [{"python_module": module}]}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(keyring.BROKER_KEYS[0], KEY_ID)
-        patch.setenv(keyring.BROKER_KEYS[1], SECRET_KEY)
+        patch.setenv(BROKER_KEYS[0], KEY_ID)
+        patch.setenv(BROKER_KEYS[1], SECRET_KEY)
         patch.setenv("SOMEBODYS_TOKEN", HOOK)  # which no part without a broker is given
         desk = start(
             tmp_path_factory.mktemp("desk"),
@@ -116,7 +117,7 @@ def test_no_process_shows_a_secret_in_its_environment_and_those_without_a_broker
             elif "trading_assets.exchange" in parts:
                 assert named == {keyring.CONTROL_TOKEN}, here
             elif "dagster-daemon" in parts or "listen" in parts:
-                assert not named & set(keyring.BROKER_KEYS), here  # this venue takes none
+                assert not named & set(BROKER_KEYS), here  # this venue takes none
             expected = [HOOK] if "SOMEBODYS_TOKEN" in named else []  # not ours to take
             assert shown_in(environ) == expected, here
     assert len(looked_at) >= 7, looked_at  # with two code servers and the forkserver
@@ -212,7 +213,7 @@ def test_a_field_that_does_read_it_finds_nothing(desk: RunningDesk, variable: st
 def test_what_a_careless_run_says_of_its_secrets_is_stored_and_shown_without_them(
     desk: RunningDesk, project: Path
 ) -> None:
-    (project / ".env").write_text(f"{keyring.BROKER_KEYS[1]}={FROM_A_FILE}\n")
+    (project / ".env").write_text(f"{BROKER_KEYS[1]}={FROM_A_FILE}\n")
     run_id = desk.launch("gives_away")
     desk.wait("its failure", lambda: desk.runs("gives_away", "FAILURE"))
     next_line = str(desk.graphql(_MESSAGES, id=run_id))

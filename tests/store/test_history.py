@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -321,7 +322,7 @@ input()
 def test_no_other_process_writes_while_a_snapshot_is_copied(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copyfile = history_module.shutil.copyfile
+    copyfile = shutil.copyfile
     refused: list[int] = []
 
     def copy_while_another_tries(source: Path, target: Path) -> None:
@@ -331,7 +332,7 @@ def test_no_other_process_writes_while_a_snapshot_is_copied(
         )
         copyfile(source, target)
 
-    monkeypatch.setattr(history_module.shutil, "copyfile", copy_while_another_tries)
+    monkeypatch.setattr(shutil, "copyfile", copy_while_another_tries)
     history.snapshot(tmp_path / "snapshot.duckdb")
     assert refused == [1]
 

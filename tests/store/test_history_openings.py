@@ -13,6 +13,7 @@ import pytest
 from support.history_ground import another_process, holding, rows
 
 from trading_assets.store import history as history_module
+from trading_assets.store.duckdb_files import AttachedFile
 from trading_assets.store.errors import CrossedFork
 from trading_assets.store.history import History
 
@@ -22,7 +23,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that are opened."""
     paths: list[Path] = []
 
-    class Counted(history_module.AttachedFile):
+    class Counted(AttachedFile):
         def __init__(self, path: Path, *, read_only: bool) -> None:
             paths.append(path)
             super().__init__(path, read_only=read_only)

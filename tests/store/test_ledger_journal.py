@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import journal_samples as samples
 import pytest
@@ -116,7 +117,7 @@ def test_equity_of_a_moment_is_replaced_and_the_latest_is_found(journal: Journal
     assert journal.equity(BOOK, SESSION) == [changed]
 
 
-def sight(journal: Journal, step: int, *sightings: tuple, **others: object) -> list[tuple]:
+def sight(journal: Journal, step: int, *sightings: tuple, **others: Any) -> list[tuple]:
     result = journal.record_sightings(BOOK, TICK_NS + step, list(sightings), **others)
     assert result == journal.open_breaks(BOOK)
     return [(b.kind, b.subject, b.theirs, b.sightings) for b in result]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import journal_samples as samples
 import pytest
@@ -34,16 +35,17 @@ def test_a_refusal_stored_again_changes_nothing(journal: Journal) -> None:
 
 
 def test_verdicts_are_found_by_session_tick_and_order_in_the_gates_order(journal: Journal) -> None:
-    for name, changes in {
+    changed: dict[str, dict[str, Any]] = {
         "ta-9": {},
         "ta-1": {},
         "ta-5": {"tick_ns": TICK_NS + 300 * SECOND_NS},
         "ta-6": {"session": "2012-05-21"},
         "ta-7": {"book": "another"},
-    }.items():
+    }
+    for name, changes in changed.items():
         journal.record_refusal(samples.verdict(name, failed=1, **changes))
 
-    def ids_of(**wanted: object) -> list[str]:
+    def ids_of(**wanted: Any) -> list[str]:
         return [record.client_order_id for record in journal.verdicts(BOOK, **wanted)]
 
     assert ids_of() == ["ta-9", "ta-1", "ta-5", "ta-6"]
@@ -161,7 +163,7 @@ def test_a_move_tells_what_this_call_moved_and_not_what_another_had_before_it(jo
         after = journal.order("ta-1")
         assert first == (before, after)
         assert second == (after, after)
-        assert (after.state, after.filled_qty) == (state, qty)
+        assert (after.state, after.filled_qty) == (state, Decimal(qty))
 
 
 def test_sending_again_after_a_rate_limit_renews_the_time_of_submitting(journal: Journal) -> None:

@@ -124,7 +124,7 @@ def plant_order(
     return record
 
 
-def with_limits(desk: Desk, **limits: float) -> None:
+def with_limits(desk: Desk, **limits: Any) -> None:
     desk.limits = desk.limits._replace(**limits)
 
 
@@ -139,7 +139,7 @@ def with_less(desk: Desk, usd: int, **others: Callable[..., object]) -> None:
     desk.broker = Altered(whole, account=less, **others)
 
 
-def with_account(desk: Desk, **fields: Decimal) -> None:
+def with_account(desk: Desk, **fields: Any) -> None:
     """The broker's account with some figures planted."""
     account = replace(desk.broker.account(), **fields)
     desk.broker = Altered(desk.broker, account=lambda: account)

@@ -93,7 +93,7 @@ def a_foreign_order(floor: TradingFloor, desk: Desk) -> None:
     desk.broker.submit(NewOrder(f"{PREFIX}stray", "MSFT", Side.BUY, Decimal(1), Decimal(1)))
 
 
-def losing(**limits: float) -> Callable[[TradingFloor, Desk], None]:
+def losing(**limits: Any) -> Callable[[TradingFloor, Desk], None]:
     """A loss of 0.5 % of the equity, beyond these limits and no others."""
 
     def trigger(floor: TradingFloor, desk: Desk) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,7 +182,7 @@ def test_a_checkpoint_is_not_kept_when_an_entry_came_between_reading_and_writing
         journal.record_fills([first])
         keep = journal.keep_checkpoint
 
-        def between(*about: object) -> bool:
+        def between(*about: Any) -> bool:
             if late == "fill":
                 other.record_fills([fill(2, at(0, 11), "AAPL", 1, "2", "600")])
             else:

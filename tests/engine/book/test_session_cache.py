@@ -47,7 +47,7 @@ def request_counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counts["list"] += 1
         return assets(broker)
 
-    def counting_actions(broker: AlpacaBroker, symbols: tuple[str, ...], *days: object) -> object:
+    def counting_actions(broker: AlpacaBroker, symbols: tuple[str, ...], *days: Any) -> object:
         counts.update(f"actions of {symbol}" for symbol in symbols if days[0] == days[1])
         return actions(broker, symbols, *days)
 

@@ -52,7 +52,8 @@ def test_a_cash_accounts_sales_buy_nothing_before_they_settle_and_a_margin_accou
     assert seen.non_marginable_buying_power_usd == pytest.approx(cash)
     with_account(desk, multiplier=Decimal(4), non_marginable_buying_power=Decimal(7))
     seen = look(desk)
-    assert (seen.multiplier, seen.settled_cash_usd) == (4, pytest.approx(cash))
+    assert seen.multiplier == 4
+    assert seen.settled_cash_usd == pytest.approx(cash)
     assert seen.non_marginable_buying_power_usd == 7
     assert DecisionInput.from_json(seen.as_json()).as_json() == seen.as_json()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from support.planted import Altered, buy_behind_our_back, outcome_of, red, with_account, with_limits
@@ -107,8 +108,8 @@ def test_losses_are_red_from_their_limit_on(desk: Desk, lost: str, expected: set
     with_account(desk, equity=Decimal(100_000) - Decimal(lost))
     latest = desk.journal.latest_equity(desk.book)
     assert latest is not None
-    unit = {"unit_value": 1.0, "unit_peak": 1.0, "equity": Decimal(100_000)}
-    desk.journal = Altered(desk.journal, latest_equity=lambda book: replace(latest, **unit))
+    unit = replace(latest, unit_value=1.0, unit_peak=1.0, equity=Decimal(100_000))
+    desk.journal = Altered(desk.journal, latest_equity=lambda book: unit)
     assert red(limit_checks(desk)) == expected
 
 
@@ -178,12 +179,19 @@ def test_cash_is_red_from_a_dollar_apart(desk: Desk, apart: str, expected: set[s
     assert red(limit_checks(desk)) == expected
 
 
-def at_stop(desk: Desk, share: str, **fields: object) -> None:
+def at_stop(desk: Desk, share: str, **fields: Any) -> None:
     """Quote AAPL with its bid at `share` of its cost and a trade that confirms it."""
     ledger = ledger_of(desk.journal, desk.book)
     bid = Decimal(repr(ledger.holdings["AAPL"].avg_cost)) * Decimal(share)
     now = desk.now_ns()
-    planted = {"bid": bid, "ask": bid, "last_trade": bid, "quote_ns": now, "trade_ns": now, **fields}
+    planted: dict[str, Any] = {
+        "bid": bid,
+        "ask": bid,
+        "last_trade": bid,
+        "quote_ns": now,
+        "trade_ns": now,
+        **fields,
+    }
     quotes = {"AAPL": replace(desk.broker.quotes(["AAPL"])["AAPL"], **planted)}
     desk.broker = Altered(desk.broker, quotes=lambda symbols: quotes)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from support.planted import Altered, buy_behind_our_back, plant_order, red
@@ -75,7 +76,7 @@ def test_an_order_with_its_verdict_is_green(desk: Desk) -> None:
     "change",
     [{"failed": 1 << 9}, {"qty": Decimal(2)}, {"limit_price": Decimal(601)}, {"side": -1}, {"measured": ()}],
 )
-def test_an_order_that_was_not_judged_as_it_is_is_red(desk: Desk, change: dict[str, object]) -> None:
+def test_an_order_that_was_not_judged_as_it_is_is_red(desk: Desk, change: dict[str, Any]) -> None:
     plant_order(desk, 1)
     judged = [replace(verdict, **change) for verdict in desk.journal.verdicts(desk.book)]
     desk.journal = Altered(desk.journal, verdicts=lambda book, session: judged)

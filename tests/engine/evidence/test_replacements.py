@@ -102,7 +102,7 @@ def test_more_filled_than_approved_along_a_chain_halts(floor: TradingFloor, desk
         f"order {order.intent.client_order_id} filled 120 of {order.intent.qty}",
     )
     after = desk.journal.order(order.intent.client_order_id)
-    assert (after.state, after.filled_qty) == ("FILLED", 120)
+    assert (after.state, after.filled_qty) == ("FILLED", Decimal(120))
     assert not locked(desk)
     assert not report.reconciliation.breaks
 
@@ -131,7 +131,7 @@ def test_a_replacement_within_what_was_approved_is_followed_to_its_fill_and_its_
         report = reconcile(desk)
     assert report.clean
     after = desk.journal.order(order.intent.client_order_id)
-    assert (after.state, after.filled_qty) == ("FILLED", 4)
+    assert (after.state, after.filled_qty) == ("FILLED", Decimal(4))
     assert {fill.client_order_id for fill in desk.journal.fills(desk.book)} == {order.intent.client_order_id}
     assert not [one for one in fill_checks(desk, SESSION) if not one.passed and "price" not in one.check.name]
     assert desk.halts().state is HaltState.ACTIVE
@@ -226,7 +226,7 @@ def test_what_a_chain_filled_is_the_sum_of_its_orders(
     chained(desk, a, b, c)
     for seen in (a, c):
         after = apply_order_state(desk, record, seen)
-        assert (after.state, after.filled_qty, after.broker_order_id) == (state, sum(filled), "c")
+        assert (after.state, after.filled_qty, after.broker_order_id) == (state, Decimal(sum(filled)), "c")
     assert desk.journal.client_ids(desk.book, ["a", "b", "c", "d"]) == dict.fromkeys(
         "abc", record.intent.client_order_id
     )
@@ -241,7 +241,7 @@ def test_a_partly_filled_order_that_is_replaced_has_not_lost_its_fill(
     a = link(record, "a", "replaced", 3, replaced_by="b")
     chained(desk, a, link(record, "b", "new", 0, qty=Decimal(7)))
     after = apply_order_state(desk, partly, a)
-    assert (after.state, after.filled_qty) == ("PARTIALLY_FILLED", 3)
+    assert (after.state, after.filled_qty) == ("PARTIALLY_FILLED", Decimal(3))
     assert not locked(desk)
 
 

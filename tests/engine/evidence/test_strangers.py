@@ -271,4 +271,4 @@ def test_without_the_list_of_orders_no_more_is_sold_than_the_broker_calls_availa
     between.change = refused("/v2/orders", 503, "down")
     desk.broker = Altered(real, positions=positions)
     (verdict,) = decide(look(desk, signal(desk, "IBM", -1.0, key="out"), phase=Phase.EXITS)).verdicts
-    assert (verdict.qty, verdict.gate_input["position"]["reserved_qty"]) == (1, float(ibm.qty) - 1)
+    assert (verdict.qty, verdict.gate_input["position"]["reserved_qty"]) == (Decimal(1), float(ibm.qty) - 1)

@@ -21,7 +21,7 @@ from trading_assets.config import Settings
 from trading_assets.engine.book import kill_latch
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.halts import Cause, in_force
-from trading_assets.engine.book.place import journal_file
+from trading_assets.engine.book.place import journal_file, kill_file
 from trading_assets.engine.operation import operator
 from trading_assets.engine.orders.submit import see_kill_switch
 from trading_assets.engine.protection.protect import new_execution_id, protect_alone
@@ -66,7 +66,7 @@ class Slow:
 
             return answer
 
-        return Altered(real, **{name: late(getattr(real, name)) for name in REQUEST_NAMES})  # type: ignore[return-value]
+        return Altered(real, **{name: late(getattr(real, name)) for name in REQUEST_NAMES})
 
 
 def seconds_until_latched(floor: TradingFloor, book: str, act: Callable[[], object], slow: Slow) -> float:
@@ -242,7 +242,7 @@ def wrong_keys(settings: Settings, environ: Mapping[str, str]) -> Broker:
     def refuse() -> None:
         raise Unauthorized(401, None, "unauthorized.")
 
-    return Altered(connect(settings, environ), account=refuse)  # type: ignore[return-value]
+    return Altered(connect(settings, environ), account=refuse)
 
 
 def another_account(settings: Settings, environ: Mapping[str, str]) -> Broker:
@@ -313,7 +313,7 @@ def test_a_kill_whose_file_another_kill_takes_away_holds_where_the_journal_canno
     """The other one has latched, and a person rearms it, before this one's last try."""
     with floor.desk() as desk:
         protect_alone(desk, new_execution_id())
-        file = kill_latch.kill_file(desk.settings)
+        file = kill_file(desk.settings)
         kill_latch.set_kill_file(file, "the other", "tester")
 
         def busy(*_: object) -> bool:

@@ -186,14 +186,19 @@ def test_shares_of_an_adjustment_have_the_cost_that_is_said_or_the_brokers_and_l
             return ledger_of(desk.journal, desk.book).holdings["AAPL"][:2]
 
         whole = float(qty) * paid
-        assert adjusted(qty) == (2 * qty, pytest.approx((whole + float(qty) * 500) / float(2 * qty)))
-        assert adjusted(-qty) == (qty, pytest.approx((paid + 500) / 2))
+        more, cost = adjusted(qty)
+        assert more == 2 * qty
+        assert cost == pytest.approx((whole + float(qty) * 500) / float(2 * qty))
+        fewer, cost = adjusted(-qty)
+        assert fewer == qty
+        assert cost == pytest.approx((paid + 500) / 2)
         half = float(qty) * (paid + 500) / 2
-        assert adjusted(qty, Decimal(400)) == (
-            2 * qty,
-            pytest.approx((half + float(qty) * 400) / float(2 * qty)),
-        )
-        assert adjusted(Decimal(0), Decimal("321.5")) == (2 * qty, pytest.approx(321.5))
+        more, cost = adjusted(qty, Decimal(400))
+        assert more == 2 * qty
+        assert cost == pytest.approx((half + float(qty) * 400) / float(2 * qty))
+        as_many, cost = adjusted(Decimal(0), Decimal("321.5"))
+        assert as_many == 2 * qty
+        assert cost == pytest.approx(321.5)
 
 
 def test_a_position_at_cost_0_is_red_and_told_until_a_person_says_what_it_cost(floor: TradingFloor) -> None:

@@ -98,7 +98,7 @@ def test_partial_fills_are_counted_on_the_way_to_the_fill(desk: Desk) -> None:
     total = int(order.intent.qty)
     answering(desk, ("partially_filled", 1), ("partially_filled", 3), ("filled", total))
     (followed,) = follow(desk, [order])
-    assert (followed.state, followed.filled_qty) == ("FILLED", total)
+    assert (followed.state, followed.filled_qty) == ("FILLED", Decimal(total))
     assert states(desk, order.intent.client_order_id)[2:] == [
         "ACCEPTED",
         "PARTIALLY_FILLED",
@@ -111,7 +111,7 @@ def test_what_was_filled_before_a_cancel_is_kept(desk: Desk) -> None:
     order = resting(desk)
     answering(desk, ("partially_filled", 3), ("canceled", 3))
     (followed,) = cancel(desk, [order])
-    assert (followed.state, followed.filled_qty) == ("CANCELED", 3)
+    assert (followed.state, followed.filled_qty) == ("CANCELED", Decimal(3))
 
 
 def test_a_cancel_that_is_refused_because_the_order_filled_meanwhile_finds_the_fill(

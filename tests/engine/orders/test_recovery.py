@@ -7,6 +7,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_ticks import execute, prepare
@@ -250,7 +251,7 @@ def test_a_refused_second_attempt_is_not_sent_a_third_time(floor: TradingFloor) 
         prepare(desk, floor.session, now)
         journal, broker = desk.journal, desk.broker
 
-        def record_then_kill(*about: object) -> None:
+        def record_then_kill(*about: Any) -> None:
             journal.record_intents(*about)
             killed(desk)
 

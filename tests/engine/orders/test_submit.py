@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.planted import Altered
@@ -57,13 +58,13 @@ LOST = OutcomeUnknown("scripted: no answer")
 OUT_OF_REACH = Unreachable("scripted: no answer")
 
 
-def scripted(desk: Desk, *steps: tuple[bool, BrokerError], **answers: object) -> Posts:
+def scripted(desk: Desk, *steps: tuple[bool, BrokerError], **answers: Any) -> Posts:
     posts = Posts(desk.broker.submit, *steps)
     desk.broker = Altered(desk.broker, submit=posts, **answers)
     return posts
 
 
-def new_order(decision: Decision, **changes: object) -> NewOrder:
+def new_order(decision: Decision, **changes: Any) -> NewOrder:
     verdict = decision.approved[0]
     order = NewOrder(verdict.client_order_id, verdict.symbol, verdict.side, verdict.qty, verdict.limit_price)
     return replace(order, **changes)

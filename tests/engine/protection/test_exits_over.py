@@ -151,7 +151,7 @@ def test_what_comes_before_a_stop_has_got_flat_is_sold_with_the_rest(
         comes(counter, "AAPL", 5)
         desk.broker = counter
         (order,) = later(counter, desk).orders
-        assert (order.intent.kind, order.filled_qty) == ("stop", 15)
+        assert (order.intent.kind, order.filled_qty) == ("stop", Decimal(15))
 
 
 def test_shares_that_come_after_a_stop_have_a_stop_of_their_own(counter: Counter, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_shares_that_come_after_a_stop_have_a_stop_of_their_own(counter: Counter
         first = desk.journal.locks(desk.book)
         comes(counter, "AAPL", 5, cost=120)
         (order,) = later(counter, desk).orders
-        assert (order.intent.kind, order.state, order.filled_qty) == ("stop", "FILLED", 5)
+        assert (order.intent.kind, order.state, order.filled_qty) == ("stop", "FILLED", Decimal(5))
         (second,) = desk.journal.locks(desk.book)
         assert (second.cause, second.at_ns > first[0].at_ns) == (STOP_LOCK, True)
         assert later(counter, desk).orders == ()
@@ -182,7 +182,7 @@ def test_one_list_that_shows_nothing_ends_no_stop(counter: Counter, tmp_path: Pa
         later(counter, desk)
         desk.broker = counter
         (order,) = later(counter, desk).orders
-        assert (order.intent.symbol, order.filled_qty) == ("AAPL", 10)
+        assert (order.intent.symbol, order.filled_qty) == ("AAPL", Decimal(10))
 
 
 def working_entry(counter: Counter, desk: Desk) -> OrderRecord:

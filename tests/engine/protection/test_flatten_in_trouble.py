@@ -158,7 +158,7 @@ def test_what_is_still_held_is_told_with_quantities_what_reserves_them_and_the_n
         report = operator.flatten_now(desk, reason="all out", author="tester")
         assert not report.flat
         (line,) = still_held(desk)
-        assert (line.qty, line.books) == (4, 2)
+        assert (line.qty, line.books) == (Decimal(4), Decimal(2))
         assert line.reserved == ("a person's order take-profit (sell 4, new)",)
         assert "reserved by a person's order take-profit (sell 4, new)" in line.summary
         assert not [one for one in desk.journal.pending_alerts() if one.title.startswith("Flatten: 1")]

@@ -116,9 +116,9 @@ def test_a_flatten_buys_to_cover_under_a_kill(desk: Desk) -> None:
     desk.broker = Altered(real, positions=lambda: short, submit=posts)
     (verdict,), (order,) = operator.flatten(desk, reason="cover it", author="tester")
     assert not verdict.failed
-    assert (order.intent.side, order.intent.qty, order.intent.reducing) == (Side.BUY, 5, True)
+    assert (order.intent.side, order.intent.qty, order.intent.reducing) == (Side.BUY, Decimal(5), True)
     (sent,) = posts.sent
-    assert (sent.side, sent.qty, sent.reducing) == (Side.BUY, 5, True)
+    assert (sent.side, sent.qty, sent.reducing) == (Side.BUY, Decimal(5), True)
     assert order.state == "FILLED"
 
 

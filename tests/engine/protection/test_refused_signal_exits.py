@@ -283,7 +283,7 @@ def test_an_exit_that_a_split_meets_sells_all_of_it_however_its_line_is_stamped(
         later(counter, desk)
         desk.broker = counter
         (order,) = later(counter, desk).orders
-        assert (order.intent.decision_id, order.filled_qty) == (decision, held)
+        assert (order.intent.decision_id, order.filled_qty) == (decision, Decimal(held))
         assert not counter.positions()
         assert not later(counter, desk).orders
 
@@ -414,7 +414,7 @@ def test_a_part_that_something_keeps_in_is_sold_once_that_is_gone_and_the_rest_i
         assert later(counter, desk).reconciliation.positions["AAPL"].qty == 10
         desk.broker = counter
         (order,) = later(counter, desk).orders
-        assert (order.state, order.filled_qty, order.intent.decision_id) == ("FILLED", 4, decision)
+        assert (order.state, order.filled_qty, order.intent.decision_id) == ("FILLED", Decimal(4), decision)
         for _ in range(3):
             assert not later(counter, desk).orders
         assert counter.shares["AAPL"][0] == 6

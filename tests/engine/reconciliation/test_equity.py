@@ -285,7 +285,7 @@ def test_a_withdrawal_is_no_loss_while_the_activities_cannot_be_read(floor: Trad
         for _ in range(2):
             later(floor, desk, 60)
             after = observed(desk)
-        assert (desk.halts().causes, after.transfers_today) == ((), -20_000)
+        assert (desk.halts().causes, after.transfers_today) == ((), Decimal(-20_000))
         assert after.unit_value == before.unit_value
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 import pytest
 from decisions import LIMITS, NOW_NS, SESSION, SYMBOLS, fields_of, inputs, notional, opinion, view
@@ -89,7 +90,7 @@ CAPS = {
 
 @pytest.mark.parametrize("cap", CAPS.values(), ids=CAPS.keys())
 @given(values=st.lists(st.sampled_from([0.2, 0.7, 1.0, -1.0]), min_size=4, max_size=4))
-def test_where_a_cap_binds_the_strongest_signal_has_it(cap: dict[str, float], values: list[float]) -> None:
+def test_where_a_cap_binds_the_strongest_signal_has_it(cap: dict[str, Any], values: list[float]) -> None:
     signals = tuple(opinion(symbol, value) for symbol, value in zip(SYMBOLS, values, strict=True))
     decision = decide(inputs(signals=signals, limits=LIMITS._replace(min_order_notional=900.0), **cap))
     by_strength = sorted((value, symbol) for symbol, value in zip(SYMBOLS, values, strict=True))
@@ -138,7 +139,9 @@ def test_sales_belong_to_the_exits_and_purchases_to_the_entries() -> None:
         symbols=(view("AAA", qty=40.0), view("BBB")), signals=(opinion("AAA", -1.0), opinion("BBB"))
     )
     exits, entries = (decide(replace(both, phase=phase)) for phase in (Phase.EXITS, Phase.ENTRIES))
-    assert [(v.symbol, v.side, v.qty, v.reducing) for v in exits.approved] == [("AAA", Side.SELL, 40, True)]
+    assert [(v.symbol, v.side, v.qty, v.reducing) for v in exits.approved] == [
+        ("AAA", Side.SELL, Decimal(40), True)
+    ]
     assert [(v.symbol, v.side, v.reducing) for v in entries.approved] == [("BBB", Side.BUY, False)]
 
 

@@ -13,6 +13,7 @@ from trading_assets.broker.port import (
     AccountActivity,
     CorporateActionState,
     PositionState,
+    QuoteState,
     Rows,
     Unreachable,
 )
@@ -105,6 +106,12 @@ def line(desk: Desk, type_: str, name: str, **fields: object) -> AccountActivity
         **fields,
     }
     return parsing.activity({name: value for name, value in row.items() if value is not None})
+
+
+def mid_of(quote: QuoteState) -> float:
+    assert quote.bid is not None
+    assert quote.ask is not None
+    return float(quote.bid + quote.ask) / 2
 
 
 def bought(desk: Desk, symbol: str, qty: int, price: float = COST) -> AccountActivity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from support.broker_words import restated, stated
@@ -25,7 +26,7 @@ def planted(desk: Desk, *states: State, qty: str = "5") -> OrderRecord:
     return plant_order(desk, 1, qty=qty, states=states)
 
 
-def order_report(record: OrderRecord, status: str, filled: int = 0, **changes: object) -> OrderState:
+def order_report(record: OrderRecord, status: str, filled: int = 0, **changes: Any) -> OrderState:
     """The broker's word on our order."""
     intent = record.intent
     order = stated(

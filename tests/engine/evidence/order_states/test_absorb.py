@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from absorbed import ACCEPTED, SESSION, alerts, lines, order_report, planted
@@ -63,7 +64,7 @@ def test_a_status_moves_the_order_to_its_state(
 ) -> None:
     record = planted(desk, *before)
     after = apply_order_state(desk, record, order_report(record, status, filled))
-    assert (after.state, after.filled_qty, after.broker_order_id) == (state, filled, "broker-1")
+    assert (after.state, after.filled_qty, after.broker_order_id) == (state, Decimal(filled), "broker-1")
     assert after == desk.journal.order(record.intent.client_order_id)
     assert not locked(desk)
     assert not alerts(desk)
@@ -86,7 +87,7 @@ def test_a_late_fill_revives_what_had_ended(
 ) -> None:
     record = planted(desk, *ACCEPTED, end)
     after = apply_order_state(desk, record, order_report(record, status, filled))
-    assert (after.state, after.filled_qty) == (state, filled)
+    assert (after.state, after.filled_qty) == (state, Decimal(filled))
     assert not locked(desk)
 
 
@@ -99,7 +100,7 @@ def test_a_fill_that_is_known_does_not_revive_what_had_ended_when_it_is_told_lat
     ended = apply_order_state(desk, record, order_report(record, end.value.lower(), 2))
     for seen in (record, ended):
         after = apply_order_state(desk, seen, order_report(record, "partially_filled", filled))
-        assert (after.state, after.filled_qty) == (end, 2)
+        assert (after.state, after.filled_qty) == (end, Decimal(2))
     assert len(desk.journal.events(record.intent.client_order_id)) == len(ACCEPTED) + 2
     assert not locked(desk)
 
@@ -112,7 +113,7 @@ def test_a_late_fill_revives_what_was_abandoned(desk: Desk) -> None:
 def test_a_fill_before_the_cancel_is_taken_from_the_cancelled_order(desk: Desk) -> None:
     record = planted(desk, *ACCEPTED, State.CANCELED)
     after = apply_order_state(desk, record, order_report(record, "canceled", 2))
-    assert (after.state, after.filled_qty) == ("CANCELED", 2)
+    assert (after.state, after.filled_qty) == ("CANCELED", Decimal(2))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_a_terminal_word_ends_an_order_in_any_open_state_and_frees_what_it_held(
     record = plant_order(desk, 1, qty="5", states=PATH_TO[state])
     for _ in range(2):
         after = apply_order_state(desk, record, order_report(record, status, filled))
-        assert (after.state, after.filled_qty) == (end, filled)
+        assert (after.state, after.filled_qty) == (end, Decimal(filled))
     assert not desk.journal.open_orders(desk.book)
     assert not look(desk, signal(desk, "AAPL")).symbols[0].in_flight
     if path_on_evidence(state, State(end)).in_table:
@@ -362,7 +363,7 @@ def test_a_persons_order_is_not_foreign(desk: Desk) -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_each_part_of_an_intent_must_be_the_brokers(desk: Desk, changes: dict[str, object]) -> None:
+def test_each_part_of_an_intent_must_be_the_brokers(desk: Desk, changes: dict[str, Any]) -> None:
     record = planted(desk)
     known = {record.intent.client_order_id: record}
     assert not foreign_orders([order_report(record, "new", qty=Decimal("5.000"))], known)

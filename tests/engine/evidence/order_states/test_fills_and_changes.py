@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from absorbed import SESSION, alerts, order_report, planted
@@ -22,7 +23,7 @@ from trading_assets.engine.evidence.order_states import apply_order_state
 pytestmark = pytest.mark.floor(SESSION, shared=True, tick=1)
 
 
-def activity(desk: Desk, name: str, type_: str = "FILL", **changes: object) -> AccountActivity:
+def activity(desk: Desk, name: str, type_: str = "FILL", **changes: Any) -> AccountActivity:
     line = broker_words.activity(
         name,
         type_,
@@ -54,8 +55,8 @@ def test_a_dividend_is_cash_and_a_type_that_nobody_knows_alerts(desk: Desk) -> N
     odd = activity(desk, "odd", "MOON", net_amount=Decimal("-1"), order_id=None)
     _, kept = journal_activities(desk, [dividend, odd])
     assert [(line.kind, line.cash_delta, line.qty_delta) for line in kept] == [
-        ("DIVIDEND", Decimal("13.25"), 0),
-        ("OTHER", Decimal(-1), 0),
+        ("DIVIDEND", Decimal("13.25"), Decimal(0)),
+        ("OTHER", Decimal(-1), Decimal(0)),
     ]
     assert alerts(desk) == ["Account activity of an unknown type: MOON"]
     assert journal_activities(desk, [dividend, odd]) == ([], [])
@@ -126,7 +127,12 @@ def test_a_bust_takes_its_fill_out_as_if_it_had_not_happened_and_tells_a_person_
     assert kept == []
     assert held(desk) == (10, 100, 99_000)
     (entry,) = desk.journal.adjustments(desk.book)
-    assert (entry.kind, entry.reverses, entry.qty_delta, entry.cash_delta) == ("BUST", dear.id, -10, 1100)
+    assert (entry.kind, entry.reverses, entry.qty_delta, entry.cash_delta) == (
+        "BUST",
+        dear.id,
+        Decimal(-10),
+        Decimal(1100),
+    )
     assert len(desk.journal.fills(desk.book)) == 2  # append-only
     assert alerts(desk) == ["AAPL: a fill was busted"]
 

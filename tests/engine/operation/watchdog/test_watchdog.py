@@ -19,7 +19,7 @@ from support.receiver import Receiver
 from support.trading_floor import TradingFloor
 from watched import MANY_ACCOUNTS, alerted, ended, held, through_its_stop, unprotected, until, watchdog
 
-from trading_assets.config import LastGood
+from trading_assets.config import LastGood, limits
 from trading_assets.engine.book.alerts import URLS_VARIABLE
 from trading_assets.engine.book.desk import Desk
 from trading_assets.engine.book.place import journal_file
@@ -137,10 +137,10 @@ def test_a_configuration_that_is_right_again_is_taken_up(floor: TradingFloor) ->
     configured = LastGood(floor.config_path)
     good = yaml.safe_load(floor.config_path.read_text())
     floor.config_path.unlink()
-    assert configured.read().stop_loss == 0.05
+    assert limits(configured.read()).stop_loss == 0.05
     assert configured.fault is not None
     floor.config_path.write_text(yaml.safe_dump(good | {"stop_loss": 0.04}))
-    assert configured.read().stop_loss == 0.04
+    assert limits(configured.read()).stop_loss == 0.04
     assert configured.fault is None
 
 

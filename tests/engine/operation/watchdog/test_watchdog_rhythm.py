@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from trading_assets.config import LastGood, Settings
 from trading_assets.engine.book.place import journal_file
+from trading_assets.engine.operation import ended_sessions
 from trading_assets.engine.operation import watchdog as module
 from trading_assets.engine.operation.watchdog import (
     Memory,
@@ -130,7 +131,7 @@ def test_a_day_that_stays_owed_is_told_once_and_another_one_anew(
         journal.set_mark("embedded:paper", "book", "embedded:PA0001:paper", 0)
     dog = Watchdog(LastGood(config), lambda _: pytest.fail("nothing is opened"), environ={})
     owed, now = [date(2012, 9, 11)], system_now_ns()
-    monkeypatch.setattr(module.ended_sessions, "owed_long", lambda *_: tuple(owed))
+    monkeypatch.setattr(ended_sessions, "owed_long", lambda *_: tuple(owed))
     for look in range(6):
         monkeypatch.setattr(module, "system_now_ns", lambda look=look: now + look * 3600 * 10**9)
         dog._owed_looked_ns = monotonic_ns() - 3600 * 10**9

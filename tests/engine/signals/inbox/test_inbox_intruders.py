@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading_assets.engine.signals import inbox
+from trading_assets.engine.signals.rows import RowFile
 from trading_assets.store.journal import Journal
 
 
@@ -153,7 +154,7 @@ def test_files_that_wait_take_no_room_from_those_that_are_dropped(
     monkeypatch.setattr(inbox, "MOST_FILES", 3)
     rows = inbox._rows
 
-    def failing(path: Path) -> inbox.RowFile:
+    def failing(path: Path) -> RowFile:
         if "stuck" in path.name:
             raise OSError(errno.EIO, "the disk does not answer")
         return rows(path)
@@ -178,7 +179,7 @@ def test_a_file_that_grows_while_it_is_read_is_left_for_the_next_time_and_holds_
 ) -> None:
     rows, grows = inbox._rows, [True]
 
-    def growing(path: Path) -> inbox.RowFile:
+    def growing(path: Path) -> RowFile:
         read = rows(path)
         if "grows" in path.name and grows[0]:
             with path.open("a") as file:
