@@ -18,7 +18,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from trading_assets import config
 from trading_assets.broker.port import Broker, BrokerError, Rejected
-from trading_assets.broker.registry import entry_of
 from trading_assets.config import Settings
 from trading_assets.core.limits import Limits, looser_limits, tightened
 from trading_assets.engine.book.alerts import tell_once
@@ -257,6 +256,8 @@ def _book(settings: Settings, broker: Broker, journal: Journal) -> str:
 
 
 def _unknown(settings: Settings, error: BrokerError) -> str:
+    from trading_assets.broker.registry import entry_of  # it knows the brokers' modules; a replay has none
+
     if settings.venue == "embedded" and not isinstance(error, Rejected):
         return (
             f"the embedded exchange does not answer, and this desk has seen no account yet: {error}. Start "
