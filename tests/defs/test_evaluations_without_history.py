@@ -32,6 +32,7 @@ from trading_assets.defs.day.schedules import after_the_close, before_the_open
 from trading_assets.defs.desk.schedules import trading_hours
 from trading_assets.defs.desk.sensors import live_session, signal_inbox
 from trading_assets.defs.embedded_exchange.sensors import virtual_clock
+from trading_assets.defs.imported_bars.sensors import bars_imported
 from trading_assets.defs.protection.sensors import protection
 from trading_assets.engine.reconciliation.reconcile import reconcile
 from trading_assets.engine.signals.tick_signals import receive
@@ -72,7 +73,7 @@ def test_every_schedule_and_sensor_answers_while_the_history_is_held(
         instance.add_instigator_state(
             InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.RUNNING, data)
         )
-        for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery):
+        for sensor in (protection, signal_inbox, virtual_clock, live_session, alert_delivery, bars_imported):
             with dg.build_sensor_context(instance=instance) as context:
                 evaluations[sensor.name] = sensor(context)
         for schedule in (trading_hours, before_the_open, after_the_close):
