@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import threading
@@ -105,5 +106,7 @@ def _tick(floor: TradingFloor, tick_ns: int, chance: random.Random) -> str:
 
 
 def _held(process: psutil.Process) -> tuple[float, int, int]:
-    """Resident memory in MiB, threads and open files."""
+    """Resident memory in MiB, threads and open files, without what only waits for the collector: an answer
+    that broke off lies in a cycle of references with its error, and its connection with it."""
+    gc.collect()
     return process.memory_info().rss / 2**20, threading.active_count(), process.num_fds()

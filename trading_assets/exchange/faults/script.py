@@ -179,7 +179,8 @@ class FaultScript:
 
 def read_fault(members: Mapping[str, Any]) -> ExchangeFault:
     """The fault in a line of JSON (numbers as Decimal). Raises ApiRefusal 422, which says what is wrong."""
-    if (word := members.get("kind")) not in set(FaultKind):
+    word = members.get("kind")
+    if not isinstance(word, str) or word not in set(FaultKind):
         raise malformed(f"unknown kind of fault {word!r}; one of {', '.join(FaultKind)}")
     kind = FaultKind(word)
     form = _FORMS.get(kind, _Form())
